@@ -1,0 +1,9 @@
+"""Django's name for this app."""
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    """See the package docstring for what this app owns."""
+
+    name = "billing"

@@ -1,0 +1,180 @@
+"""All settings, read from the environment; .env.example lists every variable with its meaning.
+
+There is no second settings file for production: what differs between machines differs in the environment. Only
+settings_test.py changes three things for speed.
+"""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from hpns import version
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+if env.bool("READ_DOT_ENV", default=True):
+    environ.Env.read_env(BASE_DIR / ".env")
+
+# --- Secrets. Each can come from a file: NAME_FILE names it (Docker and systemd hand secrets over as files).
+
+
+def secret(name: str) -> str:
+    """The secret `name` from the environment, or from the file that `name`_FILE names; "" when neither is set.
+
+    Raises ImproperlyConfigured when the file cannot be read: a wrong path must not become an empty secret.
+    """
+    path = env.str(f"{name}_FILE", default="")
+    if not path:
+        return str(env.str(name, default=""))
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
+
+
+SECRET_KEY = secret("SECRET_KEY")
+VAULT_KEYS = [part.strip() for part in secret("VAULT_KEYS").split(",") if part.strip()]
+HASH_KEY = base64.urlsafe_b64decode(secret("HASH_KEY"))
+
+# --- The web
+
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+PUBLIC_URL = env.str("PUBLIC_URL", default="")
+# TLS files of the front door; empty = plain HTTP (a proxy in front does TLS, or a trial on one machine).
+TLS_CERT_FILE = env.str("TLS_CERT_FILE", default="")
+TLS_KEY_FILE = env.str("TLS_KEY_FILE", default="")
+# True where browsers reach the pages over https, be it through TLS_CERT_FILE or through a proxy.
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(TLS_CERT_FILE))
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS_ONLY else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+if env.bool("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Never a redirect for machines: a 301 turns a push into a GET and loses it (PROTOCOL of the push proxy). Browsers are
+# told by HSTS instead.
+SECURE_SSL_REDIRECT = False
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
+X_FRAME_OPTIONS = "DENY"
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+
+# --- Stores
+
+DATABASE_URL = env.str("DATABASE_URL", default="")
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url_config(DATABASE_URL) if DATABASE_URL else {"ENGINE": "django.db.backends.postgresql"}
+}
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+REDIS_URL = env.str("REDIS_URL", default="")
+# Any broker that Celery knows; RabbitMQ by amqp://. The default is the Valkey above.
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL
+RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
+
+# --- The push
+
+# Seconds until the waiting server gets its answer, whatever the provider does; Mattermost itself waits 30.
+PUSH_DEADLINE = env.float("PUSH_DEADLINE", default=5.0)
+# Seconds from acceptance until an attempt without an answer ends as UNKNOWN; below the deadline above.
+ATTEMPT_DEADLINE = env.float("ATTEMPT_DEADLINE", default=4.0)
+# Bytes of a request body, also after gunzip.
+BODY_LIMIT = env.int("BODY_LIMIT", default=256 * 1024)
+# Seconds for the whole body of a request to arrive.
+BODY_DEADLINE = env.float("BODY_DEADLINE", default=10.0)
+# Pushes that may wait for their answers in one web process; more are refused at once, so that memory has a bound.
+WAITING_LIMIT = env.int("WAITING_LIMIT", default=20_000)
+
+# --- Apple and Google
+
+APNS_ORIGIN = env.str("APNS_ORIGIN", default="") or "https://api.push.apple.com"
+APNS_SANDBOX_ORIGIN = (
+    env.str("APNS_SANDBOX_ORIGIN", default="")
+    or env.str("APNS_ORIGIN", default="")
+    or "https://api.sandbox.push.apple.com"
+)
+FCM_ORIGIN = env.str("FCM_ORIGIN", default="") or "https://fcm.googleapis.com"
+GOOGLE_TOKEN_ORIGIN = env.str("GOOGLE_TOKEN_ORIGIN", default="") or "https://oauth2.googleapis.com"
+PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
+HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
+
+# --- Watching
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+# A folder of memory-mapped counters shared by the processes of one host (prometheus_client); empty = this process only.
+METRICS_DIR = env.str("METRICS_DIR", default="")
+# Whoever may read /metrics: "local" = loopback only, a token = Bearer of that token, "open" = anybody.
+METRICS_TOKEN = secret("METRICS_TOKEN")
+VERSION = version.VERSION
+
+# --- Django
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "hpns.apps.HpnsConfig",
+    "billing.apps.BillingConfig",
+    "delivery.apps.DeliveryConfig",
+    "tenants.apps.TenantsConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "hpns.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+# No authenticator, parser or renderer of DRF's defaults: each machine endpoint names its own, deny by default.
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS: list[Path] = []
+# Static files are served straight from the apps' folders: there is no collectstatic step to forget.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+LOGGING_CONFIG = None

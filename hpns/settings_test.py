@@ -1,0 +1,15 @@
+"""The settings of the test suite: the real ones, with secrets made up on the spot and a quick password hash."""
+
+import base64
+import os
+
+os.environ.setdefault("READ_DOT_ENV", "false")
+os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 50)
+os.environ.setdefault("VAULT_KEYS", "t1:" + base64.urlsafe_b64encode(b"v" * 32).decode())
+os.environ.setdefault("HASH_KEY", base64.urlsafe_b64encode(b"h" * 32).decode())
+os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
+os.environ.setdefault("LOG_FORMAT", "plain")
+
+from hpns.settings import *
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
