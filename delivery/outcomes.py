@@ -1,0 +1,100 @@
+"""Judge one attempt: what came of it, what the Mattermost server is told, whose fault it is, whether to try again.
+
+Pure and closed by default. Invariant: an answer without a row of its own is UNKNOWN, told as FAIL, and never REMOVE,
+because a wrong REMOVE mutes a phone until its user logs in again.
+"""
+
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from delivery import outcomes_apns, outcomes_fcm, outcomes_own
+from delivery.verdict import (
+    ANSWERED,
+    MAYBE,
+    NOT_SENT,
+    Answer,
+    Attempt,
+    Attribution,
+    Outcome,
+    Retry,
+    Verdict,
+)
+
+__all__ = [
+    "ANSWERED",
+    "MAYBE",
+    "NOT_SENT",
+    "Answer",
+    "Attempt",
+    "Attribution",
+    "Outcome",
+    "Retry",
+    "Verdict",
+    "blame",
+    "judge",
+    "refusal",
+    "text",
+]
+
+_ANSWERS: Final = {
+    "apns": (outcomes_apns.APNS, outcomes_apns.SENT, outcomes_apns.UNKNOWN),
+    "fcm": (outcomes_fcm.FCM, outcomes_fcm.SENT, outcomes_fcm.UNKNOWN),
+}
+_ABSENT: Final = {
+    "detail": "no more is known",
+    "host": "the provider",
+    "key_id": "of this app",
+    "label": "of this push",
+    "project": "of this app",
+    "reason": "(unreadable)",
+    "seconds": "a few",
+    "status": "with an error",
+    "topic": "of this app",
+}
+"""What a text says where its caller knows no detail."""
+
+
+class _Details(dict[str, object]):
+    def __missing__(self, name: str) -> str:
+        return _ABSENT[name]
+
+
+def judge(attempt: Attempt) -> Verdict:
+    """Return the verdict on an attempt; total: every attempt has one."""
+    known = _ANSWERS.get(attempt.provider)
+    if known is None:
+        return outcomes_own.NO_WORD
+    table, sent, unknown = known
+    status = attempt.status
+    if status == 200:
+        return sent
+    if status == 0:
+        return outcomes_own.TRANSPORT.get((attempt.reason, attempt.wire), outcomes_own.NO_WORD)
+    if 200 < status < 300 and attempt.provider == "fcm":
+        return sent
+    return table.get((status, attempt.reason), unknown)
+
+
+def refusal(code: str) -> Verdict:
+    """Return the verdict for a refusal of our own, made before any attempt; KeyError for a code that has no row."""
+    return outcomes_own.REFUSALS[code]
+
+
+@cache
+def blame(verdict: Verdict, shared: bool) -> Verdict:
+    """Return the verdict for a push of a shared app (shared=True): faults of its credential are ours, and count."""
+    if shared and verdict.credential and verdict.attribution == "customer":
+        return msgspec.structs.replace(verdict, attribution="ours", counts=True, level="error")
+    return verdict
+
+
+def text(verdict: Verdict, trace: str, **details: object) -> str:
+    """Return what the server's admin reads: "<code> <cause>: <what to do> (trace <id>)".
+
+    details fill the row's placeholders (topic, key_id, project, host, status, reason, label, seconds, detail); empty
+    ones and those left out are put in words. They must hold no secret: the text ends in the customer's server log.
+    """
+    given = _Details((name, value) for name, value in details.items() if value not in ("", 0, None))
+    return f"{verdict.code} {verdict.cause.format_map(given)}: {verdict.fix.format_map(given)} (trace {trace})"
