@@ -1,0 +1,5 @@
+"""What a person at the terminal can mend: one line that says what is wrong and what to do about it."""
+
+
+class ProblemError(Exception):
+    """Ends a command with its text as the only output and exit code 1. The text never carries a secret."""

@@ -1,0 +1,68 @@
+"""PostgreSQL and Valkey for as long as a command runs.
+
+    python -m hpns.local.services STATE_DIR [--fast] -- COMMAND...
+
+runs COMMAND with DATABASE_URL and REDIS_URL set; where they are set already, those servers are used as they are.
+--fast is for tests: nothing survives a crash of the machine.
+"""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder
+from hpns.local.postgres import Postgres
+from hpns.local.problem import ProblemError
+from hpns.local.supervisor import StoppedError, Supervisor
+from hpns.local.valkey import Valkey
+
+
+def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict[str, str]:
+    """Start what the environment does not name, wait until it serves, return DATABASE_URL and REDIS_URL.
+
+    Raises ProblemError, StoppedError.
+    """
+    urls = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+    started = []
+    if "DATABASE_URL" not in urls:
+        postgres = Postgres(folder, folder.secret("postgres_password", secrets.token_urlsafe), fast=fast)
+        supervisor.start(postgres.spec())
+        urls["DATABASE_URL"] = postgres.url
+        started.append("postgres")
+    if "REDIS_URL" not in urls:
+        valkey = Valkey(folder, folder.secret("valkey_password", secrets.token_urlsafe), fast=fast)
+        supervisor.start(valkey.spec())
+        urls["REDIS_URL"] = valkey.url
+        started.append("valkey")
+    supervisor.ready(*started)
+    return urls
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line above; its exit code is the command's, 1 for a problem of ours, 2 for a wrong call."""
+    if "--" not in arguments:
+        print(__doc__, file=sys.stderr)
+        return 2
+    cut = arguments.index("--")
+    ours, command = arguments[:cut], arguments[cut + 1 :]
+    paths = [argument for argument in ours if argument != "--fast"]
+    if len(paths) != 1 or not command:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        folder = Folder(Path(paths[0]), for_servers())
+        folder.lock()
+        with Supervisor(folder, lambda line: print(line, file=sys.stderr)) as supervisor:
+            urls = start(supervisor, folder, fast="--fast" in ours)
+            return supervisor.foreground(command, {**os.environ, **urls})
+    except ProblemError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except StoppedError:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
