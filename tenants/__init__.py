@@ -1,4 +1,6 @@
-"""Who: customers, their servers and keys, the apps they may push to and the credentials of those apps.
+"""Who may push, and for which apps: customers, their servers and keys, mobile apps and the credentials to sign for them.
 
-Imports nothing of ours. Start with directory.py, the read model of the hot path, and services.py, its writer.
+Imports nothing of ours. Start at `models.py` (what is kept), then `directory.py` (what the path of a push reads instead
+of the database) and `authentication.py` (the only file that knows where a key travels). Everything that changes a row
+goes through `services.py`, which tells the running processes about it.
 """

@@ -1,0 +1,64 @@
+"""System checks of the secrets that this app needs: what is missing or weak is named with a hint, never quoted."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.apps.config import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+
+from tenants import keys, vault
+
+MAKE_VAULT_KEY: Final = (
+    "Make one with: python -c \"import base64, os; print('2026a:' + base64.urlsafe_b64encode(os.urandom(32)).decode())\""
+)
+MAKE_HASH_KEY: Final = (
+    'Make one with: python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())" and never change it.'
+)
+DEMO_WORDS: Final = ("demo", "test", "dev", "example", "changeme", "insecure")
+
+
+def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E001/E002: VAULT_KEYS missing or unusable; E003/E004: HASH_KEY missing or of an unusable length."""
+    found: list[CheckMessage] = []
+    entries = list(getattr(settings, "VAULT_KEYS", None) or ())
+    if not entries:
+        found.append(Error("VAULT_KEYS is not set: no credential can be kept.", hint=MAKE_VAULT_KEY, id="tenants.E001"))
+    else:
+        try:
+            vault.QueueCipher(vault.parse_keys(entries))
+        except vault.VaultError as error:
+            hint = f"It is a list id:key,id:key; the first seals, all open. {MAKE_VAULT_KEY}"
+            found.append(Error(f"VAULT_KEYS is unusable: {error}.", hint=hint, id="tenants.E002"))
+    hash_key = getattr(settings, "HASH_KEY", b"") or b""
+    if not hash_key:
+        found.append(Error("HASH_KEY is not set: no server key can be made.", hint=MAKE_HASH_KEY, id="tenants.E003"))
+    elif not keys.HASH_KEY_MIN <= len(hash_key) <= keys.HASH_KEY_MAX:
+        text = f"HASH_KEY has {len(hash_key)} bytes; it needs {keys.HASH_KEY_MIN} to {keys.HASH_KEY_MAX}."
+        found.append(Error(text, hint=MAKE_HASH_KEY, id="tenants.E004"))
+    return found
+
+
+def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """For a deployment. E005: a demo or all-alike vault key; E006: such a HASH_KEY; W001: one secret used twice."""
+    found: list[CheckMessage] = []
+    try:
+        parsed = vault.parse_keys(getattr(settings, "VAULT_KEYS", None) or ())
+    except vault.VaultError:
+        parsed = {}  # tenants.E001 and E002 have said so already.
+    for key_id, key in parsed.items():
+        if _looks_made_up(key) or key_id.lower().startswith(DEMO_WORDS):
+            text = f"The key {key_id!r} of VAULT_KEYS is one for trying out."
+            found.append(Error(text, hint=MAKE_VAULT_KEY, id="tenants.E005"))
+    hash_key: bytes = getattr(settings, "HASH_KEY", b"") or b""
+    if hash_key and _looks_made_up(hash_key):
+        found.append(Error("HASH_KEY is one for trying out.", hint=MAKE_HASH_KEY, id="tenants.E006"))
+    if hash_key and hash_key in (*parsed.values(), str(getattr(settings, "SECRET_KEY", "")).encode()):
+        text = "HASH_KEY is also used as another secret, so that one leak would be two."
+        found.append(Warning(text, hint=MAKE_HASH_KEY, id="tenants.W001"))
+    return found
+
+
+def _looks_made_up(key: bytes) -> bool:
+    """Whether nobody drew this key: too few different bytes, or a word that stands for trying out."""
+    return len(set(key)) < 12 or any(word.encode() in key.lower() for word in DEMO_WORDS if len(word) > 3)

@@ -1,0 +1,218 @@
+"""What is kept about customers, their servers and keys, and the apps that can be signed for.
+
+The database itself refuses what would be ambiguous on the path of a push: two enabled apps of one owner for one label,
+two defaults for a family, two current credentials of an app. Rows are changed through `services.py`, which tells the
+running processes; a row that is changed in another way is noticed within a minute only.
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact
+
+from tenants import keys
+
+
+class Customer(models.Model):
+    """Somebody who has an agreement with the operator. Suspended: every push is refused, nothing is deleted."""
+
+    class Status(models.TextChoices):
+        """Whether the customer is served."""
+
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+
+    class Offer(models.TextChoices):
+        """hpns: the operator's apps; eas: apps of their own; tpns: the free test service."""
+
+        HPNS = "hpns", "HPNS"
+        EAS = "eas", "EAS"
+        TPNS = "tpns", "TPNS"
+
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=64, unique=True, help_text="The name in commands and addresses.")
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    offer = models.CharField(max_length=8, choices=Offer)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("slug",)
+        constraints = (
+            models.CheckConstraint(condition=Q(status__in=("active", "suspended")), name="tenants_customer_status"),
+            models.CheckConstraint(condition=Q(offer__in=("hpns", "eas", "tpns")), name="tenants_customer_offer"),
+            models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9][a-z0-9-]*$"), name="tenants_customer_slug"),
+            models.CheckConstraint(condition=~Q(name=""), name="tenants_customer_name"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Entitlement(models.Model):
+    """What billing has decided and the path of a push must know. No row means: not entitled to push."""
+
+    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="entitlement")
+    active = models.BooleanField(default=True, help_text="Off: every push of the customer is refused.")
+    may_use_shared = models.BooleanField(default=False, help_text="May push to the operator's own apps.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("customer",)
+
+    def __str__(self) -> str:
+        return f"entitlement of {self.customer}"
+
+
+class Server(models.Model):
+    """One Mattermost installation of a customer."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="servers")
+    name = models.CharField(max_length=200)
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("customer", "name")
+        constraints = (
+            models.UniqueConstraint(fields=("customer", "name"), name="tenants_server_name_per_customer"),
+            models.CheckConstraint(condition=~Q(name=""), name="tenants_server_name"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.customer})"
+
+
+class ServerKey(models.Model):
+    """A key that a server carries. Only its prefix and a keyed hash are kept; revoking it is final."""
+
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="keys")
+    prefix = models.CharField(max_length=keys.PREFIX_LENGTH, unique=True)
+    digest = models.BinaryField(max_length=keys.DIGEST_LENGTH)
+    name = models.CharField(max_length=200, blank=True, help_text="Where the key is used.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("server", "created_at")
+        constraints = (
+            models.CheckConstraint(condition=Q(prefix__regex=r"^[0-9A-Za-z]{8}$"), name="tenants_key_prefix"),
+            models.CheckConstraint(condition=Exact(Length("digest"), keys.DIGEST_LENGTH), name="tenants_key_digest"),
+        )
+
+    def __str__(self) -> str:
+        return f"{keys.MARK}{self.prefix}_..."
+
+
+class PushApp(models.Model):
+    """A mobile app that can be signed for: a customer's own, or (without a customer) shared by the operator.
+
+    A push finds it by the label at the head of its platform ("apple_rn" of "apple_rn-v2"). `topic` is Apple's bundle
+    id, or Android's package name (the Firebase project stands in the credential). Only an enabled app is found.
+    """
+
+    class Family(models.TextChoices):
+        """Whose network the app's phones hang on."""
+
+        APNS = "apns", "Apple"
+        FCM = "fcm", "Google"
+
+    class Host(models.TextChoices):
+        """Which of Apple's two hosts the app's tokens belong to; Google has one only."""
+
+        PRODUCTION = "production"
+        SANDBOX = "sandbox"
+
+    customer = models.ForeignKey(Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="apps")
+    label = models.CharField(max_length=64, help_text="The head of a push's platform, such as apple_rn.")
+    family = models.CharField(max_length=8, choices=Family)
+    topic = models.CharField(max_length=255, help_text="Bundle id, or Android package name.")
+    host = models.CharField(max_length=16, choices=Host, blank=True, help_text="Apple only.")
+    is_default = models.BooleanField(default=False, help_text="Takes pushes of its family that no label matches.")
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("customer", "label")
+        verbose_name = "app"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "label"),
+                condition=Q(enabled=True, customer__isnull=False),
+                name="tenants_app_own_label",
+            ),
+            models.UniqueConstraint(
+                fields=("label",), condition=Q(enabled=True, customer__isnull=True), name="tenants_app_shared_label"
+            ),
+            models.UniqueConstraint(
+                fields=("customer", "family"),
+                condition=Q(enabled=True, is_default=True, customer__isnull=False),
+                name="tenants_app_own_default",
+            ),
+            models.UniqueConstraint(
+                fields=("family",),
+                condition=Q(enabled=True, is_default=True, customer__isnull=True),
+                name="tenants_app_shared_default",
+            ),
+            # A push's platform is cut at its first "-v", so a label with "-v" in it would never be found.
+            models.CheckConstraint(
+                condition=Q(label__regex=r"^[A-Za-z0-9_.-]+$") & ~Q(label__contains="-v"), name="tenants_app_label"
+            ),
+            models.CheckConstraint(
+                condition=Q(family="apns", host__in=("production", "sandbox")) | Q(family="fcm", host=""),
+                name="tenants_app_family_host",
+            ),
+            models.CheckConstraint(
+                condition=~Q(label__startswith="apple", family="fcm") & ~Q(label__startswith="android", family="apns"),
+                name="tenants_app_label_family",
+            ),
+            models.CheckConstraint(condition=Q(topic__regex=r"^[A-Za-z0-9_.-]+$"), name="tenants_app_topic"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.customer.name if self.customer else 'shared'})"
+
+
+class Credential(models.Model):
+    """A key that an app's pushes are signed with, sealed. `current` is in use, `next` waits to take its place.
+
+    A credential is never edited: another secret is another row, so that an id always means one secret.
+    """
+
+    class Slot(models.TextChoices):
+        """Whether pushes are signed with it."""
+
+        CURRENT = "current"
+        NEXT = "next"
+
+    class Kind(models.TextChoices):
+        """Apple's token key (.p8), Apple's certificate (.p12 or .pem), Google's service account (.json)."""
+
+        APNS_KEY = "apns_key", "Apple token key"
+        APNS_CERT = "apns_cert", "Apple certificate"
+        FCM_ACCOUNT = "fcm_account", "Google service account"
+
+    app = models.ForeignKey(PushApp, on_delete=models.PROTECT, related_name="credentials")
+    slot = models.CharField(max_length=8, choices=Slot, default=Slot.CURRENT)
+    kind = models.CharField(max_length=16, choices=Kind)
+    sealed = models.TextField(editable=False)
+    key_id = models.CharField(max_length=200, help_text="Tells this key from others; not a secret.")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("app", "slot")
+        constraints = (
+            models.UniqueConstraint(fields=("app", "slot"), name="tenants_credential_one_per_slot"),
+            models.CheckConstraint(condition=Q(slot__in=("current", "next")), name="tenants_credential_slot"),
+            models.CheckConstraint(
+                condition=Q(kind__in=("apns_key", "apns_cert", "fcm_account")), name="tenants_credential_kind"
+            ),
+            # A secret that somebody wrote into the table as it is must not stay there unnoticed.
+            models.CheckConstraint(condition=Q(sealed__startswith="v1:"), name="tenants_credential_sealed"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.key_id} ({self.slot}, {self.app})"
