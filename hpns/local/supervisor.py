@@ -8,11 +8,12 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Self
+from typing import IO, Self
 
 from hpns.local.folder import Folder
 from hpns.local.logs import Watcher, end_of
@@ -45,7 +46,8 @@ class _Slot:
 class Supervisor:
     """Use as a context manager, in the main thread; leaving it stops everything.
 
-    `say` gets each line for the person at the terminal; `on_change` is called after a process was started again.
+    `say` gets each line for the person at the terminal; `on_change` is called after a process was started again;
+    `asked` counts the requests to stop.
     """
 
     def __init__(self, folder: Folder, say: Callable[[str], None]) -> None:
@@ -53,7 +55,7 @@ class Supervisor:
         self._say = say
         self._slots: list[_Slot] = []
         self._logs = Watcher()
-        self._asked = 0
+        self.asked = 0
         self._last = signal.SIGTERM
         self._settled = False
         self.on_change: Callable[[], None] = lambda: None
@@ -94,7 +96,7 @@ class Supervisor:
         limit = time.monotonic() + seconds
         pause = 0.01
         while True:
-            if self._asked:
+            if self.asked:
                 raise StoppedError
             self._keep()
             if done():
@@ -126,18 +128,26 @@ class Supervisor:
             child.kill()
         return child.poll() or 0
 
-    def foreground(self, command: Sequence[str], env: Mapping[str, str]) -> int:
+    def foreground(self, command: Sequence[str], env: Mapping[str, str], output: IO[bytes] | None = None) -> int:
         """Run a command at our terminal and return its exit code, as a shell does (128 + number for a signal).
 
-        The terminal's Ctrl-C reaches it by itself; any other request to stop is passed on to it.
+        `output` takes what it prints, in place of the terminal. The terminal's Ctrl-C reaches it by itself; any other
+        request to stop is passed on to it.
         """
-        process = subprocess.Popen(command, env=dict(env), preexec_fn=bound_to_parent(signal.SIGTERM))  # noqa: PLW1509
-        passed = self._asked
+        process = subprocess.Popen(
+            command,
+            env=dict(env),
+            stdout=output,
+            stderr=output,
+            preexec_fn=bound_to_parent(signal.SIGTERM),  # noqa: PLW1509 - no threads here
+        )
+        passed = self.asked
         while process.poll() is None:
             self._keep()
-            if self._asked > passed:
-                passed = self._asked
-                process.send_signal(self._last)
+            if self.asked > passed:
+                passed = self.asked
+                if self._last != signal.SIGINT or not sys.stdin.isatty():
+                    process.send_signal(self._last)
             self._sleep(0.5)
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
@@ -147,7 +157,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """Keep everything running until a stop is asked for, and show the loud lines of the logs."""
-        while not self._asked:
+        while not self.asked:
             self._keep()
             for line in self._logs.loud():
                 self._say(line)
@@ -155,7 +165,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop everything, newest first. A second request to stop cuts the waiting to a second each."""
-        asked = self._asked
+        asked = self.asked
         while self._slots:
             slot = self._slots.pop()
             if not slot.child:
@@ -163,7 +173,7 @@ class Supervisor:
             slot.child.ask_to_stop()
             since = time.monotonic()
             while slot.child.poll() is None:
-                allowed = 1.0 if self._asked > max(asked, 1) else slot.spec.stop_seconds
+                allowed = 1.0 if self.asked > max(asked, 1) else slot.spec.stop_seconds
                 if time.monotonic() - since > allowed:
                     self._say(f"{slot.spec.name} did not stop within {allowed:.0f} s and was killed.")
                     slot.child.kill()
@@ -172,7 +182,7 @@ class Supervisor:
         self._note()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked += 1
+        self.asked += 1
         self._last = signal.Signals(number)
 
     def _sleep(self, seconds: float) -> None:

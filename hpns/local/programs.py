@@ -1,0 +1,68 @@
+"""Programs that the tests use and no wheel brings: a browser and docker-compose.
+
+Invariant: a missing one is installed (root on Debian), or said to be missing, or in CI an error; never passed over.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+# The program's names, the Debian package, and what is not tested without it.
+WANTED = {
+    "CHROMIUM": (("chromium", "chromium-browser", "google-chrome"), "chromium", "browser tests"),
+    "DOCKER_COMPOSE": (("docker-compose",), "docker-compose", "the check of docker-compose.yml"),
+}
+
+
+def find(search_path: str | None = None) -> dict[str, str]:
+    """The programs that are here: variable for the tests -> path. `search_path` stands in for PATH."""
+    found = {}
+    for variable, (names, _, _) in WANTED.items():
+        path = next((path for name in names if (path := shutil.which(name, path=search_path))), None)
+        if path:
+            found[variable] = path
+    return found
+
+
+def install(missing: list[str], log: Path) -> bool:
+    """Install the packages of the variables `missing` with apt-get; False when that cannot be done here or failed."""
+    apt = shutil.which("apt-get")
+    if os.geteuid() != 0 or not apt:
+        return False
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    packages = [WANTED[variable][1] for variable in missing]
+    with log.open("ab") as output:
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+            done = subprocess.run(
+                [apt, "-qq", *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+            )
+            if done.returncode:
+                return False
+    return True
+
+
+def complaints(found: Mapping[str, str]) -> list[str]:
+    """One line for each program that is missing: what is not tested, and how to get it."""
+    return [
+        f"not run: {untested} (no {names[0]}: apt install {package})"
+        for variable, (names, package, untested) in WANTED.items()
+        if variable not in found
+    ]
+
+
+def provide(log: Path, say: Callable[[str], None]) -> dict[str, str]:
+    """The programs for the tests, installed where possible; says what is missing still."""
+    found = find()
+    missing = [variable for variable in WANTED if variable not in found]
+    if missing and install(missing, log):
+        found = find()
+    for line in complaints(found):
+        say(line)
+    return found

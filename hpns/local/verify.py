@@ -1,0 +1,151 @@
+"""Every check of the project, one after the other, on real PostgreSQL and Valkey; bin/test is its only caller.
+
+Invariant: a step that fails, or could not run, makes the exit code 1 and is named in the last lines; later steps run
+all the same, so that one run shows everything.
+"""
+
+import base64
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpns.local import programs, services
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder
+from hpns.local.problem import ProblemError
+from hpns.local.supervisor import StoppedError, Supervisor
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass
+class Report:
+    """What was run, how long it took, what failed."""
+
+    failed: list[str] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    def step(self, name: str, code: int, seconds: float) -> None:
+        """Print and keep the result of one step."""
+        print(f"{'ok  ' if code == 0 else 'FAIL'} {seconds:6.1f} s  {name}", flush=True)
+        if code:
+            self.failed.append(name)
+
+    def close(self) -> int:
+        """Print the last line; the exit code of it all."""
+        seconds = time.monotonic() - self.since
+        if self.failed:
+            print(f"FAILED after {seconds:.0f} s: {', '.join(self.failed)}")
+            return 1
+        print(f"All passed in {seconds:.0f} s.")
+        return 0
+
+
+def deployment() -> dict[str, str]:
+    """An environment as a careful operator would set it, for check --deploy; secrets are made up each time."""
+
+    def key() -> str:
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+    return {
+        "READ_DOT_ENV": "false",
+        "DEBUG": "false",
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "VAULT_KEYS": f"k1:{key()}",
+        "HASH_KEY": key(),
+        "ALLOWED_HOSTS": "push.example.com",
+        "CSRF_TRUSTED_ORIGINS": "https://push.example.com",
+        "PUBLIC_URL": "https://push.example.com",
+        "HTTPS_ONLY": "true",
+        "BEHIND_PROXY": "true",
+        "METRICS_TOKEN": secrets.token_urlsafe(24),
+    }
+
+
+def steps() -> list[tuple[str, list[str], Mapping[str, str]]]:
+    """Each quick check: its name, its command, what its environment has besides ours."""
+    python, scripts = sys.executable, Path(sys.executable).parent
+    manage = [python, "manage.py"]
+    return [
+        ("ruff check", [python, "-m", "ruff", "check", "."], {}),
+        ("ruff format", [python, "-m", "ruff", "format", "--check", "."], {}),
+        ("import-linter", [str(scripts / "lint-imports")], {}),
+        ("mypy", [python, "-m", "mypy"], {}),
+        ("makemigrations --check", [*manage, "makemigrations", "--check", "--dry-run"], deployment()),
+        ("check --deploy", [*manage, "check", "--deploy", "--fail-level", "WARNING"], deployment()),
+    ]
+
+
+def quiet(supervisor: Supervisor, command: list[str], environment: Mapping[str, str]) -> int:
+    """Run a check; what it prints is shown only when it fails."""
+    with tempfile.TemporaryFile() as output:
+        code = supervisor.foreground(command, {**os.environ, **environment}, output)
+        if code:
+            output.seek(0)
+            print(output.read().decode("utf-8", "replace"), flush=True)
+    return code
+
+
+def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
+    """All steps; stops early only when somebody asks for it."""
+    since = time.monotonic()
+    found = programs.provide(folder.logs / "apt.log", print)
+    missing = len(found) < len(programs.WANTED)
+    report.step("programs for the tests", int(missing and bool(os.environ.get("CI"))), time.monotonic() - since)
+    since = time.monotonic()
+    urls = services.start(supervisor, folder, fast=True)
+    report.step("start PostgreSQL and Valkey", 0, time.monotonic() - since)
+    for name, command, environment in steps():
+        since = time.monotonic()
+        code = quiet(supervisor, command, {**urls, **environment})
+        if supervisor.asked:
+            raise StoppedError
+        report.step(name, code, time.monotonic() - since)
+    since = time.monotonic()
+    # -rs: what was not run is said, with its reason.
+    code = supervisor.foreground([sys.executable, "-m", "pytest", "-rs"], {**os.environ, **urls, **found})
+    report.step("pytest", code, time.monotonic() - since)
+
+
+def only(arguments: list[str], supervisor: Supervisor, folder: Folder, report: Report) -> None:
+    """Pytest alone, with the caller's arguments."""
+    urls = services.start(supervisor, folder, fast=True)
+    since = time.monotonic()
+    code = supervisor.foreground(
+        [sys.executable, "-m", "pytest", *arguments], {**os.environ, **urls, **programs.find()}
+    )
+    report.step("pytest", code, time.monotonic() - since)
+
+
+def main(arguments: list[str]) -> int:
+    """0 when everything passed, 1 otherwise, 130 when stopped."""
+    report = Report()
+    if not arguments:
+        os.chdir(ROOT)
+    try:
+        with tempfile.TemporaryDirectory(prefix="hpns-test-") as path:
+            folder = Folder(Path(path), for_servers())
+            folder.lock()
+            with Supervisor(folder, print) as supervisor:
+                if arguments:
+                    only(arguments, supervisor, folder, report)
+                else:
+                    everything(supervisor, folder, report)
+                if supervisor.asked:
+                    raise StoppedError
+    except ProblemError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except StoppedError:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    return report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
