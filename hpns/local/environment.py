@@ -149,9 +149,8 @@ def ensure(locks: list[Path]) -> None:
     if VENV.exists() and not usable:
         say("Removing an unfinished or outdated .venv.")
         shutil.rmtree(VENV)
-    say(
-        f"Installing {len(NAMED.findall(locks[0].read_text(encoding='utf-8')))} packages into .venv (the first time only)."
-    )
+    packages = len(NAMED.findall(locks[0].read_text(encoding="utf-8")))
+    say(f"Installing {packages} packages into .venv (the first time only).")
     if usable:
         UNFINISHED.touch()
         STAMP.unlink(missing_ok=True)
