@@ -5,16 +5,14 @@ from typing import Any, Final
 
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core import checks
+from django.core.checks import CheckMessage, Error
 
 from tenants import keys, vault
 
-MAKE_VAULT_KEY: Final = (
-    "Make one with: python -c \"import base64, os; print('2026a:' + base64.urlsafe_b64encode(os.urandom(32)).decode())\""
-)
-MAKE_HASH_KEY: Final = (
-    'Make one with: python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())" and never change it.'
-)
+_CHANCE: Final = "base64.urlsafe_b64encode(os.urandom(32)).decode()"
+MAKE_VAULT_KEY: Final = f"Make one with: python -c \"import base64, os; print('2026a:' + {_CHANCE})\""
+MAKE_HASH_KEY: Final = f'Make one with: python -c "import base64, os; print({_CHANCE})" and never change it.'
 DEMO_WORDS: Final = ("demo", "test", "dev", "example", "changeme", "insecure")
 
 
@@ -55,7 +53,7 @@ def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kw
         found.append(Error("HASH_KEY is one for trying out.", hint=MAKE_HASH_KEY, id="tenants.E006"))
     if hash_key and hash_key in (*parsed.values(), str(getattr(settings, "SECRET_KEY", "")).encode()):
         text = "HASH_KEY is also used as another secret, so that one leak would be two."
-        found.append(Warning(text, hint=MAKE_HASH_KEY, id="tenants.W001"))
+        found.append(checks.Warning(text, hint=MAKE_HASH_KEY, id="tenants.W001"))
     return found
 
 
