@@ -1,0 +1,137 @@
+"""A provider sandbox for tests: the real process on free ports, with credentials made on the spot, and a small client.
+
+The client speaks the sandbox's HTTP API (delivery/sandbox/api.py). Invariant: the process ends with the context.
+"""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from delivery.sandbox import certificates, demo
+
+ROOT = Path(__file__).resolve().parent.parent
+Answers = Sequence[dict[str, Any]]
+
+
+class SandboxClient:
+    """A running sandbox, from the outside.
+
+    origin: https://localhost:PORT (other: the same by its address, to tell hosts apart); page: http://127.0.0.1:PORT;
+    ca_file: what to trust; demo: the credentials that it accepts.
+    """
+
+    def __init__(self, folder: Path, note: dict[str, Any], made: demo.Demo) -> None:
+        """folder: the sandbox's state; note: its sandbox.json."""
+        self.folder, self.demo, self.pid = folder, made, int(note["pid"])
+        self.port, self.ca_file = int(note["port"]), str(note["ca_file"])
+        self.origin, self.other_origin = f"https://localhost:{self.port}", f"https://127.0.0.1:{self.port}"
+        self.page = f"http://127.0.0.1:{note['page_port']}"
+
+    def call(self, method: str, path: str, content: object = None) -> Any:
+        """One API call; returns the JSON. Raises AssertionError with the sandbox's reason when it refuses."""
+        body = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(self.page + path, body, method=method)  # noqa: S310 - our own address
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=40) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(f"{method} {path}: {refused.code} {refused.read().decode()}") from refused
+
+    def script(self, marker: str, answers: Answers | dict[str, Any]) -> None:
+        """Sets the answers to the 1st, 2nd ... request for tokens with this marker (`oauth:EMAIL`: for its grants)."""
+        given = [answers] if isinstance(answers, dict) else list(answers)
+        self.call("PUT", "/api/scripts", {"marker": marker, "answers": given})
+
+    def scripts(self, answers_by_marker: dict[str, Answers]) -> None:
+        """Sets many scripts at once."""
+        many = [{"marker": marker, "answers": list(answers)} for marker, answers in answers_by_marker.items()]
+        self.call("PUT", "/api/scripts", many)
+
+    def clear_scripts(self) -> None:
+        """Forgets all scripts."""
+        self.call("DELETE", "/api/scripts")
+
+    def requests(
+        self, marker: str = "", *, provider: str = "", since: int = 0, count: int = 0, wait: float = 5.0
+    ) -> list[dict[str, Any]]:
+        """What was received for a marker, oldest first; with `count`, waits up to `wait` seconds for so many."""
+        query = {"marker": marker, "provider": provider, "since": since, "most": 100_000, "count": count, "wait": wait}
+        found: list[dict[str, Any]] = self.call("GET", "/api/requests?" + urlencode(query))["requests"]
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Counters, mode, connections."""
+        state: dict[str, Any] = self.call("GET", "/api/state")
+        return state
+
+    def mode(self, mode: str) -> None:
+        """up, down, silent or wrong_certificate."""
+        self.call("PUT", "/api/mode", {"mode": mode})
+
+    def settings(self, **settings: bool) -> None:
+        """lenient_tokens, limit_token_updates."""
+        self.call("PUT", "/api/settings", settings)
+
+    def clear(self) -> None:
+        """Forgets requests, counters and scripts."""
+        self.call("DELETE", "/api/requests")
+        self.clear_scripts()
+
+    def add_certificate(self, topic: str) -> bytes:
+        """Accepts a new APNs client certificate for a topic (and its .voip); returns it as PEM with its key."""
+        pem = certificates.issue_client(self.folder, topic)
+        self._list("apns_certs", {"pem": pem.partition(b"-----BEGIN PRIVATE")[0].decode(), "topics": [topic]})
+        return pem
+
+    def add_service_account(self, client_email: str, project: str = demo.PROJECT) -> dict[str, str]:
+        """Accepts a new service account; returns its key file's content."""
+        account = demo.service_account(client_email, self.origin, project)
+        self._list("fcm", demo.listed_account(account))
+        return account
+
+    def _list(self, kind: str, entry: dict[str, Any]) -> None:
+        listed = json.loads(self.demo.accounts.read_bytes())
+        listed[kind].append(entry)
+        certificates.write_private(self.demo.accounts, json.dumps(listed).encode())
+
+
+@contextmanager
+def running_sandbox(folder: Path, *options: str) -> Iterator[SandboxClient]:
+    """Starts a sandbox process in the folder, yields its client when it is ready, and stops it.
+
+    options: more of `python -m delivery.sandbox`'s own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = demo.make(folder / "demo", "https://localhost")
+    note_file = folder / "sandbox.json"
+    note_file.unlink(missing_ok=True)
+    arguments = ["--state", str(folder), "--accounts", str(made.accounts), *options]
+    log_file = folder / "sandbox.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "delivery.sandbox", *arguments], cwd=ROOT, stderr=log)
+    try:
+        until = time.monotonic() + 20
+        while not note_file.exists():
+            if process.poll() is not None or time.monotonic() > until:
+                raise AssertionError(f"the sandbox did not start: {log_file.read_text()}")
+            time.sleep(0.01)
+        client = SandboxClient(folder, json.loads(note_file.read_bytes()), made)
+        accounts_as_they_are = made.accounts.read_bytes()
+        demo.make(folder / "demo", client.origin)
+        assert accounts_as_they_are == made.accounts.read_bytes()
+        yield client
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
