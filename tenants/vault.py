@@ -142,7 +142,7 @@ class QueueCipher:
         for key_id, key in keys.items():
             tag = blake2b(key_id.encode(), key=_derive(key, f"tag:{purpose}"), digest_size=4).digest()
             if tag in self._openers:
-                raise VaultError(f"the key {key_id!r} of VAULT_KEYS cannot be told from another: is it the same key?")
+                raise VaultError(f"the key {key_id!r} of VAULT_KEYS has the tag of another: replace it")
             self._openers[tag] = AESGCM(_derive(key, f"queue:{purpose}"))
         primary = next(iter(self._openers))
         self._head = _VERSION + primary

@@ -1,0 +1,200 @@
+"""Who is let in, and what everybody else is told."""
+
+import base64
+import hmac
+from collections.abc import Callable
+
+import pytest
+from pytest_django import Settings
+
+from tenants import authentication, keys
+from tenants.authentication import KeyAuthentication, Refused
+from tenants.directory import Directory
+from tenants.snapshot import Identity, Snapshot
+
+HASH_KEY = b"h" * 32
+NOW = 1_000_000.0
+
+
+class Request:
+    def __init__(self, path: str = "/api/v1/send_push", authorization: str | None = None) -> None:
+        self.path = path
+        self._authorization = authorization
+
+    def headers_get(self, name: str) -> str | None:
+        return self._authorization if name == "authorization" else None
+
+
+class Door:
+    """A directory with the keys of Ada (customer 1) and Ben (customer 2) and one key for each refusal."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, str] = {}
+        known: dict[str, Identity] = {}
+        for number, (name, why, expires_at) in enumerate(
+            [
+                ("ada", "", 0.0),
+                ("ben", "", 0.0),
+                ("revoked", "revoked_key", 0.0),
+                ("suspended", "suspended", 0.0),
+                ("expired", "", NOW - 1),
+                ("expiring", "", NOW + 1),
+            ],
+            1,
+        ):
+            text, prefix, digest = keys.new_key(HASH_KEY)
+            self.keys[name] = text
+            known[prefix] = Identity(number, number, number, not why, why, digest, expires_at)
+        self.directory = Directory()
+        self.directory.install(Snapshot(1, 1.0, known, [], []), "postgres")
+        self._authentication = KeyAuthentication(self.directory, clock=lambda: NOW)
+
+    def enter(self, request: Request) -> int:
+        return self._authentication.authenticate(request)[0].customer_id
+
+    def refusal(self, request: Request) -> str:
+        with pytest.raises(Refused) as raised:
+            self._authentication.authenticate(request)
+        assert str(raised.value.detail) == raised.value.cause
+        return raised.value.code
+
+
+@pytest.fixture
+def door(settings: Settings) -> Door:
+    settings.HASH_KEY = HASH_KEY
+    return Door()
+
+
+def basic(text: str | bytes) -> str:
+    return "Basic " + base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
+
+
+IN_PLACES: list[Callable[[str], Request]] = [
+    lambda key: Request(f"/t/{key}/api/v1/send_push"),
+    lambda key: Request(f"/t/{key}"),
+    lambda key: Request(f"/t/{key.replace('_', '%5F')}/version"),
+    lambda key: Request(authorization=basic(f"user:{key}")),
+    lambda key: Request(authorization=basic(f":{key}")),
+    lambda key: Request(authorization=basic(f"{key}:")),
+    lambda key: Request(authorization=basic(f"{key}:").replace("Basic", "bAsIc")),
+]
+
+
+@pytest.mark.parametrize("place", IN_PLACES)
+def test_a_key_is_found_in_each_place_and_speaks_for_its_customer(door: Door, place: Callable[[str], Request]) -> None:
+    assert door.enter(place(door.keys["ada"])) == 1
+    assert door.enter(place(door.keys["ben"])) == 2
+
+
+@pytest.mark.parametrize("place", IN_PLACES)
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("revoked", "revoked_key"), ("suspended", "suspended"), ("expired", "expired_key")],
+)
+def test_a_key_that_no_longer_counts_is_told_why(
+    door: Door, place: Callable[[str], Request], name: str, code: str
+) -> None:
+    assert door.refusal(place(door.keys[name])) == code
+
+
+def test_a_key_counts_until_its_last_second(door: Door) -> None:
+    assert door.enter(Request(f"/t/{door.keys['expiring']}/")) == 6
+
+
+@pytest.mark.parametrize("name", ["ada", "revoked", "suspended", "expired"])
+def test_a_wrong_secret_is_told_nothing_about_the_key(door: Door, name: str) -> None:
+    key = door.keys[name]
+    wrong = key[:-1] + ("A" if key[-1] != "A" else "B")
+    assert door.refusal(Request(f"/t/{wrong}/api/v1/send_push")) == "unknown_key"
+
+
+def test_one_customers_prefix_with_anothers_secret_is_unknown(door: Door) -> None:
+    mixed = door.keys["ada"][:12] + door.keys["ben"][12:]
+    assert keys.parse(mixed) is not None
+    assert door.refusal(Request(f"/t/{mixed}/api/v1/send_push")) == "unknown_key"
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (Request(), "no_key"),
+        (Request("/t/"), "no_key"),
+        (Request("/t//api/v1/send_push"), "no_key"),
+        (Request("/t/api/v1/send_push"), "unknown_key"),
+        (Request("/t/%00%ff%zz/api/v1/send_push"), "unknown_key"),
+        (Request("/t/" + "x" * 100_000), "unknown_key"),
+        (Request(authorization=""), "no_key"),
+        (Request(authorization="Basic"), "no_key"),
+        (Request(authorization="Basic "), "unknown_key"),
+        (Request(authorization="Bearer abc"), "no_key"),
+        (Request(authorization="Basic !!!!"), "unknown_key"),
+        (Request(authorization="Basic YTpi=junk"), "unknown_key"),
+        (Request(authorization="Basic YT\x00pi"), "unknown_key"),
+        (Request(authorization="Basic é"), "unknown_key"),
+        (Request(authorization="Basic \udcff"), "unknown_key"),
+        (Request(authorization=basic("no colon")), "unknown_key"),
+        (Request(authorization=basic(b"user:\xff\xfe")), "unknown_key"),
+        (Request(authorization=basic(":")), "no_key"),
+        (Request(authorization=basic("user:secret")), "unknown_key"),
+        (Request(authorization=basic("u" * 100_000 + ":p")), "unknown_key"),
+    ],
+)
+def test_a_hostile_or_empty_request_is_refused_with_its_code(door: Door, request_: Request, code: str) -> None:
+    assert door.refusal(request_) == code
+
+
+def test_a_good_key_in_an_oversized_header_is_not_looked_for(door: Door) -> None:
+    assert door.refusal(Request(authorization=basic("u" * 2000 + ":" + door.keys["ada"]))) == "unknown_key"
+
+
+def test_foreign_characters_in_base64_are_not_skipped(door: Door) -> None:
+    good = basic(f":{door.keys['ada']}")
+    assert door.enter(Request(authorization=good)) == 1
+    assert door.refusal(Request(authorization=good[:20] + "!" + good[20:])) == "unknown_key"
+
+
+def test_two_keys_are_refused_whichever_is_good(door: Door) -> None:
+    ada, ben = door.keys["ada"], door.keys["ben"]
+    assert door.refusal(Request(f"/t/{ada}/api/v1/send_push", basic(f":{ben}"))) == "two_keys"
+    assert door.refusal(Request(f"/t/{ben}/api/v1/send_push", basic(f"{ada}:"))) == "two_keys"
+
+
+@pytest.mark.parametrize("beside", ["Bearer x", "Basic !!", basic("user:proxy-password"), basic("u"), ""])
+def test_another_header_beside_the_path_is_not_ours(door: Door, beside: str) -> None:
+    assert door.enter(Request(f"/t/{door.keys['ada']}/api/v1/send_push", beside)) == 1
+
+
+def test_the_same_key_twice_is_one_key(door: Door) -> None:
+    key = door.keys["ada"]
+    assert door.enter(Request(f"/t/{key}/api/v1/send_push", basic(f":{key}"))) == 1
+
+
+def test_the_constant_time_comparison_decides_for_known_and_unknown_keys_alike(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+
+    def compare(known: bytes, given: bytes) -> bool:
+        compared.append(len(known))
+        return not hmac.compare_digest(known, given)
+
+    monkeypatch.setattr(authentication, "compare_digest", compare)
+    unknown = keys.new_key(HASH_KEY)[0]
+    assert door.refusal(Request(f"/t/{door.keys['ada']}")) == "unknown_key"
+    assert door.refusal(Request(f"/t/{unknown}")) == "unknown_key"
+    assert compared == [32, 32]
+
+
+def test_before_anything_is_known_a_key_is_not_called_unknown(settings: Settings) -> None:
+    settings.HASH_KEY = HASH_KEY
+    text = keys.new_key(HASH_KEY)[0]
+    with pytest.raises(Refused) as raised:
+        KeyAuthentication(Directory()).authenticate(Request(f"/t/{text}/"))
+    assert raised.value.code == "not_ready"
+
+
+def test_a_reason_of_a_newer_release_still_refuses(door: Door) -> None:
+    text, prefix, digest = keys.new_key(HASH_KEY)
+    identity = Identity(9, 9, 9, False, "some_new_reason", digest)
+    door.directory.install(Snapshot(2, 2.0, {prefix: identity}, [], []), "copy")
+    assert door.refusal(Request(f"/t/{text}/")) == "suspended"
