@@ -77,8 +77,12 @@ def lifetime(push: Push) -> int:
 
 
 def thread_of(push: Push) -> str:
-    """Return the id of a push's conversation: its thread where threads are collapsed (CRT), else its channel."""
-    return push.root_id if push.is_crt_enabled and push.root_id else push.channel_id
+    """Return the id of a push's conversation: its thread where threads are collapsed (CRT), else its channel.
+
+    Without a channel there is none, whatever the thread, as in the reference proxy.
+    """
+    channel = push.channel_id
+    return push.root_id if channel and push.is_crt_enabled and push.root_id else channel
 
 
 def collapse_id(push: Push) -> str:

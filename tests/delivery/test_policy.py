@@ -103,13 +103,16 @@ def test_the_clears_of_one_channel_replace_each_other() -> None:
 
 
 def test_the_clears_of_one_thread_replace_each_other_where_threads_are_collapsed() -> None:
-    assert clear(channel_id="c", root_id="r", is_crt_enabled=True) == clear(root_id="r", is_crt_enabled=True)
+    assert clear(channel_id="c", root_id="r", is_crt_enabled=True) == clear(
+        channel_id="d", root_id="r", is_crt_enabled=True
+    )
     assert clear(channel_id="c", root_id="r", is_crt_enabled=True) != clear(channel_id="c")
     assert clear(channel_id="c", root_id="r", is_crt_enabled=False) == clear(channel_id="c")
 
 
 def test_clears_without_a_channel_do_not_replace_each_other() -> None:
     assert clear() != clear()
+    assert clear(root_id="r", is_crt_enabled=True) != clear(root_id="r", is_crt_enabled=True)
 
 
 def test_the_badge_updates_of_one_server_replace_each_other() -> None:
