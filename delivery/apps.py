@@ -7,3 +7,4 @@ class DeliveryConfig(AppConfig):
     """See the package docstring for what this app owns."""
 
     name = "delivery"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -3,6 +3,18 @@
 from django.contrib import admin
 from django.urls import path
 
+from hpns import views
+
+handler404 = "hpns.views.not_found"
+
 urlpatterns = [
+    path("", views.home, name="home"),
+    path("version", views.version, name="version"),
+    path("t/<str:key>", views.home, name="home-key"),
+    path("t/<str:key>/", views.home, name="home-key-slash"),
+    path("t/<str:key>/version", views.version, name="version-key"),
+    path("health/live", views.live, name="live"),
+    path("health/ready", views.ready, name="ready"),
+    path("metrics", views.prometheus, name="metrics"),
     path("admin/", admin.site.urls),
 ]

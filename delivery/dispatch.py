@@ -1,0 +1,315 @@
+"""After the queue: open a batch, find each push its way, send, judge, try again where it is safe, and settle.
+
+One Dispatcher per worker process. Invariant: every push of a batch ends in exactly one verdict within its deadline, and
+a batch is given up (acknowledged) only after all of it is settled.
+"""
+
+import asyncio
+import base64
+import gc
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+
+from delivery import batch, log, meters, outcomes, policy, settle, valkey
+from delivery.routes import Route, Routes
+from delivery.senders.apns import ApnsSender
+from delivery.senders.base import Try
+from delivery.senders.fcm import FcmSender
+from delivery.senders.http2 import Engine
+from delivery.verdict import Answer, Attempt, Retry, Verdict
+from delivery.wire import Push
+from tenants import vault
+from tenants.directory import DIRECTORY
+
+logger = logging.getLogger(__name__)
+
+# Seconds that finished pushes of an unfinished batch wait for company before they are settled.
+GATHER = 0.003
+# Seconds before the first and each further try after a fault below HTTP, doubled each time; at least this much time
+# must be left for a try to be worth it.
+PAUSE, WORTH = 0.05, 0.1
+# A push that comes out of the queue when little is left of its time gets a fresh window: its server is told OK.
+LATE = 1.0
+
+
+class Work:
+    """One batch in the making."""
+
+    __slots__ = ("again", "attempts", "ended", "finished", "id", "items", "left", "number", "routes", "timer", "until")
+
+    def __init__(self, batch_id: str, items: list[batch.Item], finished: "asyncio.Future[None]") -> None:
+        self.id = batch_id
+        self.number = int(batch_id.rpartition(":")[2])
+        self.items = items
+        self.left = len(items)
+        self.finished = finished
+        self.again = False  # some of it was settled by another worker, or earlier by this one
+        self.ended: list[tuple[int, Verdict, str]] = []
+        self.attempts: dict[int, list[Attempt]] = {}
+        self.routes: dict[int, Route] = {}
+        self.until: dict[int, float] = {}
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Dispatcher:
+    """See the module. Made by here(); start() before the first batch."""
+
+    def __init__(self) -> None:
+        self.routes = Routes()
+        self.cipher = vault.queue_cipher("queue")
+        self.hash_key: bytes = settings.HASH_KEY
+        self.in_flight = 0
+        self._ready: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Connect, read the directory, open the engine. May be called again; returns when all is ready."""
+        if self._ready is None:
+            self.loop = asyncio.get_running_loop()
+            self._ready = self.loop.create_future()
+            self._spawn(DIRECTORY.follow())
+            self._spawn(meters.keep())
+            self.link = valkey.shared(settings.REDIS_URL)
+            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
+            self.senders = {
+                "apns": ApnsSender(self.engine),
+                "fcm": FcmSender(self.engine, settings.GOOGLE_TOKEN_ORIGIN),
+            }
+            # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
+            gc.collect()
+            gc.set_threshold(20_000, 50, 100)
+            self._ready.set_result(None)
+        await asyncio.shield(self._ready)
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Stop what runs beside the batches."""
+        if self._ready is None:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await self.engine.close()
+        self.link.close()
+
+    async def run(self, batch_id: str, sealed: str, again: bool) -> None:
+        """Deliver one batch; returns when all of it is settled. `again`: it may have been begun before."""
+        await self.start()
+        while not DIRECTORY.ready:  # the first seconds of a worker whose stores are away
+            await asyncio.sleep(0.1)
+        payload, done = await self._fetch(batch_id, sealed, again)
+        if payload is None:
+            return  # settled before: its payload went with it
+        try:
+            items = batch.decode_items(self.cipher.open_bytes(payload, batch_id.encode()))
+        except vault.VaultError as error:
+            logger.critical("a batch of the queue cannot be opened and stays in it until it can: %s", error)
+            raise
+        work = Work(batch_id, items, self.loop.create_future())
+        self.in_flight += len(items)
+        meters.batch(len(items))
+        now, clock = time.time(), self.loop.time()
+        for index, item in enumerate(items):
+            if done is not None and settle.settled_before(done, index):
+                work.left -= 1
+                work.again = True
+                continue
+            try:
+                self._begin(work, index, item, now, clock)
+            except Exception:
+                logger.exception("a push could not be begun", extra={"trace": item.trace})
+                self._end(work, index, outcomes.refusal("internal_error"))
+        if work.left or work.ended:
+            await work.finished
+        self.in_flight -= len(items)
+
+    async def _fetch(self, batch_id: str, sealed: str, again: bool) -> tuple[bytes | None, bytes | None]:
+        if sealed and not again:
+            return base64.b64decode(sealed), None
+        while True:
+            try:
+                payload, done = await self.link.ask("MGET", f"batch:{batch_id}", f"done:{batch_id}")
+            except ConnectionError:
+                await asyncio.sleep(0.1)
+                continue
+            if done is not None and done[:1] == b"*":
+                return None, None
+            return (base64.b64decode(sealed) if sealed else payload), done
+
+    def _begin(self, work: Work, index: int, item: batch.Item, now: float, clock: float) -> None:
+        push = item.push
+        age = now - item.at
+        lifetime = policy.lifetime(push)
+        if age > lifetime:
+            return self._end(work, index, outcomes.refusal("expired"))
+        window = settings.ATTEMPT_DEADLINE - age
+        if window < LATE:
+            if push.type == "test" and age >= settings.PUSH_DEADLINE:
+                return self._end(work, index, outcomes.refusal("late_test"), seconds=int(settings.PUSH_DEADLINE))
+            window = settings.ATTEMPT_DEADLINE
+        route = work.routes[index] = self.routes.find(item.customer, push.platform)
+        if route.target is None:
+            return self._end(work, index, route.refusal or outcomes.refusal("no_app"), label=route.label)
+        work.until[index] = clock + window
+        self.senders[route.target.family].send(
+            Try(
+                push,
+                route.target,
+                policy.push_id(item.server, push),
+                int(item.at) + lifetime,
+                route.version,
+                window,
+                self._tried,
+                work,
+                index,
+            )
+        )
+        return None
+
+    def _tried(self, tried: Try, attempt: Attempt) -> None:
+        work: Work = tried.batch  # type: ignore[assignment]
+        index = tried.index
+        verdict = outcomes.judge(attempt)
+        attempts = work.attempts.get(index)
+        if attempts is None:
+            work.attempts[index] = [attempt]
+        else:
+            attempts.append(attempt)
+        meters.attempt(attempt)
+        if verdict.answer is Answer.OK:
+            return self._end(work, index, verdict)
+        if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, verdict.retry):
+            return None
+        route = work.routes[index]
+        verdict = outcomes.blame(verdict, route.shared)
+        return self._end(
+            work,
+            index,
+            verdict,
+            label=route.label,
+            topic=tried.target.topic,
+            project=tried.target.project,
+            key_id=tried.target.secret.get("key_id", ""),
+            host=attempt.host,
+            status=attempt.status,
+            reason=attempt.reason,
+            detail=attempt.detail,
+        )
+
+    def _try_again(self, work: Work, index: int, tried: Try, retry: Retry) -> bool:
+        """Start another try if the verdict and the time left allow it. Nothing sent is ever sent again here."""
+        tries = len(work.attempts[index])
+        if retry is Retry.SAFE:
+            pause = PAUSE * 2 ** (tries - 1)
+        elif retry is Retry.RENEW and tries == 1:
+            pause = 0.0
+        else:
+            return False
+        left = work.until[index] - self.loop.time() - pause
+        if left < WORTH:
+            return False
+        tried.timeout = left
+        send: Callable[[Try], None] = self.senders[tried.target.family].send
+        self.loop.call_later(pause, send, tried)
+        return True
+
+    def _end(self, work: Work, index: int, verdict: Verdict, **details: object) -> None:
+        """Note the end of one push; settle when the batch is complete, else in a moment together with others."""
+        text = ""
+        if verdict.answer is Answer.FAIL:
+            item = work.items[index]
+            text = outcomes.text(verdict, item.trace, **details)
+            logger.log(
+                logging.getLevelNamesMapping()[verdict.level.upper()],
+                "push failed",
+                extra={"trace": item.trace, "code": verdict.code, "customer": item.customer, "server": item.server},
+            )
+        work.ended.append((index, verdict, text))
+        work.left -= 1
+        if not work.left:
+            if work.timer is not None:
+                work.timer.cancel()
+            # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.
+            self.loop.call_soon(self._settle, work)
+        elif work.timer is None:
+            work.timer = self.loop.call_later(GATHER, self._settle, work)
+
+    def _settle(self, work: Work) -> None:
+        work.timer = None
+        ended, work.ended = work.ended, []
+        if not ended:
+            return
+        last = not work.left
+        whole = len(ended) == len(work.items) and not work.again
+        work.again = True
+        now = time.time()
+        rows, short, texts = [], [], []
+        for index, verdict, text in ended:
+            item = work.items[index]
+            push: Push = item.push
+            route = work.routes.get(index)
+            rows.append(
+                (
+                    index,
+                    log.row(
+                        item.trace,
+                        item.at,
+                        now,
+                        f"{item.customer}\t{item.server}\t{item.key}",
+                        route.app_id if route is not None else None,
+                        push,
+                        log.fingerprint(push.device_id, self.hash_key),
+                        item.size,
+                        verdict,
+                        work.attempts.get(index, ()),
+                    ),
+                )
+            )
+            meters.ended(push, verdict, now - item.at)
+            if text:
+                texts.append((work.number, index, text))
+            else:
+                short.append((work.number, index, int(verdict.answer)))
+        self._post(work, rows, batch.pack_results(short, texts), whole, last, True)
+
+    def _post(
+        self, work: Work, rows: list[tuple[int, bytes]], reply: bytes, whole: bool, last: bool, by_name: bool
+    ) -> None:
+        answer: asyncio.Future[Any] = self.loop.create_future()
+
+        def answered(future: "asyncio.Future[Any]") -> None:
+            if future.cancelled():
+                return
+            trouble = future.exception() or (future.result() if isinstance(future.result(), Exception) else None)
+            if trouble is None and future.result():
+                if last and not work.finished.done():
+                    work.finished.set_result(None)
+            elif trouble is None:  # part of it was settled before
+                self._post(work, rows, reply, False, last, by_name)
+            elif "NOSCRIPT" in str(trouble):
+                self._post(work, rows, reply, whole, last, False)
+            else:
+                # Nothing of it was applied, or all of it and the answer got lost: made again, it does no harm.
+                logger.warning("results could not be handed to Valkey, trying again: %s", trouble)
+                self.loop.call_later(0.2, self._post, work, rows, reply, whole, last, True)
+
+        answer.add_done_callback(answered)
+        self.link.post(settle.command(work.id, rows, reply, whole=whole, last=last, by_name=by_name), 1, answer)
+
+
+_here: Dispatcher | None = None
+
+
+def here() -> Dispatcher:
+    """This process's dispatcher."""
+    global _here  # noqa: PLW0603  one per process, like its loop
+    if _here is None:
+        _here = Dispatcher()
+    return _here

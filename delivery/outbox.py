@@ -1,0 +1,339 @@
+"""Group commit: pushes that wait together become one Celery task, and each waits here for its answer.
+
+One Outbox per web process, on its loop. A push is accepted when its batch stands in the queue, and Valkey has said so.
+When the connection breaks in between, the counter `sent:PROCESS`, written in one transaction with each batch, tells
+which batches arrived; the others are sent again while somebody waits for them, and else end as refused.
+Invariant: a push that was told OK is in the queue or ended; a push that is not in the queue ends as a row of our own.
+"""
+
+import asyncio
+import base64
+import collections
+import itertools
+import logging
+import secrets
+import struct
+import time
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from delivery import batch, log, outcomes, tasks, valkey, wire
+from delivery.verdict import Verdict
+from tenants import vault
+from tenants.snapshot import Identity
+
+logger = logging.getLogger(__name__)
+
+# Seconds that the first push of a batch waits for company, and from how many waiting pushes on: a lone push never does.
+LINGER, LONELY = 0.005, 5
+# Bytes of a sealed batch that travel inside the task; larger ones get a key of their own.
+EMBED = 6000
+# Seconds that a payload is kept for: longer than any push is worth delivering.
+PAYLOAD_KEPT = 8 * 24 * 3600
+# How often waiting pushes are looked at for their deadline, in seconds.
+TICK = 0.05
+# Rows of refused pushes that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
+OWED = 2_000
+
+
+class Pending:
+    """One push on its way: who sent it, the push, and the future of the answer's body."""
+
+    __slots__ = ("answer", "at", "push", "size", "trace", "who")
+
+    def __init__(
+        self, who: Identity, push: wire.Push, trace: str, at: float, size: int, answer: "asyncio.Future[bytes]"
+    ):
+        self.who, self.push, self.trace, self.at, self.size, self.answer = who, push, trace, at, size, answer
+
+
+class Sent:
+    """A batch on its way to the queue or beyond."""
+
+    __slots__ = ("arrived", "commands", "count", "id", "left", "number", "pending", "until")
+
+    def __init__(self, number: int, batch_id: str, pending: list[Pending], until: float):
+        self.number, self.id, self.pending, self.until = number, batch_id, pending, until
+        self.arrived = False
+        self.commands = b""
+        self.count = 0
+        self.left = len(pending)
+
+
+class Outbox:
+    """See the module. start() on the loop that serves; submit() from requests."""
+
+    def __init__(self) -> None:
+        self.process = secrets.token_hex(6)
+        self.cipher = vault.queue_cipher("queue")
+        self.hash_key: bytes = settings.HASH_KEY
+        self.waiting = 0
+        self._numbers = itertools.count(1)
+        self._traces = itertools.count(1)
+        self._gathered: list[tuple[Pending, bytes]] = []
+        self._bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent: dict[int, Sent] = {}
+        self._owed: collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]] = collections.OrderedDict()
+        self._plain = not settings.CELERY_BROKER_URL.startswith(("redis://", "rediss://", "unix://"))
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.link = valkey.Link(settings.REDIS_URL, on_up=self._returned)
+
+    def start(self) -> None:
+        """Connect and begin to listen for answers."""
+        self.loop = asyncio.get_running_loop()
+        self._shapes = [tasks.envelope(with_payload=False), tasks.envelope(with_payload=True)]
+        self.link.start()
+        self._tasks = [self.loop.create_task(self._listen()), self.loop.create_task(self._watch())]
+
+    @property
+    def ready(self) -> bool:
+        """Whether pushes can be accepted."""
+        return self.link.up
+
+    async def close(self) -> None:
+        """Send what is gathered and let go of the connections."""
+        self._flush()
+        if self.link.up:
+            try:
+                await asyncio.wait_for(self.link.flushed(), 1)
+            except (ConnectionError, TimeoutError) as error:
+                logger.warning("closing without the last word of Valkey: %s", error)
+        for task in self._tasks:
+            task.cancel()
+        self.link.close()
+
+    # --- In
+
+    def trace(self) -> str:
+        """A new trace id: short, unique among all processes, and in order within one."""
+        return f"{self.process}-{next(self._traces):x}"
+
+    def submit(self, who: Identity, push: wire.Push, plain: bytes, size: int) -> "asyncio.Future[bytes]":
+        """Take a push on; the future gives the body of the answer within the deadline. `plain` is the push as JSON."""
+        answer: asyncio.Future[bytes] = self.loop.create_future()
+        pending = Pending(who, push, self.trace(), time.time(), size, answer)
+        if not self.link.up:
+            return self.refuse(pending, "queue_down")
+        if self.waiting >= settings.WAITING_LIMIT:
+            return self.refuse(pending, "overloaded")
+        item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
+        self.waiting += 1
+        gathered = self._gathered
+        gathered.append((pending, item))
+        self._bytes += len(item)
+        if len(gathered) >= batch.MOST or self._bytes >= batch.MOST_BYTES:
+            self._flush()
+        elif len(gathered) == 1:
+            if self.waiting < LONELY:
+                self.loop.call_soon(self._flush)
+            else:
+                self._timer = self.loop.call_later(LINGER, self._flush)
+        return answer
+
+    def refuse(self, pending: Pending, code: str, **details: object) -> "asyncio.Future[bytes]":
+        """End a push here, before the queue: its answer, and its row in the log."""
+        verdict = outcomes.refusal(code)
+        if not pending.answer.done():
+            pending.answer.set_result(wire.fail_body(outcomes.text(verdict, pending.trace, **details)))
+        self._owe(pending, verdict)
+        return pending.answer
+
+    def turn_away(
+        self, who: Identity, push: wire.Push, size: int, code: str, **details: object
+    ) -> "asyncio.Future[bytes]":
+        """Refuse a push that was never taken on."""
+        pending = Pending(who, push, self.trace(), time.time(), size, self.loop.create_future())
+        return self.refuse(pending, code, **details)
+
+    # --- Rows of our own
+
+    def _owe(self, pending: Pending, verdict: Verdict) -> None:
+        row = self._row(pending, verdict, 1)
+        if self.link.up:
+            self.link.post(valkey.pack(("RPUSH", log.ROWS, row)), 1)
+            return
+        key: tuple[Any, ...] = (pending.trace,)
+        if len(self._owed) >= OWED:
+            key = (pending.who.server_id, pending.who.key_id, verdict.code)
+        row, count = self._owed.get(key, (row, 0))
+        if count:
+            row = self._row(pending, verdict, count + 1)
+        self._owed[key] = (row, count + 1)
+
+    def _row(self, pending: Pending, verdict: Verdict, count: int) -> bytes:
+        who, device = pending.who, pending.push.device_id
+        return log.row(
+            pending.trace,
+            pending.at,
+            time.time(),
+            f"{who.customer_id}\t{who.server_id}\t{who.key_id}",
+            None,
+            pending.push,
+            log.fingerprint(device, self.hash_key) if device else "",
+            pending.size,
+            verdict,
+            (),
+            count,
+        )
+
+    # --- Out
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        gathered, self._gathered, self._bytes = self._gathered, [], 0
+        if not gathered:
+            return
+        number = next(self._numbers)
+        batch_id = f"{self.process}:{number}"
+        sent = Sent(number, batch_id, [p for p, _ in gathered], self.loop.time() + settings.PUSH_DEADLINE - TICK)
+        self._sent[number] = sent
+        sealed = self.cipher.seal_bytes(batch.join([item for _, item in gathered]), batch_id.encode())
+        if self._plain:
+            self._tasks.append(self.loop.create_task(self._publish(sent, sealed)))
+            return
+        name = batch_id.encode()
+        queue, message = self._shapes[len(sealed) <= EMBED]
+        message = message.replace(b"@TASK@", name).replace(b"@BATCH@", name)
+        parts = [valkey.pack(("MULTI",))]
+        if len(sealed) <= EMBED:
+            message = message.replace(b"@SEALED@", base64.b64encode(sealed))
+        else:
+            parts.append(valkey.pack(("SET", f"batch:{batch_id}", sealed, "EX", str(PAYLOAD_KEPT))))
+        parts.append(valkey.pack(("LPUSH", queue, message)))
+        parts.append(valkey.pack(("SET", f"sent:{self.process}", str(number), "EX", "86400")))
+        parts.append(valkey.pack(("EXEC",)))
+        sent.commands, sent.count = b"".join(parts), len(parts)
+        self._send(sent)
+
+    def _send(self, sent: Sent) -> None:
+        said: asyncio.Future[Any] = self.loop.create_future()
+        said.add_done_callback(lambda future: self._said(future, sent))
+        self.link.post(sent.commands, sent.count, said)
+
+    def _said(self, future: "asyncio.Future[Any]", sent: Sent) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return  # whether it arrived is found out when the connection is back
+        if isinstance(future.result(), Exception):
+            logger.error("Valkey does not take pushes: %s", future.result())
+            self._give_up(sent, "queue_down")
+            return
+        self._arrived(sent)
+
+    def _arrived(self, sent: Sent) -> None:
+        sent.arrived = True
+        sent.commands = b""
+
+    def _give_up(self, sent: Sent, code: str) -> None:
+        if self._sent.pop(sent.number, None) is None:
+            return
+        for pending in sent.pending:
+            if not pending.answer.done():
+                self.waiting -= 1
+            self.refuse(pending, code)
+
+    async def _publish(self, sent: Sent, sealed: bytes) -> None:
+        """The way for any other broker: Celery's own, in a thread."""
+        try:
+            await self.loop.run_in_executor(None, tasks.publish, sent.id, base64.b64encode(sealed).decode())
+        except tasks.OperationalError as error:
+            logger.error("the broker does not take pushes: %s", error)
+            self._give_up(sent, "queue_down")
+        else:
+            self._arrived(sent)
+
+    async def _returned(self, link: valkey.Link) -> None:
+        """The connection is back: which batches arrived? Pay the rows that are owed."""
+        answer = await link.ask("GET", f"sent:{self.process}")
+        if isinstance(answer, Exception):
+            raise ConnectionError(str(answer))
+        arrived = int(answer or 0)
+        now = self.loop.time()
+        for sent in list(self._sent.values()):
+            if sent.arrived or self._plain:
+                continue
+            if sent.number <= arrived:
+                self._arrived(sent)
+            elif sent.until > now:
+                self._send(sent)
+            else:
+                self._give_up(sent, "queue_down")
+        owed, self._owed = self._owed, collections.OrderedDict()
+        if owed:
+            link.post(valkey.pack(("RPUSH", log.ROWS, *[row for row, _ in owed.values()])), 1)
+
+    # --- Answers
+
+    async def _listen(self) -> None:
+        key = f"reply:{self.process}"
+        link = valkey.Link(settings.REDIS_URL)
+        await link.start()
+        while True:
+            try:
+                got = await link.ask("BLMPOP", "5", "1", key, "LEFT", "COUNT", "100")
+            except ConnectionError:
+                await asyncio.sleep(0.05)
+                continue
+            if isinstance(got, Exception):
+                logger.error("Valkey gives no answers: %s", got)
+                await asyncio.sleep(1)
+            elif got is not None:
+                for blob in got[1]:
+                    self._answers(blob)
+
+    def _answers(self, blob: bytes) -> None:
+        try:
+            short, texts = batch.unpack_results(blob)
+        except (struct.error, msgspec.DecodeError):
+            logger.exception("an answer from a worker cannot be read")
+            return
+        for number, index, code in short:
+            self._answer(number, index, wire.REMOVE_BODY if code else wire.OK_BODY)
+        for number, index, text in texts:
+            self._answer(number, index, wire.fail_body(text))
+
+    def _answer(self, number: int, index: int, body: bytes) -> None:
+        sent = self._sent.get(number)
+        if sent is None:
+            return  # answered by its deadline before
+        sent.arrived = True
+        answer = sent.pending[index].answer
+        if not answer.done():
+            answer.set_result(body)
+            self.waiting -= 1
+        sent.left -= 1
+        if not sent.left:
+            del self._sent[number]
+
+    async def _watch(self) -> None:
+        """Answer what is due, and forget batches all of whose pushes have been answered."""
+        while True:
+            await asyncio.sleep(TICK)
+            now = self.loop.time()
+            for number, sent in list(self._sent.items()):
+                if sent.until > now:
+                    break
+                if sent.arrived:
+                    del self._sent[number]
+                self._due(sent)
+
+    def _due(self, sent: Sent) -> None:
+        """The deadline of a batch has come: what stands in the queue is OK, save tests; what may not is FAIL."""
+        late = outcomes.refusal("late_test")
+        down = outcomes.refusal("queue_down")
+        for pending in sent.pending:
+            if pending.answer.done():
+                continue
+            self.waiting -= 1
+            if not sent.arrived:
+                text = outcomes.text(down, pending.trace)
+            elif pending.push.type == "test":
+                text = outcomes.text(late, pending.trace, seconds=int(settings.PUSH_DEADLINE))
+            else:
+                pending.answer.set_result(wire.OK_BODY)
+                continue
+            pending.answer.set_result(wire.fail_body(text))

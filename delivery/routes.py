@@ -1,0 +1,95 @@
+"""Which app, and which credential, takes a push. Answers from memory; nothing here waits.
+
+A push's platform only picks among the apps that its customer may use. Invariant: a route is never guessed; without an
+app or a readable credential the push is refused with a text that says what to add.
+"""
+
+import json
+import logging
+
+import msgspec
+from django.conf import settings
+
+from delivery import outcomes, policy
+from delivery.senders.base import Target
+from delivery.verdict import Verdict
+from tenants import credentials, vault
+from tenants.directory import DIRECTORY, Directory
+from tenants.snapshot import AppRow
+
+logger = logging.getLogger(__name__)
+
+
+class Route(msgspec.Struct, gc=False, frozen=True):
+    """Where pushes of one customer and platform go. Without a target, `refusal` says why and `label` names the app."""
+
+    label: str
+    version: int
+    app_id: int | None
+    shared: bool
+    target: Target | None
+    refusal: Verdict | None
+
+
+class Routes:
+    """Routes by (customer, platform), made at first use and forgotten whenever the directory changes."""
+
+    def __init__(self, directory: Directory = DIRECTORY) -> None:
+        self.directory = directory
+        self._known: dict[tuple[int, str], Route] = {}
+        self._targets: dict[tuple[int, int], Target] = {}
+        self._version: tuple[int, float] = (-1, 0.0)
+
+    def find(self, customer_id: int, platform: str) -> Route:
+        """The route of a push; total."""
+        version = (self.directory.version, self.directory.fresh_at)
+        if version != self._version:
+            self._known.clear()
+            self._version = version
+        route = self._known.get((customer_id, platform))
+        if route is None:
+            route = self._make(customer_id, platform)
+            if len(self._known) < 10_000:  # strangers choose the platform; they must not fill the memory
+                self._known[customer_id, platform] = route
+        return route
+
+    def _make(self, customer_id: int, platform: str) -> Route:
+        label, version = policy.app_label(platform)
+        app = self.directory.route(customer_id, label, policy.family(label))
+        if app is None:
+            return Route(label, version, None, False, None, outcomes.refusal("no_app"))
+        shared = app.customer_id is None
+        if not app.credential_id:
+            refusal = outcomes.blame(outcomes.refusal("no_credential"), shared)
+            return Route(app.label, version, app.app_id, shared, None, refusal)
+        try:
+            target = self._target(app)
+        except vault.VaultError as error:
+            logger.error("the credential %d of the app %d cannot be opened: %s", app.credential_id, app.app_id, error)
+            return Route(app.label, version, app.app_id, shared, None, outcomes.refusal("credential_unreadable"))
+        return Route(app.label, version, app.app_id, shared, target, None)
+
+    def _target(self, app: AppRow) -> Target:
+        key = (app.app_id, app.credential_id)
+        target = self._targets.get(key)
+        if target is None or (target.topic, target.origin) != (app.topic, _origin(app)):
+            secret: dict[str, str] = credentials.open_(app.app_id, app.sealed)
+            project = json.loads(secret["account_json"])["project_id"] if app.kind == "fcm_account" else ""
+            target = Target(
+                app_id=app.app_id,
+                family="apns" if app.family == "apns" else "fcm",
+                topic=app.topic,
+                project=project,
+                origin=_origin(app),
+                credential_id=app.credential_id,
+                kind=app.kind,  # type: ignore[arg-type]  # the database holds nothing else
+                secret=secret,
+            )
+            self._targets[key] = target
+        return target
+
+
+def _origin(app: AppRow) -> str:
+    if app.family != "apns":
+        return str(settings.FCM_ORIGIN)
+    return str(settings.APNS_SANDBOX_ORIGIN if app.host == "sandbox" else settings.APNS_ORIGIN)

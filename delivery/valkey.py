@@ -1,0 +1,220 @@
+"""One pipelined connection to Valkey (or Redis) on an asyncio loop, which comes back by itself.
+
+Commands that are written in one turn of the loop leave in one system call, and nobody waits for an answer that nobody
+asked for: this is what keeps the queue's share of a push at a few microseconds. redis-py's own asyncio client costs
+about ten times as much per command; everything off the hot path uses redis-py.
+
+Invariant: a command is written at most once. When the connection breaks, whoever waits for an answer gets
+ConnectionError and decides for himself whether to ask again; the link never repeats a command.
+
+Protocol: RESP2, https://valkey.io/topics/protocol/.
+"""
+
+import asyncio
+import collections
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import hiredis
+
+logger = logging.getLogger(__name__)
+pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
+
+RETRY_FIRST, RETRY_MOST = 0.05, 1.0
+CONNECT_TIMEOUT = 3.0
+
+
+class Gone(ConnectionError):
+    """The connection is down, or broke before the answer came."""
+
+
+class _Protocol(asyncio.Protocol):
+    def __init__(self, link: "Link") -> None:
+        self.link = link
+        self.reader = hiredis.Reader()
+        self.waiting: collections.deque[asyncio.Future[Any] | None] = collections.deque()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self.reader.feed(data)
+        gets, waiting = self.reader.gets, self.waiting
+        while (answer := gets()) is not False:
+            future = waiting.popleft()
+            if future is not None:
+                if not future.done():
+                    future.set_result(answer)
+            elif isinstance(answer, hiredis.ReplyError):
+                logger.error("valkey refused a command: %s", answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for future in self.waiting:
+            if future is not None and not future.done():
+                future.set_exception(Gone("the connection to Valkey broke"))
+                future.exception()  # seen: whoever dropped the future does not care
+        self.waiting.clear()
+        self.link.lost(self)
+
+
+class Link:
+    """A connection that is opened again whenever it breaks, with growing pauses of at most a second.
+
+    url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE), unix:///path.
+    on_up: a coroutine function run after each connection and before the link counts as up; it gets the link.
+    on_down: called without arguments each time an established connection is lost.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        on_up: Callable[["Link"], Awaitable[None]] | None = None,
+        on_down: Callable[[], None] | None = None,
+    ) -> None:
+        self.url = url
+        self.up = False
+        self._on_up, self._on_down = on_up, on_down
+        self._protocol: _Protocol | None = None
+        self._unwritten: list[bytes] = []
+        self._again: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> "asyncio.Task[None]":
+        """Begin connecting; the task ends when the link is up for the first time."""
+        self._again = asyncio.get_running_loop().create_task(self._connect())
+        return self._again
+
+    async def _connect(self) -> None:
+        pause = RETRY_FIRST
+        while not self._closing:
+            try:
+                await asyncio.wait_for(self._open(), CONNECT_TIMEOUT)
+                if self._on_up is not None:
+                    await self._on_up(self)
+            except (OSError, TimeoutError, hiredis.HiredisError) as error:
+                logger.warning("valkey is away, trying again in %.1f s: %s", pause, error)
+                self._drop()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MOST)
+            else:
+                if self._protocol is not None:
+                    self.up = True
+                    return
+
+    async def _open(self) -> None:
+        parts = urlsplit(self.url)
+        protocol = _Protocol(self)
+        loop = asyncio.get_running_loop()
+        if parts.scheme == "unix":
+            await loop.create_unix_connection(lambda: protocol, parts.path)
+            db = parse_qs(parts.query).get("db", ["0"])[0]
+        elif parts.scheme in ("redis", "rediss"):
+            context = None
+            if parts.scheme == "rediss":
+                context = ssl.create_default_context(cafile=parse_qs(parts.query).get("ssl_ca_certs", [None])[0])
+            await loop.create_connection(
+                lambda: protocol, parts.hostname or "127.0.0.1", parts.port or 6379, ssl=context
+            )
+            db = parts.path.strip("/") or "0"
+        else:
+            raise ValueError(f"REDIS_URL begins with {parts.scheme}://; redis://, rediss:// and unix:// are known.")
+        self._protocol = protocol
+        if parts.password:
+            user = (unquote(parts.username),) if parts.username else ()
+            self._expect_ok(await self._ask("AUTH", *user, unquote(parts.password)))
+        if db != "0":
+            self._expect_ok(await self._ask("SELECT", db))
+        self._expect_ok(await self._ask("PING"))  # answers LOADING while it still reads its append-only file
+
+    @staticmethod
+    def _expect_ok(answer: Any) -> None:
+        if isinstance(answer, Exception):
+            raise ConnectionError(str(answer))
+
+    def lost(self, protocol: _Protocol) -> None:
+        """The protocol's word that its connection ended."""
+        if protocol is not self._protocol:
+            return
+        was_up, self.up, self._protocol = self.up, False, None
+        self._unwritten.clear()
+        if was_up and not self._closing:
+            logger.warning("lost the connection to valkey")
+            if self._on_down is not None:
+                self._on_down()
+            self.start()
+
+    def _drop(self) -> None:
+        protocol, self._protocol = self._protocol, None
+        self._unwritten.clear()
+        if protocol is not None and protocol.transport is not None:
+            protocol.transport.abort()
+
+    def post(self, commands: bytes, count: int, last: "asyncio.Future[Any] | None" = None) -> bool:
+        """Write `count` packed commands; `last` gets the answer to the last one (an Exception object if refused).
+
+        Returns False, having written nothing, when the link is down; `last` then raises Gone.
+        """
+        protocol = self._protocol
+        if protocol is None:
+            if last is not None and not last.done():
+                last.set_exception(Gone("Valkey is away"))
+                last.exception()
+            return False
+        waiting = protocol.waiting
+        for _ in range(count - 1):
+            waiting.append(None)
+        waiting.append(last)
+        if not self._unwritten:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._unwritten.append(commands)
+        return True
+
+    def _write(self) -> None:
+        commands = b"".join(self._unwritten)
+        self._unwritten.clear()
+        # What was posted to a connection that broke in the same turn has been answered with Gone by its protocol.
+        if self._protocol is not None and self._protocol.transport is not None:
+            self._protocol.transport.write(commands)
+
+    def _ask(self, *command: Any) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.post(pack(command), 1, future)
+        return future
+
+    def ask(self, *command: Any) -> "asyncio.Future[Any]":
+        """Write one command and return the future of its answer; Gone when the link is or goes down."""
+        return self._ask(*command)
+
+    async def flushed(self) -> None:
+        """Wait until everything posted so far has been answered; Gone when the link breaks first."""
+        await self._ask("PING")
+
+    def close(self) -> None:
+        """Close for good; waiting answers end as Gone."""
+        self._closing = True
+        self.up = False
+        if self._again is not None:
+            self._again.cancel()
+        if self._protocol is not None and self._protocol.transport is not None:
+            self._protocol.transport.close()
+
+
+_shared: dict[str, Link] = {}
+
+
+def shared(url: str) -> Link:
+    """This process's one link for commands to `url`, started at its first use.
+
+    What one part posts stays in order with what another posts: a worker's results reach Valkey before the
+    acknowledgement of their batch.
+    """
+    link = _shared.get(url)
+    if link is None or link._closing:
+        link = _shared[url] = Link(url)
+        link.start()
+    return link

@@ -1,0 +1,167 @@
+"""The front door of the web process, on granian's RSGI interface. It has two leaves.
+
+The two machine endpoints go to delivery.api on a lean request: no middleware, no thread. Everything else goes to
+Django's normal handler with the full middleware (pages.py). RSGI because an ASGI server costs a push about as much as
+the whole of Django does on this path. https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
+
+Invariant: nothing here redirects, and a path that is not known is 404 at once: a redirect turns a push into a GET.
+"""
+
+import asyncio
+import gc
+import os
+import time
+import zlib
+from typing import Any
+from urllib.parse import unquote
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+
+import django
+
+django.setup()
+
+from django.conf import settings
+
+from delivery.api import LeanRequest, machines
+from delivery.outbox import Outbox
+from hpns import state
+from hpns.celery import app as celery_app
+from hpns.pages import Pages
+from tenants.directory import DIRECTORY
+
+SEND_PUSH, ACK = "/api/v1/send_push", "/api/v1/ack"
+KEY_PATH = "/t/"
+# A body over the limit is read on up to this many times the limit, so that its sender gets to read our answer.
+DRAIN = 16
+
+
+class FrontDoor:
+    """granian calls one per web process: __rsgi_init__ at the start, __rsgi__ per request, __rsgi_del__ at the end."""
+
+    def __init__(self) -> None:
+        celery_app.finalize()
+        self.outbox = Outbox()
+        self.send_push, self.ack = machines(self.outbox)
+        self.pages = Pages()
+        self.limit = int(settings.BODY_LIMIT)
+        self.reading: dict[Any, float] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start what runs beside the requests, on the loop that will serve them."""
+        loop.run_until_complete(self.start())
+
+    async def start(self) -> None:
+        """Connect to the queue, begin to follow the directory, give the first answer to whether we are ready."""
+        self.outbox.start()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(DIRECTORY.follow()), loop.create_task(self._watch())]
+        state.outbox = self.outbox
+        gc.collect()
+        gc.set_threshold(20_000, 50, 100)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over what is gathered and close."""
+        loop.run_until_complete(self.stop())
+
+    async def stop(self) -> None:
+        """See __rsgi_del__."""
+        for task in self._tasks:
+            task.cancel()
+        await self.outbox.close()
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        """Answer one request."""
+        path: str = scope.path
+        if "%" in path:
+            path = unquote(path)
+        if path.endswith(SEND_PUSH) and _is_prefix(path[: -len(SEND_PUSH)]):
+            view = self.send_push
+        elif path.endswith(ACK) and _is_prefix(path[: -len(ACK)]):
+            view = self.ack
+        else:
+            await self.pages(scope, proto, path)
+            return
+        request = LeanRequest(scope.method, path, scope.headers, b"")
+        if scope.method == "POST":
+            await self.read(scope, proto, request)
+        response = await view(request)
+        headers = [("content-type", "application/json")]
+        if response.status_code != 200:
+            headers = [(name.lower(), value) for name, value in response.headers.items()]
+        proto.response_bytes(response.status_code, headers, response.content)
+
+    async def read(self, scope: Any, proto: Any, request: LeanRequest) -> None:
+        """Read the body into the request, bounded in size and time; a body that cannot be used is noted there."""
+        headers = scope.headers
+        length = headers.get("content-length")
+        packed = headers.get("content-encoding")
+        try:
+            task = asyncio.current_task()
+            self.reading[task] = time.monotonic()
+            try:
+                if length is not None and len(length) < 7 and int(length) <= self.limit:
+                    body = await proto()
+                else:
+                    body = await self._bounded(proto, request)
+            finally:
+                del self.reading[task]
+        except asyncio.CancelledError:  # by _watch, or because the sender went away
+            request.trouble = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
+            return
+        except (RuntimeError, ValueError) as error:
+            request.trouble = f"its body did not arrive whole ({type(error).__name__})"
+            return
+        if request.too_large:
+            return
+        if length is not None and length.isdigit() and len(body) < int(length):
+            request.trouble = "its body did not arrive whole"
+        elif packed is not None and packed.lower() not in ("", "identity"):
+            body = self._unpacked(body, packed.lower(), request)
+        request.payload = body
+
+    async def _watch(self) -> None:
+        """Once a second, give up on bodies that take too long: a clock per request would cost as much as decoding."""
+        while True:
+            await asyncio.sleep(1)
+            latest = time.monotonic() - settings.BODY_DEADLINE
+            for task, since in list(self.reading.items()):
+                if since < latest:
+                    task.cancel()
+
+    async def _bounded(self, proto: Any, request: LeanRequest) -> bytes:
+        chunks, size = [], 0
+        async for chunk in proto:
+            size += len(chunk)
+            if size <= self.limit:
+                chunks.append(chunk)
+            elif size > self.limit * DRAIN:
+                break
+        if size > self.limit:
+            request.too_large = size
+            return b""
+        return b"".join(chunks)
+
+    def _unpacked(self, body: bytes, encoding: str, request: LeanRequest) -> bytes:
+        if encoding not in ("gzip", "x-gzip"):
+            request.trouble = "its Content-Encoding is not gzip"
+            return b""
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            plain = unpacker.decompress(body, self.limit + 1)
+        except zlib.error:
+            request.trouble = "its body is not gzip, as its Content-Encoding says"
+            return b""
+        if len(plain) > self.limit:
+            request.too_large = len(plain)
+            return b""
+        return plain
+
+
+def _is_prefix(prefix: str) -> bool:
+    """Whether a prefix of the path is one under which machines are served: none, or /t/KEY."""
+    return not prefix or (prefix.startswith(KEY_PATH) and "/" not in prefix[len(KEY_PATH) :] and len(prefix) > 3)
+
+
+application = FrontDoor()

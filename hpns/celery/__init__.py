@@ -1,0 +1,65 @@
+"""The Celery app: queues, routes, the timetable (beat), and how a worker runs.
+
+This package and delivery/tasks.py are the only code that imports Celery. A worker differs from the stock one in three
+places, each through an extension point that Celery or kombu offers: a hub on asyncio (hub.py), a pool whose tasks are
+coroutines (pool.py) and, on Valkey/Redis, a transport that takes messages atomically (transport.py).
+"""
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+from kombu import Queue
+from kombu.transport import TRANSPORT_ALIASES
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+
+from django.conf import settings
+
+TRANSPORT_ALIASES["valkey"] = TRANSPORT_ALIASES["valkeys"] = "hpns.celery.transport:Transport"
+
+DELIVER, RECORD = "push", "record"
+
+
+def broker_url(url: str) -> str:
+    """The broker's URL for Celery: Redis and Valkey go through our transport, everything else through kombu's own."""
+    for scheme, ours in (("redis://", "valkey://"), ("rediss://", "valkeys://")):
+        if url.startswith(scheme):
+            return ours + url[len(scheme) :]
+    return url
+
+
+app = Celery("hpns")
+app.conf.update(
+    broker_url=broker_url(settings.CELERY_BROKER_URL),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_serializer="json",
+    accept_content=["json"],
+    task_default_queue=RECORD,
+    task_queues=[Queue(DELIVER), Queue(RECORD)],
+    task_routes={"delivery.deliver": {"queue": DELIVER}},
+    task_create_missing_queues=False,
+    worker_pool="hpns.celery.pool:LoopPool",
+    # Batches in one worker's hands at a time, and with it the bound of its memory: a batch has at most 200 pushes.
+    worker_concurrency=100,
+    worker_prefetch_multiplier=4,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_disable_rate_limits=True,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    beat_schedule={
+        "record": {"task": "delivery.record", "schedule": 1.0, "options": {"expires": 5}},
+        "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
+        "partitions at start": {"task": "delivery.partitions", "schedule": 3600.0},
+    },
+    beat_max_loop_interval=1,
+    timezone="UTC",
+    enable_utc=True,
+    imports=["delivery.tasks"],
+)

@@ -1,0 +1,95 @@
+"""A Celery pool whose tasks are coroutines on the worker's one loop.
+
+Celery's `worker_pool` takes a class: this one runs `task.coroutine(request, *args, **kwargs)` where a task has such an
+attribute, and any other task in a thread. `request` is Celery's request as a mapping (id, delivery_info, ...).
+
+Invariant: a message is acknowledged (acks_late) only after its coroutine ended; a warm shutdown awaits what runs.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from celery.concurrency.base import BasePool
+from kombu.asynchronous import get_event_loop
+from kombu.serialization import loads
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a warm shutdown waits for what runs; above the deadline of an attempt, below every supervisor's patience.
+DRAIN = 8.0
+
+
+class LoopPool(BasePool):  # type: ignore[misc]
+    """See the module. `limit` bounds nothing by itself: the prefetch count does, and with it the worker's memory."""
+
+    body_can_be_buffer = True
+    signal_safe = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.hub = get_event_loop()
+        self.running: set[asyncio.Task[None]] = set()
+
+    def on_apply(
+        self,
+        target: Any,
+        args: Any = None,
+        kwargs: Any = None,
+        callback: Callable[[Any], None] | None = None,
+        accept_callback: Callable[[int, float], None] | None = None,
+        **_options: Any,
+    ) -> None:
+        """Start the task that Celery hands over; args are (name, id, request, body, content type, encoding)."""
+        name, _uid, request, body, content_type, encoding = args
+        if accept_callback is not None:
+            accept_callback(os.getpid(), time.monotonic())
+        task = self.hub.aio.create_task(self._run(name, request, body, content_type, encoding, callback))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+    async def _run(
+        self,
+        name: str,
+        request: Any,
+        body: Any,
+        content_type: str,
+        encoding: str,
+        callback: Callable[[Any], None] | None,
+    ) -> None:
+        started = time.monotonic()
+        failed = False
+        value: Any = None
+        try:
+            args, kwargs, _embed = (
+                loads(body, content_type, encoding, accept=("json",))
+                if isinstance(body, str | bytes | memoryview)
+                else body
+            )
+            task = self.app.tasks[name]
+            coroutine = getattr(task, "coroutine", None)
+            if coroutine is not None:
+                await coroutine(request, *args, **kwargs)
+            else:
+                await self.hub.aio.run_in_executor(None, lambda: task(*args, **kwargs))
+        except Exception:
+            # A task of ours ends its pushes itself; what reaches this line is a fault of ours. The message is taken
+            # off the queue all the same: a batch that kills its task would otherwise come back for ever.
+            logger.exception("task %s failed", name)
+            failed, value = True, ExceptionInfo()
+        if callback is not None:
+            callback((failed, value, time.monotonic() - started))
+
+    def on_close(self) -> None:
+        """Warm shutdown: wait for what runs, at most DRAIN seconds; the rest goes back by not being acknowledged."""
+        if self.running:
+            self.hub.aio.run_until_complete(asyncio.wait(self.running, timeout=DRAIN))
+
+    def on_terminate(self) -> None:
+        """Cold shutdown: nothing is awaited; unacknowledged messages are redelivered."""
+        for task in self.running:
+            task.cancel()

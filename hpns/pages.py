@@ -1,0 +1,91 @@
+"""The other leaf of the front door: Django's normal handler, with the full middleware, behind granian's RSGI.
+
+A thin bridge from RSGI to ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html), since granian serves one
+interface per process. Invariant: a request body is handed on in pieces and never beyond LIMIT bytes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.handlers.asgi import ASGIHandler
+
+# Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
+LIMIT = 8 * 1024 * 1024
+
+
+class Pages:
+    """Call it with an RSGI scope and protocol and the decoded path."""
+
+    def __init__(self) -> None:
+        self.handler = ASGIHandler()
+
+    async def __call__(self, scope: Any, proto: Any, path: str) -> None:
+        """Answer one request through Django."""
+        length = scope.headers.get("content-length")
+        if length is not None and (not length.isdigit() or int(length) > LIMIT):
+            proto.response_str(413, [("content-type", "text/plain")], "The request is larger than 8 MB.\n")
+            return
+        bridge = _Bridge(scope, proto, path)
+        await self.handler(bridge.scope, bridge.receive, bridge.send)
+
+
+class _Bridge:
+    def __init__(self, scope: Any, proto: Any, path: str) -> None:
+        self.proto = proto
+        self.body = proto.__aiter__() if scope.method not in ("GET", "HEAD") else None
+        self.read = 0
+        self.status = 500
+        self.headers: list[tuple[str, str]] = []
+        self.stream: Any = None
+        host, _, port = scope.server.rpartition(":")
+        client, _, client_port = scope.client.rpartition(":")
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": scope.http_version,
+            "method": scope.method,
+            "scheme": scope.scheme,
+            "path": path,
+            "raw_path": scope.path.encode(),
+            "query_string": scope.query_string.encode(),
+            "root_path": "",
+            "headers": [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in _items(scope)],
+            "server": (host, int(port)) if port.isdigit() else None,
+            "client": (client, int(client_port)) if client_port.isdigit() else None,
+        }
+
+    async def receive(self) -> dict[str, Any]:
+        if self.body is not None:
+            async for chunk in self.body:
+                self.read += len(chunk)
+                if self.read > LIMIT:
+                    break
+                return {"type": "http.request", "body": bytes(chunk), "more_body": True}
+            self.body = None
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self.read >= 0:
+            self.read = -1
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self.proto.client_disconnect()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in message["headers"]]
+        elif message["type"] == "http.response.body":
+            body = message.get("body", b"")
+            if self.stream is None and not message.get("more_body"):
+                self.proto.response_bytes(self.status, self.headers, body)
+                return
+            if self.stream is None:
+                self.stream = self.proto.response_stream(self.status, self.headers)
+            if body:
+                await self.stream.send_bytes(body)
+
+
+def _items(scope: Any) -> list[tuple[str, str]]:
+    items = list(scope.headers.items())
+    if scope.authority and not any(name == "host" for name, _ in items):
+        items.append(("host", scope.authority))
+    return items

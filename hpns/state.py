@@ -1,0 +1,68 @@
+"""What this web process knows of itself and of its neighbours, for /health/ready and the status line of the pages."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import redis
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from tenants.directory import DIRECTORY
+
+
+class Door(Protocol):
+    """What takes pushes in this process."""
+
+    @property
+    def ready(self) -> bool: ...
+
+
+# The outbox of this process, set by the front door; None in processes that have none (management commands, tests).
+outbox: Door | None = None
+
+
+@dataclass
+class Health:
+    """What is missing for taking pushes, and what is amiss though pushes go on; both in plain words."""
+
+    missing: list[str] = field(default_factory=list)
+    amiss: list[str] = field(default_factory=list)
+    workers: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a push would be taken, sent and answered now."""
+        return not self.missing
+
+
+def look() -> Health:
+    """Look at everything that a push needs; takes at most a few seconds when a store does not answer."""
+    health = Health()
+    if outbox is not None and not outbox.ready:
+        health.missing.append("this process has no connection to the queue (Valkey)")
+    if not DIRECTORY.ready:
+        health.missing.append(f"the directory of keys has not been read: {DIRECTORY.problem}")
+    elif DIRECTORY.problem:
+        health.amiss.append(f"the directory of keys is not fresh: {DIRECTORY.problem}")
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as valkey:
+            workers = [f"worker:{name.decode()}" for name in valkey.smembers("workers")]
+            health.workers = valkey.exists(*workers) if workers else 0
+            if not health.workers and settings.CELERY_BROKER_URL == settings.REDIS_URL:
+                health.missing.append("no worker is running: pushes would wait in the queue")
+    except redis.RedisError as error:
+        health.missing.append(f"the queue (Valkey) does not answer: {type(error).__name__}")
+    started = time.monotonic()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('delivery_delivery') IS NOT NULL")
+            if not cursor.fetchone()[0]:
+                health.missing.append("the database has no tables yet: run manage.py migrate")
+    except DatabaseError as error:
+        health.amiss.append(
+            f"the database does not answer ({type(error).__name__} after {time.monotonic() - started:.1f} s): "
+            "pushes go on, pages and the log wait"
+        )
+    return health

@@ -1,0 +1,63 @@
+"""The pages of the front door itself: home, version, health, metrics."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from hpns import metrics, state
+
+HOME = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Push notification service</title><p>This is a push notification service for Mattermost servers.
+Enter its address with your server key in the System Console under Environment, Push Notification Server.</p></html>
+"""
+
+
+@require_GET
+def home(_request: HttpRequest, **_key: Any) -> HttpResponse:
+    """Say what answers here, for whoever opens the address in a browser."""
+    return HttpResponse(HOME)
+
+
+@require_GET
+def version(_request: HttpRequest, **_key: Any) -> HttpResponse:
+    """The version as JSON, under the root and under a key's prefix: a Mattermost support packet asks for it."""
+    return JsonResponse({"version": settings.VERSION, "hash": settings.VERSION})
+
+
+@require_GET
+@never_cache
+def live(_request: HttpRequest) -> HttpResponse:
+    """200 while the process answers at all."""
+    return JsonResponse({"status": "live"})
+
+
+@require_GET
+@never_cache
+def ready(_request: HttpRequest) -> HttpResponse:
+    """200 when a push would be taken, sent and answered; else 503 with what is missing."""
+    health = state.look()
+    told = {
+        "status": "ready" if health.ready else "not ready",
+        "missing": health.missing,
+        "amiss": health.amiss,
+        "workers": health.workers,
+    }
+    return JsonResponse(told, status=200 if health.ready else 503)
+
+
+@require_GET
+@never_cache
+def prometheus(request: HttpRequest) -> HttpResponse:
+    """The metrics of all processes of this host; who may read them is settings.METRICS_TOKEN."""
+    if not metrics.may_read(request.META.get("REMOTE_ADDR", ""), request.headers.get("Authorization", "")):
+        return HttpResponseNotFound("404 page not found\n", content_type="text/plain")
+    body, content_type = metrics.render()
+    return HttpResponse(body, content_type=content_type)
+
+
+def not_found(_request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404 in one line: whoever asks for an unknown path is a machine more often than not."""
+    return HttpResponseNotFound("404 page not found\n", content_type="text/plain")

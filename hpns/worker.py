@@ -1,0 +1,32 @@
+"""Run one worker process: `python -m hpns.worker`. Celery's own worker, on our hub, pool and transport."""
+
+import os
+import sys
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+
+import django
+
+django.setup()
+
+from hpns.celery import DELIVER, RECORD, app, hub
+
+
+def main() -> int:
+    """Work until SIGTERM (what runs is finished first) or SIGQUIT; returns the exit code."""
+    hub.install()
+    worker = app.Worker(
+        hostname=f"hpns@%h:{os.getpid()}",
+        queues=[DELIVER, RECORD],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+        loglevel=os.environ.get("LOG_LEVEL", "INFO"),
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
