@@ -134,7 +134,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
     (403, "InvalidProviderToken"): _set_up(
         "apns_invalid_provider_token",
         "Apple refused the signing token made with key {key_id}",
-        "check that key id, team id and key file belong together and that Apple's developer account still lists the key",
+        "check that key id, team id and key file belong together and that Apple still lists the key",
     ),
     (403, "MissingProviderToken"): _ours(
         "apns_missing_provider_token", "Apple saw neither a signing token nor a certificate"

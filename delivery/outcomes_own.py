@@ -29,20 +29,24 @@ def _unanswered(word: str, cause: str) -> Verdict:
 TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
     ("dns", NOT_SENT): _unsent("dns", "the name of {host} could not be resolved", "ours"),
     ("connect", NOT_SENT): _unsent("connect", "no connection to {host} could be opened"),
-    ("tls", NOT_SENT): _unsent("tls", "no encrypted connection to {host} could be agreed on", "ours", _REPORT),
-    ("proxy", NOT_SENT): _unsent("proxy", "the outgoing proxy refused the way to {host}", "ours", _REPORT),
+    ("tls", NOT_SENT): _unsent(
+        "tls", "no encrypted connection to {host} could be agreed on ({detail})", "ours", _REPORT
+    ),
+    ("proxy", NOT_SENT): _unsent("proxy", "the outgoing proxy opened no way to {host} ({detail})", "ours", _REPORT),
     ("timeout_connect", NOT_SENT): _unsent("timeout_connect", "no connection to {host} was ready in time"),
     ("timeout", MAYBE): _unanswered("timeout", "{host} did not answer in time"),
     ("closed", NOT_SENT): _unsent("closed", "{host} closed the connection before the push was sent"),
     ("closed", MAYBE): _unanswered("closed", "{host} closed the connection without an answer"),
     ("reset", NOT_SENT): _unsent("reset", "{host} broke the connection off before the push was sent"),
     ("reset", MAYBE): _unanswered("reset", "{host} broke the request off without an answer"),
-    ("goaway", NOT_SENT): _unsent("goaway", "{host} ended the connection and did not take the push"),
-    ("goaway", MAYBE): _unanswered("goaway", "{host} ended the connection"),
-    ("refused_stream", NOT_SENT): _unsent("refused_stream", "{host} did not take the push"),
+    ("refused_stream", NOT_SENT): _unsent(
+        "refused_stream", "{host} did not take the push (it refused the stream, or is ending the connection)"
+    ),
     ("protocol", NOT_SENT): _unsent("protocol", "{host} does not speak HTTP/2 as agreed", "provider", _REPORT),
     ("protocol", MAYBE): _unanswered("protocol", "{host} answered with something that is not HTTP/2"),
-    ("stopped", NOT_SENT): _unsent("stopped", "the push service stopped before the push was sent", "ours"),
+    ("stopped", NOT_SENT): failed(
+        "transport_stopped", "the push service stopped before the push was sent", _LASTS, attribution="ours"
+    ),
     ("stopped", MAYBE): failed(
         "transport_stopped_unanswered",
         "the push service stopped before {host} answered, and the push may have been delivered",
@@ -126,6 +130,9 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "missing_device_id", "the push has no device_id", "let the user of this phone log in to the app again"
         ),
         _refused("missing_platform", "the push has no platform", "let the user of this phone log in to the app again"),
+        _refused("missing_ack_id", "the ack has no id", "check what sends it; Mattermost passes on what its app says"),
+        _refused("missing_ack_platform", "the ack has no platform", "check what sends it; the app always says it"),
+        _refused("missing_ack_type", "the ack has no type", "check what sends it; the app always says it"),
         _refused(
             "no_app",
             "no mobile app is set up for the platform {label}",
@@ -146,6 +153,7 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "report it with the trace id; uploading the credential again helps at once",
         ),
         _ours("queue_down", "the push service cannot queue pushes at the moment", _LASTS),
+        _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _LASTS),
         _ours("shutting_down", "the push service is restarting", _LASTS),
         _ours("internal_error", "the push service failed inside", "report it with the trace id"),
         _ours(

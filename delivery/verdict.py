@@ -1,8 +1,8 @@
 """The words the delivery of a push is judged in: what one attempt was, and what it means.
 
 Pure data types, no rule: the rules are rows of delivery/outcomes_apns.py, outcomes_fcm.py and outcomes_own.py, looked
-up by delivery/outcomes.py. Invariant: a Verdict is immutable and says everything that later stages need, so that none of
-them has to look at a provider's answer again.
+up by delivery/outcomes.py. Invariant: a Verdict is immutable and says everything that later stages need, so that none
+of them has to look at a provider's answer again.
 """
 
 from enum import Enum, IntEnum
