@@ -133,7 +133,7 @@ class Apns:
             raise _Refusal(400, "PayloadEmpty", "the body is not a JSON object with something in it")
 
 
-class _Refusal(Exception):  # noqa: N818 - an answer, not a fault
+class _Refusal(Exception):
     def __init__(self, status: int, reason: str, why: str) -> None:
         super().__init__(reason)
         self.status, self.reason, self.why = status, reason, why

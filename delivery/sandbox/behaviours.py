@@ -17,7 +17,7 @@ NOT_JSON = "<html><title>502</title><body>Bad gateway</body></html>"
 
 
 def apns_refusal(status: int, reason: str, *, retry_after: int = 0) -> Answer:
-    """Apple's answer for a reason ("Handling notification responses from APNs"); a 410 says since when: a day ago."""
+    """Apple's answer for a reason ("Handling notification responses from APNs"); a 410 says since when."""
     content: dict[str, Any] = {"reason": reason}
     if status == 410:
         content["timestamp"] = int(time.time() * 1000) - DAY_MS
@@ -61,7 +61,7 @@ TABLE: tuple[Behaviour, ...] = (
         "unregistered:",
         apns_refusal(410, "Unregistered"),
         fcm_refusal(404, "NOT_FOUND", "Requested entity was not found.", "UNREGISTERED"),
-        "The app was removed from the phone; Apple says since when (a day ago).",
+        "The app was removed from the phone (Apple says since when: the day before this sandbox started).",
     ),
     Behaviour(
         "expired token",

@@ -16,8 +16,9 @@ from delivery.sandbox.api import Api
 from delivery.sandbox.connections import Connections
 from delivery.sandbox.journal import Journal
 from delivery.sandbox.listener import Listener
+from delivery.sandbox.pages import Pages
 from delivery.sandbox.providers import Providers
-from delivery.sandbox.web import Asked, Said, Web, said_error
+from delivery.sandbox.web import Asked, Said, Web
 
 NOTE = "sandbox.json"
 SECRET = "bearer.key"  # noqa: S105 - a file's name
@@ -60,6 +61,7 @@ class Sandbox:
         self.connections = Connections(self.providers)
         self.listener = Listener(settings.host, settings.port, settings.folder, self.connections)
         self.api = Api(self.providers, self.listener)
+        self.pages = Pages(self.journal, settings.run_file)
         self.web = Web(self._page)
 
     async def start(self) -> Note:
@@ -79,7 +81,7 @@ class Sandbox:
     async def _page(self, asked: Asked) -> Said:
         if asked.path.startswith("/api/"):
             return await self.api.answer(asked)
-        return said_error(404, "nothing here; the page is at /")
+        return self.pages.answer(asked)
 
 
 def _secret(folder: Path) -> bytes:

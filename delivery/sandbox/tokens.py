@@ -30,7 +30,7 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 MOST_REMEMBERED = 1000
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+class Refused(Exception):
     """A token is not accepted. reason: the provider's word; why: a sentence for the page and the tests."""
 
     def __init__(self, reason: str, why: str) -> None:
