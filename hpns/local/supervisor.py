@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import IO, Self
 
@@ -82,6 +83,10 @@ class Supervisor:
         """The process id of each running process by name."""
         return {slot.spec.name: slot.child.pid for slot in self._slots if slot.child}
 
+    def log_of(self, name: str) -> Path:
+        """The log file of the process `name`."""
+        return next(slot.spec.log for slot in self._slots if slot.spec.name == name)
+
     def start(self, spec: Spec) -> None:
         """Start a process; it is kept running from now on. Raises ProblemError."""
         self._logs.follow(spec.log)
@@ -118,15 +123,17 @@ class Supervisor:
             slot = waiting[0]
             raise ProblemError(f"{slot.spec.name} is not ready after {seconds:.0f} s; {end_of(slot.spec.log)}")
 
-    def run(self, spec: Spec, seconds: float) -> int:
-        """Run a command to its end and return its exit code, everything else kept running meanwhile."""
+    def succeed(self, spec: Spec, seconds: float) -> None:
+        """Run a command to its end, everything else kept running meanwhile. Raises ProblemError unless it succeeds."""
         child = Child(spec)
         try:
             if not self.until(lambda: child.poll() is not None, seconds):
                 raise ProblemError(f"{spec.name} took longer than {seconds:.0f} s; {end_of(spec.log)}")
         finally:
             child.kill()
-        return child.poll() or 0
+        code = child.poll()
+        if code:
+            raise ProblemError(f"{spec.name} failed: it {ended(code)}; {end_of(spec.log)}")
 
     def foreground(self, command: Sequence[str], env: Mapping[str, str], output: IO[bytes] | None = None) -> int:
         """Run a command at our terminal and return its exit code, as a shell does (128 + number for a signal).

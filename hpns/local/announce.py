@@ -1,0 +1,107 @@
+"""What bin/run tells: lines at the terminal, and the same in run.json for scripts and for the sandbox's page.
+
+Invariant: a terminal that is gone does not stop the service.
+"""
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpns.local import first_push
+from hpns.local.demo_names import PASSWORD, STAFF
+from hpns.local.folder import Folder
+from hpns.local.supervisor import Supervisor
+
+RUN_FILE = "run.json"
+
+
+def say(line: str, *, error: bool = False) -> None:
+    """One line to the person at the terminal."""
+    try:
+        print(line, file=sys.stderr if error else sys.stdout, flush=True)
+    except OSError:
+        pass  # nobody reads it any more; the logs have what matters
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything is. `ports` by name: "front door", and with a sandbox "sandbox" and "phone"."""
+
+    folder: Folder
+    supervisor: Supervisor
+    ports: dict[str, int]
+    demo_key: str
+    env_file: Path
+
+    @property
+    def front_door(self) -> str:
+        """The address of the front door."""
+        return f"http://127.0.0.1:{self.ports['front door']}"
+
+    @property
+    def push_url(self) -> str:
+        """The value of Mattermost's setting Push Notification Server."""
+        return f"{self.front_door}/t/{self.demo_key}"
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """What can be opened in a browser."""
+        pages = {
+            "admin": f"{self.front_door}/admin/",
+            "metrics": f"{self.front_door}/metrics",
+            "health": f"{self.front_door}/health/ready",
+        }
+        if "phone" in self.ports:
+            pages = {"phone": f"http://127.0.0.1:{self.ports['phone']}/", **pages}
+        return pages
+
+    @property
+    def curl(self) -> str:
+        """A command that sends a push."""
+        # A proxy of the machine knows nothing of our loopback address.
+        proxied = any(os.environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
+        past_proxy = ["--noproxy", "*"] if proxied else []
+        push = json.dumps(first_push.push("alice: Lunch at noon?"))
+        return shlex.join(["curl", *past_proxy, "-d", push, f"{self.push_url}/api/v1/send_push"])
+
+    def write(self) -> None:
+        """Write run.json, readable by its owner alone."""
+        self.folder.write(
+            RUN_FILE,
+            {
+                "push_url": self.push_url,
+                "pages": self.pages,
+                "processes": {"guard": os.getppid(), "supervisor": os.getpid(), **self.supervisor.pids},
+                "ports": {**self.ports, **self.folder.read("ports.json")},
+                "demo_key": self.demo_key,
+                "staff": {"user": STAFF, "password": self.folder.read("secrets.json")[PASSWORD]},
+                "curl": self.curl,
+                "logs": str(self.folder.logs),
+                "env": str(self.env_file),
+            },
+        )
+
+    def tell(self) -> None:
+        """Print it for a person."""
+        password = self.folder.read("secrets.json")[PASSWORD]
+        processes = ", ".join(f"{name} {pid}" for name, pid in self.supervisor.pids.items())
+        lines = ["", f"  Running     {processes}"]
+        lines += [f"  {name.capitalize():<11} {address}" for name, address in self.pages.items()]
+        lines += [
+            f"  Staff       user {STAFF}, password {password}",
+            f"  Logs        {self.folder.logs}",
+            f"  manage.py   . {self.env_file} && .venv/bin/python manage.py",
+            "",
+            "  In Mattermost: System Console, Environment, Push Notification Server, enter manually:",
+            f"  {self.push_url}",
+            "",
+            "  Send a push yourself:",
+            f"  {self.curl}",
+            "",
+            "  Ctrl-C stops everything.",
+        ]
+        for line in lines:
+            say(line)

@@ -1,0 +1,22 @@
+"""One HTTP request to a process of ours on this machine, past any proxy that the environment names."""
+
+import http.client
+import json
+from typing import Any
+
+
+def ask(method: str, port: int, path: str, body: str | None = None, seconds: float = 10.0) -> tuple[int, Any]:
+    """Status and decoded JSON of an answer; (0, reason) when there is none, (status, text) when it is no JSON."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()
+    try:
+        return answer.status, json.loads(text)
+    except ValueError:
+        return answer.status, text

@@ -1,0 +1,69 @@
+"""The demo's rows: a customer with a server and its key, the apps that Mattermost's own builds ask for, and staff.
+
+Invariants: seeding twice changes nothing. The key's text and the staff password are in the state folder, readable by
+its owner alone; the database knows their hashes, as with every other key. Nothing of this exists without `bin/run`.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from django.contrib.auth import get_user_model
+
+from delivery.sandbox import demo
+from hpns.local.account import for_servers
+from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
+from hpns.local.folder import Folder
+from tenants import provider_files, services
+from tenants.keys import parse
+from tenants.models import Server, ServerKey
+
+# Label, topic (bundle id or package name), Apple's host. No app is the default of its family.
+APPS = (
+    ("apple", "com.mattermost.Mattermost", "production"),
+    ("apple_rn", "com.mattermost.rn", "production"),
+    ("apple_rnbeta", "com.mattermost.rnbeta", "sandbox"),
+    ("android", "com.mattermost.mattermost", ""),
+    ("android_rn", "com.mattermost.rn", ""),
+)
+
+
+def seed(path: Path, credentials: list[Path]) -> None:
+    """Make what is missing. `path` is the state folder; `credentials` are the sandbox's APNs key and service account.
+
+    Raises tenants' ProblemError when rows of the same names are there with other contents.
+    """
+    folder = Folder(path, for_servers())
+    customer = services.customer_add(name=CUSTOMER, offer="eas").row
+    server = services.server_add(customer=customer, name=SERVER).row
+    if not _is_valid(str(folder.read("secrets.json").get(KEY, "")), server):
+        key = services.key_add(server=server, name="bin/run").text
+        folder.write("secrets.json", {**folder.read("secrets.json"), KEY: key})
+    _staff(folder.secret(PASSWORD, lambda: secrets.token_urlsafe(12)))
+    if credentials:
+        apple, google = _parsed(*credentials)
+        for label, topic, host in APPS:
+            app = services.app_add(label=label, topic=topic, host=host, customer=customer).row
+            services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
+
+
+def _is_valid(key: str, server: Server) -> bool:
+    """Whether this key of an earlier start opens this server's door still: the database may be another one."""
+    parts = parse(key)
+    return parts is not None and ServerKey.objects.filter(server=server, prefix=parts[0], revoked_at=None).exists()
+
+
+def _staff(password: str) -> None:
+    """The superuser, with this password."""
+    model = get_user_model()
+    user, _ = model.objects.get_or_create(username=STAFF, defaults={"is_staff": True, "is_superuser": True})
+    if not user.check_password(password):
+        user.set_password(password)
+        user.save()
+
+
+def _parsed(apns_key: Path, service_account: Path) -> tuple[provider_files.Parsed, provider_files.Parsed]:
+    apple = provider_files.apple_key(apns_key.read_bytes(), key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
+    # The service account says where its tokens are to be had: at the sandbox, which is told to us by the same setting.
+    tokens = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
+    return apple, provider_files.service_account(service_account.read_bytes(), token_uris=tokens)

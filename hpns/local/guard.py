@@ -1,0 +1,91 @@
+"""The guard: a small process above the supervisor that ends what is left when the supervisor cannot any more.
+
+It is the parent that the kernel gives every orphan below it to, so however deep a process was started, it is found. The
+three ways to be killed: the supervisor alone (the guard ends the rest), the guard alone (the supervisor is told by the
+kernel and stops in order), both at once (each child is told by the kernel).
+
+Invariant: it passes every request to stop on to the supervisor, exactly once, and exits with its exit code.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from hpns.local.process import PR_SET_CHILD_SUBREAPER, bound_to_parent, descendants, prctl
+from hpns.local.supervisor import STOP_SIGNALS
+
+# Seconds for orphans to end by themselves (the kernel has sent the supervisor's children their stop signal, and they
+# stop theirs), and then for SIGTERM to work.
+PATIENCE, GRACE = 4.0, 4.0
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Run `work` in a process below a guard and return its exit code (128 + number when it was killed).
+
+    Returns twice, in the guard and in the process below; both end the program with what they get. Call it before
+    anything else is started, from the only thread.
+    """
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    bind = bound_to_parent(signal.SIGTERM)
+    pid = os.fork()
+    if pid == 0:
+        bind()
+        # A group of its own: the terminal's Ctrl-C comes through the guard and so once, not twice.
+        os.setpgid(0, 0)
+        return work()
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass  # it has just ended, and we are about to learn of it
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, pass_on)
+    code = _wait(pid)
+    _end_orphans()
+    return code
+
+
+def _wait(pid: int) -> int:
+    """Wait for `pid`, and reap whatever orphan ends meanwhile."""
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def _end_orphans() -> None:
+    """End everything below us: left to itself at first, then asked, then killed."""
+    since = time.monotonic()
+    asked: set[int] = set()
+    _reap()
+    while left := descendants(os.getpid()):
+        waited = time.monotonic() - since
+        for pid in left:
+            if waited > PATIENCE + GRACE:
+                _send(pid, signal.SIGKILL)
+            elif waited > PATIENCE and pid not in asked:
+                asked.add(pid)
+                _send(pid, signal.SIGTERM)
+        time.sleep(0.05)
+        _reap()
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass  # ended by itself
+
+
+def _reap() -> None:
+    """Reap the orphans that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass  # there are none

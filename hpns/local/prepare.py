@@ -1,0 +1,28 @@
+"""Prepares the database for `bin/run`: its tables, and the demo's rows. A process of its own, which ends when done.
+
+    python -m hpns.local.prepare STATE_DIR [APNS_KEY SERVICE_ACCOUNT]
+
+The two files are the sandbox's credentials; without them the demo gets its customer and key only.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+from django.utils.module_loading import import_string
+
+
+def main(arguments: list[str]) -> None:
+    """See above. Raises whatever goes wrong: the supervisor shows the end of the log."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=1)
+    # Models can be imported from here on only.
+    seed = import_string("hpns.local.demo.seed")
+    seed(Path(arguments[0]), [Path(argument) for argument in arguments[1:]])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,73 @@
+"""The environment of the demo's processes: what an operator would set, made up once and kept in the state folder.
+
+Invariant: what the caller's environment sets already stays as it is, but for what the sandbox needs to be reached.
+"""
+
+import base64
+import os
+import secrets
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from hpns.local.folder import Folder, private
+
+# What bin/run itself decides; written to the file for manage.py as well.
+OURS = (
+    *(
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SECRET_KEY",
+        "VAULT_KEYS",
+        "HASH_KEY",
+        "ALLOWED_HOSTS",
+        "METRICS_DIR",
+        "LOG_FORMAT",
+    ),
+    *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
+    *("HTTPS_PROXY", "https_proxy"),
+)
+
+
+def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, str]:
+    """The environment of the service's processes; `port` is the front door's."""
+
+    def key() -> str:
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+    defaults = {
+        "SECRET_KEY": folder.secret("secret_key", lambda: secrets.token_urlsafe(50)),
+        "VAULT_KEYS": folder.secret("vault_keys", lambda: f"k1:{key()}"),
+        "HASH_KEY": folder.secret("hash_key", key),
+        "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "METRICS_DIR": str(folder.path / "metrics"),
+        "LOG_FORMAT": "plain",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**defaults, **os.environ, **urls}
+
+
+def at_the_sandbox(environment: Mapping[str, str], port: int, ca_file: Path) -> dict[str, str]:
+    """`environment` with both providers' origins at the sandbox on `port`, under the names of its certificate."""
+    # Two names, so that one can see at the sandbox which of Apple's hosts a push was for.
+    production, testing = f"https://127.0.0.1:{port}", f"https://localhost:{port}"
+    return {
+        **environment,
+        "APNS_ORIGIN": production,
+        "APNS_SANDBOX_ORIGIN": testing,
+        "FCM_ORIGIN": production,
+        "GOOGLE_TOKEN_ORIGIN": production,
+        "PROVIDER_CA_FILE": str(ca_file),
+        # A proxy of this machine would look for the sandbox on itself.
+        "HTTPS_PROXY": "",
+        "https_proxy": "",
+    }
+
+
+def write(folder: Folder, environment: Mapping[str, str]) -> Path:
+    """Write what we decided as lines for a shell, so that manage.py can be run beside the service; returns the path."""
+    path = folder.path / "env"
+    lines = [f"export {name}={shlex.quote(environment[name])}\n" for name in OURS if name in environment]
+    private(path, "".join(lines))
+    return path
