@@ -1,0 +1,162 @@
+"""The staff's view of tenants: readable, and without a secret on any page.
+
+Keys and credentials are made by commands, which show a key's text once and read a provider's file; here they can be
+looked at, and keys revoked. Whatever is saved here is told to the running processes after the commit.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+
+from tenants import services
+from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
+
+
+# Django's admin classes take type arguments in the stubs only, not at run time.
+class Told(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Tells the running processes after each change; deletes nothing, because the delivery log points here."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: "ModelForm[Any]", change: bool) -> None:
+        """Save, then tell."""
+        super().save_model(request, obj, form, change)
+        services.tell()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: suspend, disable or revoke instead."""
+        return False
+
+
+class ReadOnly(Told):
+    """Rows that no form may make or change."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+class EntitlementInline(admin.StackedInline):  # type: ignore[type-arg]
+    """What the customer may do, on the customer's page."""
+
+    model = Entitlement
+    can_delete = False
+    min_num = 1
+
+
+@admin.register(Customer)
+class CustomerAdmin(Told):
+    """Customers; the slug is fixed once it is in use."""
+
+    list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at")
+    list_filter = ("offer", "status", "entitlement__active")
+    list_select_related = ("entitlement",)
+    search_fields = ("name", "slug")
+    readonly_fields = ("created_at",)
+    inlines = (EntitlementInline,)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Commands and addresses name the slug: it cannot be changed."""
+        return ("created_at", "slug") if obj else ("created_at",)
+
+    @admin.display(boolean=True)
+    def entitled(self, row: Customer) -> bool:
+        """Whether billing lets this customer push."""
+        return row.entitlement.active if hasattr(row, "entitlement") else False
+
+    @admin.display(boolean=True, description="shared apps")
+    def shares(self, row: Customer) -> bool:
+        """Whether it may push to the operator's own apps."""
+        return row.entitlement.may_use_shared if hasattr(row, "entitlement") else False
+
+
+@admin.register(Server)
+class ServerAdmin(Told):
+    """Mattermost servers; a server stays with its customer."""
+
+    list_display = ("name", "customer", "public_id", "created_at")
+    list_filter = ("customer__offer",)
+    list_select_related = ("customer",)
+    search_fields = ("name", "public_id", "customer__name", "customer__slug")
+    autocomplete_fields = ("customer",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A server's pushes are its customer's: moving it would rewrite what happened."""
+        return ("customer", "public_id", "created_at") if obj else ("public_id", "created_at")
+
+
+@admin.register(ServerKey)
+class ServerKeyAdmin(ReadOnly):
+    """Keys, without their digests."""
+
+    list_display = ("__str__", "server", "customer", "name", "created_at", "expires_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), ("expires_at", admin.EmptyFieldListFilter))
+    list_select_related = ("server__customer",)
+    search_fields = ("prefix", "name", "server__name", "server__customer__slug")
+    fields = ("prefix", "server", "name", "created_at", "expires_at", "revoked_at")
+    actions = ("revoke",)
+
+    @admin.display(ordering="server__customer__slug")
+    def customer(self, row: ServerKey) -> str:
+        """Whose key it is."""
+        return row.server.customer.slug
+
+    @admin.action(description="Revoke the selected keys for good", permissions=("revoke",))
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ServerKey]) -> None:
+        """Revoke each; those that were revoked before stay as they are."""
+        changed = sum(services.key_revoke(key=key).changed for key in queryset)
+        self.message_user(request, f"{changed} keys were revoked.")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change keys elsewhere; the pages themselves stay read-only."""
+        return bool(request.user.has_perm("tenants.change_serverkey"))
+
+
+@admin.register(PushApp)
+class PushAppAdmin(Told):
+    """Apps. Label, family and owner are fixed, because a credential was sealed and checked for just this app."""
+
+    list_display = ("label", "customer", "family", "topic", "host", "is_default", "enabled", "signed_with")
+    list_filter = ("family", "host", "enabled", ("customer", admin.EmptyFieldListFilter))
+    list_select_related = ("customer",)
+    search_fields = ("label", "topic", "customer__slug")
+    autocomplete_fields = ("customer",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PushApp]:
+        """With the credentials, for the list."""
+        return super().get_queryset(request).prefetch_related("credentials")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """See the class."""
+        return ("customer", "label", "family", "topic", "host", "created_at") if obj else ("created_at",)
+
+    @admin.display(description="signed with", empty_value="no credential")
+    def signed_with(self, row: PushApp) -> str | None:
+        """The current credential's label."""
+        return next((one.key_id for one in row.credentials.all() if one.slot == Credential.Slot.CURRENT), None)
+
+
+@admin.register(Credential)
+class CredentialAdmin(ReadOnly):
+    """Credentials, without what is sealed."""
+
+    list_display = ("key_id", "app", "slot", "kind", "expires_at", "created_at")
+    list_filter = ("kind", "slot", ("app__customer", admin.EmptyFieldListFilter))
+    list_select_related = ("app__customer",)
+    search_fields = ("key_id", "app__label", "app__topic", "app__customer__slug")
+    fields = ("app", "slot", "kind", "key_id", "expires_at", "created_at")
+
+
+@admin.register(Entitlement)
+class EntitlementAdmin(ReadOnly):
+    """What customers may do, at a glance; it is changed on the customer's page."""
+
+    list_display = ("customer", "active", "may_use_shared", "updated_at")
+    list_filter = ("active", "may_use_shared")
+    list_select_related = ("customer",)
+    search_fields = ("customer__name", "customer__slug")

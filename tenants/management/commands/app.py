@@ -1,0 +1,41 @@
+"""`manage.py app add | list`."""
+
+from typing import Any
+
+from tenants import selectors, services
+from tenants.management import rows
+from tenants.management.owner import owner
+from tenants.management.subcommands import OWNER, Option, SubcommandsCommand, subcommand
+from tenants.models import PushApp
+
+
+class Command(SubcommandsCommand):
+    """Mobile apps."""
+
+    help = "Add and list the mobile apps that can be pushed to."
+
+    @subcommand(
+        "Add an app; the same again changes nothing.",
+        *OWNER,
+        Option("--label", "the head of its pushes' platform: apple_rn, apple_rnbeta, android_rn", required=True),
+        Option("--topic", "its bundle id (Apple) or package name (Android)", required=True),
+        Option("--family", "default: by the label", choices=PushApp.Family.values),
+        Option("--host", "which of Apple's hosts; default: production", choices=PushApp.Host.values),
+        Option("--default", "also takes pushes of its family that no label matches", kind="switch"),
+    )
+    def add(
+        self, *, customer: str, shared: bool, label: str, topic: str, family: str, host: str, default: bool
+    ) -> dict[str, Any]:
+        """Print the app."""
+        row, changed = services.app_add(
+            customer=owner(customer, shared), label=label, topic=topic, family=family, host=host, is_default=default
+        )
+        return {**rows.app(row), "changed": changed}
+
+    @subcommand("List the apps of one customer, or all.", Option("--customer", "only this customer's own"))
+    def list_(self, *, customer: str) -> list[dict[str, Any]]:
+        """Print them."""
+        found = PushApp.objects.select_related("customer")
+        if customer:
+            found = found.filter(customer=selectors.customer(customer))
+        return [rows.app(row) for row in found]

@@ -1,0 +1,77 @@
+"""Rows as the commands print them: what an operator may see, in JSON's types. No secret is in any of them."""
+
+from datetime import datetime
+from typing import Any
+
+from tenants.models import Credential, Customer, PushApp, Server, ServerKey
+
+
+def customer(row: Customer) -> dict[str, Any]:
+    """A customer with what it is entitled to."""
+    entitlement = getattr(row, "entitlement", None)
+    return {
+        "slug": row.slug,
+        "name": row.name,
+        "offer": row.offer,
+        "status": row.status,
+        "entitled": bool(entitlement and entitlement.active),
+        "may_use_shared": bool(entitlement and entitlement.may_use_shared),
+        "created_at": _time(row.created_at),
+    }
+
+
+def server(row: Server) -> dict[str, Any]:
+    """A server with its public id."""
+    return {
+        "id": str(row.public_id),
+        "customer": row.customer.slug,
+        "name": row.name,
+        "created_at": _time(row.created_at),
+    }
+
+
+def key(row: ServerKey) -> dict[str, Any]:
+    """A key without its secret."""
+    return {
+        "prefix": row.prefix,
+        "customer": row.server.customer.slug,
+        "server": row.server.name,
+        "name": row.name,
+        "created_at": _time(row.created_at),
+        "expires_at": _time(row.expires_at),
+        "revoked_at": _time(row.revoked_at),
+    }
+
+
+def app(row: PushApp) -> dict[str, Any]:
+    """An app; `customer` is null for a shared one."""
+    return {
+        "id": row.pk,
+        "customer": row.customer.slug if row.customer else None,
+        "label": row.label,
+        "family": row.family,
+        "topic": row.topic,
+        "host": row.host,
+        "default": row.is_default,
+        "enabled": row.enabled,
+        "created_at": _time(row.created_at),
+    }
+
+
+def credential(row: Credential) -> dict[str, Any]:
+    """A credential without its secret."""
+    return {
+        "id": row.pk,
+        "app": row.app_id,
+        "label": row.app.label,
+        "customer": row.app.customer.slug if row.app.customer else None,
+        "slot": row.slot,
+        "kind": row.kind,
+        "key_id": row.key_id,
+        "expires_at": _time(row.expires_at),
+        "created_at": _time(row.created_at),
+    }
+
+
+def _time(value: datetime | None) -> str | None:
+    return value.isoformat(timespec="seconds") if value else None

@@ -1,0 +1,91 @@
+"""Commands of the form `manage.py NOUN VERB --options`: JSON on the standard output, or one line and exit code 1.
+
+A noun is a SubcommandsCommand; each of its verbs is a method that is marked with `subcommand` and takes the options it
+declares. What a verb returns is printed as JSON.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from tenants.problem import ProblemError
+from tenants.vault import VaultError
+
+_MARK: Final = "subcommand"
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its flag, whether it must be given, and whatever else argparse's add_argument takes."""
+
+    flag: str
+    help: str
+    required: bool = False
+    kind: str = "text"
+    choices: Iterable[str] | None = None
+    default: Any = ""
+
+    def add_to(self, parser: CommandParser) -> None:
+        """Declare the option to a parser."""
+        if self.kind == "switch":
+            parser.add_argument(self.flag, help=self.help, action="store_true")
+        else:
+            type_ = int if self.kind == "number" else str
+            parser.add_argument(
+                self.flag,
+                help=self.help,
+                required=self.required,
+                type=type_,
+                choices=self.choices,
+                default=None if self.kind == "number" else self.default,
+            )
+
+
+CUSTOMER: Final = Option("--customer", "the customer's slug", required=True)
+OWNER: Final = (
+    Option("--customer", "the slug of the customer who owns the app"),
+    Option("--shared", "the operator's app, for all customers whose offer includes it", kind="switch"),
+)
+
+
+def subcommand(help_: str, *options: Option) -> Callable[[Method], Method]:
+    """Mark a method as the verb of its name."""
+
+    def mark(method: Method) -> Method:
+        setattr(method, _MARK, (help_, options))
+        return method
+
+    return mark
+
+
+class SubcommandsCommand(BaseCommand):
+    """A noun with its verbs."""
+
+    # A verb tells what is wrong with its own rows; a whole system check each time would slow scripts down.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare each verb with its options."""
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+        for name, method in vars(type(self)).items():
+            if hasattr(method, _MARK):
+                help_, options = getattr(method, _MARK)
+                verb = verbs.add_parser(name.strip("_").replace("_", "-"), help=help_, description=help_)
+                for option in options:
+                    option.add_to(verb)
+                verb.set_defaults(method=name, names=[option.flag[2:].replace("-", "_") for option in options])
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the verb and print what it returns."""
+        try:
+            result = getattr(self, options["method"])(**{name: options[name] for name in options["names"]})
+        except (ProblemError, VaultError) as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"the database refused or is away: {str(error).strip().splitlines()[0]}") from error
+        self.stdout.write(json.dumps(result, indent=2, ensure_ascii=False))

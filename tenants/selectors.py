@@ -1,0 +1,46 @@
+"""Finds the rows that commands name. Each finder raises ProblemError with what to look at when there is none."""
+
+import uuid
+
+from django.db.models import Q
+
+from tenants.models import Customer, PushApp, Server, ServerKey
+from tenants.problem import ProblemError
+
+
+def customer(slug: str) -> Customer:
+    """The customer of this slug."""
+    found = Customer.objects.filter(slug=slug).first()
+    if found is None:
+        raise ProblemError(f"there is no customer {slug!r}: see `customer list`")
+    return found
+
+
+def server(customer: Customer, name: str) -> Server:
+    """The customer's server of this name or public id."""
+    wanted = Q(name=name)
+    try:
+        wanted |= Q(public_id=uuid.UUID(name))
+    except ValueError:
+        pass
+    found = Server.objects.filter(wanted, customer=customer).first()
+    if found is None:
+        raise ProblemError(f"{customer.slug} has no server {name!r}: see `server list`")
+    return found
+
+
+def key(prefix: str) -> ServerKey:
+    """The key of this prefix; its head (hk_12345678_...) is understood, too."""
+    found = ServerKey.objects.filter(prefix=prefix.removeprefix("hk_")[:8]).select_related("server__customer").first()
+    if found is None:
+        raise ProblemError("there is no key with this prefix: see `key list`")
+    return found
+
+
+def app(customer: Customer | None, label: str) -> PushApp:
+    """The enabled app of this label: the customer's own, or without one the operator's shared app."""
+    found = PushApp.objects.filter(customer=customer, label=label, enabled=True).first()
+    if found is None:
+        owner = f"{customer.slug} has no own app" if customer else "there is no shared app"
+        raise ProblemError(f"{owner} with the label {label!r}: see `app list`")
+    return found
