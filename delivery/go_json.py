@@ -33,24 +33,8 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
-class Malformed(ValueError):  # noqa: N818  # it names the body, not the mishap
+class Malformed(ValueError):
     """A body that is not what it should be; the text says what is wrong with it, without quoting it."""
-
-
-class _Int(str):
-    """An integer as it is spelt: not converted before it is known to be wanted and short."""
-
-    __slots__ = ()
-
-
-class _Real(str):
-    """A number with a fraction or an exponent as it is spelt."""
-
-    __slots__ = ()
-
-
-class _Members(list[tuple[str, object]]):
-    """The members of an object in the order of the body, repeated names included."""
 
 
 def _refuse_constant(_name: str) -> Never:
@@ -58,8 +42,10 @@ def _refuse_constant(_name: str) -> Never:
     raise Malformed("not valid JSON: NaN and Infinity are not JSON")
 
 
+# What the scanner makes of a value tells its kind, at the cost of built-in types: an object is a tuple of its members
+# in the order of the body, an array a list, an integer bytes as it is spelt (of any length), another number a float.
 _scan = json.JSONDecoder(
-    object_pairs_hook=_Members, parse_int=_Int, parse_float=_Real, parse_constant=_refuse_constant
+    object_pairs_hook=tuple, parse_int=str.encode, parse_float=float, parse_constant=_refuse_constant
 ).raw_decode
 
 
@@ -81,7 +67,7 @@ def decode(body: bytes, members: Mapping[str, type]) -> dict[str, str | int | bo
         raise Malformed("the JSON is nested too deeply") from None
     if value is None:
         return {}
-    if not isinstance(value, _Members):
+    if not isinstance(value, tuple):
         raise Malformed(f"the body is {_word(value)}, not an object")
     found: dict[str, str | int | bool] = {}
     for name, member in value:
@@ -102,7 +88,7 @@ def fold(name: str) -> str:
 def _typed(name: str, wanted: type, member: object) -> str | int | bool:
     """Return a member's value if it has the wanted type, else raise Malformed."""
     if wanted is int:
-        if type(member) is _Int:
+        if isinstance(member, bytes):
             if len(member) <= 20 and INT64_MIN <= (number := int(member)) <= INT64_MAX:
                 return number
             raise Malformed(f"{name} does not fit into 64 bits")
@@ -120,13 +106,13 @@ def _word(value: object) -> str:
             return "null"
         case bool():
             return "true or false"
-        case _Int():
+        case bytes():
             return "a number"
-        case _Real():
+        case float():
             return "a number with a fraction or an exponent"
         case str():
             return "a string"
-        case _Members():
+        case tuple():
             return "an object"
         case _:
             return "an array"

@@ -3,7 +3,7 @@
 Mattermost strips the Markdown from a push but leaves `:smile:` as it is, and phones show what they get. Invariant: only
 whole names of the table between two colons change; everything else, unknown names with their colons included, stays.
 
-The table (emoji.tsv, its first lines say where it comes from) has the 2,332 names of the apps' picker that have a glyph.
+The table (emoji.tsv; its first lines say where it is from) has the 2,332 names of the apps' picker that have a glyph.
 With a skin tone a name goes on as in the apps: `wave_dark_skin_tone`, for two people
 `people_holding_hands_light_skin_tone_dark_skin_tone`.
 """
