@@ -67,6 +67,7 @@ class Link:
     url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE), unix:///path.
     on_up: a coroutine function run after each connection and before the link counts as up; it gets the link.
     on_down: called without arguments each time an established connection is lost.
+    loop: where it lives, if it is made before the loop runs.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class Link:
         *,
         on_up: Callable[["Link"], Awaitable[None]] | None = None,
         on_down: Callable[[], None] | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.url = url
+        self._loop = loop
         self.up = False
         self._on_up, self._on_down = on_up, on_down
         self._protocol: _Protocol | None = None
@@ -86,7 +89,9 @@ class Link:
 
     def start(self) -> "asyncio.Task[None]":
         """Begin connecting; the task ends when the link is up for the first time."""
-        self._again = asyncio.get_running_loop().create_task(self._connect())
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._again = self._loop.create_task(self._connect())
         return self._again
 
     async def _connect(self) -> None:
@@ -207,14 +212,14 @@ class Link:
 _shared: dict[str, Link] = {}
 
 
-def shared(url: str) -> Link:
-    """This process's one link for commands to `url`, started at its first use.
+def shared(url: str, loop: asyncio.AbstractEventLoop | None = None) -> Link:
+    """This process's one link for commands to `url`, started at its first use; `loop` is needed where none runs yet.
 
     What one part posts stays in order with what another posts: a worker's results reach Valkey before the
     acknowledgement of their batch.
     """
     link = _shared.get(url)
     if link is None or link._closing:
-        link = _shared[url] = Link(url)
+        link = _shared[url] = Link(url, loop=loop)
         link.start()
     return link

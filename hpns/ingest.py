@@ -59,7 +59,6 @@ def server(options: argparse.Namespace) -> Granian:
         respawn_failed_workers=True,
         respawn_interval=1.0,
         log_access=False,
-        process_name="hpns-ingest",
     )
 
 

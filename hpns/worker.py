@@ -1,5 +1,6 @@
 """Run one worker process: `python -m hpns.worker`. Celery's own worker, on our hub, pool and transport."""
 
+import logging
 import os
 import sys
 
@@ -14,6 +15,8 @@ from hpns.celery import DELIVER, RECORD, app, hub
 
 def main() -> int:
     """Work until SIGTERM (what runs is finished first) or SIGQUIT; returns the exit code."""
+    # Celery says a line per task at INFO; a batch is worth none.
+    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     hub.install()
     worker = app.Worker(
         hostname=f"hpns@%h:{os.getpid()}",

@@ -66,7 +66,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
         value: Any = None
         try:
             args, kwargs, _embed = (
-                loads(body, content_type, encoding, accept=("json",))
+                loads(body, content_type, encoding, accept=("application/json",))
                 if isinstance(body, str | bytes | memoryview)
                 else body
             )

@@ -87,7 +87,7 @@ class Taker:
     def __init__(self, channel: "Channel", url: str, loop: asyncio.AbstractEventLoop) -> None:
         self.channel, self.url, self.loop = channel, url, loop
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self.link = valkey.shared(url)
+        self.link = valkey.shared(url, loop)
         self.raw: dict[str, tuple[str, bytes]] = {}  # delivery tag -> (queue, message as it stands in the list)
         self.unconfirmed: set[bytes] = set()  # acknowledged, but the server has not said so yet
         self.deliverers: dict[str, Callable[[dict[str, Any]], None]] = {}
