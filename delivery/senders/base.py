@@ -3,12 +3,13 @@
 Invariant: for each Try exactly one Attempt comes back, through on_done, on the event loop and within the try's timeout.
 """
 
+import time
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
-from delivery.verdict import Attempt
+from delivery.verdict import NOT_SENT, Attempt
 from delivery.wire import Push
 
 Family = Literal["apns", "fcm"]
@@ -69,3 +70,8 @@ class Try:
         self.on_done = on_done
         self.batch = batch
         self.index = index
+
+
+def unsent(provider: str, host: str, word: str, detail: str) -> Attempt:
+    """Return the attempt that came to nothing before anything was sent; word: a transport word of outcomes_own.py."""
+    return Attempt(provider, host, 0, word, NOT_SENT, time.time(), 0, detail=detail)

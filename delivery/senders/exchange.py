@@ -25,7 +25,9 @@ class Exchange:
         "_body",
         "_chunks",
         "_headers",
+        "_request_headers",
         "_unread",
+        "_url",
         "at",
         "curl",
         "done",
@@ -43,6 +45,8 @@ class Exchange:
         self.curl = curl = pycurl.Curl()
         self._body = b""
         self._unread = True
+        self._url = ""
+        self._request_headers: list[str] = []
         self._chunks: list[bytes] = []
         self._headers: list[bytes] | None = None
         self.done: Callable[[Exchange], None] = forget
@@ -88,8 +92,12 @@ class Exchange:
     def prepare(self, url: str, headers: list[str], body: bytes, timeout_ms: int, want_date: bool) -> None:
         """Set what is different from request to request. Headers are kept on request only: each costs a callback."""
         setopt = self.curl.setopt
-        setopt(pycurl.URL, url)
-        setopt(pycurl.HTTPHEADER, headers)
+        if url is not self._url:  # all pushes of a Firebase project have one address, and its headers change hourly
+            setopt(pycurl.URL, url)
+            self._url = url
+        if headers is not self._request_headers:
+            setopt(pycurl.HTTPHEADER, headers)
+            self._request_headers = headers
         setopt(pycurl.POSTFIELDSIZE, len(body))
         setopt(pycurl.TIMEOUT_MS, timeout_ms)
         self._body = body
@@ -112,6 +120,8 @@ class Exchange:
             return
         self.status = 0
         self.word, self.wire = classify(code, message, not self._unread, getinfo(pycurl.HTTP_CONNECTCODE))
+        if self.word == "refused_stream":
+            self.error = ""  # it would speak of our reader
 
     def stop(self) -> None:
         """Note that we gave it up ourselves."""

@@ -95,7 +95,8 @@ class Engine:
         ca_file: PEM file of the certification authorities ("": certifi's); proxy: "http[s]://[user:password@]host:port"
         ("": none); no_proxy: hosts reached without it, separated by commas, as in NO_PROXY ("*": all).
         """
-        self._loop = loop
+        self.loop = loop
+        self.closed = False
         self._options: list[tuple[int, Any]] = [
             (pycurl.NOSIGNAL, 1),
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS),
@@ -137,7 +138,7 @@ class Engine:
                     (pycurl.SSLCERT_BLOB, cert_pem.encode()),
                     (pycurl.SSLKEY_BLOB, key_pem.encode()),
                 ]
-            channel = self._channels[origin, credential_id] = Channel(self._loop, options)
+            channel = self._channels[origin, credential_id] = Channel(self.loop, options)
         return channel
 
     def connections(self) -> list[ChannelState]:
@@ -150,7 +151,7 @@ class Engine:
 
     def _sweep(self) -> None:
         """Close what nobody has used for long: a credential that was replaced, an app that is gone."""
-        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._sweep_timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         before = time.monotonic() - IDLE_SECONDS
         for key, channel in list(self._channels.items()):
             if channel.used_at < before:
@@ -158,7 +159,8 @@ class Engine:
                 channel.close()
 
     async def close(self) -> None:
-        """Close all connections; requests under way end as "stopped". Nothing may be posted afterwards."""
+        """Close all connections; requests under way end as "stopped", and so does every later one."""
+        self.closed = True
         self._sweep_timer.cancel()
         while self._channels:
             self._channels.popitem()[1].close()

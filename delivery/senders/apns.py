@@ -1,0 +1,166 @@
+"""Send one push to Apple and say what came of it. Never raises for a push.
+
+The request is that of Apple's page "Sending notification requests to APNs"
+(https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns), with the push types
+and priorities of aioapns. Invariant: whatever a device token holds, it stays one segment of the path.
+"""
+
+import re
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from aioapns.common import PRIORITY_HIGH, PushType
+
+from delivery import policy
+from delivery.senders import apns_payload
+from delivery.senders.base import Target, Try, unsent
+from delivery.senders.exchange import Exchange
+from delivery.senders.http2 import Engine
+from delivery.senders.signing import CredentialError, ProviderToken, ProviderTokens, skew
+from delivery.verdict import Attempt
+
+LONGEST_TOKEN: Final = 1000
+"""Bytes in the path; Apple's tokens have 64 to 200 hexadecimal digits today, and may grow."""
+_PLAIN_TOKEN: Final = re.compile(r"[0-9A-Za-z_-]{1,500}", re.ASCII).fullmatch
+_REASON: Final = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII).fullmatch
+_CLOCK_REASONS: Final = frozenset({"ExpiredProviderToken", "InvalidProviderToken"})
+
+
+class _Refusal(msgspec.Struct, gc=False):
+    """The body of an answer that is not 200."""
+
+    reason: str
+    timestamp: msgspec.Raw = msgspec.Raw(b"0")
+
+
+_decode: Final = msgspec.json.Decoder(_Refusal).decode
+
+
+class _Route:
+    """What all pushes of one target have in common."""
+
+    __slots__ = ("alert", "cert_pem", "host", "key_pem", "target", "token", "url", "voip")
+
+    def __init__(self, target: Target, tokens: ProviderTokens) -> None:
+        secret = target.secret
+        self.target = target
+        self.host = urlsplit(target.origin).hostname or ""
+        self.url = target.origin + "/3/device/"
+        self.token: ProviderToken | None = None
+        self.cert_pem = self.key_pem = ""
+        try:
+            if target.kind == "apns_key":
+                self.token = tokens.of(secret["team_id"], secret["key_id"], secret["key_pem"])
+            else:
+                self.cert_pem, self.key_pem = secret["cert_pem"], secret["key_pem"]
+        except KeyError as missing:
+            raise CredentialError(f"the credential has no {missing.args[0]}") from None
+        self.alert = _headers(target.topic, PushType.ALERT)
+        self.voip = _headers(f"{target.topic}.voip", PushType.VOIP)
+
+
+def _headers(topic: str, push_type: PushType) -> list[str]:
+    return [
+        f"apns-topic: {topic}",
+        f"apns-push-type: {push_type.value}",
+        f"apns-priority: {PRIORITY_HIGH}",
+        "content-type: application/json; charset=utf-8",
+        "accept:",
+        "user-agent:",
+        "expect:",
+    ]
+
+
+def path_segment(token: str) -> str:
+    """Return a device token as one segment of a path (RFC 3986, 3.3), "" if no request can carry it."""
+    if _PLAIN_TOKEN(token):
+        return token
+    if token in ("", ".", ".."):
+        return ""
+    try:
+        segment = quote(token, safe="")
+    except UnicodeEncodeError:
+        return ""
+    return segment if len(segment) <= LONGEST_TOKEN else ""
+
+
+class ApnsSender:
+    """Sends to APNs over the engine's channels, with signing tokens that all its apps share."""
+
+    def __init__(self, engine: Engine, tokens: ProviderTokens | None = None) -> None:
+        """engine: the process's HTTP/2 engine; tokens: its provider tokens, by default new ones."""
+        self._engine = engine
+        self._tokens = tokens or ProviderTokens()
+        self._routes: dict[int, _Route] = {}
+
+    def send(self, t: Try) -> None:
+        """Make one attempt; t.on_done(t, attempt) follows on the loop, within t.timeout and not before send returns."""
+        try:
+            self._send(t)
+        except CredentialError as error:
+            self._refuse(t, "credential", str(error))
+        except UnicodeError:
+            self._refuse(t, "bad_token", "not ASCII")
+
+    def _send(self, t: Try) -> None:
+        target, push = t.target, t.push
+        if self._engine.closed:
+            self._refuse(t, "stopped", "")
+            return
+        route = self._routes.get(target.app_id)
+        if route is None or route.target is not target:
+            route = self._routes[target.app_id] = _Route(target, self._tokens)
+        segment = path_segment(push.device_id)
+        if not segment:
+            self._refuse(t, "bad_token", "empty, too long or not text")
+            return
+        headers = list(route.voip if push.transport == "voip" else route.alert)
+        want_date = False
+        if (token := route.token) is not None:
+            headers.append(token.header())
+            want_date = not token.proven
+        headers.append(f"apns-id: {t.push_id}")
+        headers.append(f"apns-expiration: {t.expires_at}")
+        if collapse_id := policy.collapse_id(push):
+            headers.append(f"apns-collapse-id: {collapse_id}")
+        body = apns_payload.body(push, t.app_version)
+        channel = self._engine.channel(target.origin, target.credential_id, route.cert_pem, route.key_pem)
+        channel.post(route.url + segment, headers, body, t.timeout, self._ended, (t, route), want_date)
+
+    def _refuse(self, t: Try, word: str, detail: str) -> None:
+        host = urlsplit(t.target.origin).hostname or ""
+        self._engine.loop.call_soon(t.on_done, t, unsent("apns", host, word, detail))
+
+    def _ended(self, exchange: Exchange) -> None:
+        t, route = exchange.tag
+        status = exchange.status
+        attempt = Attempt("apns", route.host, status, exchange.word, exchange.wire, exchange.at, exchange.ms)
+        if status == 200:
+            if route.token is not None:
+                route.token.proven = True
+        elif status:
+            _read_refusal(attempt, exchange.body)
+            attempt.retry_after = exchange.retry_after
+            if attempt.reason in _CLOCK_REASONS and route.token is not None:
+                route.token.doubted(exchange.started, expired=attempt.reason == "ExpiredProviderToken")
+                attempt.detail = skew(exchange.date, exchange.at)
+        else:
+            attempt.detail = exchange.error[:120]
+        t.on_done(t, attempt)
+
+
+def _read_refusal(attempt: Attempt, body: bytes) -> None:
+    """Put Apple's reason and timestamp into the attempt, unless the body is no JSON object with a reason."""
+    try:
+        refusal = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        attempt.detail = f"unreadable answer of {len(body)} bytes"
+        return
+    if not _REASON(refusal.reason):
+        attempt.detail = "unreadable reason"
+        return
+    attempt.reason = refusal.reason
+    stamp = bytes(refusal.timestamp).strip(b'"')
+    if attempt.status == 410 and stamp.isdigit() and len(stamp) <= 15:
+        attempt.gone_at = int(stamp)
