@@ -1,0 +1,267 @@
+"""The stage of the tests that need the whole service: real processes, real stores, the provider sandbox as Apple and Google.
+
+A Stage has a PostgreSQL and a Valkey of its own, so that a test may stop them, and seeds Acme with a server key and
+the apps of the recorded exchanges. Invariant: whatever a test kills, nothing of a stage outlives it.
+"""
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder
+from hpns.local.postgres import Postgres
+from hpns.local.process import Child, Spec
+from hpns.local.valkey import Valkey
+from tests.sandbox_fixture import SandboxClient, running_sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+SEED = """
+import json, sys
+from pathlib import Path
+import django
+django.setup()
+from tests.cast import seed
+print(json.dumps(seed(Path(sys.argv[1]))))
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(done: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Poll until `done` gives something true and return that; fails after `seconds`, naming `what`."""
+    end = time.monotonic() + seconds
+    while True:
+        if value := done():
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.05)
+
+
+class Stage:
+    """A running service. key: Acme's server key; url: where it listens; sandbox: the providers."""
+
+    def __init__(self, folder: Path, sandbox: SandboxClient, settings: dict[str, str]) -> None:
+        self.folder = Folder(folder, for_servers())
+        self.sandbox = sandbox
+        self.postgres = Postgres(self.folder, "stage-password", fast=True)
+        self.valkey = Valkey(self.folder, "stage-password")  # durable: what it said yes to survives its restart
+        self.port = free_port()
+        self.children: dict[str, Child] = {}
+        self.env = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ},
+            "READ_DOT_ENV": "false",
+            "DJANGO_SETTINGS_MODULE": "hpns.settings",
+            "PYTHONPATH": str(ROOT),
+            "SECRET_KEY": "stage-" + "s" * 50,
+            "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
+            "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "LOG_FORMAT": "plain",
+            "DATABASE_URL": self.postgres.url,
+            "REDIS_URL": self.valkey.url,
+            "APNS_ORIGIN": sandbox.origin,
+            "APNS_SANDBOX_ORIGIN": sandbox.other_origin,
+            "FCM_ORIGIN": sandbox.origin,
+            "GOOGLE_TOKEN_ORIGIN": sandbox.origin,
+            "PROVIDER_CA_FILE": sandbox.ca_file,
+            **settings,
+        }
+        self.key = ""
+
+    # --- Processes
+
+    def start_postgres(self) -> None:
+        """Start PostgreSQL and wait until it serves."""
+        self._start(self.postgres.spec())
+
+    def start_valkey(self) -> None:
+        """Start Valkey and wait until it serves."""
+        self._start(self.valkey.spec())
+
+    def start_ingest(self, workers: int = 1) -> None:
+        """Start the web process."""
+        self._python("ingest", "-m", "hpns.ingest", "--port", str(self.port), "--workers", str(workers))
+
+    def start_worker(self, name: str = "worker") -> None:
+        """Start a worker under this name."""
+        self._python(name, "-m", "hpns.worker")
+
+    def start_beat(self) -> None:
+        """Start the timetable."""
+        self._python("beat", "-m", "celery", "-q", "-A", "hpns.celery", "beat", "-s", str(self.folder.path / "beat"))
+
+    def _python(self, name: str, *arguments: str) -> None:
+        log = self.folder.path / f"{name}.log"
+        spec = Spec(name=name, command=(sys.executable, *arguments), env=self.env, log=log, cwd=ROOT)
+        self.children[name] = Child(spec)
+
+    def _start(self, spec: Spec) -> None:
+        self.children[spec.name] = Child(spec)
+        wait_for(spec.ready, 20, f"{spec.name} serves")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, to it and what it started."""
+        self.children.pop(name).kill()
+
+    def stop(self, name: str, seconds: float = 20) -> None:
+        """Ask a process to stop and wait until it has."""
+        child = self.children.pop(name)
+        child.ask_to_stop()
+        try:
+            wait_for(lambda: child.poll() is not None, seconds, f"{name} stops")
+        finally:
+            child.kill()
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP: it is there and does nothing."""
+        self.children[name].signal_group(signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        """SIGCONT."""
+        self.children[name].signal_group(signal.SIGCONT)
+
+    def log(self, name: str) -> str:
+        """What a process has logged."""
+        return (self.folder.path / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    # --- Looking
+
+    def run(self, *arguments: str) -> str:
+        """Run Python with these arguments in the service's environment; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command."""
+        return self.run("manage.py", *arguments)
+
+    def redis(self) -> redis.Redis:
+        """A client of the stage's Valkey."""
+        return redis.Redis.from_url(self.valkey.url)
+
+    def rows(self, where: str = "true", *values: object) -> list[dict[str, Any]]:
+        """Rows of the delivery log, oldest first."""
+        with psycopg.connect(self.postgres.url, row_factory=psycopg.rows.dict_row) as connection:
+            query = f"SELECT * FROM delivery_delivery WHERE {where} ORDER BY accepted_at, trace"  # noqa: S608
+            return connection.execute(query, values).fetchall()  # type: ignore[arg-type,call-overload]
+
+    def logged(self, count: int, seconds: float = 15, where: str = "true") -> list[dict[str, Any]]:
+        """The rows of the log once there are `count` of them; fails when there are more, or not so many in time."""
+        rows = wait_for(lambda: (found := self.rows(where)) and len(found) >= count and found, seconds, f"{count} rows")
+        assert len(rows) == count, f"{len(rows)} rows, not {count}"
+        return list(rows)
+
+    def ready(self) -> bool:
+        """Whether the service says that it is ready."""
+        try:
+            return self.get("/health/ready")[0] == 200
+        except OSError:
+            return False
+
+    # --- Pushing
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """GET; returns the status and the body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """POST as a Mattermost server does: no Content-Type; returns the status and the body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("POST", path, body, {"User-Agent": "Mattermost-Bot/1.1", **(headers or {})})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def push(self, **members: Any) -> dict[str, str]:
+        """Send one push under Acme's key and return the answer; `members` change an ordinary message's."""
+        body = json.dumps(a_push(**members)).encode()
+        status, answer = self.post(f"/t/{self.key}/api/v1/send_push", body)
+        assert status == 200, answer
+        told: dict[str, str] = json.loads(answer)
+        return told
+
+    def close(self) -> None:
+        """Stop everything, the stores last."""
+        for name in reversed(list(self.children)):
+            self.kill(name)
+
+
+def a_push(**members: Any) -> dict[str, Any]:
+    """An ordinary message to an iPhone of Acme's server, as a Mattermost server writes it."""
+    return {
+        "ack_id": base64.b32encode(os.urandom(16)).decode().lower()[:26],
+        "platform": "apple_rn-v2",
+        "server_id": "7up1nnng4trrmqbo9o8az4zmhy",
+        "device_id": os.urandom(32).hex(),
+        "post_id": base64.b32encode(os.urandom(16)).decode().lower()[:26],
+        "category": "CAN_REPLY",
+        "message": "ada: lunch at twelve?",
+        "badge": 3,
+        "channel_id": "zwed73333g63dcrphk8idgyjgz",
+        "channel_name": "Town Square",
+        "type": "message",
+        "sender_name": "ada",
+        "version": "v2",
+        "is_crt_enabled": False,
+        "is_id_loaded": False,
+        "signature": "",
+        **members,
+    }
+
+
+@contextmanager
+def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterator[Stage]:
+    """A service that is ready, with `workers` workers named worker, worker2 ...; settings are environment variables."""
+    with running_sandbox(folder / "sandbox") as sandbox:
+        stage = Stage(folder / "service", sandbox, settings)
+        try:
+            stage.start_postgres()
+            stage.start_valkey()
+            stage.manage("migrate", "-v0")
+            told = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))
+            stage.key = told["key"]
+            stage.start_ingest()
+            for number in range(1, workers + 1):
+                stage.start_worker("worker" if number == 1 else f"worker{number}")
+            stage.start_beat()
+            wait_for(stage.ready, 40, "the service is ready")
+            yield stage
+        finally:
+            stage.close()
