@@ -67,7 +67,7 @@ class Apns:
         return None
 
     def _shape(self, request: Request, token: str) -> None:
-        if not request.path.startswith(PREFIX.rstrip("/")):
+        if not (request.path + "/").startswith(PREFIX):
             raise _Refusal(404, "BadPath", "the path must be /3/device/<token>")
         if request.method != "POST":
             raise _Refusal(405, "MethodNotAllowed", "the method must be POST")

@@ -24,7 +24,7 @@ from delivery.sandbox.providers import Ready
 
 MOST_STREAMS = 1000
 STREAM_WINDOW = 1 << 20
-CONNECTION_WINDOW = 1 << 26
+CONNECTION_WINDOW = 1 << 22
 INTERNAL_ERROR = 2
 LAST_WORDS = 5.0
 

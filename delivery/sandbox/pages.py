@@ -26,6 +26,7 @@ from delivery.sandbox.web import Asked, Said, said_error
 ROOT = Path(__file__).resolve().parent.parent.parent
 STATIC = ROOT / "delivery" / "static" / "delivery" / "sandbox"
 FILES = {"phone.css": "text/css", "phone.js": "text/javascript", "icon.svg": "image/svg+xml"}
+CLOCK = "@clock@"  # the shell puts the time in its place: each run of the command is a push of its own
 MOST_GROUPS = 5
 MOST_IN_GROUP = 8
 MOST_ROWS = 12
@@ -118,8 +119,8 @@ class Pages:
                 "platform": platform,
                 "device_id": device,
                 "server_id": "curl",
-                "ack_id": secrets.token_hex(8),
-                "post_id": secrets.token_hex(4),
+                "ack_id": CLOCK,
+                "post_id": CLOCK,
                 "channel_id": "town-square",
                 "channel_name": "Town Square",
                 "sender_name": "alice",
@@ -127,8 +128,8 @@ class Pages:
                 "badge": 1,
                 "version": "v2",
             }
-            body = msgspec.json.encode(push).decode()
-            yield {"name": name, "text": f"curl -d {shlex.quote(body)} {shlex.quote(push_url)}"}
+            body = shlex.quote(msgspec.json.encode(push).decode()).replace(CLOCK, "'$(date +%s)'")
+            yield {"name": name, "text": f"curl -d {body} {shlex.quote(push_url)}"}
 
 
 def _moment(at: float) -> dict[str, str]:

@@ -200,7 +200,7 @@ _UNSEEN = {
 
 def delivered(answer: Answer) -> bool:
     """Whether the phone got the push: the provider said yes, and said it whole."""
-    fault = answer.hang or answer.close or answer.reset is not None or answer.goaway is not None
+    fault = answer.hang or answer.close or answer.cut or answer.reset is not None or answer.goaway is not None
     return answer.status == 200 and not fault
 
 
