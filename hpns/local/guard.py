@@ -18,22 +18,23 @@ from hpns.local.supervisor import STOP_SIGNALS
 
 # Seconds for orphans to end by themselves (the kernel has sent the supervisor's children their stop signal, and they
 # stop theirs), and then for SIGTERM to work.
-PATIENCE, GRACE = 4.0, 4.0
+PATIENCE, GRACE = 4.0, 2.0
 
 
-def guarded(work: Callable[[], int]) -> int:
+def guarded(work: Callable[[], int], *, at_terminal: bool = False) -> int:
     """Run `work` in a process below a guard and return its exit code (128 + number when it was killed).
 
     Returns twice, in the guard and in the process below; both end the program with what they get. Call it before
-    anything else is started, from the only thread.
+    anything else is started, from the only thread. `at_terminal` lets `work` read from the terminal and get its Ctrl-C.
     """
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     bind = bound_to_parent(signal.SIGTERM)
     pid = os.fork()
     if pid == 0:
         bind()
-        # A group of its own: the terminal's Ctrl-C comes through the guard and so once, not twice.
-        os.setpgid(0, 0)
+        if not at_terminal:
+            # A group of its own: the terminal's Ctrl-C comes through the guard and so once, not twice.
+            os.setpgid(0, 0)
         return work()
 
     def pass_on(number: int, frame: FrameType | None) -> None:

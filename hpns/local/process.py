@@ -119,15 +119,17 @@ def ended(code: int) -> str:
 
 
 def started_at(pid: int) -> int:
-    """When process `pid` started, in clock ticks since boot (proc(5), field 22); 0 when there is none.
+    """When process `pid` started, in clock ticks since boot (proc(5), field 22); 0 when it has ended or never was.
 
-    Together with the number it names a process for good: numbers are given again, this pair is not.
+    Together with the number it names a process for good: numbers are given again, this pair is not. A process that has
+    ended and waits to be reaped counts as ended: in a container nobody may ever do that.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
-    return int(text.rpartition(")")[2].split()[19])
+    fields = text.rpartition(")")[2].split()
+    return 0 if fields[0] == "Z" else int(fields[19])
 
 
 def descendants(pid: int) -> list[int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
+from hpns.local.guard import guarded
 from hpns.local.postgres import Postgres
 from hpns.local.problem import ProblemError
 from hpns.local.supervisor import StoppedError, Supervisor
@@ -51,11 +52,15 @@ def main(arguments: list[str]) -> int:
     if len(paths) != 1 or not command:
         print(__doc__, file=sys.stderr)
         return 2
+    return guarded(lambda: _run(Path(paths[0]), command, fast="--fast" in ours), at_terminal=True)
+
+
+def _run(path: Path, command: list[str], *, fast: bool) -> int:
     try:
-        folder = Folder(Path(paths[0]), for_servers())
+        folder = Folder(path, for_servers())
         folder.lock()
         with Supervisor(folder, lambda line: print(line, file=sys.stderr)) as supervisor:
-            urls = start(supervisor, folder, fast="--fast" in ours)
+            urls = start(supervisor, folder, fast=fast)
             return supervisor.foreground(command, {**os.environ, **urls})
     except ProblemError as problem:
         print(problem, file=sys.stderr)

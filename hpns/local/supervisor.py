@@ -135,11 +135,17 @@ class Supervisor:
         if code:
             raise ProblemError(f"{spec.name} failed: it {ended(code)}; {end_of(spec.log)}")
 
-    def foreground(self, command: Sequence[str], env: Mapping[str, str], output: IO[bytes] | None = None) -> int:
+    def foreground(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        ask_with: signal.Signals | None = None,
+        output: IO[bytes] | None = None,
+    ) -> int:
         """Run a command at our terminal and return its exit code, as a shell does (128 + number for a signal).
 
-        `output` takes what it prints, in place of the terminal. The terminal's Ctrl-C reaches it by itself; any other
-        request to stop is passed on to it.
+        A request to stop is passed on as it came, or as `ask_with`; the terminal's Ctrl-C reaches the command by
+        itself. `output` takes what it prints, in place of the terminal.
         """
         process = subprocess.Popen(
             command,
@@ -154,7 +160,7 @@ class Supervisor:
             if self.asked > passed:
                 passed = self.asked
                 if self._last != signal.SIGINT or not sys.stdin.isatty():
-                    process.send_signal(self._last)
+                    process.send_signal(ask_with or self._last)
             self._sleep(0.5)
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 

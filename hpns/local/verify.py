@@ -7,6 +7,7 @@ all the same, so that one run shows everything.
 import base64
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from hpns.local import programs, services
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
+from hpns.local.guard import guarded
 from hpns.local.problem import ProblemError
 from hpns.local.supervisor import StoppedError, Supervisor
 
@@ -84,7 +86,7 @@ def steps() -> list[tuple[str, list[str], Mapping[str, str]]]:
 def quiet(supervisor: Supervisor, command: list[str], environment: Mapping[str, str]) -> int:
     """Run a check; what it prints is shown only when it fails."""
     with tempfile.TemporaryFile() as output:
-        code = supervisor.foreground(command, {**os.environ, **environment}, output)
+        code = supervisor.foreground(command, {**os.environ, **environment}, output=output)
         if code:
             output.seek(0)
             print(output.read().decode("utf-8", "replace"), flush=True)
@@ -108,7 +110,9 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
         report.step(name, code, time.monotonic() - since)
     since = time.monotonic()
     # -rs: what was not run is said, with its reason.
-    code = supervisor.foreground([sys.executable, "-m", "pytest", "-rs"], {**os.environ, **urls, **found})
+    code = supervisor.foreground(
+        [sys.executable, "-m", "pytest", "-rs"], {**os.environ, **urls, **found}, signal.SIGINT
+    )
     report.step("pytest", code, time.monotonic() - since)
 
 
@@ -117,12 +121,12 @@ def only(arguments: list[str], supervisor: Supervisor, folder: Folder, report: R
     urls = services.start(supervisor, folder, fast=True)
     since = time.monotonic()
     code = supervisor.foreground(
-        [sys.executable, "-m", "pytest", *arguments], {**os.environ, **urls, **programs.find()}
+        [sys.executable, "-m", "pytest", *arguments], {**os.environ, **urls, **programs.find()}, signal.SIGINT
     )
     report.step("pytest", code, time.monotonic() - since)
 
 
-def main(arguments: list[str]) -> int:
+def verify(arguments: list[str]) -> int:
     """0 when everything passed, 1 otherwise, 130 when stopped."""
     report = Report()
     if not arguments:
@@ -148,4 +152,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(lambda: verify(sys.argv[1:]), at_terminal=True))
