@@ -133,10 +133,12 @@ class Api:
 
     async def _events(self) -> AsyncIterator[bytes]:
         journal = self._providers.journal
+        told = journal.version
         yield f"retry: 1000\ndata: {journal.last}\n\n".encode()
         while True:
-            if await journal.changed(HEARTBEAT):
-                yield f"data: {journal.last}\n\n".encode()
-                await asyncio.sleep(EVENT_PAUSE)
-            else:
+            if journal.version == told and not await journal.changed(HEARTBEAT):
                 yield b": still here\n\n"
+                continue
+            told = journal.version
+            yield f"data: {journal.last}\n\n".encode()
+            await asyncio.sleep(EVENT_PAUSE)  # what comes meanwhile is seen by its version

@@ -143,6 +143,7 @@ class Journal:
         """size: how many of the latest entries are kept."""
         self.entries: deque[Entry] = deque(maxlen=size)
         self.last = 0
+        self.version = 0
         self.received: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.cleared_at = 0.0
@@ -157,8 +158,7 @@ class Journal:
         self.entries.append(entry)
         self.received[provider] += 1
         self.answered[f"{provider} {answer.summary()}"] += 1
-        if self._waiters:
-            self.wake()
+        self.wake()
         return entry
 
     def find(self, *, marker: str = "", provider: str = "", since: int = 0, most: int = 1000) -> list[Entry]:
@@ -183,11 +183,13 @@ class Journal:
         self.wake()
 
     def wake(self) -> None:
-        """Wakes everyone in `changed`."""
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        """Counts a change, and wakes everyone in `changed`."""
+        self.version += 1
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     async def changed(self, timeout: float) -> bool:  # noqa: ASYNC109 - bounds a wait that has no other end
         """Waits for the next entry or clearing; False when none came in `timeout` seconds."""
