@@ -43,11 +43,11 @@ def classify(code: int, message: str, body_read: bool, proxy_status: int) -> tup
     code and message are libcurl's; body_read says whether libcurl asked for the request's body, without which no
     request is complete; proxy_status is the HTTP status of the proxy's answer to CONNECT (0: none).
     """
+    if not body_read and proxy_status not in (0, 200):
+        return "proxy", NOT_SENT
     word = _BEFORE_SENDING.get(code)
     if word is not None:
         return word, NOT_SENT
-    if not body_read and proxy_status not in (0, 200):
-        return "proxy", NOT_SENT
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return ("timeout", MAYBE) if body_read else ("timeout_connect", NOT_SENT)
     if code == pycurl.E_SEND_FAIL_REWIND and message.startswith(_DISOWNED):

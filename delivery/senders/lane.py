@@ -7,6 +7,7 @@ out.
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -98,6 +99,7 @@ class Lane:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         for fd, events in self._watched.items():
             self._unwatch(fd, events)
         stopped, self.in_flight = self.in_flight, set()
@@ -109,7 +111,8 @@ class Lane:
         for exchange in self._free:
             exchange.curl.close()
         self._free.clear()
-        self._multi.close()
+        # In a thread of its own: libcurl waits for a name look-up that is still under way, for seconds if DNS is silent.
+        threading.Thread(target=self._multi.close, daemon=True).start()
 
     def _unwatch(self, fd: int, events: int) -> None:
         if events & pycurl.POLL_IN:

@@ -1,0 +1,167 @@
+"""A provider with bad manners: HTTP/2 over TLS, on a thread of its own, that does what the path's last word says.
+
+The sandbox has the faults that a provider shows now and then; this has those that need a worse server, and it knows
+which requests it owns up to. Invariant: `taken` counts the complete requests that it neither refused nor disowned.
+"""
+
+import asyncio
+import collections
+import random
+import socket
+import struct
+import threading
+from pathlib import Path
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+
+from delivery.sandbox import certificates
+
+REFUSED_STREAM, INTERNAL_ERROR = 7, 2
+
+
+class RoughServer:
+    """Listens on a free port at origin; ca_file says what to trust."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder: for its certificates."""
+        self.complete: collections.Counter[str] = collections.Counter()
+        self.taken: collections.Counter[str] = collections.Counter()
+        self.connections = 0
+        self.origin = ""
+        self.ca_file = str(certificates.ensure(folder))
+        self._context = certificates.context(folder, "server")
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(5)
+
+    def _run(self) -> None:
+        listening = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, ssl=self._context)
+        server = self._loop.run_until_complete(listening)
+        self.origin = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        self._loop.run_forever()
+
+    def stop(self) -> None:
+        """End it."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection. A request's path ends with WORD or WORD_NUMBER."""
+
+    def __init__(self, server: RoughServer) -> None:
+        self._server = server
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        self._names: dict[int, str] = {}
+        self._last_owned: int | None = None
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._server.connections += 1
+        self._h2.initiate_connection()
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for event in self._h2.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    self._names[event.stream_id] = dict(event.headers)[":path"].rpartition("/")[2]
+                elif isinstance(event, h2.events.DataReceived):
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                elif isinstance(event, h2.events.StreamEnded):
+                    self._complete(event.stream_id)
+            self._flush()
+        except h2.exceptions.ProtocolError:
+            self._transport.close()
+
+    def _flush(self) -> None:
+        self._transport.write(self._h2.data_to_send())
+
+    def _complete(self, stream: int) -> None:
+        name = self._names[stream]
+        word = name.partition("_")[0]
+        self._server.complete[name] += 1
+        if self._last_owned is not None and stream > self._last_owned:
+            return
+        if word not in ("refuse", "disown"):
+            self._server.taken[name] += 1
+        getattr(self, f"_do_{word}")(stream)
+
+    def _do_ok(self, stream: int) -> None:
+        self._h2.send_headers(stream, [(":status", "200")], end_stream=True)
+
+    def _do_later(self, stream: int) -> None:
+        asyncio.get_running_loop().call_later(random.random() / 50, self._answer_late, stream)  # noqa: S311
+
+    def _answer_late(self, stream: int) -> None:
+        try:
+            self._do_ok(stream)
+            self._flush()
+        except h2.exceptions.ProtocolError:
+            pass  # it was disowned, or the connection has ended
+
+    def _do_refuse(self, stream: int) -> None:
+        self._h2.reset_stream(stream, REFUSED_STREAM)
+
+    def _do_break(self, stream: int) -> None:
+        self._h2.reset_stream(stream, INTERNAL_ERROR)
+
+    def _do_disown(self, stream: int) -> None:
+        """GOAWAY that takes neither this request nor a later one."""
+        self._goaway(max(0, stream - 2))
+
+    def _do_own(self, stream: int) -> None:
+        """GOAWAY that owns up to this request, and no answer to it."""
+        self._goaway(stream)
+
+    def _goaway(self, last: int) -> None:
+        self._last_owned = last
+        for stream, name in self._names.items():
+            if stream > last and self._server.taken[name]:
+                self._server.taken[name] -= 1
+        self._h2.close_connection(last_stream_id=last)
+        self._flush()
+        asyncio.get_running_loop().call_later(0.03, self._transport.close)
+
+    def _do_close(self, stream: int) -> None:
+        self._transport.close()
+
+    def _do_abort(self, stream: int) -> None:
+        """Break the TCP connection off with a RST."""
+        raw: socket.socket = self._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def _do_garbage(self, stream: int) -> None:
+        self._transport.write(b"\xff" * 100)
+
+    def _do_silence(self, stream: int) -> None:
+        """Take it and say nothing."""
+
+    def _do_leave(self, stream: int) -> None:
+        """Answer, and close the connection a little later, while it lies idle."""
+        self._do_ok(stream)
+        asyncio.get_running_loop().call_later(0.03, self._transport.close)
+
+    def _do_early(self, stream: int) -> None:
+        """Only an interim answer."""
+        self._h2.send_headers(stream, [(":status", "103")])
+
+    def _do_half(self, stream: int) -> None:
+        """The head of an answer, and no end."""
+        self._h2.send_headers(stream, [(":status", "410")])
+
+    def _do_flood(self, stream: int) -> None:
+        """An answer with a body that is much too long."""
+        self._h2.send_headers(stream, [(":status", "400"), ("content-length", "1000000000")])
+
+    def _do_redirect(self, stream: int) -> None:
+        self._h2.send_headers(stream, [(":status", "307"), ("location", "/3/device/ok_elsewhere")], end_stream=True)

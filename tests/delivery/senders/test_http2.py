@@ -1,0 +1,230 @@
+"""Which connection a request takes, how long it may take, and which way it goes out."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvloop
+
+from delivery.sandbox import certificates
+from delivery.senders.http2 import Engine
+from delivery.senders.lane import MOST_CONNECTIONS, STREAMS_PER_CONNECTION
+from delivery.verdict import MAYBE, NOT_SENT
+from tests.delivery.senders.posting import Seen, post
+from tests.delivery.senders.rough_server import RoughServer
+from tests.sandbox_fixture import SandboxClient
+
+PATH = "/3/device/" + "ab" * 32
+
+
+def connections(sandbox: SandboxClient, marker: str) -> set[int]:
+    """The connections on which requests with this marker came."""
+    return {request["connection"] for request in sandbox.requests(marker)}
+
+
+@asynccontextmanager
+async def listening(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]) -> AsyncIterator[int]:
+    """A plain TCP server on a free port."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)  # type: ignore[arg-type]
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_two_hundred_requests_at_once_share_one_connection(sandbox: SandboxClient, engine: Engine) -> None:
+    sandbox.script("*", {"status": 200, "delay": 0.1})
+    seen = await asyncio.gather(*(post(engine, sandbox.origin, f"/3/device/share{n}") for n in range(200)))
+    assert {one.status for one in seen} == {200}
+    assert len(connections(sandbox, "share")) == 1
+    assert sum(one.new_connections for one in seen) == 1
+
+
+async def test_more_requests_than_one_connection_should_carry_may_open_a_few_more(
+    sandbox: SandboxClient, engine: Engine
+) -> None:
+    sandbox.script("*", {"status": 200, "delay": 0.2})
+    many = STREAMS_PER_CONNECTION * 3
+    seen = await asyncio.gather(*(post(engine, sandbox.origin, f"/3/device/many{n}", seconds=5) for n in range(many)))
+    assert {one.status for one in seen} == {200}
+    assert 1 <= len(connections(sandbox, "many")) <= MOST_CONNECTIONS
+
+
+async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClient, engine: Engine) -> None:
+    sandbox.script("own", {"status": 200})
+    for credential in (1, 2, 1):
+        await post(engine, sandbox.origin, "/3/device/own", credential=credential)
+    used = [request["connection"] for request in sandbox.requests("own")]
+    assert used[0] == used[2] != used[1]
+    assert [(state.credential_id, state.lanes, state.in_flight) for state in engine.connections()] == [
+        (1, 1, 0),
+        (2, 1, 0),
+    ]
+
+
+async def test_a_connection_that_answers_nothing_gets_no_further_requests(rough: RoughServer) -> None:
+    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
+    try:
+        assert (await post(engine, rough.origin, "/3/device/ok")).new_connections == 1
+        assert (await post(engine, rough.origin, "/3/device/silence", seconds=0.3)).word == "timeout"
+        assert (await post(engine, rough.origin, "/3/device/ok")).new_connections == 1
+        assert (await post(engine, rough.origin, "/3/device/ok")).new_connections == 0
+    finally:
+        await engine.close()
+
+
+async def test_requests_leave_a_quiet_connection_before_the_first_of_them_has_timed_out(
+    rough: RoughServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.senders.lane.QUIET_SECONDS", 0.2)
+    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
+    try:
+        await post(engine, rough.origin, "/3/device/ok")
+        stuck = asyncio.create_task(post(engine, rough.origin, "/3/device/silence", seconds=1.0))
+        await asyncio.sleep(0.3)
+        seen = await post(engine, rough.origin, "/3/device/ok")
+        assert (seen.status, seen.new_connections, stuck.done()) == (200, 1, False)
+        assert engine.connections()[0].lanes == 2
+        assert (await stuck).word == "timeout"
+        await asyncio.sleep(0.05)
+        assert engine.connections()[0].lanes == 1
+    finally:
+        await engine.close()
+
+
+async def test_one_hanging_request_does_not_cost_a_connection_that_answers_others(
+    sandbox: SandboxClient, engine: Engine
+) -> None:
+    sandbox.scripts({"feed": [{"hang": True}], "c0de": [{"status": 200}]})
+    stuck = asyncio.create_task(post(engine, sandbox.origin, "/3/device/feed", seconds=0.6))
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        assert (await post(engine, sandbox.origin, "/3/device/c0de")).status == 200
+    assert (await stuck).word == "timeout"
+    assert (await post(engine, sandbox.origin, "/3/device/c0de")).new_connections == 0
+    assert len(connections(sandbox, "c0de")) == 1
+
+
+async def test_a_provider_that_takes_the_connection_and_says_nothing_costs_the_timeout_and_no_more(
+    engine: Engine,
+) -> None:
+    async with listening(lambda reader, writer: None) as port:
+        began = time.monotonic()
+        seen = await asyncio.gather(*(post(engine, f"https://localhost:{port}", PATH, seconds=0.4) for _ in range(50)))
+        assert time.monotonic() - began < 0.7
+    assert {(one.word, one.wire) for one in seen} == {("timeout_connect", NOT_SENT)}
+
+
+async def test_a_host_that_takes_no_connection_at_all_costs_the_timeout_and_no_more(engine: Engine) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        port = deaf.getsockname()[1]
+        fill = [socket.socket() for _ in range(3)]
+        for one in fill:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        seen = await post(engine, f"https://127.0.0.1:{port}", PATH, seconds=0.4)
+        for one in fill:
+            one.close()
+    assert (seen.word, seen.wire) == ("timeout_connect", NOT_SENT)
+    assert seen.ms < 600
+
+
+async def test_a_name_that_does_not_exist_is_said_so(engine: Engine) -> None:
+    seen = await post(engine, "https://push.invalid", PATH)
+    assert (seen.word, seen.wire) in {("dns", NOT_SENT), ("timeout_connect", NOT_SENT)}
+
+
+async def test_a_port_where_nobody_listens_is_said_so(engine: Engine) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        seen = await post(engine, f"https://127.0.0.1:{free.getsockname()[1]}", PATH)
+    assert (seen.word, seen.wire) == ("connect", NOT_SENT)
+
+
+async def test_a_certificate_of_a_stranger_is_not_accepted(sandbox: SandboxClient, engine: Engine) -> None:
+    sandbox.mode("wrong_certificate")
+    seen = await post(engine, sandbox.origin, PATH)
+    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+    assert sandbox.requests("ab" * 32) == []
+
+
+async def test_without_a_ca_file_only_public_authorities_are_trusted(sandbox: SandboxClient) -> None:
+    engine = Engine(asyncio.get_running_loop())
+    seen = await post(engine, sandbox.origin, PATH)
+    await engine.close()
+    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+
+
+async def test_a_server_without_http2_is_refused(sandbox: SandboxClient) -> None:
+    engine = Engine(asyncio.get_running_loop(), sandbox.ca_file)
+    async with _http1(sandbox) as port:
+        seen = await post(engine, f"https://localhost:{port}", PATH)
+    await engine.close()
+    assert (seen.status, seen.word, seen.wire) == (0, "protocol", NOT_SENT)
+
+
+@asynccontextmanager
+async def _http1(sandbox: SandboxClient) -> AsyncIterator[int]:
+    tls = certificates.context(sandbox.folder, "server")
+    tls.set_alpn_protocols(["http/1.1"])
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_closing_the_engine_ends_what_is_under_way(sandbox: SandboxClient, engine: Engine) -> None:
+    sandbox.script("feed", {"hang": True})
+    under_way = [asyncio.create_task(post(engine, sandbox.origin, "/3/device/feed", seconds=5)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    assert len(sandbox.requests("feed")) == 3
+    await engine.close()
+    seen: list[Seen] = await asyncio.gather(*under_way)
+    assert {(one.word, one.wire) for one in seen} == {("stopped", MAYBE)}
+
+
+async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delivery.senders.http2.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("delivery.senders.http2.IDLE_SECONDS", 0.1)
+    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
+    await post(engine, rough.origin, "/3/device/ok")
+    assert len(engine.connections()) == 1
+    await asyncio.sleep(0.3)
+    assert engine.connections() == []
+    assert (await post(engine, rough.origin, "/3/device/ok")).status == 200
+    await engine.close()
+
+
+def test_it_runs_on_uvloop(process: SandboxClient) -> None:
+    async def twenty() -> list[Seen]:
+        engine = Engine(asyncio.get_running_loop(), process.ca_file)
+        seen = await asyncio.gather(*(post(engine, process.origin, PATH) for _ in range(20)))
+        await engine.close()
+        return seen
+
+    assert {one.status for one in uvloop.run(twenty())} == {403}
+
+
+async def test_what_a_callers_mistake_raises_stays_with_the_caller(
+    sandbox: SandboxClient, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumble(exchange: object) -> None:
+        raise RuntimeError("in the caller's callback")
+
+    engine.channel(sandbox.origin, 1).post(sandbox.origin + PATH, [], b"{}", 2.0, stumble)
+    await asyncio.sleep(0.2)
+    assert (await post(engine, sandbox.origin, PATH)).status == 403
+    assert "in the caller's callback" in caplog.text
