@@ -1,0 +1,195 @@
+"""bin/bench: what a push costs on the real processes, in CPU, time and memory; BENCHMARKS.md says how it is measured.
+
+bin/bench                          every case
+bin/bench apns-64 'fcm-*'          some of them
+bin/bench --compare A.json B.json  two runs of before
+bin/bench --markdown A.json        the tables of a run, for BENCHMARKS.md
+bin/bench --yardstick --against COMMAND   alternating windows with another service (tests/bench/other.py)
+"""
+
+import argparse
+import contextlib
+import functools
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder
+from hpns.local.problem import ProblemError
+from tests.bench import bodies, cases, figures, profile, programs, record, window
+from tests.bench.other import Other
+from tests.bench.provider import Provider
+from tests.bench.service import ROOT, Service
+
+# The cases in which a service is held against another.
+YARDSTICK = ("apns-64", "apns-256", "fcm-64", "fcm-256")
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="bin/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="names or shell patterns (default: all)")
+    parser.add_argument("--list", action="store_true", help="print the names of the cases")
+    parser.add_argument("--seconds", type=int, default=4, help="length of a window (default: %(default)s)")
+    parser.add_argument("--windows", type=int, default=3, help="windows per case (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=2, help="seconds before the first window (default: %(default)s)")
+    parser.add_argument("--rate", type=int, default=600, help="pushes/s of the open loop (default: %(default)s)")
+    parser.add_argument("--tls-rate", type=int, default=100, help="pushes/s over TLS (default: %(default)s)")
+    parser.add_argument("--state", type=Path, default=ROOT / ".state" / "bench", help="folder (default: .state/bench)")
+    parser.add_argument("--out", type=Path, help="where the run is saved (default: a new file in the folder)")
+    parser.add_argument("--against", metavar="COMMAND", help="another service to measure in alternating windows")
+    parser.add_argument("--yardstick", action="store_true", help=f"only {', '.join(YARDSTICK)}, five windows each")
+    parser.add_argument("--profile", action="store_true", help="also sample ingest and worker in each case with py-spy")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"), help="compare two saved runs")
+    parser.add_argument("--markdown", type=Path, metavar="RUN", help="print the tables of a saved run")
+    return parser.parse_args(arguments)
+
+
+def say(line: str) -> None:
+    """One line to the person at the terminal."""
+    print(line, flush=True)
+
+
+class Bench:
+    """One run of the options."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.cases = cases.chosen(cases.catalogue(options.rate, options.tls_rate), options.cases)
+        self.programs = programs.find()
+        self.sampler = profile.find() if options.profile else ""
+        self.folder = Folder(options.state, for_servers())
+        self.folder.lock()
+        self.run = record.begin(sys.argv[1:], _versions(self.programs))
+        self.out: Path = options.out or record.default_path(self.folder.path)
+
+    def go(self) -> None:
+        """Start everything, measure every case, save after each. Raises ProblemError."""
+        pushes = self.folder.path / "bodies"
+        pushes.mkdir(exist_ok=True)
+        for name in cases.PROVIDERS:
+            bodies.write(pushes, name)
+        with contextlib.ExitStack() as stack:
+            provider = Provider(self.folder, self.programs)
+            stack.callback(provider.stop)
+            provider.start()
+            ours = Service(self.folder, provider)
+            stack.callback(ours.stop)
+            say("Starting the service on fresh data.")
+            ours.start()
+            services: list[Service | Other] = [ours]
+            if self.options.against:
+                other = Other(self.options.against, provider)
+                stack.callback(other.stop)
+                say("Starting the other service.")
+                other.start()
+                services.append(other)
+            for case in self.cases:
+                self._measure(case, services, provider, pushes)
+                record.save(self.run, self.out)
+            self.run.pushes = provider.count()
+            self.run.rows = ours.rows()
+            record.save(self.run, self.out)
+
+    def _measure(self, case: cases.Case, services: list[Service | Other], provider: Provider, pushes: Path) -> None:
+        provider.set_delay(case.delay_ms)
+        taking = [service for service in services if service.tls_port or case.load != "tls"]
+
+        def one(service: Service | Other, seconds: int) -> window.Window:
+            return window.measure(case, service, provider, pushes, self.programs, seconds)
+
+        for service in taking:
+            one(service, self.options.warm_up)
+        for number in range(self.options.windows):
+            # Whoever came second goes first in the next round: a drift of the machine favours nobody.
+            for service in taking if number % 2 == 0 else reversed(taking):
+                done = one(service, self.options.seconds)
+                self.run.windows.append(done)
+                say(_line(done))
+        for service in taking if self.sampler else ():
+            self._profile(case, service, functools.partial(one, service, self.options.seconds))
+
+    def _profile(self, case: cases.Case, service: Service | Other, load: profile.Load) -> None:
+        for group in ("ingest", "worker"):
+            say(f"Where {group} of {service.name} spends its time at {case.name}:")
+            roots = service.roots(tls=case.load == "tls").get(group, [])
+            out = self.folder.path / "profiles" / f"{case.name}-{service.name}-{group}"
+            say(profile.sample(self.sampler, roots, self.options.seconds, out, load))
+
+
+def _line(done: window.Window) -> str:
+    if done.void:
+        return f"{done.case:<22} {done.service:<8} VOID: {done.void}"
+    spent = " ".join(f"{name} {seconds / done.provided * 1e6:.0f}" for name, seconds in done.cpu.items())
+    return (
+        f"{done.case:<22} {done.service:<8} {figures.cost(done):6.0f} us ({spent}); load {figures.load_cost(done):.0f}; "
+        f"{done.answered / done.seconds:,.0f}/s; p50 {done.p50_ms:.1f} p99 {done.p99_ms:.1f} ms"
+    )
+
+
+def _versions(found: Mapping[str, str]) -> dict[str, str]:
+    """The versions of the programs of the benchmark."""
+    nginx = subprocess.run([found["nginx"], "-v"], capture_output=True, text=True, check=False).stderr
+    wrk = subprocess.run([found["wrk"], "-v"], capture_output=True, text=True, check=False).stdout
+    return {
+        "nginx": (re.findall(r"nginx/(\S+)", nginx) or ["?"])[0],
+        "wrk": (re.findall(r"wrk (?:debian/)?(\S+)", wrk) or ["?"])[0],
+    }
+
+
+def tell(run: record.Run) -> None:
+    """Print what is to be known of a run."""
+    say(f"\n{record.about(run)}\n\n{figures.table(figures.figures(run.windows))}")
+    services = list(dict.fromkeys(one.service for one in run.windows))
+    if len(services) == 2:
+        say(f"\nAlternating windows, CPU a push:\n\n{figures.alternated(run.windows, *services)}")
+    for line in figures.voids(run.windows):
+        say(line)
+
+
+def work(options: argparse.Namespace) -> None:
+    """Do what the command line asks for. Raises ProblemError, LookupError."""
+    if options.compare:
+        before, after = (record.load(path) for path in options.compare)
+        for run in (before, after):
+            say(record.about(run))
+        say("\n" + figures.compared(before.windows, after.windows))
+    elif options.markdown:
+        tell(record.load(options.markdown))
+    elif options.list:
+        say("\n".join(case.name for case in cases.catalogue(options.rate, options.tls_rate)))
+    else:
+        if options.yardstick:
+            if not options.against:
+                raise ProblemError("--yardstick needs --against COMMAND, which starts the other service.")
+            options.cases, options.windows = options.cases or list(YARDSTICK), max(options.windows, 5)
+        bench = Bench(options)
+        bench.go()
+        tell(bench.run)
+        say(f"\nSaved as {bench.out}")
+
+
+def main() -> int:
+    """The command; its exit code."""
+    options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped in order
+    try:
+        work(options)
+    except (ProblemError, LookupError, psycopg.Error, OSError) as problem:
+        print(problem.args[0] if isinstance(problem, LookupError) else problem, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

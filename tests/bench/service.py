@@ -1,0 +1,164 @@
+"""Our own service under test: started by the very command behind bin/run, with a provider of the benchmark's.
+
+Invariant: nothing is set that an operator would not set; the settings that make it durable and private are untouched.
+"""
+
+import json
+import os
+import random
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from delivery.sandbox import demo
+from hpns.local.announce import RUN_FILE
+from hpns.local.ask import ask
+from hpns.local.folder import Folder, free
+from hpns.local.logs import end_of
+from hpns.local.problem import ProblemError
+from hpns.local.process import Child, Spec
+from tests.bench import bodies
+from tests.bench.cases import PROVIDERS
+from tests.bench.provider import Provider
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# What is counted: the processes that a push passes, and the timetable.
+GROUPS = ("ingest", "worker", "valkey", "postgres", "beat")
+# Not taken over from the caller: the stores must be the embedded ones, and no proxy may stand in the way.
+UNWANTED = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY", "https_proxy", "TLS_CERT_FILE")
+
+
+class Service:
+    """The service on fresh data. start(), then `port`, `prefix` and roots() say where it is."""
+
+    name = "hpns"
+
+    def __init__(self, folder: Folder, provider: Provider) -> None:
+        self._folder = folder
+        self._provider = provider
+        self._home = folder.path / "service"
+        self._child: Child | None = None
+        self._tls: Child | None = None
+        self.port = folder.port("front door")
+        self.tls_port = folder.port("front door with TLS")
+        self.prefix = ""
+        self.processes: dict[str, int] = {}
+        self._settings: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Start it and see a push through. Raises ProblemError."""
+        shutil.rmtree(self._home, ignore_errors=True)
+        self._child = self._run(
+            "service",
+            *("hpns.local.run", "--no-sandbox", "--state", str(self._home), "--port", str(self.port)),
+            env=self._environment(),
+        )
+        run_file = self._home / RUN_FILE
+        limit = time.monotonic() + 120
+        while not run_file.exists():
+            self._alive(self._child, limit)
+        told: dict[str, Any] = Folder(self._home, self._folder.account).read(RUN_FILE)
+        self.processes = {name: int(pid) for name, pid in told["processes"].items()}
+        self.prefix = f"/t/{told['demo_key']}"
+        self._settings = {**self._environment(), **exported(Path(told["env"]).read_text(encoding="utf-8"))}
+        self._seed()
+        arguments = ["hpns.ingest", "--port", str(self.tls_port)]
+        self._tls = self._run("ingest-tls", *arguments, env={**self._settings, **self._tls_files()})
+        while free(self.tls_port):
+            self._alive(self._tls, limit)
+        self._first_push(limit)
+
+    def roots(self, *, tls: bool = False) -> dict[str, list[int]]:
+        """The process ids of each group. tls: those that a push through the TLS front door passes."""
+        groups: dict[str, list[int]] = {group: [] for group in GROUPS}
+        for name, pid in self.processes.items():
+            group = name.partition("-")[0]
+            if group in groups:
+                groups[group].append(pid)
+        if tls and self._tls is not None:
+            groups["ingest"] = [self._tls.pid]
+        return groups
+
+    def stop(self) -> None:
+        """Stop it in order."""
+        for child in (self._tls, self._child):
+            if child is None:
+                continue
+            child.ask_to_stop()
+            limit = time.monotonic() + 40
+            while child.poll() is None and time.monotonic() < limit:
+                time.sleep(0.05)
+            child.kill()
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+        origin = self._provider.origin
+        return {
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "READ_DOT_ENV": "false",
+            "APNS_ORIGIN": origin,
+            "FCM_ORIGIN": origin,
+            "GOOGLE_TOKEN_ORIGIN": origin,
+            "PROVIDER_CA_FILE": str(self._provider.ca_file),
+        }
+
+    def _tls_files(self) -> dict[str, str]:
+        certificate = self._provider.ca_file.with_name("server.pem")
+        return {"TLS_CERT_FILE": str(certificate), "TLS_KEY_FILE": str(certificate.with_suffix(".key"))}
+
+    def _seed(self) -> None:
+        """Add the demo's apps with keys of their own; the provider looks at no key."""
+        made = demo.make(self._home / "credentials", self._provider.origin)
+        arguments = ["hpns.local.prepare", str(self._home), str(made.apns_key), str(made.service_account)]
+        child = self._run("prepare", *arguments, env=self._settings)
+        limit = time.monotonic() + 60
+        while child.poll() is None:
+            time.sleep(0.05)
+            if time.monotonic() > limit:
+                child.kill()
+        if child.poll():
+            raise ProblemError(f"The apps could not be added: {end_of(child.spec.log)}")
+
+    def _first_push(self, limit: float) -> None:
+        """Wait until a push for each provider is answered OK: then the news of the apps is everywhere."""
+        for provider in PROVIDERS:
+            random_ = random.Random(0)  # noqa: S311 - any push will do
+            body = json.dumps(json.loads(bodies.push(random_, provider)))
+            status, answer = 0, None
+            while not (status == 200 and isinstance(answer, dict) and answer.get("status") == "OK"):
+                if time.monotonic() > limit:
+                    raise ProblemError(f"The first push got the answer {status} {answer}; {self._log()}")
+                self._alive(self._child, limit)
+                status, answer = ask("POST", self.port, f"{self.prefix}/api/v1/send_push", body)
+
+    def rows(self) -> int:
+        """How many pushes the delivery log holds by now. Raises psycopg's errors."""
+        with psycopg.connect(self._settings["DATABASE_URL"]) as connection:
+            found = connection.execute("SELECT coalesce(sum(count), 0)::bigint FROM delivery_delivery").fetchone()
+        return int(found[0]) if found else 0
+
+    def _log(self) -> str:
+        """The last lines of the worker's log."""
+        return end_of(self._home / "logs" / "worker-1.log")
+
+    def _alive(self, child: Child | None, limit: float) -> None:
+        if child is None or child.poll() is not None or time.monotonic() > limit:
+            raise ProblemError(f"The service does not start: {end_of(self._folder.logs / 'service.log')}")
+        time.sleep(0.1)
+
+    def _run(self, name: str, *arguments: str, env: dict[str, str]) -> Child:
+        log = self._folder.logs / f"{name}.log"
+        log.unlink(missing_ok=True)
+        return Child(Spec(name=name, command=[sys.executable, "-m", *arguments], env=env, log=log, cwd=ROOT))
+
+
+def exported(text: str) -> dict[str, str]:
+    """The variables that lines of `export NAME=VALUE` for a shell set."""
+    words = shlex.split(text)
+    return dict(word.split("=", 1) for word in words if word != "export")
