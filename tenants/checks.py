@@ -45,11 +45,11 @@ def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kw
     except vault.VaultError:
         parsed = {}  # tenants.E001 and E002 have said so already.
     for key_id, key in parsed.items():
-        if _looks_made_up(key) or key_id.lower().startswith(DEMO_WORDS):
+        if looks_made_up(key) or key_id.lower().startswith(DEMO_WORDS):
             text = f"The key {key_id!r} of VAULT_KEYS is one for trying out."
             found.append(Error(text, hint=MAKE_VAULT_KEY, id="tenants.E005"))
     hash_key: bytes = getattr(settings, "HASH_KEY", b"") or b""
-    if hash_key and _looks_made_up(hash_key):
+    if hash_key and looks_made_up(hash_key):
         found.append(Error("HASH_KEY is one for trying out.", hint=MAKE_HASH_KEY, id="tenants.E006"))
     if hash_key and hash_key in (*parsed.values(), str(getattr(settings, "SECRET_KEY", "")).encode()):
         text = "HASH_KEY is also used as another secret, so that one leak would be two."
@@ -57,6 +57,6 @@ def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kw
     return found
 
 
-def _looks_made_up(key: bytes) -> bool:
+def looks_made_up(key: bytes) -> bool:
     """Whether nobody drew this key: too few different bytes, or a word that stands for trying out."""
     return len(set(key)) < 12 or any(word.encode() in key.lower() for word in DEMO_WORDS if len(word) > 3)

@@ -1,90 +1,32 @@
-"""What the tests of this app share: a Valkey database of their own, and servers that can be made to go away."""
+"""What the tests of this app share: a Valkey database of their own, roads that can be closed, and a customer."""
 
 import os
-import selectors
-import socket
-import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 import redis
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.db import connections
 from pytest_django import Settings
 
-
-class Relay:
-    """A TCP port in front of a server: `refuse` closes it, `hush` lets bytes in but none through, `serve` undoes both."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._open = threading.Event()
-        self._listener = self._listen(0)
-        self.port: int = self._listener.getsockname()[1]
-        self.serve()
-
-    def serve(self) -> None:
-        if self._listener.fileno() == -1:
-            self._listener = self._listen(self.port)
-        if not self._open.is_set():
-            self._open.set()
-            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-
-    def refuse(self) -> None:
-        self._open.clear()
-        self._listener.close()
-        self._drop()
-
-    def hush(self) -> None:
-        """Connections are taken by the kernel and stay unanswered, as behind a firewall that drops packets."""
-        self._open.clear()
-        with socket.create_connection(("127.0.0.1", self.port)):
-            pass  # wakes the accepting thread, which sees that it is over
-        self._drop()
-
-    def _listen(self, port: int) -> socket.socket:
-        listener = socket.create_server(("127.0.0.1", port))
-        return listener
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                near, _ = listener.accept()
-            except OSError:
-                return
-            if not self._open.is_set():
-                near.close()
-                return
-            far = socket.create_connection(self._target)
-            self._pairs.append((near, far))
-            threading.Thread(target=_pump, args=(near, far), daemon=True).start()
-
-    def _drop(self) -> None:
-        for pair in self._pairs:
-            for end in pair:
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        self._pairs.clear()
+from tenants import provider_files, services
+from tenants.models import Credential, Customer, PushApp, Server, ServerKey
+from tests.tenants.relay import Relay
 
 
-def _pump(near: socket.socket, far: socket.socket) -> None:
-    other = {near: far, far: near}
-    with selectors.DefaultSelector() as selector, near, far:
-        for end in other:
-            selector.register(end, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                end: socket.socket = key.fileobj  # type: ignore[assignment]
-                try:
-                    data = end.recv(65536)
-                    if not data:
-                        return
-                    other[end].sendall(data)
-                except OSError:
-                    return
+class Acme(NamedTuple):
+    """A customer of the shared app apple_rn, with one server, whose key's text is `text`."""
+
+    customer: Customer
+    server: Server
+    key: ServerKey
+    text: str
+    app: PushApp
+    credential: Credential
+    secret: dict[str, str]
 
 
 @pytest.fixture
@@ -121,3 +63,23 @@ def postgres_relay(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> I
     yield relay
     relay.serve()
     relay.refuse()
+
+
+@pytest.fixture(scope="session")
+def p8() -> bytes:
+    """A private key as Apple hands one out."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+@pytest.fixture
+def acme(db: None, valkey: redis.Redis, p8: bytes) -> Acme:
+    """The customer described above."""
+    customer = services.customer_add(name="Acme", offer="hpns").row
+    server = services.server_add(customer=customer, name="main").row
+    key = services.key_add(server=server)
+    app = services.app_add(label="apple_rn", topic="com.mattermost.rn").row
+    parsed = provider_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
+    credential = services.credential_add(app=app, parsed=parsed).row
+    return Acme(customer, server, key.row, key.text, app, credential, parsed.secret)

@@ -1,0 +1,100 @@
+"""The staff sees every row and no secret, and what it changes is told."""
+
+import pytest
+import redis
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tenants import stamp
+from tests.tenants.conftest import Acme
+
+PAGES = ("customer", "entitlement", "server", "serverkey", "pushapp", "credential")
+
+
+@pytest.fixture
+def staff(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("staff", password="p"))
+    return client
+
+
+def rows(acme: Acme) -> dict[str, int]:
+    return {
+        "customer": acme.customer.pk,
+        "entitlement": acme.customer.entitlement.pk,
+        "server": acme.server.pk,
+        "serverkey": acme.key.pk,
+        "pushapp": acme.app.pk,
+        "credential": acme.credential.pk,
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_searches_and_shows_no_secret(acme: Acme, staff: Client, page: str) -> None:
+    row = rows(acme)[page]
+    for path in (f"{page}/", f"{page}/?q=acme", f"{page}/{row}/change/"):
+        answer = staff.get(f"/admin/tenants/{path}")
+        assert answer.status_code == 200, path
+        text = answer.content.decode()
+        assert acme.credential.sealed[:40] not in text
+        assert bytes(acme.key.digest).hex() not in text
+        assert "v1:" not in text
+
+
+@pytest.mark.parametrize("page", ["serverkey", "credential", "entitlement"])
+def test_keys_credentials_and_entitlements_cannot_be_made_or_changed_by_form(
+    acme: Acme, staff: Client, page: str
+) -> None:
+    assert staff.get(f"/admin/tenants/{page}/add/").status_code == 403
+    assert staff.post(f"/admin/tenants/{page}/{rows(acme)[page]}/change/", {"sealed": "v1:x"}).status_code == 403
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_can_be_deleted(acme: Acme, staff: Client, page: str) -> None:
+    assert staff.post(f"/admin/tenants/{page}/{rows(acme)[page]}/delete/", {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_suspending_a_customer_by_form_is_told(acme: Acme, staff: Client, valkey: redis.Redis) -> None:
+    before = stamp.current(valkey)
+    form = {
+        "name": "Acme",
+        "status": "suspended",
+        "offer": "hpns",
+        "slug": "changed",
+        "entitlement-TOTAL_FORMS": "1",
+        "entitlement-INITIAL_FORMS": "1",
+        "entitlement-0-id": acme.customer.entitlement.pk,
+        "entitlement-0-customer": acme.customer.pk,
+        "entitlement-0-active": "on",
+    }
+    answer = staff.post(f"/admin/tenants/customer/{acme.customer.pk}/change/", form)
+    assert answer.status_code == 302, answer.content.decode()
+    acme.customer.refresh_from_db()
+    assert (acme.customer.status, acme.customer.slug) == ("suspended", "acme")
+    assert not acme.customer.entitlement.may_use_shared
+    assert stamp.current(valkey) > before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_app_can_be_disabled_and_keeps_its_label(acme: Acme, staff: Client, valkey: redis.Redis) -> None:
+    before = stamp.current(valkey)
+    answer = staff.post(f"/admin/tenants/pushapp/{acme.app.pk}/change/", {"label": "apple_x", "topic": "com.x"})
+    assert answer.status_code == 302
+    acme.app.refresh_from_db()
+    assert (acme.app.enabled, acme.app.label, acme.app.topic) == (False, "apple_rn", "com.mattermost.rn")
+    assert stamp.current(valkey) > before
+
+
+def test_keys_are_revoked_by_an_action_that_needs_the_right_to_it(acme: Acme, staff: Client) -> None:
+    order = {"action": "revoke", "_selected_action": [acme.key.pk]}
+    reader = User.objects.create_user("reader", password="p", is_staff=True)
+    reader.user_permissions.add(*reader.user_permissions.model.objects.filter(codename="view_serverkey"))
+    other = Client()
+    other.force_login(reader)
+    other.post("/admin/tenants/serverkey/", order)
+    acme.key.refresh_from_db()
+    assert acme.key.revoked_at is None
+    assert staff.post("/admin/tenants/serverkey/", order).status_code == 302
+    acme.key.refresh_from_db()
+    assert acme.key.revoked_at is not None
