@@ -117,6 +117,9 @@ REFUSALS: Final[dict[str, Verdict]] = {
         _refused("unknown_key", "this server key is not known", _SETTING),
         _refused("revoked_key", "this server key has been revoked", "make a new key for the server and enter it"),
         _refused("expired_key", "this server key has expired", "make a new key for the server and enter it"),
+        _refused(
+            "two_keys", "the path carries one server key and the Authorization header another", "leave one of them out"
+        ),
         _refused("suspended", "the account is suspended", "see the subscription page"),
         _refused("not_entitled", "the subscription does not include this", "see the subscription page"),
         _refused("over_limit", "the limit of the plan is reached", "send again later, or see the subscription page"),
@@ -155,6 +158,7 @@ REFUSALS: Final[dict[str, Verdict]] = {
         _ours("queue_down", "the push service cannot queue pushes at the moment", _LASTS),
         _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _LASTS),
         _ours("shutting_down", "the push service is restarting", _LASTS),
+        _ours("not_ready", "the push service is starting and cannot recognise server keys yet", _LASTS),
         _ours("internal_error", "the push service failed inside", "report it with the trace id"),
         _ours(
             "late_test",
