@@ -18,6 +18,8 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, SSLProtocols, TaskImpl
 from granian.http import HTTP1Settings
 
+from hpns import logs
+
 # Seconds between two looks at the certificate's files.
 LOOK = 2.0
 # Seconds for requests in flight when a process is replaced or stopped; above PUSH_DEADLINE.
@@ -59,6 +61,7 @@ def server(options: argparse.Namespace) -> Granian:
         respawn_failed_workers=True,
         respawn_interval=1.0,
         log_access=False,
+        log_dictconfig=logs.GRANIAN,
     )
 
 
@@ -85,6 +88,7 @@ def watch(files: list[str]) -> None:
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     options = parse()
+    logs.configure(settings.LOGGING)
     if settings.TLS_CERT_FILE:
         files = [settings.TLS_CERT_FILE, settings.TLS_KEY_FILE]
         threading.Thread(target=watch, args=(files,), daemon=True).start()

@@ -177,4 +177,6 @@ STATICFILES_DIRS: list[Path] = []
 # Static files are served straight from the apps' folders: there is no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
-LOGGING_CONFIG = None
+# Everything goes through structlog; see logs.py.
+LOGGING_CONFIG = "hpns.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}

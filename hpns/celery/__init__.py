@@ -9,12 +9,15 @@ import os
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import setup_logging
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
 
 from django.conf import settings
+
+from hpns import logs
 
 TRANSPORT_ALIASES["valkey"] = TRANSPORT_ALIASES["valkeys"] = "hpns.celery.transport:Transport"
 
@@ -29,6 +32,7 @@ def broker_url(url: str) -> str:
     return url
 
 
+setup_logging.connect(logs.for_celery)
 app = Celery("hpns")
 app.conf.update(
     broker_url=broker_url(settings.CELERY_BROKER_URL),
