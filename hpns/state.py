@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from hpns.celery.transport import LEASE
 from tenants.directory import DIRECTORY
 
 
@@ -48,8 +49,7 @@ def look() -> Health:
         health.amiss.append(f"the directory of keys is not fresh: {DIRECTORY.problem}")
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as valkey:
-            workers = [f"worker:{name.decode()}" for name in valkey.smembers("workers")]
-            health.workers = valkey.exists(*workers) if workers else 0
+            health.workers = valkey.zcount("workers", int(valkey.time()[0]) - LEASE, "+inf")
             if not health.workers and settings.CELERY_BROKER_URL == settings.REDIS_URL:
                 health.missing.append("no worker is running: pushes would wait in the queue")
     except redis.RedisError as error:

@@ -1,4 +1,4 @@
-"""The stage of the tests that need the whole service: real processes, real stores, the provider sandbox as Apple and Google.
+"""The stage of the tests that need the whole service: real processes, real stores, the sandbox as Apple and Google.
 
 A Stage has a PostgreSQL and a Valkey of its own, so that a test may stop them, and seeds Acme with a server key and
 the apps of the recorded exchanges. Invariant: whatever a test kills, nothing of a stage outlives it.

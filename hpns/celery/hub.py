@@ -30,6 +30,8 @@ class AsyncioHub(Hub):  # type: ignore[misc]
         self.aio = loop or uvloop.new_event_loop()
         self._error: BaseException | None = None
         self._thread = threading.get_ident()
+        # Called once when the worker begins to stop: whoever takes messages must take no more.
+        self.on_drain: list[Callable[[], None]] = []
         super().__init__(timer)
 
     def add(self, fd: Any, callback: Callable[..., Any], flags: int, args: Any = (), consolidate: bool = False) -> None:
@@ -103,6 +105,16 @@ class AsyncioHub(Hub):  # type: ignore[misc]
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+    def drain(self, running: set[asyncio.Task[None]], seconds: float) -> None:
+        """Take no more messages, run until the tasks in `running` (a live set) have ended, or for `seconds`."""
+        for stop in self.on_drain:
+            stop()
+        end = self.aio.time() + seconds
+        while running and self.aio.time() < end:
+            self.aio.run_until_complete(asyncio.wait(running, timeout=end - self.aio.time()))
+        # What the tasks left for the loop to do, their acknowledgements above all, is done now.
+        self.aio.run_until_complete(asyncio.sleep(0.01))
 
 
 def install() -> AsyncioHub:

@@ -86,8 +86,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
 
     def on_close(self) -> None:
         """Warm shutdown: wait for what runs, at most DRAIN seconds; the rest goes back by not being acknowledged."""
-        if self.running:
-            self.hub.aio.run_until_complete(asyncio.wait(self.running, timeout=DRAIN))
+        self.hub.drain(self.running, DRAIN)
 
     def on_terminate(self) -> None:
         """Cold shutdown: nothing is awaited; unacknowledged messages are redelivered."""

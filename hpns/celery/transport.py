@@ -2,11 +2,11 @@
 
 kombu takes a message with BRPOP and notes it as unacknowledged in a second command: a worker that is killed in
 between, or while the answer lies in its socket, loses the message (test_transport.py shows it). Here a message moves
-with one BLMOVE from its queue into a list of this worker and leaves it when it is acknowledged. A worker keeps a key
-alive; the lists of workers whose key has lapsed go back to the head of their queues, marked as redelivered, whatever
-host they ran on. The envelope and everything on the publishing side stay kombu's.
+with one BLMOVE from its queue into a list of this worker and leaves it when it is acknowledged. A worker gives
+signs of life; the lists of workers that have given none for a while go back to the heads of their queues, marked as
+redelivered, whatever host they ran on. The envelope and everything on the publishing side stay kombu's.
 
-Keys: QUEUE · taken:WORKER:QUEUE (list) · workers (set) · worker:WORKER (lapses after LEASE seconds).
+Keys: QUEUE · taken:WORKER:QUEUE (list) · workers (sorted set: worker by its last sign of life, in unix seconds).
 """
 
 import asyncio
@@ -22,35 +22,40 @@ from django.conf import settings
 from kombu.transport import redis as kombu_redis
 
 from delivery import valkey
+from hpns.celery.hub import AsyncioHub
 
 logger = logging.getLogger(__name__)
 
 # Seconds: a worker without a sign of life for LEASE counts as dead; looked at every BEAT. Together with the restart of
 # the batch this keeps the pushes of a killed worker going within 15 s.
 LEASE, BEAT = 6, 2
+# Seconds for which one BLMOVE waits at the server. A worker that is held still, or cut off, goes on taking for so long.
+BLOCK = 5
 
-# The lists of every worker whose lease has lapsed (or, given its name, of one) go back to the heads of their queues.
-GIVE_BACK = """
+# What the workers whose lease has lapsed have taken goes back to the heads of its queues. A worker is forgotten only
+# when it cannot take any more: until then a move that it asked for may still come about. ARGV: a worker that leaves of
+# its own accord or "", then the queues. The clock is the server's.
+GIVE_BACK = f"""
+local now = tonumber(redis.call('TIME')[1])
+if ARGV[1] ~= '' then redis.call('ZADD', 'workers', now - {LEASE} - 1, ARGV[1]) end
 local back = 0
-local workers = ARGV[1] ~= '' and {ARGV[1]} or redis.call('SMEMBERS', 'workers')
-for _, worker in ipairs(workers) do
-  if ARGV[1] ~= '' or redis.call('EXISTS', 'worker:' .. worker) == 0 then
-    for i = 2, #ARGV do
-      local taken = 'taken:' .. worker .. ':' .. ARGV[i]
-      local item = redis.call('LPOP', taken)
-      while item do
-        item = string.gsub(item, '"redelivered":false', '"redelivered":true', 1)
-        redis.call('RPUSH', ARGV[i], item)
-        back = back + 1
-        item = redis.call('LPOP', taken)
-      end
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', 'workers', '-inf', '(' .. (now - {LEASE}))) do
+  for i = 2, #ARGV do
+    local taken = 'taken:' .. worker .. ':' .. ARGV[i]
+    local item = redis.call('LPOP', taken)
+    while item do
+      item = string.gsub(item, '"redelivered":false', '"redelivered":true', 1)
+      redis.call('RPUSH', ARGV[i], item)
+      back = back + 1
+      item = redis.call('LPOP', taken)
     end
-    redis.call('SREM', 'workers', worker)
-    redis.call('DEL', 'worker:' .. worker)
   end
 end
+redis.call('ZREMRANGEBYSCORE', 'workers', '-inf', now - {LEASE + BLOCK + 5})
 return back
 """
+# A sign of life. ARGV: the worker.
+ALIVE = "return redis.call('ZADD', 'workers', redis.call('TIME')[1], ARGV[1])"
 
 
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
@@ -92,8 +97,10 @@ class Taker:
         self.unconfirmed: set[bytes] = set()  # acknowledged, but the server has not said so yet
         self.deliverers: dict[str, Callable[[dict[str, Any]], None]] = {}
         self.links: dict[str, valkey.Link] = {}
-        self.tasks: list[asyncio.Task[None]] = []
+        self.takers: list[asyncio.Task[None]] = []
+        self.lease: asyncio.Task[None] | None = None
         self.room = asyncio.Event()
+        self.alive = asyncio.Event()  # known to the others: what is taken before that would come back to nobody
         self.closed = False
 
     def taken(self, queue: str) -> str:
@@ -103,19 +110,20 @@ class Taker:
     def consume(self, queue: str, deliver: Callable[[dict[str, Any]], None]) -> None:
         """Begin taking from `queue`; `deliver` gets each decoded message."""
         if not self.deliverers:
-            self.tasks.append(self.loop.create_task(self._keep_lease()))
+            self.lease = self.loop.create_task(self._keep_lease())
         self.deliverers[queue] = deliver
-        self.tasks.append(self.loop.create_task(self._take(queue)))
+        self.takers.append(self.loop.create_task(self._take(queue)))
 
     async def _take(self, queue: str) -> None:
         link = self.links[queue] = valkey.Link(self.url)
+        await self.alive.wait()
         while not self.closed:
             try:
                 if not link.up:
                     await link.start()
                     await self._recover(link, queue)
                 await self._room()
-                item = await link.ask("BLMOVE", queue, self.taken(queue), "RIGHT", "LEFT", "5")
+                item = await link.ask("BLMOVE", queue, self.taken(queue), "RIGHT", "LEFT", str(BLOCK))
                 if isinstance(item, Exception):
                     raise ConnectionError(str(item))
                 if item is not None:
@@ -175,30 +183,34 @@ class Taker:
     async def _keep_lease(self) -> None:
         while not self.closed:
             try:
-                self.link.post(
-                    valkey.pack(("SADD", "workers", self.worker))
-                    + valkey.pack(("SET", f"worker:{self.worker}", "1", "EX", str(LEASE))),
-                    2,
-                )
+                await self.link.ask("EVAL", ALIVE, "0", self.worker)
+                self.alive.set()
                 back = await self.link.ask("EVAL", GIVE_BACK, "0", "", *self.deliverers)
                 if isinstance(back, Exception):
                     logger.error("the look for dead workers failed: %s", back)
                 elif back:
                     logger.warning("put %d messages of workers that died back to the queue", back)
             except ConnectionError:
-                pass  # the link says so itself and comes back; until then no lease can be kept by anybody
+                # The link says so itself and comes back; until then no lease can be kept by anybody.
+                await asyncio.sleep(0.1)
+                continue
             await asyncio.sleep(BEAT)
 
     def stop(self) -> None:
-        """Take no further message; what runs may still be acknowledged."""
-        for task in self.tasks:
+        """Take no further message; what runs may still be acknowledged, and the lease is kept meanwhile."""
+        for task in self.takers:
             task.cancel()
-        self.tasks.clear()
+        self.takers.clear()
+
+    def _end(self) -> None:
+        self.stop()
         self.closed = True
+        if self.lease is not None:
+            self.lease.cancel()
 
     def close(self) -> None:
         """Stop, wait for the answers to the last acknowledgements, and give the rest back to the queues."""
-        self.stop()
+        self._end()
         for link in self.links.values():
             link.close()
         if self.loop.is_closed() or self.loop.is_running():
@@ -226,7 +238,8 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
     def taker(self) -> Taker:
         """The taker of this channel, made at the first use."""
         if self._taker is None:
-            self._taker = Taker(self, settings.CELERY_BROKER_URL, self.connection.aio)
+            self._taker = Taker(self, settings.CELERY_BROKER_URL, self.connection.hub.aio)
+            self.connection.hub.on_drain.append(self._taker.stop)
         return self._taker
 
     def basic_consume(
@@ -266,8 +279,8 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
     """See the module."""
 
     Channel = Channel
-    aio: asyncio.AbstractEventLoop
+    hub: AsyncioHub
 
-    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Remember the hub's asyncio loop; nothing is polled by kombu."""
-        self.aio = loop.aio
+    def register_with_event_loop(self, connection: Any, loop: AsyncioHub) -> None:
+        """Remember the hub; nothing is polled by kombu."""
+        self.hub = loop
