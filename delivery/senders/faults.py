@@ -34,6 +34,8 @@ _BEFORE_SENDING: Final = {
     pycurl.E_SSL_ISSUER_ERROR: "tls",
     pycurl.E_URL_MALFORMAT: "bad_token",
 }
+_CERTIFICATE_REFUSED: Final = ("certificate", "unknown ca", "access denied")
+"""In the TLS alerts with which a server turns a client certificate down (RFC 5246, 7.2.2)."""
 _BROKEN_OFF: Final = {pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, HTTP2_STREAM, pycurl.E_SEND_FAIL_REWIND}
 
 
@@ -45,15 +47,15 @@ def classify(code: int, message: str, body_read: bool, proxy_status: int) -> tup
     """
     if not body_read and proxy_status not in (0, 200):
         return "proxy", NOT_SENT
+    if not body_read and " alert " in message and any(sign in message for sign in _CERTIFICATE_REFUSED):
+        return "credential", NOT_SENT
     word = _BEFORE_SENDING.get(code)
-    if word is not None:
+    if word is not None and not body_read:
         return word, NOT_SENT
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return ("timeout", MAYBE) if body_read else ("timeout_connect", NOT_SENT)
     if code == pycurl.E_SEND_FAIL_REWIND and message.startswith(_DISOWNED):
         return "refused_stream", NOT_SENT
-    if "alert" in message and "certificate" in message:
-        return "credential", NOT_SENT
     wire = MAYBE if body_read else NOT_SENT
     if "SETTINGS frame" in message:
         return "protocol", NOT_SENT

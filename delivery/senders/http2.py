@@ -133,6 +133,8 @@ class Engine:
             if cert_pem:
                 options = [
                     *options,
+                    # In TLS 1.3 a refused certificate shows only after the request was sent, and often as a mere reset.
+                    (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2 | pycurl.SSLVERSION_MAX_TLSv1_2),
                     (pycurl.SSLCERTTYPE, "PEM"),
                     (pycurl.SSLKEYTYPE, "PEM"),
                     (pycurl.SSLCERT_BLOB, cert_pem.encode()),
