@@ -14,14 +14,14 @@ from typing import Any
 
 from django.conf import settings
 
-from delivery import batch, log, meters, outcomes, policy, settle, valkey
-from delivery.routes import Route, Routes
+from delivery import batch, meters, outcomes, policy, settle, valkey
+from delivery.routes import Routes
 from delivery.senders.apns import ApnsSender
 from delivery.senders.base import Try
 from delivery.senders.fcm import FcmSender
 from delivery.senders.http2 import Engine
+from delivery.settle import Settler, Work
 from delivery.verdict import Answer, Attempt, Retry, Verdict
-from delivery.wire import Push
 from tenants import vault
 from tenants.directory import DIRECTORY
 
@@ -36,32 +36,12 @@ PAUSE, WORTH = 0.05, 0.1
 LATE = 1.0
 
 
-class Work:
-    """One batch in the making."""
-
-    __slots__ = ("again", "attempts", "ended", "finished", "id", "items", "left", "number", "routes", "timer", "until")
-
-    def __init__(self, batch_id: str, items: list[batch.Item], finished: "asyncio.Future[None]") -> None:
-        self.id = batch_id
-        self.number = int(batch_id.rpartition(":")[2])
-        self.items = items
-        self.left = len(items)
-        self.finished = finished
-        self.again = False  # some of it was settled by another worker, or earlier by this one
-        self.ended: list[tuple[int, Verdict, str]] = []
-        self.attempts: dict[int, list[Attempt]] = {}
-        self.routes: dict[int, Route] = {}
-        self.until: dict[int, float] = {}
-        self.timer: asyncio.TimerHandle | None = None
-
-
 class Dispatcher:
     """See the module. Made by here(); start() before the first batch."""
 
     def __init__(self) -> None:
         self.routes = Routes()
         self.cipher = vault.queue_cipher("queue")
-        self.hash_key: bytes = settings.HASH_KEY
         self.in_flight = 0
         self._ready: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -74,8 +54,9 @@ class Dispatcher:
             self._spawn(DIRECTORY.follow())
             self._spawn(meters.keep())
             self.link = valkey.shared(settings.REDIS_URL)
+            self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
             self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
-            self.senders = {
+            self.senders: dict[str, ApnsSender | FcmSender] = {
                 "apns": ApnsSender(self.engine),
                 "fcm": FcmSender(self.engine, settings.GOOGLE_TOKEN_ORIGIN),
             }
@@ -237,71 +218,9 @@ class Dispatcher:
             if work.timer is not None:
                 work.timer.cancel()
             # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.
-            self.loop.call_soon(self._settle, work)
+            self.loop.call_soon(self.settler.settle, work)
         elif work.timer is None:
-            work.timer = self.loop.call_later(GATHER, self._settle, work)
-
-    def _settle(self, work: Work) -> None:
-        work.timer = None
-        ended, work.ended = work.ended, []
-        if not ended:
-            return
-        last = not work.left
-        whole = len(ended) == len(work.items) and not work.again
-        work.again = True
-        now = time.time()
-        rows, short, texts = [], [], []
-        for index, verdict, text in ended:
-            item = work.items[index]
-            push: Push = item.push
-            route = work.routes.get(index)
-            rows.append(
-                (
-                    index,
-                    log.row(
-                        item.trace,
-                        item.at,
-                        now,
-                        f"{item.customer}\t{item.server}\t{item.key}",
-                        route.app_id if route is not None else None,
-                        push,
-                        log.fingerprint(push.device_id, self.hash_key),
-                        item.size,
-                        verdict,
-                        work.attempts.get(index, ()),
-                    ),
-                )
-            )
-            meters.ended(push, verdict, now - item.at)
-            if text:
-                texts.append((work.number, index, text))
-            else:
-                short.append((work.number, index, int(verdict.answer)))
-        self._post(work, rows, batch.pack_results(short, texts), whole, last, True)
-
-    def _post(
-        self, work: Work, rows: list[tuple[int, bytes]], reply: bytes, whole: bool, last: bool, by_name: bool
-    ) -> None:
-        answer: asyncio.Future[Any] = self.loop.create_future()
-
-        def answered(future: "asyncio.Future[Any]") -> None:
-            if future.cancelled():
-                return
-            trouble = future.exception() or (future.result() if isinstance(future.result(), Exception) else None)
-            if trouble is None and future.result():
-                if last and not work.finished.done():
-                    work.finished.set_result(None)
-            elif trouble is None:  # part of it was settled before
-                self._post(work, rows, reply, False, last, by_name)
-            elif "NOSCRIPT" in str(trouble):
-                self._post(work, rows, reply, whole, last, False)
-            else:
-                # Nothing of it was applied, or all of it and the answer got lost: made again, it does no harm.
-                logger.warning("results could not be handed to Valkey, trying again: %s", trouble)
-                self.loop.call_later(0.2, self._post, work, rows, reply, whole, last, True)
-
-        answer.add_done_callback(answered)
-        self.link.post(settle.command(work.id, rows, reply, whole=whole, last=last, by_name=by_name), 1, answer)
+            work.timer = self.loop.call_later(GATHER, self.settler.settle, work)
 
 
 _here: Dispatcher | None = None

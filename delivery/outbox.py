@@ -8,7 +8,6 @@ Invariant: a push that was told OK is in the queue or ended; a push that is not 
 
 import asyncio
 import base64
-import collections
 import itertools
 import logging
 import secrets
@@ -19,8 +18,8 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from delivery import batch, log, outcomes, tasks, valkey, wire
-from delivery.verdict import Verdict
+from delivery import batch, outcomes, tasks, valkey, wire
+from delivery.refusals import Pending, Refusals
 from tenants import vault
 from tenants.snapshot import Identity
 
@@ -34,19 +33,6 @@ EMBED = 6000
 PAYLOAD_KEPT = 8 * 24 * 3600
 # How often waiting pushes are looked at for their deadline, in seconds.
 TICK = 0.05
-# Rows of refused pushes that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
-OWED = 2_000
-
-
-class Pending:
-    """One push on its way: who sent it, the push, and the future of the answer's body."""
-
-    __slots__ = ("answer", "at", "push", "size", "trace", "who")
-
-    def __init__(
-        self, who: Identity, push: wire.Push, trace: str, at: float, size: int, answer: "asyncio.Future[bytes]"
-    ):
-        self.who, self.push, self.trace, self.at, self.size, self.answer = who, push, trace, at, size, answer
 
 
 class Sent:
@@ -68,7 +54,6 @@ class Outbox:
     def __init__(self) -> None:
         self.process = secrets.token_hex(6)
         self.cipher = vault.queue_cipher("queue")
-        self.hash_key: bytes = settings.HASH_KEY
         self.waiting = 0
         self._numbers = itertools.count(1)
         self._traces = itertools.count(1)
@@ -76,10 +61,10 @@ class Outbox:
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._sent: dict[int, Sent] = {}
-        self._owed: collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]] = collections.OrderedDict()
         self._plain = not settings.CELERY_BROKER_URL.startswith(("redis://", "rediss://", "unix://"))
         self._tasks: list[asyncio.Task[Any]] = []
         self.link = valkey.Link(settings.REDIS_URL, on_up=self._returned)
+        self.refusals = Refusals(self.link, settings.HASH_KEY)
 
     def start(self) -> None:
         """Connect and begin to listen for answers."""
@@ -111,14 +96,21 @@ class Outbox:
         """A new trace id: short, unique among all processes, and in order within one."""
         return f"{self.process}-{next(self._traces):x}"
 
+    def turn_away(
+        self, who: Identity, push: wire.Push, size: int, code: str, **details: object
+    ) -> "asyncio.Future[bytes]":
+        """Refuse a push that is not taken on."""
+        pending = Pending(who, push, self.trace(), time.time(), size, self.loop.create_future())
+        return self.refusals.refuse(pending, code, **details)
+
     def submit(self, who: Identity, push: wire.Push, plain: bytes, size: int) -> "asyncio.Future[bytes]":
         """Take a push on; the future gives the body of the answer within the deadline. `plain` is the push as JSON."""
         answer: asyncio.Future[bytes] = self.loop.create_future()
         pending = Pending(who, push, self.trace(), time.time(), size, answer)
         if not self.link.up:
-            return self.refuse(pending, "queue_down")
+            return self.refusals.refuse(pending, "queue_down")
         if self.waiting >= settings.WAITING_LIMIT:
-            return self.refuse(pending, "overloaded")
+            return self.refusals.refuse(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         self.waiting += 1
         gathered = self._gathered
@@ -132,52 +124,6 @@ class Outbox:
             else:
                 self._timer = self.loop.call_later(LINGER, self._flush)
         return answer
-
-    def refuse(self, pending: Pending, code: str, **details: object) -> "asyncio.Future[bytes]":
-        """End a push here, before the queue: its answer, and its row in the log."""
-        verdict = outcomes.refusal(code)
-        if not pending.answer.done():
-            pending.answer.set_result(wire.fail_body(outcomes.text(verdict, pending.trace, **details)))
-        self._owe(pending, verdict)
-        return pending.answer
-
-    def turn_away(
-        self, who: Identity, push: wire.Push, size: int, code: str, **details: object
-    ) -> "asyncio.Future[bytes]":
-        """Refuse a push that was never taken on."""
-        pending = Pending(who, push, self.trace(), time.time(), size, self.loop.create_future())
-        return self.refuse(pending, code, **details)
-
-    # --- Rows of our own
-
-    def _owe(self, pending: Pending, verdict: Verdict) -> None:
-        row = self._row(pending, verdict, 1)
-        if self.link.up:
-            self.link.post(valkey.pack(("RPUSH", log.ROWS, row)), 1)
-            return
-        key: tuple[Any, ...] = (pending.trace,)
-        if len(self._owed) >= OWED:
-            key = (pending.who.server_id, pending.who.key_id, verdict.code)
-        row, count = self._owed.get(key, (row, 0))
-        if count:
-            row = self._row(pending, verdict, count + 1)
-        self._owed[key] = (row, count + 1)
-
-    def _row(self, pending: Pending, verdict: Verdict, count: int) -> bytes:
-        who, device = pending.who, pending.push.device_id
-        return log.row(
-            pending.trace,
-            pending.at,
-            time.time(),
-            f"{who.customer_id}\t{who.server_id}\t{who.key_id}",
-            None,
-            pending.push,
-            log.fingerprint(device, self.hash_key) if device else "",
-            pending.size,
-            verdict,
-            (),
-            count,
-        )
 
     # --- Out
 
@@ -234,7 +180,7 @@ class Outbox:
         for pending in sent.pending:
             if not pending.answer.done():
                 self.waiting -= 1
-            self.refuse(pending, code)
+            self.refusals.refuse(pending, code)
 
     async def _publish(self, sent: Sent, sealed: bytes) -> None:
         """The way for any other broker: Celery's own, in a thread."""
@@ -262,9 +208,7 @@ class Outbox:
                 self._send(sent)
             else:
                 self._give_up(sent, "queue_down")
-        owed, self._owed = self._owed, collections.OrderedDict()
-        if owed:
-            link.post(valkey.pack(("RPUSH", log.ROWS, *[row for row, _ in owed.values()])), 1)
+        self.refusals.pay()
 
     # --- Answers
 

@@ -8,15 +8,25 @@ Keys: done:BATCH lapses after KEPT seconds. Its first byte is "*" when the whole
 8 + i tells that push i is settled.
 """
 
+import asyncio
 import hashlib
+import logging
+import time
 from collections.abc import Sequence
+from typing import Any
 
-from delivery import log, valkey
+from delivery import batch, log, meters, valkey
+from delivery.routes import Route
+from delivery.verdict import Attempt, Verdict
+
+logger = logging.getLogger(__name__)
 
 # Seconds that progress is remembered: far longer than it takes to notice that a worker died.
 KEPT = 300
 # Seconds after which answers that no process fetches go away.
 UNFETCHED = 60
+# Seconds before a settlement that may not have been applied is made again.
+PAUSE = 0.2
 
 SCRIPT = f"""
 local done, rows, reply, payload = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -66,3 +76,89 @@ def settled_before(done: bytes | None, index: int) -> bool:
         return True
     bit = 8 + index
     return bit >> 3 < len(done) and bool(done[bit >> 3] & (128 >> (bit & 7)))
+
+
+class Work:
+    """One batch in the making."""
+
+    __slots__ = ("again", "attempts", "ended", "finished", "id", "items", "left", "number", "routes", "timer", "until")
+
+    def __init__(self, batch_id: str, items: list[batch.Item], finished: "asyncio.Future[None]") -> None:
+        self.id = batch_id
+        self.number = int(batch_id.rpartition(":")[2])
+        self.items = items
+        self.left = len(items)
+        self.finished = finished
+        self.again = False  # some of it was settled by another worker, or earlier by this one
+        self.ended: list[tuple[int, Verdict, str]] = []
+        self.attempts: dict[int, list[Attempt]] = {}
+        self.routes: dict[int, Route] = {}
+        self.until: dict[int, float] = {}
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Settler:
+    """Settles what has ended of a batch, and makes sure that it was applied."""
+
+    def __init__(self, link: valkey.Link, loop: asyncio.AbstractEventLoop, hash_key: bytes) -> None:
+        self.link, self.loop, self.hash_key = link, loop, hash_key
+
+    def settle(self, work: Work) -> None:
+        """Settle what has ended since the last call; `work.finished` is set when nothing of the batch is left."""
+        work.timer = None
+        ended, work.ended = work.ended, []
+        if not ended:
+            return
+        whole = len(ended) == len(work.items) and not work.again
+        work.again = True
+        now = time.time()
+        rows, short, texts = [], [], []
+        for index, verdict, text in ended:
+            item = work.items[index]
+            rows.append((index, self._row(work, index, verdict, now)))
+            meters.ended(item.push, verdict, now - item.at)
+            if text:
+                texts.append((work.number, index, text))
+            else:
+                short.append((work.number, index, int(verdict.answer)))
+        self._post(work, rows, batch.pack_results(short, texts), whole, not work.left, True)
+
+    def _row(self, work: Work, index: int, verdict: Verdict, now: float) -> bytes:
+        item = work.items[index]
+        route = work.routes.get(index)
+        return log.row(
+            item.trace,
+            item.at,
+            now,
+            f"{item.customer}\t{item.server}\t{item.key}",
+            None if route is None else route.app_id,
+            item.push,
+            log.fingerprint(item.push.device_id, self.hash_key),
+            item.size,
+            verdict,
+            work.attempts.get(index, ()),
+        )
+
+    def _post(
+        self, work: Work, rows: list[tuple[int, bytes]], reply: bytes, whole: bool, last: bool, by_name: bool
+    ) -> None:
+        answer: asyncio.Future[Any] = self.loop.create_future()
+
+        def answered(future: "asyncio.Future[Any]") -> None:
+            if future.cancelled():
+                return
+            trouble = future.exception() or (future.result() if isinstance(future.result(), Exception) else None)
+            if trouble is None and future.result():
+                if last and not work.finished.done():
+                    work.finished.set_result(None)
+            elif trouble is None:  # part of it was settled before
+                self._post(work, rows, reply, False, last, by_name)
+            elif "NOSCRIPT" in str(trouble):
+                self._post(work, rows, reply, whole, last, False)
+            else:
+                # Nothing of it was applied, or all of it and the answer got lost: made again, it does no harm.
+                logger.warning("results could not be handed to Valkey, trying again: %s", trouble)
+                self.loop.call_later(PAUSE, self._post, work, rows, reply, whole, last, True)
+
+        answer.add_done_callback(answered)
+        self.link.post(command(work.id, rows, reply, whole=whole, last=last, by_name=by_name), 1, answer)

@@ -23,6 +23,7 @@ django.setup()
 
 from django.conf import settings
 
+from delivery import meters
 from delivery.api import LeanRequest, machines
 from delivery.outbox import Outbox
 from hpns import state
@@ -56,7 +57,7 @@ class FrontDoor:
         """Connect to the queue, begin to follow the directory, give the first answer to whether we are ready."""
         self.outbox.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(DIRECTORY.follow()), loop.create_task(self._watch())]
+        self._tasks = [loop.create_task(DIRECTORY.follow()), loop.create_task(self._watch()), loop.create_task(meters.keep("ingest"))]
         state.outbox = self.outbox
         gc.collect()
         gc.set_threshold(20_000, 50, 100)

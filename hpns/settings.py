@@ -53,7 +53,9 @@ HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(TLS_CERT_FILE))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS_ONLY else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
-if env.bool("BEHIND_PROXY", default=False):
+# Every request comes through a proxy of ours that sets X-Forwarded-Proto and takes away what others set.
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # Never a redirect for machines: a 301 turns a push into a GET and loses it (PROTOCOL of the push proxy). Browsers are
 # told by HSTS instead.
@@ -108,9 +110,9 @@ HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", defau
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOG_FORMAT = env.str("LOG_FORMAT", default="json")
-# A folder of memory-mapped counters shared by the processes of one host (prometheus_client); empty = this process only.
+# A folder for the counters of all processes, so that one page shows all of them; empty = each process shows its own.
 METRICS_DIR = env.str("METRICS_DIR", default="")
-# Whoever may read /metrics: "local" = loopback only, a token = Bearer of that token, "open" = anybody.
+# Whoever may read /metrics: the bearer of this token; without one, callers from this machine (behind a proxy: nobody).
 METRICS_TOKEN = secret("METRICS_TOKEN")
 VERSION = version.VERSION
 

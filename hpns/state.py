@@ -38,6 +38,11 @@ class Health:
         return not self.missing
 
 
+def workers(valkey: redis.Redis) -> int:
+    """How many workers have given a sign of life lately. Raises RedisError."""
+    return int(valkey.zcount("workers", int(valkey.time()[0]) - LEASE, "+inf"))
+
+
 def look() -> Health:
     """Look at everything that a push needs; takes at most a few seconds when a store does not answer."""
     health = Health()
@@ -49,7 +54,7 @@ def look() -> Health:
         health.amiss.append(f"the directory of keys is not fresh: {DIRECTORY.problem}")
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as valkey:
-            health.workers = valkey.zcount("workers", int(valkey.time()[0]) - LEASE, "+inf")
+            health.workers = workers(valkey)
             if not health.workers and settings.CELERY_BROKER_URL == settings.REDIS_URL:
                 health.missing.append("no worker is running: pushes would wait in the queue")
     except redis.RedisError as error:

@@ -52,7 +52,8 @@ def ready(_request: HttpRequest) -> HttpResponse:
 @never_cache
 def prometheus(request: HttpRequest) -> HttpResponse:
     """The metrics of all processes of this host; who may read them is settings.METRICS_TOKEN."""
-    if not metrics.may_read(request.META.get("REMOTE_ADDR", ""), request.headers.get("Authorization", "")):
+    headers = request.headers
+    if not metrics.may_read(request.META.get("REMOTE_ADDR", ""), headers, headers.get("Authorization", "")):
         return HttpResponseNotFound("404 page not found\n", content_type="text/plain")
     body, content_type = metrics.render()
     return HttpResponse(body, content_type=content_type)
