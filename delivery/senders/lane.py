@@ -25,6 +25,8 @@ STREAMS_PER_CONNECTION: Final = 250
 """Requests in flight per connection before one more may be opened, for providers that allow few streams on one."""
 MOST_CONNECTIONS: Final = 8
 KEPT_HANDLES: Final = 512
+_GOING_AWAY: Final = "reset by curl"
+"""What libcurl says of a stream that was ended by a GOAWAY with an error; the peer's own RST_STREAM reads otherwise."""
 QUIET_SECONDS: Final = 1.5
 """A lane on which requests wait and that has answered nothing for so long seems dead."""
 
@@ -179,6 +181,8 @@ class Lane:
             self.quiet_since = now
         elif code == pycurl.E_OPERATION_TIMEDOUT:
             self._unfit = self._unfit or self.quiet_since <= exchange.started
+        elif exchange.word == "refused_stream" or (code == HTTP2_STREAM and _GOING_AWAY in message):
+            self._unfit = True  # libcurl takes no more requests for this connection, nor opens another beside it
         elif exchange.wire == MAYBE and code != HTTP2_STREAM:
             self._unfit = True  # libcurl may keep a connection that was reset and offer it to the next request
         self._multi.remove_handle(exchange.curl)
