@@ -16,8 +16,8 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import DataError, connection, transaction
-from psycopg import sql
+from django.db import connection, transaction
+from psycopg import DataError, sql
 
 from delivery.verdict import Answer, Attempt, Verdict
 from delivery.wire import Push
@@ -52,8 +52,8 @@ def _second(second: int) -> str:
 
 def moment(at: float) -> str:
     """Unix seconds as PostgreSQL reads them, to the millisecond."""
-    second = int(at)
-    return f"{_second(second)}.{int((at - second) * 1000):03d}+00"
+    second, millisecond = divmod(int(at * 1000 + 0.5), 1000)
+    return f"{_second(second)}.{millisecond:03d}+00"
 
 
 @lru_cache(maxsize=512)
