@@ -174,7 +174,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = None
 STATICFILES_DIRS: list[Path] = []
 # Static files are served straight from the apps' folders: there is no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True

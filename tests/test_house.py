@@ -1,0 +1,93 @@
+"""The rules of the house that a tool can check; each has a test that shows it can fail."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("hpns", "billing", "delivery", "tenants")
+LONGEST = 300
+DRAWERS = {"utils", "util", "common", "helpers", "helper", "core", "base_utils", "misc"}
+
+
+def sources(*folders: str) -> list[Path]:
+    """Our Python files, migrations left out."""
+    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in found if "migrations" not in path.parts]
+
+
+def too_long(path: Path) -> bool:
+    """Whether a file has more lines than a reader holds in mind."""
+    return len(path.read_text(encoding="utf-8").splitlines()) > LONGEST
+
+
+def faults_of(source: str) -> Iterator[str]:
+    """Imports inside functions, relative ones, star imports and type-checking detours of a source text."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Import | ast.ImportFrom):
+                    yield f"line {inner.lineno}: an import inside the function {node.name}"
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield f"line {node.lineno}: a relative import"
+            if any(alias.name == "*" for alias in node.names):
+                yield f"line {node.lineno}: a star import"
+        elif isinstance(node, ast.Name) and node.id == "TYPE_CHECKING":
+            yield f"line {node.lineno}: a detour around an import cycle"
+
+
+def undocumented(source: str) -> Iterator[str]:
+    """The module and the public functions and classes of a source text that have no docstring."""
+    tree = ast.parse(source)
+    if tree.body and not ast.get_docstring(tree):
+        yield "the module"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            if not ast.get_docstring(node):
+                yield node.name
+
+
+@pytest.mark.parametrize("path", sources(*APPS, "tests"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_short_and_imports_openly(path: Path) -> None:
+    assert not too_long(path), f"{path} has more than {LONGEST} lines: split it by step or noun"
+    assert path.stem not in DRAWERS, f"{path} is a drawer for odds and ends"
+    if path.relative_to(ROOT) != Path("hpns/settings_test.py"):  # a settings file is one that extends another
+        assert not list(faults_of(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", sources(*APPS), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_public_says_what_it_is(path: Path) -> None:
+    assert not list(undocumented(path.read_text(encoding="utf-8")))
+
+
+def test_the_rules_notice_what_they_forbid(tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text("x = 1\n" * (LONGEST + 1))
+    assert too_long(tmp_path / "long.py")
+    assert list(faults_of("def f():\n    import os\n"))
+    assert list(faults_of("from . import x\n"))
+    assert list(faults_of("from os import *\n"))
+    assert list(faults_of("if TYPE_CHECKING:\n    pass\n"))
+    assert not list(faults_of("from os import path\n"))
+    assert list(undocumented("def f():\n    pass\n")) == ["the module", "f"]
+    assert not list(undocumented('"""Docs."""\n'))
+
+
+def test_a_push_travels_down_and_the_contracts_notice_what_travels_up(tmp_path: Path) -> None:
+    # A planted violation in a copy of the tree: the wire must not know the queue.
+    for app in APPS:
+        subprocess.run(["cp", "-r", str(ROOT / app), str(tmp_path / app)], check=True)
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    kept = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert kept.returncode == 0, kept.stdout
+    wire = tmp_path / "delivery" / "wire.py"
+    wire.write_text(wire.read_text() + "\nfrom delivery import outbox\n")
+    broken = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert broken.returncode == 1
+    assert "A push travels down and never back up BROKEN" in broken.stdout
