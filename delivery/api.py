@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from delivery import intake, outcomes, receipts, wire
+from delivery import intake, meters, outcomes, receipts, wire
 from delivery.outbox import Outbox
 from tenants.authentication import KeyAuthentication, Refused
 from tenants.snapshot import Identity
@@ -104,6 +104,7 @@ class MachineView(APIView):
         else:
             logger.error("a request failed inside", exc_info=error, extra={"trace": trace})
             verdict = outcomes.refusal("internal_error")
+        meters.turned_away(verdict.code)
         logger.info("refused a request", extra={"trace": trace, "code": verdict.code})
         return _answer(wire.fail_body(outcomes.text(verdict, trace)))
 

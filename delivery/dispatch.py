@@ -9,7 +9,7 @@ import base64
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -60,11 +60,19 @@ class Dispatcher:
                 "apns": ApnsSender(self.engine),
                 "fcm": FcmSender(self.engine, settings.GOOGLE_TOKEN_ORIGIN),
             }
+            meters.watch(self._gauges)
             # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
             gc.collect()
             gc.set_threshold(20_000, 50, 100)
             self._ready.set_result(None)
         await asyncio.shield(self._ready)
+
+    def _gauges(self) -> Iterator[meters.Gauge]:
+        yield "hpns_pushes_in_flight", ("worker",), self.in_flight
+        for state in self.engine.connections():
+            host = state.origin.removeprefix("https://")
+            yield "hpns_provider_connections", (host,), state.lanes
+            yield "hpns_provider_requests", (host,), state.in_flight
 
     def _spawn(self, coroutine: Any) -> None:
         task = self.loop.create_task(coroutine)

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from delivery import batch, outcomes, tasks, valkey, wire
+from delivery import batch, meters, outcomes, tasks, valkey, wire
 from delivery.refusals import Pending, Refusals
 from tenants import vault
 from tenants.snapshot import Identity
@@ -71,6 +71,7 @@ class Outbox:
         self.loop = asyncio.get_running_loop()
         self._shapes = [tasks.envelope(with_payload=False), tasks.envelope(with_payload=True)]
         self.link.start()
+        meters.watch(lambda: [("hpns_pushes_in_flight", ("ingest",), self.waiting)])
         self._tasks = [self.loop.create_task(self._listen()), self.loop.create_task(self._watch())]
 
     @property
@@ -134,6 +135,7 @@ class Outbox:
         gathered, self._gathered, self._bytes = self._gathered, [], 0
         if not gathered:
             return
+        meters.accepted(len(gathered))
         number = next(self._numbers)
         batch_id = f"{self.process}:{number}"
         sent = Sent(number, batch_id, [p for p, _ in gathered], self.loop.time() + settings.PUSH_DEADLINE - TICK)
@@ -145,6 +147,7 @@ class Outbox:
         name = batch_id.encode()
         queue, message = self._shapes[len(sealed) <= EMBED]
         message = message.replace(b"@TASK@", name).replace(b"@BATCH@", name)
+        message = message.replace(b'"@AT@"', b"%.3f" % time.time())
         parts = [valkey.pack(("MULTI",))]
         if len(sealed) <= EMBED:
             message = message.replace(b"@SEALED@", base64.b64encode(sealed))
@@ -245,10 +248,11 @@ class Outbox:
         if sent is None:
             return  # answered by its deadline before
         sent.arrived = True
-        answer = sent.pending[index].answer
-        if not answer.done():
-            answer.set_result(body)
+        pending = sent.pending[index]
+        if not pending.answer.done():
+            pending.answer.set_result(body)
             self.waiting -= 1
+            meters.answered(time.time() - pending.at)
         sent.left -= 1
         if not sent.left:
             del self._sent[number]
@@ -273,6 +277,7 @@ class Outbox:
             if pending.answer.done():
                 continue
             self.waiting -= 1
+            meters.answered(time.time() - pending.at)
             if not sent.arrived:
                 text = outcomes.text(down, pending.trace)
             elif pending.push.type == "test":

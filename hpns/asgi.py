@@ -57,7 +57,7 @@ class FrontDoor:
         """Connect to the queue, begin to follow the directory, give the first answer to whether we are ready."""
         self.outbox.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(DIRECTORY.follow()), loop.create_task(self._watch()), loop.create_task(meters.keep("ingest"))]
+        self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), meters.keep("ingest"))]
         state.outbox = self.outbox
         gc.collect()
         gc.set_threshold(20_000, 50, 100)
