@@ -154,7 +154,7 @@ def _read_refusal(attempt: Attempt, body: bytes) -> None:
     """Put Apple's reason and timestamp into the attempt, unless the body is no JSON object with a reason."""
     try:
         refusal = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         attempt.detail = f"unreadable answer of {len(body)} bytes"
         return
     if not _REASON(refusal.reason):

@@ -41,6 +41,8 @@ GENERAL_CODES: Final = {
     "UNKNOWN",
 }
 """google.rpc.Code; another word in its place is none of Google's documented answers."""
+LONGEST_TTL: Final = 28 * 86_400
+"""Seconds; Google refuses a longer one (AndroidConfig.ttl in the reference)."""
 _CODE: Final = re.compile(r"[A-Z_]{1,64}", re.ASCII).fullmatch
 
 
@@ -114,7 +116,7 @@ class FcmSender:
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "stopped", ""))
             return
         try:
-            body = fcm_payload.body(push, max(0, t.expires_at - int(time.time())))
+            body = fcm_payload.body(push, min(max(0, t.expires_at - int(time.time())), LONGEST_TTL))
         except UnicodeEncodeError:  # a lone surrogate, which is no text and no token
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "bad_token", "not text"))
             return
@@ -143,7 +145,7 @@ def read_refusal(body: bytes) -> tuple[str, str]:
     """
     try:
         content: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "", f"unreadable answer of {len(body)} bytes"
     error = content.get("error") if isinstance(content, Mapping) else None
     if not isinstance(error, Mapping):

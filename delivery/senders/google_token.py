@@ -1,10 +1,10 @@
 """Google access tokens: one per service account, fetched over the engine, renewed before it runs out.
 
-firebase-admin reads the service account and google-auth signs the grant (RFC 7523), both in a thread because RSA
-takes milliseconds; the request itself is one of the engine's, so it has the engine's trust, proxy and deadline and
-never holds up the loop. Invariants: one fetch at a time per account; a push waits for a token no longer than its own
-timeout, in a bounded list; a token address that is not Google's is fetched only if it is the origin that the operator
-set.
+google-auth signs the grant (RFC 7523), in a thread because RSA takes milliseconds; the request is one of the engine's,
+so it has the engine's trust, proxy and deadline. The account's key is not validated here: that was done when it was
+uploaded, and takes a tenth of a second with the interpreter locked (firebase_admin.credentials.Certificate does it, and
+a test holds our grants against its). Invariants: one fetch at a time per account; a push waits for a token no longer
+than its own timeout, in a bounded list; an address that is not Google's is fetched only at the origin that was set.
 """
 
 import asyncio
@@ -17,7 +17,10 @@ from urllib.parse import urlencode, urlsplit
 
 import google.auth.jwt
 import msgspec
-from firebase_admin.credentials import Certificate
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from google.auth.crypt import RSASigner
 
 from delivery.senders.exchange import Exchange
 from delivery.senders.http2 import Engine
@@ -25,6 +28,8 @@ from delivery.senders.signing import CredentialError, skew
 
 GOOGLE_HOSTS: Final = frozenset({"oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com"})
 AUDIENCE: Final = "https://oauth2.googleapis.com/token"
+SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+"""All that sending needs (https://firebase.google.com/docs/cloud-messaging/send/v1-api#authorize-http-v1-send-requests)."""
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME: Final = 3600
 """Seconds; the most that Google gives (https://developers.google.com/identity/protocols/oauth2/service-account)."""
@@ -66,6 +71,22 @@ def token_url(token_uri: str, token_origin: str) -> str:
     raise CredentialError("the service account's token_uri is not Google's")
 
 
+class _Account:
+    """A service account as its key file says."""
+
+    def __init__(self, account_json: str, token_origin: str) -> None:
+        try:
+            content: dict[str, Any] = json.loads(account_json)
+            key = load_pem_private_key(content["private_key"].encode(), None, unsafe_skip_rsa_key_validation=True)
+            if not isinstance(key, RSAPrivateKey):
+                raise TypeError("Google's keys are RSA keys")
+            self.signer = RSASigner(key, str(content.get("private_key_id", "")))
+            self.email = str(content["client_email"])
+            self.url = token_url(str(content["token_uri"]), token_origin)
+        except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
+            raise CredentialError(f"the service account cannot be read ({type(error).__name__})") from None
+
+
 class AccessToken:
     """The access token of one service account."""
 
@@ -73,8 +94,7 @@ class AccessToken:
         """Take the account's key file as text; it is read at the first fetch."""
         self._engine, self._credential_id = engine, credential_id
         self._account_json, self._origin = account_json, token_origin
-        self._account: Certificate | None = None
-        self._url = ""
+        self._account: _Account | None = None
         self._header = ""
         self._made_at = self._renew_at = self._ends_at = 0.0
         self._forced_at = -FORCED_EVERY
@@ -123,27 +143,16 @@ class AccessToken:
         signed = self._engine.loop.run_in_executor(None, self._grant)
         signed.add_done_callback(self._signed)
 
-    def _grant(self) -> bytes:
-        """Return the body of the token request. Runs in a thread."""
+    def _grant(self) -> tuple[str, bytes]:
+        """Return the address and the body of the token request. Runs in a thread."""
         if self._account is None:
-            try:
-                content: dict[str, Any] = json.loads(self._account_json)
-                self._url = token_url(str(content["token_uri"]), self._origin)
-                self._account = Certificate(content)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise CredentialError(f"the service account cannot be read ({type(error).__name__})") from None
+            self._account = _Account(self._account_json, self._origin)
         now = int(time.time())
-        claims = {
-            "iss": self._account.service_account_email,
-            "aud": AUDIENCE,
-            "iat": now,
-            "exp": now + LIFETIME,
-            "scope": " ".join(self._account.get_credential().scopes),
-        }
+        claims = {"iss": self._account.email, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME, "scope": SCOPE}
         assertion = google.auth.jwt.encode(self._account.signer, claims).decode()
-        return urlencode({"grant_type": GRANT_TYPE, "assertion": assertion}).encode()
+        return self._account.url, urlencode({"grant_type": GRANT_TYPE, "assertion": assertion}).encode()
 
-    def _signed(self, signed: asyncio.Future[bytes]) -> None:
+    def _signed(self, signed: asyncio.Future[tuple[str, bytes]]) -> None:
         if signed.cancelled() or self._engine.closed:
             self._failed("stopped", "", PAUSE_SECONDS)
             return
@@ -153,10 +162,11 @@ class AccessToken:
             detail = str(error) if known else f"the service account cannot sign ({type(error).__name__})"
             self._failed("credential", detail, BAD_ACCOUNT_SECONDS)
             return
+        url, body = signed.result()
         headers = ["content-type: application/x-www-form-urlencoded", "accept:", "user-agent:", "expect:"]
         # A channel of its own, under the negative id: a silent token endpoint must not make the pushes' way seem dead.
         channel = self._engine.channel(self._origin, -self._credential_id)
-        channel.post(self._url, headers, signed.result(), FETCH_SECONDS, self._answered, None, True)
+        channel.post(url, headers, body, FETCH_SECONDS, self._answered, None, True)
 
     def _answered(self, exchange: Exchange) -> None:
         if not exchange.status:
@@ -164,7 +174,7 @@ class AccessToken:
             return
         try:
             grant = _decode(exchange.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             grant = _Grant()
         if exchange.status != 200:
             self._refused_grant(exchange, grant)

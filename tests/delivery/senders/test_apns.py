@@ -144,6 +144,7 @@ async def test_an_odd_timestamp_does_not_hide_that_a_device_is_dead(
         '{"reason":"a\\nb"}',
         "<html>502</html>",
         "{}",
+        '{"reason":"Unregistered","more":' + "[" * 20_000,
     ],
 )
 async def test_an_answer_that_cannot_be_read_is_unknown_with_its_status(
