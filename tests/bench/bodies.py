@@ -12,8 +12,8 @@ from pathlib import Path
 
 COUNT = 512
 TALK = (
-    "the build is green again on main but two tests still fail under load so please have a look before we ship it and "
-    "tell Omar whether Friday works because our customer asked twice about that export already thanks everyone lunch at "
+    "the build is green again on main but two tests still fail under load so have a look before we ship "
+    "it and tell Omar whether Friday works because our customer asked twice about that export already thanks lunch at "
     "noon can somebody restart staging it answers slowly since this morning maybe disk or cache I am not sure yet"
 )
 WORDS = TALK.split()

@@ -39,7 +39,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="CASE", help="names or shell patterns (default: all)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--seconds", type=int, default=4, help="length of a window (default: %(default)s)")
-    parser.add_argument("--windows", type=int, default=3, help="windows per case (default: %(default)s)")
+    parser.add_argument("--windows", type=int, help="windows per case (default: 3, with --yardstick 5)")
     parser.add_argument("--warm-up", type=int, default=2, help="seconds before the first window (default: %(default)s)")
     parser.add_argument("--rate", type=int, default=600, help="pushes/s of the open loop (default: %(default)s)")
     parser.add_argument("--tls-rate", type=int, default=100, help="pushes/s over TLS (default: %(default)s)")
@@ -85,6 +85,7 @@ class Bench:
             stack.callback(ours.stop)
             say("Starting the service on fresh data.")
             ours.start()
+            before = ours.rows()
             services: list[Service | Other] = [ours]
             if self.options.against:
                 other = Other(self.options.against, provider)
@@ -95,8 +96,7 @@ class Bench:
             for case in self.cases:
                 self._measure(case, services, provider, pushes)
                 record.save(self.run, self.out)
-            self.run.pushes = provider.count()
-            self.run.rows = ours.rows()
+            self.run.rows = ours.rows() - before
             record.save(self.run, self.out)
 
     def _measure(self, case: cases.Case, services: list[Service | Other], provider: Provider, pushes: Path) -> None:
@@ -104,7 +104,9 @@ class Bench:
         taking = [service for service in services if service.tls_port or case.load != "tls"]
 
         def one(service: Service | Other, seconds: int) -> window.Window:
-            return window.measure(case, service, provider, pushes, self.programs, seconds)
+            done = window.measure(case, service, provider, pushes, self.programs, seconds)
+            self.run.pushes += done.provided if isinstance(service, Service) else 0
+            return done
 
         for service in taking:
             one(service, self.options.warm_up)
@@ -127,11 +129,11 @@ class Bench:
 
 def _line(done: window.Window) -> str:
     if done.void:
-        return f"{done.case:<22} {done.service:<8} VOID: {done.void}"
+        return f"{done.case:<22} {done.service:<9} VOID: {done.void}"
     spent = " ".join(f"{name} {seconds / done.provided * 1e6:.0f}" for name, seconds in done.cpu.items())
     return (
-        f"{done.case:<22} {done.service:<8} {figures.cost(done):6.0f} us ({spent}); load {figures.load_cost(done):.0f}; "
-        f"{done.answered / done.seconds:,.0f}/s; p50 {done.p50_ms:.1f} p99 {done.p99_ms:.1f} ms"
+        f"{done.case:<22} {done.service:<9} {figures.cost(done):6.0f} us ({spent}); load {figures.load_cost(done):.0f};"
+        f" {done.answered / done.seconds:,.0f}/s; p50 {done.p50_ms:.1f} p99 {done.p99_ms:.1f} ms"
     )
 
 
@@ -170,7 +172,9 @@ def work(options: argparse.Namespace) -> None:
         if options.yardstick:
             if not options.against:
                 raise ProblemError("--yardstick needs --against COMMAND, which starts the other service.")
-            options.cases, options.windows = options.cases or list(YARDSTICK), max(options.windows, 5)
+            options.cases = options.cases or list(YARDSTICK)
+            options.windows = options.windows or 5
+        options.windows = options.windows or 3
         bench = Bench(options)
         bench.go()
         tell(bench.run)

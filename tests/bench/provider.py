@@ -28,7 +28,7 @@ class Provider:
         self.home = folder.path / "provider"
         self.home.mkdir(mode=0o711, exist_ok=True)
         for_servers().own(self.home)
-        self.ca_file = certificates.ensure(folder.path / "certificates")
+        self._ca_file = certificates.ensure(folder.path / "certificates")
         self.port = folder.port("provider")
         self._status_port = folder.port("provider count")
         self._programs = programs
@@ -41,6 +41,11 @@ class Provider:
     def origin(self) -> str:
         """Where Apple and Google are, for the services under test."""
         return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """The CA of its certificate."""
+        return self._ca_file
 
     @property
     def roots(self) -> list[int]:
@@ -109,7 +114,7 @@ class Provider:
         return int(found[1])
 
     def _write(self) -> None:
-        certificate = self.ca_file.with_name("server.pem")
+        certificate = self._ca_file.with_name("server.pem")
         values = {
             "MODULE": self._programs["echo"],
             "FOLDER": str(self.home),

@@ -21,7 +21,8 @@ PACKAGES = ("granian", "uvloop", "Django", "djangorestframework", "celery", "kom
 class Run(msgspec.Struct):
     """A run: when, of which commit (`dirty`: with changes that are not in it), on what, and all its windows.
 
-    rows: pushes that the providers counted in all, and rows in the delivery log at the end.
+    pushes, rows: our own service's pushes in all windows and warm-ups, as the provider counted them, and the rows that
+    they left in the delivery log.
     """
 
     started: str
@@ -94,7 +95,7 @@ def about(run: Run) -> str:
         f"Commit {run.commit[:12]}{changed}, {run.started}, `bin/bench {' '.join(run.arguments)}`.\n"
         f"{machine_['cpu']}, {machine_['cores']} cores, {machine_['memory_mib']} MiB, Linux {machine_['kernel']}, load "
         f"before: {machine_['load']}. {versions}.\n"
-        f"{run.pushes:,} pushes counted by the provider, {run.rows:,} rows in the delivery log."
+        f"{run.pushes:,} pushes of ours reached the provider and left {run.rows:,} rows in the delivery log."
     )
 
 

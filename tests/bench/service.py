@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -24,7 +24,6 @@ from hpns.local.problem import ProblemError
 from hpns.local.process import Child, Spec
 from tests.bench import bodies
 from tests.bench.cases import PROVIDERS
-from tests.bench.provider import Provider
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What is counted: the processes that a push passes, and the timetable.
@@ -33,13 +32,30 @@ GROUPS = ("ingest", "worker", "valkey", "postgres", "beat")
 UNWANTED = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY", "https_proxy", "TLS_CERT_FILE")
 
 
+# Seconds in which an ended push reaches the delivery log.
+SETTLE = 2.0
+
+
+class Where(Protocol):
+    """What the service is told of the providers."""
+
+    @property
+    def origin(self) -> str:
+        """Their address."""
+
+    @property
+    def ca_file(self) -> Path:
+        """The CA that signed their certificate; server.pem and server.key beside it will do for our front door."""
+
+
 class Service:
-    """The service on fresh data. start(), then `port`, `prefix` and roots() say where it is."""
+    """The service of the checkout `root` on fresh data. start(), then `port`, `prefix` and roots() say where it is."""
 
     name = "hpns"
 
-    def __init__(self, folder: Folder, provider: Provider) -> None:
+    def __init__(self, folder: Folder, provider: Where, root: Path = ROOT) -> None:
         self._folder = folder
+        self._root = root
         self._provider = provider
         self._home = folder.path / "service"
         self._child: Child | None = None
@@ -72,6 +88,7 @@ class Service:
         while free(self.tls_port):
             self._alive(self._tls, limit)
         self._first_push(limit)
+        time.sleep(SETTLE)  # until its row is in the log
 
     def roots(self, *, tls: bool = False) -> dict[str, list[int]]:
         """The process ids of each group. tls: those that a push through the TLS front door passes."""
@@ -100,7 +117,7 @@ class Service:
         origin = self._provider.origin
         return {
             **kept,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self._root),
             "READ_DOT_ENV": "false",
             "APNS_ORIGIN": origin,
             "FCM_ORIGIN": origin,
@@ -155,7 +172,7 @@ class Service:
     def _run(self, name: str, *arguments: str, env: dict[str, str]) -> Child:
         log = self._folder.logs / f"{name}.log"
         log.unlink(missing_ok=True)
-        return Child(Spec(name=name, command=[sys.executable, "-m", *arguments], env=env, log=log, cwd=ROOT))
+        return Child(Spec(name=name, command=[sys.executable, "-m", *arguments], env=env, log=log, cwd=self._root))
 
 
 def exported(text: str) -> dict[str, str]:
