@@ -34,6 +34,7 @@ class _Bridge:
         self.proto = proto
         self.body = proto.__aiter__() if scope.method not in ("GET", "HEAD") else None
         self.read = 0
+        self.whole = False  # nothing of the request is left to be read
         self.status = 500
         self.headers: list[tuple[str, str]] = []
         self.stream: Any = None
@@ -55,19 +56,23 @@ class _Bridge:
         }
 
     async def receive(self) -> dict[str, Any]:
-        if self.body is not None:
-            async for chunk in self.body:
-                self.read += len(chunk)
-                if self.read > LIMIT:
-                    break
-                return {"type": "http.request", "body": bytes(chunk), "more_body": True}
-            self.body = None
+        if self.whole:
+            await self.proto.client_disconnect()
+            return {"type": "http.disconnect"}
+        # Not `async for`: granian gives out one iterator per request, and each loop would ask for another. Not anext()
+        # with a default: around granian's awaitables it brings CPython 3.11 down.
+        try:
+            chunk = None if self.body is None else await self.body.__anext__()
+        except StopAsyncIteration:
+            chunk = None
+        if chunk is None:
+            self.whole = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        if self.read >= 0:
-            self.read = -1
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await self.proto.client_disconnect()
-        return {"type": "http.disconnect"}
+        self.read += len(chunk)
+        if self.read > LIMIT:
+            self.whole = True
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": bytes(chunk), "more_body": True}
 
     async def send(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
