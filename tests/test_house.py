@@ -48,9 +48,9 @@ def undocumented(source: str) -> Iterator[str]:
     if tree.body and not ast.get_docstring(tree):
         yield "the module"
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            if not ast.get_docstring(node):
-                yield node.name
+        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if named and not node.name.startswith("_") and not ast.get_docstring(node):
+            yield node.name
 
 
 @pytest.mark.parametrize("path", sources(*APPS, "tests"), ids=lambda path: str(path.relative_to(ROOT)))
