@@ -75,6 +75,8 @@ DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+# Milliseconds after which a server that fell silent is given up, so that it does not hold a thread for minutes.
+DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 10_000)
 REDIS_URL = env.str("REDIS_URL", default="")
 # Any broker that Celery knows; RabbitMQ by amqp://. The default is the Valkey above.
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL

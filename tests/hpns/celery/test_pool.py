@@ -1,0 +1,155 @@
+"""The hub and the pool that put Celery's worker and our coroutines on one loop."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu.asynchronous import get_event_loop, set_event_loop
+
+from hpns.celery.hub import AsyncioHub, install
+from hpns.celery.pool import LoopPool
+
+
+@pytest.fixture
+def hub() -> Iterator[AsyncioHub]:
+    """An installed hub."""
+    hub = install()
+    yield hub
+    set_event_loop(None)
+    hub.aio.close()
+    asyncio.set_event_loop(None)
+
+
+def turn_until(hub: AsyncioHub, done: Any, seconds: float = 3) -> None:
+    """Drive the hub as Celery does until `done()`."""
+    turns, end = hub.create_loop(), time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it did not happen"
+        next(turns)
+
+
+def test_kombu_finds_the_installed_hub(hub: AsyncioHub) -> None:
+    assert get_event_loop() is hub
+
+
+def test_a_ready_socket_calls_its_reader_until_it_is_removed(hub: AsyncioHub) -> None:
+    near, far = socket.socketpair()
+    got: list[bytes] = []
+    hub.add_reader(near, lambda: got.append(near.recv(10)))
+    far.send(b"a")
+    turn_until(hub, lambda: got)
+    hub.remove_reader(near)
+    far.send(b"b")
+    turns = hub.create_loop()
+    next(turns)
+    next(turns)
+    assert got == [b"a"]
+
+
+def test_timers_and_ticks_are_kept(hub: AsyncioHub) -> None:
+    fired: list[str] = []
+    hub.call_later(0.05, fired.append, "timer")
+    hub.on_tick.add(lambda: fired.append("tick"))
+    turn_until(hub, lambda: "timer" in fired and "tick" in fired)
+
+
+def test_call_soon_works_from_another_thread(hub: AsyncioHub) -> None:
+    called: list[int] = []
+    threading.Timer(0.05, hub.call_soon, (called.append, 1)).start()
+    turn_until(hub, lambda: called)
+
+
+def test_an_error_of_a_reader_ends_the_turn_with_that_error(hub: AsyncioHub) -> None:
+    # Celery notices a broken broker connection by this.
+    near, far = socket.socketpair()
+
+    def broken() -> None:
+        raise ConnectionResetError("the broker is gone")
+
+    hub.add_reader(near, broken)
+    far.send(b"a")
+    with pytest.raises(ConnectionResetError, match="the broker is gone"):
+        turn_until(hub, lambda: False)
+
+
+class Ended:
+    """What Celery is told about the end of a task."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[bool, Any, float]] = []
+
+    def __call__(self, told: tuple[bool, Any, float]) -> None:
+        self.told.append(told)
+
+
+@pytest.fixture
+def pool(hub: AsyncioHub) -> LoopPool:
+    """A pool for an app with three tasks."""
+    app = Celery("test", set_as_current=False)
+    seen: list[Any] = []
+
+    async def coroutine(request: Any, number: int) -> None:
+        seen.append("begun")
+        await asyncio.sleep(0.05)
+        seen.append((request["id"], number))
+        if number < 0:
+            raise ValueError("less than nothing")
+
+    @app.task(name=f"waits {id(seen)}")  # type: ignore[untyped-decorator]
+    def waits(number: int) -> None:
+        raise AssertionError("the coroutine runs instead")
+
+    @app.task(name=f"works {id(seen)}")  # type: ignore[untyped-decorator]
+    def works(number: int) -> None:
+        seen.append((threading.current_thread() is threading.main_thread(), number))
+
+    waits.coroutine = coroutine
+    app.tasks["waits"], app.tasks["works"] = waits, works
+    pool = LoopPool(10, app=app)
+    pool.seen = seen
+    return pool
+
+
+def apply(pool: LoopPool, name: str, number: int) -> Ended:
+    """Hand a task to the pool as Celery does."""
+    ended = Ended()
+    body = f"[[{number}], {{}}, {{}}]"
+    args = (name, "id-1", {"id": "id-1"}, body, "application/json", "utf-8")
+    pool.on_apply(None, args, callback=ended)
+    return ended
+
+
+def test_a_task_with_a_coroutine_is_awaited_on_the_loop(hub: AsyncioHub, pool: LoopPool) -> None:
+    ended = [apply(pool, "waits", number) for number in range(5)]
+    turn_until(hub, lambda: all(one.told for one in ended))
+    assert pool.seen[:5] == ["begun"] * 5, "they waited for each other"
+    assert sorted(pool.seen[5:]) == [("id-1", number) for number in range(5)]
+    assert not any(one.told[0][0] for one in ended)
+
+
+def test_any_other_task_runs_in_a_thread(hub: AsyncioHub, pool: LoopPool) -> None:
+    ended = apply(pool, "works", 7)
+    turn_until(hub, lambda: ended.told)
+    assert pool.seen == [(False, 7)]
+
+
+def test_a_task_that_fails_is_told_to_celery_and_harms_no_other(hub: AsyncioHub, pool: LoopPool) -> None:
+    bad, good = apply(pool, "waits", -1), apply(pool, "waits", 1)
+    turn_until(hub, lambda: bad.told and good.told)
+    assert bad.told[0][0] is True
+    assert "less than nothing" in str(bad.told[0][1].exception)
+    assert good.told[0][0] is False
+
+
+def test_a_warm_shutdown_takes_nothing_more_and_awaits_what_runs(hub: AsyncioHub, pool: LoopPool) -> None:
+    stopped: list[int] = []
+    hub.on_drain.append(lambda: stopped.append(1))
+    ended = apply(pool, "waits", 1)
+    pool.close()
+    assert stopped == [1]
+    assert ended.told
