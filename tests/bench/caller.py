@@ -190,17 +190,22 @@ def schedule(rate: float, seconds: float, burst: int, seed: int = 1) -> list[flo
         moments += [at] * chance.randint(1, burst)
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line; see the module."""
+    made = argparse.ArgumentParser()
+    for name, kind in (("port", int), ("rate", float), ("seconds", float), ("idle", int)):
+        made.add_argument(f"--{name}", type=kind, required=True)
+    made.add_argument("--prefix", default="")
+    made.add_argument("--bodies", type=Path, required=True)
+    made.add_argument("--run", required=True)
+    made.add_argument("--burst", type=int, default=1)
+    made.add_argument("--ca", default="")
+    return made
+
+
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser()
-    for name, kind in (("port", int), ("rate", float), ("seconds", float), ("idle", int)):
-        parser.add_argument(f"--{name}", type=kind, required=True)
-    parser.add_argument("--prefix", default="")
-    parser.add_argument("--bodies", type=Path, required=True)
-    parser.add_argument("--run", required=True)
-    parser.add_argument("--burst", type=int, default=1)
-    parser.add_argument("--ca", default="")
-    options = parser.parse_args()
+    options = parser().parse_args()
     caller = Caller(options)
     moments = schedule(options.rate, options.seconds, options.burst)
     cpu = time.process_time()
