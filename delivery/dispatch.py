@@ -95,6 +95,8 @@ class Dispatcher:
             await asyncio.sleep(0.1)
         payload, done = await self._fetch(batch_id, sealed, again)
         if payload is None:
+            if not again:
+                logger.error("the pushes of a batch are gone from Valkey", extra={"batch": batch_id})
             return  # settled before: its payload went with it
         try:
             items = batch.decode_items(self.cipher.open_bytes(payload, batch_id.encode()))

@@ -183,6 +183,8 @@ def make_partitions(today: date, ahead: int = 3) -> list[str]:
         day = today + timedelta(days=offset)
         name = f"delivery_{day:%Y_%m_%d}"
         with transaction.atomic(), connection.cursor() as cursor:
+            # Several workers start at once, and each looks after the partitions.
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery partitions'))")
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
             if cursor.fetchone()[0]:
                 continue

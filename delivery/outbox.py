@@ -63,6 +63,7 @@ class Outbox:
         self._sent: dict[int, Sent] = {}
         self._plain = not settings.CELERY_BROKER_URL.startswith(("redis://", "rediss://", "unix://"))
         self._tasks: list[asyncio.Task[Any]] = []
+        self._publishing: set[asyncio.Task[None]] = set()
         self.link = valkey.Link(settings.REDIS_URL, on_up=self._returned)
         self.refusals = Refusals(self.link, settings.HASH_KEY)
 
@@ -142,7 +143,9 @@ class Outbox:
         self._sent[number] = sent
         sealed = self.cipher.seal_bytes(batch.join([item for _, item in gathered]), batch_id.encode())
         if self._plain:
-            self._tasks.append(self.loop.create_task(self._publish(sent, sealed)))
+            task = self.loop.create_task(self._publish(sent, sealed))
+            self._publishing.add(task)
+            task.add_done_callback(self._publishing.discard)
             return
         name = batch_id.encode()
         queue, message = self._shapes[len(sealed) <= EMBED]

@@ -5,6 +5,7 @@ moves what ended into the delivery log; `partitions` keeps its days.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from celery import current_app, shared_task
 from celery.exceptions import Reject
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from kombu import Connection
 from kombu.exceptions import OperationalError
@@ -22,6 +24,8 @@ from kombu.transport import virtual
 
 from delivery import dispatch, log
 from tenants import vault
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["OperationalError", "deliver", "envelope", "partitions", "publish", "record"]
 
@@ -64,10 +68,19 @@ def partitions() -> None:
     log.drop_partitions(today)
 
 
+def _partitions_at_start() -> None:
+    try:
+        partitions()
+    except DatabaseError as error:
+        logger.warning("the log's partitions will be made later, rows wait in the catch-all until then: %s", error)
+
+
 @worker_ready.connect
 def _begin(sender: Any = None, **_: Any) -> None:
-    hub = sender.hub
-    hub.aio.create_task(dispatch.here().start())
+    loop = sender.hub.aio
+    loop.create_task(dispatch.here().start())
+    # Not left to the timetable: the first rows of a new installation come at once.
+    loop.run_in_executor(None, _partitions_at_start)
 
 
 @worker_shutdown.connect

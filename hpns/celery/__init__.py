@@ -60,7 +60,6 @@ app.conf.update(
     beat_schedule={
         "record": {"task": "delivery.record", "schedule": 1.0, "options": {"expires": 5}},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
-        "partitions at start": {"task": "delivery.partitions", "schedule": 3600.0},
     },
     beat_max_loop_interval=1,
     timezone="UTC",
