@@ -6,11 +6,13 @@ and priorities of aioapns. Invariant: whatever a device token holds, it stays on
 """
 
 import re
+import time
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
 from aioapns.common import PRIORITY_HIGH, PushType
+from cryptography import x509
 
 from delivery import policy
 from delivery.senders import apns_payload
@@ -40,7 +42,7 @@ _decode: Final = msgspec.json.Decoder(_Refusal).decode
 class _Route:
     """What all pushes of one target have in common."""
 
-    __slots__ = ("alert", "cert_pem", "host", "key_pem", "target", "token", "url", "voip")
+    __slots__ = ("alert", "cert_pem", "ends_at", "host", "key_pem", "target", "token", "url", "voip")
 
     def __init__(self, target: Target, tokens: ProviderTokens) -> None:
         secret = target.secret
@@ -49,15 +51,25 @@ class _Route:
         self.url = target.origin + "/3/device/"
         self.token: ProviderToken | None = None
         self.cert_pem = self.key_pem = ""
+        self.ends_at = 0.0  # unix seconds; of a certificate only
         try:
             if target.kind == "apns_key":
                 self.token = tokens.of(secret["team_id"], secret["key_id"], secret["key_pem"])
             else:
                 self.cert_pem, self.key_pem = secret["cert_pem"], secret["key_pem"]
+                self.ends_at = _end_of(self.cert_pem)
         except KeyError as missing:
             raise CredentialError(f"the credential has no {missing.args[0]}") from None
         self.alert = _headers(target.topic, PushType.ALERT)
         self.voip = _headers(f"{target.topic}.voip", PushType.VOIP)
+
+
+def _end_of(cert_pem: str) -> float:
+    """Return until when the first certificate of a PEM is good, in unix seconds."""
+    try:
+        return x509.load_pem_x509_certificate(cert_pem.encode()).not_valid_after_utc.timestamp()
+    except ValueError:
+        raise CredentialError("the certificate cannot be read") from None
 
 
 def _headers(topic: str, push_type: PushType) -> list[str]:
@@ -120,6 +132,9 @@ class ApnsSender:
         if (token := route.token) is not None:
             headers.append(token.header())
             want_date = not token.proven
+        elif route.ends_at < time.time():
+            # Apple would only break the handshake off, which looks like trouble on the way.
+            raise CredentialError(f"the certificate expired on {time.strftime('%Y-%m-%d', time.gmtime(route.ends_at))}")
         headers.append(f"apns-id: {t.push_id}")
         headers.append(f"apns-expiration: {t.expires_at}")
         if collapse_id := policy.collapse_id(push):
