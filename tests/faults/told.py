@@ -1,16 +1,21 @@
 """Pushes as the tests of faults make them: several at once, each with what its server was told and after how long."""
 
+import json
 import secrets
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from tests.stage import Stage, wait_for
+from tests.stage import ROOT, Stage, a_push, wait_for
 
 TEXT = "the whale sings at nightfall"
 """What every push here says; test_unspoken.py looks for it in the logs."""
 DEADLINE = 5.0
 """Seconds within which a waiting server has its answer (PUSH_DEADLINE)."""
+PROMPT = 2.0
+"""Seconds for a push that nothing holds up, on a machine that is busy with other tests; it takes some milliseconds."""
 
 
 class Told(NamedTuple):
@@ -37,14 +42,18 @@ def android(marker: str = "fine:") -> str:
     return f"{marker}{secrets.token_urlsafe(90)}"
 
 
-def push(stage: Stage, **members: Any) -> Told:
-    """Push under Acme's key and wait for the answer; by default an ordinary message to an iPhone."""
+def push(stage: Stage, key: str = "", **members: Any) -> Told:
+    """Push under a server key (default: Acme's) and wait for the answer; by default a message to an iPhone."""
     members.setdefault("ack_id", f"fault-{secrets.token_hex(8)}")
     if "device_id" not in members and str(members.get("platform", "")).startswith("android"):
         members["device_id"] = android()
+    body = json.dumps(a_push(**{"message": TEXT, **members})).encode()
     started = time.monotonic()
-    answer = stage.push(**{"message": TEXT, **members})
-    return Told(members["ack_id"], answer["status"], answer.get("error", ""), time.monotonic() - started)
+    status, answer = stage.post(f"/t/{key or stage.key}/api/v1/send_push", body)
+    seconds = time.monotonic() - started
+    assert status == 200, answer
+    told = json.loads(answer)
+    return Told(members["ack_id"], told["status"], told.get("error", ""), seconds)
 
 
 def at_once(stage: Stage, **pushes: dict[str, Any]) -> dict[str, Told]:
@@ -65,3 +74,31 @@ def rows(stage: Stage, told: dict[str, Told], seconds: float = 15) -> dict[str, 
     by_name = {wanted[row["ack_id"]]: row for row in found()}
     assert len(found()) == len(by_name), "a push has two rows"
     return by_name
+
+
+@contextmanager
+def other_worker(stage: Stage, *, ahead: float = 0.0, **env: str) -> Iterator[None]:
+    """For a while, a worker with other settings, and with a clock that is so many seconds ahead of all others."""
+    stage.stop("worker")
+    before = dict(stage.env)
+    stage.env.update(env)
+    if ahead:
+        stage.env["PYTHONPATH"] = f"{_clock(stage, ahead)}:{ROOT}"
+    try:
+        stage.start_worker()
+        wait_for(lambda: stage.redis().zcard("workers"), 20, "the other worker is there")
+        yield
+    finally:
+        stage.env.clear()
+        stage.env.update(before)
+        stage.stop("worker")
+        stage.start_worker()
+
+
+def _clock(stage: Stage, ahead: float) -> str:
+    """A folder for PYTHONPATH with which the clock of a process goes wrong from its start."""
+    folder = stage.folder.path / f"clock{ahead:g}"
+    folder.mkdir(exist_ok=True)
+    code = f"import time\n_true = time.time\ntime.time = lambda: _true() + {ahead!r}\n"
+    (folder / "sitecustomize.py").write_text(code)
+    return str(folder)
