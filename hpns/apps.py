@@ -1,9 +1,20 @@
-"""Django's name for this app."""
+"""The Django app "hpns". Its system checks are registered when it is ready."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
+
+from hpns import checks, checks_stores, checks_tls
 
 
 class HpnsConfig(AppConfig):
-    """See the package docstring for what this app owns."""
+    """Registers the app and its checks (`hpns.E001`...)."""
 
     name = "hpns"
+
+    def ready(self) -> None:
+        """Register the checks; those that ask the servers run where a database is named (migrate, check --database)."""
+        register(checks.settings_are_usable, Tags.security)
+        register(checks.settings_are_for_production, Tags.security, deploy=True)
+        register(checks_tls.certificate_is_usable, Tags.security)
+        register(checks_stores.postgres_is_fit, Tags.database)
+        register(checks_stores.valkey_keeps_what_it_has, Tags.database, deploy=True)

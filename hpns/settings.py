@@ -4,19 +4,17 @@ There is no second settings file for production: what differs between machines d
 settings_test.py changes three things for speed.
 """
 
-import base64
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from hpns import version
+from hpns import variables, version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = variables.Variables()
 if env.bool("READ_DOT_ENV", default=True):
-    environ.Env.read_env(BASE_DIR / ".env")
+    variables.Variables.read_env(BASE_DIR / ".env")
 
 # --- Secrets. Each can come from a file: NAME_FILE names it (Docker and systemd hand secrets over as files).
 
@@ -37,7 +35,7 @@ def secret(name: str) -> str:
 
 SECRET_KEY = secret("SECRET_KEY")
 VAULT_KEYS = [part.strip() for part in secret("VAULT_KEYS").split(",") if part.strip()]
-HASH_KEY = base64.urlsafe_b64decode(secret("HASH_KEY"))
+HASH_KEY = variables.key("HASH_KEY", secret("HASH_KEY"))
 
 # --- The web
 
@@ -68,9 +66,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 # --- Stores
 
 DATABASE_URL = env.str("DATABASE_URL", default="")
-DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url_config(DATABASE_URL) if DATABASE_URL else {"ENGINE": "django.db.backends.postgresql"}
-}
+DATABASES: dict[str, dict[str, Any]] = {"default": variables.database(DATABASE_URL)}
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
@@ -80,6 +76,8 @@ DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 10_000)
 REDIS_URL = env.str("REDIS_URL", default="")
 # Any broker that Celery knows; RabbitMQ by amqp://. The default is the Valkey above.
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL
+# Set by our own supervisor when the two stores are those it has started from wheels.
+EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
 
 # --- The push

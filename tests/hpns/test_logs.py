@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from django.conf import settings
 
 from delivery.wire import Push
 from hpns import logs
-from hpns.redaction import Redactor
 from tenants import keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -134,13 +132,6 @@ def test_what_is_no_secret_stays(lines: Lines) -> None:
     )
     logging.getLogger("x").warning(said)
     assert said in whole(lines)
-
-
-def test_our_own_secrets_are_found_whatever_they_look_like() -> None:
-    redact = Redactor(["pass/word plain", "tiny"])
-    assert redact("x pass/word plain y") == "x [redacted] y"
-    assert redact("x pass%2Fword%20plain y") == "x [redacted] y"
-    assert redact("a tiny thing") == "a tiny thing"
 
 
 def test_the_secrets_of_the_settings_are_among_them(lines: Lines) -> None:
@@ -289,22 +280,3 @@ def test_celery_and_granian_keep_their_hands_off() -> None:
         "delivery",
     ]
     assert not done.stdout
-
-
-def test_redaction_is_quick_on_an_ordinary_line_and_on_a_hostile_one() -> None:
-    redact = Redactor(["x" * 50])
-    began = time.process_time()
-    for part in (
-        "push failed trace=abc-1 ",
-        "message=",
-        '\\"',
-        'message="',
-        "/t/",
-        "a",
-        "a://",
-        "eyJaaaaa.",
-        "\\",
-        "hk_",
-    ):
-        assert len(redact(part * (200_000 // len(part)))) < 20_000
-    assert time.process_time() - began < 1

@@ -1,0 +1,81 @@
+"""System checks of what the path of a push needs: deadlines, the ways to Apple and Google, how long the log is kept."""
+
+import ssl
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.apps.config import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+
+ORIGINS: Final = ("APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN")
+# Seconds after which a Mattermost server gives a push up (its httpservice's RequestTimeout).
+MATTERMOST_WAITS: Final = 30
+# Bytes of the longest push that a Mattermost server sends: 16,383 characters of text and its attachments' fallbacks.
+LONGEST_PUSH: Final = 64 * 1024
+
+
+def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """delivery.E001 to E007; see the texts."""
+    return [*_origins(), *_ways_out(), *_deadlines(), *_amounts()]
+
+
+def _origins() -> Iterator[CheckMessage]:
+    for name in ORIGINS:
+        try:
+            parts = urlsplit(getattr(settings, name))
+            wrong = parts.scheme != "https" or not parts.hostname or parts.port == 0
+            wrong = wrong or bool(parts.path or parts.query or parts.fragment or parts.username)
+        except ValueError:
+            wrong = True
+        if wrong:
+            text = (
+                f"{name} is no origin of the form https://HOST[:PORT]: pushes would not be sent, or not be encrypted."
+            )
+            yield Error(text, hint="Leave it empty for the provider's own.", id="delivery.E001")
+
+
+def _ways_out() -> Iterator[CheckMessage]:
+    path = settings.PROVIDER_CA_FILE
+    if path:
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:  # ssl.SSLError is one
+            reason = "it holds no certificates" if isinstance(error, ssl.SSLError) else str(error.strerror)
+            hint = "It is a PEM file of the certification authorities to trust; leave it empty for the public ones."
+            yield Error(f"PROVIDER_CA_FILE is unusable: {path}: {reason}.", hint=hint, id="delivery.E002")
+    if settings.HTTPS_PROXY:
+        try:
+            parts = urlsplit(settings.HTTPS_PROXY)
+            wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+        except ValueError:
+            wrong = True
+        if wrong:
+            hint = "It has the form http://[USER:PASSWORD@]HOST:PORT; %-escape what is special in it."
+            yield Error("HTTPS_PROXY is unusable.", hint=hint, id="delivery.E003")
+
+
+def _deadlines() -> Iterator[CheckMessage]:
+    if not 0 < settings.ATTEMPT_DEADLINE < settings.PUSH_DEADLINE:
+        text = (
+            f"ATTEMPT_DEADLINE ({settings.ATTEMPT_DEADLINE:g} s) does not lie between 0 and PUSH_DEADLINE "
+            f"({settings.PUSH_DEADLINE:g} s): servers would be told OK for pushes that then fail."
+        )
+        yield Error(text, hint="A second between them leaves time for the way back.", id="delivery.E004")
+    if settings.PUSH_DEADLINE >= MATTERMOST_WAITS:
+        text = (
+            f"PUSH_DEADLINE is {settings.PUSH_DEADLINE:g} s; a Mattermost server gives a push up after "
+            f"{MATTERMOST_WAITS} s, and each one that waits holds up others."
+        )
+        yield Error(text, hint="Keep it far below; 5 is the default.", id="delivery.E005")
+
+
+def _amounts() -> Iterator[CheckMessage]:
+    if settings.RETENTION_DAYS < 1:
+        text = f"RETENTION_DAYS is {settings.RETENTION_DAYS}: the delivery log would be dropped as it is written."
+        yield Error(text, hint="30 is the default.", id="delivery.E006")
+    for name, least in (("BODY_LIMIT", LONGEST_PUSH), ("BODY_DEADLINE", 1), ("WAITING_LIMIT", 1)):
+        if getattr(settings, name) < least:
+            text = f"{name} is {getattr(settings, name):g}: ordinary pushes would be refused."
+            yield Error(text, hint=f"It must be at least {least}.", id="delivery.E007")

@@ -1,0 +1,71 @@
+"""System checks that ask the servers: run by `manage.py check --deploy --database default`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import redis
+from django.apps.config import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
+from django.db import Error as DatabaseError
+from django.db import connections
+
+# BLMPOP, by which answers come back, is of 7.0. https://valkey.io/commands/blmpop/
+OLDEST_VALKEY: Final = 7
+# What Django 5.2 takes. https://docs.djangoproject.com/en/5.2/ref/databases/#postgresql-notes
+OLDEST_POSTGRES: Final = 140000
+PATIENCE: Final = 3.0
+
+
+def postgres_is_fit(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """E030: no answer; E031: too old."""
+    return [message for alias in databases or () for message in _postgres(alias)]
+
+
+def _postgres(alias: str) -> Iterator[CheckMessage]:
+    try:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SHOW server_version_num")
+            version = int(cursor.fetchone()[0])
+    except DatabaseError as error:
+        hint = "Is it running, and are DATABASE_URL's host, port, user and password right?"
+        yield Error(f"PostgreSQL does not answer ({type(error).__name__}).", hint=hint, id="hpns.E030")
+        return
+    if version < OLDEST_POSTGRES:
+        text = f"This is PostgreSQL {version // 10000}; {OLDEST_POSTGRES // 10000} is the oldest that will do."
+        yield Error(text, hint="Update it; 16 or later is a good choice.", id="hpns.E031")
+
+
+def valkey_keeps_what_it_has(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """For a deployment. E032: no answer; E033: too old; E034: it may throw pushes away; W030: it may lose them."""
+    if not databases:  # Django runs all checks and leaves it to them not to ask servers
+        return []
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+        ) as valkey:
+            told = valkey.info("everything")
+    except (redis.RedisError, ValueError) as error:
+        hint = "Is it running, and are REDIS_URL's host, port and password right?"
+        return [Error(f"Valkey does not answer ({type(error).__name__}).", hint=hint, id="hpns.E032")]
+    return list(judge(told))
+
+
+def judge(told: dict[str, Any]) -> Iterator[CheckMessage]:
+    """What is to be said of a Valkey or Redis whose INFO is `told`."""
+    version = str(told.get("redis_version", "0"))
+    if int(version.partition(".")[0]) < OLDEST_VALKEY:
+        text = f"The server at REDIS_URL speaks the language of version {version}; {OLDEST_VALKEY}.0 is needed."
+        yield Error(text, hint="Use Valkey 7.2 or later.", id="hpns.E033")
+    policy = str(told.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        text = f"Valkey's maxmemory-policy is {policy}: out of memory, it would throw accepted pushes away."
+        yield Error(text, hint="Set maxmemory-policy noeviction.", id="hpns.E034")
+    if not told.get("aof_enabled"):
+        text = "Valkey keeps no append-only file: a restart of it loses the pushes that we have said OK to."
+        yield Caution(text, hint="Set appendonly yes, and appendfsync everysec.", id="hpns.W030")

@@ -1,0 +1,63 @@
+"""Reads variables of the environment. Invariant: a value that cannot be read is named, and so is what it should be.
+
+What can be said of a value that was read is said by the system checks (checks.py), all of it at once; here stands only
+what would keep the settings from being read at all.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+DATABASE_SCHEMES = ("postgresql", "postgres")
+_WORDS = ("true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0", "")
+
+
+class Variables(environ.Env):  # type: ignore[misc]
+    """An environ.Env whose numbers and switches say which variable is wrong. All raise ImproperlyConfigured."""
+
+    def int(self, var: str, default: Any = environ.Env.NOTSET) -> int:
+        """A whole number."""
+        return int(self._read(super().int, var, default, "a whole number such as 30"))
+
+    def float(self, var: str, default: Any = environ.Env.NOTSET) -> float:
+        """A number with a point."""
+        # environ's own drops what is no digit: "5s" would be read as 5, and "5 min" too.
+        return float(
+            self._read(lambda var, default: float(self.str(var, default=default)), var, default, "a number such as 4.5")
+        )
+
+    def bool(self, var: str, default: Any = environ.Env.NOTSET) -> bool:
+        """A switch."""
+        word = str(self.str(var, default="")).strip().lower()
+        if word not in _WORDS:
+            raise ImproperlyConfigured(f"{var} is {word[:20]!r}; it must be true or false.")
+        return bool(self._read(super().bool, var, default, "true or false"))
+
+    @staticmethod
+    def _read(read: Any, var: str, default: Any, what: str) -> Any:
+        try:
+            return read(var, default=default)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} cannot be read; it must be {what}.") from error
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's settings of a database by its URL; for one that is missing or wrong, settings that lead nowhere."""
+    nowhere = {"ENGINE": "django.db.backends.postgresql"}
+    if url.partition("://")[0] not in DATABASE_SCHEMES:
+        return nowhere
+    try:
+        return dict(environ.Env.db_url_config(url))
+    except ValueError:
+        return nowhere
+
+
+def key(name: str, text: str) -> bytes:
+    """The bytes of a key in urlsafe base64; no word of it stands in the error."""
+    try:
+        return base64.b64decode(text.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImproperlyConfigured(f"{name} is not urlsafe base64.") from error
