@@ -8,7 +8,7 @@ from typing import Any
 
 from delivery.wire import Push, decode_push
 from tests.vectors import load
-from tests.vectors.differences import Difference
+from tests.vectors.difference import Difference
 
 
 @dataclass(slots=True)

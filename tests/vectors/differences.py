@@ -1,33 +1,18 @@
 """Where this service does on purpose something else than the recorded reference: the data of the comparisons.
 
 A row names a tag of the recording, or single vectors by their names where the reference was right by its own rules, and
-says what we do instead, why, and which members of the provider's request may differ; everything else must be equal.
-Invariant: no row is idle. The comparisons fail on a difference without a row and on a row without a difference.
+says what we do instead and why: which members of the provider's request may differ, and what is expected instead of the
+recorded answer; everything else must be equal. Invariant: no row is idle. The comparisons fail on a difference without
+a row and on a row without a difference.
 """
 
-from dataclasses import dataclass
+from tests.vectors.difference import Difference
 
 MESSAGE = ("aps.alert", "message.data.message")
 NAMES = ("channel_name", "sender_name", "message.data.channel_name", "message.data.sender_name")
+FAIL_ONCE = {"verdict": "FAIL", "requests": 1}
 
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One row: `tag`, or the `names` of vectors; `members` are dotted paths into the JSON that a provider is sent."""
-
-    instead: str
-    why: str
-    members: tuple[str, ...]
-    tag: str = ""
-    names: tuple[str, ...] = ()
-    providers: tuple[str, ...] = ("apns", "fcm")
-
-    def covers(self, name: str, tags: tuple[str, ...]) -> bool:
-        """Tell whether the row is about a vector of this name and these tags."""
-        return name in self.names or self.tag in tags
-
-
-BODIES = (
+DIFFERENCES = (
     Difference(
         tag="emoji",
         instead="The glyph stands alone; names that the apps do not know (:flag-zz:) stay as they were written.",
@@ -35,26 +20,22 @@ BODIES = (
         members=MESSAGE,
     ),
     Difference(
-        names=(
-            "Message text (emoji odd, 3) to apple_rn-v2",
-            "Message text (emoji odd, 3) without a channel name",
-            "Message text (emoji odd, 3) to android_rn-v2",
-            "Message text (emoji odd, 3) in a session push",
+        names=tuple(
+            f"Message text (emoji odd, 3) {where}"
+            for where in ("to apple_rn-v2", "without a channel name", "to android_rn-v2", "in a session push")
         ),
         instead="In :foo:smile: the smile is shown.",
         why="The reference takes the colon behind an unknown name away from the name that it opens.",
         members=MESSAGE,
     ),
     Difference(
-        names=("Message text (emoji odd, 21) to apple_rn-v2", "Message text (emoji odd, 21) to android_rn-v2"),
-        instead="Names with a skin tone are shown.",
+        names=tuple(
+            f"Message text (emoji odd, {number}) to {label}"
+            for number in (21, 24)
+            for label in ("apple_rn-v2", "android_rn-v2")
+        ),
+        instead="Names with a skin tone, and those that Mattermost added itself (:ca:), are shown.",
         why="Mattermost's apps write them into messages; the reference's table lacks them.",
-        members=MESSAGE,
-    ),
-    Difference(
-        names=("Message text (emoji odd, 24) to apple_rn-v2", "Message text (emoji odd, 24) to android_rn-v2"),
-        instead="The names that Mattermost added itself (:ca:) are shown.",
-        why="They are in the picker of Mattermost's apps; the reference's table lacks them.",
         members=MESSAGE,
     ),
     Difference(
@@ -71,12 +52,6 @@ BODIES = (
         members=MESSAGE,
     ),
     Difference(
-        tag="size_limit",
-        instead="A body beyond 256 KB is refused at the door; were it let in, the message would be cut to fit.",
-        why="The reference reads whatever comes.",
-        members=MESSAGE,
-    ),
-    Difference(
         tag="replacement_characters",
         instead="A cut UTF-8 sequence becomes one U+FFFD.",
         why="How many there are is no contract; the reference writes one for each byte.",
@@ -89,4 +64,235 @@ BODIES = (
         members=("aps.alert", "aps.content-available", "aps.mutable-content", "aps.sound"),
         providers=("apns",),
     ),
+    Difference(
+        tag="remove_for_config",
+        about="[45].* BadDeviceToken( |$)",
+        instead="FAIL, with a text that says what to look at.",
+        why="One wrong key, topic or host would mute every phone of a customer until its user logs in again.",
+        expected={"verdict": "FAIL", "code": "apns_bad_device_token"},
+    ),
+    Difference(
+        tag="remove_for_config",
+        about="DeviceTokenNotForTopic",
+        instead="FAIL, with a text that names the topic.",
+        why="The app's topic may be wrong rather than the phone.",
+        expected={"verdict": "FAIL", "code": "apns_device_token_not_for_topic"},
+    ),
+    Difference(
+        tag="remove_for_config",
+        about="MissingDeviceToken",
+        instead="FAIL.",
+        why="Apple says that of requests, not of phones.",
+        expected={"verdict": "FAIL", "code": "apns_missing_device_token"},
+    ),
+    Difference(
+        tag="remove_for_config",
+        about="SENDER_ID_MISMATCH",
+        instead="FAIL, with a text that names the Firebase project.",
+        why="The service account may be another project's than the app's.",
+        expected={"verdict": "FAIL", "code": "fcm_sender_id_mismatch"},
+    ),
+    Difference(
+        tag="remove_for_config",
+        about="answers [^2].* with the reason",
+        instead="UNKNOWN and FAIL, when a reason comes with a status that it is not documented with.",
+        why="What nobody documents must not mute a phone.",
+        expected={"verdict": "FAIL", "code": "apns_unknown"},
+    ),
+    Difference(
+        tag="expired_token_kept",
+        instead="REMOVE for 410 ExpiredToken.",
+        why="The token is dead, and Apple says so.",
+        expected={"verdict": "REMOVE"},
+    ),
+    Difference(
+        tag="odd_reason",
+        about="^APNs answers 410 with a reason in another case",
+        instead="FAIL for a reason in a member that Apple does not document.",
+        why="Only Apple's own words may mute a phone.",
+        expected={"verdict": "FAIL", "code": "apns_unknown"},
+    ),
+    Difference(
+        tag="no_retry",
+        about="ExpiredProviderToken",
+        instead="The signing token is renewed at once and the push sent with the new one.",
+        why="Nothing but the token was wrong, and Apple took nothing.",
+        expected={"requests": 2, "code": "apns_expired_provider_token"},
+    ),
+    Difference(
+        names=tuple(f"FCM answers 401 without details to a {kind} push" for kind in ("message", "session")),
+        instead="The access token is renewed at once and the push sent with the new one.",
+        why="The reference goes on with the token that was refused, for up to an hour.",
+        expected={"requests": 2, "code": "fcm_unauthenticated"},
+    ),
+    Difference(
+        tag="retry_unreadable",
+        instead="One request; an error that cannot be read is UNKNOWN.",
+        why="It was answered: it is no network error.",
+        expected=FAIL_ONCE | {"code": "apns_unknown"},
+    ),
+    Difference(
+        names=("APNs answers 410 with a timestamp that is a string as the body",),
+        instead="REMOVE: the reason is readable, whatever the form of the timestamp.",
+        why="The status and the reason say that the phone is gone.",
+        expected={"verdict": "REMOVE", "code": ""},
+    ),
+    Difference(
+        tag="resent_after_success",
+        instead="OK after one request: 200 is Apple's yes, whatever comes with it.",
+        why="The reference shows the same push three times and then says FAIL.",
+        expected={"verdict": "OK", "requests": 1},
+    ),
+    Difference(
+        tag="unreadable_success",
+        instead="OK: a 2xx is Google's yes, whatever comes with it.",
+        why="The push was delivered.",
+        expected={"verdict": "OK"},
+    ),
+    Difference(
+        tag="retry_policy",
+        instead="One request: in this version an answer is not asked for again, other than for a new token.",
+        why="Mattermost waits; up to 15 requests in 24 s are too many, and Retry-After has to be heard.",
+        expected=FAIL_ONCE,
+    ),
+    Difference(
+        tag="follows_redirects",
+        instead="A redirect is an answer that is not documented: UNKNOWN, FAIL.",
+        why="The reference follows with a GET, which is no push, and calls it sent.",
+        expected=FAIL_ONCE,
+    ),
+    Difference(
+        tag="slow",
+        about="answers after|never answers",
+        instead="UNKNOWN and FAIL within 5 s.",
+        why="It may have arrived, so it is not sent again; a Mattermost server must not wait for half a minute.",
+        expected=FAIL_ONCE | {"code": "transport_timeout_unanswered"},
+    ),
+    Difference(
+        tag="retry_transport",
+        about="resets",
+        instead="UNKNOWN and FAIL when a stream is reset after the push was sent whole.",
+        why="It may have arrived: sending it again would show it twice.",
+        expected=FAIL_ONCE | {"code": "transport_reset_unanswered"},
+    ),
+    Difference(
+        tag="retry_transport",
+        about="REFUSED_STREAM",
+        instead="Sent again while there is time, with growing pauses: surely nothing was taken. Then FAIL.",
+        why="A refused stream was not processed (RFC 9113, 8.7).",
+        expected={"requests": range(4, 9), "code": "transport_refused_stream"},
+    ),
+    Difference(
+        tag="retry_transport",
+        about="closes the connection",
+        instead="UNKNOWN and FAIL when the connection ends after the push was sent whole.",
+        why="It may have arrived: sending it again would show it twice.",
+        expected=FAIL_ONCE | {"code": "transport_closed_unanswered"},
+    ),
+    Difference(
+        tag="retry_transport",
+        about="GOAWAY with",
+        instead="UNKNOWN and FAIL when the connection ends with an error.",
+        why="libcurl does not tell whether this very push was disowned, so it is not sent again.",
+        expected=FAIL_ONCE | {"code": "transport_reset_unanswered"},
+    ),
+    Difference(
+        tag="retry_transport",
+        about="middle of a success",
+        instead="OK: the status has come, and it is yes.",
+        why="The push was delivered.",
+        expected={"verdict": "OK", "requests": 1},
+    ),
+    Difference(
+        tag="retry_transport",
+        about="middle of an error",
+        instead="The status has come, and it is no: FAIL, and not sent again.",
+        why="It was answered: it is no network error.",
+        expected=FAIL_ONCE,
+    ),
+    Difference(
+        tag="oauth",
+        about="invalid_grant|401|HTML",
+        instead="Google's no to a credential is final for a while: one request for a token, then FAIL.",
+        why="Asking five times does not make a key valid.",
+        expected={"grants": 1, "code": "credential_unusable"},
+    ),
+    Difference(
+        tag="oauth",
+        about="answers 500",
+        instead="Asked for again with growing pauses, within the push's own 5 s.",
+        why="The reference asks five times in 7 s.",
+        expected={"grants": range(2, 5), "code": "fcm_no_access_token"},
+    ),
+    Difference(
+        tag="oauth",
+        about="without access_token",
+        instead="FAIL, and FCM is not called.",
+        why="The reference sends `Bearer ` with nothing after it.",
+        expected={"verdict": "FAIL", "requests": 0, "code": "credential_unusable"},
+    ),
+    Difference(
+        tag="token_in_path",
+        instead="Whatever a device token holds, it is one segment of the path.",
+        why="The token of one phone must not become another path, query or phone.",
+        expected={"verdict": "OK", "requests": 1, "encoded": True},
+    ),
+    Difference(
+        tag="oversize",
+        about="^Member .* passed whole",
+        instead="Sent whole, as recorded; the provider's refusal of it is told as FAIL.",
+        why="The recorded provider took everything; no Mattermost server sends such a member.",
+        expected={"verdict": "FAIL", "objection": "4"},
+    ),
+    Difference(
+        tag="size_limit",
+        instead="A body beyond 256 KB is refused at the door; were it let in, the message would be cut to fit.",
+        why="The reference reads whatever comes.",
+        members=MESSAGE,
+        expected={"verdict": "FAIL", "requests": 0, "code": "too_large"},
+    ),
+    Difference(
+        tag="gzip_body",
+        about="^A gzip body",
+        instead="A body that says it is gzip is unpacked.",
+        why="The header says so; the reference does not look at it.",
+        expected={"verdict": "OK", "requests": 1, "code": ""},
+    ),
+    Difference(
+        tag="gzip_body",
+        about="plain body",
+        instead="A body that says it is gzip and is not is FAIL.",
+        why="It is not what its sender said.",
+        expected={"verdict": "FAIL", "requests": 0, "code": "malformed"},
+    ),
+    Difference(
+        tag="cut_upload",
+        about="than the body",
+        instead="A body shorter than its Content-Length is FAIL.",
+        why="Nobody knows what is missing.",
+        expected={"verdict": "FAIL", "requests": 0, "code": "malformed"},
+    ),
+    Difference(
+        tag="paths",
+        about="^[A-Z]+ /api/v1/send_push$",
+        instead="A wrong method is 405 on both endpoints.",
+        why="404 would say that there is no such path.",
+        expected={"status": 405},
+    ),
+    Difference(
+        tag="paths",
+        about="//|%2e%2e",
+        instead="404, never a redirect.",
+        why="A 301 turns a POST into a GET: the push is lost, and its server believes that it was sent.",
+        expected={"status": 404},
+    ),
+    Difference(
+        names=("GET /metrics",),
+        instead="The metrics, for whoever may read them (here: this machine).",
+        why="The reference serves them on another port.",
+        expected={"status": 200},
+    ),
 )
+
+BODIES = tuple(row for row in DIFFERENCES if row.members)
+"""The rows that a comparison of bodies alone has to do with."""

@@ -79,6 +79,12 @@ def others() -> tuple[Vector, ...]:
 
 
 @cache
+def everything() -> tuple[Vector, ...]:
+    """Return all 1,606 exchanges."""
+    return (*pushes(), *acks(), *others())
+
+
+@cache
 def server_requests() -> tuple[ServerRequest, ...]:
     """Return the 59 requests of a real Mattermost server."""
     return tuple(

@@ -1,0 +1,55 @@
+"""One running service for all replays, with the apps that the recordings name."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stage import Stage, running_stage, wait_for
+from tests.vectors import load
+
+ADD = """
+import json, os, sys
+from pathlib import Path
+import django
+django.setup()
+from tenants import provider_files, services
+from tenants.models import Customer
+acme = Customer.objects.get(name="Acme")
+uris = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
+for label, topic, file in json.loads(sys.argv[1]):
+    data = Path(file).read_bytes()
+    if label.startswith("apple"):
+        parsed = provider_files.apple_certificate_pem(data)
+    else:
+        parsed = provider_files.service_account(data, token_uris=uris)
+    app = services.app_add(label=label, topic=topic, customer=acme).row
+    services.credential_add(app=app, parsed=parsed)
+"""
+
+
+def add_apps(stage: Stage) -> None:
+    """Add to Acme the apps that vectors need beyond the usual ones, and wait until pushes find their way to them."""
+    wanted = {vector.needs["app_type"]: vector.needs for vector in load.others() if vector.needs}
+    apps = []
+    for label, needs in sorted(wanted.items()):  # the certificate's app, which is asked for, comes last
+        file = stage.folder.path / f"{label}.credential"
+        if needs.get("client_certificate"):
+            file.write_bytes(stage.sandbox.add_certificate(needs["topic"]))
+        else:
+            file.write_text(json.dumps(stage.sandbox.add_service_account(needs["client_email"])))
+        apps.append((label, needs.get("topic", "com.mattermost.rn"), str(file)))
+    stage.run("-c", ADD, json.dumps(apps))
+    last = apps[-1][0]
+    wait_for(lambda: stage.push(platform=f"{last}-v2")["status"] == "OK", 10, f"pushes to {last} find their way")
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A whole service, a day's pushes old."""
+    with running_stage(Path(tmp_path_factory.mktemp("vectors"))) as running:
+        running.sandbox.settings(lenient_tokens=True)
+        add_apps(running)
+        running.sandbox.clear()
+        yield running
