@@ -78,8 +78,12 @@ def rows(stage: Stage, told: dict[str, Told], seconds: float = 15) -> dict[str, 
 
 @contextmanager
 def other_worker(stage: Stage, *, ahead: float = 0.0, **env: str) -> Iterator[None]:
-    """For a while, a worker with other settings, and with a clock that is so many seconds ahead of all others."""
-    stage.stop("worker")
+    """For a while, a worker with other settings, and with a clock that is so many seconds ahead of all others.
+
+    It takes the place of the usual one, if that runs, which is there again afterwards.
+    """
+    if "worker" in stage.children:
+        stage.stop("worker")
     before = dict(stage.env)
     stage.env.update(env)
     if ahead:

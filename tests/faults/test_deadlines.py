@@ -1,0 +1,172 @@
+"""Whatever a provider does, the waiting server is answered within five seconds, and nobody else waits with it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, other_worker, push, rows
+from tests.stage import Stage, wait_for
+
+HANG: dict[str, Any] = {"hang": True}
+QUIET_ACCOUNT = "oauth:android_quiet@"
+VOIP_AGE = 56.0
+"""Seconds by which a clock is ahead so that a call that waited five seconds is older than its minute."""
+
+
+class Waited(NamedTuple):
+    """A push that its provider kept waiting: the answer, and its row."""
+
+    told: Told
+    row: dict[str, Any]
+
+
+SLOW = {
+    "apple after 2 s": ("apple_rn-v2", {"delay": 2}),
+    "apple after 10 s": ("apple_rn-v2", {"delay": 10}),
+    "apple never": ("apple_rn-v2", HANG),
+    "google after 2 s": ("android_rn-v2", {"delay": 2}),
+    "google after 10 s": ("android_rn-v2", {"delay": 10}),
+    "google never": ("android_rn-v2", HANG),
+}
+NO_TOKEN = "no access token"
+
+
+@pytest.fixture(scope="module")
+def bystanders() -> list[Told]:
+    """Pushes to apps whose providers answer, made while the slow ones wait."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def slow(service: Stage, keys: dict[str, str], bystanders: list[Told]) -> dict[str, Waited]:
+    """A push to each slow provider, all at once, and bystanders meanwhile."""
+    wait_for(lambda: push(service, platform="apple_certified-v2").status == "OK", 3, "the new apps are known")
+    at_once(service, apple={}, beta={"platform": "apple_rnbeta-v2"}, google={"platform": "android-v2"})
+    pushes: dict[str, dict[str, Any]] = {NO_TOKEN: {"platform": "android_quiet-v2"}}
+    service.sandbox.script(QUIET_ACCOUNT, HANG)
+    for name, (platform, answer) in SLOW.items():
+        device = iphone() if platform.startswith("apple") else android()
+        service.sandbox.script(device, answer)
+        pushes[name] = {"platform": platform, "device_id": device}
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(at_once, service, **pushes)
+        while not waiting.done():
+            for platform in ("apple_rnbeta-v2", "apple_certified-v2", "android-v2"):
+                bystanders.append(push(service, platform=platform))
+            time.sleep(0.3)
+        told = waiting.result()
+    service.sandbox.clear_scripts()
+    row = rows(service, told)
+    return {name: Waited(told[name], row[name]) for name in told}
+
+
+@pytest.mark.parametrize("who", ["apple", "google"])
+def test_a_provider_that_answers_after_two_seconds_is_waited_for(slow: dict[str, Waited], who: str) -> None:
+    told, row = slow[f"{who} after 2 s"]
+    assert told.status == "OK"
+    assert 2 <= told.seconds < 3.5
+    assert row["outcome"] == "sent"
+
+
+@pytest.mark.parametrize("name", ["apple after 10 s", "apple never", "google after 10 s", "google never"])
+def test_a_provider_that_answers_too_late_ends_as_unknown_within_the_deadline(
+    slow: dict[str, Waited], name: str
+) -> None:
+    told, row = slow[name]
+    assert told.error.startswith("transport_timeout_unanswered localhost did not answer in time, and the push may"), (
+        told
+    )
+    assert told.seconds < DEADLINE
+    assert (row["outcome"], row["answer"], row["attribution"]) == ("unknown", "FAIL", "provider")
+    assert len(row["attempts"]) == 1
+
+
+def test_a_silent_token_endpoint_ends_as_not_sent_within_the_deadline(slow: dict[str, Waited]) -> None:
+    told, row = slow[NO_TOKEN]
+    assert told.error.startswith("fcm_no_access_token Google's token service gave no access token ("), told
+    assert told.seconds < DEADLINE
+    assert (row["outcome"], row["attribution"]) == ("failed", "provider")
+    assert {attempt["status"] for attempt in row["attempts"]} == {0}
+
+
+def test_nobody_else_is_held_up_meanwhile(slow: dict[str, Waited], bystanders: list[Told]) -> None:
+    assert len(bystanders) >= 12
+    assert {told.status for told in bystanders} == {"OK"}
+    assert max(told.seconds for told in bystanders) < PROMPT
+
+
+def test_the_token_endpoint_is_asked_again_once_it_speaks(service: Stage, slow: dict[str, Waited]) -> None:
+    wait_for(lambda: push(service, platform="android_quiet-v2").status == "OK", 3, "there is a token")
+
+
+def test_a_provider_that_takes_connections_and_says_nothing_is_given_up_in_time(service: Stage) -> None:
+    before = service.sandbox.state()["last"]
+    service.sandbox.mode("silent")
+    try:
+        told = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+    finally:
+        service.sandbox.mode("up")
+    for one in told.values():
+        assert one.error.startswith("transport_timeout_connect no connection to localhost was ready in time"), one
+        assert one.seconds < DEADLINE
+    assert service.sandbox.state()["last"] == before
+    assert {row["outcome"] for row in rows(service, told).values()} == {"failed"}
+    back = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+    assert all(one.status == "OK" and one.seconds < PROMPT for one in back.values()), back
+
+
+def test_a_provider_that_freezes_on_an_open_connection_is_given_up_in_time(service: Stage) -> None:
+    at_once(service, apple={}, google={"platform": "android_rn-v2"})
+    os.kill(service.sandbox.pid, signal.SIGSTOP)
+    try:
+        told = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+    finally:
+        os.kill(service.sandbox.pid, signal.SIGCONT)
+    for one in told.values():
+        assert one.code == "transport_timeout_unanswered", one
+        assert one.seconds < DEADLINE
+    assert {row["outcome"] for row in rows(service, told).values()} == {"unknown"}
+    back = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+    assert all(one.status == "OK" and one.seconds < PROMPT for one in back.values()), back
+
+
+@pytest.fixture(scope="module")
+def late(service: Stage) -> Iterator[dict[str, Waited]]:
+    """Pushes that stood in the queue at their deadline, and a worker that came afterwards."""
+    service.stop("worker")
+    told = at_once(
+        service,
+        message={"device_id": "ab" * 32},
+        test={"type": "test", "ack_id": "late-test"},
+        call={"transport": "voip", "sub_type": "calls"},
+    )
+    with other_worker(service, ahead=VOIP_AGE):
+        row = rows(service, told)
+        yield {name: Waited(told[name], row[name]) for name in told}
+
+
+def test_a_message_that_is_still_queued_at_the_deadline_is_ok_and_goes_on(
+    service: Stage, late: dict[str, Waited]
+) -> None:
+    told, row = late["message"]
+    assert (told.status, row["outcome"]) == ("OK", "sent")
+    assert DEADLINE - 0.2 < told.seconds < DEADLINE + 0.5
+    assert len(service.sandbox.requests("ab" * 32)) == 1
+
+
+def test_a_test_push_that_is_still_queued_at_the_deadline_fails_for_good(late: dict[str, Waited]) -> None:
+    told, row = late["test"]
+    assert told.error.startswith("late_test the test push had no result within 5 s: the app tests again"), told
+    assert told.seconds < DEADLINE + 0.5
+    assert (row["code"], row["answer"], row["attempts"]) == ("late_test", "FAIL", [])
+
+
+def test_a_call_that_waited_longer_than_it_rings_is_expired(late: dict[str, Waited]) -> None:
+    told, row = late["call"]
+    assert told.status == "OK"
+    assert (row["outcome"], row["code"], row["attribution"], row["attempts"]) == ("expired", "expired", "ours", [])
