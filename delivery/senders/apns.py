@@ -79,8 +79,6 @@ def _headers(topic: str, push_type: PushType) -> list[str]:
         f"apns-priority: {PRIORITY_HIGH}",
         "content-type: application/json; charset=utf-8",
         "accept:",
-        "user-agent:",
-        "expect:",
     ]
 
 

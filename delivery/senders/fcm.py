@@ -67,8 +67,6 @@ class _Route:
                 authorization,
                 "content-type: application/json; charset=utf-8",
                 "accept:",
-                "user-agent:",
-                "expect:",
             ]
         return self._headers
 

@@ -163,7 +163,7 @@ class AccessToken:
             self._failed("credential", detail, BAD_ACCOUNT_SECONDS)
             return
         url, body = signed.result()
-        headers = ["content-type: application/x-www-form-urlencoded", "accept:", "user-agent:", "expect:"]
+        headers = ["content-type: application/x-www-form-urlencoded", "accept:"]
         # A channel of its own, under the negative id: a silent token endpoint must not make the pushes' way seem dead.
         channel = self._engine.channel(self._origin, -self._credential_id)
         channel.post(url, headers, body, FETCH_SECONDS, self._answered, None, True)

@@ -103,6 +103,8 @@ class Engine:
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE),
             (pycurl.PIPEWAIT, 1),
             (pycurl.POST, 1),
+            (pycurl.USERAGENT, ""),
+            (pycurl.UPLOAD_BUFFERSIZE, 16_384),
             (pycurl.PATH_AS_IS, 1),
             (pycurl.FOLLOWLOCATION, 0),
             (pycurl.NETRC, pycurl.NETRC_IGNORED),

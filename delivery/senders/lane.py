@@ -113,7 +113,8 @@ class Lane:
         for exchange in self._free:
             exchange.curl.close()
         self._free.clear()
-        # In a thread of its own: libcurl waits for a name look-up that is still under way, for seconds if DNS is silent.
+        # In a thread of its own: libcurl waits for a name look-up that is still under way, for seconds if DNS is
+        # silent.
         threading.Thread(target=self._multi.close, daemon=True).start()
 
     def _unwatch(self, fd: int, events: int) -> None:

@@ -8,7 +8,7 @@ import pycurl
 from delivery.senders.exchange import Exchange
 from delivery.senders.http2 import Engine
 
-HEADERS = ["content-type: application/json", "accept:", "user-agent:", "expect:"]
+HEADERS = ["content-type: application/json", "accept:"]
 BODY = b'{"aps":{"alert":"hi"}}' + b" " * 600
 
 

@@ -1,4 +1,4 @@
-"""What libcurl's codes mean. The faults themselves are made in test_http2_faults.py, test_http2.py and test_egress.py."""
+"""What libcurl's codes mean. The faults themselves are made in test_http2_faults, test_http2 and test_egress."""
 
 import pycurl
 import pytest

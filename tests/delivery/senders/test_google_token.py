@@ -86,10 +86,9 @@ async def test_a_silent_token_endpoint_costs_each_push_its_timeout_and_others_no
     healthy = FcmSender(engine, sandbox.origin)
     account = json.loads(sandbox.demo.service_account.read_bytes()) | {"token_uri": silent + "/token"}
     stuck_target = fcm_target(sandbox, app_id=7, credential_id=7, secret={"account_json": json.dumps(account)})
-    stuck = [asyncio.create_task(attempt(fcm, stuck_target, push(FCM_DEVICE), seconds=0.5)) for _ in range(20)]
-    began = time.monotonic()
+    stuck = [asyncio.create_task(attempt(fcm, stuck_target, push(FCM_DEVICE), seconds=1.0)) for _ in range(20)]
     assert (await many(healthy, sandbox, 1))[0].status == 200
-    assert time.monotonic() - began < 0.4
+    assert not any(one.done() for one in stuck)
     for one in await asyncio.gather(*stuck):
         assert (one.reason, one.wire, one.detail) == ("token_endpoint", NOT_SENT, "no answer in time")
 
@@ -144,17 +143,17 @@ async def test_after_a_pause_it_is_tried_again(
 
 
 async def test_a_token_is_renewed_before_it_runs_out_while_pushes_go_on(sandbox: SandboxClient, fcm: FcmSender) -> None:
-    token = {"access_token": "short-lived", "expires_in": 1.0}
-    sandbox.script(oauth(sandbox), [{"status": 200, "json": token}, {"status": 200}])
+    token = {"access_token": "short-lived", "expires_in": 3.0}
+    sandbox.script(oauth(sandbox), [{"status": 200, "json": token}, {"status": 200, "delay": 1.0}])
+    renewing = fcm._tokens
     sandbox.script("cRs8", {"status": 200})
     await many(fcm, sandbox, 1)
-    await asyncio.sleep(0.85)
-    began = time.monotonic()
+    await asyncio.sleep(2.45)
     await many(fcm, sandbox, 1)
-    assert time.monotonic() - began < 0.1, "with the old token"
-    await asyncio.sleep(0.2)
+    assert renewing[2]._fetching, "the push went with the old token, and did not wait for the new one"
+    await asyncio.sleep(1.3)
     assert len(grants(sandbox)) == 2
-    assert fcm._tokens[2].header() not in ("", "authorization: Bearer short-lived")
+    assert renewing[2].header() not in ("", "authorization: Bearer short-lived")
 
 
 async def test_a_token_that_google_refuses_is_renewed_at_once_and_not_for_every_push(
@@ -241,7 +240,8 @@ async def test_a_clock_that_is_wrong_is_named_when_google_refuses_the_grant(
 
 
 async def test_reading_and_signing_do_not_hold_up_the_loop(sandbox: SandboxClient, fcm: FcmSender) -> None:
-    gaps = []
+    """The best of five, because other work on the machine holds it up too."""
+    gaps: list[float] = []
 
     async def watch() -> None:
         while True:
@@ -250,7 +250,12 @@ async def test_reading_and_signing_do_not_hold_up_the_loop(sandbox: SandboxClien
             gaps.append(time.monotonic() - began)
 
     watching = asyncio.create_task(watch())
-    await asyncio.sleep(0.02)
-    await many(fcm, sandbox, 1)
+    worst = []
+    for number in range(5):
+        await asyncio.sleep(0.02)
+        gaps.clear()
+        target = fcm_target(sandbox, app_id=50 + number, credential_id=50 + number)
+        assert (await attempt(fcm, target, push(FCM_DEVICE))).status == 200
+        worst.append(max(gaps))
     watching.cancel()
-    assert max(gaps) < 0.1
+    assert min(worst) < 0.06

