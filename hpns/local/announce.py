@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hpns.local import first_push
@@ -24,6 +25,16 @@ def say(line: str, *, error: bool = False) -> None:
         print(line, file=sys.stderr if error else sys.stdout, flush=True)
     except OSError:
         pass  # nobody reads it any more; the logs have what matters
+
+
+def forget(run_file: Path, guard: int) -> None:
+    """Remove the run.json of a supervisor below `guard` that was killed, and none of anybody else."""
+    try:
+        told = json.loads(run_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    if told["processes"]["guard"] == guard:
+        run_file.unlink()
 
 
 @dataclass(frozen=True)
@@ -58,9 +69,9 @@ class Place:
             pages = {"phone": f"http://127.0.0.1:{self.ports['phone']}/", **pages}
         return pages
 
-    @property
+    @cached_property
     def curl(self) -> str:
-        """A command that sends a push."""
+        """A command that sends a push; made once, so that what is printed is what is written."""
         # A proxy of the machine knows nothing of our loopback address.
         proxied = any(os.environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
         past_proxy = ["--noproxy", "*"] if proxied else []

@@ -69,15 +69,18 @@ def say(line: str) -> None:
 def run(command: list[str], environment: dict[str, str], *, shown: bool = True) -> str:
     """Run a step and pass its progress on; "" when it went well, else its last lines."""
     last: list[str] = []
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    try:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except FileNotFoundError as error:
+        return str(error)
     assert process.stdout is not None  # noqa: S101 - asked for above
     for line in process.stdout:
         last = [*last[-7:], line.rstrip()]

@@ -32,6 +32,8 @@ class Folder:
         self.path = path.resolve()
         self.account = account
         self._lock: int | None = None
+        # Ports that are free still but promised to somebody.
+        self.avoid: set[int] = set()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # Root's folder must let `nobody` through to the data; what is private in it is private by itself.
@@ -104,12 +106,12 @@ class Folder:
             self.write("secrets.json", known)
         return str(known[name])
 
-    def port(self, name: str) -> int:
-        """A free port of 127.0.0.1 for the process `name`: that of the last start where it is still free."""
+    def port(self, name: str, wish: int = 0) -> int:
+        """A free port of 127.0.0.1 for the process `name`: that of the last start (`wish` at first) if it is free."""
         known = self.read("ports.json")
-        port = int(known.get(name, 0))
+        port = int(known.get(name, wish))
         taken = set(known.values())
-        while not port or not free(port):
+        while not port or port in self.avoid or not free(port):
             candidate = random.choice(PORTS)  # noqa: S311 - not a secret
             port = 0 if candidate in taken else candidate
         if known.get(name) != port:

@@ -21,11 +21,14 @@ from hpns.local.supervisor import STOP_SIGNALS
 PATIENCE, GRACE = 4.0, 2.0
 
 
-def guarded(work: Callable[[], int], *, at_terminal: bool = False) -> int:
+def guarded(
+    work: Callable[[], int], *, at_terminal: bool = False, after_kill: Callable[[], None] = lambda: None
+) -> int:
     """Run `work` in a process below a guard and return its exit code (128 + number when it was killed).
 
     Returns twice, in the guard and in the process below; both end the program with what they get. Call it before
     anything else is started, from the only thread. `at_terminal` lets `work` read from the terminal and get its Ctrl-C.
+    `after_kill` is called, in the guard, when `work` was killed and so could not tidy up.
     """
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     bind = bound_to_parent(signal.SIGTERM)
@@ -46,17 +49,18 @@ def guarded(work: Callable[[], int], *, at_terminal: bool = False) -> int:
     for number in STOP_SIGNALS:
         signal.signal(number, pass_on)
     code = _wait(pid)
+    if code < 0:
+        after_kill()
     _end_orphans()
-    return code
+    return code if code >= 0 else 128 - code
 
 
 def _wait(pid: int) -> int:
-    """Wait for `pid`, and reap whatever orphan ends meanwhile."""
+    """Wait for `pid`, and reap whatever orphan ends meanwhile; its exit code, negative for a signal."""
     while True:
         ended, status = os.waitpid(-1, 0)
         if ended == pid:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+            return os.waitstatus_to_exitcode(status)
 
 
 def _end_orphans() -> None:

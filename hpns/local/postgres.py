@@ -106,6 +106,10 @@ class Postgres:
         lock.unlink()
 
     def _answers(self) -> bool:
+        # Its own word first (line 8, where pg_ctl looks too): a connection that comes too early is logged as FATAL.
+        lock = self._data / "postmaster.pid"
+        if not lock.exists() or lock.read_text(encoding="utf-8").split("\n")[7:8] != ["ready   "]:
+            return False
         try:
             psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:

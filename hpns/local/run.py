@@ -5,6 +5,7 @@ address. Whatever goes wrong at the start ends in one message that says what to 
 """
 
 import argparse
+import os
 import resource
 import shutil
 import sys
@@ -22,6 +23,8 @@ from hpns.local.process import Spec
 from hpns.local.supervisor import StoppedError, Supervisor
 
 PORT = 8066
+# Where the phone page is looked for; another one where this is taken.
+PHONE_PORT = 8067
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -77,7 +80,7 @@ class Start:
         credentials: list[Path] = []
         ports = {"front door": self.options.port}
         if not self.options.no_sandbox:
-            ports |= {"sandbox": self.folder.port("sandbox"), "phone": self.folder.port("phone")}
+            ports |= {"sandbox": self.folder.port("sandbox"), "phone": self.folder.port("phone", PHONE_PORT)}
             environment, credentials = self._sandbox(environment, ports["sandbox"], ports["phone"])
         metrics = Path(environment["METRICS_DIR"])
         shutil.rmtree(metrics, ignore_errors=True)  # counters of processes that are gone
@@ -156,6 +159,7 @@ def serve(options: argparse.Namespace) -> int:
         run_file.unlink(missing_ok=True)
         if not free(options.port):
             raise ProblemError(f"Port {options.port} is in use: stop what listens there, or choose one with --port.")
+        folder.avoid.add(options.port)
         with Supervisor(folder, announce.say) as supervisor:
             try:
                 Start(options, folder, supervisor, time.monotonic()).up()
@@ -181,7 +185,8 @@ def main() -> int:
     # A front door holds a socket for each server that talks to it.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return guarded(lambda: serve(options))
+    run_file = options.state.resolve() / announce.RUN_FILE
+    return guarded(lambda: serve(options), after_kill=lambda: announce.forget(run_file, os.getpid()))
 
 
 if __name__ == "__main__":

@@ -97,8 +97,8 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
     """All steps; stops early only when somebody asks for it."""
     since = time.monotonic()
     found = programs.provide(folder.logs / "apt.log", print)
-    missing = len(found) < len(programs.WANTED)
-    report.step("programs for the tests", int(missing and bool(os.environ.get("CI"))), time.monotonic() - since)
+    enough = programs.are_enough(found, ci=bool(os.environ.get("CI")))
+    report.step("programs for the tests", int(not enough), time.monotonic() - since)
     since = time.monotonic()
     urls = services.start(supervisor, folder, fast=True)
     report.step("start PostgreSQL and Valkey", 0, time.monotonic() - since)

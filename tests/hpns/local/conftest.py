@@ -104,5 +104,5 @@ def eventually() -> Callable[..., bool]:
 
 @pytest.fixture
 def gone() -> Callable[[int], bool]:
-    """Whether a process has ended; a zombie that waits for init counts as ended."""
+    """Whether a process has ended."""
     return lambda pid: not started_at(pid)

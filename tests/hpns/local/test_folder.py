@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpns.local.account import Account, for_servers
-from hpns.local.folder import PORTS, Folder, free, private
+from hpns.local.folder import PORTS, SHARED_ROOT, Folder, free, private
 from hpns.local.problem import ProblemError
 
 
@@ -103,7 +103,7 @@ def test_data_moves_to_a_shared_place_when_the_servers_cannot_reach_the_folder(p
     closed.mkdir(mode=0o700)
     folder = Folder(closed / "state", Account(65534, 65534, drops=True))
     try:
-        assert folder.servers.parent == Path("/var/tmp")
+        assert folder.servers.parent == SHARED_ROOT
         assert stat.S_IMODE(folder.servers.stat().st_mode) == 0o711
         assert Folder(closed / "state", folder.account).servers == folder.servers
     finally:

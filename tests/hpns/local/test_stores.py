@@ -31,7 +31,7 @@ def stores_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _value(url: str, statement: str) -> object:
     with psycopg.connect(url) as connection:
-        row = connection.execute(statement).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(statement).fetchone()
     return row[0] if row else None
 
 

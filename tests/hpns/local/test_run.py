@@ -1,0 +1,226 @@
+"""The whole service by one command: what it tells, how it ends, what it refuses. One start serves most of the tests."""
+
+import http.cookiejar
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpns.local.folder import free
+from hpns.local.process import descendants, started_at
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
+WAIT = 90.0
+
+
+def _free_port() -> int:
+    return next(port for port in range(30_000, 32_000) if free(port))
+
+
+class Run:
+    """A bin/run on one state folder and port, which can be started more than once."""
+
+    def __init__(self, state: Path, *options: str) -> None:
+        self.state, self.options, self.port = state, options, _free_port()
+        self._log = state.with_suffix(".out")
+
+    def start(self) -> dict[str, Any]:
+        """Start it and wait for run.json; what stands there."""
+        command = [sys.executable, "-m", "hpns.local.run", "--state", str(self.state), "--port", str(self.port)]
+        names = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+        environment = {name: value for name, value in os.environ.items() if name not in names}
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.options], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        limit = time.monotonic() + WAIT
+        while not (self.state / "run.json").exists():
+            assert self.process.poll() is None, self.output()
+            assert time.monotonic() < limit, self.output()
+            time.sleep(0.1)
+        return dict(json.loads((self.state / "run.json").read_text()))
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text()
+
+    def stop(self) -> int:
+        """Ask it to stop and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Run]:
+    """The service, started; a test that ends it starts it again."""
+    path = Path(tempfile.mkdtemp(prefix="hpns-"))
+    path.chmod(0o755)
+    run = Run(path / "state")
+    run.start()
+    yield run
+    run.stop()
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def told(service: Run) -> dict[str, Any]:
+    """What run.json says."""
+    return dict(json.loads((service.state / "run.json").read_text()))
+
+
+def _open(url: str, data: bytes | None = None) -> tuple[int, str]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, data, timeout=10) as answer:
+        return answer.status, answer.read().decode()
+
+
+def test_run_json_is_private_and_says_what_was_printed(service: Run, told: dict[str, Any]) -> None:
+    assert stat.S_IMODE((service.state / "run.json").stat().st_mode) == 0o600
+    printed = service.output()
+    for value in (told["push_url"], told["curl"], told["staff"]["password"], *told["pages"].values()):
+        assert value in printed
+    assert "The first push went through" in printed
+
+
+def test_every_page_that_is_told_of_answers(told: dict[str, Any]) -> None:
+    assert {name: _open(url)[0] for name, url in told["pages"].items()} == dict.fromkeys(told["pages"], 200)
+    assert list(told["pages"]) == ["phone", "admin", "metrics", "health"]
+
+
+def test_the_first_push_is_on_the_phone(told: dict[str, Any]) -> None:
+    assert "Hello from your push service" in _open(told["pages"]["phone"])[1]
+
+
+def test_the_curl_works_when_pasted(told: dict[str, Any]) -> None:
+    done = subprocess.run(["sh", "-c", told["curl"]], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"status": "OK"}
+
+
+@pytest.mark.parametrize("platform", ["apple", "apple_rn-v2", "apple_rnbeta-v2", "android", "android_rn-v2"])
+def test_a_push_to_each_app_of_the_demo_is_delivered(told: dict[str, Any], platform: str) -> None:
+    device = "ab" * 32 if platform.startswith("apple") else "cDeFgHiJkL0:APA91b" + "x" * 120
+    push = {"platform": platform, "device_id": device, "server_id": "s", "type": "message", "message": "m"}
+    said = _open(told["push_url"] + "/api/v1/send_push", json.dumps({**push, "ack_id": platform}).encode())
+    assert json.loads(said[1]) == {"status": "OK"}
+
+
+def test_a_platform_without_an_app_is_refused_with_what_to_add(told: dict[str, Any]) -> None:
+    push = {"platform": "apple_other-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
+    answer = json.loads(_open(told["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
+    assert answer["status"] == "FAIL"
+    assert "apple_other" in answer["error"]
+
+
+def test_staff_can_log_in_with_what_is_told(told: dict[str, Any]) -> None:
+    cookies = http.cookiejar.CookieJar()
+    handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(cookies))
+    browser = urllib.request.build_opener(*handlers)
+    login = told["pages"]["admin"] + "login/?next=/admin/"
+    browser.open(login, timeout=10).close()
+    token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
+    fields = {
+        "csrfmiddlewaretoken": token,
+        "username": told["staff"]["user"],
+        "password": told["staff"]["password"],
+    }
+    with browser.open(login, urllib.parse.urlencode(fields).encode(), timeout=10) as page:
+        assert "Site administration" in page.read().decode()
+
+
+def test_manage_py_works_beside_it_with_the_environment_that_is_told(told: dict[str, Any]) -> None:
+    command = f". {told['env']} && {sys.executable} manage.py migrate --check"
+    subprocess.run(["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True)
+
+
+def test_everything_listens_on_the_loopback_address_alone(told: dict[str, Any]) -> None:
+    everybody = socket.gethostbyname(socket.gethostname())
+    if everybody.startswith("127."):
+        everybody = "127.0.0.2"  # another address of this machine that a server on all addresses would answer under
+    for name, port in told["ports"].items():
+        with socket.socket() as probe:
+            assert probe.connect_ex((everybody, port)) != 0, name
+
+
+def test_a_second_one_on_the_same_folder_says_who_holds_it(service: Run, told: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "hpns.local.run", "--state", str(service.state), "--port", str(_free_port())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"in use by process {told['processes']['supervisor']}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (service.state / "run.json").exists()
+
+
+def test_a_busy_port_is_one_line_with_the_option(service: Run, place: Path) -> None:
+    command = [sys.executable, "-m", "hpns.local.run", "--state", str(place / "state"), "--port", str(service.port)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"Port {service.port} is in use: stop what listens there, or choose one with --port.\n",
+    )
+
+
+def test_a_killed_web_process_is_replaced_and_run_json_follows(
+    service: Run, told: dict[str, Any], eventually: Callable[..., bool]
+) -> None:
+    old = told["processes"]["ingest"]
+    os.kill(old, signal.SIGKILL)
+
+    def is_new() -> bool:
+        return bool(json.loads((service.state / "run.json").read_text())["processes"].get("ingest", old) != old)
+
+    assert eventually(is_new, 30)
+    assert "ingest was killed by SIGKILL; it is started again in 0.5 s." in service.output()
+    assert eventually(lambda: not free(service.port), 30)
+
+
+@pytest.mark.parametrize("who", ["supervisor", "guard"])
+def test_killing_it_leaves_nothing_and_the_next_start_finds_its_data(
+    service: Run, told: dict[str, Any], eventually: Callable[..., bool], who: str
+) -> None:
+    everything = {pid for one in told["processes"].values() for pid in [one, *descendants(one)]}
+    os.kill(told["processes"][who], signal.SIGKILL)
+    service.process.wait(30)
+    assert eventually(lambda: not any(map(started_at, everything)), 20)
+    assert not (service.state / "run.json").exists()
+    since = time.monotonic()
+    again = service.start()
+    print(f"started again in {time.monotonic() - since:.1f} s")
+    same = ("push_url", "staff", "demo_key", "ports")
+    assert {name: again[name] for name in same} == {name: told[name] for name in same}
+
+
+def test_a_request_to_stop_ends_everything_in_order(service: Run, told: dict[str, Any]) -> None:
+    everything = {pid for one in told["processes"].values() for pid in [one, *descendants(one)]}
+    assert service.stop() == 0
+    assert service.output().splitlines()[-1] == "Stopped."
+    assert "was killed" not in service.output().partition("Stopping;")[2]
+    assert not any(map(started_at, everything))
+    assert not (service.state / "run.json").exists()
+    service.start()
+
+
+def test_without_the_sandbox_there_is_none_and_no_credential_of_it(place: Path) -> None:
+    run = Run(place / "state", "--no-sandbox")
+    told = run.start()
+    try:
+        assert "sandbox" not in told["processes"]
+        assert "phone" not in told["pages"]
+        assert "first push" not in run.output()
+        push = {"platform": "apple_rn-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
+        answer = json.loads(_open(told["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
+        assert answer["status"] == "FAIL"
+    finally:
+        assert run.stop() == 0

@@ -1,0 +1,75 @@
+"""bin/test itself: what it says when something fails or is missing."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpns.local import programs
+from hpns.local.verify import Report, deployment, steps
+
+Program = Callable[..., subprocess.Popen[str]]
+
+
+def test_a_step_that_failed_is_named_in_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report()
+    report.step("ruff", 0, 1.0)
+    report.step("mypy", 1, 2.0)
+    assert report.close() == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "FAILED after 0 s: mypy"
+
+
+def test_all_well_is_exit_code_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report()
+    report.step("ruff", 0, 1.0)
+    assert report.close() == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "All passed in 0 s."
+
+
+def test_every_static_check_is_among_the_steps() -> None:
+    names = [name for name, _, _ in steps()]
+    assert names == ["ruff check", "ruff format", "import-linter", "mypy", "makemigrations --check", "check --deploy"]
+
+
+@pytest.mark.parametrize("names", [("SECRET_KEY",), ("VAULT_KEYS", "HASH_KEY", "ALLOWED_HOSTS")])
+def test_the_check_of_a_deployment_fails_when_settings_are_missing(program: Program, names: tuple[str, ...]) -> None:
+    empty = dict.fromkeys(names, "")
+    process = program("manage.py", "check", "--deploy", "--fail-level", "WARNING", **{**deployment(), **empty})
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    assert [name for name in names if name not in said] == []
+
+
+def test_arguments_go_to_pytest_and_its_failure_comes_back(program: Program, place: Path) -> None:
+    (place / "test_it.py").write_text("def test_well(): pass\ndef test_ill(): assert False\n")
+    arguments = ("-m", "hpns.local.verify", str(place / "test_it.py"), "-k", "well", "-p", "no:cacheprovider")
+    well = program(*arguments)
+    assert well.communicate(timeout=120)[0].splitlines()[-1].startswith("All passed in ")
+    assert well.returncode == 0
+    ill = program(*arguments[:3], "-p", "no:cacheprovider")
+    said = ill.communicate(timeout=120)[0]
+    assert said.splitlines()[-1].startswith("FAILED after ")
+    assert ill.returncode == 1
+
+
+def test_a_missing_program_is_said_with_what_is_not_tested(place: Path) -> None:
+    found = programs.find(str(place))
+    assert found == {}
+    assert programs.complaints(found) == [
+        "not run: browser tests (no chromium: apt install chromium)",
+        "not run: the check of docker-compose.yml (no docker-compose: apt install docker-compose)",
+    ]
+
+
+def test_a_program_that_is_there_is_handed_to_the_tests(place: Path) -> None:
+    (place / "google-chrome").touch(mode=0o755)
+    assert programs.find(str(place)) == {"CHROMIUM": str(place / "google-chrome")}
+
+
+def test_a_missing_program_is_an_error_in_ci_alone(place: Path) -> None:
+    assert programs.are_enough(programs.find(str(place)), ci=False)
+    assert not programs.are_enough(programs.find(str(place)), ci=True)
+    for names, _, _ in programs.WANTED.values():
+        (place / names[0]).touch(mode=0o755)
+    assert programs.are_enough(programs.find(str(place)), ci=True)
