@@ -1,24 +1,35 @@
 """All recorded exchanges through the whole service: each agrees, or differs as the table of differences says."""
 
 import json
+import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
-from tests.stage import Stage
+from tests.stage import Stage, wait_for
 from tests.vectors import expect, http1, load, replay
 from tests.vectors.differences import DIFFERENCES
+
+# Reasons of attempts that ended before a request: no access token was to be had.
+NEVER_SENT = ("credential", "token_endpoint")
 
 
 @dataclass(frozen=True)
 class Replayed:
     """What came of all vectors."""
 
+    since: float
     seen: Mapping[str, replay.Seen]
     report: expect.Report
     strays: list[dict[str, Any]]
+
+    def rows(self, stage: Stage) -> list[dict[str, Any]]:
+        """Their rows in the log."""
+        return stage.rows("accepted_at >= to_timestamp(%s)", self.since)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +38,7 @@ def replayed(stage: Stage) -> Replayed:
     vectors = load.everything()
     stage.sandbox.clear()
     stage.sandbox.scripts(replay.scripts(vectors))
+    since = time.time()
     seen = replay.replay(vectors, stage.port, stage.key)
     strays = replay.hand_out(stage.sandbox.requests(), vectors, seen)
     stage.sandbox.clear()
@@ -38,7 +50,7 @@ def replayed(stage: Stage) -> Replayed:
         "api.sandbox.push.apple.com": development,
         "fcm.googleapis.com": production,
     }
-    return Replayed(seen, expect.judge(vectors, seen, hosts, DIFFERENCES), strays)
+    return Replayed(since, seen, expect.judge(vectors, seen, hosts, DIFFERENCES), strays)
 
 
 def test_each_of_the_recorded_exchanges_agrees_or_differs_on_purpose(
@@ -56,6 +68,26 @@ def test_no_row_of_the_table_of_differences_is_idle(replayed: Replayed) -> None:
 
 def test_nothing_reached_a_provider_that_no_exchange_asked_for(replayed: Replayed) -> None:
     assert not replayed.strays
+
+
+def test_each_push_is_one_row_of_the_log_with_what_its_server_was_told(replayed: Replayed, stage: Stage) -> None:
+    told = [
+        replayed.seen[vector.name].verdict
+        for vector in load.everything()
+        if vector.method == "POST" and unquote(vector.path).partition("?")[0] == "/api/v1/send_push"
+    ]
+    wait_for(lambda: sum(row["count"] for row in replayed.rows(stage)) >= len(told), 15, f"{len(told)} rows")
+    logged: Counter[str | None] = Counter()
+    for row in replayed.rows(stage):
+        logged[row["answer"]] += row["count"]
+    assert logged == Counter(told)
+
+
+def test_each_request_that_a_provider_got_is_one_attempt_in_the_log(replayed: Replayed, stage: Stage) -> None:
+    wait_for(lambda: sum(row["count"] for row in replayed.rows(stage)) >= 1459, 15, "the rows")
+    attempts = [attempt for row in replayed.rows(stage) for attempt in row["attempts"]]
+    sent = [attempt for attempt in attempts if attempt.get("reason") not in NEVER_SENT]
+    assert len(sent) == sum(len(seen.requests) for seen in replayed.seen.values())
 
 
 def test_each_answer_came_in_time(replayed: Replayed) -> None:
