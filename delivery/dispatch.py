@@ -136,7 +136,7 @@ class Dispatcher:
 
     def _begin(self, work: Work, index: int, item: batch.Item, now: float, clock: float) -> None:
         push = item.push
-        age = now - item.at
+        age = max(0.0, now - item.at)  # the machine that accepted it may have a clock that is ahead of ours
         lifetime = policy.lifetime(push)
         if age > lifetime:
             return self._end(work, index, outcomes.refusal("expired"))
