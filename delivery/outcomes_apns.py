@@ -120,7 +120,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
     ),
     (403, "ExpiredProviderToken"): failed(
         "apns_expired_provider_token",
-        "Apple says that the signing token is too old",
+        "Apple says that the signing token is too old ({detail})",
         "it has been renewed; if it happens again, the clock of the push service is wrong",
         attribution="ours",
         retry=Retry.RENEW,
@@ -133,7 +133,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
     ),
     (403, "InvalidProviderToken"): _set_up(
         "apns_invalid_provider_token",
-        "Apple refused the signing token made with key {key_id}",
+        "Apple refused the signing token made with key {key_id} ({detail})",
         "check that key id, team id and key file belong together and that Apple still lists the key",
     ),
     (403, "MissingProviderToken"): _ours(
