@@ -90,13 +90,19 @@ def other_worker(stage: Stage, *, ahead: float = 0.0, **env: str) -> Iterator[No
         stage.env["PYTHONPATH"] = f"{_clock(stage, ahead)}:{ROOT}"
     try:
         stage.start_worker()
-        wait_for(lambda: stage.redis().zcard("workers"), 20, "the other worker is there")
+        wait_for_worker(stage)
         yield
     finally:
         stage.env.clear()
         stage.env.update(before)
         stage.stop("worker")
         stage.start_worker()
+        wait_for_worker(stage)
+
+
+def wait_for_worker(stage: Stage) -> None:
+    """Wait until a worker answers: no provider is needed to say that a push has no app."""
+    wait_for(lambda: push(stage, platform="nobody's").code == "no_app", 30, "a worker answers")
 
 
 def _clock(stage: Stage, ahead: float) -> str:
