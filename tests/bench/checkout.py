@@ -36,7 +36,7 @@ def main() -> int:
     folder = Folder(options.state, for_servers())
     folder.lock()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # Taken apart by a SystemExit wherever the signal comes in.
+    # From here on a signal ends it in order, wherever it comes in.
     started = service.Service(folder, Elsewhere(), options.root.resolve())
     try:
         started.start()
