@@ -77,10 +77,13 @@ class Lane:
         if not waiting:
             self.quiet_since = now
         elif len(waiting) >= self._connections * STREAMS_PER_CONNECTION and self._connections < MOST_CONNECTIONS:
-            self._connections += 1
-            self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self._connections)
+            self._allow_one_more_connection()
         waiting.add(exchange)
         self._multi.add_handle(exchange.curl)
+
+    def _allow_one_more_connection(self) -> None:
+        self._connections += 1
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self._connections)
 
     def seems_dead(self, now: float) -> bool:
         """Tell whether requests should rather take another lane; now: time.monotonic()."""
@@ -180,6 +183,8 @@ class Lane:
         exchange.ms = int((now - exchange.started) * 1000)
         if exchange.status:
             self.quiet_since = now
+            if self._connections == 1:  # one at first, so that a burst shares it; from now on one may drain (GOAWAY)
+                self._allow_one_more_connection()
         elif code == pycurl.E_OPERATION_TIMEDOUT:
             self._unfit = self._unfit or self.quiet_since <= exchange.started
         elif exchange.word == "refused_stream" or (code == HTTP2_STREAM and _GOING_AWAY in message):

@@ -17,6 +17,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import hyperframe.frame
 
 from delivery.sandbox import certificates
 
@@ -130,6 +131,13 @@ class _Connection(asyncio.Protocol):
         self._h2.close_connection(last_stream_id=last)
         self._flush()
         asyncio.get_running_loop().call_later(0.03, self._transport.close)
+
+    def _do_drain(self, stream: int) -> None:
+        """GOAWAY that owns up to this request, which is answered a second later on a connection that stays open."""
+        self._last_owned = stream
+        frame = hyperframe.frame.GoAwayFrame(0, last_stream_id=stream, error_code=0)
+        self._transport.write(frame.serialize())
+        asyncio.get_running_loop().call_later(1.0, self._answer_late, stream)
 
     def _do_close(self, stream: int) -> None:
         self._transport.close()

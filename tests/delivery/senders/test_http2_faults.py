@@ -64,6 +64,19 @@ async def test_libcurl_would_send_again_by_itself_if_the_body_could_be_had_twice
     assert rough.complete["refuse_twice"] > 1
 
 
+async def test_a_connection_that_drains_answers_its_own_and_holds_up_nobody_else(
+    rough: RoughServer, plain: Engine
+) -> None:
+    assert (await post(plain, rough.origin, "/3/device/ok")).status == 200
+    draining = asyncio.create_task(post(plain, rough.origin, "/3/device/drain", seconds=3.0))
+    await asyncio.sleep(0.2)
+    seen = [await post(plain, rough.origin, f"/3/device/ok_beside_{number}", seconds=0.7) for number in range(3)]
+    assert [one.status for one in seen] == [200, 200, 200]
+    assert sum(one.new_connections for one in seen) == 1
+    assert not draining.done()
+    assert (await draining).status == 200
+
+
 async def test_a_server_that_speaks_no_sense_is_a_protocol_fault_or_silence(rough: RoughServer, plain: Engine) -> None:
     seen = await post(plain, rough.origin, "/3/device/garbage", seconds=0.5)
     assert (seen.status, seen.wire) == (0, MAYBE)
