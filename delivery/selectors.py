@@ -1,0 +1,48 @@
+"""Reading the delivery log: the only way for pages and for billing. Invariant: no query here counts a whole table.
+
+The log is partitioned by day, so that a bound on accepted_at is what makes a query quick; callers give one.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import connections
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from delivery.models import Delivery
+from delivery.verdict import Outcome
+
+DAY: Final = timedelta(days=1)
+OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
+
+
+def since(moment: datetime) -> "QuerySet[Delivery]":
+    """The pushes accepted at or after `moment`, the latest first, with what their ids stand for."""
+    rows = Delivery.objects.filter(accepted_at__gte=moment)
+    return rows.select_related("customer", "server__customer", "key", "app__customer").order_by("-accepted_at")
+
+
+def last_day() -> "QuerySet[Delivery]":
+    """The pushes of the last 24 hours."""
+    return since(timezone.now() - DAY)
+
+
+def find(words: str) -> "QuerySet[Delivery]":
+    """The pushes with this trace id or this ack_id, of any day; by trace an index finds them, ack ids are read for."""
+    return Delivery.objects.filter(trace=words) | Delivery.objects.filter(ack_id=words)
+
+
+def count_up_to(rows: "QuerySet[Any]", most: int) -> int:
+    """How many rows there are, counted no further than `most`."""
+    return rows.order_by()[:most].count()
+
+
+def estimate(rows: "QuerySet[Any]") -> int:
+    """How many rows the planner expects, from the statistics of the tables: costs the planning and no reading."""
+    sql, parameters = rows.order_by().values("pk").query.sql_with_params()
+    with connections[rows.db].cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
+        plan: Sequence[Any] = cursor.fetchone()[0]
+    return int(plan[0]["Plan"]["Plan Rows"])

@@ -1,0 +1,71 @@
+"""What is read from the delivery log, and that no reading counts it."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from delivery import log, outcomes, selectors
+from delivery.models import Delivery
+from delivery.wire import Push
+from tenants import services
+from tenants.models import Server
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def server() -> Server:
+    return services.server_add(customer=services.customer_add(name="Acme", offer="eas").row, name="chat").row
+
+
+def write(server: Server, trace: str, *, age: float = 0.0, ack_id: str = "", rows: int = 1) -> None:
+    """Rows as a worker writes them."""
+    at, push = time.time() - age, Push(platform="apple_rn-v2", type="message", ack_id=ack_id, device_id="d")
+    verdict = outcomes.refusal("no_app")
+    with connection.cursor() as cursor, cursor.cursor.copy(log.COPY) as copy:
+        for number in range(rows):
+            who = f"{server.customer_id}\t{server.pk}\t\\N"
+            name = f"{trace}{number or ''}"
+            copy.write(log.row(name, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, ()))
+
+
+def test_the_last_day_is_read_latest_first(server: Server) -> None:
+    for trace, age in (("a", 3 * 86400), ("b", 3600), ("c", 60)):
+        write(server, trace, age=age)
+    assert [row.trace for row in selectors.last_day()] == ["c", "b"]
+    assert [row.trace for row in selectors.since(timezone.now() - timedelta(days=9))] == ["c", "b", "a"]
+
+
+def test_reading_a_row_with_its_customer_and_server_takes_one_query(server: Server) -> None:
+    write(server, "a", rows=5)
+    with CaptureQueriesContext(connection) as queries:
+        assert {str(row.server) for row in selectors.last_day()} == {"chat (Acme)"}
+    assert len(queries) == 1
+
+
+def test_a_push_is_found_by_its_trace_and_by_its_ack_id(server: Server) -> None:
+    write(server, "0123456789ab-1", ack_id="ack-one", age=5 * 86400)
+    write(server, "0123456789ab-2", ack_id="ack-two")
+    assert [row.ack_id for row in selectors.find("0123456789ab-1")] == ["ack-one"]
+    assert [row.trace for row in selectors.find("ack-two")] == ["0123456789ab-2"]
+    assert not selectors.find("ack")
+
+
+def test_rows_are_counted_no_further_than_asked(server: Server) -> None:
+    write(server, "a", rows=30)
+    assert selectors.count_up_to(Delivery.objects.all(), 10) == 10
+    assert selectors.count_up_to(Delivery.objects.all(), 100) == 30
+
+
+def test_the_estimate_reads_no_row_and_is_about_right(server: Server) -> None:
+    write(server, "a", rows=2000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE delivery_delivery")
+    with CaptureQueriesContext(connection) as queries:
+        about = selectors.estimate(Delivery.objects.filter(outcome="refused"))
+    assert 1000 < about < 4000
+    assert [query["sql"][:7] for query in queries] == ["EXPLAIN"]
