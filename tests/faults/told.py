@@ -77,10 +77,10 @@ def rows(stage: Stage, told: dict[str, Told], seconds: float = 15) -> dict[str, 
 
 
 @contextmanager
-def other_worker(stage: Stage, *, ahead: float = 0.0, **env: str) -> Iterator[None]:
+def other_worker(stage: Stage, *, ahead: float = 0.0, ready: bool = True, **env: str) -> Iterator[None]:
     """For a while, a worker with other settings, and with a clock that is so many seconds ahead of all others.
 
-    It takes the place of the usual one, if that runs, which is there again afterwards.
+    It takes the place of the usual one, if that runs, which is there again afterwards. ready: it is waited for.
     """
     if "worker" in stage.children:
         stage.stop("worker")
@@ -90,7 +90,8 @@ def other_worker(stage: Stage, *, ahead: float = 0.0, **env: str) -> Iterator[No
         stage.env["PYTHONPATH"] = f"{_clock(stage, ahead)}:{ROOT}"
     try:
         stage.start_worker()
-        wait_for_worker(stage)
+        if ready:
+            wait_for_worker(stage)
         yield
     finally:
         stage.env.clear()

@@ -1,0 +1,153 @@
+"""Processes that start while a store is away, or with other vault keys: they wait, say for what, and lose nothing."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.faults.told import DEADLINE, PROMPT, Told, iphone, other_worker, push, rows, wait_for_worker
+from tests.stage import Stage, wait_for
+
+OURS = ("ingest", "worker", "beat")
+NEW_KEY = "s2:" + base64.urlsafe_b64encode(b"w" * 32).decode()
+
+
+def start_all(service: Stage) -> None:
+    """Start what is ours."""
+    service.start_ingest()
+    service.start_worker()
+    service.start_beat()
+
+
+def health(service: Stage) -> tuple[int, dict[str, Any]]:
+    """What /health/ready says, once the web process answers at all."""
+
+    def answered() -> tuple[int, bytes] | None:
+        try:
+            return service.get("/health/ready")
+        except OSError:
+            return None
+
+    status, body = wait_for(answered, 20, "the web process answers")
+    return status, json.loads(body)
+
+
+class Started(NamedTuple):
+    """A start without Valkey: the health and a push's answer before it came, the push after it came."""
+
+    health: tuple[int, dict[str, Any]]
+    before: Told
+    after: Told
+    alive: bool
+
+
+@pytest.fixture(scope="module")
+def without_valkey(service: Stage) -> Started:
+    """Everything of ours is started, then Valkey."""
+    for name in OURS:
+        service.stop(name)
+    service.kill("valkey")
+    start_all(service)
+    wait_for(lambda: "the directory of keys" not in str(health(service)[1]["missing"]), 20, "the directory is read")
+    said, before = health(service), push(service)
+    service.start_valkey()
+    wait_for(service.ready, 20, "it goes on by itself")
+    wait_for_worker(service)
+    alive = all(service.children[name].poll() is None for name in OURS)
+    return Started(said, before, push(service), alive)
+
+
+def test_a_start_without_valkey_waits_and_goes_on_when_it_comes(without_valkey: Started) -> None:
+    assert without_valkey.alive, "a process gave up"
+    assert without_valkey.after.status == "OK"
+
+
+def test_a_start_without_valkey_says_what_is_missing(without_valkey: Started) -> None:
+    status, said = without_valkey.health
+    assert (status, said["status"]) == (503, "not ready")
+    assert any("the queue (Valkey) does not answer" in missing for missing in said["missing"]), said
+    assert any("no connection to the queue (Valkey)" in missing for missing in said["missing"]), said
+
+
+def test_a_push_is_refused_at_once_while_valkey_is_not_there_yet_and_has_its_row(
+    service: Stage, without_valkey: Started
+) -> None:
+    told = without_valkey.before
+    assert told.error.startswith("queue_down the push service cannot queue pushes at the moment: "), told
+    assert told.seconds < PROMPT
+    row = rows(service, {"push": told})["push"]
+    assert (row["outcome"], row["attribution"], row["attempts"]) == ("failed", "ours", [])
+
+
+@pytest.fixture(scope="module")
+def without_postgres(service: Stage, without_valkey: Started) -> Iterator[None]:
+    """Everything of ours is started while PostgreSQL is away; it comes back afterwards."""
+    for name in OURS:
+        service.stop(name)
+    service.kill("postgres")
+    start_all(service)
+    wait_for(service.ready, 30, "it is ready without PostgreSQL")
+    wait_for_worker(service)
+    yield
+    if "postgres" not in service.children:
+        service.start_postgres()
+
+
+def test_a_start_without_postgres_uses_the_copy_and_pushes_go_on(service: Stage, without_postgres: None) -> None:
+    told = {name: push(service, platform=f"{name}-v2") for name in ("apple_rn", "android_rn")}
+    assert {one.status for one in told.values()} == {"OK"}
+    status, said = health(service)
+    assert (status, said["missing"]) == (200, [])
+    assert "PostgreSQL cannot be read" in str(said["amiss"]), said
+    assert "pages and the log wait" in str(said["amiss"]), said
+    service.start_postgres()
+    assert {row["outcome"] for row in rows(service, told, 20).values()} == {"sent"}
+
+
+class Rotated(NamedTuple):
+    """A push that was sealed with a key which the first worker to take it does not have."""
+
+    told: Told
+    row: dict[str, Any]
+    device: str
+    said: str
+
+
+@pytest.fixture(scope="module")
+def rotated(service: Stage) -> Rotated:
+    """The push waits while a worker without its key tries, and goes on with a worker that has it beside a new one."""
+    device = iphone()
+    service.stop("worker")
+    before = len(service.log("worker"))
+    old_key = service.env["VAULT_KEYS"]
+    with ThreadPoolExecutor(1) as thread:
+        pushing = thread.submit(push, service, device_id=device)
+        with other_worker(service, ready=False, VAULT_KEYS=NEW_KEY):
+            wait_for(lambda: "stays in it until it can" in service.log("worker")[before:], 20, "the worker is loud")
+            said = service.log("worker")[before:]
+            assert service.sandbox.requests(device) == []
+            service.env["VAULT_KEYS"] = f"{NEW_KEY},{old_key}"
+            service.start_worker("worker2")
+        told = pushing.result()
+    row = rows(service, {"push": told})["push"]
+    time.sleep(1.2)
+    row = rows(service, {"push": told})["push"]
+    service.stop("worker2")
+    return Rotated(told, row, device, said)
+
+
+def test_a_batch_that_cannot_be_opened_stays_in_the_queue_loudly(rotated: Rotated) -> None:
+    line = next(line for line in rotated.said.splitlines() if "stays in it until it can" in line)
+    assert "CRITICAL" in line
+    assert "not in VAULT_KEYS" in line
+    assert "put it back" in line
+
+
+def test_a_batch_of_a_rotated_key_is_delivered_once_when_the_key_is_back(service: Stage, rotated: Rotated) -> None:
+    assert (rotated.told.status, rotated.row["outcome"]) == ("OK", "sent")
+    assert rotated.told.seconds < DEADLINE + 0.5
+    assert len(service.sandbox.requests(rotated.device)) == 1
