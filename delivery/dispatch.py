@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -70,7 +71,7 @@ class Dispatcher:
     def _gauges(self) -> Iterator[meters.Gauge]:
         yield "hpns_pushes_in_flight", ("worker",), self.in_flight
         for state in self.engine.connections():
-            host = state.origin.removeprefix("https://")
+            host = urlsplit(state.origin).hostname or ""
             yield "hpns_provider_connections", (host,), state.lanes
             yield "hpns_provider_requests", (host,), state.in_flight
 
@@ -85,6 +86,8 @@ class Dispatcher:
             return
         for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)  # meters.keep() writes down its last second
         await self.engine.close()
         self.link.close()
 

@@ -132,6 +132,7 @@ def gather() -> Counts:
         _spread(name, (), [*cell[2:], cell[1]])
         cell[1:] = [0.0, *([0] * (len(cell) - 2))]
     _count("hpns_accepted_total", (), _accepted)
+    _count("service_bad_request_total", (), 0)  # there from the start, so that its first rise is seen
     _accepted = 0
     return _totals
 

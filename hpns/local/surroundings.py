@@ -25,7 +25,7 @@ OURS = (
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
-    *("HTTPS_PROXY", "https_proxy"),
+    *("HTTPS_PROXY", "https_proxy", "HPNS_EMBEDDED"),
 )
 
 
@@ -45,7 +45,9 @@ def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, st
         "LOG_FORMAT": "plain",
         "PYTHONUNBUFFERED": "1",
     }
-    return {**defaults, **os.environ, **urls}
+    # The check for a deployment refuses the stores that we start ourselves.
+    ours = any(not os.environ.get(name) for name in urls)
+    return {**defaults, **os.environ, **urls, "HPNS_EMBEDDED": str(ours).lower()}
 
 
 def at_the_sandbox(environment: Mapping[str, str], port: int, ca_file: Path) -> dict[str, str]:
