@@ -13,7 +13,6 @@ import os
 import time
 import zlib
 from typing import Any
-from urllib.parse import unquote
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
 
@@ -26,13 +25,16 @@ from django.conf import settings
 from delivery import meters
 from delivery.api import LeanRequest, machines
 from delivery.outbox import Outbox
-from hpns import state
+from hpns import leaving, state
 from hpns.celery import app as celery_app
 from hpns.pages import Pages
 from tenants.directory import DIRECTORY
 
 SEND_PUSH, ACK = "/api/v1/send_push", "/api/v1/ack"
 KEY_PATH = "/t/"
+CLOSE = ("connection", "close")
+# Seconds that a process waits for the queue and the directory before it serves; without them every push is a FAIL.
+START_PATIENCE = 3.0
 # A body over the limit is read on up to this many times the limit, so that its sender gets to read our answer.
 DRAIN = 16
 
@@ -46,19 +48,31 @@ class FrontDoor:
         self.send_push, self.ack = machines(self.outbox)
         self.pages = Pages()
         self.limit = int(settings.BODY_LIMIT)
+        self.headers = [("content-type", "application/json")]
         self.reading: dict[Any, float] = {}
         self._tasks: list[asyncio.Task[Any]] = []
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start what runs beside the requests, on the loop that will serve them."""
+        if leaving.INHERITED.listener is not None:
+            self._leaving = leaving.Leaving(loop, leaving.INHERITED.listener, self.leave)
         loop.run_until_complete(self.start())
+        loop.call_soon(leaving.tell_ready)
+
+    def leave(self) -> None:
+        """From now on each answer closes its connection: another process takes the next one, or none does."""
+        self.headers = [*self.headers, CLOSE]
+        self.pages.leaving = True
 
     async def start(self) -> None:
-        """Connect to the queue, begin to follow the directory, give the first answer to whether we are ready."""
+        """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), meters.keep("ingest"))]
         state.outbox = self.outbox
+        until = loop.time() + START_PATIENCE
+        while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:
+            await asyncio.sleep(0.01)
         gc.collect()
         gc.set_threshold(20_000, 50, 100)
 
@@ -74,9 +88,7 @@ class FrontDoor:
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
-        path: str = scope.path
-        if "%" in path:
-            path = unquote(path)
+        path: str = scope.path  # granian has undone its %-escapes
         if path.endswith(SEND_PUSH) and _is_prefix(path[: -len(SEND_PUSH)]):
             view = self.send_push
         elif path.endswith(ACK) and _is_prefix(path[: -len(ACK)]):
@@ -88,9 +100,9 @@ class FrontDoor:
         if scope.method == "POST":
             await self.read(scope, proto, request)
         response = await view(request)
-        headers = [("content-type", "application/json")]
+        headers = self.headers
         if response.status_code != 200:
-            headers = [(name.lower(), value) for name, value in response.headers.items()]
+            headers = [*headers[1:], *((name.lower(), value) for name, value in response.headers.items())]
         proto.response_bytes(response.status_code, headers, response.content)
 
     async def read(self, scope: Any, proto: Any, request: LeanRequest) -> None:
@@ -108,7 +120,9 @@ class FrontDoor:
                     body = await self._bounded(proto, request)
             finally:
                 del self.reading[task]
-        except asyncio.CancelledError:  # by _watch, or because the sender went away
+        except asyncio.CancelledError:  # by _watch
+            if task is not None:
+                task.uncancel()
             request.trouble = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
             return
         except (RuntimeError, ValueError) as error:
@@ -156,6 +170,9 @@ class FrontDoor:
             return b""
         if len(plain) > self.limit:
             request.too_large = len(plain)
+            return b""
+        if not unpacker.eof or unpacker.unused_data:
+            request.trouble = "its gzip body does not end where it should"
             return b""
         return plain
 

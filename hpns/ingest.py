@@ -1,29 +1,29 @@
 """Run the web process: granian with the front door of asgi.py.
 
 `python -m hpns.ingest --port N [--host H] [--workers N]`. TLS is on where TLS_CERT_FILE is set; a renewed certificate
-file is noticed within seconds and new processes take over, while the old ones finish what they have.
+file is noticed within seconds and new processes take over, while the old ones finish what they have
+(certificates.py, web_server.py, leaving.py).
 """
 
 import argparse
+import multiprocessing
 import os
-import signal
-import threading
-import time
+import sys
 from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
 
 from django.conf import settings
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, SSLProtocols, TaskImpl
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, TaskImpl
 from granian.http import HTTP1Settings
 
 from hpns import logs
+from hpns.certificates import CertificateError, Renewal
+from hpns.web_server import WebServer
 
-# Seconds between two looks at the certificate's files.
-LOOK = 2.0
-# Seconds for requests in flight when a process is replaced or stopped; above PUSH_DEADLINE.
-PATIENCE = 8
+# Seconds that a caller's connection may stay idle: above the 90 s after which Mattermost closes it itself (Go's
+# IdleConnTimeout), for a push that meets a connection just closed by us is lost. The time for a request's head as well.
+IDLE_SECONDS = 100
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -35,10 +35,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def server(options: argparse.Namespace) -> Granian:
-    """The configured server, not yet serving."""
-    tls = bool(settings.TLS_CERT_FILE)
-    return Granian(
+def server(options: argparse.Namespace) -> WebServer:
+    """The configured server, not yet serving. Raises CertificateError when the files of TLS cannot be used."""
+    renewal = None
+    if settings.TLS_CERT_FILE:
+        renewal = Renewal(Path(settings.TLS_CERT_FILE), Path(settings.TLS_KEY_FILE))
+    return WebServer(
         target="hpns.asgi:application",
         address=options.host,
         port=options.port,
@@ -50,49 +52,25 @@ def server(options: argparse.Namespace) -> Granian:
         task_impl=TaskImpl.asyncio,
         # A Mattermost server speaks HTTP/1.1 only; browsers are fine with it too.
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=417_792),
+        http1_settings=HTTP1Settings(header_read_timeout=IDLE_SECONDS * 1000, max_buffer_size=417_792),
         websockets=False,
-        backlog=2048,
         backpressure=4096,
-        ssl_cert=Path(settings.TLS_CERT_FILE) if tls else None,
-        ssl_key=Path(settings.TLS_KEY_FILE) if tls else None,
-        ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=PATIENCE,
-        respawn_failed_workers=True,
-        respawn_interval=1.0,
         log_access=False,
         log_dictconfig=logs.GRANIAN,
+        renewal=renewal,
+        patience=settings.PUSH_DEADLINE + 4,
     )
 
 
-def _stamp(files: list[str]) -> tuple[tuple[int, int], ...]:
-    """What tells a certificate's files from renewed ones."""
-    return tuple((stat.st_mtime_ns, stat.st_ino) for stat in map(os.stat, files))
-
-
-def watch(files: list[str]) -> None:
-    """Ask the server for new processes whenever the files change and hold still for one look."""
-    known = _stamp(files)
-    while True:
-        time.sleep(LOOK)
-        try:
-            seen = _stamp(files)
-        except FileNotFoundError:
-            continue  # in the middle of being replaced
-        if seen != known:
-            time.sleep(LOOK)
-            known = _stamp(files)
-            os.kill(os.getpid(), signal.SIGHUP)
-
-
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    options = parse()
+    """Serve until SIGTERM or SIGINT; SIGHUP replaces the processes one by one."""
+    # The processes share the parent's listening socket and its certificate in memory.
+    multiprocessing.set_start_method("fork")
     logs.configure(settings.LOGGING)
-    if settings.TLS_CERT_FILE:
-        files = [settings.TLS_CERT_FILE, settings.TLS_KEY_FILE]
-        threading.Thread(target=watch, args=(files,), daemon=True).start()
-    server(options).serve()
+    try:
+        server(parse()).serve()
+    except CertificateError as error:
+        sys.exit(f"TLS_CERT_FILE and TLS_KEY_FILE: {error}.")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from django.core.handlers.asgi import ASGIHandler
 
 # Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
 LIMIT = 8 * 1024 * 1024
+TOO_LARGE = [("content-type", "text/plain"), ("connection", "close")]
 
 
 class Pages:
@@ -18,15 +19,20 @@ class Pages:
 
     def __init__(self) -> None:
         self.handler = ASGIHandler()
+        self.leaving = False  # set: each answer closes its connection
 
     async def __call__(self, scope: Any, proto: Any, path: str) -> None:
         """Answer one request through Django."""
         length = scope.headers.get("content-length")
         if length is not None and (not length.isdigit() or int(length) > LIMIT):
-            proto.response_str(413, [("content-type", "text/plain")], "The request is larger than 8 MB.\n")
+            proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
             return
         bridge = _Bridge(scope, proto, path)
+        if self.leaving:
+            bridge.more_headers = [("connection", "close")]
         await self.handler(bridge.scope, bridge.receive, bridge.send)
+        if bridge.read > LIMIT:  # Django has been told that the sender went away
+            proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
 
 
 class _Bridge:
@@ -37,6 +43,7 @@ class _Bridge:
         self.whole = False  # nothing of the request is left to be read
         self.status = 500
         self.headers: list[tuple[str, str]] = []
+        self.more_headers: list[tuple[str, str]] = []
         self.stream: Any = None
         host, _, port = scope.server.rpartition(":")
         client, _, client_port = scope.client.rpartition(":")
@@ -78,6 +85,7 @@ class _Bridge:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in message["headers"]]
+            self.headers += self.more_headers
         elif message["type"] == "http.response.body":
             body = message.get("body", b"")
             if self.stream is None and not message.get("more_body"):

@@ -1,0 +1,169 @@
+"""A front door for tests: the real ingest process on real stores, without workers, and what a caller sees of it.
+
+Invariant: whatever a test sends, the process belongs to the test's module and ends with it.
+"""
+
+import base64
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder
+from hpns.local.postgres import Postgres
+from hpns.local.process import Child, Spec
+from hpns.local.valkey import Valkey
+from tests.stage import ROOT, free_port, wait_for
+
+SEED = """
+import json
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from tenants import services
+def server(name):
+    customer = services.customer_add(name=name, offer="eas").row
+    return services.server_add(customer=customer, name="chat").row
+acme, cosmos = server("Acme"), server("Cosmos")
+revoked = services.key_add(server=acme)
+services.key_revoke(key=revoked.row)
+print(json.dumps({"key": services.key_add(server=acme).text, "stranger": services.key_add(server=cosmos).text,
+                  "revoked": revoked.text}))
+"""
+
+
+class Stores:
+    """PostgreSQL and Valkey with the tables and two customers: Acme with a good and a revoked key, Cosmos, a stranger.
+
+    env: the settings of a service on them; key, revoked, stranger: the texts of the keys.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Folder(folder, for_servers())
+        postgres = Postgres(self.folder, "door-password", fast=True)
+        valkey = Valkey(self.folder, "door-password", fast=True)
+        self.env = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            "READ_DOT_ENV": "false",
+            "DJANGO_SETTINGS_MODULE": "hpns.settings",
+            "PYTHONPATH": str(ROOT),
+            "SECRET_KEY": "door-" + "s" * 50,
+            "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
+            "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "LOG_FORMAT": "plain",
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": valkey.url,
+        }
+        self._children: list[Child] = []
+        try:
+            for spec in (postgres.spec(), valkey.spec()):
+                self._children.append(Child(spec))
+                wait_for(spec.ready, 20, f"{spec.name} serves")
+            done = subprocess.run(
+                [sys.executable, "-c", SEED], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        except BaseException:
+            self.close()
+            raise
+        told = json.loads(done.stdout.splitlines()[-1])
+        self.key, self.revoked, self.stranger = told["key"], told["revoked"], told["stranger"]
+
+    def close(self) -> None:
+        """Stop both."""
+        for child in reversed(self._children):
+            child.kill()
+
+
+class Door:
+    """A running ingest process. trust: what a caller with TLS checks it against; None = plain HTTP."""
+
+    def __init__(
+        self, stores: Stores, settings: Mapping[str, str], trust: ssl.SSLContext | None = None, workers: int = 1
+    ) -> None:
+        self.stores, self.trust = stores, trust
+        self.port = free_port()
+        self._read = 0
+        self.log_file = stores.folder.logs / f"ingest-{self.port}.log"
+        command = [sys.executable, "-m", "hpns.ingest", "--port", str(self.port), "--workers", str(workers)]
+        env = {**stores.env, **settings}
+        self.child = Child(Spec(name="ingest", command=command, env=env, log=self.log_file, cwd=ROOT))
+        try:
+            wait_for(lambda: self.ended() or self.live(), 20, "the front door serves")
+            assert not self.ended(), self.log()
+        except BaseException:
+            self.close()
+            raise
+
+    def live(self) -> bool:
+        """Whether it answers."""
+        try:
+            return self.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[:12] == (
+                b"HTTP/1.1 200"
+            )
+        except OSError:
+            return False
+
+    def ended(self) -> bool:
+        """Whether the process is no more."""
+        return self.child.poll() is not None
+
+    def log(self) -> str:
+        """What it has logged since the last `turn_the_page`."""
+        return self.log_file.read_bytes()[self._read :].decode("utf-8", "replace")
+
+    def turn_the_page(self) -> None:
+        """From here on, `log` tells only what comes."""
+        self._read = self.log_file.stat().st_size
+
+    def processes(self) -> list[int]:
+        """The ids of its web processes, old ones that are leaving too."""
+        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if _parent(path) == self.child.pid]
+
+    def stop(self, seconds: float = 12) -> int:
+        """SIGTERM; returns the exit code, fails when it takes longer than `seconds`."""
+        os.kill(self.child.pid, signal.SIGTERM)
+        wait_for(self.ended, seconds, "the front door stops")
+        return self.child.poll() or 0
+
+    def close(self) -> None:
+        """End it at once."""
+        self.child.kill()
+
+    def connect(self, seconds: float = 10, trust: ssl.SSLContext | None = None) -> socket.socket:
+        """A fresh connection, with TLS where the door has it: without ALPN and resumption, as Mattermost's are."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
+        trust = trust or self.trust
+        if trust is None:
+            return plain
+        return trust.wrap_socket(plain, server_hostname="localhost")
+
+    def send(self, request: bytes) -> bytes:
+        """Send bytes on a fresh connection and return all that comes until the other side closes."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def _parent(stat: Path) -> int:
+    try:
+        return int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+    except OSError:  # it has ended
+        return 0
+
+
+def request(path: str, body: bytes = b"", method: str = "POST", close: bool = True, **headers: str) -> bytes:
+    """The bytes of an ordinary request; `X_Name` among the headers becomes `X-Name`."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: Mattermost-Bot/1.1"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Length: {len(body)}"] if method in ("POST", "PUT") else []
+    lines += ["Connection: close"] if close else []
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -1,0 +1,197 @@
+"""TLS at the front door, and that no request is lost while certificates and processes change.
+
+No worker runs here: an ack is answered at once, and a push is answered OK when its deadline has come.
+"""
+
+import datetime
+import os
+import secrets
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.hpns.callers import Callers
+from tests.hpns.door import Door, Stores, request
+from tests.stage import ROOT, wait_for
+
+# The deadline of a push in these tests: what a slow request takes.
+SLOW = 1.5
+
+
+class Files:
+    """A certificate's files, and a caller who trusts each certificate that was ever in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate, self.key = folder / "front.crt", folder / "front.key"
+        self.trust = ssl.create_default_context()
+        self.settings = {"TLS_CERT_FILE": str(self.certificate), "TLS_KEY_FILE": str(self.key)}
+        self.put(*self.make())
+
+    def make(self, curve: ec.EllipticCurve | None = None) -> tuple[bytes, bytes]:
+        """A new pair in PEM."""
+        key = ec.generate_private_key(curve or ec.SECP256R1())
+        # A name of its own: a caller looks for the certificate that he trusts by its name.
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"door {secrets.token_hex(4)}")])
+        now = datetime.datetime.now(datetime.UTC)
+        made = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=30))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            .sign(key, hashes.SHA256())
+            .public_bytes(serialization.Encoding.PEM)
+        )
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return made, secret
+
+    def put(self, certificate: bytes, key: bytes) -> bytes:
+        """Replace the files one by one, as certbot does; returns the certificate as a caller will see it."""
+        self.trust.load_verify_locations(cadata=certificate.decode())
+        for path, content in ((self.certificate, certificate), (self.key, key)):
+            fresh = path.with_suffix(".new")
+            fresh.write_bytes(content)
+            fresh.rename(path)
+        return ssl.PEM_cert_to_DER_cert(certificate.decode())
+
+
+def shown(door: Door) -> bytes:
+    """The certificate that a fresh connection gets to see."""
+    connection = door.connect()
+    assert isinstance(connection, ssl.SSLSocket)
+    with connection:
+        return connection.getpeercert(binary_form=True) or b""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A good pair."""
+    return Files(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def one_door(stores: Stores, files: Files) -> Iterator[Door]:
+    """A front door with two processes."""
+    door = Door(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def door(one_door: Door) -> Door:
+    """The same for all tests, but none sees what the door has logged for the others."""
+    one_door.turn_the_page()
+    return one_door
+
+
+def test_tls_1_2_and_1_3_are_spoken_with_an_ecdsa_certificate_and_1_1_is_not(door: Door, files: Files) -> None:
+    for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
+        caller = ssl.create_default_context(cafile=str(files.certificate))
+        caller.minimum_version = caller.maximum_version = version
+        with door.connect(trust=caller) as connection:
+            assert isinstance(connection, ssl.SSLSocket)
+            assert connection.version() == name
+            certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
+        key = certificate.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        assert key.curve.name == "secp256r1"
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")  # so that it is the door that refuses, not our own OpenSSL
+    with pytest.raises(ssl.SSLError, match="ALERT"):
+        door.connect(trust=old)
+
+
+def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(door: Door, files: Files) -> None:
+    callers = Callers(door)
+    before, old = shown(door), set(door.processes())
+    after = files.put(*files.make())
+    wait_for(lambda: shown(door) == after, 15, "the new certificate is shown")
+    wait_for(lambda: "taken over with a new certificate" in door.log(), 10, "all processes have it")
+    wait_for(lambda: old.isdisjoint(door.processes()), 10, "the old processes have left")
+    callers.stop()
+    assert callers.lost == []
+    assert callers.refused == 0
+    assert callers.answered > 500
+    assert callers.certificates == {before, after}
+
+
+def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more(door: Door) -> None:
+    with door.connect() as idle:
+        os.kill(door.child.pid, signal.SIGHUP)
+        wait_for(lambda: "taken over" in door.log(), 15, "new processes")
+        idle.sendall(request("/version", method="GET", close=False))
+        answer = b"".join(iter(lambda: idle.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" in answer.lower()
+
+
+def test_the_callers_notice_when_processes_are_killed(door: Door) -> None:
+    """The guard of the tests that count: what they count can be lost. And the door goes on."""
+    callers = Callers(door)
+    wait_for(lambda: callers.answered > 100, 10, "answers")
+    for pid in door.processes():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: callers.lost, 10, "losses")
+    before = callers.answered
+    wait_for(lambda: callers.answered > before + 50, 10, "answers of new processes")
+    callers.stop()
+
+
+def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_come(door: Door, files: Files) -> None:
+    before = shown(door)
+    certificate, key = files.make()
+    foreign = files.make(ec.SECP256K1())  # OpenSSL takes this curve, the server's TLS does not
+    for bad, complaint in (
+        ((certificate[: len(certificate) // 2], key), "are not a certificate and its unencrypted key"),
+        ((certificate, files.make()[1]), "KEY_VALUES_MISMATCH"),
+        (foreign, "no web process could be started with the new one"),
+    ):
+        files.certificate.write_bytes(bad[0])
+        files.key.write_bytes(bad[1])
+        wait_for(lambda text=complaint: text in door.log(), 10, complaint)  # type: ignore[misc]
+        assert shown(door) == before
+    for pid in door.processes():
+        os.kill(pid, signal.SIGKILL)  # what is started in their place gets the old pair, whatever the files say
+    wait_for(lambda: "ended by itself" in door.log(), 10, "the processes are started again")
+    assert shown(door) == before
+    after = files.put(certificate, key)
+    wait_for(lambda: shown(door) == after, 15, "the new certificate is shown")
+
+
+def test_sigterm_answers_all_that_was_accepted_and_then_ends(door: Door) -> None:
+    """The last one with this door."""
+    callers = Callers(door)
+    wait_for(lambda: callers.answered > 100, 10, "answers")
+    assert door.stop() == 0
+    callers.stop()
+    assert callers.lost == []
+    assert callers.refused > 0
+
+
+def test_a_start_without_a_usable_certificate_ends_in_one_line(stores: Stores, files: Files) -> None:
+    files.key.unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "hpns.ingest", "--port", "1"],
+        cwd=ROOT,
+        env={**stores.env, **files.settings},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"TLS_CERT_FILE and TLS_KEY_FILE: {files.key} cannot be read: No such file or directory."
+    ]
