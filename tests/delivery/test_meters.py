@@ -147,7 +147,7 @@ def test_everything_that_is_counted_is_in_the_table_with_as_many_labels() -> Non
         assert len(buckets) == len(METERS[name].bounds) + 2
 
 
-def test_counting_a_push_costs_less_than_two_microseconds() -> None:
+def test_counting_a_push_costs_a_few_microseconds_at_most() -> None:
     made, rounds = attempt(), 20_000
 
     def cost() -> float:
@@ -158,9 +158,7 @@ def test_counting_a_push_costs_less_than_two_microseconds() -> None:
             meters.answered(0.041)
         return (time.process_time() - began) / rounds
 
-    assert (
-        min(cost() for _ in range(5)) < 4e-6
-    )  # twice the allowance, for a slow machine; see BENCHMARKS for the figure
+    assert min(cost() for _ in range(5)) < 4e-6  # measured: 1.3; the rest is for a slow machine
 
 
 def test_gauges_are_read_when_asked_for_and_equal_ones_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
