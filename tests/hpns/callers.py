@@ -14,10 +14,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.hpns.door import Door, request
-from tests.stage import a_push
+from tests.hpns.door import ACK, PUSH, Door, request
 
-ACK = json.dumps({"id": "ack", "platform": "ios", "type": "message"}).encode()
 OK = {"status": "OK"}
 
 
@@ -37,7 +35,7 @@ class Callers:
         self._gate = threading.Lock()
         key = door.stores.key
         ack = request(f"/t/{key}/api/v1/ack", ACK, close=False)
-        push = request(f"/t/{key}/api/v1/send_push", json.dumps(a_push()).encode(), close=False)
+        push = request(f"/t/{key}/api/v1/send_push", PUSH, close=False)
         kinds: list[tuple[int, Callable[[], None]]] = [
             (fresh, partial(self._call, ack, keep=False)),
             (kept, partial(self._call, ack, keep=True)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hpns.door import Stores
+from tests.hpns.door import ACK, BODY_DEADLINE, DEADLINE, Door, Stores, answer, request
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +23,23 @@ def stores() -> Iterator[Stores]:
         if made is not None:
             made.close()
         shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def plain_door(stores: Stores) -> Iterator[Door]:
+    """A front door on plain HTTP, with one process."""
+    door = Door(stores, {"PUSH_DEADLINE": str(DEADLINE), "BODY_DEADLINE": str(BODY_DEADLINE)})
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def door(plain_door: Door) -> Iterator[Door]:
+    """The same for all tests; each leaves it serving, by the same process, without an error in its log."""
+    plain_door.turn_the_page()
+    before = plain_door.processes()
+    yield plain_door
+    told = answer(plain_door.send(request(f"/t/{plain_door.stores.key}/api/v1/ack", ACK)))
+    assert (told.status, told.read()) == (200, b'{"status":"OK"}')
+    assert plain_door.processes() == before
+    assert "Traceback" not in plain_door.log()

@@ -4,6 +4,8 @@ Invariant: whatever a test sends, the process belongs to the test's module and e
 """
 
 import base64
+import http.client
+import io
 import json
 import os
 import signal
@@ -19,8 +21,13 @@ from hpns.local.folder import Folder
 from hpns.local.postgres import Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
-from tests.stage import ROOT, free_port, wait_for
+from tests.stage import ROOT, a_push, free_port, wait_for
 
+# Seconds for a push and for a body at the door of conftest.py; bytes of a body at every door.
+DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.3, 1.0, 256 * 1024
+PUSH = json.dumps(a_push()).encode()
+ACK = b'{"id":"ack","platform":"ios","type":"message"}'
+SEND_PUSH = "/api/v1/send_push"
 SEED = """
 import json
 import django
@@ -167,3 +174,45 @@ def request(path: str, body: bytes = b"", method: str = "POST", close: bool = Tr
     lines += [f"Content-Length: {len(body)}"] if method in ("POST", "PUT") else []
     lines += ["Connection: close"] if close else []
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def chunked(path: str, body: bytes, *, whole: bool = True) -> bytes:
+    """The bytes of a request in chunks of 64 KB."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    parts = [body[at : at + 65536] for at in range(0, len(body), 65536)]
+    return head + b"".join(f"{len(p):x}\r\n".encode() + p + b"\r\n" for p in parts) + (b"0\r\n\r\n" if whole else b"")
+
+
+def receive(connection: socket.socket) -> tuple[int, bytes]:
+    """One answer; the connection stays open."""
+    found = http.client.HTTPResponse(connection)
+    found.begin()
+    return found.status, found.read()
+
+
+class _Bytes:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+def answer(data: bytes, method: str = "POST") -> http.client.HTTPResponse:
+    """The first answer in the bytes."""
+    found = http.client.HTTPResponse(_Bytes(data), method=method)  # type: ignore[arg-type]
+    found.begin()
+    return found
+
+
+def told(data: bytes) -> str:
+    """The text of a FAIL, which must be HTTP 200 and strings only."""
+    found = answer(data)
+    body = json.loads(found.read())
+    assert (found.status, body["status"], list(body)) == (200, "FAIL", ["status", "error"])
+    return str(body["error"])
+
+
+def basic(user: str, password: str = "") -> str:
+    """The header of a URL's userinfo."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
