@@ -51,13 +51,13 @@ def seed(folder: Path) -> dict[str, str]:
     with override_settings(VAULT_KEYS=[GONE_KEY]):
         _app("apple_sealed", "com.mattermost.rn", known, acme)
     _app("apple_lapsed", "com.example.lapsed", lapsed, acme)
-    _app("apple_certified", CERTIFIED, certified, acme)
     _app("apple_foreign", "com.example.foreign", known, acme)
     _app("apple_strange", "com.mattermost.rn", strange, acme)
     for name in ("android_unlisted", "android_leaving", "android_quiet"):
         content = (folder / f"{name}.json").read_bytes()
         uri = str(json.loads(content)["token_uri"])
         _app(name, f"com.example.{name}", provider_files.service_account(content, token_uris=[uri]), acme)
+    _app("apple_certified", CERTIFIED, certified, acme)
 
     _app("apple_shared", "com.mattermost.rn", strange, None)
     hugo = services.customer_add(name="Hugo", offer="hpns").row

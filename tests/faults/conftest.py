@@ -7,6 +7,7 @@ import pytest
 
 from delivery.sandbox import demo
 from tests.faults import cast
+from tests.faults.told import replace_worker
 from tests.stage import Stage, running_stage
 
 
@@ -40,7 +41,10 @@ def keys(one_service: Stage) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def service(one_service: Stage) -> Iterator[Stage]:
-    """The shared service; afterwards its providers are well again and forget what they were told to say."""
+    """The shared service with its usual worker; afterwards its providers are well and forget what they were to say."""
+    worker = one_service.children.get("worker")
+    if worker is None or worker.spec.env != one_service.env:
+        replace_worker(one_service)
     yield one_service
     one_service.sandbox.mode("up")
     one_service.sandbox.clear_scripts()

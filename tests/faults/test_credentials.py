@@ -1,7 +1,6 @@
 """Credentials and keys that are no good: the server is told what to do, the row says whose it is, no phone is muted."""
 
 import json
-import time
 from typing import Any, NamedTuple
 
 import pytest
@@ -68,7 +67,7 @@ def seen(service: Stage, keys: dict[str, str]) -> dict[str, Seen]:
     """A push to each of the bad apps, to a token that would be gone, beside pushes to good ones, all at once."""
 
     def known() -> bool:
-        return push(service, platform="android_quiet-v2").status == "OK"  # the last of Acme's apps to be added
+        return push(service, platform="apple_certified-v2").status == "OK"  # the last of Acme's apps to be added
 
     wait_for(known, 3, "the new apps are known")
     pushes = {
@@ -155,12 +154,8 @@ def test_a_revoked_key_is_refused_within_two_seconds(service: Stage, keys: dict[
     assert push(service).status == "OK", "the server's other key is good"
 
 
-def test_a_suspended_customer_is_refused_until_he_is_resumed(service: Stage, keys: dict[str, str]) -> None:
+def test_a_suspended_customer_is_refused_within_two_seconds(service: Stage, keys: dict[str, str]) -> None:
     service.manage("customer", "suspend", "--slug", "hugo")
-    started = time.monotonic()
     told = wait_for(lambda: (one := push(service, keys["hugo"])).code == "suspended" and one, 2, "he is refused")
     assert told.error.startswith("suspended the account is suspended: see the subscription page"), told
     assert push(service).status == "OK", "other customers notice nothing"
-    assert time.monotonic() - started < 3
-    service.manage("customer", "resume", "--slug", "hugo")
-    wait_for(lambda: push(service, keys["hugo"], platform="apple_shared-v2").code != "suspended", 2, "he is served")

@@ -3,13 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, other_worker, push, rows
+from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, push, replace_worker, rows
 from tests.stage import Stage, wait_for
 
 HANG: dict[str, Any] = {"hang": True}
@@ -136,7 +135,7 @@ def test_a_provider_that_freezes_on_an_open_connection_is_given_up_in_time(servi
 
 
 @pytest.fixture(scope="module")
-def late(service: Stage) -> Iterator[dict[str, Waited]]:
+def late(service: Stage) -> dict[str, Waited]:
     """Pushes that stood in the queue at their deadline, and a worker that came afterwards."""
     service.stop("worker")
     told = at_once(
@@ -145,9 +144,9 @@ def late(service: Stage) -> Iterator[dict[str, Waited]]:
         test={"type": "test", "ack_id": "late-test"},
         call={"transport": "voip", "sub_type": "calls"},
     )
-    with other_worker(service, ahead=VOIP_AGE):
-        row = rows(service, told)
-        yield {name: Waited(told[name], row[name]) for name in told}
+    replace_worker(service, ahead=VOIP_AGE, ready=False)
+    row = rows(service, told)
+    return {name: Waited(told[name], row[name]) for name in told}
 
 
 def test_a_message_that_is_still_queued_at_the_deadline_is_ok_and_goes_on(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.faults.egress_proxy import Proxy, running_proxy
-from tests.faults.told import DEADLINE, PROMPT, Told, at_once, other_worker, push, rows
+from tests.faults.told import DEADLINE, PROMPT, Told, at_once, push, replace_worker, rows
 from tests.stage import Stage
 
 PASSWORD = "p@ss/word-of-the-proxy"
@@ -33,7 +33,8 @@ def passed(service: Stage, proxy: Proxy) -> Passed:
 @pytest.fixture(scope="module")
 def open_door(service: Stage) -> Passed:
     """What passes a proxy that wants no password."""
-    with running_proxy() as proxy, other_worker(service, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}"):
+    with running_proxy() as proxy:
+        replace_worker(service, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}")
         return passed(service, proxy)
 
 
@@ -46,10 +47,10 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def guarded(service: Stage, proxy: Proxy) -> Iterator[Passed]:
+def guarded(service: Stage, proxy: Proxy) -> Passed:
     """What passes it with the right password; the worker that knows it stays."""
-    with other_worker(service, HTTPS_PROXY=f"http://hpns:{IN_A_URL}@127.0.0.1:{proxy.port}"):
-        yield passed(service, proxy)
+    replace_worker(service, HTTPS_PROXY=f"http://hpns:{IN_A_URL}@127.0.0.1:{proxy.port}")
+    return passed(service, proxy)
 
 
 @pytest.mark.parametrize("door", ["open_door", "guarded"])

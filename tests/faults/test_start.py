@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import DEADLINE, PROMPT, Told, iphone, other_worker, push, rows, wait_for_worker
+from tests.faults.told import DEADLINE, PROMPT, Told, iphone, push, replace_worker, rows, wait_for_worker
 from tests.stage import Stage, wait_for
 
 OURS = ("ingest", "worker", "beat")
@@ -49,7 +49,7 @@ class Started(NamedTuple):
 def without_valkey(service: Stage) -> Started:
     """Everything of ours is started, then Valkey."""
     for name in OURS:
-        service.stop(name)
+        service.kill(name)
     service.kill("valkey")
     start_all(service)
     wait_for(lambda: "the directory of keys" not in str(health(service)[1]["missing"]), 20, "the directory is read")
@@ -87,7 +87,7 @@ def test_a_push_is_refused_at_once_while_valkey_is_not_there_yet_and_has_its_row
 def without_postgres(service: Stage, without_valkey: Started) -> Iterator[None]:
     """Everything of ours is started while PostgreSQL is away; it comes back afterwards."""
     for name in OURS:
-        service.stop(name)
+        service.kill(name)
     service.kill("postgres")
     start_all(service)
     wait_for(service.ready, 30, "it is ready without PostgreSQL")
@@ -123,21 +123,21 @@ def rotated(service: Stage) -> Rotated:
     device = iphone()
     service.stop("worker")
     before = len(service.log("worker"))
-    old_key = service.env["VAULT_KEYS"]
     with ThreadPoolExecutor(1) as thread:
         pushing = thread.submit(push, service, device_id=device)
-        with other_worker(service, ready=False, VAULT_KEYS=NEW_KEY):
-            wait_for(lambda: "stays in it until it can" in service.log("worker")[before:], 20, "the worker is loud")
-            said = service.log("worker")[before:]
-            assert service.sandbox.requests(device) == []
-            service.env["VAULT_KEYS"] = f"{NEW_KEY},{old_key}"
-            service.start_worker("worker2")
+        replace_worker(service, ready=False, VAULT_KEYS=NEW_KEY)
+        wait_for(lambda: "stays in it until it can" in service.log("worker")[before:], 20, "the worker is loud")
+        said = service.log("worker")[before:]
+        assert service.sandbox.requests(device) == []
+        both = {**service.env, "VAULT_KEYS": f"{NEW_KEY},{service.env['VAULT_KEYS']}"}
+        service.env, usual = both, service.env
+        service.start_worker("worker2")
+        service.env = usual
+        service.stop("worker")
         told = pushing.result()
-    row = rows(service, {"push": told})["push"]
-    time.sleep(1.2)
-    row = rows(service, {"push": told})["push"]
-    service.stop("worker2")
-    return Rotated(told, row, device, said)
+    rows(service, {"push": told})
+    time.sleep(1.2)  # another round of writing: a second row would come now
+    return Rotated(told, rows(service, {"push": told})["push"], device, said)
 
 
 def test_a_batch_that_cannot_be_opened_stays_in_the_queue_loudly(rotated: Rotated) -> None:

@@ -3,9 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tests.stage import ROOT, Stage, a_push, wait_for
@@ -76,28 +74,21 @@ def rows(stage: Stage, told: dict[str, Told], seconds: float = 15) -> dict[str, 
     return by_name
 
 
-@contextmanager
-def other_worker(stage: Stage, *, ahead: float = 0.0, ready: bool = True, **env: str) -> Iterator[None]:
-    """For a while, a worker with other settings, and with a clock that is so many seconds ahead of all others.
+def replace_worker(stage: Stage, *, ahead: float = 0.0, ready: bool = True, **env: str) -> None:
+    """Stop the worker and start one with other settings, and with a clock so many seconds ahead of all others.
 
-    It takes the place of the usual one, if that runs, which is there again afterwards. ready: it is waited for.
+    ready: wait until it answers. The usual one is there again in the next module (see `service`).
     """
     if "worker" in stage.children:
         stage.stop("worker")
-    before = dict(stage.env)
-    stage.env.update(env)
-    if ahead:
-        stage.env["PYTHONPATH"] = f"{_clock(stage, ahead)}:{ROOT}"
+    usual = stage.env
+    clock = {"PYTHONPATH": f"{_clock(stage, ahead)}:{ROOT}"} if ahead else {}
+    stage.env = {**usual, **clock, **env}
     try:
         stage.start_worker()
-        if ready:
-            wait_for_worker(stage)
-        yield
     finally:
-        stage.env.clear()
-        stage.env.update(before)
-        stage.stop("worker")
-        stage.start_worker()
+        stage.env = usual
+    if ready:
         wait_for_worker(stage)
 
 
