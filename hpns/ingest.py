@@ -24,6 +24,8 @@ from hpns.web_server import WebServer
 # Seconds that a caller's connection may stay idle: above the 90 s after which Mattermost closes it itself (Go's
 # IdleConnTimeout), for a push that meets a connection just closed by us is lost. The time for a request's head as well.
 IDLE_SECONDS = 100
+# Seconds beyond PUSH_DEADLINE for a process that leaves: to let its idle connections go, and to end.
+PATIENCE = 4.0
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -58,7 +60,7 @@ def server(options: argparse.Namespace) -> WebServer:
         log_access=False,
         log_dictconfig=logs.GRANIAN,
         renewal=renewal,
-        patience=settings.PUSH_DEADLINE + 4,
+        patience=settings.PUSH_DEADLINE + PATIENCE,
     )
 
 

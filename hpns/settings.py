@@ -65,7 +65,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 
 # --- Stores
 
-DATABASE_URL = env.str("DATABASE_URL", default="")
+DATABASE_URL = secret("DATABASE_URL")
 DATABASES: dict[str, dict[str, Any]] = {"default": variables.database(DATABASE_URL)}
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -73,9 +73,9 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 # Milliseconds after which a server that fell silent is given up, so that it does not hold a thread for minutes.
 DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 10_000)
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = secret("REDIS_URL")
 # Any broker that Celery knows; RabbitMQ by amqp://. The default is the Valkey above.
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or REDIS_URL
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or REDIS_URL
 # Set by our own supervisor when the two stores are those it has started from wheels.
 EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)

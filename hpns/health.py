@@ -1,0 +1,95 @@
+"""Whether the process of this container or machine does its work: what a health check runs.
+
+    python -m hpns.health web [--port N]     a push would be taken, sent and answered (GET /health/ready)
+    python -m hpns.health worker             a worker of this host has renewed its lease lately
+    python -m hpns.health beat FILE          the timetable's file was written lately
+
+Exit code 0 or 1, and one line with the reason. Invariant: nothing is changed, and it ends within seconds.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import socket
+import ssl
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+
+import redis
+from django.conf import settings
+
+from hpns.celery.transport import LEASE
+
+SECONDS = 8.0
+# Celery's beat writes its file every three minutes, when it sends what is due.
+BEAT_SECONDS = 420.0
+
+
+def web(port: int) -> str:
+    """What keeps the web process on `port` of this machine from taking pushes, "" when nothing does."""
+    connection: http.client.HTTPConnection
+    if settings.TLS_CERT_FILE:
+        context = ssl.create_default_context()
+        # It is our own process, and its certificate names no loopback address.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=SECONDS, context=context)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    name = next((host.lstrip(".") for host in settings.ALLOWED_HOSTS if host != "*"), "localhost")
+    try:
+        connection.request("GET", "/health/ready", headers={"Host": name, "X-Forwarded-Proto": "https"})
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"port {port} does not answer: {error}"
+    finally:
+        connection.close()
+    if answer.status == 200:
+        return ""
+    if answer.status == 503:
+        return "; ".join(json.loads(body)["missing"])
+    return f"/health/ready answers {answer.status}"
+
+
+def worker() -> str:
+    """Why no worker of this host counts as alive, "" when one does."""
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as valkey:
+            alive = valkey.zrangebyscore("workers", int(valkey.time()[0]) - LEASE, "+inf")
+    except redis.RedisError as error:
+        return f"Valkey does not answer: {type(error).__name__}"
+    ours = f"{socket.gethostname()}:".encode()
+    return "" if any(name.startswith(ours) for name in alive) else "no worker of this host has renewed its lease"
+
+
+def beat(file: Path) -> str:
+    """Why the timetable counts as standing still, "" when it does not."""
+    written = [path.stat().st_mtime for path in file.parent.glob(f"{file.name}*")]
+    if not written:
+        return f"there is no {file}"
+    age = time.time() - max(written)
+    return "" if age < BEAT_SECONDS else f"{file} was last written {age:.0f} s ago"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line above; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hpns.health", description="Check one part of the service.")
+    parts = parser.add_subparsers(dest="part", required=True)
+    parts.add_parser("web").add_argument("--port", type=int, default=int(os.environ.get("PORT", "8066")))
+    parts.add_parser("worker")
+    parts.add_parser("beat").add_argument("file", type=Path)
+    options = parser.parse_args(arguments)
+    if options.part == "web":
+        problem = web(options.port)
+    else:
+        problem = worker() if options.part == "worker" else beat(options.file)
+    sys.stdout.write(f"{problem or 'healthy'}\n")
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""docker-compose.yml and the image: what docker-compose itself says, and what must hold of each service."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpns import ingest, leaving
+from hpns.celery.pool import DRAIN
+from tests.stage import ROOT
+
+COMPOSE = os.environ.get("DOCKER_COMPOSE", "")
+FILE = "docker-compose.yml"
+TEXT = (ROOT / FILE).read_text(encoding="utf-8")
+OURS = ("web", "worker", "beat", "migrate")
+NEEDED = {"ALLOWED_HOSTS": "push.example.com"}
+# Version 1 prints YAML alone. It is a program in Python itself, whose own interpreter can read that.
+AS_JSON = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
+
+
+def missing_program() -> None:
+    """Skip the test, but never in CI."""
+    if not COMPOSE:
+        reason = "no docker-compose here (apt install docker-compose)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def config(folder: Path, text: str, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    """What `docker-compose config` makes of a file, which needs no engine: the resolved file, and its complaints."""
+    missing_program()
+    (folder / FILE).write_text(text, encoding="utf-8")
+    command = [COMPOSE, "--project-directory", str(folder), "-f", str(folder / FILE), "config"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment}
+    first_line = Path(COMPOSE).read_bytes()[:200].partition(b"\n")[0]
+    if not first_line.startswith(b"#!"):  # version 2 is a binary
+        command += ["--format", "json"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        return {}, done.stderr
+    told = done.stdout
+    if first_line.startswith(b"#!"):
+        read = [*first_line[2:].decode().split(), "-c", AS_JSON]
+        told = subprocess.run(read, input=told, capture_output=True, text=True, check=True, timeout=60).stdout
+    found: dict[str, Any] = json.loads(told)
+    return found, ""
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The services of our file as docker-compose understands them."""
+    found, complaints = config(tmp_path_factory.mktemp("compose"), TEXT, NEEDED)
+    assert complaints == ""
+    services: dict[str, Any] = found["services"]
+    return services
+
+
+def test_what_dot_env_sets_is_handed_on(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ALLOWED_HOSTS=push.example.com\nPUSH_DEADLINE=3\nPORT=8443\n", encoding="utf-8")
+    found, complaints = config(tmp_path, TEXT, {})
+    assert complaints == ""
+    web = found["services"]["web"]
+    assert web["environment"]["ALLOWED_HOSTS"] == "push.example.com"
+    assert str(web["environment"]["PUSH_DEADLINE"]) == "3"
+    assert "8443" in str(web["ports"])
+
+
+def test_docker_compose_says_what_is_missing_and_what_is_wrong(tmp_path: Path) -> None:
+    """The guard of the tests here: docker-compose can refuse."""
+    assert "Set ALLOWED_HOSTS in .env" in config(tmp_path, TEXT, {})[1]
+    assert "cap_dorp" in config(tmp_path, TEXT.replace("cap_drop: [ALL]", "cap_dorp: [ALL]"), NEEDED)[1]
+
+
+def test_in_ci_a_missing_docker_compose_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.COMPOSE", "")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="apt install docker-compose"):
+        missing_program()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception):
+        missing_program()
+
+
+def mounted(volume: str | dict[str, Any]) -> tuple[str, bool]:
+    """What is mounted, and whether read-only, in the words of version 1 or 2."""
+    if isinstance(volume, dict):
+        return volume["source"], volume.get("read_only", False)
+    return volume.partition(":")[0], volume.endswith(":ro")
+
+
+def test_no_service_runs_as_root_or_can_become_it_or_can_write_where_it_need_not(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["user"] not in ("", "0", "root", 0), name
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        for volume in service["volumes"]:
+            source, read_only = mounted(volume)
+            assert read_only or not source.startswith(("/", ".")), f"{name} could write to {source}"
+
+
+def test_every_service_that_stays_is_restarted_and_has_a_health_check_and_time_to_stop(
+    services: dict[str, Any],
+) -> None:
+    for name, service in services.items():
+        if name != "migrate":
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"], name
+            assert "stop_grace_period" in service, name
+    assert services["migrate"]["restart"] == "no"
+    for name in ("web", "worker", "beat"):
+        assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+
+
+def test_the_engine_waits_longer_than_what_was_accepted_takes(services: dict[str, Any]) -> None:
+    def seconds(name: str) -> float:
+        return float(services[name]["stop_grace_period"].removesuffix("s"))
+
+    assert seconds("web") > 5.0 + ingest.PATIENCE > 5.0 + leaving.STOPPED_SECONDS
+    assert seconds("worker") > DRAIN + 5
+
+
+def test_our_services_are_all_of_one_image_and_call_the_script_that_any_server_calls(services: dict[str, Any]) -> None:
+    verbs = set(re.findall(r"^    (\w+)\) start", (ROOT / "bin/serve").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {service["image"] for name, service in services.items() if name in OURS} == {"hpns:latest"}
+    assert {name for name, service in services.items() if "build" in service} == set(OURS)
+    for name in OURS:
+        assert services[name]["command"][0] in verbs
+        if "healthcheck" in services[name]:
+            assert services[name]["healthcheck"]["test"][:3] == ["CMD", "bin/serve", "health"]
+    assert 'ENTRYPOINT ["bin/serve"]' in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_images_are_pinned_by_their_tags(services: dict[str, Any]) -> None:
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    theirs = [service["image"] for service in services.values() if "build" not in service]
+    assert len(bases) == 1
+    for image in bases + theirs:
+        assert re.search(r":\d+\.?\d*-\w+", image), image
+
+
+def test_the_image_gets_what_the_service_needs_and_no_secret() -> None:
+    patterns = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    assert patterns[0] == "*"
+    let_in = {line[1:] for line in patterns if line.startswith("!")}
+    apps = {path.parent.name for path in ROOT.glob("*/apps.py")}
+    assert let_in == apps | {"bin", "templates", "manage.py", "requirements.lock", "requirements-uv.lock"}
+    recipe = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert not re.search(r"^(ARG|ENV .*(KEY|SECRET|PASSWORD|TOKEN|URL))", recipe, re.MULTILINE)
+    assert recipe.index("USER hpns") > recipe.index("COPY . .")
+
+
+def test_the_secrets_are_made_once_and_each_fits_what_reads_it(tmp_path: Path, services: dict[str, Any]) -> None:
+    folder = tmp_path / "secrets"
+    for _ in range(2):
+        done = subprocess.run([ROOT / "bin/secrets", folder], capture_output=True, text=True, check=True, timeout=20)
+    assert set(re.findall(r"^(\w+)", done.stdout, re.MULTILINE)) == {"kept"}
+    made = {path.name: path.read_text(encoding="ascii").strip() for path in folder.iterdir()}
+    wanted = {secret["source"] for service in services.values() for secret in service["secrets"]}
+    assert set(made) == wanted
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = {f"{name.upper()}_FILE": str(folder / name) for name in wanted if not name.endswith("_password")}
+    done = subprocess.run(
+        [ROOT / "bin/serve", "manage", "check", "--tag", "security"],
+        env={"PATH": os.environ["PATH"], "READ_DOT_ENV": "false", **NEEDED, **files},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert made["postgres_password"] in made["database_url"]
+    assert made["valkey_password"] in made["redis_url"]
