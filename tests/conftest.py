@@ -10,7 +10,9 @@ import redis
 @pytest.fixture
 def valkey_url() -> Iterator[str]:
     """The URL of a Valkey database of this test's own, emptied before and after."""
-    url = os.environ["REDIS_URL"].rpartition("/")[0] + "/7"
+    # One number for each process of pytest-xdist ("gw0", "gw1" ...).
+    number = 7 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    url = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{number}"
     with redis.Redis.from_url(url) as valkey:
         valkey.flushdb()
         yield url
