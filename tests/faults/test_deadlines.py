@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, push, replace_worker, rows
+from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, push, rows
 from tests.stage import Stage, wait_for
 
 HANG: dict[str, Any] = {"hang": True}
 QUIET_ACCOUNT = "oauth:android_quiet@"
-VOIP_AGE = 56.0
-"""Seconds by which a clock is ahead so that a call that waited five seconds is older than its minute."""
 
 
 class Waited(NamedTuple):
@@ -132,40 +130,3 @@ def test_a_provider_that_freezes_on_an_open_connection_is_given_up_in_time(servi
     assert {row["outcome"] for row in rows(service, told).values()} == {"unknown"}
     back = at_once(service, apple={}, google={"platform": "android_rn-v2"})
     assert all(one.status == "OK" and one.seconds < PROMPT for one in back.values()), back
-
-
-@pytest.fixture(scope="module")
-def late(service: Stage) -> dict[str, Waited]:
-    """Pushes that stood in the queue at their deadline, and a worker that came afterwards."""
-    service.stop("worker")
-    told = at_once(
-        service,
-        message={"device_id": "ab" * 32},
-        test={"type": "test", "ack_id": "late-test"},
-        call={"transport": "voip", "sub_type": "calls"},
-    )
-    replace_worker(service, ahead=VOIP_AGE, ready=False)
-    row = rows(service, told)
-    return {name: Waited(told[name], row[name]) for name in told}
-
-
-def test_a_message_that_is_still_queued_at_the_deadline_is_ok_and_goes_on(
-    service: Stage, late: dict[str, Waited]
-) -> None:
-    told, row = late["message"]
-    assert (told.status, row["outcome"]) == ("OK", "sent")
-    assert DEADLINE - 0.2 < told.seconds < DEADLINE + 0.5
-    assert len(service.sandbox.requests("ab" * 32)) == 1
-
-
-def test_a_test_push_that_is_still_queued_at_the_deadline_fails_for_good(late: dict[str, Waited]) -> None:
-    told, row = late["test"]
-    assert told.error.startswith("late_test the test push had no result within 5 s: the app tests again"), told
-    assert told.seconds < DEADLINE + 0.5
-    assert (row["code"], row["answer"], row["attempts"]) == ("late_test", "FAIL", [])
-
-
-def test_a_call_that_waited_longer_than_it_rings_is_expired(late: dict[str, Waited]) -> None:
-    told, row = late["call"]
-    assert told.status == "OK"
-    assert (row["outcome"], row["code"], row["attribution"], row["attempts"]) == ("expired", "expired", "ours", [])

@@ -1,19 +1,15 @@
-"""Processes that start while a store is away, or with other vault keys: they wait, say for what, and lose nothing."""
+"""Processes that start while a store is away: they wait, say for what, and lose nothing."""
 
-import base64
 import json
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import DEADLINE, PROMPT, Told, iphone, push, replace_worker, rows, wait_for_worker
+from tests.faults.told import PROMPT, Told, push, rows, wait_for_worker
 from tests.stage import Stage, wait_for
 
 OURS = ("ingest", "worker", "beat")
-NEW_KEY = "s2:" + base64.urlsafe_b64encode(b"w" * 32).decode()
 
 
 def start_all(service: Stage) -> None:
@@ -106,48 +102,3 @@ def test_a_start_without_postgres_uses_the_copy_and_pushes_go_on(service: Stage,
     assert "pages and the log wait" in str(said["amiss"]), said
     service.start_postgres()
     assert {row["outcome"] for row in rows(service, told, 20).values()} == {"sent"}
-
-
-class Rotated(NamedTuple):
-    """A push that was sealed with a key which the first worker to take it does not have."""
-
-    told: Told
-    row: dict[str, Any]
-    device: str
-    said: str
-
-
-@pytest.fixture(scope="module")
-def rotated(service: Stage) -> Rotated:
-    """The push waits while a worker without its key tries, and goes on with a worker that has it beside a new one."""
-    device = iphone()
-    service.stop("worker")
-    before = len(service.log("worker"))
-    with ThreadPoolExecutor(1) as thread:
-        pushing = thread.submit(push, service, device_id=device)
-        replace_worker(service, ready=False, VAULT_KEYS=NEW_KEY)
-        wait_for(lambda: "stays in it until it can" in service.log("worker")[before:], 20, "the worker is loud")
-        said = service.log("worker")[before:]
-        assert service.sandbox.requests(device) == []
-        both = {**service.env, "VAULT_KEYS": f"{NEW_KEY},{service.env['VAULT_KEYS']}"}
-        service.env, usual = both, service.env
-        service.start_worker("worker2")
-        service.env = usual
-        service.stop("worker")
-        told = pushing.result()
-    rows(service, {"push": told})
-    time.sleep(1.2)  # another round of writing: a second row would come now
-    return Rotated(told, rows(service, {"push": told})["push"], device, said)
-
-
-def test_a_batch_that_cannot_be_opened_stays_in_the_queue_loudly(rotated: Rotated) -> None:
-    line = next(line for line in rotated.said.splitlines() if "stays in it until it can" in line)
-    assert "CRITICAL" in line
-    assert "not in VAULT_KEYS" in line
-    assert "put it back" in line
-
-
-def test_a_batch_of_a_rotated_key_is_delivered_once_when_the_key_is_back(service: Stage, rotated: Rotated) -> None:
-    assert (rotated.told.status, rotated.row["outcome"]) == ("OK", "sent")
-    assert rotated.told.seconds < DEADLINE + 0.5
-    assert len(service.sandbox.requests(rotated.device)) == 1
