@@ -10,8 +10,8 @@ import redis
 @pytest.fixture
 def valkey_url() -> Iterator[str]:
     """The URL of a Valkey database of this test's own, emptied before and after."""
-    # One number for each process of pytest-xdist ("gw0", "gw1" ...).
-    number = 7 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    # One database for each process of pytest-xdist ("gw0", "gw1" ...); other tests have numbers of their own.
+    number = 2 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     url = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{number}"
     with redis.Redis.from_url(url) as valkey:
         valkey.flushdb()

@@ -74,7 +74,7 @@ class Consumer:
 @pytest.fixture
 def url() -> Iterator[str]:
     """A database of Valkey for this test alone."""
-    base = os.environ["REDIS_URL"].rpartition("/")[0] + "/9"
+    base = os.environ["REDIS_URL"].rpartition("/")[0] + "/1"
     with redis.Redis.from_url(base) as valkey:
         valkey.flushdb()
         yield base
