@@ -113,6 +113,19 @@ def test_tls_1_2_and_1_3_are_spoken_with_an_ecdsa_certificate_and_1_1_is_not(doo
         door.connect(trust=old)
 
 
+def test_the_health_check_of_a_container_speaks_tls_too(door: Door, files: Files) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hpns.health", "web", "--port", str(door.port)],
+        cwd=ROOT,
+        env={**door.stores.env, **files.settings},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stdout == "no worker is running: pushes would wait in the queue\n"
+
+
 def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(door: Door, files: Files) -> None:
     callers = Callers(door)
     before, old = shown(door), set(door.processes())

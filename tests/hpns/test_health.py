@@ -1,130 +1,66 @@
-"""What /health/live and /health/ready say: ready names what is missing, and what is amiss though pushes go on."""
+"""The health checks of containers: healthy only when the part does its work, else one line that says what is wrong."""
 
-from collections.abc import Iterator
-from typing import Any
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
 
-import pytest
-import redis
-from django.db import connection, connections
-from django.test import Client
-from pytest_django import Settings
-
-from hpns import state
-from tenants.directory import DIRECTORY
+from tests.hpns.door import Door, Stores
+from tests.stage import ROOT, free_port
 
 
-class Door:
-    """The outbox as /health/ready sees it."""
-
-    def __init__(self, ready: bool) -> None:
-        self.ready = ready
-
-
-@pytest.fixture
-def well(settings: Settings, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    """Everything a push needs: an open door, a directory that was read, a worker, the tables."""
-    monkeypatch.setattr(state, "outbox", Door(ready=True))
-    monkeypatch.setattr(DIRECTORY, "source", "postgres")
-    monkeypatch.setattr(DIRECTORY, "problem", "")
-    with redis.Redis.from_url(settings.REDIS_URL) as valkey:
-        valkey.delete("workers")
-        valkey.zadd("workers", {"host:1:abc": int(valkey.time()[0])})
-        yield valkey
-        valkey.delete("workers")
+def health(stores: Stores, *arguments: str, settings: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Run a check; its exit code and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hpns.health", *arguments],
+        cwd=ROOT,
+        env={**stores.env, **(settings or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout.strip()
 
 
-def ready() -> tuple[int, dict[str, Any]]:
-    answer = Client().get("/health/ready")
-    assert answer["Cache-Control"].startswith("max-age=0")
-    return answer.status_code, answer.json()
+def test_a_front_door_without_workers_is_not_healthy(door: Door) -> None:
+    code, text = health(door.stores, "web", "--port", str(door.port))
+    assert (code, text) == (1, "no worker is running: pushes would wait in the queue")
 
 
-def test_live_needs_nothing(settings: Settings) -> None:
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    answer = Client().get("/health/live")
-    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+def test_a_name_that_is_not_ours_is_not_what_the_check_fails_on(door: Door) -> None:
+    settings = {"ALLOWED_HOSTS": "push.example.com"}
+    assert health(door.stores, "web", "--port", str(door.port), settings=settings) == (1, "/health/ready answers 400")
 
 
-def test_ready_when_all_is_there(well: redis.Redis) -> None:
-    assert ready() == (200, {"status": "ready", "missing": [], "amiss": [], "workers": 1})
+def test_a_port_where_nobody_listens_is_not_healthy(stores: Stores) -> None:
+    code, text = health(stores, "web", "--port", str(free_port()))
+    assert (code, "does not answer" in text) == (1, True)
 
 
-def test_not_ready_without_valkey(well: redis.Redis, settings: Settings) -> None:
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    status, told = ready()
-    assert status == 503
-    assert told["missing"] == ["the queue (Valkey) does not answer: ConnectionError"]
-
-
-def test_not_ready_while_this_process_has_no_connection_to_the_queue(
-    well: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(state, "outbox", Door(ready=False))
-    status, told = ready()
-    assert status == 503
-    assert told["missing"] == ["this process has no connection to the queue (Valkey)"]
-
-
-def test_not_ready_without_a_worker(well: redis.Redis) -> None:
-    well.delete("workers")
-    status, told = ready()
-    assert status == 503
-    assert told["missing"] == ["no worker is running: pushes would wait in the queue"]
-
-
-def test_a_worker_that_has_given_no_sign_of_life_for_a_while_does_not_count(well: redis.Redis) -> None:
-    well.zadd("workers", {"host:1:abc": int(well.time()[0]) - 60})
-    assert ready()[0] == 503
-
-
-def test_not_ready_before_the_directory_was_read(well: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DIRECTORY, "source", "")
-    monkeypatch.setattr(DIRECTORY, "problem", "PostgreSQL cannot be read")
-    status, told = ready()
-    assert status == 503
-    assert told["missing"] == ["the directory of keys has not been read: PostgreSQL cannot be read"]
-
-
-def test_ready_with_a_directory_that_is_not_fresh(well: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DIRECTORY, "problem", "Valkey cannot be reached")
-    status, told = ready()
-    assert status == 200
-    assert told["amiss"] == ["the directory of keys is not fresh: Valkey cannot be reached"]
-
-
-def test_not_ready_without_tables(well: redis.Redis) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE delivery_delivery RENAME TO delivery_elsewhere")
+def test_a_worker_is_healthy_while_it_has_its_lease(stores: Stores, tmp_path: Path) -> None:
+    env = {**stores.env, "REDIS_URL": stores.env["REDIS_URL"].removesuffix("/0") + "/3"}
+    assert health(stores, "worker", settings=env) == (1, "no worker of this host has renewed its lease")
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen([sys.executable, "-m", "hpns.worker"], cwd=ROOT, env=env, stdout=log, stderr=log)
     try:
-        status, told = ready()
+        end = time.monotonic() + 20
+        while health(stores, "worker", settings=env) != (0, "healthy"):
+            assert time.monotonic() < end, (tmp_path / "worker.log").read_text()
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE delivery_elsewhere RENAME TO delivery_delivery")
-    assert status == 503
-    assert told["missing"] == ["the database has no tables yet: run manage.py migrate"]
+        worker.kill()
+        worker.wait()
 
 
-def test_without_postgres_pushes_go_on_and_that_is_said(well: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    default = connections["default"]
-    default.close()
-    monkeypatch.setitem(default.settings_dict, "PORT", "1")
-    monkeypatch.setattr(DIRECTORY, "source", "copy")
-    monkeypatch.setattr(DIRECTORY, "problem", "PostgreSQL cannot be read")
-    status, told = ready()
-    monkeypatch.undo()
-    default.close()
-    assert status == 200
-    assert told["status"] == "ready"
-    assert len(told["amiss"]) == 2
-    assert "the database does not answer (OperationalError" in told["amiss"][1]
-
-
-def test_another_broker_keeps_its_own_list_of_workers(well: redis.Redis, settings: Settings) -> None:
-    well.delete("workers")
-    settings.CELERY_BROKER_URL = "amqp://rabbit"
-    assert ready()[0] == 200
-
-
-def test_nothing_secret_stands_in_what_is_missing(well: redis.Redis, settings: Settings) -> None:
-    settings.REDIS_URL = "redis://:s3cr3t@127.0.0.1:1/0"
-    assert "s3cr3t" not in str(ready())
+def test_the_timetable_is_healthy_while_its_file_is_written(stores: Stores, tmp_path: Path) -> None:
+    file = tmp_path / "beat"
+    assert health(stores, "beat", str(file)) == (1, f"there is no {file}")
+    file.with_suffix(".db").touch()
+    assert health(stores, "beat", str(file)) == (0, "healthy")
+    long_ago = time.time() - 1000
+    os.utime(file.with_suffix(".db"), (long_ago, long_ago))
+    code, text = health(stores, "beat", str(file))
+    assert (code, text) == (1, f"{file} was last written 1000 s ago")
