@@ -41,6 +41,7 @@ QUIET: Final = {
     "celery.beat": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,
     "django.request": logging.ERROR,
+    "django.security.DisallowedHost": logging.CRITICAL,
     "django.server": logging.ERROR,
     "google": logging.WARNING,
     "granian.access": logging.CRITICAL,
