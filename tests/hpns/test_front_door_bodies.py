@@ -17,7 +17,10 @@ from tests.hpns.door import BODY_DEADLINE, BODY_LIMIT, PUSH, SEND_PUSH, Door, an
 def test_a_gzip_body_is_unpacked(door: Door) -> None:
     path = f"/t/{door.stores.key}{SEND_PUSH}"
     for name in ("gzip", "GZIP", "x-gzip"):
-        assert answer(door.send(request(path, gzip.compress(PUSH, mtime=0), Content_Encoding=name))).read() == b'{"status":"OK"}'
+        assert (
+            answer(door.send(request(path, gzip.compress(PUSH, mtime=0), Content_Encoding=name))).read()
+            == b'{"status":"OK"}'
+        )
 
 
 @pytest.mark.parametrize(

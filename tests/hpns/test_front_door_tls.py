@@ -183,8 +183,8 @@ def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_c
     wait_for(lambda: shown(door) == after, 15, "the new certificate is shown")
 
 
-def test_sigterm_answers_all_that_was_accepted_and_then_ends(door: Door) -> None:
-    """The last one with this door."""
+def test_sigterm_answers_all_that_was_accepted_and_then_ends(stores: Stores, files: Files) -> None:
+    door = Door(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
     callers = Callers(door)
     wait_for(lambda: callers.answered > 100, 10, "answers")
     assert door.stop() == 0
