@@ -25,7 +25,8 @@ from tests.stage import ROOT, a_push, free_port, wait_for
 
 # Seconds for a push and for a body at the door of conftest.py; bytes of a body at every door.
 DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.15, 1.0, 256 * 1024
-PUSH = json.dumps(a_push()).encode()
+# The same in every process: it stands in the names of tests.
+PUSH = json.dumps(a_push(ack_id="a" * 26, post_id="p" * 26, device_id="5a" * 32)).encode()
 ACK = b'{"id":"ack","platform":"ios","type":"message"}'
 SEND_PUSH = "/api/v1/send_push"
 SEED = """
