@@ -23,6 +23,7 @@ from hpns.local.problem import ProblemError
 from hpns.local.supervisor import StoppedError, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PROCESSES = str(max(2, min(4, (os.cpu_count() or 2) // 2)))
 
 
 @dataclass
@@ -109,10 +110,10 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
             raise StoppedError
         report.step(name, code, time.monotonic() - since)
     since = time.monotonic()
-    # -rs: what was not run is said, with its reason.
-    code = supervisor.foreground(
-        [sys.executable, "-m", "pytest", "-rs"], {**os.environ, **urls, **found}, signal.SIGINT
-    )
+    # -rs: what was not run is said, with its reason. Many tests wait for something, so that two processes are nearly
+    # twice as quick even on few cores; a file stays in one process, because its tests share what they have started.
+    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--dist", "loadfile"]
+    code = supervisor.foreground(command, {**os.environ, **urls, **found}, signal.SIGINT)
     report.step("pytest", code, time.monotonic() - since)
 
 
