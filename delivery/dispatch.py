@@ -44,6 +44,8 @@ class Dispatcher:
         self.routes = Routes()
         self.cipher = vault.queue_cipher("queue")
         self.in_flight = 0
+        # Read once: a look into Django's settings costs as much as a look-up of a route.
+        self.attempt_deadline, self.push_deadline = settings.ATTEMPT_DEADLINE, settings.PUSH_DEADLINE
         self._ready: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -143,11 +145,11 @@ class Dispatcher:
         lifetime = policy.lifetime(push)
         if age > lifetime:
             return self._end(work, index, outcomes.refusal("expired"))
-        window = settings.ATTEMPT_DEADLINE - age
+        window = self.attempt_deadline - age
         if window < LATE:
-            if push.type == "test" and age >= settings.PUSH_DEADLINE:
-                return self._end(work, index, outcomes.refusal("late_test"), seconds=int(settings.PUSH_DEADLINE))
-            window = settings.ATTEMPT_DEADLINE
+            if push.type == "test" and age >= self.push_deadline:
+                return self._end(work, index, outcomes.refusal("late_test"), seconds=int(self.push_deadline))
+            window = self.attempt_deadline
         route = work.routes[index] = self.routes.find(item.customer, push.platform)
         if route.target is None:
             return self._end(work, index, route.refusal or outcomes.refusal("no_app"), label=route.label)

@@ -17,7 +17,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import connection, transaction
-from psycopg import DataError, sql
+from psycopg import DataError, IntegrityError, sql
 
 from delivery.verdict import Answer, Attempt, Verdict
 from delivery.wire import Push
@@ -56,12 +56,20 @@ def moment(at: float) -> str:
     return f"{_second(second)}.{millisecond:03d}+00"
 
 
-@lru_cache(maxsize=512)
+# By identity: verdicts are rows of a table that live as long as the process, and to hash one is to hash its texts.
+_JUDGED: dict[int, tuple[Verdict, str]] = {}
+
+
 def _judged(verdict: Verdict) -> str:
-    return (
+    known = _JUDGED.get(id(verdict))
+    if known is not None:
+        return known[1]
+    text = (
         f"{verdict.outcome.value}\t{verdict.code}\t{Answer(verdict.answer).name}\t{verdict.attribution}\t"
         f"{'t' if verdict.counts else 'f'}"
     )
+    _JUDGED[id(verdict)] = (verdict, text)
+    return text
 
 
 def _attempt(attempt: Attempt) -> str:
@@ -110,6 +118,9 @@ end
 return redis.call('SMEMBERS', KEYS[2])
 """
 CHUNK = 200
+# What PostgreSQL says of a line that it will never take: it must not hold up the lines behind it for ever. Integrity:
+# a push that was settled twice, because a batch came back after its progress had lapsed, has its row already.
+UNFIT = (DataError, IntegrityError)
 
 
 def write(valkey: redis.Redis) -> int:
@@ -138,7 +149,7 @@ def _write_segment(valkey: redis.Redis, name: str, key: str) -> int:
         try:
             with transaction.atomic():
                 return _copy(cursor, _elements(valkey, key))
-        except DataError:
+        except UNFIT:
             logger.exception("a row of the delivery log is not fit for the table; writing line by line")
         return _copy_one_by_one(valkey, cursor, _elements(valkey, key))
 
@@ -167,7 +178,7 @@ def _copy_one_by_one(valkey: redis.Redis, cursor: Any, blobs: Iterable[bytes]) -
             try:
                 with transaction.atomic():
                     lines += _copy(cursor, [line])
-            except DataError:
+            except UNFIT:
                 valkey.rpush(REJECTED, line)
                 logger.exception("a row of the delivery log was refused and kept in %s", REJECTED)
     return lines

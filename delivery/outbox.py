@@ -55,6 +55,8 @@ class Outbox:
         self.process = secrets.token_hex(6)
         self.cipher = vault.queue_cipher("queue")
         self.waiting = 0
+        # Read once: a look into Django's settings costs as much as making a trace id.
+        self.limit, self.deadline = settings.WAITING_LIMIT, settings.PUSH_DEADLINE
         self._numbers = itertools.count(1)
         self._traces = itertools.count(1)
         self._gathered: list[tuple[Pending, bytes]] = []
@@ -111,7 +113,7 @@ class Outbox:
         pending = Pending(who, push, self.trace(), time.time(), size, answer)
         if not self.link.up:
             return self.refusals.refuse(pending, "queue_down")
-        if self.waiting >= settings.WAITING_LIMIT:
+        if self.waiting >= self.limit:
             return self.refusals.refuse(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         self.waiting += 1
@@ -139,7 +141,7 @@ class Outbox:
         meters.accepted(len(gathered))
         number = next(self._numbers)
         batch_id = f"{self.process}:{number}"
-        sent = Sent(number, batch_id, [p for p, _ in gathered], self.loop.time() + settings.PUSH_DEADLINE - TICK)
+        sent = Sent(number, batch_id, [p for p, _ in gathered], self.loop.time() + self.deadline - TICK)
         self._sent[number] = sent
         sealed = self.cipher.seal_bytes(batch.join([item for _, item in gathered]), batch_id.encode())
         if self._plain:
@@ -284,7 +286,7 @@ class Outbox:
             if not sent.arrived:
                 text = outcomes.text(down, pending.trace)
             elif pending.push.type == "test":
-                text = outcomes.text(late, pending.trace, seconds=int(settings.PUSH_DEADLINE))
+                text = outcomes.text(late, pending.trace, seconds=int(self.deadline))
             else:
                 pending.answer.set_result(wire.OK_BODY)
                 continue

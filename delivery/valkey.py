@@ -175,7 +175,7 @@ class Link:
             waiting.append(None)
         waiting.append(last)
         if not self._unwritten:
-            asyncio.get_running_loop().call_soon(self._write)
+            self._loop.call_soon(self._write)  # type: ignore[union-attr]  # a link with a protocol has its loop
         self._unwritten.append(commands)
         return True
 
@@ -187,7 +187,7 @@ class Link:
             self._protocol.transport.write(commands)
 
     def _ask(self, *command: Any) -> "asyncio.Future[Any]":
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = (self._loop or asyncio.get_running_loop()).create_future()
         self.post(pack(command), 1, future)
         return future
 

@@ -49,6 +49,7 @@ class FrontDoor:
         self.pages = Pages()
         self.limit = int(settings.BODY_LIMIT)
         self.headers = [("content-type", "application/json")]
+        self.clock = time.monotonic
         self.reading: dict[Any, float] = {}
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -110,24 +111,27 @@ class FrontDoor:
         headers = scope.headers
         length = headers.get("content-length")
         packed = headers.get("content-encoding")
+        # Whatever waits for the body, and can be told to stop waiting.
+        waiting: Any = None
         try:
-            task = asyncio.current_task()
-            self.reading[task] = time.monotonic()
-            try:
-                if length is not None and len(length) < 7 and int(length) <= self.limit:
-                    body = await proto()
-                else:
-                    body = await self._bounded(proto, request)
-            finally:
-                del self.reading[task]
+            if length is not None and len(length) < 7 and int(length) <= self.limit:
+                waiting = proto()
+                self.reading[waiting] = self.clock()
+                body = await waiting
+            else:
+                waiting = asyncio.current_task()
+                self.reading[waiting] = self.clock()
+                body = await self._bounded(proto, request)
         except asyncio.CancelledError:  # by _watch
-            if task is not None:
-                task.uncancel()
+            if isinstance(waiting, asyncio.Task):
+                waiting.uncancel()
             request.trouble = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
             return
         except (RuntimeError, ValueError) as error:
             request.trouble = f"its body did not arrive whole ({type(error).__name__})"
             return
+        finally:
+            self.reading.pop(waiting, None)
         if request.too_large:
             return
         if length is not None and length.isdigit() and len(body) < int(length):
@@ -140,10 +144,10 @@ class FrontDoor:
         """Once a second, give up on bodies that take too long: a clock per request would cost as much as decoding."""
         while True:
             await asyncio.sleep(1)
-            latest = time.monotonic() - settings.BODY_DEADLINE
-            for task, since in list(self.reading.items()):
+            latest = self.clock() - settings.BODY_DEADLINE
+            for waiting, since in list(self.reading.items()):
                 if since < latest:
-                    task.cancel()
+                    waiting.cancel()
 
     async def _bounded(self, proto: Any, request: LeanRequest) -> bytes:
         chunks, size = [], 0

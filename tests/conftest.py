@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
+
 
 @pytest.fixture
 def valkey_url() -> Iterator[str]:

@@ -125,10 +125,8 @@ async def test_a_message_still_queued_at_the_deadline_is_ok_and_a_test_is_not(ou
     assert outbox.waiting == 0
 
 
-async def test_more_pushes_than_may_wait_are_refused_at_once_and_have_a_row(
-    outbox: Outbox, store: redis.Redis, settings: Settings
-) -> None:
-    settings.WAITING_LIMIT = 2
+async def test_more_pushes_than_may_wait_are_refused_at_once_and_have_a_row(outbox: Outbox, store: redis.Redis) -> None:
+    outbox.limit = 2
     answers = [submit(outbox, ack_id=str(number)) for number in range(3)]
     told = json.loads(await answers[2])
     assert told["error"].startswith("overloaded")
@@ -167,9 +165,9 @@ async def test_a_flood_of_refusals_shares_rows_that_count_each(
 
 
 async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not_arrive(
-    outbox: Outbox, store: redis.Redis, settings: Settings
+    outbox: Outbox, store: redis.Redis
 ) -> None:
-    settings.PUSH_DEADLINE = 5
+    outbox.deadline = 5
     arrived = submit(outbox, ack_id="arrived")
     await taken(store)
     # Not yet told that it arrived, and a second one that never did: as when the connection broke in between.
