@@ -105,7 +105,8 @@ class MachineView(APIView):
             logger.error("a request failed inside", exc_info=error, extra={"trace": trace})
             verdict = outcomes.refusal("internal_error")
         meters.turned_away(verdict.code)
-        logger.info("refused a request", extra={"trace": trace, "code": verdict.code})
+        # Not at INFO: whoever knows the address could fill the log. The metrics count them.
+        logger.debug("refused a request", extra={"trace": trace, "code": verdict.code})
         return _answer(wire.fail_body(outcomes.text(verdict, trace)))
 
 

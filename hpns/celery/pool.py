@@ -15,6 +15,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from celery.concurrency.base import BasePool
+from celery.exceptions import Reject
 from kombu.asynchronous import get_event_loop
 from kombu.serialization import loads
 
@@ -76,6 +77,9 @@ class LoopPool(BasePool):  # type: ignore[misc]
                 await coroutine(request, *args, **kwargs)
             else:
                 await self.hub.aio.run_in_executor(None, lambda: task(*args, **kwargs))
+        except Reject as rejected:
+            logger.warning("task %s put its message back: %s", name, rejected.reason)
+            failed, value = True, ExceptionInfo()
         except Exception:
             # A task of ours ends its pushes itself; what reaches this line is a fault of ours. The message is taken
             # off the queue all the same: a batch that kills its task would otherwise come back for ever.

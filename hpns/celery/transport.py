@@ -169,12 +169,15 @@ class Taker:
             self.unconfirmed.discard(item)
 
     def requeue(self, tag: str) -> None:
-        """Put a message back to the head of its queue, in one step with taking it off our list."""
+        """Put a message to the end of its queue, in one step with taking it off our list.
+
+        To the end, because what cannot be done now must not stand in the way of what can.
+        """
         queue, item = self.raw.pop(tag)
         self.link.post(
             valkey.pack(("MULTI",))
             + valkey.pack(("LREM", self.taken(queue), "1", item))
-            + valkey.pack(("RPUSH", queue, item))
+            + valkey.pack(("LPUSH", queue, item))
             + valkey.pack(("EXEC",)),
             4,
         )
