@@ -3,27 +3,43 @@
 Invariant: a missing one is installed (root on Debian), or said to be missing, or in CI an error; never passed over.
 """
 
+import ctypes
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-# The program's names, the Debian package, and what is not tested without it.
+# The program's names, libraries that it needs besides (the browser's driver comes in a wheel, its library does not),
+# the Debian packages, and what is not tested without it.
 WANTED = {
-    "CHROMIUM": (("chromium", "chromium-browser", "google-chrome"), "chromium", "browser tests"),
-    "DOCKER_COMPOSE": (("docker-compose",), "docker-compose", "the check of docker-compose.yml"),
+    "CHROMIUM": (
+        ("chromium", "chromium-browser", "google-chrome"),
+        ("libatomic.so.1",),
+        ("chromium", "libatomic1"),
+        "browser tests",
+    ),
+    "DOCKER_COMPOSE": (("docker-compose",), (), ("docker-compose",), "the check of docker-compose.yml"),
 }
 
 
 def find(search_path: str | None = None) -> dict[str, str]:
     """The programs that are here: variable for the tests -> path. `search_path` stands in for PATH."""
     found = {}
-    for variable, (names, _, _) in WANTED.items():
+    for variable, (names, libraries, _, _) in WANTED.items():
         path = next((path for name in names if (path := shutil.which(name, path=search_path))), None)
-        if path:
+        if path and all(map(loads, libraries)):
             found[variable] = path
     return found
+
+
+def loads(library: str) -> bool:
+    """Whether a shared library is on this machine."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def install(missing: list[str], log: Path) -> bool:
@@ -32,7 +48,7 @@ def install(missing: list[str], log: Path) -> bool:
     if os.geteuid() != 0 or not apt:
         return False
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    packages = [WANTED[variable][1] for variable in missing]
+    packages = [package for variable in missing for package in WANTED[variable][2]]
     with log.open("ab") as output:
         for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
             done = subprocess.run(
@@ -56,8 +72,8 @@ def are_enough(found: Mapping[str, str], *, ci: bool) -> bool:
 def complaints(found: Mapping[str, str]) -> list[str]:
     """One line for each program that is missing: what is not tested, and how to get it."""
     return [
-        f"not run: {untested} (no {names[0]}: apt install {package})"
-        for variable, (names, package, untested) in WANTED.items()
+        f"not run: {untested} (missing: apt install {' '.join(packages)})"
+        for variable, (_, _, packages, untested) in WANTED.items()
         if variable not in found
     ]
 
