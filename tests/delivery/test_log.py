@@ -88,6 +88,16 @@ def test_a_line_that_the_table_refuses_is_kept_aside_and_the_others_are_written(
     assert set(Delivery.objects.values_list("trace", flat=True)) == {"t-1", "t-2"}
 
 
+def test_a_push_that_was_settled_twice_holds_up_no_other_row(store: redis.Redis) -> None:
+    store.rpush(log.ROWS, a_row("t-1"))
+    log.write(store)
+    store.rpush(log.ROWS, a_row("t-1"), a_row("t-2"))
+    assert log.write(store) == 1
+    assert store.lrange(log.REJECTED, 0, -1) == [a_row("t-1")]
+    assert not store.exists(log.SEGMENTS)
+    assert set(Delivery.objects.values_list("trace", flat=True)) == {"t-1", "t-2"}
+
+
 def test_rows_of_a_day_find_its_partition_also_when_they_came_before_it(store: redis.Redis) -> None:
     store.rpush(log.ROWS, a_row("t-1"))
     log.write(store)
