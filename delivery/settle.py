@@ -4,8 +4,8 @@ A script in Valkey does all of it atomically and once per push, whoever calls it
 taken for dead and the one that took its batch over may both settle it, and a settlement whose answer got lost is
 simply made again. Invariant: a push has its row and its answer, or neither.
 
-Keys: done:BATCH lapses after KEPT seconds. Its first byte is "*" when the whole batch was settled at once; else bit
-8 + i tells that push i is settled.
+Keys: done:BATCH lapses KEPT seconds after the last push of the batch was settled, BEGUN seconds after any other. Its
+first byte is "*" when the whole batch was settled at once; else bit 8 + i tells that push i is settled.
 """
 
 import asyncio
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds that progress is remembered: far longer than it takes to notice that a worker died.
 KEPT = 300
+# The same while pushes of the batch are left: as long as its payload may wait for a worker, or those that were settled
+# before an outage would be sent again after it.
+BEGUN = 8 * 24 * 3600
 # Seconds after which answers that no process fetches go away.
 UNFETCHED = 60
 # Seconds before a settlement that may not have been applied is made again.
@@ -39,7 +42,7 @@ else
   for i = 4, #ARGV, 2 do
     if redis.call('SETBIT', done, 8 + ARGV[i], 1) == 0 then redis.call('RPUSH', rows, ARGV[i + 1]) end
   end
-  redis.call('EXPIRE', done, {KEPT})
+  redis.call('EXPIRE', done, ARGV[2] == 'last' and {KEPT} or {BEGUN})
 end
 redis.call('RPUSH', reply, ARGV[3])
 redis.call('EXPIRE', reply, {UNFETCHED})

@@ -62,6 +62,15 @@ async def test_parts_of_a_batch_are_settled_once_each(link: valkey.Link, store: 
     assert not store.exists(f"batch:{BATCH}")
 
 
+async def test_progress_outlasts_an_outage_while_pushes_of_the_batch_are_left(
+    link: valkey.Link, store: redis.Redis
+) -> None:
+    await settled(link, ROWS[:1], whole=False, last=False)
+    assert store.ttl(f"done:{BATCH}") > settle.BEGUN - 60
+    await settled(link, ROWS[1:], whole=False)
+    assert 0 < store.ttl(f"done:{BATCH}") <= settle.KEPT
+
+
 async def test_a_batch_that_was_begun_is_not_settled_as_a_whole(link: valkey.Link, store: redis.Redis) -> None:
     await settled(link, ROWS[:1], whole=False, last=False)
     assert await settled(link, ROWS, whole=True) == 0
