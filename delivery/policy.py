@@ -18,6 +18,9 @@ WEEK = 7 * 24 * 3600
 VOIP_LIFETIME = 60
 TEST_LIFETIME = 300
 
+LONGEST_PLATFORM = 200
+"""Characters of a platform that are worth remembering: a label has 64 at most, its version mark 102."""
+
 COLLAPSE_ID_LIMIT = 64
 """Bytes that Apple takes in apns-collapse-id
 (https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns)."""
@@ -26,13 +29,18 @@ _version = re.compile(r"[+-]?[0-9]+", re.ASCII).fullmatch
 _PUSH_NAMESPACE = uuid.UUID("5f0d1c39-3a0e-4b6e-9d0a-6d4a5c1f7e21").bytes
 
 
-@lru_cache(maxsize=512)
 def app_label(platform: str) -> tuple[str, int]:
     """Return the app's label and the version of its payload handling: "apple_rn-v2" is ("apple_rn", 2).
 
     The platform is cut at the first "-v". A version that cannot be read, or that has more than 64 bits, counts as 1 and
     the push is sent all the same, as the reference proxy does; so does a missing one. Cached: servers know a handful.
     """
+    # Strangers choose the platform, up to the size of a body: what no app can be called must not fill the memory.
+    return _cut(platform) if len(platform) <= LONGEST_PLATFORM else _cut.__wrapped__(platform)
+
+
+@lru_cache(maxsize=512)
+def _cut(platform: str) -> tuple[str, int]:
     label, mark, version = platform.partition("-v")
     if mark and len(version) <= 100 and _version(version):
         number = int(version)

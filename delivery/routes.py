@@ -19,6 +19,9 @@ from tenants.snapshot import AppRow
 
 logger = logging.getLogger(__name__)
 
+# Characters of an unknown label that are told: no app's has more, and a stranger's may be as long as a body.
+SHOWN = 64
+
 
 class Route(msgspec.Struct, gc=False, frozen=True):
     """Where pushes of one customer and platform go. Without a target, `refusal` says why and `label` names the app."""
@@ -49,7 +52,8 @@ class Routes:
         route = self._known.get((customer_id, platform))
         if route is None:
             route = self._make(customer_id, platform)
-            if len(self._known) < 10_000:  # strangers choose the platform; they must not fill the memory
+            # Strangers choose the platform; they must not fill the memory.
+            if len(self._known) < 10_000 and len(platform) <= policy.LONGEST_PLATFORM:
                 self._known[customer_id, platform] = route
         return route
 
@@ -57,7 +61,7 @@ class Routes:
         label, version = policy.app_label(platform)
         app = self.directory.route(customer_id, label, policy.family(label))
         if app is None:
-            return Route(label, version, None, False, None, outcomes.refusal("no_app"))
+            return Route(label[:SHOWN], version, None, False, None, outcomes.refusal("no_app"))
         shared = app.customer_id is None
         if not app.credential_id:
             refusal = outcomes.blame(outcomes.refusal("no_credential"), shared)

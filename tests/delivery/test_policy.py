@@ -39,6 +39,12 @@ def test_a_platform_is_cut_at_its_first_version_mark(platform: str, label: str, 
     assert policy.app_label(platform) == (label, version)
 
 
+def test_a_platform_as_long_as_a_body_is_read_and_not_remembered() -> None:
+    before = policy._cut.cache_info().currsize
+    assert policy.app_label("a" * 200_000 + "-v2") == ("a" * 200_000, 2)
+    assert policy._cut.cache_info().currsize == before
+
+
 @pytest.mark.parametrize(
     ("label", "family"),
     [
