@@ -153,7 +153,15 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
     (410, "Unregistered"): _gone(
         "apns_unregistered", "the app is no longer installed on this device, or has a new token"
     ),
-    (413, "PayloadTooLarge"): _ours("apns_payload_too_large", "the push is larger than Apple takes"),
+    # We shorten the message until the rest fits; what is too large without it is the sender's.
+    (413, "PayloadTooLarge"): failed(
+        "apns_payload_too_large",
+        "the push is larger than Apple takes, even without its message",
+        "check what sends it; its ids and names are far longer than Mattermost's",
+        attribution="customer",
+        outcome=Outcome.REFUSED,
+        counts=False,
+    ),
     (429, "TooManyProviderTokenUpdates"): _later(
         "apns_too_many_provider_token_updates",
         "Apple says that the signing token was renewed too often",
