@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import random
+import secrets
+import shutil
 import socket
 import stat
 from collections.abc import Callable
@@ -62,6 +64,13 @@ class Folder:
             found = path.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
                 raise ProblemError(f"{path} is not ours (it belongs to user id {found.st_uid}): remove it.") from None
+        # A state folder that was removed and made again has other passwords: the data of the old one is of no use.
+        mine = self.secret("shared_id", lambda: secrets.token_hex(16))
+        mark = path / "id"
+        if not mark.exists() or mark.read_text(encoding="utf-8") != mine:
+            shutil.rmtree(path)
+            path.mkdir(mode=0o711)
+            private(mark, mine)
         path.chmod(0o711)
         return path
 

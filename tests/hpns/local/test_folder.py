@@ -110,13 +110,27 @@ def test_data_moves_to_a_shared_place_when_the_servers_cannot_reach_the_folder(p
         shutil.rmtree(folder.servers)
 
 
+def test_data_of_a_state_folder_that_was_removed_is_not_met_again(place: Path) -> None:
+    closed = place / "closed"
+    closed.mkdir(mode=0o700)
+    account = Account(65534, 65534, drops=True)
+    shared = Folder(closed / "state", account).servers
+    try:
+        (shared / "data").touch()
+        assert (Folder(closed / "state", account).servers / "data").exists()
+        shutil.rmtree(closed / "state")
+        assert not (Folder(closed / "state", account).servers / "data").exists()
+    finally:
+        shutil.rmtree(shared)
+
+
 @pytest.mark.parametrize("trick", ["open to all", "a link"])
 def test_a_shared_place_that_somebody_else_prepared_is_refused(place: Path, trick: str) -> None:
     closed = place / "closed"
     closed.mkdir(mode=0o700)
     account = Account(65534, 65534, drops=True)
     shared = Folder(closed / "state", account).servers
-    shared.rmdir()
+    shutil.rmtree(shared)
     if trick == "a link":
         shared.symlink_to(place)
     else:
