@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from django.conf import settings
 
 from delivery import batch, meters, outcomes, policy, settle, valkey
@@ -105,9 +106,9 @@ class Dispatcher:
             return  # settled before: its payload went with it
         try:
             items = batch.decode_items(self.cipher.open_bytes(payload, batch_id.encode()))
-        except vault.VaultError as error:
+        except (vault.VaultError, msgspec.DecodeError) as error:
             logger.critical("a batch of the queue cannot be opened and stays in it until it can: %s", error)
-            raise
+            raise vault.VaultError(str(error)) from error
         work = Work(batch_id, items, self.loop.create_future())
         self.in_flight += len(items)
         meters.batch(len(items))

@@ -107,10 +107,15 @@ def row(
     ).encode()
 
 
+def with_count(line: bytes, count: int) -> bytes:
+    """The same line, standing for `count` pushes."""
+    return b"%b\t%d\n" % (line.rpartition(b"\t")[0], count)
+
+
 # --- Writing. Everything below runs in a thread of a worker, off the loop.
 
 # The rows that have come together become a segment of their own, which nothing is added to any more.
-CUT = """
+CUT = """#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('RENAME', KEYS[1], KEYS[1] .. ':' .. ARGV[1])
   redis.call('SADD', KEYS[2], ARGV[1])

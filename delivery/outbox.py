@@ -31,6 +31,8 @@ LINGER, LONELY = 0.005, 5
 EMBED = 6000
 # Seconds that a payload is kept for: longer than any push is worth delivering.
 PAYLOAD_KEPT = 8 * 24 * 3600
+# Seconds without a word from Valkey about a batch after which it counts as away, so that what waits stays bounded.
+SILENCE = 2.0
 # How often waiting pushes are looked at for their deadline, in seconds.
 TICK = 0.05
 
@@ -38,10 +40,10 @@ TICK = 0.05
 class Sent:
     """A batch on its way to the queue or beyond."""
 
-    __slots__ = ("arrived", "commands", "count", "id", "left", "number", "pending", "until")
+    __slots__ = ("arrived", "commands", "count", "id", "left", "number", "pending", "since", "until")
 
-    def __init__(self, number: int, batch_id: str, pending: list[Pending], until: float):
-        self.number, self.id, self.pending, self.until = number, batch_id, pending, until
+    def __init__(self, number: int, batch_id: str, pending: list[Pending], since: float, until: float):
+        self.number, self.id, self.pending, self.since, self.until = number, batch_id, pending, since, until
         self.arrived = False
         self.commands = b""
         self.count = 0
@@ -141,7 +143,8 @@ class Outbox:
         meters.accepted(len(gathered))
         number = next(self._numbers)
         batch_id = f"{self.process}:{number}"
-        sent = Sent(number, batch_id, [p for p, _ in gathered], self.loop.time() + self.deadline - TICK)
+        now = self.loop.time()
+        sent = Sent(number, batch_id, [p for p, _ in gathered], now, now + self.deadline - TICK)
         self._sent[number] = sent
         sealed = self.cipher.seal_bytes(batch.join([item for _, item in gathered]), batch_id.encode())
         if self._plain:
@@ -165,6 +168,7 @@ class Outbox:
         self._send(sent)
 
     def _send(self, sent: Sent) -> None:
+        sent.since = self.loop.time()
         said: asyncio.Future[Any] = self.loop.create_future()
         said.add_done_callback(lambda future: self._said(future, sent))
         self.link.post(sent.commands, sent.count, said)
@@ -268,6 +272,9 @@ class Outbox:
             await asyncio.sleep(TICK)
             now = self.loop.time()
             for number, sent in list(self._sent.items()):
+                if not sent.arrived and not self._plain and self.link.up and sent.since + SILENCE < now:
+                    logger.error("Valkey has said nothing for %g s", SILENCE)
+                    self.link.give_up()
                 if sent.until > now:
                     break
                 if sent.arrived:

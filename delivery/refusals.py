@@ -17,6 +17,12 @@ from tenants.snapshot import Identity
 OWED = 2_000
 
 
+# Seconds before rows that Valkey did not take are offered again.
+PAUSE = 1.0
+# Rows that are owed, with what each stands for, by trace or by what equal refusals share.
+Owed = collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]]
+
+
 class Pending:
     """One push on its way: who sent it, the push, and the future of the answer's body."""
 
@@ -33,7 +39,8 @@ class Refusals:
 
     def __init__(self, link: valkey.Link, hash_key: bytes) -> None:
         self.link, self.hash_key = link, hash_key
-        self._owed: collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]] = collections.OrderedDict()
+        self._owed: Owed = collections.OrderedDict()
+        self._payment: asyncio.Handle | None = None
 
     def refuse(self, pending: Pending, code: str, **details: object) -> "asyncio.Future[bytes]":
         """End a push with a refusal of our own; an answer that was given before stays."""
@@ -45,20 +52,35 @@ class Refusals:
         return pending.answer
 
     def _owe(self, pending: Pending, verdict: Verdict) -> None:
-        if self.link.up:
-            self.link.post(valkey.pack(("RPUSH", log.ROWS, self._row(pending, verdict, 1))), 1)
-            return
         key: tuple[Any, ...] = (pending.trace,)
         if len(self._owed) >= OWED:
             key = (pending.who.server_id, pending.who.key_id, verdict.code)
         count = self._owed.get(key, (b"", 0))[1] + 1
         self._owed[key] = (self._row(pending, verdict, count), count)
+        if self.link.up and self._payment is None:
+            self._payment = asyncio.get_running_loop().call_soon(self.pay)
 
     def pay(self) -> None:
-        """Hand over the rows that are owed."""
+        """Hand over the rows that are owed; what Valkey does not take stays owed and is tried again."""
+        if self._payment is not None:
+            self._payment.cancel()
+            self._payment = None
         owed, self._owed = self._owed, collections.OrderedDict()
-        if owed:
-            self.link.post(valkey.pack(("RPUSH", log.ROWS, *[row for row, _ in owed.values()])), 1)
+        if not owed:
+            return
+        said: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        said.add_done_callback(lambda future: self._said(future, owed))
+        self.link.post(valkey.pack(("RPUSH", log.ROWS, *[row for row, _ in owed.values()])), 1, said)
+
+    def _said(self, future: "asyncio.Future[Any]", owed: Owed) -> None:
+        if future.cancelled() or (future.exception() is None and not isinstance(future.result(), Exception)):
+            return
+        # Refused, or perhaps written and the answer lost: the table takes a row of one name only once.
+        for key, (row, count) in owed.items():
+            more = self._owed.get(key, (b"", 0))[1]
+            self._owed[key] = (log.with_count(row, count + more), count + more)
+        if self.link.up and self._payment is None:
+            self._payment = asyncio.get_running_loop().call_later(PAUSE, self.pay)
 
     def _row(self, pending: Pending, verdict: Verdict, count: int) -> bytes:
         who, device = pending.who, pending.push.device_id

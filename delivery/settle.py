@@ -31,7 +31,8 @@ UNFETCHED = 60
 # Seconds before a settlement that may not have been applied is made again.
 PAUSE = 0.2
 
-SCRIPT = f"""
+# It frees more than it takes, so it must work when memory is full (allow-oom): else nothing would ever drain.
+SCRIPT = f"""#!lua flags=allow-oom
 local done, rows, reply, payload = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if ARGV[1] == 'all' then
   if not redis.call('SET', done, '*', 'NX', 'EX', {KEPT}) then return 0 end

@@ -22,12 +22,16 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 
-from delivery import dispatch, log
+from delivery import dispatch, log, valkey
 from tenants import vault
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["OperationalError", "deliver", "envelope", "partitions", "publish", "record"]
+
+# Seconds between two looks at the rows that wait for the log.
+MINDED = 5.0
+_minding: list["asyncio.Task[None]"] = []
 
 TASK, BATCH, SEALED, AT = "@TASK@", "@BATCH@", "@SEALED@", "@AT@"
 
@@ -68,6 +72,19 @@ def partitions() -> None:
     log.drop_partitions(today)
 
 
+async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:
+    """Write the log unasked where nobody asks: the timetable is away, or Valkey too full for its message."""
+    link, waiting = valkey.shared(settings.REDIS_URL, loop), 0
+    while True:
+        await asyncio.sleep(MINDED)
+        try:
+            before, waiting = waiting, await link.ask("LLEN", log.ROWS)
+            if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
+                await loop.run_in_executor(None, record)
+        except (ConnectionError, DatabaseError, redis.RedisError) as error:
+            logger.warning("rows of the delivery log wait in Valkey: %s", error)
+
+
 def _partitions_at_start() -> None:
     try:
         partitions()
@@ -79,12 +96,15 @@ def _partitions_at_start() -> None:
 def _begin(sender: Any = None, **_: Any) -> None:
     loop = sender.hub.aio
     loop.create_task(dispatch.here().start())
+    _minding.append(loop.create_task(_mind_the_log(loop)))
     # Not left to the timetable: the first rows of a new installation come at once.
     loop.run_in_executor(None, _partitions_at_start)
 
 
 @worker_shutdown.connect
 def _end(sender: Any = None, **_: Any) -> None:
+    for task in _minding:
+        task.cancel()
     loop = asyncio.get_event_loop_policy().get_event_loop()
     if not loop.is_closed() and not loop.is_running():
         loop.run_until_complete(dispatch.here().close())

@@ -195,6 +195,11 @@ class Link:
         """Write one command and return the future of its answer; Gone when the link is or goes down."""
         return self._ask(*command)
 
+    def give_up(self) -> None:
+        """Break the connection off because its server says nothing; the link counts as down and tries again."""
+        if self._protocol is not None and self._protocol.transport is not None:
+            self._protocol.transport.abort()
+
     async def flushed(self) -> None:
         """Wait until everything posted so far has been answered; Gone when the link breaks first."""
         await self._ask("PING")

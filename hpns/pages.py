@@ -4,6 +4,7 @@ A thin bridge from RSGI to ASGI (https://asgi.readthedocs.io/en/latest/specs/www
 interface per process. Invariant: a request body is handed on in pieces and never beyond LIMIT bytes.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.core.handlers.asgi import ASGIHandler
 
 # Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
 LIMIT = 8 * 1024 * 1024
+# Seconds for a page's request body to arrive.
+PATIENCE = 30
 TOO_LARGE = [("content-type", "text/plain"), ("connection", "close")]
 
 
@@ -31,7 +34,9 @@ class Pages:
         if self.leaving:
             bridge.more_headers = [("connection", "close")]
         await self.handler(bridge.scope, bridge.receive, bridge.send)
-        if bridge.read > LIMIT:  # Django has been told that the sender went away
+        if bridge.late:
+            proto.response_str(408, TOO_LARGE, f"The request did not arrive within {PATIENCE} s.\n")
+        elif bridge.read > LIMIT:  # Django has been told that the sender went away
             proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
 
 
@@ -40,6 +45,8 @@ class _Bridge:
         self.proto = proto
         self.body = proto.__aiter__() if scope.method not in ("GET", "HEAD") else None
         self.read = 0
+        self.until = asyncio.get_running_loop().time() + PATIENCE
+        self.late = False  # the body did not come in time
         self.whole = False  # nothing of the request is left to be read
         self.status = 500
         self.headers: list[tuple[str, str]] = []
@@ -69,9 +76,13 @@ class _Bridge:
         # Not `async for`: granian gives out one iterator per request, and each loop would ask for another. Not anext()
         # with a default: around granian's awaitables it brings CPython 3.11 down.
         try:
-            chunk = None if self.body is None else await self.body.__anext__()
+            async with asyncio.timeout_at(self.until):
+                chunk = None if self.body is None else await self.body.__anext__()
         except StopAsyncIteration:
             chunk = None
+        except TimeoutError:
+            self.whole = self.late = True
+            return {"type": "http.disconnect"}
         if chunk is None:
             self.whole = True
             return {"type": "http.request", "body": b"", "more_body": False}

@@ -9,6 +9,7 @@ than its own timeout, in a bounded list; an address that is not Google's is fetc
 
 import asyncio
 import json
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from google.auth.crypt import RSASigner
 from delivery.senders.exchange import Exchange
 from delivery.senders.http2 import Engine
 from delivery.senders.signing import CredentialError, skew
+
+log = logging.getLogger(__name__)
 
 GOOGLE_HOSTS: Final = frozenset({"oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com"})
 AUDIENCE: Final = "https://oauth2.googleapis.com/token"
@@ -208,4 +211,7 @@ class AccessToken:
         waiting, self._waiting = self._waiting, {}
         for then, timer in waiting.values():
             timer.cancel()
-            then(word, detail)
+            try:
+                then(word, detail)
+            except Exception:
+                log.exception("what follows an access token failed; the others that wait go on")

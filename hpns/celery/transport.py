@@ -35,7 +35,7 @@ BLOCK = 5
 # What the workers whose lease has lapsed have taken goes back to the heads of its queues. A worker is forgotten only
 # when it cannot take any more: until then a move that it asked for may still come about. ARGV: a worker that leaves of
 # its own accord or "", then the queues. The clock is the server's.
-GIVE_BACK = f"""
+GIVE_BACK = f"""#!lua flags=allow-oom
 local now = tonumber(redis.call('TIME')[1])
 if ARGV[1] ~= '' then redis.call('ZADD', 'workers', now - {LEASE} - 1, ARGV[1]) end
 local back = 0
@@ -55,7 +55,10 @@ redis.call('ZREMRANGEBYSCORE', 'workers', '-inf', now - {LEASE + BLOCK + 5})
 return back
 """
 # A sign of life. ARGV: the worker.
-ALIVE = "return redis.call('ZADD', 'workers', redis.call('TIME')[1], ARGV[1])"
+ALIVE = "#!lua flags=allow-oom\nreturn redis.call('ZADD', 'workers', redis.call('TIME')[1], ARGV[1])"
+# The same move as BLMOVE, without waiting: Valkey refuses BLMOVE when memory is full, and then taking is what frees it.
+TAKE = "#!lua flags=allow-oom\nreturn redis.call('LMOVE', KEYS[1], KEYS[2], 'RIGHT', 'LEFT')"
+UNREADABLE = "unreadable"  # a list of what came through a queue and is no message
 
 
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
@@ -124,6 +127,9 @@ class Taker:
                     await self._recover(link, queue)
                 await self._room()
                 item = await link.ask("BLMOVE", queue, self.taken(queue), "RIGHT", "LEFT", str(BLOCK))
+                if isinstance(item, Exception) and str(item).startswith("OOM"):
+                    await asyncio.sleep(0.05)
+                    item = await link.ask("EVAL", TAKE, "2", queue, self.taken(queue))
                 if isinstance(item, Exception):
                     raise ConnectionError(str(item))
                 if item is not None:
@@ -141,8 +147,14 @@ class Taker:
             await self.room.wait()
 
     def _deliver(self, queue: str, item: bytes) -> None:
-        message = msgspec.json.decode(item)
-        self.raw[message["properties"]["delivery_tag"]] = (queue, item)
+        try:
+            message = msgspec.json.decode(item)
+            tag: str = message["properties"]["delivery_tag"]
+        except (msgspec.DecodeError, KeyError, TypeError):
+            logger.exception("what came through %s is no message, it is kept in %s", queue, UNREADABLE)
+            self.link.post(valkey.pack(("LMOVE", self.taken(queue), UNREADABLE, "LEFT", "LEFT")), 1)
+            return
+        self.raw[tag] = (queue, item)
         self.deliverers[queue](message)
 
     async def _recover(self, link: valkey.Link, queue: str) -> None:
@@ -165,14 +177,11 @@ class Taker:
         self.room.set()
 
     def _acked(self, done: "asyncio.Future[Any]", item: bytes) -> None:
-        if not done.cancelled() and done.exception() is None:
+        if not done.cancelled() and done.exception() is None and not isinstance(done.result(), Exception):
             self.unconfirmed.discard(item)
 
     def requeue(self, tag: str) -> None:
-        """Put a message to the end of its queue, in one step with taking it off our list.
-
-        To the end, because what cannot be done now must not stand in the way of what can.
-        """
+        """Put a message to the end of its queue: what cannot be done now must not stand in the way of what can."""
         queue, item = self.raw.pop(tag)
         self.link.post(
             valkey.pack(("MULTI",))

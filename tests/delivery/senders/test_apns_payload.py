@@ -45,7 +45,7 @@ def for_the_platform(one: Push) -> dict[str, Any]:
 def test_every_recorded_body_is_the_references_or_differs_on_purpose(capsys: pytest.CaptureFixture[str]) -> None:
     result = compare.bodies("apns", for_the_platform, BODIES)
     with capsys.disabled():
-        print(f"\nBodies for Apple: {result}")  # noqa: T201  # the count is asked for
+        print(f"\nBodies for Apple: {result}")  # the count is asked for
     assert not result.unexplained, "\n".join(result.unexplained[:5])
     assert not compare.idle(result, "apns", BODIES)
     assert result.agree > 600

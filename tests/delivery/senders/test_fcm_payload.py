@@ -53,7 +53,7 @@ def size(data: dict[str, str]) -> int:
 def test_every_recorded_body_is_the_references_or_differs_on_purpose(capsys: pytest.CaptureFixture[str]) -> None:
     result = compare.bodies("fcm", without_ttl, BODIES)
     with capsys.disabled():
-        print(f"\nBodies for Google: {result}")  # noqa: T201  # the count is asked for
+        print(f"\nBodies for Google: {result}")  # the count is asked for
     assert not result.unexplained, "\n".join(result.unexplained[:5])
     assert not compare.idle(result, "fcm", BODIES)
     assert result.agree > 450

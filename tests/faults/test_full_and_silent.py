@@ -1,0 +1,71 @@
+"""A Valkey that is full or says nothing: nothing is lost, memory stays bounded, and it recovers alone."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.load import Load
+from tests.stage import Stage, running_stage, wait_for
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A service whose Valkey may be bent."""
+    with running_stage(tmp_path_factory.mktemp("stage")) as running:
+        yield running
+
+
+def set_limit(stage: Stage, limit: str) -> None:
+    """Give Valkey so much memory ("0": as much as it wants)."""
+    with stage.redis() as valkey:
+        valkey.config_set("maxmemory", limit)
+
+
+def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Stage) -> None:
+    stage.pause("worker")
+    told: dict[str, Any] = {}
+
+    def push(ack_id: str) -> None:
+        told[ack_id] = stage.push(ack_id=ack_id)
+
+    queued = [threading.Thread(target=push, args=(f"queued-{n}",)) for n in range(3)]
+    for thread in queued:
+        thread.start()
+    with stage.redis() as valkey:
+        wait_for(lambda: valkey.llen("push") >= 1, 5, "pushes are queued")
+    time.sleep(0.2)
+    set_limit(stage, "1mb")
+    refused = [stage.push(ack_id=f"refused-{n}") for n in range(5)]
+    assert all(answer["error"].startswith("queue_down") for answer in refused)
+    stage.go_on("worker")
+    rows = stage.logged(3, 20, where="ack_id LIKE 'queued-%%'")
+    assert {row["outcome"] for row in rows} == {"sent"}
+    for thread in queued:
+        thread.join()
+    assert {told[f"queued-{n}"]["status"] for n in range(3)} == {"OK"}
+    set_limit(stage, "0")
+    rows = stage.logged(5, where="ack_id LIKE 'refused-%%'")
+    assert {row["code"] for row in rows} == {"queue_down"}
+    assert stage.push()["status"] == "OK"
+
+
+def test_a_valkey_that_says_nothing_counts_as_away_and_is_back_when_it_speaks(stage: Stage) -> None:
+    load = Load(stage, connections=8)
+    time.sleep(0.5)
+    stage.pause("valkey")
+    assert stage.push(ack_id="finds-out")["error"].startswith("queue_down")
+    # From then on not after a deadline each: whoever comes now is told at once, so nothing piles up.
+    started = time.monotonic()
+    assert stage.push(ack_id="meanwhile")["error"].startswith("queue_down")
+    assert time.monotonic() - started < 1
+    stage.go_on("valkey")
+    wait_for(lambda: stage.push()["status"] == "OK", 15, "pushes are taken again")
+    load.stop()
+    accepted = load.told("OK")
+    wait_for(
+        lambda: accepted <= {row["ack_id"] for row in stage.rows("ack_id LIKE %s", f"{load.name}-%")}, 20, "their rows"
+    )
+    assert max(load.seconds.values()) < 5.5
