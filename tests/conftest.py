@@ -19,3 +19,12 @@ def valkey_url() -> Iterator[str]:
         valkey.flushdb()
         yield url
         valkey.flushdb()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests have counted; what a test prints is lost in pytest-xdist's processes."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "count":
+                    terminalreporter.write_line(str(value))

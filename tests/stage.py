@@ -8,10 +8,12 @@ import base64
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -249,8 +251,12 @@ def a_push(**members: Any) -> dict[str, Any]:
 @contextmanager
 def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterator[Stage]:
     """A service that is ready, with `workers` workers named worker, worker2 ...; settings are environment variables."""
+    # Not below pytest's own folder: that is closed to the account that the servers run as, and they would leave
+    # folders elsewhere.
+    home = Path(tempfile.mkdtemp(prefix="hpns-stage-"))
+    home.chmod(0o755)
     with running_sandbox(folder / "sandbox") as sandbox:
-        stage = Stage(folder / "service", sandbox, settings)
+        stage = Stage(home / "service", sandbox, settings)
         try:
             stage.start_postgres()
             stage.start_valkey()
@@ -265,3 +271,4 @@ def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterato
             yield stage
         finally:
             stage.close()
+            shutil.rmtree(home, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -42,10 +43,11 @@ def for_the_platform(one: Push) -> dict[str, Any]:
     return sent(one, policy.app_label(one.platform)[1])
 
 
-def test_every_recorded_body_is_the_references_or_differs_on_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_recorded_body_is_the_references_or_differs_on_purpose(
+    record_property: Callable[[str, object], None],
+) -> None:
     result = compare.bodies("apns", for_the_platform, BODIES)
-    with capsys.disabled():
-        print(f"\nBodies for Apple: {result}")  # the count is asked for
+    record_property("count", f"Bodies for Apple: {result}")
     assert not result.unexplained, "\n".join(result.unexplained[:5])
     assert not compare.idle(result, "apns", BODIES)
     assert result.agree > 600
