@@ -106,13 +106,21 @@ class Place:
             f"  Logs        {self.folder.logs}",
             f"  manage.py   . {self.env_file} && .venv/bin/python manage.py",
             "",
-            "  In Mattermost: System Console, Environment, Push Notification Server, enter manually:",
-            f"  {self.push_url}",
-            "",
-            "  Send a push yourself:",
-            f"  {self.curl}",
+            *self._next_step(),
             "",
             "  Ctrl-C stops everything.",
         ]
         for line in lines:
             say(line)
+
+    def _next_step(self) -> list[str]:
+        """What to try now. The demo customer's apps reach the sandbox's phones and no real ones."""
+        if "phone" not in self.ports:
+            return ["  To reach real phones add your apps and keys: README.md, Connect Apple and Google."]
+        return [
+            "  In Mattermost: System Console, Environment, Push Notification Server, enter manually:",
+            f"  {self.push_url}",
+            "",
+            "  Send a push yourself:",
+            f"  {self.curl}",
+        ]

@@ -186,7 +186,14 @@ def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     run_file = options.state.resolve() / announce.RUN_FILE
-    return guarded(lambda: serve(options), after_kill=lambda: announce.forget(run_file, os.getpid()))
+
+    def killed() -> None:
+        announce.forget(run_file, os.getpid())
+        announce.say(
+            "bin/run was killed; ending what it started. What was accepted is kept: start it again.", error=True
+        )
+
+    return guarded(lambda: serve(options), after_kill=killed)
 
 
 if __name__ == "__main__":
