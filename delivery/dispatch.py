@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that finished pushes of an unfinished batch wait for company before they are settled.
 GATHER = 0.003
+# When a provider takes long anyway, a tenth of what it took may be waited, up to this: fewer settlements cost less.
+GATHER_MOST, SHARE = 0.010, 0.1
 # Seconds before the first and each further try after a fault below HTTP, doubled each time; at least this much time
 # must be left for a try to be worth it.
 PAUSE, WORTH = 0.05, 0.1
@@ -113,6 +115,7 @@ class Dispatcher:
         self.in_flight += len(items)
         meters.batch(len(items))
         now, clock = time.time(), self.loop.time()
+        work.begun = clock
         for index, item in enumerate(items):
             if done is not None and settle.settled_before(done, index):
                 work.left -= 1
@@ -236,7 +239,8 @@ class Dispatcher:
             # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.
             self.loop.call_soon(self.settler.settle, work)
         elif work.timer is None:
-            work.timer = self.loop.call_later(GATHER, self.settler.settle, work)
+            gather = min(GATHER_MOST, max(GATHER, SHARE * (self.loop.time() - work.begun)))
+            work.timer = self.loop.call_later(gather, self.settler.settle, work)
 
 
 _here: Dispatcher | None = None

@@ -19,7 +19,8 @@ import msgspec
 from django.conf import settings
 
 from delivery import batch, meters, outcomes, tasks, valkey, wire
-from delivery.refusals import Pending, Refusals
+from delivery.refusals import Refusals
+from delivery.waiting import Pending, Sent
 from tenants import vault
 from tenants.snapshot import Identity
 
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that the first push of a batch waits for company, and from how many waiting pushes on: a lone push never does.
 LINGER, LONELY = 0.005, 5
+# When answers take long anyway, a tenth of what they take may be lingered, up to this: larger batches cost less each.
+LINGER_MOST, SHARE = 0.010, 0.1
 # Bytes of a sealed batch that travel inside the task; larger ones get a key of their own.
 EMBED = 6000
 # Seconds that a payload is kept for: longer than any push is worth delivering.
@@ -35,19 +38,6 @@ PAYLOAD_KEPT = 8 * 24 * 3600
 SILENCE = 2.0
 # How often waiting pushes are looked at for their deadline, in seconds.
 TICK = 0.05
-
-
-class Sent:
-    """A batch on its way to the queue or beyond."""
-
-    __slots__ = ("arrived", "commands", "count", "id", "left", "number", "pending", "since", "until")
-
-    def __init__(self, number: int, batch_id: str, pending: list[Pending], since: float, until: float):
-        self.number, self.id, self.pending, self.since, self.until = number, batch_id, pending, since, until
-        self.arrived = False
-        self.commands = b""
-        self.count = 0
-        self.left = len(pending)
 
 
 class Outbox:
@@ -63,6 +53,7 @@ class Outbox:
         self._traces = itertools.count(1)
         self._gathered: list[tuple[Pending, bytes]] = []
         self._bytes = 0
+        self._pace = 0.0  # seconds that answers take, of late
         self._timer: asyncio.TimerHandle | None = None
         self._sent: dict[int, Sent] = {}
         self._plain = not settings.CELERY_BROKER_URL.startswith(("redis://", "rediss://", "unix://"))
@@ -128,7 +119,8 @@ class Outbox:
             if self.waiting < LONELY:
                 self.loop.call_soon(self._flush)
             else:
-                self._timer = self.loop.call_later(LINGER, self._flush)
+                linger = min(LINGER_MOST, max(LINGER, SHARE * self._pace))
+                self._timer = self.loop.call_later(linger, self._flush)
         return answer
 
     # --- Out
@@ -261,7 +253,9 @@ class Outbox:
         if not pending.answer.done():
             pending.answer.set_result(body)
             self.waiting -= 1
-            meters.answered(time.time() - pending.at)
+            seconds = time.time() - pending.at
+            self._pace += (seconds - self._pace) * 0.01
+            meters.answered(seconds)
         sent.left -= 1
         if not sent.left:
             del self._sent[number]

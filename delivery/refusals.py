@@ -11,7 +11,7 @@ from typing import Any
 
 from delivery import log, meters, outcomes, valkey, wire
 from delivery.verdict import Verdict
-from tenants.snapshot import Identity
+from delivery.waiting import Pending
 
 # Rows of refused pushes that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
 OWED = 2_000
@@ -21,17 +21,6 @@ OWED = 2_000
 PAUSE = 1.0
 # Rows that are owed, with what each stands for, by trace or by what equal refusals share.
 Owed = collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]]
-
-
-class Pending:
-    """One push on its way: who sent it, the push, and the future of the answer's body."""
-
-    __slots__ = ("answer", "at", "push", "size", "trace", "who")
-
-    def __init__(
-        self, who: Identity, push: wire.Push, trace: str, at: float, size: int, answer: "asyncio.Future[bytes]"
-    ):
-        self.who, self.push, self.trace, self.at, self.size, self.answer = who, push, trace, at, size, answer
 
 
 class Refusals:

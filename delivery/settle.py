@@ -85,7 +85,20 @@ def settled_before(done: bytes | None, index: int) -> bool:
 class Work:
     """One batch in the making."""
 
-    __slots__ = ("again", "attempts", "ended", "finished", "id", "items", "left", "number", "routes", "timer", "until")
+    __slots__ = (
+        "again",
+        "attempts",
+        "begun",
+        "ended",
+        "finished",
+        "id",
+        "items",
+        "left",
+        "number",
+        "routes",
+        "timer",
+        "until",
+    )
 
     def __init__(self, batch_id: str, items: list[batch.Item], finished: "asyncio.Future[None]") -> None:
         self.id = batch_id
@@ -93,6 +106,7 @@ class Work:
         self.items = items
         self.left = len(items)
         self.finished = finished
+        self.begun = 0.0  # by the loop's clock
         self.again = False  # some of it was settled by another worker, or earlier by this one
         self.ended: list[tuple[int, Verdict, str]] = []
         self.attempts: dict[int, list[Attempt]] = {}

@@ -5,6 +5,9 @@ from django.urls import path
 
 from hpns import views
 
+admin.site.site_header = admin.site.site_title = "Push notification service"
+admin.site.index_title = "Staff"
+
 handler404 = "hpns.views.not_found"
 
 urlpatterns = [

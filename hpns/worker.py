@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
@@ -19,7 +20,7 @@ def main() -> int:
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     hub.install()
     worker = app.Worker(
-        hostname=f"hpns@%h:{os.getpid()}",
+        hostname=f"hpns@{socket.gethostname()}:{os.getpid()}",
         queues=[DELIVER, RECORD],
         without_gossip=True,
         without_mingle=True,

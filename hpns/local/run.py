@@ -150,9 +150,20 @@ class Start:
         )
 
 
+# What an earlier start leaves in its state folder, however early it ended.
+OURS = ("lock", "logs", "secrets.json", "ports.json")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise ProblemError for a folder with contents that are not a state folder's: its rights would be changed."""
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in OURS):
+        raise ProblemError(f"The folder {path} holds something else. Name an empty one, or a new one, with --state.")
+
+
 def serve(options: argparse.Namespace) -> int:
     """Run until asked to stop; the exit code."""
     try:
+        refuse_foreign(options.state)
         folder = Folder(options.state, for_servers())
         folder.lock()
         run_file = folder.path / announce.RUN_FILE

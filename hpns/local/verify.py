@@ -23,7 +23,8 @@ from hpns.local.problem import ProblemError
 from hpns.local.supervisor import StoppedError, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROCESSES = str(max(2, min(4, (os.cpu_count() or 2) // 2)))
+# One more than two cores: many tests wait for a while, for a deadline or a lease.
+PROCESSES = str(max(3, min(4, (os.cpu_count() or 2) // 2)))
 
 
 @dataclass
@@ -110,8 +111,8 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
             raise StoppedError
         report.step(name, code, time.monotonic() - since)
     since = time.monotonic()
-    # -rs: what was not run is said, with its reason. Many tests wait for something, so that two processes are nearly
-    # twice as quick even on few cores; a file stays in one process, because its tests share what they have started.
+    # -rs: what was not run is said, with its reason. Many tests wait for something, so that several processes are
+    # quicker even on few cores; a file stays in one process, because its tests share what they have started.
     command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--dist", "loadfile"]
     code = supervisor.foreground(command, {**os.environ, **urls, **found}, signal.SIGINT)
     report.step("pytest", code, time.monotonic() - since)
