@@ -10,7 +10,7 @@ from hpns.local.run import refuse_foreign
 
 def test_a_folder_with_somebodys_things_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "thesis.odt").write_text("x")
-    with pytest.raises(ProblemError, match="holds something else.*--state"):
+    with pytest.raises(ProblemError, match=r"holds something else.*--state"):
         refuse_foreign(tmp_path)
 
 
