@@ -31,6 +31,21 @@ class Item(msgspec.Struct, gc=False, array_like=True):
     push: Push
 
 
+def payload_key(batch_id: str) -> str:
+    """Where a sealed batch is kept that is too large for its task."""
+    return f"batch:{batch_id}"
+
+
+def progress_key(batch_id: str) -> str:
+    """Where it stands which pushes of a batch are settled (settle.py)."""
+    return f"done:{batch_id}"
+
+
+def reply_key(process: str) -> str:
+    """The list of results for one web process."""
+    return f"reply:{process}"
+
+
 decode_items = msgspec.json.Decoder(list[Item]).decode
 
 

@@ -135,7 +135,7 @@ class Dispatcher:
             return base64.b64decode(sealed), None
         while True:
             try:
-                payload, done = await self.link.ask("MGET", f"batch:{batch_id}", f"done:{batch_id}")
+                payload, done = await self.link.ask("MGET", batch.payload_key(batch_id), batch.progress_key(batch_id))
             except ConnectionError:
                 await asyncio.sleep(0.1)
                 continue

@@ -146,13 +146,13 @@ class Outbox:
             return
         name = batch_id.encode()
         queue, message = self._shapes[len(sealed) <= EMBED]
-        message = message.replace(b"@TASK@", name).replace(b"@BATCH@", name)
-        message = message.replace(b'"@AT@"', b"%.3f" % time.time())
+        message = message.replace(tasks.TASK.encode(), name).replace(tasks.BATCH.encode(), name)
+        message = message.replace(b'"%b"' % tasks.AT.encode(), b"%.3f" % time.time())
         parts = [valkey.pack(("MULTI",))]
         if len(sealed) <= EMBED:
-            message = message.replace(b"@SEALED@", base64.b64encode(sealed))
+            message = message.replace(tasks.SEALED.encode(), base64.b64encode(sealed))
         else:
-            parts.append(valkey.pack(("SET", f"batch:{batch_id}", sealed, "EX", str(PAYLOAD_KEPT))))
+            parts.append(valkey.pack(("SET", batch.payload_key(batch_id), sealed, "EX", str(PAYLOAD_KEPT))))
         parts.append(valkey.pack(("LPUSH", queue, message)))
         parts.append(valkey.pack(("SET", f"sent:{self.process}", str(number), "EX", "86400")))
         parts.append(valkey.pack(("EXEC",)))
@@ -217,7 +217,7 @@ class Outbox:
     # --- Answers
 
     async def _listen(self) -> None:
-        key = f"reply:{self.process}"
+        key = batch.reply_key(self.process)
         link = valkey.Link(settings.REDIS_URL)
         await link.start()
         while True:
@@ -251,14 +251,18 @@ class Outbox:
         sent.arrived = True
         pending = sent.pending[index]
         if not pending.answer.done():
-            pending.answer.set_result(body)
-            self.waiting -= 1
-            seconds = time.time() - pending.at
-            self._pace += (seconds - self._pace) * 0.01
-            meters.answered(seconds)
+            self._pace += (self._tell(pending, body) - self._pace) * 0.01
         sent.left -= 1
         if not sent.left:
             del self._sent[number]
+
+    def _tell(self, pending: Pending, body: bytes) -> float:
+        """Answer one waiting push; returns for how many seconds it has waited."""
+        pending.answer.set_result(body)
+        self.waiting -= 1
+        seconds = time.time() - pending.at
+        meters.answered(seconds)
+        return seconds
 
     async def _watch(self) -> None:
         """Answer what is due, and forget batches all of whose pushes have been answered."""
@@ -282,13 +286,10 @@ class Outbox:
         for pending in sent.pending:
             if pending.answer.done():
                 continue
-            self.waiting -= 1
-            meters.answered(time.time() - pending.at)
             if not sent.arrived:
-                text = outcomes.text(down, pending.trace)
+                body = wire.fail_body(outcomes.text(down, pending.trace))
             elif pending.push.type == "test":
-                text = outcomes.text(late, pending.trace, seconds=int(self.deadline))
+                body = wire.fail_body(outcomes.text(late, pending.trace, seconds=int(self.deadline)))
             else:
-                pending.answer.set_result(wire.OK_BODY)
-                continue
-            pending.answer.set_result(wire.fail_body(text))
+                body = wire.OK_BODY
+            self._tell(pending, body)

@@ -63,7 +63,7 @@ def command(
     by_name: refer to the script by its hash; the answer NOSCRIPT means that it has to be sent in full once.
     """
     ingest = batch_id.partition(":")[0]
-    keys = (f"done:{batch_id}", log.ROWS, f"reply:{ingest}", f"batch:{batch_id}")
+    keys = (batch.progress_key(batch_id), log.ROWS, batch.reply_key(ingest), batch.payload_key(batch_id))
     end = "last" if last else ""
     head = ("EVALSHA", SHA) if by_name else ("EVAL", SCRIPT)
     if whole:

@@ -59,8 +59,8 @@ deliver.coroutine = _deliver
 def record() -> int:
     """Write the rows that wait in Valkey into the delivery log; returns how many."""
     close_old_connections()
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10) as valkey:
-        return log.write(valkey)
+    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10) as store:
+        return log.write(store)
 
 
 @shared_task(name="delivery.partitions", acks_late=True, ignore_result=True)
@@ -118,7 +118,6 @@ class _Sheet(virtual.Channel):  # type: ignore[misc]
 
     do_restore = False
     body_encoding = None
-    put: list[tuple[str, dict[str, Any]]]
 
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         self.connection.sheets.append((queue, message))
