@@ -50,10 +50,16 @@ def _second(second: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
 
 
+# Pushes come and end in bursts, so few milliseconds are told over and over.
+@lru_cache(maxsize=1024)
+def _millisecond(milliseconds: int) -> str:
+    second, millisecond = divmod(milliseconds, 1000)
+    return f"{_second(second)}.{millisecond:03d}+00"
+
+
 def moment(at: float) -> str:
     """Unix seconds as PostgreSQL reads them, to the millisecond."""
-    second, millisecond = divmod(int(at * 1000 + 0.5), 1000)
-    return f"{_second(second)}.{millisecond:03d}+00"
+    return _millisecond(int(at * 1000 + 0.5))
 
 
 # By identity: verdicts are rows of a table that live as long as the process, and to hash one is to hash its texts.

@@ -5,12 +5,15 @@ Invariant: the body comes from a reader that cannot rewind, so libcurl never sen
 
 from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 import pycurl
 
 from delivery.senders.faults import classify
 from delivery.verdict import ANSWERED, MAYBE, NOT_SENT
+
+COARSE_MS: Final = 64
+"""Long time-outs are rounded down to a multiple of this, so that a handle that is used again rarely needs a new one."""
 
 
 class Exchange:
@@ -26,6 +29,7 @@ class Exchange:
         "_chunks",
         "_headers",
         "_request_headers",
+        "_timeout_ms",
         "_unread",
         "_url",
         "at",
@@ -47,6 +51,7 @@ class Exchange:
         self._unread = True
         self._url = ""
         self._request_headers: list[str] = []
+        self._timeout_ms = 0
         self._chunks: list[bytes] = []
         self._headers: list[bytes] | None = None
         self.done: Callable[[Exchange], None] = forget
@@ -99,7 +104,10 @@ class Exchange:
             setopt(pycurl.HTTPHEADER, headers)
             self._request_headers = headers
         setopt(pycurl.POSTFIELDSIZE, len(body))
-        setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        timeout_ms -= timeout_ms % COARSE_MS if timeout_ms > 10 * COARSE_MS else 0
+        if timeout_ms != self._timeout_ms:
+            setopt(pycurl.TIMEOUT_MS, timeout_ms)
+            self._timeout_ms = timeout_ms
         self._body = body
         self._unread = True
         self._chunks.clear()

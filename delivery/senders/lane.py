@@ -47,6 +47,7 @@ class Lane:
         self._watched: dict[int, int] = {}
         self._idle = IdleSockets()
         self._timer: asyncio.Handle | None = None
+        self._soon = False
         self._connections = 1
         self.closed = False
         self._unfit = self._retired = False
@@ -148,6 +149,9 @@ class Lane:
 
     def _set_timer(self, milliseconds: int) -> None:
         """Call back in so many milliseconds; -1: not at all (its CURLMOPT_TIMERFUNCTION)."""
+        if milliseconds == 0 and self._soon:
+            return  # each request of a burst asks for it
+        self._soon = milliseconds == 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -159,7 +163,7 @@ class Lane:
             self._timer = self._loop.call_later(milliseconds / 1000, self._time_is_up)
 
     def _time_is_up(self) -> None:
-        self._timer = None
+        self._timer, self._soon = None, False
         self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _act(self, fd: int, events: int) -> None:

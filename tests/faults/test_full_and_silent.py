@@ -42,7 +42,7 @@ def full(stage: Stage) -> Iterator[None]:
 
 
 def batches(valkey: redis.Redis) -> int:
-    """How many batches wait. A worker that is held still may have asked for one before: it lies in the worker's list."""
+    """How many batches wait: in the queue, or where a worker that is held still had asked for one before."""
     return sum(valkey.llen(key) for key in ("push", *valkey.scan_iter("taken:*:push")))
 
 
