@@ -17,7 +17,7 @@ from django.conf import settings
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, TaskImpl
 from granian.http import HTTP1Settings
 
-from hpns import logs
+from hpns import logs, starting
 from hpns.certificates import CertificateError, Renewal
 from hpns.web_server import WebServer
 
@@ -68,9 +68,11 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP replaces the processes one by one."""
     # The processes share the parent's listening socket and its certificate in memory.
     multiprocessing.set_start_method("fork")
+    options = parse()
+    starting.stop_unless_set_up()
     logs.configure(settings.LOGGING)
     try:
-        server(parse()).serve()
+        server(options).serve()
     except CertificateError as error:
         sys.exit(f"TLS_CERT_FILE and TLS_KEY_FILE: {error}.")
 

@@ -11,11 +11,13 @@ import django
 
 django.setup()
 
+from hpns import starting
 from hpns.celery import DELIVER, RECORD, app, hub
 
 
 def main() -> int:
     """Work until SIGTERM (what runs is finished first) or SIGQUIT; returns the exit code."""
+    starting.stop_unless_set_up()
     # Celery says a line per task at INFO; a batch is worth none.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     hub.install()
