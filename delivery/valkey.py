@@ -66,7 +66,6 @@ class Link:
 
     url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE), unix:///path.
     on_up: a coroutine function run after each connection and before the link counts as up; it gets the link.
-    on_down: called without arguments each time an established connection is lost.
     loop: where it lives, if it is made before the loop runs.
     """
 
@@ -75,13 +74,12 @@ class Link:
         url: str,
         *,
         on_up: Callable[["Link"], Awaitable[None]] | None = None,
-        on_down: Callable[[], None] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.url = url
         self._loop = loop
         self.up = False
-        self._on_up, self._on_down = on_up, on_down
+        self._on_up = on_up
         self._protocol: _Protocol | None = None
         self._unwritten: list[bytes] = []
         self._again: asyncio.Task[None] | None = None
@@ -149,8 +147,6 @@ class Link:
         self._unwritten.clear()
         if was_up and not self._closing:
             logger.warning("lost the connection to valkey")
-            if self._on_down is not None:
-                self._on_down()
             self.start()
 
     def _drop(self) -> None:
