@@ -142,6 +142,15 @@ class Stage:
         """SIGCONT."""
         self.children[name].signal_group(signal.SIGCONT)
 
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Hold a process still for a while; it goes on also when a test fails, for the sake of the tests after it."""
+        self.pause(name)
+        try:
+            yield
+        finally:
+            self.go_on(name)
+
     def log(self, name: str) -> str:
         """What a process has logged."""
         return (self.folder.path / f"{name}.log").read_text(encoding="utf-8", errors="replace")

@@ -104,7 +104,8 @@ class Exchange:
             setopt(pycurl.HTTPHEADER, headers)
             self._request_headers = headers
         setopt(pycurl.POSTFIELDSIZE, len(body))
-        timeout_ms -= timeout_ms % COARSE_MS if timeout_ms > 10 * COARSE_MS else 0
+        if timeout_ms > 10 * COARSE_MS:
+            timeout_ms -= timeout_ms % COARSE_MS
         if timeout_ms != self._timeout_ms:
             setopt(pycurl.TIMEOUT_MS, timeout_ms)
             self._timeout_ms = timeout_ms

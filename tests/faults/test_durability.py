@@ -109,9 +109,8 @@ def test_a_worker_that_stands_still_loses_its_batches_to_others_and_repeats_no_r
     stage.start_worker("worker2")
     load = Load(stage, connections=16)
     time.sleep(1)
-    stage.pause("worker")
-    # Longer than it takes to count as dead, and than the last move that it asked for can come about.
-    time.sleep(9)
-    load.stop()
-    stage.go_on("worker")
+    with stage.paused("worker"):
+        # Longer than it takes to count as dead, and than the last move that it asked for can come about.
+        time.sleep(9)
+        load.stop()
     rows_of(stage, load, 20)

@@ -21,16 +21,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @contextmanager
-def paused(stage: Stage, name: str) -> Iterator[None]:
-    """Hold a process still for a while; it goes on also when the test fails, for the sake of the tests after it."""
-    stage.pause(name)
-    try:
-        yield
-    finally:
-        stage.go_on(name)
-
-
-@contextmanager
 def full(stage: Stage) -> Iterator[None]:
     """Leave Valkey no memory for a while."""
     with stage.redis() as valkey:
@@ -53,7 +43,7 @@ def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Sta
         told[ack_id] = stage.push(ack_id=ack_id)
 
     queued = [threading.Thread(target=push, args=(f"queued-{n}",)) for n in range(3)]
-    with stage.redis() as valkey, paused(stage, "worker"):
+    with stage.redis() as valkey, stage.paused("worker"):
         for count, thread in enumerate(queued, 1):
             thread.start()
             wait_for(lambda count=count: batches(valkey) == count, 3, f"{count} pushes are queued")
@@ -74,7 +64,7 @@ def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Sta
 def test_a_valkey_that_says_nothing_counts_as_away_and_is_back_when_it_speaks(stage: Stage) -> None:
     load = Load(stage, connections=8)
     time.sleep(0.5)
-    with paused(stage, "valkey"):
+    with stage.paused("valkey"):
         assert stage.push(ack_id="finds-out")["error"].startswith("queue_down")
         # From then on not after a deadline each: whoever comes now is told at once, so nothing piles up.
         started = time.monotonic()

@@ -108,6 +108,18 @@ async def test_one_hanging_request_does_not_cost_a_connection_that_answers_other
     assert len(connections(sandbox, "c0de")) == 1
 
 
+async def test_requests_that_follow_each_other_have_each_its_own_timeout(
+    sandbox: SandboxClient, engine: Engine
+) -> None:
+    sandbox.scripts({"feed": [{"hang": True}], "c0de": [{"status": 200, "delay": 0.5}]})
+    for seconds in (0.3, 1.2, 0.3):
+        assert (await post(engine, sandbox.origin, "/3/device/c0de", seconds=2)).status == 200
+        seen = await post(engine, sandbox.origin, "/3/device/feed", seconds=seconds)
+        assert seen.word == "timeout"
+        # Long ones may be cut by a little, never exceeded: the deadline of the push depends on it.
+        assert seconds * 1000 - 64 <= seen.ms < seconds * 1000 + 250
+
+
 async def test_a_provider_that_takes_the_connection_and_says_nothing_costs_the_timeout_and_no_more(
     engine: Engine,
 ) -> None:
