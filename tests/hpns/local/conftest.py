@@ -64,8 +64,12 @@ def script(folder: Folder) -> Callable[..., Spec]:
 
 
 @pytest.fixture
-def program() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a Python program of ours in a group of its own; it is killed after the test."""
+def program(place: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a Python program of ours in a group of its own; it is killed after the test.
+
+    It asks for `place` so that the folder is removed last: who is killed leaves a supervisor that stops in order and
+    writes into its state folder until the pipe of its output is closed.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
