@@ -3,10 +3,17 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import redis
+from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
+from tests import schedule
+
+# A busy machine must not fail a test: what an example takes says nothing about what it shows.
+hypothesis.settings.register_profile("hpns", deadline=None)
+hypothesis.settings.load_profile("hpns")
 
 
 @pytest.fixture
@@ -19,6 +26,16 @@ def valkey_url() -> Iterator[str]:
         valkey.flushdb()
         yield url
         valkey.flushdb()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    """Give out the tests as tests/schedule.py says."""
+    return schedule.Together(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    schedule.order(items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -70,7 +70,11 @@ class Stage:
         self.port = free_port()
         self.children: dict[str, Child] = {}
         self.env = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ},
+            **{
+                name: os.environ[name]
+                for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
+                if name in os.environ
+            },
             "READ_DOT_ENV": "false",
             "DJANGO_SETTINGS_MODULE": "hpns.settings",
             "PYTHONPATH": str(ROOT),

@@ -112,8 +112,8 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
         report.step(name, code, time.monotonic() - since)
     since = time.monotonic()
     # -rs: what was not run is said, with its reason. Many tests wait for something, so that several processes are
-    # quicker even on few cores; a file stays in one process, because its tests share what they have started.
-    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--dist", "loadfile"]
+    # quicker even on few cores; tests/schedule.py says which of them stay together, and in which order they come.
+    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--no-loadscope-reorder"]
     code = supervisor.foreground(command, {**os.environ, **urls, **found}, signal.SIGINT)
     report.step("pytest", code, time.monotonic() - since)
 

@@ -58,7 +58,9 @@ class Stores:
         postgres = Postgres(self.folder, "door-password", fast=True)
         valkey = Valkey(self.folder, "door-password", fast=True)
         self.env = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **{
+                name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPYCACHEPREFIX") if name in os.environ
+            },
             "READ_DOT_ENV": "false",
             "DJANGO_SETTINGS_MODULE": "hpns.settings",
             "PYTHONPATH": str(ROOT),

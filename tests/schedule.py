@@ -1,0 +1,40 @@
+"""Which process of pytest-xdist runs which test files, and which are begun first.
+
+A file stays in one process, because its tests share what they have started; files that share a whole service stay
+together too, because each further copy of it costs ten seconds of processor time.
+"""
+
+from typing import Final
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+# Folders and beginnings of file names whose tests run in one process, the longest-running first: what begins last
+# should be short, or it runs alone at the end.
+TOGETHER: Final = (
+    "tests/faults/test_durability",
+    "tests/faults/test_full_and_silent",
+    "tests/faults/",
+    "tests/hpns/local/test_run",
+    "tests/hpns/test_front_door",
+    "tests/vectors/",
+    "tests/hpns/local/test_stores",
+)
+
+
+class Together(LoadFileScheduling):  # type: ignore[misc]
+    """Files as a whole, and those of one entry of TOGETHER with each other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope(nodeid)
+
+
+def scope(nodeid: str) -> str:
+    """What the test `nodeid` stays together with: an entry of TOGETHER, else its file."""
+    return next((begin for begin in TOGETHER if nodeid.startswith(begin)), nodeid.partition("::")[0])
+
+
+def order(items: list[pytest.Item]) -> None:
+    """Sort collected tests into the order of TOGETHER; all others follow as they were."""
+    places = {begin: place for place, begin in enumerate(TOGETHER)}
+    items.sort(key=lambda item: places.get(scope(item.nodeid), len(places)))
