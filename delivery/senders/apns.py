@@ -5,6 +5,7 @@ The request is that of Apple's page "Sending notification requests to APNs"
 and priorities of aioapns. Invariant: whatever a device token holds, it stays one segment of the path.
 """
 
+import logging
 import re
 import time
 from typing import Final
@@ -15,18 +16,25 @@ from aioapns.common import PRIORITY_HIGH, PushType
 from cryptography import x509
 
 from delivery import policy
-from delivery.senders import apns_payload
+from delivery.senders import apns_payload, fields
 from delivery.senders.base import Target, Try, unsent
 from delivery.senders.exchange import Exchange
 from delivery.senders.http2 import Engine
 from delivery.senders.signing import CredentialError, ProviderToken, ProviderTokens, skew
 from delivery.verdict import Attempt
 
+log = logging.getLogger(__name__)
+
 LONGEST_TOKEN: Final = 1000
 """Bytes in the path; Apple's tokens have 64 to 200 hexadecimal digits today, and may grow."""
 _PLAIN_TOKEN: Final = re.compile(r"[0-9A-Za-z_-]{1,500}", re.ASCII).fullmatch
 _REASON: Final = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII).fullmatch
 _CLOCK_REASONS: Final = frozenset({"ExpiredProviderToken", "InvalidProviderToken"})
+
+
+_id: Final = fields.short(b"apns-id")
+_expiration: Final = fields.short(b"apns-expiration")
+_collapse_id: Final = fields.short(b"apns-collapse-id")
 
 
 class _Refusal(msgspec.Struct, gc=False):
@@ -42,26 +50,41 @@ _decode: Final = msgspec.json.Decoder(_Refusal).decode
 class _Route:
     """What all pushes of one target have in common."""
 
-    __slots__ = ("alert", "cert_pem", "ends_at", "host", "key_pem", "target", "token", "url", "voip")
+    __slots__ = ("_alert", "_authorization", "_voip", "channel", "ends_at", "host", "target", "token")
 
-    def __init__(self, target: Target, tokens: ProviderTokens) -> None:
+    def __init__(self, target: Target, tokens: ProviderTokens, engine: Engine) -> None:
         secret = target.secret
         self.target = target
         self.host = urlsplit(target.origin).hostname or ""
-        self.url = target.origin + "/3/device/"
         self.token: ProviderToken | None = None
-        self.cert_pem = self.key_pem = ""
+        cert_pem = key_pem = ""
         self.ends_at = 0.0  # unix seconds; of a certificate only
         try:
             if target.kind == "apns_key":
                 self.token = tokens.of(secret["team_id"], secret["key_id"], secret["key_pem"])
             else:
-                self.cert_pem, self.key_pem = secret["cert_pem"], secret["key_pem"]
-                self.ends_at = _end_of(self.cert_pem)
+                cert_pem, key_pem = secret["cert_pem"], secret["key_pem"]
+                self.ends_at = _end_of(cert_pem)
         except KeyError as missing:
             raise CredentialError(f"the credential has no {missing.args[0]}") from None
-        self.alert = _headers(target.topic, PushType.ALERT)
-        self.voip = _headers(f"{target.topic}.voip", PushType.VOIP)
+        self.channel = engine.channel(target.origin, target.credential_id, cert_pem, key_pem)
+        self._authorization = ""
+        self._alert = _head(target.topic, PushType.ALERT, "")
+        self._voip = _head(f"{target.topic}.voip", PushType.VOIP, "")
+
+    def head(self, *, voip: bool) -> bytes:
+        """Return the fields that all pushes have in common. CredentialError if the key cannot sign."""
+        token = self.token
+        if token is None:
+            if self.ends_at < time.time():
+                # Apple would only break the handshake off, which looks like trouble on the way.
+                end = time.strftime("%Y-%m-%d", time.gmtime(self.ends_at))
+                raise CredentialError(f"the certificate expired on {end}")
+        elif (authorization := token.header()) != self._authorization:
+            self._alert = _head(self.target.topic, PushType.ALERT, authorization)
+            self._voip = _head(f"{self.target.topic}.voip", PushType.VOIP, authorization)
+            self._authorization = authorization
+        return self._voip if voip else self._alert
 
 
 def _end_of(cert_pem: str) -> float:
@@ -72,14 +95,15 @@ def _end_of(cert_pem: str) -> float:
         raise CredentialError("the certificate cannot be read") from None
 
 
-def _headers(topic: str, push_type: PushType) -> list[str]:
-    return [
-        f"apns-topic: {topic}",
-        f"apns-push-type: {push_type.value}",
-        f"apns-priority: {PRIORITY_HIGH}",
-        "content-type: application/json; charset=utf-8",
-        "accept:",
+def _head(topic: str, push_type: PushType, authorization: str) -> bytes:
+    """Apple's fields but those of the single push."""
+    common = [
+        (b"apns-topic", topic),
+        (b"apns-push-type", push_type.value),
+        (b"apns-priority", PRIORITY_HIGH),
+        (b"content-type", "application/json; charset=utf-8"),
     ]
+    return fields.block([(b"authorization", authorization), *common] if authorization else common)
 
 
 def path_segment(token: str) -> str:
@@ -112,6 +136,8 @@ class ApnsSender:
             self._refuse(t, "credential", str(error))
         except UnicodeError:
             self._refuse(t, "bad_token", "not ASCII")
+        except ValueError as error:  # a topic that fits into no field, or is far too long
+            self._refuse(t, "credential", str(error))
 
     def _send(self, t: Try) -> None:
         target, push = t.target, t.push
@@ -119,27 +145,17 @@ class ApnsSender:
             self._refuse(t, "stopped", "")
             return
         route = self._routes.get(target.app_id)
-        if route is None or route.target is not target:
-            route = self._routes[target.app_id] = _Route(target, self._tokens)
+        if route is None or route.target is not target or route.channel.closed:
+            route = self._routes[target.app_id] = _Route(target, self._tokens, self._engine)
         segment = path_segment(push.device_id)
         if not segment:
             self._refuse(t, "bad_token", "empty, too long or not text")
             return
-        headers = list(route.voip if push.transport == "voip" else route.alert)
-        want_date = False
-        if (token := route.token) is not None:
-            headers.append(token.header())
-            want_date = not token.proven
-        elif route.ends_at < time.time():
-            # Apple would only break the handshake off, which looks like trouble on the way.
-            raise CredentialError(f"the certificate expired on {time.strftime('%Y-%m-%d', time.gmtime(route.ends_at))}")
-        headers.append(f"apns-id: {t.push_id}")
-        headers.append(f"apns-expiration: {t.expires_at}")
+        head = route.head(voip=push.transport == "voip") + _id(t.push_id) + _expiration(str(t.expires_at))
         if collapse_id := policy.collapse_id(push):
-            headers.append(f"apns-collapse-id: {collapse_id}")
+            head += _collapse_id(collapse_id)
         body = apns_payload.body(push, t.app_version)
-        channel = self._engine.channel(target.origin, target.credential_id, route.cert_pem, route.key_pem)
-        channel.post(route.url + segment, headers, body, t.timeout, self._ended, (t, route), want_date)
+        route.channel.post("/3/device/" + segment, head, body, t.timeout, self._ended, (t, route))
 
     def _refuse(self, t: Try, word: str, detail: str) -> None:
         host = urlsplit(t.target.origin).hostname or ""
@@ -153,14 +169,20 @@ class ApnsSender:
             if route.token is not None:
                 route.token.proven = True
         elif status:
-            _read_refusal(attempt, exchange.body)
-            attempt.retry_after = exchange.retry_after
-            if attempt.reason in _CLOCK_REASONS and route.token is not None:
-                route.token.doubted(exchange.started, expired=attempt.reason == "ExpiredProviderToken")
-                attempt.detail = skew(exchange.date, exchange.at)
+            try:
+                self._refused(attempt, exchange, route)
+            except Exception:
+                log.exception("an answer of Apple's could not be read")  # and the push ends all the same
         else:
             attempt.detail = exchange.error[:120]
         t.on_done(t, attempt)
+
+    def _refused(self, attempt: Attempt, exchange: Exchange, route: _Route) -> None:
+        _read_refusal(attempt, exchange.body)
+        attempt.retry_after = exchange.retry_after
+        if attempt.reason in _CLOCK_REASONS and route.token is not None:
+            route.token.doubted(exchange.started, expired=attempt.reason == "ExpiredProviderToken")
+            attempt.detail = skew(exchange.date, exchange.at)
 
 
 def _read_refusal(attempt: Attempt, body: bytes) -> None:

@@ -41,12 +41,22 @@ class Target(msgspec.Struct, gc=False):
 class Try:
     """One attempt to be made.
 
-    push_id is the apns-id (a UUID); expires_at is in unix seconds; app_version is the number behind "-v" of the
-    platform; timeout is a hard limit in seconds for everything: dial, handshake, access token and answer. batch and
-    index belong to the caller. on_done(try, attempt) must not raise.
+    push_id is the apns-id (a UUID; "" for FCM, which has none); expires_at is in unix seconds; app_version is the
+    number behind "-v" of the platform; timeout is a hard limit in seconds for everything: dial, handshake, access token
+    and answer. batch and index belong to the caller. on_done(try, attempt) must not raise.
     """
 
-    __slots__ = ("app_version", "batch", "expires_at", "index", "on_done", "push", "push_id", "target", "timeout")
+    __slots__ = (
+        "app_version",
+        "batch",
+        "expires_at",
+        "index",
+        "on_done",
+        "push",
+        "push_id",
+        "target",
+        "timeout",
+    )
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ The request is https://firebase.google.com/docs/reference/fcm/rest/v1/projects.m
 token travels in the body only, and only an FcmError detail can say that it is dead.
 """
 
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -13,12 +14,14 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from delivery.senders import fcm_payload
+from delivery.senders import fcm_payload, fields
 from delivery.senders.base import Target, Try, unsent
 from delivery.senders.exchange import Exchange
 from delivery.senders.google_token import AccessToken
 from delivery.senders.http2 import Channel, Engine
 from delivery.verdict import Attempt
+
+log = logging.getLogger(__name__)
 
 FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST: Final = "type.googleapis.com/google.rpc.BadRequest"
@@ -49,26 +52,23 @@ _CODE: Final = re.compile(r"[A-Z_]{1,64}", re.ASCII).fullmatch
 class _Route:
     """What all pushes of one target have in common."""
 
-    __slots__ = ("_header", "_headers", "host", "target", "token", "url")
+    __slots__ = ("_authorization", "_head", "host", "path", "target", "token")
 
     def __init__(self, target: Target, token: AccessToken) -> None:
         self.target = target
         self.token = token
         self.host = urlsplit(target.origin).hostname or ""
-        self.url = f"{target.origin}/v1/projects/{quote(target.project, safe='')}/messages:send"
-        self._header = ""
-        self._headers: list[str] = []
+        self.path = f"/v1/projects/{quote(target.project, safe='')}/messages:send"
+        self._authorization = ""
+        self._head = b""
 
-    def headers(self, authorization: str) -> list[str]:
-        """Return the request's headers, the same list until the access token changes."""
-        if authorization != self._header:
-            self._header = authorization
-            self._headers = [
-                authorization,
-                "content-type: application/json; charset=utf-8",
-                "accept:",
-            ]
-        return self._headers
+    def head(self, authorization: str) -> bytes:
+        """Return the request's fields, which are the same until the access token changes."""
+        if authorization != self._authorization:
+            common = (b"content-type", "application/json; charset=utf-8")
+            self._head = fields.block([(b"authorization", authorization), common])
+            self._authorization = authorization
+        return self._head
 
 
 class FcmSender:
@@ -119,20 +119,29 @@ class FcmSender:
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "bad_token", "not text"))
             return
         channel: Channel = self._engine.channel(route.target.origin, route.target.credential_id)
-        channel.post(route.url, route.headers(authorization), body, timeout, self._ended, (t, route))
+        try:
+            channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route))
+        except ValueError as error:  # a project's name that no request can carry
+            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "credential", str(error)))
 
     def _ended(self, exchange: Exchange) -> None:
         t, route = exchange.tag
         status = exchange.status
         attempt = Attempt("fcm", route.host, status, exchange.word, exchange.wire, exchange.at, exchange.ms)
         if status >= 300:
-            attempt.reason, attempt.detail = read_refusal(exchange.body)
-            attempt.retry_after = exchange.retry_after
-            if status == 401 and attempt.reason != "THIRD_PARTY_AUTH_ERROR":
-                route.token.refused(exchange.started)
+            try:
+                self._refused(attempt, exchange, route)
+            except Exception:
+                log.exception("an answer of Google's could not be read")  # and the push ends all the same
         elif not status:
             attempt.detail = exchange.error[:120]
         t.on_done(t, attempt)
+
+    def _refused(self, attempt: Attempt, exchange: Exchange, route: _Route) -> None:
+        attempt.reason, attempt.detail = read_refusal(exchange.body)
+        attempt.retry_after = exchange.retry_after
+        if exchange.status == 401 and attempt.reason != "THIRD_PARTY_AUTH_ERROR":
+            route.token.refused(exchange.started)
 
 
 def read_refusal(body: bytes) -> tuple[str, str]:

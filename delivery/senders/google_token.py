@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.auth.crypt import RSASigner
 
+from delivery.senders import fields
 from delivery.senders.exchange import Exchange
 from delivery.senders.http2 import Engine
 from delivery.senders.signing import CredentialError, skew
@@ -47,6 +48,7 @@ FORCED_EVERY: Final = 30.0
 MOST_WAITING: Final = 5000
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII).fullmatch
+_PATH: Final = re.compile(r"/[\x21-\x7e]{0,1000}", re.ASCII).fullmatch
 _WORD: Final = re.compile(r"[a-z_]{1,64}", re.ASCII).fullmatch
 
 
@@ -57,6 +59,7 @@ class _Grant(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_Grant).decode
+_FORM: Final = fields.block([(b"content-type", "application/x-www-form-urlencoded")])
 Waiter = Callable[[str, str], None]
 """Called with ("", "") when there is a token, else with a transport word and a detail."""
 
@@ -69,7 +72,7 @@ def token_url(token_uri: str, token_origin: str) -> str:
     parts = urlsplit(token_uri)
     if f"{parts.scheme}://{parts.netloc}" == token_origin:
         return token_uri
-    if parts.scheme == "https" and parts.netloc in GOOGLE_HOSTS:
+    if parts.scheme == "https" and parts.netloc in GOOGLE_HOSTS and _PATH(parts.path):
         return token_origin + parts.path
     raise CredentialError("the service account's token_uri is not Google's")
 
@@ -108,7 +111,10 @@ class AccessToken:
         self._number = 0
 
     def header(self) -> str:
-        """Return "authorization: Bearer ...", renewing ahead of time; "" when there is no valid token: then wait()."""
+        """Return the value of the authorization field, "Bearer ...", renewing it ahead of time.
+
+        "" when there is no valid token: then wait().
+        """
         now = time.monotonic()
         if now >= self._renew_at:
             if now >= self._ends_at:
@@ -166,10 +172,12 @@ class AccessToken:
             self._failed("credential", detail, BAD_ACCOUNT_SECONDS)
             return
         url, body = signed.result()
-        headers = ["content-type: application/x-www-form-urlencoded", "accept:"]
         # A channel of its own, under the negative id: a silent token endpoint must not make the pushes' way seem dead.
         channel = self._engine.channel(self._origin, -self._credential_id)
-        channel.post(url, headers, body, FETCH_SECONDS, self._answered, None, True)
+        try:
+            channel.post(url.removeprefix(self._origin), _FORM, body, FETCH_SECONDS, self._answered)
+        except ValueError:
+            self._failed("credential", "the service account's token_uri is no address", BAD_ACCOUNT_SECONDS)
 
     def _answered(self, exchange: Exchange) -> None:
         if not exchange.status:
@@ -187,7 +195,7 @@ class AccessToken:
             life = min(grant.expires_in, LIFETIME)
             self._made_at = time.monotonic()
             self._renew_at, self._ends_at = exchange.started + life * RENEW_AT, exchange.started + life
-            self._header = f"authorization: Bearer {grant.access_token}"
+            self._header = f"Bearer {grant.access_token}"
             self._fetching, self._trouble_until = False, 0.0
             self._tell("", "")
 

@@ -9,21 +9,21 @@ host names come from the arguments alone, never from the environment; HTTP/2 ove
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import certifi
 import msgspec
-import pycurl
 
+from delivery.senders import fields, frames
+from delivery.senders.dial import Trust, Way
 from delivery.senders.exchange import Exchange
 from delivery.senders.lane import Lane
 
 IDLE_SECONDS: Final = 900.0
 """A channel unused for so long is closed."""
 SWEEP_SECONDS: Final = 60.0
-KEEPALIVE_SECONDS: Final = 30
-CONNECTION_IDLE_SECONDS: Final = 600
-MAX_ANSWER_BYTES: Final = 65_536
+STREAMS_PER_CONNECTION: Final = 250
+"""Requests in flight on a connection before one more may be opened, for providers that allow few on one."""
+MOST_CONNECTIONS: Final = 8
 
 
 class ChannelState(msgspec.Struct, frozen=True):
@@ -38,52 +38,94 @@ class ChannelState(msgspec.Struct, frozen=True):
 class Channel:
     """The way to one origin with one credential. Nothing is opened before the first post."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, options: list[tuple[int, Any]]) -> None:
-        """Take the libcurl options that all its requests share."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, way: Way) -> None:
+        """Take how to get there."""
         self.used_at = time.monotonic()
-        self._loop = loop
-        self._options = options
+        self.closed = False
+        self._loop, self._way = loop, way
+        self._opening = fields.opening(way.authority)
         self._lane: Lane | None = None
-        self._given_up: list[Lane] = []
+        self._others: list[Lane] = []
 
     def post(
         self,
-        url: str,
-        headers: list[str],
+        path: str,
+        head: bytes,
         body: bytes,
         timeout: float,
         done: Callable[[Exchange], None],
         tag: object = None,
-        want_date: bool = False,
     ) -> None:
-        """Send one request; done(exchange) is called within timeout seconds. See Exchange for what it tells.
+        """Send one POST; done(exchange) is called within timeout seconds. See Exchange for what it tells.
 
-        UnicodeError if the url or a header is not ASCII; then nothing was sent and done is not called.
+        path begins with "/"; head is what fields.block() made of the other fields. UnicodeError if the path is not
+        ASCII, ValueError if path and head are too long together; then nothing was sent and done is not called.
         """
+        plain = path.encode("ascii")
+        block = b"%b%b%b%b" % (self._opening, fields.text(plain), head, fields.ending(len(body)))
+        if len(block) > frames.MOST:
+            raise ValueError("the fields of the request are too long")
         self.used_at = now = time.monotonic()
-        lane = self._lane
-        if lane is None or lane.seems_dead(now):
-            lane = self._fresh_lane()
-        lane.post(url, headers, body, max(1, int(timeout * 1000)), done, tag, want_date)
+        exchange = Exchange(block, body, time.time(), now, now + timeout, done, tag)
+        self._put(exchange, now)
 
-    def _fresh_lane(self) -> Lane:
-        self._given_up = [lane for lane in self._given_up if not lane.closed]
-        if self._lane is not None:
-            self._given_up.append(self._lane)
-            self._lane.retire()
-        self._lane = Lane(self._loop, self._options)
+    def _put(self, exchange: Exchange, now: float) -> None:
+        lane = self._lane
+        if self.closed:
+            exchange.word = "stopped"
+            if exchange.done is not None:
+                self._loop.call_soon(exchange.done, exchange)
+            return
+        if lane is None or lane.seems_dead(now):
+            lane = self._fresh_lane(lane)
+            exchange.opened = True
+        elif lane.load >= STREAMS_PER_CONNECTION or lane.load >= lane.most:
+            lane = self._roomiest(lane, exchange, now)
+        lane.post(exchange, now)
+
+    def _pass_on(self, exchange: Exchange) -> None:
+        """Take from a lane that has ended what it has not sent."""
+        self._put(exchange, time.monotonic())
+
+    def _new_lane(self) -> Lane:
+        return Lane(self._loop, self._way, self._pass_on)
+
+    def _fresh_lane(self, before: Lane | None) -> Lane:
+        self._others = [lane for lane in self._others if not lane.closed]
+        if before is not None:
+            before.retire()
+            if not before.closed:
+                self._others.append(before)
+        self._lane = self._new_lane()
         return self._lane
+
+    def _roomiest(self, lane: Lane, exchange: Exchange, now: float) -> Lane:
+        """The connection with the fewest requests; another one where all are full and the provider answers."""
+        self._others = [other for other in self._others if not other.closed]
+        live = [other for other in self._others if not other.retired and not other.seems_dead(now)]
+        best = min((lane, *live), key=_load)
+        full = best.load >= min(STREAMS_PER_CONNECTION, best.most)
+        if full and lane.answered and len(live) + 1 < MOST_CONNECTIONS:
+            best = self._new_lane()
+            exchange.opened = True
+            self._others.append(best)
+        return best
 
     def lanes(self) -> list[Lane]:
         """Return the lanes that are still open, those given up included."""
-        lanes = [*self._given_up, self._lane] if self._lane is not None else self._given_up
+        lanes = [*self._others, self._lane] if self._lane is not None else self._others
         return [lane for lane in lanes if not lane.closed]
 
     def close(self) -> None:
         """Close all lanes; requests under way end as "stopped"."""
+        self.closed = True
         for lane in self.lanes():
             lane.close()
         self._lane = None
+
+
+def _load(lane: Lane) -> int:
+    return lane.load
 
 
 class Engine:
@@ -97,29 +139,7 @@ class Engine:
         """
         self.loop = loop
         self.closed = False
-        self._options: list[tuple[int, Any]] = [
-            (pycurl.NOSIGNAL, 1),
-            (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS),
-            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE),
-            (pycurl.PIPEWAIT, 1),
-            (pycurl.POST, 1),
-            (pycurl.USERAGENT, ""),
-            (pycurl.UPLOAD_BUFFERSIZE, 16_384),
-            (pycurl.PATH_AS_IS, 1),
-            (pycurl.FOLLOWLOCATION, 0),
-            (pycurl.NETRC, pycurl.NETRC_IGNORED),
-            (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
-            (pycurl.CAINFO, ca_file or certifi.where()),
-            (pycurl.PROXY, proxy),
-            (pycurl.NOPROXY, no_proxy),
-            (pycurl.TCP_KEEPALIVE, 1),
-            (pycurl.TCP_KEEPIDLE, KEEPALIVE_SECONDS),
-            (pycurl.TCP_KEEPINTVL, KEEPALIVE_SECONDS),
-            (pycurl.MAXAGE_CONN, CONNECTION_IDLE_SECONDS),
-            (pycurl.MAXFILESIZE, MAX_ANSWER_BYTES),
-        ]
-        if proxy.startswith("https:"):
-            self._options.append((pycurl.PROXY_CAINFO, ca_file or certifi.where()))
+        self._trust = Trust(ca_file, proxy, no_proxy)
         self._channels: dict[tuple[str, int], Channel] = {}
         self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -131,18 +151,9 @@ class Engine:
         """
         channel = self._channels.get((origin, credential_id))
         if channel is None:
-            options = self._options
-            if cert_pem:
-                options = [
-                    *options,
-                    # In TLS 1.3 a refused certificate shows only after the request was sent, and often as a mere reset.
-                    (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2 | pycurl.SSLVERSION_MAX_TLSv1_2),
-                    (pycurl.SSLCERTTYPE, "PEM"),
-                    (pycurl.SSLKEYTYPE, "PEM"),
-                    (pycurl.SSLCERT_BLOB, cert_pem.encode()),
-                    (pycurl.SSLKEY_BLOB, key_pem.encode()),
-                ]
-            channel = self._channels[origin, credential_id] = Channel(self.loop, options)
+            way = Way(origin, self._trust, cert_pem, key_pem)
+            channel = self._channels[origin, credential_id] = Channel(self.loop, way)
+            channel.closed = self.closed
         return channel
 
     def connections(self) -> list[ChannelState]:
@@ -150,7 +161,7 @@ class Engine:
         states = []
         for (origin, credential_id), channel in self._channels.items():
             lanes = channel.lanes()
-            states.append(ChannelState(origin, credential_id, len(lanes), sum(len(lane.in_flight) for lane in lanes)))
+            states.append(ChannelState(origin, credential_id, len(lanes), sum(map(_load, lanes))))
         return states
 
     def _sweep(self) -> None:

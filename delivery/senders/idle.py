@@ -1,15 +1,12 @@
 """Whether the other side has closed a connection that lies idle.
 
-libcurl looks itself before it uses a connection again, and yet takes one that was ended in good order (TLS
-close_notify) for a live one; the request sent on it would be lost, and nobody could say whether it arrived.
-Invariant: a socket is looked at only while it is the very one that libcurl left idle: libcurl may close it at any
-time, and its number be used again.
+The event loop tells too, but perhaps only after a request was sent, which would be lost then without anybody being
+able to say whether it arrived.
 """
 
 import os
 import select
 import socket
-import stat
 from typing import Final
 
 _ALERT: Final = 21
@@ -43,34 +40,3 @@ def _has_alert(records: bytes) -> bool:
             return True
         at += _HEADER_BYTES + length
     return False
-
-
-class IdleSockets:
-    """The sockets that libcurl no longer watches, because no request is on them."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self._inodes: dict[int, int] = {}
-
-    def left(self, fd: int) -> None:
-        """Note that fd is watched no longer: it lies idle, or libcurl is about to close it."""
-        found = os.fstat(fd)
-        if stat.S_ISSOCK(found.st_mode):
-            self._inodes[fd] = found.st_ino
-
-    def taken(self, fd: int) -> None:
-        """Note that fd is in use (again)."""
-        self._inodes.pop(fd, None)
-
-    def any_hung_up(self) -> bool:
-        """Tell whether one of those that still exist was closed by the other side."""
-        for fd, inode in list(self._inodes.items()):
-            try:
-                if os.fstat(fd).st_ino == inode:
-                    if hung_up(fd):
-                        return True
-                    continue
-            except OSError:
-                pass  # closed by libcurl since
-            del self._inodes[fd]
-        return False

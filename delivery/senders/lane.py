@@ -1,210 +1,223 @@
-"""One libcurl multi handle on the event loop: normally one HTTP/2 connection with many requests on it.
+"""One connection to a provider with the requests that wait for it, and the clock that ends each of them in time.
 
-Invariants: the body of a request comes from a reader that cannot rewind, so libcurl never sends it a second time by
-itself; done is called exactly once per request and never from inside a libcurl callback; nothing raised by done gets
-out.
+Invariants: done is called exactly once per request, within its deadline, and never from inside post; nothing raised by
+done gets out; a request is written to this connection or to none.
 """
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections import deque
+from collections.abc import Callable
+from typing import Final
 
-import pycurl
-
-from delivery.senders.exchange import Exchange, forget
-from delivery.senders.faults import HTTP2_STREAM
-from delivery.senders.idle import IdleSockets
-from delivery.verdict import MAYBE
+from delivery.senders.addresses import DialError
+from delivery.senders.connection import Connection
+from delivery.senders.dial import Way
+from delivery.senders.exchange import Exchange
+from delivery.verdict import NOT_SENT
 
 log = logging.getLogger(__name__)
 
-STREAMS_PER_CONNECTION: Final = 250
-"""Requests in flight per connection before one more may be opened, for providers that allow few streams on one."""
-MOST_CONNECTIONS: Final = 8
-KEPT_HANDLES: Final = 512
-_GOING_AWAY: Final = "reset by curl"
-"""What libcurl says of a stream that was ended by a GOAWAY with an error; the peer's own RST_STREAM reads otherwise."""
 QUIET_SECONDS: Final = 1.5
 """A lane on which requests wait and that has answered nothing for so long seems dead."""
+IDLE_SECONDS: Final = 600.0
+"""A connection that lay idle for so long is not used again: what is on the way may have forgotten it."""
+TICK: Final = 0.05
+"""Seconds between two looks at the deadlines; a request may end by so much earlier, never later."""
 
 
 class Lane:
-    """A connection, seen from the requests' side.
+    """See the module. quiet_since is when it answered last, or when its first request began to wait (time.monotonic);
+    answered tells whether it has answered anything yet, retired whether it takes no more."""
 
-    quiet_since is when it answered last, or when its first request began to wait (time.monotonic).
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, options: Sequence[tuple[int, Any]]) -> None:
-        """Make it ready; the connection is opened by the first request. options: what all handles have in common."""
-        self.in_flight: set[Exchange] = set()
-        self.quiet_since = time.monotonic()
-        self._loop = loop
-        self._options = options
-        self._free: list[Exchange] = []
-        self._watched: dict[int, int] = {}
-        self._idle = IdleSockets()
-        self._timer: asyncio.Handle | None = None
-        self._soon = False
-        self._connections = 1
-        self.closed = False
-        self._unfit = self._retired = False
-        self._multi = multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
-        multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
-        multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, 1)
-
-    def post(
-        self,
-        url: str,
-        headers: list[str],
-        body: bytes,
-        timeout_ms: int,
-        done: Callable[[Exchange], None],
-        tag: object,
-        want_date: bool,
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, way: Way, pass_on: Callable[[Exchange], None] | None = None
     ) -> None:
-        """Send one request; done(exchange) follows within timeout_ms (at least 1)."""
-        exchange = self._free.pop() if self._free else Exchange(self._options)
-        exchange.prepare(url, headers, body, timeout_ms, want_date)
-        exchange.done, exchange.tag = done, tag
-        exchange.at = time.time()
-        exchange.started = now = time.monotonic()
-        waiting = self.in_flight
-        if not waiting:
-            self.quiet_since = now
-        elif len(waiting) >= self._connections * STREAMS_PER_CONNECTION and self._connections < MOST_CONNECTIONS:
-            self._allow_one_more_connection()
-        waiting.add(exchange)
-        self._multi.add_handle(exchange.curl)
+        """Make it ready; the connection is opened by the first request. pass_on: takes what another lane may send."""
+        self._pass_on = pass_on
+        self.quiet_since = time.monotonic()
+        self.closed = self.answered = self.retired = False
+        self._loop, self._way = loop, way
+        self._waiting: deque[Exchange] = deque()
+        self._connection: Connection | None = None
+        self._streams: dict[int, Exchange] = {}
+        self._dialling: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._unfit = False
 
-    def _allow_one_more_connection(self) -> None:
-        self._connections += 1
-        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self._connections)
+    @property
+    def load(self) -> int:
+        """How many requests have no end yet."""
+        return len(self._streams) + len(self._waiting)
+
+    @property
+    def most(self) -> int:
+        """How many requests at once the provider takes on it."""
+        return self._connection.most if self._connection is not None else 1_000_000
+
+    def post(self, exchange: Exchange, now: float) -> None:
+        """Send one request, at once if there is room for it; now: time.monotonic()."""
+        if not self._streams and not self._waiting:
+            self.quiet_since = now
+        connection = self._connection
+        if connection is not None and not self._waiting and connection.room(len(exchange.rest)):
+            connection.send(exchange)
+        else:
+            self._waiting.append(exchange)
+            if connection is None and self._dialling is None:
+                self._dialling = self._loop.create_task(self._dial())
+        left = exchange.deadline - now
+        if self._timer is None:
+            self._timer = self._loop.call_later(max(0.001, min(TICK, left)), self._tick)
+        elif left < TICK:
+            self._loop.call_later(max(0.001, left), self._expire)
+
+    async def _dial(self) -> None:
+        try:
+            connection = await self._way.open(self._loop, lambda: Connection(self._go_on, self._ended, self._lost))
+        except DialError as error:
+            self._lost(error.word, str(error))
+            return
+        except Exception as error:  # noqa: BLE001  its text is not told: it may quote the proxy's password
+            log.error("a connection could not be opened, in an unforeseen way: %s", type(error).__name__)
+            self._lost("connect", type(error).__name__)
+            return
+        finally:
+            self._dialling = None
+        if self.closed:
+            connection.close()
+            return
+        self._connection, self._streams = connection, connection.streams
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send what waits, as far as there is room."""
+        connection, waiting = self._connection, self._waiting
+        if connection is None:
+            return
+        while waiting and connection.room(len(waiting[0].rest)):
+            connection.send(waiting.popleft())
+        if connection.greeted and not connection.fit:
+            self._unfit = True
+            self._leave(list(waiting))
+            self._close_if_over()
+
+    def _leave(self, unsent: list[Exchange]) -> None:
+        """Give what was never written to another connection; not from one that ends before it answers anything."""
+        if self._pass_on is None or not self.answered:
+            self._end_all(unsent, "refused_stream", "")
+            return
+        self._waiting.clear()
+        for exchange in unsent:
+            self._pass_on(exchange)
 
     def seems_dead(self, now: float) -> bool:
         """Tell whether requests should rather take another lane; now: time.monotonic()."""
-        if self.in_flight:
-            return self._unfit or now - self.quiet_since > QUIET_SECONDS
-        return self._unfit or self._idle.any_hung_up()
+        if self.closed or self._unfit:
+            return True
+        if self._streams or self._waiting:
+            return now - self.quiet_since > QUIET_SECONDS
+        connection = self._connection
+        # The peer's farewell may lie in the socket while we decide.
+        return connection is not None and (now - self.quiet_since > IDLE_SECONDS or connection.left())
 
     def retire(self) -> None:
         """Take no further requests; those under way go on, and the lane closes after the last of them."""
-        self._retired = True
-        if not self.in_flight:
-            self._loop.call_soon(self.close)
+        self.retired = True
+        self._close_if_over()
 
     def close(self) -> None:
         """End at once: what is under way ends as "stopped"."""
         if self.closed:
             return
+        self._shut()
+        self._end_all([*self._sent(), *self._waiting], "stopped", "")
+
+    def _shut(self) -> None:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for fd, events in self._watched.items():
-            self._unwatch(fd, events)
-        stopped, self.in_flight = self.in_flight, set()
-        for exchange in stopped:
-            self._multi.remove_handle(exchange.curl)
-            exchange.stop()
-            self._tell(exchange)
-            exchange.curl.close()
-        for exchange in self._free:
-            exchange.curl.close()
-        self._free.clear()
-        # In a thread of its own: libcurl waits for a name look-up that is still under way, for seconds if DNS is
-        # silent.
-        threading.Thread(target=self._multi.close, daemon=True).start()
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _unwatch(self, fd: int, events: int) -> None:
-        if events & pycurl.POLL_IN:
-            self._loop.remove_reader(fd)
-        if events & pycurl.POLL_OUT:
-            self._loop.remove_writer(fd)
+    def _close_if_over(self) -> None:
+        if (self.retired or self._unfit) and not self._streams and not self._waiting and not self.closed:
+            self._shut()
 
-    def _watch(self, events: int, fd: int, multi: object, data: object) -> None:
-        """Watch fd as libcurl wishes (its CURLMOPT_SOCKETFUNCTION)."""
+    def _lost(self, word: str, error: str) -> None:
+        """The connection has ended, or could not be opened."""
         if self.closed:
             return
-        before = self._watched.get(fd, 0)
-        if events == pycurl.POLL_REMOVE:
-            self._watched.pop(fd, None)
-            self._unwatch(fd, before)
-            self._idle.left(fd)
-            return
-        if not before:
-            self._idle.taken(fd)
-        self._watched[fd] = events
-        self._unwatch(fd, before & ~events)
-        fresh = events & ~before
-        if fresh & pycurl.POLL_IN:
-            self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
-        if fresh & pycurl.POLL_OUT:
-            self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
+        self._shut()
+        self._end_all([*self._sent(), *self._waiting], word, error)
 
-    def _set_timer(self, milliseconds: int) -> None:
-        """Call back in so many milliseconds; -1: not at all (its CURLMOPT_TIMERFUNCTION)."""
-        if milliseconds == 0 and self._soon:
-            return  # each request of a burst asks for it
-        self._soon = milliseconds == 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self.closed or milliseconds < 0:
-            return
-        if milliseconds == 0:
-            self._timer = self._loop.call_soon(self._time_is_up)
-        else:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._time_is_up)
+    def _sent(self) -> list[Exchange]:
+        """Take what was sent and has no end yet; what has come of its answers is not whole."""
+        sent = list(self._streams.values())
+        self._streams.clear()
+        for exchange in sent:
+            exchange.cut()
+        return sent
 
-    def _time_is_up(self) -> None:
-        self._timer, self._soon = None, False
-        self._act(pycurl.SOCKET_TIMEOUT, 0)
+    def _end_all(self, exchanges: list[Exchange], word: str, error: str) -> None:
+        self._waiting.clear()
+        for exchange in exchanges:
+            if not exchange.status:
+                exchange.word, exchange.error = word, error
+            self._end(exchange)
 
-    def _act(self, fd: int, events: int) -> None:
-        """Let libcurl work on one socket, then tell what has ended."""
-        if self.closed:
-            return
-        self._multi.socket_action(fd, events)
-        left = 1
-        while left and not self.closed:
-            left, whole, broken = self._multi.info_read()
-            for curl in whole:
-                self._end(curl.exchange, 0, "")
-            for curl, code, message in broken:
-                self._end(curl.exchange, code, message)
-        if self._retired and not self.in_flight:
-            self.close()
+    def _tick(self) -> None:
+        self._timer = None
+        self._expire()
+        if (self._streams or self._waiting) and not self.closed:
+            self._timer = self._loop.call_later(TICK, self._tick)
 
-    def _end(self, exchange: Exchange, code: int, message: str) -> None:
-        exchange.conclude(code, message)
+    def _expire(self) -> None:
+        """End what has waited for long enough."""
+        limit = time.monotonic() + TICK
+        late = [exchange for exchange in self._waiting if exchange.deadline <= limit]
+        if late:
+            self._waiting = deque(exchange for exchange in self._waiting if exchange.deadline > limit)
+        due = [exchange for exchange in self._streams.values() if exchange.deadline <= limit]
+        for exchange in due:
+            if self._connection is not None:
+                self._connection.forget(exchange)
+            exchange.cut()
+        for exchange in (*due, *late):
+            if not exchange.status:
+                exchange.word = "timeout_connect" if exchange.wire == NOT_SENT else "timeout"
+                self._unfit = self._unfit or self.quiet_since <= exchange.started
+            self._end(exchange)
+        if due or late:
+            self._go_on()
+            self._close_if_over()
+
+    def _ended(self, exchange: Exchange) -> None:
+        """An answer is whole, or the provider has broken its stream off."""
+        if exchange.status:
+            self.answered = True
+        elif exchange.word == "refused_stream":
+            self._unfit = True
+        self._end(exchange)
+        if self._waiting:
+            self._go_on()
+        if self._unfit or self.retired:
+            self._close_if_over()
+
+    def _end(self, exchange: Exchange) -> None:
+        done, exchange.done = exchange.done, None
+        if done is None:
+            return  # the end of another brought about its own
         now = time.monotonic()
         exchange.ms = int((now - exchange.started) * 1000)
         if exchange.status:
             self.quiet_since = now
-            if self._connections == 1:  # one at first, so that a burst shares it; from now on one may drain (GOAWAY)
-                self._allow_one_more_connection()
-        elif code == pycurl.E_OPERATION_TIMEDOUT:
-            self._unfit = self._unfit or self.quiet_since <= exchange.started
-        elif exchange.word == "refused_stream" or (code == HTTP2_STREAM and _GOING_AWAY in message):
-            self._unfit = True  # libcurl takes no more requests for this connection, nor opens another beside it
-        elif exchange.wire == MAYBE and code != HTTP2_STREAM:
-            self._unfit = True  # libcurl may keep a connection that was reset and offer it to the next request
-        self._multi.remove_handle(exchange.curl)
-        self.in_flight.discard(exchange)
-        self._tell(exchange)
-        if len(self._free) < KEPT_HANDLES and not self.closed:
-            self._free.append(exchange)
-        else:
-            exchange.curl.close()
-
-    def _tell(self, exchange: Exchange) -> None:
-        done, exchange.done = exchange.done, forget
+            exchange.word = exchange.error = ""
         try:
             done(exchange)
         except Exception:

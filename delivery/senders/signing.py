@@ -45,7 +45,7 @@ class ProviderToken:
         self._called_expired_at = -MIN_AGE
 
     def header(self) -> str:
-        """Return the request header, "authorization: bearer ...". CredentialError if the key cannot sign."""
+        """Return the value of the authorization field, "bearer ...". CredentialError if the key cannot sign."""
         age = self._clock() - self._made_at
         if self._header and age < RENEW_AFTER:
             return self._header
@@ -70,7 +70,7 @@ class ProviderToken:
         self._header = self._trouble = ""
         try:
             provider = JWTAuthorizationHeaderProvider(key=self._key_pem, key_id=self._key_id, team_id=self._team_id)
-            self._header = "authorization: " + provider.get_header()
+            self._header = provider.get_header()
         except (ValueError, TypeError, jwt.PyJWTError, UnsupportedAlgorithm) as error:
             self._trouble = f"the key cannot sign for APNs ({type(error).__name__})"
             raise CredentialError(self._trouble) from None

@@ -191,13 +191,6 @@ DIFFERENCES = (
     ),
     Difference(
         tag="retry_transport",
-        about="GOAWAY with",
-        instead="UNKNOWN and FAIL when the connection ends with an error.",
-        why="libcurl does not tell whether this very push was disowned, so it is not sent again.",
-        expected=FAIL_ONCE | {"code": "transport_reset_unanswered"},
-    ),
-    Difference(
-        tag="retry_transport",
         about="middle of a success",
         instead="OK: the status has come, and it is yes.",
         why="The push was delivered.",

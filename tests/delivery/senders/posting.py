@@ -3,12 +3,11 @@
 import asyncio
 from typing import NamedTuple
 
-import pycurl
-
+from delivery.senders import fields
 from delivery.senders.exchange import Exchange
 from delivery.senders.http2 import Engine
 
-HEADERS = ["content-type: application/json", "accept:"]
+HEAD = fields.block([(b"content-type", "application/json")])
 BODY = b'{"aps":{"alert":"hi"}}' + b" " * 600
 
 
@@ -31,9 +30,8 @@ async def post(
     seen: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
 
     def done(exchange: Exchange) -> None:
-        connects = exchange.curl.getinfo(pycurl.NUM_CONNECTS)
-        told = (exchange.status, exchange.word, exchange.wire, exchange.error, exchange.body, exchange.ms, connects)
-        seen.set_result(Seen(*told))
+        told = (exchange.status, exchange.word, exchange.wire, exchange.error, exchange.body, exchange.ms)
+        seen.set_result(Seen(*told, int(exchange.opened)))
 
-    engine.channel(origin, credential).post(origin + path, HEADERS, body, seconds, done)
+    engine.channel(origin, credential).post(path, HEAD, body, seconds, done)
     return await asyncio.wait_for(seen, seconds + 2)

@@ -10,8 +10,7 @@ import pytest
 import uvloop
 
 from delivery.sandbox import certificates
-from delivery.senders.http2 import Engine
-from delivery.senders.lane import MOST_CONNECTIONS, STREAMS_PER_CONNECTION
+from delivery.senders.http2 import MOST_CONNECTIONS, STREAMS_PER_CONNECTION, Engine
 from delivery.verdict import MAYBE, NOT_SENT
 from tests.delivery.senders.posting import Seen, post
 from tests.delivery.senders.rough_server import RoughServer
@@ -238,7 +237,7 @@ async def test_what_a_callers_mistake_raises_stays_with_the_caller(
     def stumble(exchange: object) -> None:
         raise RuntimeError("in the caller's callback")
 
-    engine.channel(sandbox.origin, 1).post(sandbox.origin + PATH, [], b"{}", 2.0, stumble)
+    engine.channel(sandbox.origin, 1).post(PATH, b"", b"{}", 2.0, stumble)
     await asyncio.sleep(0.2)
     assert (await post(engine, sandbox.origin, PATH)).status == 403
     assert "in the caller's callback" in caplog.text

@@ -3,12 +3,9 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from typing import Any
 
-import pycurl
 import pytest
 
-from delivery.senders.exchange import Exchange
 from delivery.senders.http2 import Engine
 from delivery.verdict import ANSWERED, MAYBE, NOT_SENT
 from tests.delivery.senders.posting import Seen, post
@@ -48,20 +45,6 @@ async def test_a_fault_is_one_request_on_the_wire_and_the_next_push_goes_well(
     assert (await post(plain, rough.origin, f"/3/device/ok_after_{name}")).status == 200
     assert rough.complete[name] == 1
     assert rough.complete[f"ok_after_{name}"] == 1
-
-
-async def test_libcurl_would_send_again_by_itself_if_the_body_could_be_had_twice(
-    rough: RoughServer, plain: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare = Exchange.prepare
-
-    def prepare_with_a_lasting_body(exchange: Exchange, *given: Any) -> None:
-        prepare(exchange, *given)
-        exchange.curl.setopt(pycurl.POSTFIELDS, given[2])
-
-    monkeypatch.setattr(Exchange, "prepare", prepare_with_a_lasting_body)
-    await post(plain, rough.origin, "/3/device/refuse_twice", seconds=0.5)
-    assert rough.complete["refuse_twice"] > 1
 
 
 async def test_a_connection_that_drains_answers_its_own_and_holds_up_nobody_else(

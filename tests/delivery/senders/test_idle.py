@@ -1,12 +1,11 @@
 """Whether an idle connection was closed by the other side: by FIN, by RST, or by a TLS alert with no FIN behind it."""
 
-import os
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from delivery.senders.idle import IdleSockets, hung_up
+from delivery.senders.idle import hung_up
 
 
 @pytest.fixture
@@ -50,40 +49,3 @@ def test_an_alert_among_what_waits_to_be_read_ends_it(
     pair[1].sendall(waiting)
     assert hung_up(pair[0].fileno()) is closed
     assert pair[0].recv(10_000) == waiting, "it was looked at and not read away"
-
-
-def test_a_socket_that_was_closed_by_its_owner_is_forgotten(pair: tuple[socket.socket, socket.socket]) -> None:
-    sockets = IdleSockets()
-    sockets.left(pair[0].fileno())
-    pair[0].close()
-    assert not sockets.any_hung_up()
-
-
-def test_a_number_that_was_given_to_another_socket_says_nothing(pair: tuple[socket.socket, socket.socket]) -> None:
-    sockets = IdleSockets()
-    number = pair[0].fileno()
-    sockets.left(number)
-    other, end = socket.socketpair()
-    end.close()
-    os.dup2(other.fileno(), number)
-    assert hung_up(number)
-    assert not sockets.any_hung_up()
-    other.close()
-
-
-def test_a_socket_in_use_is_not_looked_at(pair: tuple[socket.socket, socket.socket]) -> None:
-    sockets = IdleSockets()
-    sockets.left(pair[0].fileno())
-    pair[1].close()
-    assert sockets.any_hung_up()
-    sockets.taken(pair[0].fileno())
-    assert not sockets.any_hung_up()
-
-
-def test_what_is_no_socket_is_not_kept() -> None:
-    sockets = IdleSockets()
-    reading, writing = os.pipe()
-    sockets.left(reading)
-    os.close(writing)
-    assert not sockets.any_hung_up()
-    os.close(reading)

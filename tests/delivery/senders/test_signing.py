@@ -13,7 +13,7 @@ from delivery.sandbox.demo import private_pem, public_pem
 from delivery.senders.signing import BAD_KEY_FOR, MIN_AGE, RENEW_AFTER, CredentialError, ProviderTokens, skew
 
 KEY = private_pem(ec.generate_private_key(ec.SECP256R1())).decode()
-BEARER = "authorization: bearer "
+BEARER = "bearer "
 
 
 class Clock:
