@@ -9,7 +9,7 @@ import base64
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -116,6 +116,7 @@ class Dispatcher:
         meters.batch(len(items))
         now, clock = time.time(), self.loop.time()
         work.begun = clock
+        self.routes.refresh()  # what follows waits for nothing, so they stay as they are
         for index, item in enumerate(items):
             if done is not None and settle.settled_before(done, index):
                 work.left -= 1
@@ -154,15 +155,17 @@ class Dispatcher:
             if push.type == "test" and age >= self.push_deadline:
                 return self._end(work, index, outcomes.refusal("late_test"), seconds=int(self.push_deadline))
             window = self.attempt_deadline
-        route = work.routes[index] = self.routes.find(item.customer, push.platform)
-        if route.target is None:
+        route = work.routes[index] = self.routes.known(item.customer, push.platform)
+        target = route.target
+        if target is None:
             return self._end(work, index, route.refusal or outcomes.refusal("no_app"), label=route.label)
         work.until[index] = clock + window
-        self.senders[route.target.family].send(
+        family = target.family
+        self.senders[family].send(
             Try(
                 push,
-                route.target,
-                policy.push_id(item.server, push),
+                target,
+                policy.push_id(item.server, push) if family == "apns" else "",
                 int(item.at) + lifetime,
                 route.version,
                 window,
@@ -177,17 +180,14 @@ class Dispatcher:
         work: Work = tried.batch  # type: ignore[assignment]
         index = tried.index
         verdict = outcomes.judge(attempt)
-        attempts = work.attempts.get(index)
-        if attempts is None:
-            work.attempts[index] = [attempt]
-        else:
-            attempts.append(attempt)
+        work.attempts[index] = (*work.attempts[index], attempt)
         meters.attempt(attempt)
         if verdict.answer is Answer.OK:
             return self._end(work, index, verdict)
         if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, verdict.retry):
             return None
         route = work.routes[index]
+        assert route is not None  # noqa: S101  it was tried on one
         verdict = outcomes.blame(verdict, route.shared)
         return self._end(
             work,
@@ -216,9 +216,15 @@ class Dispatcher:
         if left < WORTH:
             return False
         tried.timeout = left
-        send: Callable[[Try], None] = self.senders[tried.target.family].send
-        self.loop.call_later(pause, send, tried)
+        self.loop.call_later(pause, self._send_again, work, index, tried)
         return True
+
+    def _send_again(self, work: Work, index: int, tried: Try) -> None:
+        try:
+            self.senders[tried.target.family].send(tried)
+        except Exception:
+            logger.exception("a push could not be tried again", extra={"trace": work.items[index].trace})
+            self._end(work, index, outcomes.refusal("internal_error"))
 
     def _end(self, work: Work, index: int, verdict: Verdict, **details: object) -> None:
         """Note the end of one push; settle when the batch is complete, else in a moment together with others."""

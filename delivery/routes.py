@@ -45,10 +45,18 @@ class Routes:
 
     def find(self, customer_id: int, platform: str) -> Route:
         """The route of a push; total."""
+        self.refresh()
+        return self.known(customer_id, platform)
+
+    def refresh(self) -> None:
+        """Forget what the directory has changed since. Call it before known(), once for many pushes."""
         version = (self.directory.version, self.directory.fresh_at)
         if version != self._version:
             self._known.clear()
             self._version = version
+
+    def known(self, customer_id: int, platform: str) -> Route:
+        """The route of a push, as it was at the last refresh; total."""
         route = self._known.get((customer_id, platform))
         if route is None:
             route = self._make(customer_id, platform)

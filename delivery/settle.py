@@ -109,9 +109,10 @@ class Work:
         self.begun = 0.0  # by the loop's clock
         self.again = False  # some of it was settled by another worker, or earlier by this one
         self.ended: list[tuple[int, Verdict, str]] = []
-        self.attempts: dict[int, list[Attempt]] = {}
-        self.routes: dict[int, Route] = {}
-        self.until: dict[int, float] = {}
+        # For each item, by its index: what was tried, on which route (None: it did not come to that), and until when.
+        self.attempts: list[tuple[Attempt, ...]] = [()] * self.left
+        self.routes: list[Route | None] = [None] * self.left
+        self.until = [0.0] * self.left
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -143,7 +144,7 @@ class Settler:
 
     def _row(self, work: Work, index: int, verdict: Verdict, now: float) -> bytes:
         item = work.items[index]
-        route = work.routes.get(index)
+        route = work.routes[index]
         return log.row(
             item.trace,
             item.at,
@@ -154,7 +155,7 @@ class Settler:
             log.fingerprint(item.push.device_id, self.hash_key),
             item.size,
             verdict,
-            work.attempts.get(index, ()),
+            work.attempts[index],
         )
 
     def _post(
