@@ -70,9 +70,8 @@ def token_url(token_uri: str, token_origin: str) -> str:
     CredentialError if token_uri is neither Google's nor at token_origin: an uploaded file must not choose whom we call.
     """
     parts = urlsplit(token_uri)
-    if f"{parts.scheme}://{parts.netloc}" == token_origin:
-        return token_uri
-    if parts.scheme == "https" and parts.netloc in GOOGLE_HOSTS and _PATH(parts.path):
+    known = parts.scheme == "https" and parts.netloc in GOOGLE_HOSTS
+    if (known or f"{parts.scheme}://{parts.netloc}" == token_origin) and _PATH(parts.path):
         return token_origin + parts.path
     raise CredentialError("the service account's token_uri is not Google's")
 

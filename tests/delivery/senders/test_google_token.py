@@ -218,6 +218,8 @@ async def test_googles_token_address_is_fetched_at_the_origin_that_is_set(
         ("https://oauth2.googleapis.com@evil.example/token", GOOGLE, None),
         ("https://169.254.169.254/token", GOOGLE, None),
         ("file:///etc/passwd", GOOGLE, None),
+        (GOOGLE + "/tök", GOOGLE, None),
+        ("https://localhost:1/" + "t" * 2000, "https://localhost:1", None),
         ("", GOOGLE, None),
     ],
 )

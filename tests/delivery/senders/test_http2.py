@@ -94,6 +94,23 @@ async def test_requests_leave_a_quiet_connection_before_the_first_of_them_has_ti
         await engine.close()
 
 
+async def test_what_was_not_written_yet_when_a_connection_ends_goes_out_on_the_next(
+    rough: RoughServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.senders.http2.MOST_CONNECTIONS", 1)
+    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
+    try:
+        await post(engine, rough.origin, "/3/device/ok")
+        # The server takes a hundred at once, and says goodbye after the first.
+        names = ["drain_then", *(f"silence_{n}_then" for n in range(99)), *(f"ok_{n}_then" for n in range(5))]
+        seen = await asyncio.gather(*(post(engine, rough.origin, f"/3/device/{name}") for name in names))
+    finally:
+        await engine.close()
+    assert (seen[0].status, {one.word for one in seen[1:100]}) == (200, {"refused_stream"})
+    assert {one.status for one in seen[100:]} == {200}
+    assert [rough.complete[name] for name in names[100:]] == [1] * 5
+
+
 async def test_one_hanging_request_does_not_cost_a_connection_that_answers_others(
     sandbox: SandboxClient, engine: Engine
 ) -> None:
