@@ -22,6 +22,7 @@ from delivery.senders.connection import Connection
 _LIMITS: Final[dict[str, Any]] = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 1.0}
 """In seconds. The first is beyond every deadline; the second is how long a silent peer keeps a closed connection."""
 _PROXY_ANSWER_BYTES: Final = 8192
+_PORTS: Final = {"http": 80, "https": 443}
 _CERTIFICATE_REFUSED: Final = ("certificate", "unknown ca", "unknown_ca", "access denied", "access_denied")
 """In the TLS alerts with which a server turns a client certificate down (RFC 8446, 6.2)."""
 
@@ -104,7 +105,7 @@ class Way:
         if proxy is None:
             sock = await connect(loop, self.host, self.port, "dns")
         else:
-            sock = await connect(loop, proxy.hostname or "", proxy.port or 80, "proxy")
+            sock = await connect(loop, proxy.hostname or "", proxy.port or _PORTS[proxy.scheme], "proxy")
         connection = make()
         transport: Any = None
         try:

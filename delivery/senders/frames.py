@@ -67,7 +67,11 @@ def read_settings(content: bytes) -> list[tuple[int, int]]:
     values = []
     for at in range(0, len(content), 6):
         key, value = int.from_bytes(content[at : at + 2], "big"), int.from_bytes(content[at + 2 : at + 6], "big")
-        if (key == INITIAL_WINDOW_SIZE and value > MOST_WINDOW) or (key == MAX_FRAME_SIZE and value < MOST):
+        if (
+            (key == INITIAL_WINDOW_SIZE and value > MOST_WINDOW)
+            or (key == MAX_FRAME_SIZE and not MOST <= value < 2**24)
+            or (key == ENABLE_PUSH and value > 1)
+        ):
             raise FrameError("SETTINGS frame with a value out of bounds")
         values.append((key, value))
     return values
