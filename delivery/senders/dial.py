@@ -9,8 +9,8 @@ import base64
 import os
 import socket
 import ssl
-import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -36,8 +36,6 @@ class Trust:
         self.ca_file = ca_file or certifi.where()
         self._proxy = urlsplit(proxy) if proxy else None
         self._excepted = [name.strip().lower().lstrip(".") for name in no_proxy.split(",") if name.strip()]
-        self._tls: ssl.SSLContext | None = None
-        self._tls_to_proxy: ssl.SSLContext | None = None
 
     def proxy(self, host: str) -> SplitResult | None:
         """Return the address of the proxy that leads to a host; None: go straight there."""
@@ -52,22 +50,25 @@ class Trust:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_verify_locations(cafile=self.ca_file)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             raise DialError("tls", f"{self.ca_file} cannot be used ({error})") from error
         return context
 
-    def to_proxy(self) -> ssl.SSLContext:
-        """Return the context for the proxy itself. Raises DialError."""
-        if self._tls_to_proxy is None:
-            self._tls_to_proxy = self.context()
-        return self._tls_to_proxy
+    def http2_context(self) -> ssl.SSLContext:
+        """Return a new context for a provider. Raises DialError."""
+        context = self.context()
+        context.set_alpn_protocols(["h2"])
+        return context
 
-    def provider(self) -> ssl.SSLContext:
-        """Return the context for all ways without a client certificate: each takes a megabyte. Raises DialError."""
-        if self._tls is None:
-            self._tls = self.context()
-            self._tls.set_alpn_protocols(["h2"])
-        return self._tls
+    @cached_property
+    def to_proxy(self) -> ssl.SSLContext:
+        """The context for the proxy itself. Raises DialError."""
+        return self.context()
+
+    @cached_property
+    def to_provider(self) -> ssl.SSLContext:
+        """The context for all ways without a client certificate: each takes a megabyte. Raises DialError."""
+        return self.http2_context()
 
 
 class Way:
@@ -85,15 +86,14 @@ class Way:
     def tls(self) -> ssl.SSLContext:
         """Return the context for the provider. Raises DialError."""
         if not self._pem:
-            return self._trust.provider()
+            return self._trust.to_provider
         if self._own is None:
-            context = self._trust.context()
-            context.set_alpn_protocols(["h2"])
+            context = self._trust.http2_context()
             # In TLS 1.3 a refused certificate shows only after the request was sent, and often as a mere reset.
             context.maximum_version = ssl.TLSVersion.TLSv1_2
             try:
                 _load(context, self._pem)
-            except (OSError, ssl.SSLError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 raise DialError("credential", "the certificate and its key cannot be used") from error
             self._own = context
         return self._own
@@ -114,41 +114,38 @@ class Way:
                     lambda: connection, sock=sock, ssl=tls, server_hostname=self.host, **_LIMITS
                 )
             else:
-                tunnel = await self._tunnel(loop, sock, proxy)
-                try:
-                    transport = await loop.start_tls(tunnel, connection, tls, server_hostname=self.host, **_LIMITS)
-                except BaseException:  # a cancelled dial, too, leaves no open connection
-                    tunnel.abort()
-                    raise
+                transport = await self._tunnel(loop, sock, proxy)
+                transport = await loop.start_tls(transport, connection, tls, server_hostname=self.host, **_LIMITS)
                 connection.connection_made(transport)
             if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
                 raise DialError("protocol", "the server does not offer HTTP/2")
-        except (OSError, ssl.SSLError) as error:
-            raise _told(error) from error
-        finally:
-            if transport is None or sys.exception() is not None:
-                connection.over = True  # whatever the event loop may still tell it
-                if transport is not None:
-                    transport.abort()
-                sock.close()
+        except BaseException as error:  # a cancelled dial, too, leaves nothing open
+            connection.over = True  # whatever the event loop may still tell it
+            if transport is not None:
+                transport.abort()
+            sock.close()
+            if isinstance(error, OSError):
+                raise _told(error) from error
+            raise
         return connection
 
     async def _tunnel(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, proxy: SplitResult) -> Any:
         """The transport of a connection to the proxy on which it has granted the way. Raises DialError."""
         secured: dict[str, Any] = {}
         if proxy.scheme == "https":
-            secured = {"ssl": self._trust.to_proxy(), "server_hostname": proxy.hostname, **_LIMITS}
+            secured = {"ssl": self._trust.to_proxy, "server_hostname": proxy.hostname, **_LIMITS}
         transport: Any = None
         try:
             transport, tunnel = await loop.create_connection(lambda: _Tunnel(loop), sock=sock, **secured)
             transport.write(self._request(proxy))
             await tunnel.granted
-        except (OSError, ssl.SSLError) as error:
-            detail = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or type(error).__name__
-            raise DialError("proxy", f"no connection to the proxy ({detail})") from error
-        finally:
-            if transport is not None and sys.exception() is not None:
+        except BaseException as error:
+            if transport is not None:
                 transport.abort()
+            if isinstance(error, OSError):
+                detail = getattr(error, "verify_message", "") or error.strerror or type(error).__name__
+                raise DialError("proxy", f"no connection to the proxy ({detail})") from error
+            raise
         return transport
 
     def _request(self, proxy: SplitResult) -> bytes:

@@ -52,10 +52,11 @@ _CODE: Final = re.compile(r"[A-Z_]{1,64}", re.ASCII).fullmatch
 class _Route:
     """What all pushes of one target have in common."""
 
-    __slots__ = ("_authorization", "_head", "host", "path", "target", "token")
+    __slots__ = ("_authorization", "_head", "channel", "host", "path", "target", "token")
 
-    def __init__(self, target: Target, token: AccessToken) -> None:
+    def __init__(self, target: Target, token: AccessToken, channel: Channel) -> None:
         self.target = target
+        self.channel = channel
         self.token = token
         self.host = urlsplit(target.origin).hostname or ""
         self.path = f"/v1/projects/{quote(target.project, safe='')}/messages:send"
@@ -85,8 +86,9 @@ class FcmSender:
         """Make one attempt; t.on_done(t, attempt) follows on the loop, within t.timeout and not before send returns."""
         target = t.target
         route = self._routes.get(target.app_id)
-        if route is None or route.target is not target:
-            route = self._routes[target.app_id] = _Route(target, self._token(target))
+        if route is None or route.target is not target or route.channel.closed:
+            channel = self._engine.channel(target.origin, target.credential_id)
+            route = self._routes[target.app_id] = _Route(target, self._token(target), channel)
         authorization = route.token.header()
         if authorization:
             self._post(t, route, authorization, t.timeout)
@@ -118,9 +120,8 @@ class FcmSender:
         except UnicodeEncodeError:  # a lone surrogate, which is no text and no token
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "bad_token", "not text"))
             return
-        channel: Channel = self._engine.channel(route.target.origin, route.target.credential_id)
         try:
-            channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route))
+            route.channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route))
         except ValueError as error:  # a project's name that no request can carry
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "credential", str(error)))
 

@@ -5,7 +5,7 @@ once and joined to what differs, and a request that was given up leaves nothing 
 less than keeping a table.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 _POST_HTTPS: Final = b"\x83\x87"
@@ -64,11 +64,3 @@ def ending(length: int) -> bytes:
     """Return the content-length of a body, the last field."""
     digits = b"%d" % length
     return b"%b%c%b" % (_CONTENT_LENGTH, len(digits), digits)
-
-
-def status(answer: Sequence[tuple[bytes, bytes]]) -> int:
-    """Return the status among the fields of an answer (RFC 9113, 8.3.2); 0 where there is none."""
-    for name, value in answer:
-        if name == b":status" and len(value) == 3 and value.isdigit():
-            return int(value)
-    return 0

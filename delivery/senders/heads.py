@@ -10,7 +10,6 @@ from typing import Final
 
 from hpack import Decoder
 
-from delivery.senders import fields
 from delivery.senders.frames import FrameError
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -36,7 +35,15 @@ class Heads:
             return _OK
         told: Fields = self._decoder.decode(block, raw=True)
         self._tableless = self._decoder.header_table_size == 0
-        status = fields.status(told)
+        status = status_of(told)
         if 0 < status < 100:
             raise FrameError("answer without a status")
         return status, () if status == 200 else told
+
+
+def status_of(answer: Fields) -> int:
+    """Return the status among the fields of an answer (RFC 9113, 8.3.2); 0 where there is none."""
+    for name, value in answer:
+        if name == b":status" and len(value) == 3 and value.isdigit():
+            return int(value)
+    return 0

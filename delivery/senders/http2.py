@@ -91,7 +91,7 @@ class Channel:
         return Lane(self._loop, self._way, self._pass_on)
 
     def _fresh_lane(self, before: Lane | None) -> Lane:
-        self._others = [lane for lane in self._others if not lane.closed]
+        self._forget_closed()
         if before is not None:
             before.retire()
             if not before.closed:
@@ -99,9 +99,12 @@ class Channel:
         self._lane = self._new_lane()
         return self._lane
 
+    def _forget_closed(self) -> None:
+        self._others = [lane for lane in self._others if not lane.closed]
+
     def _roomiest(self, lane: Lane, exchange: Exchange, now: float) -> Lane:
         """The connection with the fewest requests; another one where all are full and the provider answers."""
-        self._others = [other for other in self._others if not other.closed]
+        self._forget_closed()
         live = [other for other in self._others if not other.retired and not other.seems_dead(now)]
         best = min((lane, *live), key=_load)
         full = best.load >= min(STREAMS_PER_CONNECTION, best.most)

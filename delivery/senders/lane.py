@@ -31,9 +31,7 @@ class Lane:
     """See the module. quiet_since is when it answered last, or when its first request began to wait (time.monotonic);
     answered tells whether it has answered anything yet, retired whether it takes no more."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, way: Way, pass_on: Callable[[Exchange], None] | None = None
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, way: Way, pass_on: Callable[[Exchange], None]) -> None:
         """Make it ready; the connection is opened by the first request. pass_on: takes what another lane may send."""
         self._pass_on = pass_on
         self.quiet_since = time.monotonic()
@@ -105,7 +103,7 @@ class Lane:
 
     def _leave(self, unsent: list[Exchange]) -> None:
         """Give what was never written to another connection; not from one that ends before it answers anything."""
-        if self._pass_on is None or not self.answered:
+        if not self.answered:
             self._end_all(unsent, "refused_stream", "")
             return
         self._waiting.clear()

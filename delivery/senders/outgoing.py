@@ -71,7 +71,7 @@ class Outgoing(asyncio.Protocol):
         )
 
     def send(self, exchange: Exchange) -> None:
-        """Send a request for which there is room. Its frames leave together with those of the same turn of the loop."""
+        """Send a request for which there is room."""
         stream = exchange.stream = self._next
         self._next = stream + 2
         if self._next > _LAST_STREAM:
@@ -83,9 +83,7 @@ class Outgoing(asyncio.Protocol):
             self._window -= size
             exchange.rest = b""
             exchange.wire = MAYBE
-            if not self._out:
-                self._soon(self._flush)
-            self._out.append(frames.request(stream, exchange.head, body))
+            self.write(frames.request(stream, exchange.head, body))
         else:
             exchange.credit = self._stream_window
             self.write(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, exchange.head))
@@ -105,6 +103,7 @@ class Outgoing(asyncio.Protocol):
             self.write(frames.frame(frames.DATA, 0 if exchange.rest else frames.END_STREAM, exchange.stream, part))
 
     def write(self, content: bytes) -> None:
+        """Send whole frames, together with those of the same turn of the loop."""
         if not self._out:
             self._soon(self._flush)
         self._out.append(content)

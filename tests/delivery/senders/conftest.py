@@ -41,3 +41,11 @@ async def engine(process: SandboxClient) -> AsyncIterator[Engine]:
     made = Engine(asyncio.get_running_loop(), process.ca_file)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def plain(rough: RoughServer) -> AsyncIterator[Engine]:
+    """An engine that trusts the rough server."""
+    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
+    yield engine
+    await engine.close()

@@ -17,6 +17,17 @@ AT = 1_000_000_000.0
 END = ("END_STREAM",)
 
 
+def read(data: bytes) -> list[Any]:
+    """The frames of some bytes as hyperframe reads them."""
+    found = []
+    while data:
+        frame, length = Frame.parse_frame_header(memoryview(data[:9]), strict=True)
+        frame.parse_body(memoryview(data[9 : 9 + length]))
+        found.append(frame)
+        data = data[9 + length :]
+    return found
+
+
 class Peer:
     """A Connection over a transport that keeps what is written, and what became of it."""
 
@@ -58,13 +69,8 @@ class Peer:
     async def wrote(self) -> list[Any]:
         """The frames that were written since."""
         await asyncio.sleep(0)
-        data, self.written, found = self.written.removeprefix(frames.PREFACE), b"", []
-        while data:
-            frame, length = Frame.parse_frame_header(memoryview(data[:9]), strict=True)
-            frame.parse_body(memoryview(data[9 : 9 + length]))
-            found.append(frame)
-            data = data[9 + length :]
-        return found
+        data, self.written = self.written.removeprefix(frames.PREFACE), b""
+        return read(data)
 
     def send(self, body: bytes = b"{}") -> Exchange:
         """Send a request."""

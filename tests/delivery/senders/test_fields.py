@@ -103,23 +103,3 @@ def test_a_request_is_a_post_over_https_with_the_length_of_its_body(
         *((name, value.encode()) for name, value in others),
         (b"content-length", b"%d" % length),
     ]
-
-
-@pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        ([(b":status", b"200")], 200),
-        ([(b"apns-id", b"1"), (b":status", b"410"), (b"date", b"x")], 410),
-        ([(b":status", b"103")], 103),
-        ([], 0),
-        ([(b"status", b"200")], 0),
-        ([(b":status", b"20")], 0),
-        ([(b":status", b"2000")], 0),
-        ([(b":status", b"2 0")], 0),
-        ([(b":status", b"-20")], 0),
-        ([(b":status", b"+20")], 0),
-        ([(b":status", "²0".encode())], 0),
-    ],
-)
-def test_a_status_is_three_digits_or_none(answer: list[tuple[bytes, bytes]], status: int) -> None:
-    assert fields.status(answer) == status

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hyperframe.frame import (
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 
 from delivery.senders import frames
 from delivery.senders.frames import FrameError, Parser
+from tests.delivery.senders.peer import read
 
 MOST_BLOCK = 40_000
 Cut = list[tuple[int, int, int, bytes]]
@@ -52,17 +52,6 @@ def cut(parts: Iterable[bytes], most_block: int = MOST_BLOCK) -> Cut:
     """The frames of what comes in parts."""
     parser = Parser(most_block)
     return [frame for part in parts for frame in parser.feed(part)]
-
-
-def read(data: bytes) -> list[Any]:
-    """The frames of some bytes as hyperframe reads them."""
-    found = []
-    while data:
-        frame, length = Frame.parse_frame_header(memoryview(data[:9]), strict=True)
-        frame.parse_body(memoryview(data[9 : 9 + length]))
-        found.append(frame)
-        data = data[9 + length :]
-    return found
 
 
 @given(st.integers(0, 2**30 - 1).map(lambda n: 2 * n + 1), st.binary(max_size=400), st.binary(max_size=400))

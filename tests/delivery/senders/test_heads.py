@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.senders.frames import FrameError
-from delivery.senders.heads import Heads
+from delivery.senders.heads import Heads, status_of
 
 MOST = 65_536
 FIELDS = st.tuples(st.sampled_from(["apns-id", "date", "x"]), st.sampled_from(["", "a", "b" * 200]))
@@ -78,3 +78,23 @@ def test_a_table_that_is_emptied_and_kept_on_is_one() -> None:
     heads.read(encoder.encode([(":status", "200"), ("x", "first")]))
     status, found = heads.read(encoder.encode([(":status", "400"), ("x", "first")]))
     assert (status, list(found)) == (400, [(b":status", b"400"), (b"x", b"first")])
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ([(b":status", b"200")], 200),
+        ([(b"apns-id", b"1"), (b":status", b"410"), (b"date", b"x")], 410),
+        ([(b":status", b"103")], 103),
+        ([], 0),
+        ([(b"status", b"200")], 0),
+        ([(b":status", b"20")], 0),
+        ([(b":status", b"2000")], 0),
+        ([(b":status", b"2 0")], 0),
+        ([(b":status", b"-20")], 0),
+        ([(b":status", b"+20")], 0),
+        ([(b":status", "²0".encode())], 0),
+    ],
+)
+def test_a_status_is_three_digits_or_none(answer: list[tuple[bytes, bytes]], status: int) -> None:
+    assert status_of(answer) == status

@@ -64,48 +64,36 @@ async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClien
     ]
 
 
-async def test_a_connection_that_answers_nothing_gets_no_further_requests(rough: RoughServer) -> None:
-    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
-    try:
-        assert (await post(engine, rough.origin, "/3/device/ok")).new_connections == 1
-        assert (await post(engine, rough.origin, "/3/device/silence", seconds=0.3)).word == "timeout"
-        assert (await post(engine, rough.origin, "/3/device/ok")).new_connections == 1
-        assert (await post(engine, rough.origin, "/3/device/ok")).new_connections == 0
-    finally:
-        await engine.close()
+async def test_a_connection_that_answers_nothing_gets_no_further_requests(rough: RoughServer, plain: Engine) -> None:
+    assert (await post(plain, rough.origin, "/3/device/ok")).new_connections == 1
+    assert (await post(plain, rough.origin, "/3/device/silence", seconds=0.3)).word == "timeout"
+    assert (await post(plain, rough.origin, "/3/device/ok")).new_connections == 1
+    assert (await post(plain, rough.origin, "/3/device/ok")).new_connections == 0
 
 
 async def test_requests_leave_a_quiet_connection_before_the_first_of_them_has_timed_out(
-    rough: RoughServer, monkeypatch: pytest.MonkeyPatch
+    rough: RoughServer, plain: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.senders.lane.QUIET_SECONDS", 0.2)
-    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
-    try:
-        await post(engine, rough.origin, "/3/device/ok")
-        stuck = asyncio.create_task(post(engine, rough.origin, "/3/device/silence", seconds=2.0))
-        await asyncio.sleep(0.3)
-        seen = await post(engine, rough.origin, "/3/device/ok")
-        assert (seen.status, seen.new_connections, stuck.done()) == (200, 1, False)
-        assert engine.connections()[0].lanes == 2
-        assert (await stuck).word == "timeout"
-        await asyncio.sleep(0.05)
-        assert engine.connections()[0].lanes == 1
-    finally:
-        await engine.close()
+    await post(plain, rough.origin, "/3/device/ok")
+    stuck = asyncio.create_task(post(plain, rough.origin, "/3/device/silence", seconds=2.0))
+    await asyncio.sleep(0.3)
+    seen = await post(plain, rough.origin, "/3/device/ok")
+    assert (seen.status, seen.new_connections, stuck.done()) == (200, 1, False)
+    assert plain.connections()[0].lanes == 2
+    assert (await stuck).word == "timeout"
+    await asyncio.sleep(0.05)
+    assert plain.connections()[0].lanes == 1
 
 
 async def test_what_was_not_written_yet_when_a_connection_ends_goes_out_on_the_next(
-    rough: RoughServer, monkeypatch: pytest.MonkeyPatch
+    rough: RoughServer, plain: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.senders.http2.MOST_CONNECTIONS", 1)
-    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
-    try:
-        await post(engine, rough.origin, "/3/device/ok")
-        # The server takes a hundred at once, and says goodbye after the first.
-        names = ["drain_then", *(f"silence_{n}_then" for n in range(99)), *(f"ok_{n}_then" for n in range(5))]
-        seen = await asyncio.gather(*(post(engine, rough.origin, f"/3/device/{name}") for name in names))
-    finally:
-        await engine.close()
+    await post(plain, rough.origin, "/3/device/ok")
+    # The server takes a hundred at once, and says goodbye after the first.
+    names = ["drain_then", *(f"silence_{n}_then" for n in range(99)), *(f"ok_{n}_then" for n in range(5))]
+    seen = await asyncio.gather(*(post(plain, rough.origin, f"/3/device/{name}") for name in names))
     assert (seen[0].status, {one.word for one in seen[1:100]}) == (200, {"refused_stream"})
     assert {one.status for one in seen[100:]} == {200}
     assert [rough.complete[name] for name in names[100:]] == [1] * 5

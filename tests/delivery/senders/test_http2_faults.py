@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,14 +21,6 @@ FAULTS = [
     ("silence", "timeout", MAYBE),
     ("early", "timeout", MAYBE),
 ]
-
-
-@pytest.fixture
-async def plain(rough: RoughServer) -> AsyncIterator[Engine]:
-    """An engine that trusts the rough server."""
-    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
-    yield engine
-    await engine.close()
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
