@@ -62,6 +62,7 @@ def test_suspending_a_customer_by_form_is_told(acme: Acme, staff: Client, valkey
         "status": "suspended",
         "offer": "hpns",
         "slug": "changed",
+        "content": "as_sent",
         "entitlement-TOTAL_FORMS": "1",
         "entitlement-INITIAL_FORMS": "1",
         "entitlement-0-id": acme.customer.entitlement.pk,

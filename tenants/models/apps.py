@@ -1,109 +1,9 @@
-"""What is kept about customers, their servers and keys, and the apps that can be signed for.
-
-The database itself refuses what would be ambiguous on the path of a push: two enabled apps of one owner for one label,
-two defaults for a family, two current credentials of an app. Rows are changed through `services.py`, which tells the
-running processes; a row that is changed in another way is noticed within a minute only.
-"""
-
-import uuid
+"""The mobile apps that can be signed for, and the credentials they are signed with."""
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Length
-from django.db.models.lookups import Exact
 
-from tenants import keys
-
-
-class Customer(models.Model):
-    """Somebody who has an agreement with the operator. Suspended: every push is refused, nothing is deleted."""
-
-    class Status(models.TextChoices):
-        """Whether the customer is served."""
-
-        ACTIVE = "active"
-        SUSPENDED = "suspended"
-
-    class Offer(models.TextChoices):
-        """hpns: the operator's apps; eas: apps of their own; tpns: the free test service."""
-
-        HPNS = "hpns", "HPNS"
-        EAS = "eas", "EAS"
-        TPNS = "tpns", "TPNS"
-
-    name = models.CharField(max_length=200)
-    slug = models.SlugField(max_length=64, unique=True, help_text="The name in commands and addresses.")
-    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
-    offer = models.CharField(max_length=8, choices=Offer)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ("slug",)
-        constraints = (
-            models.CheckConstraint(condition=Q(status__in=("active", "suspended")), name="tenants_customer_status"),
-            models.CheckConstraint(condition=Q(offer__in=("hpns", "eas", "tpns")), name="tenants_customer_offer"),
-            models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9][a-z0-9-]*$"), name="tenants_customer_slug"),
-            models.CheckConstraint(condition=~Q(name=""), name="tenants_customer_name"),
-        )
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Entitlement(models.Model):
-    """What billing has decided and the path of a push must know. No row means: not entitled to push."""
-
-    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="entitlement")
-    active = models.BooleanField(default=True, help_text="Off: every push of the customer is refused.")
-    may_use_shared = models.BooleanField(default=False, help_text="May push to the operator's own apps.")
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ("customer",)
-
-    def __str__(self) -> str:
-        return f"entitlement of {self.customer}"
-
-
-class Server(models.Model):
-    """One Mattermost installation of a customer."""
-
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="servers")
-    name = models.CharField(max_length=200)
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ("customer", "name")
-        constraints = (
-            models.UniqueConstraint(fields=("customer", "name"), name="tenants_server_name_per_customer"),
-            models.CheckConstraint(condition=~Q(name=""), name="tenants_server_name"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.customer})"
-
-
-class ServerKey(models.Model):
-    """A key that a server carries. Only its prefix and a keyed hash are kept; revoking it is final."""
-
-    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="keys")
-    prefix = models.CharField(max_length=keys.PREFIX_LENGTH, unique=True)
-    digest = models.BinaryField(max_length=keys.DIGEST_LENGTH)
-    name = models.CharField(max_length=200, blank=True, help_text="Where the key is used.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ("server", "created_at")
-        constraints = (
-            models.CheckConstraint(condition=Q(prefix__regex=r"^[0-9A-Za-z]{8}$"), name="tenants_key_prefix"),
-            models.CheckConstraint(condition=Exact(Length("digest"), keys.DIGEST_LENGTH), name="tenants_key_digest"),
-        )
-
-    def __str__(self) -> str:
-        return f"{keys.MARK}{self.prefix}_..."
+from tenants.models.customers import Customer
 
 
 class PushApp(models.Model):
@@ -201,6 +101,13 @@ class Credential(models.Model):
     key_id = models.CharField(max_length=200, help_text="Tells this key from others; not a secret.")
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="When the provider was last asked about it.")
+    check_code = models.CharField(max_length=64, blank=True, help_text="What the provider said; good is ok.")
+    refused_at = models.DateTimeField(null=True, blank=True, help_text="Since when the provider refuses the key.")
+    refused_code = models.CharField(max_length=64, blank=True)
+    warned_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, editable=False, help_text="Of which of the days before its end was written."
+    )
 
     class Meta:
         ordering = ("app", "slot")

@@ -1,0 +1,37 @@
+"""The audit log: who did what, when. Rows are added and never changed; the database refuses anything else."""
+
+from django.db import models
+
+
+class AuditEvent(models.Model):
+    """One act. It points at nothing by a foreign key, because it outlives what it speaks of.
+
+    `action` is noun.verb, such as key.revoke; `target` names the thing as people know it, without a secret; `details`
+    holds what changed, as text, without a secret.
+    """
+
+    class Kind(models.TextChoices):
+        """In what capacity somebody acted."""
+
+        MEMBER = "member"
+        STAFF = "staff"
+        COMMAND = "command"
+        SERVICE = "service"
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    customer_id = models.BigIntegerField(null=True, help_text="Empty: an act that concerns the operator alone.")
+    actor_kind = models.CharField(max_length=8, choices=Kind)
+    actor_id = models.BigIntegerField(null=True, help_text="The user's id.")
+    actor = models.CharField(max_length=254, help_text="The person's e-mail address, or the name of the command.")
+    address = models.GenericIPAddressField(null=True, help_text="Where the request came from.")
+    action = models.CharField(max_length=64)
+    target = models.CharField(max_length=300, blank=True)
+    target_id = models.BigIntegerField(null=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-at", "-id")
+        indexes = (models.Index(fields=("customer_id", "-at"), name="tenants_audit_by_customer"),)
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}"

@@ -1,0 +1,103 @@
+"""Mattermost servers, the keys they carry, and the server_ids they are known by."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact
+
+from tenants import keys
+from tenants.models.customers import Customer
+
+
+class Server(models.Model):
+    """One Mattermost installation of a customer."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="servers")
+    name = models.CharField(max_length=200)
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    networks = ArrayField(
+        models.CharField(max_length=43),
+        default=list,
+        blank=True,
+        size=50,
+        help_text="Networks that its keys are taken from, such as 192.0.2.0/24; empty: from anywhere.",
+    )
+    anonymous = models.BooleanField(
+        default=False, editable=False, help_text="The test service's own: pushes without a key are put down to it."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("customer", "name")
+        constraints = (
+            models.UniqueConstraint(fields=("customer", "name"), name="tenants_server_name_per_customer"),
+            models.UniqueConstraint(
+                fields=("anonymous",), condition=Q(anonymous=True), name="tenants_server_one_anonymous"
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="tenants_server_name"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.customer})"
+
+
+class ServerId(models.Model):
+    """A server_id (Mattermost's telemetry id) that is known to be this server's. It is no secret."""
+
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="server_ids")
+    mattermost_id = models.CharField(max_length=64, unique=True, help_text="The server_id that its pushes carry.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("server", "created_at")
+        verbose_name = "server id"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(mattermost_id__regex=r"^[A-Za-z0-9_-]+$"), name="tenants_server_id_form"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.mattermost_id
+
+
+class ServerKey(models.Model):
+    """A key that a server carries. Only its prefix and a keyed hash are kept; revoking it is final."""
+
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="keys")
+    prefix = models.CharField(max_length=keys.PREFIX_LENGTH, unique=True)
+    digest = models.BinaryField(max_length=keys.DIGEST_LENGTH)
+    name = models.CharField(max_length=200, blank=True, help_text="Where the key is used.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("server", "created_at")
+        constraints = (
+            models.CheckConstraint(condition=Q(prefix__regex=r"^[0-9A-Za-z]{8}$"), name="tenants_key_prefix"),
+            models.CheckConstraint(condition=Exact(Length("digest"), keys.DIGEST_LENGTH), name="tenants_key_digest"),
+        )
+
+    def __str__(self) -> str:
+        return f"{keys.MARK}{self.prefix}_..."
+
+
+class Sighting(models.Model):
+    """A server_id that a key was seen with. More than one means a cloned server, or a key that leaked."""
+
+    key = models.ForeignKey(ServerKey, on_delete=models.PROTECT, related_name="sightings")
+    mattermost_id = models.CharField(max_length=64)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField(help_text="To the minute.")
+
+    class Meta:
+        ordering = ("key", "first_at")
+        constraints = (models.UniqueConstraint(fields=("key", "mattermost_id"), name="tenants_sighting_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.key} with {self.mattermost_id}"
