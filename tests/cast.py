@@ -6,6 +6,7 @@ seed() runs inside the service's own environment (see stage.py) and returns what
 import os
 from pathlib import Path
 
+from billing import customers
 from delivery.sandbox import demo
 from tenants import provider_files, services
 
@@ -25,13 +26,13 @@ def seed(folder: Path) -> dict[str, str]:
     apple = provider_files.apple_key(made.apns_key.read_bytes(), key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
     uris = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
     google = provider_files.service_account(made.service_account.read_bytes(), token_uris=uris)
-    acme = services.customer_add(name="Acme", offer="eas").row
+    acme = customers.add(name="Acme", offer="eas").row
     for label, topic, host in APPS:
         app = services.app_add(label=label, topic=topic, host=host, customer=acme).row
         services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
     server = services.server_add(customer=acme, name="chat.acme.example").row
     revoked = services.key_add(server=server, name="old")
     services.key_revoke(key=revoked.row)
-    cosmos = services.customer_add(name="Cosmos", offer="eas").row
+    cosmos = customers.add(name="Cosmos", offer="eas").row
     stranger = services.key_add(server=services.server_add(customer=cosmos, name="chat.cosmos.example").row)
     return {"key": services.key_add(server=server).text, "revoked": revoked.text, "stranger": stranger.text}

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
 import redis
+from pytest_django import Settings
 from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
@@ -26,6 +28,17 @@ def valkey_url() -> Iterator[str]:
         valkey.flushdb()
         yield url
         valkey.flushdb()
+
+
+@pytest.fixture
+def valkey(settings: Settings) -> Iterator[redis.Redis]:
+    """An empty database of the real Valkey, one per test process; settings.REDIS_URL names it."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    settings.REDIS_URL = urlsplit(settings.REDIS_URL)._replace(path=f"/{8 + int(worker) % 8}").geturl()
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.flushdb()
+        yield client
+        client.flushdb()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from django.contrib.auth import get_user_model
 
+from billing import customers
 from delivery.sandbox import demo
 from hpns.local.account import for_servers
 from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
@@ -34,7 +35,7 @@ def seed(path: Path, credentials: list[Path]) -> None:
     Raises tenants' ProblemError when rows of the same names are there with other contents.
     """
     folder = Folder(path, for_servers())
-    customer = services.customer_add(name=CUSTOMER, offer="eas").row
+    customer = customers.add(name=CUSTOMER, offer="eas").row
     server = services.server_add(customer=customer, name=SERVER).row
     if not _is_valid(str(folder.read("secrets.json").get(KEY, "")), server):
         key = services.key_add(server=server, name="bin/run").text

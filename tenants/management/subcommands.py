@@ -4,7 +4,9 @@ A noun is a SubcommandsCommand; each of its verbs is a method that is marked wit
 declares. What a verb returns is printed as JSON.
 """
 
+import getpass
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -12,6 +14,8 @@ from typing import Any, Final, TypeVar
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from tenants import audit
+from tenants.models import AuditEvent
 from tenants.problem import ProblemError
 from tenants.vault import VaultError
 
@@ -83,9 +87,22 @@ class SubcommandsCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the verb and print what it returns."""
         try:
-            result = getattr(self, options["method"])(**{name: options[name] for name in options["names"]})
+            with audit.acting(audit.Actor(AuditEvent.Kind.COMMAND, self._said(options))):
+                result = getattr(self, options["method"])(**{name: options[name] for name in options["names"]})
         except (ProblemError, VaultError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"the database refused or is away: {str(error).strip().splitlines()[0]}") from error
         self.stdout.write(json.dumps(result, indent=2, ensure_ascii=False))
+
+    def _said(self, options: dict[str, Any]) -> str:
+        """The command and the account of the machine that it runs under, for the audit log."""
+        noun = type(self).__module__.rpartition(".")[2]
+        return f"manage.py {noun} {options['verb']} ({_account()})"
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user id has no name
+        return f"uid {os.getuid()}"

@@ -180,11 +180,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='entitlement',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('burst', None), ('rate', None)), models.Q(('burst__gt', 0), ('rate__gt', 0)), _connector='OR'), name='tenants_entitlement_rate'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('burst', None), ('rate', None)), models.Q(('burst__gt', 0), ('burst__isnull', False), ('rate__gt', 0), ('rate__isnull', False)), _connector='OR'), name='tenants_entitlement_rate'),
         ),
         migrations.AddConstraint(
             model_name='entitlement',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('server_burst', None), ('server_rate', None)), models.Q(('server_burst__gt', 0), ('server_rate__gt', 0)), _connector='OR'), name='tenants_entitlement_server_rate'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('server_burst', None), ('server_rate', None)), models.Q(('server_burst__gt', 0), ('server_burst__isnull', False), ('server_rate__gt', 0), ('server_rate__isnull', False)), _connector='OR'), name='tenants_entitlement_server_rate'),
         ),
         migrations.AddConstraint(
             model_name='server',

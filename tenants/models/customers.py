@@ -85,10 +85,13 @@ class Entitlement(models.Model):
         constraints = (
             # A rate without a burst would let nothing through, and the reverse everything.
             models.CheckConstraint(
-                condition=Q(rate=None, burst=None) | Q(rate__gt=0, burst__gt=0), name="tenants_entitlement_rate"
+                condition=Q(rate=None, burst=None)
+                | Q(rate__gt=0, burst__gt=0, rate__isnull=False, burst__isnull=False),
+                name="tenants_entitlement_rate",
             ),
             models.CheckConstraint(
-                condition=Q(server_rate=None, server_burst=None) | Q(server_rate__gt=0, server_burst__gt=0),
+                condition=Q(server_rate=None, server_burst=None)
+                | Q(server_rate__gt=0, server_burst__gt=0, server_rate__isnull=False, server_burst__isnull=False),
                 name="tenants_entitlement_server_rate",
             ),
         )

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from billing import customers
 from delivery import admin, log, outcomes
 from delivery.models import Delivery
 from delivery.verdict import ANSWERED, Attempt
@@ -31,7 +32,7 @@ def staff() -> Client:
 
 @pytest.fixture
 def server() -> Server:
-    return services.server_add(customer=services.customer_add(name="Acme", offer="eas").row, name="chat.acme").row
+    return services.server_add(customer=customers.add(name="Acme", offer="eas").row, name="chat.acme").row
 
 
 def write(server: Server, trace: str = TRACE, *, age: float = 60.0, **members: Any) -> None:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from billing import customers
 from delivery import log, outcomes, selectors
 from delivery.models import Delivery
 from delivery.wire import Push
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def server() -> Server:
-    return services.server_add(customer=services.customer_add(name="Acme", offer="eas").row, name="chat").row
+    return services.server_add(customer=customers.add(name="Acme", offer="eas").row, name="chat").row
 
 
 def write(server: Server, trace: str, *, age: float = 0.0, ack_id: str = "", rows: int = 1) -> None:

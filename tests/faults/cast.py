@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.test.utils import override_settings
 
+from billing import customers
 from delivery.sandbox import demo
 from tenants import provider_files, services
 from tenants.models import Customer, Server
@@ -60,7 +61,7 @@ def seed(folder: Path) -> dict[str, str]:
     _app("apple_certified", CERTIFIED, certified, acme)
 
     _app("apple_shared", "com.mattermost.rn", strange, None)
-    hugo = services.customer_add(name="Hugo", offer="hpns").row
+    hugo = customers.add(name="Hugo", offer="hpns").row
     server = services.server_add(customer=hugo, name="chat.hugo.example").row
     spare = services.key_add(server=Server.objects.get(customer=acme))
     return {"hugo": services.key_add(server=server).text, "spare": spare.text, "spare_prefix": spare.row.prefix}

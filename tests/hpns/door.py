@@ -37,7 +37,7 @@ from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from tenants import services
 def server(name):
-    customer = services.customer_add(name=name, offer="eas").row
+    customer = customers.add(name=name, offer="eas").row
     return services.server_add(customer=customer, name="chat").row
 acme, cosmos = server("Acme"), server("Cosmos")
 revoked = services.key_add(server=acme)

@@ -1,6 +1,5 @@
 """What the tests of this app share: a Valkey database of their own, roads that can be closed, and a customer."""
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.db import connections
 from pytest_django import Settings
 
+from billing import customers
 from tenants import provider_files, services
 from tenants.models import Credential, Customer, PushApp, Server, ServerKey
 from tests.tenants.relay import Relay
@@ -27,17 +27,6 @@ class Acme(NamedTuple):
     app: PushApp
     credential: Credential
     secret: dict[str, str]
-
-
-@pytest.fixture
-def valkey(settings: Settings) -> Iterator[redis.Redis]:
-    """An empty database of the real Valkey, one per test process; settings.REDIS_URL names it."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    settings.REDIS_URL = urlsplit(settings.REDIS_URL)._replace(path=f"/{8 + int(worker) % 8}").geturl()
-    with redis.Redis.from_url(settings.REDIS_URL) as client:
-        client.flushdb()
-        yield client
-        client.flushdb()
 
 
 @pytest.fixture
@@ -76,7 +65,7 @@ def p8() -> bytes:
 @pytest.fixture
 def acme(db: None, valkey: redis.Redis, p8: bytes) -> Acme:
     """The customer described above."""
-    customer = services.customer_add(name="Acme", offer="hpns").row
+    customer = customers.add(name="Acme", offer="hpns").row
     server = services.server_add(customer=customer, name="main").row
     key = services.key_add(server=server)
     app = services.app_add(label="apple_rn", topic="com.mattermost.rn").row

@@ -9,6 +9,7 @@ import redis
 from django.db import connection, connections, transaction
 from pytest_django import Settings
 
+from billing import customers
 from tenants import credentials, services, snapshot, stamp, vault
 from tenants.directory import Directory
 from tenants.lookup import DirectoryError
@@ -65,7 +66,7 @@ def test_who_may_no_longer_push_is_known_with_the_reason(acme: Acme, change: str
     if change == "revoke":
         services.key_revoke(key=acme.key)
     elif change == "suspend":
-        services.customer_suspend(customer=acme.customer)
+        customers.suspend(customer=acme.customer)
     else:
         acme.customer.entitlement.active = False
         acme.customer.entitlement.save()

@@ -8,7 +8,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from tenants import credentials, keys, provider_files, services, stamp
+from billing import customers
+from tenants import credentials, keys, provider_files, services, stamp, vault
 from tenants.models import Credential, Customer, PushApp, ServerKey
 from tenants.problem import ProblemError
 from tests.tenants import files
@@ -19,14 +20,14 @@ from tests.tenants.conftest import Acme
 def test_a_new_customer_is_entitled_to_what_was_agreed_on(
     db: None, valkey: redis.Redis, offer: str, shares: bool
 ) -> None:
-    row, changed = services.customer_add(name="Cleo & Co.", offer=offer)
+    row, changed = customers.add(name="Cleo & Co.", offer=offer)
     assert changed
     assert (row.slug, row.status) == ("cleo-co", "active")
     assert (row.entitlement.active, row.entitlement.may_use_shared) == (True, shares)
 
 
 def test_the_same_again_changes_nothing(acme: Acme, p8: bytes) -> None:
-    assert services.customer_add(name="Acme", offer="hpns") == (acme.customer, False)
+    assert customers.add(name="Acme", offer="hpns") == (acme.customer, False)
     assert services.server_add(customer=acme.customer, name="main") == (acme.server, False)
     assert services.app_add(label="apple_rn", topic="com.mattermost.rn", host="production") == (acme.app, False)
     parsed = provider_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
@@ -37,7 +38,7 @@ def test_the_same_again_changes_nothing(acme: Acme, p8: bytes) -> None:
 def test_a_change_is_told_only_after_its_commit(acme: Acme, valkey: redis.Redis) -> None:
     before = stamp.current(valkey)
     with transaction.atomic():
-        services.customer_suspend(customer=acme.customer)
+        customers.suspend(customer=acme.customer)
         assert stamp.current(valkey) == before
     assert stamp.current(valkey) > before
 
@@ -46,15 +47,15 @@ def test_a_change_is_told_only_after_its_commit(acme: Acme, valkey: redis.Redis)
 def test_a_change_that_is_rolled_back_is_not_told(acme: Acme, valkey: redis.Redis) -> None:
     before = stamp.current(valkey)
     with transaction.atomic():
-        services.customer_suspend(customer=acme.customer)
+        customers.suspend(customer=acme.customer)
         transaction.set_rollback(True)
     assert stamp.current(valkey) == before
 
 
 def test_suspending_and_resuming_say_what_is_news(acme: Acme) -> None:
-    assert services.customer_suspend(customer=acme.customer).changed
-    assert not services.customer_suspend(customer=acme.customer).changed
-    assert services.customer_resume(customer=acme.customer).changed
+    assert customers.suspend(customer=acme.customer).changed
+    assert not customers.suspend(customer=acme.customer).changed
+    assert customers.resume(customer=acme.customer).changed
     assert acme.customer.status == "active"
 
 
@@ -152,7 +153,7 @@ def test_the_next_credential_waits_beside_the_current_one(acme: Acme) -> None:
 
 
 def test_a_sealed_secret_does_not_open_in_another_apps_row(acme: Acme) -> None:
-    with pytest.raises(services.vault.VaultError, match="another purpose"):
+    with pytest.raises(vault.VaultError, match="another purpose"):
         credentials.open_(acme.app.pk + 1, acme.credential.sealed)
 
 

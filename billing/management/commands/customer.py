@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from tenants import selectors, services
+from billing import customers
+from tenants import selectors
 from tenants.management import rows
 from tenants.management.subcommands import Option, SubcommandsCommand, subcommand
 from tenants.models import Customer
@@ -23,7 +24,7 @@ class Command(SubcommandsCommand):
     )
     def add(self, *, name: str, offer: str, slug: str) -> dict[str, Any]:
         """Print the customer."""
-        row, changed = services.customer_add(name=name, offer=offer, slug=slug)
+        row, changed = customers.add(name=name, offer=offer, slug=slug)
         return {**rows.customer(row), "changed": changed}
 
     @subcommand("List all customers.")
@@ -34,11 +35,11 @@ class Command(SubcommandsCommand):
     @subcommand("Refuse every push of a customer from now on.", _SLUG)
     def suspend(self, *, slug: str) -> dict[str, Any]:
         """Print the customer."""
-        row, changed = services.customer_suspend(customer=selectors.customer(slug))
+        row, changed = customers.suspend(customer=selectors.customer(slug))
         return {**rows.customer(row), "changed": changed}
 
     @subcommand("Serve a suspended customer again.", _SLUG)
     def resume(self, *, slug: str) -> dict[str, Any]:
         """Print the customer."""
-        row, changed = services.customer_resume(customer=selectors.customer(slug))
+        row, changed = customers.resume(customer=selectors.customer(slug))
         return {**rows.customer(row), "changed": changed}

@@ -1,0 +1,59 @@
+"""Taking customers on, suspending and resuming them. Keywords only; raises ProblemError with what to do."""
+
+import re
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from billing import entitlements
+from tenants import audit
+from tenants.changes import Changed, collision, named, tell
+from tenants.models import Customer
+from tenants.problem import ProblemError
+
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
+    """Add a customer, entitled to what its offer (hpns, eas, tpns) includes; the same again changes nothing."""
+    name = named(name, "customer")
+    slug = slug or slugify(name)[:64].strip("-")
+    if not _SLUG.fullmatch(slug):
+        raise ProblemError("the slug must be 1 to 64 of a-z, 0-9 and -, beginning with a letter or digit (give --slug)")
+    if offer not in Customer.Offer.values:
+        raise ProblemError(f"the offer must be one of {', '.join(Customer.Offer.values)}")
+    try:
+        with transaction.atomic():
+            customer, created = Customer.objects.get_or_create(slug=slug, defaults={"name": name, "offer": offer})
+            if created:
+                entitlements.grant(customer=customer)
+                audit.record("customer.add", customer=customer, target=name, offer=offer)
+                tell()
+    except IntegrityError as error:
+        raise collision(error) from error
+    if not created and (customer.name, customer.offer) != (name, offer):
+        raise ProblemError(
+            f"there is a customer {slug} already, with the name {customer.name} and the offer {customer.offer}"
+        )
+    return Changed(customer, created)
+
+
+def suspend(*, customer: Customer, reason: str = "") -> Changed[Customer]:
+    """Refuse every push of this customer from now on. `changed` says whether that is news."""
+    return _set_status(customer, Customer.Status.SUSPENDED, "customer.suspend", reason)
+
+
+def resume(*, customer: Customer) -> Changed[Customer]:
+    """Serve a suspended customer again. `changed` says whether that is news."""
+    return _set_status(customer, Customer.Status.ACTIVE, "customer.resume", "")
+
+
+def _set_status(customer: Customer, status: Customer.Status, action: str, reason: str) -> Changed[Customer]:
+    with transaction.atomic():
+        changed = Customer.objects.filter(pk=customer.pk).exclude(status=status).update(status=status)
+        if changed:
+            audit.record(action, customer=customer, target=customer.name, reason=reason)
+        tell()
+    customer.refresh_from_db()
+    return Changed(customer, changed == 1)

@@ -1,0 +1,76 @@
+"""The only writer of tenants.Entitlement: what a customer's agreement means for the path of a push.
+
+Each change is one transaction, audited, and told to the running processes, where it is in force within two seconds.
+"""
+
+from django.db import transaction
+
+from billing.offers import TERMS, Limits
+from tenants import audit
+from tenants.changes import Changed, tell
+from tenants.models import Customer, Entitlement
+from tenants.problem import ProblemError
+
+_LIMITS = Limits._fields
+
+
+def grant(*, customer: Customer) -> Entitlement:
+    """Entitle a new customer to what its offer includes."""
+    terms = TERMS[customer.offer]
+    with transaction.atomic():
+        row = Entitlement.objects.create(
+            customer=customer,
+            may_use_shared=terms.may_use_shared,
+            tls_required=terms.tls_required,
+            **terms.limits._asdict(),
+        )
+        tell()
+    return row
+
+
+def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitlement]:
+    """Set some of what a customer is entitled to: `active`, `may_use_shared`, `tls_required`, `may_use_server_id`, or
+    any of offers.Limits (None: no limit). Raises ProblemError for a rate without a burst, and for limits below 1.
+    """
+    for name, value in wanted.items():
+        if name in _LIMITS and value is not None and value < 1:
+            raise ProblemError(f"{name.replace('_', ' ')} must be at least 1, or empty for no limit")
+    with transaction.atomic():
+        row = Entitlement.objects.select_for_update().get(customer=customer)
+        news = {name: value for name, value in wanted.items() if getattr(row, name) != value}
+        if not news:
+            return Changed(row, changed=False)
+        before = {name: getattr(row, name) for name in news}
+        for name, value in news.items():
+            setattr(row, name, value)
+        for rate, burst in (("rate", "burst"), ("server_rate", "server_burst")):
+            if (getattr(row, rate) is None) != (getattr(row, burst) is None):
+                raise ProblemError(f"set {rate.replace('_', ' ')} and {burst.replace('_', ' ')} both, or neither")
+        row.save()
+        for name, value in news.items():
+            action = "limit.change" if name in _LIMITS else "entitlement.change"
+            audit.record(action, customer=customer, target=name.replace("_", " "), before=before[name], after=value)
+        tell()
+    return Changed(row, changed=True)
+
+
+def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:
+    """Move a customer to another offer, with that offer's terms and limits."""
+    if offer not in TERMS:
+        raise ProblemError(f"the offer must be one of {', '.join(TERMS)}")
+    with transaction.atomic():
+        there = Customer.objects.select_for_update().get(pk=customer.pk)
+        if there.offer == offer:
+            return Changed(there, changed=False)
+        before, there.offer = there.offer, offer
+        there.save(update_fields=["offer"])
+        terms = TERMS[offer]
+        change(
+            customer=there,
+            may_use_shared=terms.may_use_shared,
+            tls_required=terms.tls_required,
+            **terms.limits._asdict(),
+        )
+        audit.record("offer.change", customer=there, target=there.name, before=before, after=offer)
+        tell()
+    return Changed(there, changed=True)

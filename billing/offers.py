@@ -1,0 +1,36 @@
+"""What each offer entitles to, unless staff have agreed on something else with a customer. Pure.
+
+Limits are meant to stop what has gone wrong, not what is busy: a post in a channel of ten thousand people is ten
+thousand pushes within a second or two, and a customer that pays must never notice that there are any.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Limits(NamedTuple):
+    """What may come how quickly: pushes a second in the long run, at once after a quiet time, and waiting at a time;
+    the same for each server of the customer. None: no limit. `burst` belongs to `rate`: both are set or neither."""
+
+    rate: int | None
+    burst: int | None
+    in_flight: int | None
+    server_rate: int | None
+    server_burst: int | None
+    server_in_flight: int | None
+
+
+class Terms(NamedTuple):
+    """What is agreed on. `may_use_shared`: the operator's apps; `tls_required`: no key over plain HTTP."""
+
+    may_use_shared: bool
+    tls_required: bool
+    limits: Limits
+
+
+_PAID: Final = Limits(2_000, 100_000, 20_000, 1_000, 50_000, 15_000)
+
+TERMS: Final[dict[str, Terms]] = {
+    "hpns": Terms(may_use_shared=True, tls_required=True, limits=_PAID),
+    "eas": Terms(may_use_shared=False, tls_required=True, limits=_PAID),
+    "tpns": Terms(may_use_shared=True, tls_required=False, limits=Limits(5, 100, 50, 5, 100, 50)),
+}

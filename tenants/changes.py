@@ -1,0 +1,44 @@
+"""What every change to tenants' rows has in common: its result, and the news for the running processes."""
+
+from typing import Generic, NamedTuple, TypeVar
+
+from django.db import IntegrityError, transaction
+
+from tenants import stamp
+from tenants.problem import ProblemError
+
+Row = TypeVar("Row")
+
+
+class Changed(NamedTuple, Generic[Row]):
+    """A row, and whether this call made or changed it."""
+
+    row: Row
+    changed: bool
+
+
+def tell() -> None:
+    """Tell the running processes once the transaction in progress is committed (at once when there is none)."""
+    transaction.on_commit(_touch, robust=True)
+
+
+def collision(error: IntegrityError) -> ProblemError:
+    """What a constraint of the database has kept from being written."""
+    if "default" in str(error):
+        return ProblemError("there is a default app of this family already: make that one no default first")
+    return ProblemError("somebody else has just made the same: look again")
+
+
+def named(name: str, what: str) -> str:
+    """A name as it is kept: without blanks around it. Raises ProblemError for none, a long one, or one that breaks
+    lines: names stand in e-mail and in lines of logs."""
+    name = name.strip()
+    if not name or len(name) > 200:
+        raise ProblemError(f"a {what} needs a name of at most 200 characters")
+    if not name.isprintable():
+        raise ProblemError(f"the name of a {what} must be of printable characters, on one line")
+    return name
+
+
+def _touch() -> None:
+    stamp.touch()

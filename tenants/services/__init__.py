@@ -1,0 +1,23 @@
+"""Every change to tenants' rows: one transaction each, checked in plain words, audited, told to the running processes.
+
+All functions take keywords only. An `_add` returns `Changed`: the row, and `changed`, which is False when just this
+was there already, so that a script may run twice. They raise ProblemError with one sentence that says what to do.
+Customers themselves are made in billing, which decides what each is entitled to.
+"""
+
+from tenants.changes import Changed, tell
+from tenants.services.apps import app_add
+from tenants.services.credentials import credential_add, credentials_reseal
+from tenants.services.servers import NewKey, key_add, key_revoke, server_add
+
+__all__ = [
+    "Changed",
+    "NewKey",
+    "app_add",
+    "credential_add",
+    "credentials_reseal",
+    "key_add",
+    "key_revoke",
+    "server_add",
+    "tell",
+]

@@ -1,0 +1,61 @@
+"""Changes to the apps that can be signed for."""
+
+import re
+from typing import Final
+
+from django.db import IntegrityError, transaction
+
+from tenants import audit
+from tenants.changes import Changed, collision, tell
+from tenants.models import Customer, PushApp
+from tenants.problem import ProblemError
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TOPIC: Final = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+_FAMILY_OF_LABEL: Final = {"apple": "apns", "android": "fcm"}
+
+
+def app_add(
+    *,
+    label: str,
+    topic: str,
+    family: str = "",
+    host: str = "",
+    customer: Customer | None = None,
+    is_default: bool = False,
+) -> Changed[PushApp]:
+    """Add an app: a customer's own, or without one an app that the operator shares.
+
+    `family` may be left out for a label that begins with apple or android, `host` for Apple's production.
+    """
+    if not _LABEL.fullmatch(label) or "-v" in label:
+        raise ProblemError("the label must be 1 to 64 letters, digits, _, . or -, without -v in it (such as apple_rn)")
+    implied = next((family_ for head, family_ in _FAMILY_OF_LABEL.items() if label.startswith(head)), "")
+    family = family or implied
+    if family not in PushApp.Family.values:
+        raise ProblemError("say whose app it is: the family must be apns or fcm")
+    if implied and family != implied:
+        raise ProblemError(f"an app with the label {label} must be of the family {implied}")
+    if not _TOPIC.fullmatch(topic):
+        raise ProblemError("the topic must be the app's bundle id or package name, such as com.example.app")
+    if family == "fcm" and host:
+        raise ProblemError("only Apple has two hosts: leave the host out")
+    host = host or ("production" if family == "apns" else "")
+    if family == "apns" and host not in PushApp.Host.values:
+        raise ProblemError("the host must be production or sandbox")
+    wanted = {"family": family, "topic": topic, "host": host, "is_default": is_default}
+    try:
+        with transaction.atomic():
+            app, created = PushApp.objects.get_or_create(customer=customer, label=label, enabled=True, defaults=wanted)
+            if created:
+                audit.record("app.add", customer=customer, target=app, target_id=app.pk, topic=topic, host=host)
+                tell()
+    except IntegrityError as error:
+        raise collision(error) from error
+    other = [name for name, value in wanted.items() if getattr(app, name) != value]
+    if other:
+        said = ", ".join(f"{name} {getattr(app, name)}" for name in other)
+        raise ProblemError(
+            f"there is an app with the label {label} already, with another {said}: disable that one first"
+        )
+    return Changed(app, created)
