@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
@@ -18,7 +19,8 @@ from rest_framework.views import APIView
 
 from delivery import intake, meters, outcomes, receipts, wire
 from delivery.outbox import Outbox
-from tenants.authentication import KeyAuthentication, Refused
+from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
+from tenants.refused import NoKey, Refused
 from tenants.snapshot import Identity
 
 logger = logging.getLogger(__name__)
@@ -29,14 +31,26 @@ JSON = "application/json"
 class LeanRequest(HttpRequest):
     """A request of the hot path: what nobody asks for is never made. `headers_get` looks a header up by lower case."""
 
-    def __init__(self, method: str, path: str, headers: Any, body: bytes, too_large: int = 0) -> None:
+    def __init__(self, scope: Any, path: str, body: bytes = b"", too_large: int = 0) -> None:
+        """`scope`: method, headers, scheme and client as granian's RSGI has them."""
         # HttpRequest.__init__ makes six dictionaries that no machine endpoint looks at.
-        self.method, self.path, self.path_info = method, path, path
-        self.headers_get = headers.get
-        self.raw_headers = headers
+        self.method, self.path, self.path_info = scope.method, path, path
+        self.door = scope
+        self.raw_headers = scope.headers
+        self.headers_get = self.raw_headers.get
         self.payload = body
         self.too_large = too_large  # bytes read of a body that was cut off for its size
         self.trouble = ""  # why the body cannot be used, other than its size
+
+    @property
+    def peer(self) -> str:
+        """Whom the connection is with, as "address:port"."""
+        return self.door.client  # type: ignore[no-any-return]
+
+    @property
+    def scheme(self) -> str:
+        """What the connection itself speaks: http or https."""
+        return self.door.scheme  # type: ignore[no-any-return]
 
     @property
     def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802  Django's name
@@ -72,6 +86,7 @@ class MachineView(APIView):
     def __init__(self, outbox: Outbox) -> None:
         super().__init__()
         self.outbox = outbox
+        self.keyless = Keyless()
         # Made once per view, not per request as DRF does: they hold no state of a request.
         self.authenticators = [make() for make in self.authentication_classes]
         self.throttles = [make() for make in self.throttle_classes]
@@ -107,7 +122,7 @@ class MachineView(APIView):
         meters.turned_away(verdict.code)
         # Not at INFO: whoever knows the address could fill the log. The metrics count them.
         logger.debug("refused a request", extra={"trace": trace, "code": verdict.code})
-        return _answer(wire.fail_body(outcomes.text(verdict, trace)))
+        return _answer(wire.fail_body(outcomes.text(verdict, trace, contact=settings.SUPPORT_CONTACT)))
 
 
 class SendPush(MachineView):
@@ -115,10 +130,14 @@ class SendPush(MachineView):
 
     async def take(self, who: Identity, request: LeanRequest) -> HttpResponse:
         """Hand the push over and wait for its answer."""
+        if who is KEYLESS and (request.too_large or request.trouble):
+            raise NoKey
         if request.too_large:
             body = await intake.too_large(self.outbox, who, request.too_large)
         elif request.trouble:
             body = await intake.unreadable(self.outbox, who, request.trouble)
+        elif who is KEYLESS:
+            body = await intake.accept_keyless(self.outbox, self.keyless, request, request.payload)
         else:
             body = await intake.accept(self.outbox, who, request.payload)
         return _PREPARED.get(body) or _answer(body)

@@ -155,7 +155,7 @@ class Dispatcher:
             if push.type == "test" and age >= self.push_deadline:
                 return self._end(work, index, outcomes.refusal("late_test"), seconds=int(self.push_deadline))
             window = self.attempt_deadline
-        route = work.routes[index] = self.routes.known(item.customer, push.platform)
+        route = work.routes[index] = self.routes.known(item.customer if item.key else 0, push.platform)
         target = route.target
         if target is None:
             return self._end(work, index, route.refusal or outcomes.refusal("no_app"), label=route.label)

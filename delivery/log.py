@@ -33,6 +33,8 @@ COLUMNS = (
     *("attempts", "count"),
 )
 COPY = f"COPY delivery_delivery ({', '.join(COLUMNS)}) FROM STDIN"
+# In place of a key's id, for a push that came without one. It is no event of the SLA.
+NO_KEY = "\\N"
 # Characters of a member of a push that are kept; Mattermost's ids have 26, and a stranger's must not swell the log.
 KEPT = 64
 
@@ -106,10 +108,13 @@ def row(
     if not spoken.isprintable() or "\\" in spoken:
         words = tuple(word.translate(_SPECIAL) for word in words)  # type: ignore[assignment]
     told = ",".join(map(_attempt, attempts))
+    judged = _judged(verdict)
+    if who.endswith(NO_KEY):
+        judged = f"{judged[:-1]}f"
     app = "\\N" if app_id is None else app_id
     return (
         f"{trace}\t{moment(accepted_at)}\t{moment(ended_at)}\t{who}\t{app}\t{words[0]}\t{words[1]}\t{words[2]}\t"
-        f"{words[3]}\t{words[4]}\t{device}\t{size}\t{_judged(verdict)}\t[{told}]\t{count}\n"
+        f"{words[3]}\t{words[4]}\t{device}\t{size}\t{judged}\t[{told}]\t{count}\n"
     ).encode()
 
 

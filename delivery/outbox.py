@@ -19,7 +19,10 @@ import msgspec
 from django.conf import settings
 
 from delivery import batch, meters, outcomes, tasks, valkey, wire
+from delivery.limits import Limits, Pair
+from delivery.press import Press
 from delivery.refusals import Refusals
+from delivery.usage import Usage
 from delivery.waiting import Pending, Sent
 from tenants import vault
 from tenants.snapshot import Identity
@@ -30,10 +33,6 @@ logger = logging.getLogger(__name__)
 LINGER, LONELY = 0.005, 5
 # When answers take long anyway, a tenth of what they take may be lingered, up to this: larger batches cost less each.
 LINGER_MOST, SHARE = 0.010, 0.1
-# Bytes of a sealed batch that travel inside the task; larger ones get a key of their own.
-EMBED = 6000
-# Seconds that a payload is kept for: longer than any push is worth delivering.
-PAYLOAD_KEPT = 8 * 24 * 3600
 # Seconds without a word from Valkey about a batch after which it counts as away, so that what waits stays bounded.
 SILENCE = 2.0
 # How often waiting pushes are looked at for their deadline, in seconds.
@@ -61,14 +60,17 @@ class Outbox:
         self._publishing: set[asyncio.Task[None]] = set()
         self.link = valkey.Link(settings.REDIS_URL, on_up=self._returned)
         self.refusals = Refusals(self.link, settings.HASH_KEY)
+        self.usage = Usage(self.link)
+        self.limits = Limits(self.link, self.process, settings.HASH_KEY)
 
     def start(self) -> None:
         """Connect and begin to listen for answers."""
         self.loop = asyncio.get_running_loop()
-        self._shapes = [tasks.envelope(with_payload=False), tasks.envelope(with_payload=True)]
+        self._press = Press(self.process)
         self.link.start()
         meters.watch(lambda: [("hpns_pushes_in_flight", ("ingest",), self.waiting)])
-        self._tasks = [self.loop.create_task(self._listen()), self.loop.create_task(self._watch())]
+        beside = (self._listen(), self._watch(), self.limits.keep(), self.usage.keep())
+        self._tasks = [self.loop.create_task(each) for each in beside]
 
     @property
     def ready(self) -> bool:
@@ -78,6 +80,7 @@ class Outbox:
     async def close(self) -> None:
         """Send what is gathered and let go of the connections."""
         self._flush()
+        self.usage.flush()
         if self.link.up:
             try:
                 await asyncio.wait_for(self.link.flushed(), 1)
@@ -100,7 +103,7 @@ class Outbox:
         pending = Pending(who, push, self.trace(), time.time(), size, self.loop.create_future())
         return self.refusals.refuse(pending, code, **details)
 
-    def submit(self, who: Identity, push: wire.Push, plain: bytes, size: int) -> "asyncio.Future[bytes]":
+    def submit(self, who: Identity, push: wire.Push, plain: bytes, size: int, pair: Pair) -> "asyncio.Future[bytes]":
         """Take a push on; the future gives the body of the answer within the deadline. `plain` is the push as JSON."""
         answer: asyncio.Future[bytes] = self.loop.create_future()
         pending = Pending(who, push, self.trace(), time.time(), size, answer)
@@ -110,6 +113,8 @@ class Outbox:
             return self.refusals.refuse(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         self.waiting += 1
+        pending.pair = pair
+        pair.enter()
         gathered = self._gathered
         gathered.append((pending, item))
         self._bytes += len(item)
@@ -144,19 +149,7 @@ class Outbox:
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
             return
-        name = batch_id.encode()
-        queue, message = self._shapes[len(sealed) <= EMBED]
-        message = message.replace(tasks.TASK.encode(), name).replace(tasks.BATCH.encode(), name)
-        message = message.replace(b'"%b"' % tasks.AT.encode(), b"%.3f" % time.time())
-        parts = [valkey.pack(("MULTI",))]
-        if len(sealed) <= EMBED:
-            message = message.replace(tasks.SEALED.encode(), base64.b64encode(sealed))
-        else:
-            parts.append(valkey.pack(("SET", batch.payload_key(batch_id), sealed, "EX", str(PAYLOAD_KEPT))))
-        parts.append(valkey.pack(("LPUSH", queue, message)))
-        parts.append(valkey.pack(("SET", f"sent:{self.process}", str(number), "EX", "86400")))
-        parts.append(valkey.pack(("EXEC",)))
-        sent.commands, sent.count = b"".join(parts), len(parts)
+        sent.commands, sent.count = self._press.commands(batch_id, number, sealed)
         self._send(sent)
 
     def _send(self, sent: Sent) -> None:
@@ -183,7 +176,7 @@ class Outbox:
             return
         for pending in sent.pending:
             if not pending.answer.done():
-                self.waiting -= 1
+                self._left(pending)
             self.refusals.refuse(pending, code)
 
     async def _publish(self, sent: Sent, sealed: bytes) -> None:
@@ -259,10 +252,15 @@ class Outbox:
     def _tell(self, pending: Pending, body: bytes) -> float:
         """Answer one waiting push; returns for how many seconds it has waited."""
         pending.answer.set_result(body)
-        self.waiting -= 1
+        self._left(pending)
         seconds = time.time() - pending.at
         meters.answered(seconds)
         return seconds
+
+    def _left(self, pending: Pending) -> None:
+        self.waiting -= 1
+        if pending.pair is not None:
+            pending.pair.leave()
 
     async def _watch(self) -> None:
         """Answer what is due, and forget batches all of whose pushes have been answered."""

@@ -43,6 +43,7 @@ _ANSWERS: Final = {
     "fcm": (outcomes_fcm.FCM, outcomes_fcm.SENT, outcomes_fcm.UNKNOWN),
 }
 _ABSENT: Final = {
+    "contact": "whoever operates this push service",
     "detail": "no more is known",
     "host": "the provider",
     "key_id": "of this app",

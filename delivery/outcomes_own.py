@@ -113,16 +113,31 @@ _SETTING = "copy the value for Mattermost's Push Notification Server setting aga
 REFUSALS: Final[dict[str, Verdict]] = {
     row.code: row
     for row in (
-        _refused("no_key", "the request carries no server key", _SETTING),
+        _refused("no_key", "the request carries no server key, and the free test service is off here", _SETTING),
         _refused("unknown_key", "this server key is not known", _SETTING),
         _refused("revoked_key", "this server key has been revoked", "make a new key for the server and enter it"),
         _refused("expired_key", "this server key has expired", "make a new key for the server and enter it"),
         _refused(
             "two_keys", "the path carries one server key and the Authorization header another", "leave one of them out"
         ),
-        _refused("suspended", "the account is suspended", "see the subscription page"),
+        _refused("suspended", "the account is suspended", "ask {contact}"),
+        _refused(
+            "plain_http",
+            "the server key came over plain HTTP, where others can read it",
+            "begin the Push Notification Server setting with https:// and use a new key",
+        ),
+        _refused(
+            "wrong_network",
+            "the request comes from an address that this server may not push from",
+            "add the address to the server's networks, or revoke the key if it is not yours",
+        ),
+        _refused(
+            "test_service_off",
+            "the free test service is off here",
+            "ask {contact} for a subscription, or use another push service",
+        ),
         _refused("not_entitled", "the subscription does not include this", "see the subscription page"),
-        _refused("over_limit", "the limit of the plan is reached", "send again later, or see the subscription page"),
+        _refused("over_limit", "{detail}", "send less at once, or ask {contact} for a higher limit"),
         _refused(
             "malformed",
             "the push could not be read ({detail})",

@@ -10,6 +10,8 @@ from functools import lru_cache
 from hashlib import sha1, sha256
 from typing import Literal
 
+import msgspec
+
 from delivery.wire import Push
 
 Family = Literal["apns", "fcm", ""]
@@ -31,6 +33,32 @@ _PUSH_NAMESPACE = uuid.UUID("5f0d1c39-3a0e-4b6e-9d0a-6d4a5c1f7e21").bytes
 # under load is the dearest part of a push_id.
 _named = sha1(_PUSH_NAMESPACE, usedforsecurity=False)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+NO_TEXT = "You've received a new message."
+"""What Mattermost itself writes where it leaves a message's text out."""
+
+
+def without_text(push: Push, content: str) -> Push:
+    """Return the push without what people wrote, or are called; `content` is "generic" or "id_only".
+
+    id_only also asks the app to fetch the text from its server, where that can be: for the post of a message that the
+    server wants to hear of (its ack_id); the server needs a licence with ID-only pushes for that, as with its own
+    setting of this name. A session's push keeps its text, which is the server's and says why the phone is logged out.
+    """
+    if push.type == "session":
+        return push
+    fetched = content == "id_only" and push.type == "message" and push.post_id and push.ack_id and not push.sub_type
+    return msgspec.structs.replace(
+        push,
+        message=NO_TEXT if push.message else "",
+        # A call must ring for somebody.
+        sender_name="Someone" if push.sub_type == "calls" else "",
+        channel_name="",
+        override_username="",
+        override_icon_url="",
+        is_id_loaded=bool(fetched) or push.is_id_loaded,
+    )
 
 
 def app_label(platform: str) -> tuple[str, int]:

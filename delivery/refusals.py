@@ -15,7 +15,8 @@ from delivery.waiting import Pending
 
 # Rows of refused pushes that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
 OWED = 2_000
-
+# Refusals that come in floods by their nature: those of a second share a row with a count.
+FLOODS = frozenset(("over_limit",))
 
 # Seconds before rows that Valkey did not take are offered again.
 PAUSE = 1.0
@@ -42,12 +43,14 @@ class Refusals:
 
     def _owe(self, pending: Pending, verdict: Verdict) -> None:
         key: tuple[Any, ...] = (pending.trace,)
-        if len(self._owed) >= OWED:
+        flood = verdict.code in FLOODS
+        if flood or len(self._owed) >= OWED:
             key = (pending.who.server_id, pending.who.key_id, verdict.code)
         count = self._owed.get(key, (b"", 0))[1] + 1
         self._owed[key] = (self._row(pending, verdict, count), count)
         if self.link.up and self._payment is None:
-            self._payment = asyncio.get_running_loop().call_soon(self.pay)
+            loop = asyncio.get_running_loop()
+            self._payment = loop.call_later(PAUSE, self.pay) if flood else loop.call_soon(self.pay)
 
     def pay(self) -> None:
         """Hand over the rows that are owed; what Valkey does not take stays owed and is tried again."""
@@ -77,7 +80,7 @@ class Refusals:
             pending.trace,
             pending.at,
             time.time(),
-            f"{who.customer_id}\t{who.server_id}\t{who.key_id}",
+            f"{who.customer_id}\t{who.server_id}\t{who.key_id or log.NO_KEY}",
             None,
             pending.push,
             log.fingerprint(device, self.hash_key) if device else "",

@@ -149,7 +149,7 @@ class Settler:
             item.trace,
             item.at,
             now,
-            f"{item.customer}\t{item.server}\t{item.key}",
+            f"{item.customer}\t{item.server}\t{item.key or log.NO_KEY}",
             None if route is None else route.app_id,
             item.push,
             log.fingerprint(item.push.device_id, self.hash_key),

@@ -22,7 +22,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 
-from delivery import dispatch, log, valkey
+from delivery import dispatch, log, usage, valkey
 from tenants import vault
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,9 @@ def record() -> int:
     """Write the rows that wait in Valkey into the delivery log; returns how many."""
     close_old_connections()
     with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10) as store:
-        return log.write(store)
+        written = log.write(store)
+        usage.write(store)
+        return written
 
 
 @shared_task(name="delivery.partitions", acks_late=True, ignore_result=True)

@@ -3,18 +3,20 @@
 import asyncio
 
 from delivery import wire
+from delivery.limits import Pair
 from tenants.snapshot import Identity
 
 
 class Pending:
     """One push on its way: who sent it, the push, and the future of the answer's body."""
 
-    __slots__ = ("answer", "at", "push", "size", "trace", "who")
+    __slots__ = ("answer", "at", "pair", "push", "size", "trace", "who")
 
     def __init__(
         self, who: Identity, push: wire.Push, trace: str, at: float, size: int, answer: "asyncio.Future[bytes]"
     ):
         self.who, self.push, self.trace, self.at, self.size, self.answer = who, push, trace, at, size, answer
+        self.pair: Pair | None = None
 
 
 class Sent:

@@ -96,6 +96,11 @@ def decode_push(body: bytes) -> tuple[Push, bytes]:
         return push, _encode(push)
 
 
+def encode_push(push: Push) -> bytes:
+    """Return a push as the JSON that the quick decoder takes."""
+    return _encode(push)
+
+
 def decode_ack(body: bytes) -> Ack:
     """Return the ack in `body`; raises Malformed."""
     try:

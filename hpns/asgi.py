@@ -97,8 +97,8 @@ class FrontDoor:
         else:
             await self.pages(scope, proto, path)
             return
-        request = LeanRequest(scope.method, path, scope.headers, b"")
-        if scope.method == "POST":
+        request = LeanRequest(scope, path)
+        if request.method == "POST":
             await self.read(scope, proto, request)
         response = await view(request)
         headers = self.headers

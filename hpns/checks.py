@@ -43,13 +43,13 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
         text = "PostgreSQL and Valkey are the embedded ones, which are for trying out."
         hint = "Set DATABASE_URL and REDIS_URL to servers that somebody looks after, backs up and updates."
         found.append(Error(text, hint=hint, id="hpns.E008"))
-    if settings.BEHIND_PROXY and not settings.METRICS_TOKEN:
+    if settings.TRUSTED_PROXIES and not settings.METRICS_TOKEN:
         text = "METRICS_TOKEN is not set: behind a proxy nobody can read /metrics."
         hint = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(24))"'
         found.append(Caution(text, hint=hint, id="hpns.W009"))
     if settings.PUBLIC_URL and urlsplit(settings.PUBLIC_URL).scheme != "https":
         text = "PUBLIC_URL is not https: server keys and messages would travel in the clear."
-        hint = "Set TLS_CERT_FILE and TLS_KEY_FILE, or put a proxy with TLS in front and set BEHIND_PROXY=true."
+        hint = "Set TLS_CERT_FILE and TLS_KEY_FILE, or put a proxy with TLS in front and name it in TRUSTED_PROXIES."
         found.append(Caution(text, hint=hint, id="hpns.W010"))
     return found
 

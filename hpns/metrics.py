@@ -46,7 +46,7 @@ def may_read(address: str, headers: "Iterable[str]", authorization: str) -> bool
     token = settings.METRICS_TOKEN
     if token:
         return hmac.compare_digest(authorization.encode("utf-8", "replace"), f"Bearer {token}".encode())
-    if settings.BEHIND_PROXY or any(name.lower() in FORWARDED for name in headers):
+    if settings.TRUSTED_PROXIES or any(name.lower() in FORWARDED for name in headers):
         return False
     return address in LOOPBACK
 

@@ -8,7 +8,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
+
+from tenants.network import Doorway
 
 # Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
 LIMIT = 8 * 1024 * 1024
@@ -22,6 +25,7 @@ class Pages:
 
     def __init__(self) -> None:
         self.handler = ASGIHandler()
+        self.doorway = Doorway(settings.TRUSTED_PROXIES)
         self.leaving = False  # set: each answer closes its connection
 
     async def __call__(self, scope: Any, proto: Any, path: str) -> None:
@@ -30,7 +34,7 @@ class Pages:
         if length is not None and (not length.isdigit() or int(length) > LIMIT):
             proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
             return
-        bridge = _Bridge(scope, proto, path)
+        bridge = _Bridge(scope, proto, path, self.doorway)
         if self.leaving:
             bridge.more_headers = [("connection", "close")]
         await self.handler(bridge.scope, bridge.receive, bridge.send)
@@ -41,7 +45,9 @@ class Pages:
 
 
 class _Bridge:
-    def __init__(self, scope: Any, proto: Any, path: str) -> None:
+    def __init__(self, scope: Any, proto: Any, path: str, doorway: Doorway) -> None:
+        asked = _Asked(scope)
+        address = doorway.client(asked)
         self.proto = proto
         self.body = proto.__aiter__() if scope.method not in ("GET", "HEAD") else None
         self.read = 0
@@ -53,20 +59,21 @@ class _Bridge:
         self.more_headers: list[tuple[str, str]] = []
         self.stream: Any = None
         host, _, port = scope.server.rpartition(":")
-        client, _, client_port = scope.client.rpartition(":")
+        client_port = scope.client.rpartition(":")[2]
         self.scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": scope.http_version,
             "method": scope.method,
-            "scheme": scope.scheme,
+            # Django and all that stands on it need not know of proxies: what they see is the client's.
+            "scheme": "https" if doorway.is_encrypted(asked) else "http",
             "path": path,
             "raw_path": scope.path.encode(),
             "query_string": scope.query_string.encode(),
             "root_path": "",
             "headers": [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in _items(scope)],
             "server": (host, int(port)) if port.isdigit() else None,
-            "client": (client, int(client_port)) if client_port.isdigit() else None,
+            "client": (str(address), int(client_port) if client_port.isdigit() else 0) if address else None,
         }
 
     async def receive(self) -> dict[str, Any]:
@@ -106,6 +113,11 @@ class _Bridge:
                 self.stream = self.proto.response_stream(self.status, self.headers)
             if body:
                 await self.stream.send_bytes(body)
+
+
+class _Asked:
+    def __init__(self, scope: Any) -> None:
+        self.peer, self.scheme, self.headers_get = scope.client, scope.scheme, scope.headers.get
 
 
 def _items(scope: Any) -> list[tuple[str, str]]:

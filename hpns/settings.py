@@ -51,10 +51,10 @@ HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(TLS_CERT_FILE))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS_ONLY else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
-# Every request comes through a proxy of ours that sets X-Forwarded-Proto and takes away what others set.
-BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
-if BEHIND_PROXY:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Networks of proxies of ours: what they say in X-Forwarded-For and X-Forwarded-Proto is believed (tenants/network.py).
+TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
+# Networks from which server keys are taken over plain HTTP as well, such as a LAN; this machine always may.
+PLAIN_HTTP_FROM = variables.networks("PLAIN_HTTP_FROM", env.list("PLAIN_HTTP_FROM", default=[]))
 # Never a redirect for machines: a 301 turns a push into a GET and loses it (PROTOCOL of the push proxy). Browsers are
 # told by HSTS instead.
 SECURE_SSL_REDIRECT = False
@@ -90,6 +90,10 @@ ATTEMPT_DEADLINE = env.float("ATTEMPT_DEADLINE", default=4.0)
 BODY_LIMIT = env.int("BODY_LIMIT", default=256 * 1024)
 # Seconds for the whole body of a request to arrive.
 BODY_DEADLINE = env.float("BODY_DEADLINE", default=10.0)
+# The free test service: pushes without a key, and customers of that offer. Off: they are told so.
+TEST_SERVICE = env.bool("TEST_SERVICE", default=False)
+# Whom a suspended customer is told to ask: an e-mail address or a page.
+SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="") or "whoever operates this push service"
 # Pushes that may wait for their answers in one web process; more are refused at once, so that memory has a bound.
 WAITING_LIMIT = env.int("WAITING_LIMIT", default=20_000)
 

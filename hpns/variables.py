@@ -6,6 +6,8 @@ what would keep the settings from being read at all.
 
 import base64
 import binascii
+import ipaddress
+from collections.abc import Iterable
 from typing import Any
 
 import environ
@@ -61,3 +63,14 @@ def key(name: str, text: str) -> bytes:
         return base64.b64decode(text.encode(), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise ImproperlyConfigured(f"{name} is not urlsafe base64.") from error
+
+
+def networks(name: str, entries: Iterable[str]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """The networks in a variable that lists them. Raises ImproperlyConfigured, which names the entry that is none."""
+    found = []
+    for entry in filter(None, (entry.strip() for entry in entries)):
+        try:
+            found.append(ipaddress.ip_network(entry))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {entry!r} is no network such as 10.0.0.0/8 ({error}).") from error
+    return tuple(found)

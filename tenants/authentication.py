@@ -2,9 +2,13 @@
 
 Mattermost has one setting for us, a URL, so the key is either in its path (`https://host/t/KEY`) or in its userinfo
 (`https://user:KEY@host` or `https://KEY@host`, which Go's HTTP client sends as `Authorization: Basic`,
-https://pkg.go.dev/net/http#Request.SetBasicAuth). A key is compared in constant time, and one that does not exist
-costs the same work as one that does; neither costs a query. Only the bearer of the right secret is told that a key is
-revoked, expired or suspended.
+https://pkg.go.dev/net/http#Request.SetBasicAuth). Enterprise servers since 11.6 can send `X-Mattermost-Auth` beside
+`X-Mattermost-ServerID`; a key of ours counts there, too. A key is compared in constant time, and one that does not
+exist costs the same work as one that does; neither costs a query. Only the bearer of the right secret is told that a
+key is revoked, expired, suspended, or that it may not come this way.
+
+A request without a key is KEYLESS where that can be anything at all: then `Keyless` looks at the push itself, whose
+server_id may be registered, and which is else the free test service's. A server_id is no secret.
 """
 
 import binascii
@@ -16,84 +20,42 @@ from urllib.parse import unquote
 
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
 
-from tenants import keys
+from tenants import keys, network
 from tenants.directory import DIRECTORY, Directory
+from tenants.network import Asked, Doorway
+from tenants.refused import (
+    ExpiredKey,
+    NoKey,
+    NotListed,
+    NotReady,
+    PlainHttp,
+    Refused,
+    RevokedKey,
+    Suspended,
+    TestServiceOff,
+    TwoKeys,
+    UnknownKey,
+    UnreadableKey,
+    WrongNetwork,
+)
 from tenants.snapshot import Identity
 
 PATH_MARK: Final = "/t/"
+AUTH, SERVER_ID = "x-mattermost-auth", "x-mattermost-serverid"
+KEYLESS: Final = Identity(0, 0, 0, active=False, why="no_key", digest=b"")
+"""Stands for a request without a key that may be somebody's all the same; Keyless.identify says whose."""
 # Longer is no key of ours with any name beside it; the limit keeps a hostile header cheap.
 HEADER_MAX: Final = 1024
 _START: Final = len(PATH_MARK)
 _NOBODY: Final = bytes(keys.DIGEST_LENGTH)
 
 
-class Caller(Protocol):
-    """What is asked of a request: its path, and one header by its lower-case name."""
+class Caller(Asked, Protocol):
+    """What is asked of a request: its path beside what network.Asked says."""
 
     @property
     def path(self) -> str: ...
-
-    def headers_get(self, name: str) -> str | None: ...
-
-
-class Refused(AuthenticationFailed):
-    """The caller is not let in; `code` is the refusal's stable code, `detail` the cause in plain words."""
-
-    code: str
-    cause: str
-
-    def __init__(self) -> None:
-        super().__init__(self.cause, self.code)
-
-
-class NoKey(Refused):
-    """The request carries no key."""
-
-    code, cause = "no_key", "the request carries no server key"
-
-
-class UnreadableKey(Refused):
-    """What stands in the place of the key cannot be one."""
-
-    code, cause = "unknown_key", "what stands in the place of the server key is not one"
-
-
-class UnknownKey(Refused):
-    """No such key, or the wrong secret for its prefix: nobody is told which."""
-
-    code, cause = "unknown_key", "this server key is not known"
-
-
-class TwoKeys(Refused):
-    """One key in the path and another in the Authorization header: whose push it is cannot be guessed."""
-
-    code, cause = "two_keys", "the path carries one server key and the Authorization header another"
-
-
-class NotReady(Refused):
-    """This process has not been able to read who is known: the key may well be good."""
-
-    code, cause = "not_ready", "the push service is starting and cannot recognise server keys yet"
-
-
-class RevokedKey(Refused):
-    """The key was revoked."""
-
-    code, cause = "revoked_key", "this server key was revoked"
-
-
-class ExpiredKey(Refused):
-    """The key's time is over."""
-
-    code, cause = "expired_key", "this server key has expired"
-
-
-class Suspended(Refused):
-    """The key is good, but its customer is not served."""
-
-    code, cause = "suspended", "this customer is suspended"
 
 
 _WHY: Final[dict[str, type[Refused]]] = {"revoked_key": RevokedKey, "suspended": Suspended}
@@ -153,10 +115,18 @@ class KeyAuthentication(BaseAuthentication):
         self._directory = directory
         self._clock = clock
         self._hash_key: bytes = settings.HASH_KEY
+        self._guard = Guard()
 
     def authenticate(self, request: Caller) -> tuple[Identity, None]:  # type: ignore[override]
-        """The identity behind the request's key; raises a Refused with its `code`."""
-        key = find_key(request.path, request.headers_get("authorization"))
+        """The identity behind the request's key, or KEYLESS; raises a Refused with its `code`."""
+        try:
+            key = find_key(request.path, request.headers_get("authorization"))
+        except NoKey:
+            key = _from_auth(request)
+            if not key:
+                if self._directory.takes_keyless(settings.TEST_SERVICE):
+                    return KEYLESS, None
+                raise NoKey if self._directory.ready else NotReady from None
         parts = keys.parse(key)
         if parts is None:
             raise UnreadableKey
@@ -168,8 +138,62 @@ class KeyAuthentication(BaseAuthentication):
             raise _WHY.get(identity.why, Suspended)
         if identity.expires_at and identity.expires_at <= self._clock():
             raise ExpiredKey
+        self._guard.let_pass(identity, request)
         return identity, None
 
     def authenticate_header(self, request: Caller) -> str:  # type: ignore[override]
         """For whoever turns a refusal into a 401."""
         return 'Basic realm="push"'
+
+
+class Guard:
+    """Whether somebody who is known may come this way: encrypted, and from where the server is."""
+
+    def __init__(self) -> None:
+        self.doorway = Doorway(settings.TRUSTED_PROXIES, settings.PLAIN_HTTP_FROM)
+        self._test_service: bool = settings.TEST_SERVICE
+
+    def let_pass(self, identity: Identity, request: Asked) -> None:
+        """Raises PlainHttp, WrongNetwork or TestServiceOff."""
+        if identity.tls:
+            doorway = self.doorway
+            if not doorway.is_encrypted(request) and not doorway.may_be_plain(request):
+                raise PlainHttp
+        elif identity.trial and not self._test_service:
+            raise TestServiceOff
+        if identity.networks and not network.is_inside(self.doorway.client(request), network.parsed(identity.networks)):
+            raise WrongNetwork
+
+
+class Keyless:
+    """Whose a push without a key is."""
+
+    def __init__(self, directory: Directory = DIRECTORY) -> None:
+        self._directory = directory
+        self._guard = Guard()
+
+    def identify(self, server_id: str, request: Asked) -> Identity:
+        """The server that registered this server_id and may push by it, else the test service. Raises a Refused."""
+        identity = self._directory.listed(server_id)
+        if identity is None:
+            identity = self._directory.anonymous()
+            if identity is None or not settings.TEST_SERVICE:
+                raise NotListed
+        if identity.why:
+            raise _WHY.get(identity.why, Suspended)
+        self._guard.let_pass(identity, request)
+        return identity
+
+    def source(self, request: Asked) -> str:
+        """The network that an unknown caller is counted by."""
+        return network.source(self._guard.doorway.client(request))
+
+
+def _from_auth(request: Caller) -> str:
+    """The key in X-Mattermost-Auth, "" for none. The server sends both headers or neither, so one alone is no key."""
+    token, server_id = request.headers_get(AUTH), request.headers_get(SERVER_ID)
+    if not token or not server_id:
+        return ""
+    if len(token) > HEADER_MAX:
+        raise UnreadableKey
+    return token.strip()

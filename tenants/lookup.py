@@ -25,7 +25,10 @@ class Lookup:
         self._shared: dict[str, AppRow] = {}
         self._own_defaults: dict[tuple[int, str], AppRow] = {}
         self._shared_defaults: dict[str, AppRow] = {}
-        self._sharers: frozenset[int] = frozenset()
+        # 0 stands for whoever has no key: they may use shared apps only, and own none.
+        self._sharers: frozenset[int] = frozenset((0,))
+        self._listed: dict[str, Identity] = {}
+        self._anonymous: Identity | None = None
         self._installing = threading.Lock()
         self.read_at = 0.0
         self.version = 0
@@ -47,11 +50,23 @@ class Lookup:
         """Whom the key with this prefix speaks for; None when there is no such key. The caller checks the secret."""
         return self._keys.get(prefix)
 
+    def listed(self, server_id: str) -> Identity | None:
+        """Whom a push without a key and with this server_id speaks for; None when none may push by it."""
+        return self._listed.get(server_id)
+
+    def anonymous(self) -> Identity | None:
+        """Whom all other pushes without a key are put down to; None when there is no test service."""
+        return self._anonymous
+
+    def takes_keyless(self, test_service: bool) -> bool:
+        """Whether a push without a key can be anything but refused; `test_service`: the setting of this name."""
+        return bool(self._listed) or (test_service and self._anonymous is not None)
+
     def route(self, customer_id: int, label: str, family: str) -> AppRow | None:
         """The app that takes a push of this label ("apple_rn") and family ("apns", "fcm", "" for unknown).
 
         In this order: the customer's own app of the label, the shared one, the customer's default for the family, the
-        shared default; shared ones only for a customer that may use them. None: no app.
+        shared default; shared ones only for a customer that may use them, and 0 for a push without a key. None: no app.
         """
         app = self._own.get((customer_id, label))
         if app is not None:
@@ -78,7 +93,8 @@ class Lookup:
                 if app.is_default:
                     own_defaults[app.customer_id, app.family] = app
         with self._installing:
-            self._keys, self._sharers = fresh.keys, frozenset(fresh.sharers)
+            self._keys, self._sharers = fresh.keys, frozenset((0, *fresh.sharers))
+            self._listed, self._anonymous = fresh.listed, next(iter(fresh.anonymous), None)
             self._own, self._own_defaults = own, own_defaults
             self._shared, self._shared_defaults = shared, shared_defaults
             if source != self.source:

@@ -8,15 +8,31 @@ from typing import ClassVar, Final
 import msgspec
 from django.db import connection
 
-from tenants.models import Credential, Customer, Entitlement, PushApp, ServerKey
+from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerId, ServerKey
 
 # Raised whenever a member is added that an older process could not do without.
-FORM: Final = 1
+FORM: Final = 2
+# What a push without a key may do of what one with a key may: a server_id is no secret.
+SECOND_CLASS: Final = 10
+
+
+class Limit(msgspec.Struct, frozen=True, gc=False):
+    """What may come how quickly: `rate` pushes a second in the long run, `burst` at once, `in_flight` waiting at a
+    time. 0: no limit; a rate comes with a burst."""
+
+    rate: int = 0
+    burst: int = 0
+    in_flight: int = 0
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """Whom a server key speaks for. `why` is the code to refuse it with ("" when `active`); expiry is not in it,
-    because it comes about with time alone: `expires_at` is in unix seconds, 0 for never."""
+    """Whom a push speaks for, and how it may come. `why` is the code to refuse it with ("" when `active`); expiry is
+    not in it, because it comes about with time alone: `expires_at` is in unix seconds, 0 for never.
+
+    `key_id` is 0 where there is no key: a registered server_id, or (`anonymous`) the test service. `tls`: not over
+    plain HTTP; `networks`: only from these, when there are any; `trial`: of the free test service; `content`: what of
+    a push's text may go on (Customer.Content); `server` and `customer`: their limits.
+    """
 
     key_id: int
     server_id: int
@@ -25,6 +41,13 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     why: str
     digest: bytes
     expires_at: float = 0.0
+    tls: bool = True
+    networks: tuple[str, ...] = ()
+    trial: bool = False
+    anonymous: bool = False
+    content: str = "as_sent"
+    server: Limit = Limit()
+    customer: Limit = Limit()
 
     # Django and DRF ask this of every request.user.
     is_authenticated: ClassVar[bool] = True
@@ -46,7 +69,8 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """All of it: identities by the prefix of their key, the apps, and the customers that may use the shared ones.
+    """All of it: identities by the prefix of their key, the apps, the customers that may use the shared ones, and whom
+    pushes without a key speak for: by server_id, and of the test service (at most one).
 
     `version` is the stamp that was in force before the reading began, `read_at` PostgreSQL's clock (unix seconds).
     """
@@ -56,6 +80,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     keys: dict[str, Identity]
     apps: list[AppRow]
     sharers: list[int]
+    listed: dict[str, Identity] = {}
+    anonymous: list[Identity] = []
     form: int = FORM
 
 
@@ -64,17 +90,11 @@ _DECODER = msgspec.msgpack.Decoder(Snapshot)
 
 
 def read(version: int) -> Snapshot:
-    """Read everything from PostgreSQL with five queries. Raises django.db.Error when that cannot be done."""
+    """Read everything from PostgreSQL with seven queries. Raises django.db.Error when that cannot be done."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         (read_at,) = cursor.fetchone()
-    entitled: set[int] = set()
-    sharers: list[int] = []
-    serving = Entitlement.objects.filter(active=True, customer__status=Customer.Status.ACTIVE)
-    for customer_id, may_use_shared in serving.values_list("customer_id", "may_use_shared"):
-        entitled.add(customer_id)
-        if may_use_shared:
-            sharers.append(customer_id)
+    entitled = {row.customer_id: row for row in Entitlement.objects.select_related("customer")}
     current = Credential.objects.filter(slot=Credential.Slot.CURRENT, app__enabled=True)
     credentials = {row[0]: row[1:] for row in current.values_list("app_id", "id", "kind", "sealed")}
     columns = ("id", "customer_id", "label", "family", "topic", "host", "is_default")
@@ -84,7 +104,19 @@ def read(version: int) -> Snapshot:
         read_at=float(read_at),
         keys=_identities(entitled),
         apps=[AppRow(*row, *credentials.get(row[0], ())) for row in apps],
-        sharers=sharers,
+        sharers=sorted(
+            customer_id for customer_id, row in entitled.items() if row.may_use_shared and not _why_not(row)
+        ),
+        listed={
+            row.mattermost_id: _keyless(row.server, entitled[row.server.customer_id])
+            for row in ServerId.objects.filter(server__customer__entitlement__may_use_server_id=True).select_related(
+                "server"
+            )
+        },
+        anonymous=[
+            _keyless(server, entitled[server.customer_id])
+            for server in Server.objects.filter(anonymous=True, customer__entitlement__isnull=False)
+        ],
     )
 
 
@@ -101,14 +133,73 @@ def decode(data: bytes) -> Snapshot:
     return snapshot
 
 
-def _identities(entitled: set[int]) -> dict[str, Identity]:
+def _why_not(entitlement: Entitlement | None) -> str:
+    served = entitlement is not None and entitlement.customer.status == Customer.Status.ACTIVE
+    return "" if served and entitlement.active else "suspended"  # type: ignore[union-attr]  # served implies it
+
+
+def _limits(row: Entitlement) -> tuple[Limit, Limit]:
+    """Of each server, and of the customer as a whole."""
+    return (
+        Limit(row.server_rate or 0, row.server_burst or 0, row.server_in_flight or 0),
+        Limit(row.rate or 0, row.burst or 0, row.in_flight or 0),
+    )
+
+
+def _identities(entitled: dict[int, Entitlement]) -> dict[str, Identity]:
     columns = ("prefix", "id", "server_id", "server__customer_id", "digest", "expires_at", "revoked_at")
+    # Made once per customer: there may be many keys.
+    limits = {customer_id: _limits(row) for customer_id, row in entitled.items()}
     found = {}
     # Revoked keys stay in, so that their bearers are told "revoked" and not "unknown".
-    for prefix, key_id, server_id, customer_id, digest, expires_at, revoked_at in ServerKey.objects.values_list(
-        *columns
-    ):
-        why = "revoked_key" if revoked_at else "" if customer_id in entitled else "suspended"
-        expires = expires_at.timestamp() if expires_at else 0.0
-        found[prefix] = Identity(key_id, server_id, customer_id, not why, why, bytes(digest), expires)
+    for (
+        prefix,
+        key_id,
+        server_id,
+        customer_id,
+        digest,
+        expires_at,
+        revoked_at,
+        networks,
+    ) in ServerKey.objects.values_list(*columns, "server__networks"):
+        row = entitled.get(customer_id)
+        why = "revoked_key" if revoked_at else _why_not(row)
+        server, customer = limits.get(customer_id, (Limit(), Limit()))
+        found[prefix] = Identity(
+            key_id=key_id,
+            server_id=server_id,
+            customer_id=customer_id,
+            active=not why,
+            why=why,
+            digest=bytes(digest),
+            expires_at=expires_at.timestamp() if expires_at else 0.0,
+            tls=row is None or row.tls_required,
+            networks=tuple(networks),
+            trial=row is not None and row.customer.offer == Customer.Offer.TPNS,
+            content=row.customer.content if row is not None else "as_sent",
+            server=server,
+            customer=customer,
+        )
     return found
+
+
+def _keyless(server: Server, row: Entitlement) -> Identity:
+    why = _why_not(row)
+    limit, customer = _limits(row)
+    if not server.anonymous:
+        limit = Limit(*(-(-part // SECOND_CLASS) for part in (limit.rate, limit.burst, limit.in_flight)))
+    return Identity(
+        key_id=0,
+        server_id=server.pk,
+        customer_id=server.customer_id,
+        active=not why,
+        why=why,
+        digest=b"",
+        tls=row.tls_required,
+        networks=tuple(server.networks),
+        trial=row.customer.offer == Customer.Offer.TPNS,
+        anonymous=server.anonymous,
+        content=row.customer.content,
+        server=limit,
+        customer=customer,
+    )

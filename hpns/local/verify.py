@@ -66,7 +66,7 @@ def deployment() -> dict[str, str]:
         "CSRF_TRUSTED_ORIGINS": "https://push.example.com",
         "PUBLIC_URL": "https://push.example.com",
         "HTTPS_ONLY": "true",
-        "BEHIND_PROXY": "true",
+        "TRUSTED_PROXIES": "10.0.0.0/8",
         "METRICS_TOKEN": secrets.token_urlsafe(24),
     }
 

@@ -1,9 +1,11 @@
 """Rows as the commands print them: what an operator may see, in JSON's types. No secret is in any of them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from tenants.models import Credential, Customer, PushApp, Server, ServerKey
+
+LIMITS: Final = ("rate", "burst", "in_flight", "server_rate", "server_burst", "server_in_flight")
 
 
 def customer(row: Customer) -> dict[str, Any]:
@@ -16,6 +18,11 @@ def customer(row: Customer) -> dict[str, Any]:
         "status": row.status,
         "entitled": bool(entitlement and entitlement.active),
         "may_use_shared": bool(entitlement and entitlement.may_use_shared),
+        "may_use_server_id": bool(entitlement and entitlement.may_use_server_id),
+        "tls_required": entitlement is None or entitlement.tls_required,
+        "limits": {name: getattr(entitlement, name, None) for name in LIMITS},
+        "content": row.content,
+        "contacts": row.contacts,
         "created_at": _time(row.created_at),
     }
 
@@ -26,6 +33,8 @@ def server(row: Server) -> dict[str, Any]:
         "id": str(row.public_id),
         "customer": row.customer.slug,
         "name": row.name,
+        "networks": row.networks,
+        "server_ids": [each.mattermost_id for each in row.server_ids.all()],
         "created_at": _time(row.created_at),
     }
 
@@ -38,6 +47,7 @@ def key(row: ServerKey) -> dict[str, Any]:
         "server": row.server.name,
         "name": row.name,
         "created_at": _time(row.created_at),
+        "last_used_at": _time(row.last_used_at),
         "expires_at": _time(row.expires_at),
         "revoked_at": _time(row.revoked_at),
     }

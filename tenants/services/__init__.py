@@ -8,7 +8,17 @@ Customers themselves are made in billing, which decides what each is entitled to
 from tenants.changes import Changed, tell
 from tenants.services.apps import app_add
 from tenants.services.credentials import credential_add, credentials_reseal
-from tenants.services.servers import NewKey, key_add, key_revoke, server_add
+from tenants.services.customers import customer_contacts, customer_content, customer_rename
+from tenants.services.servers import (
+    NewKey,
+    key_add,
+    key_revoke,
+    server_add,
+    server_id_add,
+    server_id_remove,
+    server_networks,
+    server_rename,
+)
 
 __all__ = [
     "Changed",
@@ -16,8 +26,15 @@ __all__ = [
     "app_add",
     "credential_add",
     "credentials_reseal",
+    "customer_contacts",
+    "customer_content",
+    "customer_rename",
     "key_add",
     "key_revoke",
     "server_add",
+    "server_id_add",
+    "server_id_remove",
+    "server_networks",
+    "server_rename",
     "tell",
 ]

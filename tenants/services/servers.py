@@ -1,16 +1,21 @@
-"""Changes to servers and their keys."""
+"""Changes to servers, what they are known by, and their keys."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from tenants import audit, keys
+from tenants import audit, keys, network
 from tenants.changes import Changed, named, tell
-from tenants.models import Customer, Server, ServerKey
+from tenants.models import Customer, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
+
+NETWORKS_MOST: Final = 50
+_SERVER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class NewKey(NamedTuple):
@@ -28,6 +33,89 @@ def server_add(*, customer: Customer, name: str) -> Changed[Server]:
         if created:
             audit.record("server.add", customer=customer, target=name, target_id=row.pk)
     return Changed(row, created)
+
+
+def server_rename(*, server: Server, name: str) -> Changed[Server]:
+    """Give a server another name."""
+    name = named(name, "server")
+    before = server.name
+    if before == name:
+        return Changed(server, changed=False)
+    try:
+        with transaction.atomic():
+            server.name = name
+            server.save(update_fields=["name"])
+            audit.record("server.rename", customer=server.customer_id, target=name, target_id=server.pk, before=before)
+    except IntegrityError as error:
+        server.name = before
+        raise ProblemError(f"there is a server with the name {name} already") from error
+    return Changed(server, changed=True)
+
+
+def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Server]:
+    """Take the server's keys from these networks alone ("192.0.2.0/24", "2001:db8::1"); none: from anywhere."""
+    try:
+        wanted = [str(each) for each in dict.fromkeys(network.networks(filter(None, map(str.strip, networks))))]
+    except ValueError as error:
+        raise ProblemError(str(error)) from error
+    if len(wanted) > NETWORKS_MOST:
+        raise ProblemError(f"a server can have {NETWORKS_MOST} networks at most")
+    if any(each.endswith("/0") for each in wanted):
+        raise ProblemError("a network that ends in /0 is everywhere: leave the list empty for that")
+    with transaction.atomic():
+        there = Server.objects.select_for_update().get(pk=server.pk)
+        before, changed = there.networks, there.networks != wanted
+        if changed:
+            there.networks = wanted
+            there.save(update_fields=["networks"])
+            audit.record(
+                "server.networks",
+                customer=there.customer_id,
+                target=there.name,
+                target_id=there.pk,
+                before=", ".join(before) or "anywhere",
+                after=", ".join(wanted) or "anywhere",
+            )
+            tell()
+    return Changed(there, changed)
+
+
+def server_id_add(*, server: Server, mattermost_id: str) -> Changed[ServerId]:
+    """Register a server_id (System Console, About: "Server ID") as this server's.
+
+    Nobody is told whose it is when another customer has it: a server_id is no secret, but who is a customer may be.
+    """
+    if not _SERVER_ID.fullmatch(mattermost_id):
+        raise ProblemError(
+            "a server_id has 26 letters and digits: copy it from a push, or from Mattermost's About page"
+        )
+    try:
+        with transaction.atomic():
+            row, created = ServerId.objects.get_or_create(mattermost_id=mattermost_id, defaults={"server": server})
+            if created:
+                audit.record("server_id.add", customer=server.customer_id, target=mattermost_id, server=server.name)
+                tell()
+    except IntegrityError as error:
+        raise ProblemError(_TAKEN) from error
+    if row.server_id != server.pk:
+        raise ProblemError(_TAKEN)
+    return Changed(row, created)
+
+
+_TAKEN: Final = "this server_id is registered already, with another server: ask whoever operates this push service"
+
+
+def server_id_remove(*, server_id: ServerId) -> None:
+    """Forget a server_id; pushes that come by it alone are refused from now on."""
+    with transaction.atomic():
+        audit.record(
+            "server_id.remove",
+            customer=server_id.server.customer_id,
+            target=server_id.mattermost_id,
+            server=server_id.server.name,
+        )
+        server_id.delete()
+        tell()
 
 
 def key_add(*, server: Server, name: str = "", expires_at: datetime | None = None) -> NewKey:

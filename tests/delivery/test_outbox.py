@@ -41,7 +41,9 @@ def submit(outbox: Outbox, **members: Any) -> "asyncio.Future[bytes]":
     """Hand in a push of Acme's."""
     push = wire.Push(**{"platform": "apple_rn-v2", "device_id": "d", "server_id": "s", "type": "message", **members})
     plain = msgspec.json.encode(push)
-    return outbox.submit(ACME, push, plain, len(plain))
+    pair = outbox.limits.admit(ACME, push)
+    assert not isinstance(pair, str)
+    return outbox.submit(ACME, push, plain, len(plain), pair)
 
 
 async def taken(store: redis.Redis, count: int = 1) -> list[dict[str, Any]]:

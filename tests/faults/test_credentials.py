@@ -164,5 +164,5 @@ def test_a_revoked_key_is_refused_within_two_seconds(service: Stage, keys: dict[
 def test_a_suspended_customer_is_refused_within_two_seconds(service: Stage, keys: dict[str, str]) -> None:
     service.manage("customer", "suspend", "--slug", "hugo")
     told = wait_for(lambda: (one := push(service, keys["hugo"])).code == "suspended" and one, 2, "he is refused")
-    assert told.error.startswith("suspended the account is suspended: see the subscription page"), told
+    assert told.error.startswith("suspended the account is suspended: ask whoever operates"), told
     assert push(service).status == "OK", "other customers notice nothing"

@@ -35,6 +35,7 @@ import django
 django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
+from billing import customers
 from tenants import services
 def server(name):
     customer = customers.add(name=name, offer="eas").row

@@ -1,5 +1,6 @@
 """Each system check fires on what it is for, and is silent on a good environment. Nothing secret stands in a text."""
 
+import ipaddress
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ GOOD: dict[str, Any] = {
     "REDIS_URL": "redis://:pass@valkey:6379/0",
     "CELERY_BROKER_URL": "redis://:pass@valkey:6379/0",
     "EMBEDDED_STORES": False,
-    "BEHIND_PROXY": False,
+    "TRUSTED_PROXIES": (),
     "METRICS_TOKEN": "",
     "METRICS_DIR": "",
     "LOG_LEVEL": "INFO",
@@ -91,7 +92,7 @@ def test_a_good_environment_gives_no_message(good: Settings) -> None:
         ("CELERY_BROKER_URL", "rabbit://u:s3cr3t@h//", "hpns.E006"),
         ("DEBUG", True, "hpns.E007"),
         ("EMBEDDED_STORES", True, "hpns.E008"),
-        ("BEHIND_PROXY", True, "hpns.W009"),
+        ("TRUSTED_PROXIES", (ipaddress.ip_network("10.0.0.0/8"),), "hpns.W009"),
         ("PUBLIC_URL", "http://push.example.com", "hpns.W010"),
         ("LOG_LEVEL", "LOUD", "hpns.W003"),
         ("LOG_FORMAT", "xml", "hpns.W004"),
@@ -125,7 +126,7 @@ def test_one_wrong_setting_gives_one_message_that_names_it(
     (message,) = found()
     assert message.id == expected
     assert message.hint
-    assert name in message.msg or (name, expected) == ("BEHIND_PROXY", "hpns.W009") or name == "EMBEDDED_STORES"
+    assert name in message.msg or (name, expected) == ("TRUSTED_PROXIES", "hpns.W009") or name == "EMBEDDED_STORES"
     assert "s3cr3t" not in str(message)
 
 

@@ -18,6 +18,7 @@ from delivery.metrics import METERS
 from delivery.outcomes import refusal
 from delivery.wire import Push
 from hpns import metrics
+from tenants import network
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -67,7 +68,7 @@ def test_a_request_that_came_through_a_proxy_is_not_from_this_machine(header: st
 
 
 def test_behind_a_proxy_nobody_may_read_without_a_token(settings: Settings) -> None:
-    settings.BEHIND_PROXY = True
+    settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
     assert Client().get("/metrics").status_code == 404
     settings.METRICS_TOKEN = TOKEN
     assert Client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200

@@ -1,20 +1,38 @@
-"""`manage.py customer add | list | suspend | resume`."""
+"""`manage.py customer add | list | suspend | resume | offer | limits | allow | content | contacts | rename`."""
 
 from typing import Any, Final
 
-from billing import customers
-from tenants import selectors
+from billing import customers, entitlements
+from billing.offers import Limits
+from tenants import selectors, services
 from tenants.management import rows
 from tenants.management.subcommands import Option, SubcommandsCommand, subcommand
 from tenants.models import Customer
 
 _SLUG: Final = Option("--slug", "the customer's slug", required=True)
 
+_LIMITS: Final = {
+    "rate": "pushes a second of all servers together",
+    "burst": "pushes at once after a quiet time",
+    "in_flight": "pushes that wait for their answer at a time",
+    "server_rate": "pushes a second of each server",
+    "server_burst": "the same at once",
+    "server_in_flight": "the same waiting at a time",
+}
+assert tuple(_LIMITS) == Limits._fields  # noqa: S101  a limit that is added must be said here, too
+# What is said -> the field, and whether it means the opposite.
+_ALLOWED: Final = {
+    "shared-apps": ("may_use_shared", False),
+    "server-id": ("may_use_server_id", False),
+    "plain-http": ("tls_required", True),
+    "pushing": ("active", False),
+}
+
 
 class Command(SubcommandsCommand):
     """Customers."""
 
-    help = "Add, list, suspend and resume customers."
+    help = "Add, list, suspend and resume customers; say what each may do."
 
     @subcommand(
         "Add a customer; the same again changes nothing.",
@@ -32,14 +50,80 @@ class Command(SubcommandsCommand):
         """Print them."""
         return [rows.customer(row) for row in Customer.objects.select_related("entitlement")]
 
-    @subcommand("Refuse every push of a customer from now on.", _SLUG)
-    def suspend(self, *, slug: str) -> dict[str, Any]:
+    @subcommand(
+        "Refuse every push of a customer from now on.",
+        _SLUG,
+        Option("--reason", "for the audit log, which it can read"),
+    )
+    def suspend(self, *, slug: str, reason: str) -> dict[str, Any]:
         """Print the customer."""
-        row, changed = customers.suspend(customer=selectors.customer(slug))
+        row, changed = customers.suspend(customer=selectors.customer(slug), reason=reason)
         return {**rows.customer(row), "changed": changed}
 
     @subcommand("Serve a suspended customer again.", _SLUG)
     def resume(self, *, slug: str) -> dict[str, Any]:
         """Print the customer."""
         row, changed = customers.resume(customer=selectors.customer(slug))
+        return {**rows.customer(row), "changed": changed}
+
+    @subcommand(
+        "Move a customer to another offer, with that offer's terms and limits.",
+        _SLUG,
+        Option("--offer", "the new offer", required=True, choices=Customer.Offer.values),
+    )
+    def offer(self, *, slug: str, offer: str) -> dict[str, Any]:
+        """Print the customer."""
+        row, changed = entitlements.to_offer(customer=selectors.customer(slug), offer=offer)
+        return {**rows.customer(row), "changed": changed}
+
+    @subcommand(
+        "Change a customer's limits; what is left out stays, 0 means no limit.",
+        _SLUG,
+        *(Option(f"--{name.replace('_', '-')}", what, kind="number") for name, what in _LIMITS.items()),
+    )
+    def limits(self, *, slug: str, **wanted: int | None) -> dict[str, Any]:
+        """Print the customer."""
+        customer = selectors.customer(slug)
+        given = {name: value or None for name, value in wanted.items() if value is not None}
+        _, changed = entitlements.change(customer=customer, **given)
+        return {**rows.customer(selectors.customer(slug)), "changed": changed}
+
+    @subcommand(
+        "Allow or forbid a customer something beside its offer.",
+        _SLUG,
+        Option("--what", "what is allowed", required=True, choices=_ALLOWED),
+        Option("--to", "yes or no", required=True, choices=("yes", "no")),
+    )
+    def allow(self, *, slug: str, what: str, to: str) -> dict[str, Any]:
+        """Print the customer."""
+        field, turned = _ALLOWED[what]
+        _, changed = entitlements.change(customer=selectors.customer(slug), **{field: (to == "yes") != turned})
+        return {**rows.customer(selectors.customer(slug)), "changed": changed}
+
+    @subcommand(
+        "Say what of a push's text goes to Apple and Google.",
+        _SLUG,
+        Option(
+            "--to", "as the server sends it, a general text, or none", required=True, choices=Customer.Content.values
+        ),
+    )
+    def content(self, *, slug: str, to: str) -> dict[str, Any]:
+        """Print the customer."""
+        row, changed = services.customer_content(customer=selectors.customer(slug), content=to)
+        return {**rows.customer(row), "changed": changed}
+
+    @subcommand(
+        "Say who gets e-mail about credentials.",
+        _SLUG,
+        Option("--to", "addresses with commas between them; empty: nobody"),
+    )
+    def contacts(self, *, slug: str, to: str) -> dict[str, Any]:
+        """Print the customer."""
+        row, changed = services.customer_contacts(customer=selectors.customer(slug), contacts=to.split(","))
+        return {**rows.customer(row), "changed": changed}
+
+    @subcommand("Give a customer another name; its slug stays.", _SLUG, Option("--name", "the new name", required=True))
+    def rename(self, *, slug: str, name: str) -> dict[str, Any]:
+        """Print the customer."""
+        row, changed = services.customer_rename(customer=selectors.customer(slug), name=name)
         return {**rows.customer(row), "changed": changed}

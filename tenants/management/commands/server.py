@@ -1,11 +1,15 @@
-"""`manage.py server add | list`."""
+"""`manage.py server add | list | rename | networks | id-add | id-remove`."""
 
 from typing import Any
 
 from tenants import selectors, services
 from tenants.management import rows
 from tenants.management.subcommands import CUSTOMER, Option, SubcommandsCommand, subcommand
-from tenants.models import Server
+from tenants.models import Server, ServerId
+from tenants.problem import ProblemError
+
+_SERVER = Option("--server", "the server's name or id", required=True)
+_ID = Option("--server-id", "the server_id that its pushes carry", required=True)
 
 
 class Command(SubcommandsCommand):
@@ -30,3 +34,39 @@ class Command(SubcommandsCommand):
         if customer:
             found = found.filter(customer=selectors.customer(customer))
         return [rows.server(row) for row in found]
+
+    @subcommand("Give a server another name.", CUSTOMER, _SERVER, Option("--name", "the new name", required=True))
+    def rename(self, *, customer: str, server: str, name: str) -> dict[str, Any]:
+        """Print the server."""
+        there = selectors.server(selectors.customer(customer), server)
+        row, changed = services.server_rename(server=there, name=name)
+        return {**rows.server(row), "changed": changed}
+
+    @subcommand(
+        "Take a server's keys from some networks alone.",
+        CUSTOMER,
+        _SERVER,
+        Option("--to", "networks with commas between them, such as 192.0.2.0/24; empty: from anywhere"),
+    )
+    def networks(self, *, customer: str, server: str, to: str) -> dict[str, Any]:
+        """Print the server."""
+        there = selectors.server(selectors.customer(customer), server)
+        row, changed = services.server_networks(server=there, networks=to.split(","))
+        return {**rows.server(row), "changed": changed}
+
+    @subcommand("Register a server_id as a server's.", CUSTOMER, _SERVER, _ID)
+    def id_add(self, *, customer: str, server: str, server_id: str) -> dict[str, Any]:
+        """Print the server."""
+        there = selectors.server(selectors.customer(customer), server)
+        _, changed = services.server_id_add(server=there, mattermost_id=server_id)
+        return {**rows.server(there), "changed": changed}
+
+    @subcommand("Forget a server_id.", CUSTOMER, _SERVER, _ID)
+    def id_remove(self, *, customer: str, server: str, server_id: str) -> dict[str, Any]:
+        """Print the server."""
+        there = selectors.server(selectors.customer(customer), server)
+        row = ServerId.objects.filter(server=there, mattermost_id=server_id).first()
+        if row is None:
+            raise ProblemError(f"{there.name} has no server_id {server_id!r}: see `server list`")
+        services.server_id_remove(server_id=row)
+        return {**rows.server(there), "changed": True}

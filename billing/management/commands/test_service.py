@@ -1,0 +1,21 @@
+"""`manage.py test_service add`."""
+
+from typing import Any
+
+from django.conf import settings
+
+from billing import test_service
+from tenants.management import rows
+from tenants.management.subcommands import SubcommandsCommand, subcommand
+
+
+class Command(SubcommandsCommand):
+    """The free test service."""
+
+    help = "Prepare the free test service, which takes pushes without a key."
+
+    @subcommand("Make what the test service needs; the same again changes nothing.")
+    def add(self) -> dict[str, Any]:
+        """Print its server, and whether TEST_SERVICE is on."""
+        row, changed = test_service.add()
+        return {**rows.server(row), "changed": changed, "on": settings.TEST_SERVICE}

@@ -1,0 +1,172 @@
+"""A rate with a burst, and a ceiling of pushes in flight, shared by all web processes without a round trip per push.
+
+What may come stands in Valkey as a bucket of tokens (https://en.wikipedia.org/wiki/Token_bucket). Each process leases
+tokens in blocks ahead of need and hands them out from memory. While a block is on its way, pushes are let in on credit
+of at most a tenth of the burst, which the next lease pays: so a limit is exact in the long run, and off by a tenth of
+the burst for each process in the short run. How many pushes wait is told at each lease, and once a second besides.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from typing import Any, Final
+
+from delivery import valkey
+from tenants.snapshot import Limit
+
+logger = logging.getLogger(__name__)
+
+# Seconds after which what a process told about itself no longer counts: it has died, or has nothing in flight.
+FORGOTTEN: Final = 5
+# Part of the burst that one process may hold, and give on credit.
+SHARE: Final = 10
+
+# KEYS: bucket; ARGV: rate, burst, spent on credit, wanted, asked since, process, in flight ('' where nobody counts).
+# Answers: granted, milliseconds until there is a token, asked in the last whole second, in flight elsewhere.
+SCRIPT: Final = f"""
+local rate, burst, spent, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local second, now = tonumber(time[1]), time[1] + time[2] / 1000000
+local kept = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'second', 'asked', 'before')
+local granted, wait = 0, 0
+if rate > 0 then
+  local tokens = math.min(burst, (tonumber(kept[1]) or burst) + math.max(0, now - (tonumber(kept[2]) or now)) * rate)
+  tokens = math.min(burst, tokens - spent)
+  granted = math.max(0, math.min(wanted, math.floor(tokens)))
+  tokens = tokens - granted
+  if granted == 0 then wait = math.ceil((1 - tokens) / rate * 1000) end
+  redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', string.format('%.6f', now))
+end
+local since, asked, before = tonumber(kept[3]) or 0, tonumber(kept[4]) or 0, tonumber(kept[5]) or 0
+if since ~= second then
+  before = since == second - 1 and asked or 0
+  asked = 0
+end
+asked = asked + tonumber(ARGV[5])
+redis.call('HSET', KEYS[1], 'second', second, 'asked', asked, 'before', before)
+local elsewhere = 0
+if ARGV[7] ~= '' then
+  local own = 'p:' .. ARGV[6]
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 1, 2) == 'p:' and all[i] ~= own then
+      local count, at = string.match(all[i + 1], '(%d+)@(%d+)')
+      if tonumber(at) < second - {FORGOTTEN} then redis.call('HDEL', KEYS[1], all[i])
+      else elsewhere = elsewhere + tonumber(count) end
+    end
+  end
+  redis.call('HSET', KEYS[1], own, ARGV[7] .. '@' .. second)
+end
+redis.call('EXPIRE', KEYS[1], 60 + (rate > 0 and math.ceil(burst / rate) or 0))
+return {{granted, wait, math.max(asked, before), elsewhere}}
+"""
+SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+
+class Bucket:
+    """One process's part of one limit. take() per push, and leave() when a push that was counted has its answer."""
+
+    __slots__ = (
+        *("_asked", "_asking", "_block", "_link", "_process", "_spent", "closed_until", "elsewhere"),
+        *("key", "limit", "mine", "tokens", "touched", "use"),
+    )
+
+    def __init__(self, key: str, limit: Limit, link: valkey.Link, process: str) -> None:
+        """`key`: the name of the bucket in Valkey; `process`: this process's name among the others."""
+        self.key, self.limit, self._link, self._process = key, limit, link, process
+        self.tokens = self._spent = self._asked = 0
+        self.mine = self.elsewhere = self.use = 0
+        self.closed_until = self.touched = 0.0
+        self._asking = False
+        self._block = max(1, min(limit.rate // 10, limit.burst // (2 * SHARE)))
+
+    def change(self, limit: Limit) -> None:
+        """Another limit from now on; what was leased under the old one is forgotten."""
+        if limit != self.limit:
+            self.limit = limit
+            self.tokens, self.closed_until = 0, 0.0
+            self._block = max(1, min(limit.rate // 10, limit.burst // (2 * SHARE)))
+
+    def is_full(self) -> bool:
+        """Whether as many pushes wait as may."""
+        ceiling = self.limit.in_flight
+        return ceiling > 0 and self.mine + self.elsewhere >= ceiling
+
+    def take(self) -> bool:
+        """Take a token for one push; False: there is none."""
+        limit = self.limit
+        if not limit.rate:
+            return True
+        self._asked += 1
+        if self.tokens > 0:
+            self.tokens -= 1
+            if self.tokens < self._block // 2:
+                self.ask()
+            return True
+        self.touched = time.monotonic()
+        if self.touched < self.closed_until:
+            return False
+        self.ask()
+        if self._spent >= max(1, limit.burst // SHARE):
+            return False
+        self._spent += 1
+        return True
+
+    def give_back(self) -> None:
+        """The token that was just taken was not needed."""
+        if self.limit.rate:
+            self.tokens += 1
+
+    def ask(self) -> None:
+        """Lease a block, pay what was given on credit, tell and hear how many pushes wait. One lease at a time."""
+        if self._asking:
+            return
+        self._asking = True
+        self.touched = time.monotonic()
+        limit, spent, asked = self.limit, self._spent, self._asked
+        # As much as went since the last lease, twice: a burst is not to wait for Valkey again and again.
+        wanted = min(max(self._block, 2 * asked), max(1, limit.burst // SHARE))
+        self._spent = self._asked = 0
+        self._post(limit, spent, wanted, asked, by_name=True)
+
+    def settle(self) -> None:
+        """Give back what nobody has needed of late."""
+        if self.tokens > 0 and not self._asking and self.limit.rate:
+            self._asking = True
+            tokens, self.tokens = self.tokens, 0
+            self._post(self.limit, -tokens, 0, 0, by_name=True)
+
+    def _post(self, limit: Limit, spent: int, wanted: int, asked: int, *, by_name: bool) -> None:
+        said: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answered(future: "asyncio.Future[Any]") -> None:
+            if future.cancelled():
+                return
+            trouble = future.exception() or (future.result() if isinstance(future.result(), Exception) else None)
+            if trouble is None:
+                self._granted(limit, *future.result())
+            elif "NOSCRIPT" in str(trouble) and by_name:
+                self._post(limit, spent, wanted, asked, by_name=False)
+                return
+            elif not isinstance(trouble, ConnectionError):  # the outbox says it when Valkey is away
+                logger.error("Valkey grants no pushes: %s", trouble)
+            self._asking = False
+
+        said.add_done_callback(answered)
+        in_flight = str(self.mine) if limit.in_flight else ""
+        head = ("EVALSHA", SHA) if by_name else ("EVAL", SCRIPT)
+        numbers = (str(limit.rate), str(limit.burst), str(spent), str(wanted), str(asked))
+        self._link.post(valkey.pack((*head, "1", self.key, *numbers, self._process, in_flight)), 1, said)
+
+    def _granted(self, limit: Limit, granted: int, wait: int, use: int, elsewhere: int) -> None:
+        self.use, self.elsewhere = use, elsewhere
+        if limit is not self.limit:
+            return
+        self.tokens += granted
+        # What went on credit meanwhile is paid out of this block at once.
+        paid = min(self._spent, self.tokens)
+        self.tokens -= paid
+        self._spent -= paid
+        if not granted and wait:
+            self.closed_until = time.monotonic() + wait / 1000

@@ -1,0 +1,113 @@
+"""Where a request comes from, and whether it came encrypted: the only file that reads X-Forwarded headers.
+
+What a header says counts only when the peer of the connection is a trusted proxy (settings.TRUSTED_PROXIES), and then
+X-Forwarded-For is read from the right: each trusted proxy has appended the address that it saw, so the first address
+from the right that is no trusted proxy is the client's; whatever stands left of it anybody may have written.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Protocol
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Asked(Protocol):
+    """What is asked of a request: its connection's peer ("address:port") and scheme, and headers by lower case."""
+
+    @property
+    def peer(self) -> str: ...
+
+    @property
+    def scheme(self) -> str: ...
+
+    def headers_get(self, name: str) -> str | None: ...
+
+
+def networks(entries: Iterable[str]) -> tuple[Network, ...]:
+    """Networks and single addresses as people write them. Raises ValueError, which names the entry that is none."""
+    found = []
+    for entry in entries:
+        try:
+            found.append(ipaddress.ip_network(entry.strip()))
+        except ValueError:
+            raise ValueError(f"{entry.strip()!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
+    return tuple(found)
+
+
+def address(text: str) -> Address | None:
+    """The address in "address", "address:port" or "[address]:port"; None for anything else. IPv4 in IPv6 is IPv4."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+@lru_cache(maxsize=4096)
+def peer_address(peer: str) -> Address | None:
+    """The address of a connection's peer; cached, since a server keeps its connections."""
+    host, _, port = peer.rpartition(":")
+    return address(host if port.isdigit() and host else peer)
+
+
+@lru_cache(maxsize=4096)
+def is_inside(client: Address | None, allowed: tuple[Network, ...]) -> bool:
+    """Whether an address lies in one of the networks; one that is not known lies in none."""
+    return client is not None and any(client in network for network in allowed)
+
+
+@lru_cache(maxsize=4096)
+def parsed(entries: tuple[str, ...]) -> tuple[Network, ...]:
+    """`networks` of what the database holds, which was checked before it was written; cached."""
+    return networks(entries)
+
+
+def source(client: Address | None) -> str:
+    """The network that an unknown caller is counted by: /24 of IPv4, /56 of IPv6 (what one household gets)."""
+    if client is None:
+        return "unknown"
+    length = 24 if client.version == 4 else 56
+    return str(ipaddress.ip_network((client, length), strict=False))
+
+
+class Doorway:
+    """Reads requests as one installation has to: which proxies it trusts, and from where plain HTTP will do."""
+
+    def __init__(self, trusted: tuple[Network, ...] = (), plain: tuple[Network, ...] = ()) -> None:
+        """`trusted`: networks of our own proxies; `plain`: networks whose plain HTTP is as good as encrypted."""
+        self._trusted, self._plain = trusted, plain
+
+    def client(self, request: Asked) -> Address | None:
+        """The client's address; None when it cannot be told."""
+        peer = peer_address(request.peer)
+        if not self._trusted or not is_inside(peer, self._trusted):
+            return peer
+        for entry in reversed((request.headers_get("x-forwarded-for") or "").split(",")):
+            found = address(entry)
+            if found is None or not is_inside(found, self._trusted):
+                return found if entry.strip() else peer
+            peer = found
+        return peer
+
+    def is_encrypted(self, request: Asked) -> bool:
+        """Whether the client spoke TLS, to us or to a trusted proxy that says so."""
+        if request.scheme == "https":
+            return True
+        if not self._trusted or not is_inside(peer_address(request.peer), self._trusted):
+            return False
+        # A chain of proxies may list one scheme each: the nearest to the client comes first, and all must agree.
+        told = (request.headers_get("x-forwarded-proto") or "").lower().split(",")
+        return all(entry.strip() == "https" for entry in told)
+
+    def may_be_plain(self, request: Asked) -> bool:
+        """Whether a key may come unencrypted on this request: from this machine, or from a network that is allowed."""
+        client = self.client(request)
+        return client is not None and (client.is_loopback or is_inside(client, self._plain))

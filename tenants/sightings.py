@@ -1,0 +1,39 @@
+"""Notes when keys were last used, and with which server_ids: a second one means a cloned server or a leaked key."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import connection, transaction
+
+# Characters of a server_id that are kept; Mattermost's have 26.
+LONGEST: Final = 64
+# Server_ids that are kept for one key: enough to see that something is wrong, and no more for whoever makes them up.
+MOST: Final = 20
+
+_USED: Final = """
+UPDATE tenants_serverkey AS key SET last_used_at = news.at
+FROM (SELECT id, max(at) AS at FROM unnest(%s::bigint[], %s::timestamptz[]) AS seen (id, at) GROUP BY id) AS news
+WHERE key.id = news.id AND (key.last_used_at IS NULL OR key.last_used_at < news.at)
+"""
+_SEEN: Final = """
+INSERT INTO tenants_sighting (key_id, mattermost_id, first_at, last_at)
+SELECT seen.id, seen.name, min(seen.at), max(seen.at)
+FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS seen (id, name, at)
+JOIN tenants_serverkey AS key ON key.id = seen.id
+WHERE (SELECT count(*) FROM tenants_sighting AS other WHERE other.key_id = seen.id) < %s
+   OR EXISTS (SELECT FROM tenants_sighting AS same WHERE same.key_id = seen.id AND same.mattermost_id = seen.name)
+GROUP BY seen.id, seen.name
+ON CONFLICT (key_id, mattermost_id)
+DO UPDATE SET last_at = greatest(tenants_sighting.last_at, excluded.last_at)
+"""
+
+
+def record(seen: Sequence[tuple[int, str, int]]) -> None:
+    """Note what was seen: (id of the key, server_id, unix seconds), to the minute. Keys that are gone are left out."""
+    ids = [key_id for key_id, _, _ in seen]
+    names = [name.replace("\0", "")[:LONGEST] for _, name, _ in seen]
+    moments = [datetime.fromtimestamp(at - at % 60, UTC) for _, _, at in seen]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_USED, (ids, moments))
+        cursor.execute(_SEEN, (ids, names, moments, MOST))
