@@ -31,11 +31,14 @@ JSON = "application/json"
 class LeanRequest(HttpRequest):
     """A request of the hot path: what nobody asks for is never made. `headers_get` looks a header up by lower case."""
 
+    scheme = ""  # what the connection itself speaks; Django's own looks into META
+
     def __init__(self, scope: Any, path: str, body: bytes = b"", too_large: int = 0) -> None:
         """`scope`: method, headers, scheme and client as granian's RSGI has them."""
         # HttpRequest.__init__ makes six dictionaries that no machine endpoint looks at.
         self.method, self.path, self.path_info = scope.method, path, path
         self.door = scope
+        self.scheme = scope.scheme
         self.raw_headers = scope.headers
         self.headers_get = self.raw_headers.get
         self.payload = body
@@ -46,11 +49,6 @@ class LeanRequest(HttpRequest):
     def peer(self) -> str:
         """Whom the connection is with, as "address:port"."""
         return self.door.client  # type: ignore[no-any-return]
-
-    @property
-    def scheme(self) -> str:
-        """What the connection itself speaks: http or https."""
-        return self.door.scheme  # type: ignore[no-any-return]
 
     @property
     def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802  Django's name

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds after which what a process told about itself no longer counts: it has died, or has nothing in flight.
 FORGOTTEN: Final = 5
+# Tokens, or pushes in flight, where there is no limit.
+ENDLESS: Final = 1 << 60
 # Part of the burst that one process may hold, and give on credit.
 SHARE: Final = 10
 
@@ -68,40 +70,42 @@ class Bucket:
     """One process's part of one limit. take() per push, and leave() when a push that was counted has its answer."""
 
     __slots__ = (
-        *("_asked", "_asking", "_block", "_link", "_process", "_spent", "closed_until", "elsewhere"),
-        *("key", "limit", "mine", "tokens", "touched", "use"),
+        *("_asking", "_block", "_link", "_process", "_spent", "asked", "ceiling", "closed_until", "elsewhere"),
+        *("key", "limit", "low", "mine", "tokens", "touched", "use"),
     )
 
     def __init__(self, key: str, limit: Limit, link: valkey.Link, process: str) -> None:
         """`key`: the name of the bucket in Valkey; `process`: this process's name among the others."""
-        self.key, self.limit, self._link, self._process = key, limit, link, process
-        self.tokens = self._spent = self._asked = 0
-        self.mine = self.elsewhere = self.use = 0
-        self.closed_until = self.touched = 0.0
+        self.key, self._link, self._process = key, link, process
+        self._spent = self.asked = self.mine = self.elsewhere = self.use = 0
+        self.touched = 0.0
         self._asking = False
+        self._begin(limit)
+
+    def _begin(self, limit: Limit) -> None:
+        self.limit = limit
+        self.ceiling = limit.in_flight or ENDLESS
         self._block = max(1, min(limit.rate // 10, limit.burst // (2 * SHARE)))
+        # Without a rate there is always a token, and never a reason to ask for more.
+        self.tokens, self.low = (0, self._block // 2) if limit.rate else (ENDLESS, 0)
+        self.closed_until = 0.0
 
     def change(self, limit: Limit) -> None:
         """Another limit from now on; what was leased under the old one is forgotten."""
         if limit != self.limit:
-            self.limit = limit
-            self.tokens, self.closed_until = 0, 0.0
-            self._block = max(1, min(limit.rate // 10, limit.burst // (2 * SHARE)))
+            self._begin(limit)
 
     def is_full(self) -> bool:
         """Whether as many pushes wait as may."""
-        ceiling = self.limit.in_flight
-        return ceiling > 0 and self.mine + self.elsewhere >= ceiling
+        return self.mine + self.elsewhere >= self.ceiling
 
     def take(self) -> bool:
         """Take a token for one push; False: there is none."""
         limit = self.limit
-        if not limit.rate:
-            return True
-        self._asked += 1
+        self.asked += 1
         if self.tokens > 0:
             self.tokens -= 1
-            if self.tokens < self._block // 2:
+            if self.tokens < self.low:
                 self.ask()
             return True
         self.touched = time.monotonic()
@@ -115,8 +119,7 @@ class Bucket:
 
     def give_back(self) -> None:
         """The token that was just taken was not needed."""
-        if self.limit.rate:
-            self.tokens += 1
+        self.tokens += 1
 
     def ask(self) -> None:
         """Lease a block, pay what was given on credit, tell and hear how many pushes wait. One lease at a time."""
@@ -124,10 +127,10 @@ class Bucket:
             return
         self._asking = True
         self.touched = time.monotonic()
-        limit, spent, asked = self.limit, self._spent, self._asked
+        limit, spent, asked = self.limit, self._spent, self.asked
         # As much as went since the last lease, twice: a burst is not to wait for Valkey again and again.
         wanted = min(max(self._block, 2 * asked), max(1, limit.burst // SHARE))
-        self._spent = self._asked = 0
+        self._spent = self.asked = 0
         self._post(limit, spent, wanted, asked, by_name=True)
 
     def settle(self) -> None:

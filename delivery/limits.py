@@ -28,11 +28,10 @@ TICK: Final = 1.0
 class Pair:
     """The buckets that the pushes of one identity share, and how many of them wait for their answer."""
 
-    __slots__ = ("ceilings", "customer", "server", "who")
+    __slots__ = ("customer", "server", "who")
 
     def __init__(self, who: Identity, server: Bucket, customer: Bucket) -> None:
         self.who, self.server, self.customer = who, server, customer
-        self.ceilings = server.limit.in_flight or customer.limit.in_flight
 
     def enter(self) -> None:
         """A push waits from now on."""
@@ -65,8 +64,14 @@ class Limits:
         if kind == "session":
             return pair
         server, customer = pair.server, pair.customer
-        if pair.ceilings and (server.is_full() or customer.is_full()):
+        if server.mine + server.elsewhere >= server.ceiling or customer.mine + customer.elsewhere >= customer.ceiling:
             return _full(server, "this server") if server.is_full() else _full(customer, "this customer")
+        if server.tokens > server.low and customer.tokens > customer.low and kind != "test" and not who.anonymous:
+            server.tokens -= 1
+            customer.tokens -= 1
+            server.asked += 1
+            customer.asked += 1
+            return pair
         if who.anonymous:
             return self._stranger(push, source) or self._common(pair, "the free test service") or pair
         if kind == "test":

@@ -156,8 +156,7 @@ class Guard:
     def let_pass(self, identity: Identity, request: Asked) -> None:
         """Raises PlainHttp, WrongNetwork or TestServiceOff."""
         if identity.tls:
-            doorway = self.doorway
-            if not doorway.is_encrypted(request) and not doorway.may_be_plain(request):
+            if not self.doorway.takes_keys(request):
                 raise PlainHttp
         elif identity.trial and not self._test_service:
             raise TestServiceOff

@@ -8,7 +8,10 @@ from the right that is no trusted proxy is the client's; whatever stands left of
 import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Protocol
+from typing import Final, Protocol
+
+# Connections whose answer is remembered.
+KNOWN_MOST: Final = 4096
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -84,6 +87,22 @@ class Doorway:
     def __init__(self, trusted: tuple[Network, ...] = (), plain: tuple[Network, ...] = ()) -> None:
         """`trusted`: networks of our own proxies; `plain`: networks whose plain HTTP is as good as encrypted."""
         self._trusted, self._plain = trusted, plain
+        self._known: dict[str, bool] = {}
+
+    def takes_keys(self, request: Asked) -> bool:
+        """Whether a key may travel on this request: encrypted, from this machine, or from a network that is allowed."""
+        if request.scheme == "https":
+            return True
+        if self._trusted:
+            return self.is_encrypted(request) or self.may_be_plain(request)
+        # By connection: what an address is takes longer to find out than all the rest of letting somebody in.
+        peer = request.peer
+        known = self._known.get(peer)
+        if known is None:
+            if len(self._known) >= KNOWN_MOST:
+                self._known.clear()
+            known = self._known[peer] = self.may_be_plain(request)
+        return known
 
     def client(self, request: Asked) -> Address | None:
         """The client's address; None when it cannot be told."""
