@@ -9,6 +9,7 @@ admin.site.site_header = admin.site.site_title = "Push notification service"
 admin.site.index_title = "Staff"
 
 handler404 = "hpns.views.not_found"
+handler500 = "hpns.views.server_error"
 
 urlpatterns = [
     path("", views.home, name="home"),
