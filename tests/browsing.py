@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.test import Client
 from django.test.client import ClientHandler
@@ -49,7 +50,11 @@ class Browser(Client):
         with acting_as(PAGES):
             answer = Client.request(self, **self._base_environ(PATH_INFO=address.partition("?")[0]) | _query(address))
             assert answer.status_code == 200, answer.status_code
-            return b"".join(answer) if answer.streaming else bytes(answer.content)
+            return async_to_sync(_whole)(answer)
+
+
+async def _whole(answer: Any) -> bytes:
+    return b"".join([part async for part in answer]) if answer.streaming else bytes(answer.content)
 
 
 def _query(address: str) -> dict[str, str]:
