@@ -44,7 +44,7 @@ def _made(database: str, kind: str) -> str:
         user=values["USER"],
         password=values["PASSWORD"],
     ) as own:
-        if own.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
+        if own.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
             power = "BYPASSRLS" if kind == WORKER else "NOBYPASSRLS"
             own.execute(sql.SQL("CREATE ROLE {} NOLOGIN {}").format(sql.Identifier(name), sql.SQL(power)))
         for statement in roles.grants(name, kind):

@@ -109,21 +109,20 @@ def test_a_customer_cannot_entitle_itself_nor_make_customers(cast: Cast) -> None
                 "VALUES ('x', 'x', 'active', 'hpns', 'as_sent', '{}', now())")  # fmt: skip
 
 
+def join(user: User, one: Tenant, role: str) -> None:
+    sql(
+        "INSERT INTO tenants_membership (user_id, customer_id, role, created_at) VALUES (%s, %s, %s, now())",
+        *(user.pk, one.customer.pk, role),
+    )
+
+
 def test_a_person_sees_their_own_memberships_and_those_customers(cast: Cast) -> None:
     with acting_as(PAGES), scope.person(cast.ada.pk):
         assert sql("SELECT user_id FROM tenants_membership") == [(cast.ada.pk,)]
         assert sql("SELECT slug FROM tenants_customer") == [("acme",)]
         assert count("tenants_server") == count("tenants_invitation") == count("delivery_delivery") == 0
         with refused():
-            sql("INSERT INTO tenants_membership (user_id, customer_id, role, created_at) VALUES (%s, %s, 'owner', now())",
-                cast.ada.pk, cast.cosmos.customer.pk)  # fmt: skip
-
-
-def join(user: User, one: Tenant, role: str) -> None:
-    sql(
-        "INSERT INTO tenants_membership (user_id, customer_id, role, created_at) VALUES (%s, %s, %s, now())",
-        *(user.pk, one.customer.pk, role),
-    )
+            join(cast.ada, cast.cosmos, "owner")
 
 
 def test_an_invitation_makes_the_one_membership_that_it_speaks_of(cast: Cast) -> None:

@@ -65,7 +65,7 @@ def _is_as_wanted(cursor: Any, role: Login, url: str) -> bool:
 def _make(cursor: Any, role: Login) -> None:
     """Make or mend the role. The password goes to the server as its hash, for statements may be logged."""
     secret = cursor.connection.pgconn.encrypt_password(role.password.encode(), role.name.encode(), b"scram-sha-256")
-    cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role.name])
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role.name])
     verb = "ALTER" if cursor.fetchone() else "CREATE"
     is_to_be = f"{_SHOULD_BE} {'BYPASSRLS' if role.bypasses else 'NOBYPASSRLS'}"
     statement = sql.SQL("{} ROLE {} WITH {} PASSWORD {}").format(
