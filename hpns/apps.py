@@ -1,6 +1,7 @@
-"""The Django app "hpns". Its system checks are registered when it is ready."""
+"""The Django app "hpns", whose system checks are registered when it is ready, and the admin site of the staff."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 from django.core.checks import Tags, register
 
 from hpns import checks, checks_stores, checks_tls
@@ -18,3 +19,9 @@ class HpnsConfig(AppConfig):
         register(checks_tls.certificate_is_usable, Tags.security)
         register(checks_stores.postgres_is_fit, Tags.database)
         register(checks_stores.valkey_keeps_what_it_has, Tags.database, deploy=True)
+
+
+class StaffAdminConfig(AdminConfig):
+    """Django's admin, whose site lets staff in with a second factor only."""
+
+    default_site = "hpns.staff_site.StaffSite"

@@ -160,7 +160,7 @@ def own_secrets() -> list[str]:
         found.append(settings.SECRET_KEY)
     except ImproperlyConfigured:
         pass  # there is none; the system checks say so
-    for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY"):
+    for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY", "EMAIL_URL"):
         try:
             password = urlsplit(str(getattr(settings, name, ""))).password
         except ValueError:

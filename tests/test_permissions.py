@@ -1,23 +1,30 @@
 """Every URL and who may see it: the table, driven in full.
 
-Visitors: anonymous; Cleo, who has an account and belongs to nobody; staff. A URL that is not in the table fails.
+Visitors: anonymous; Cleo, who has an account and belongs to nobody; staff, with a second factor. A URL that is not in
+the table fails.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-pytestmark = pytest.mark.django_db
+from tests import people
 
-LOGIN, OK, NONE, METHOD = "login", 200, 404, 405
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
+
+LOGIN, OK, NONE, METHOD, ELSEWHERE, REFUSED = "login", 200, 404, 405, 302, 403
 VISITORS = ("anonymous", "cleo", "staff")
 # Route (as urls.py spells it) -> an address of it, and what GET gives to each visitor.
 OPEN = (OK, OK, OK)
 STAFF_ONLY = (LOGIN, LOGIN, OK)
+MINE = (LOGIN, OK, OK)
+MINE_BY_POST = (METHOD, METHOD, METHOD)
+MEMBERS_ONLY = (LOGIN, NONE, NONE)
+GUESTS = (OK, ELSEWHERE, ELSEWHERE)  # whoever is logged in has no use for it
+# Django's own way for a page of the admin is to the admin's login, which leads on.
 TABLE: dict[str, tuple[str, tuple[Any, Any, Any]]] = {
     "": ("/", OPEN),
     "version": ("/version", OPEN),
@@ -28,9 +35,55 @@ TABLE: dict[str, tuple[str, tuple[Any, Any, Any]]] = {
     "health/ready": ("/health/ready", ("ready",) * 3),
     "metrics": ("/metrics", OPEN),  # from loopback; tests/hpns/test_metrics.py has the rest
     "admin/": ("/admin/", STAFF_ONLY),
-    "admin/login/": ("/admin/login/", (OK, OK, 302)),
-    "admin/logout/": ("/admin/logout/", (302, 302, METHOD)),
-    "admin/password_change/": ("/admin/password_change/", STAFF_ONLY),
+    "account/": ("/account/", MINE),
+    "account/start/": ("/account/start/", (LOGIN, ELSEWHERE, ELSEWHERE)),
+    "account/customers/": ("/account/customers/", MINE),
+    "account/second-factor/": ("/account/second-factor/", MINE),
+    "account/login/": ("/account/login/", GUESTS),
+    "account/logout/": ("/account/logout/", (ELSEWHERE, OK, OK)),
+    "account/inactive/": ("/account/inactive/", OPEN),
+    "account/signup/": ("/account/signup/", GUESTS),
+    "account/reauthenticate/": ("/account/reauthenticate/", MINE),
+    "account/email/": ("/account/email/", MINE),
+    "account/confirm-email/": ("/account/confirm-email/", (ELSEWHERE, ELSEWHERE, ELSEWHERE)),
+    "account/password/change/": ("/account/password/change/", MINE),
+    "account/password/set/": ("/account/password/set/", (LOGIN, ELSEWHERE, ELSEWHERE)),
+    "account/password/reset/": ("/account/password/reset/", OPEN),
+    "account/password/reset/done/": ("/account/password/reset/done/", OPEN),
+    "account/password/reset/key/done/": ("/account/password/reset/key/done/", OPEN),
+    "^account/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": (
+        "/account/password/reset/key/1-x/",
+        (OK, OK, OK),
+    ),
+    "account/2fa/": ("/account/2fa/", MINE),
+    "account/2fa/authenticate/": ("/account/2fa/authenticate/", (LOGIN, ELSEWHERE, ELSEWHERE)),
+    "account/2fa/reauthenticate/": ("/account/2fa/reauthenticate/", MINE),
+    "account/2fa/totp/activate/": ("/account/2fa/totp/activate/", (LOGIN, OK, OK)),
+    "account/2fa/totp/deactivate/": ("/account/2fa/totp/deactivate/", (LOGIN, NONE, NONE)),
+    "account/2fa/recovery-codes/": ("/account/2fa/recovery-codes/", (LOGIN, ELSEWHERE, ELSEWHERE)),
+    "account/2fa/recovery-codes/generate/": ("/account/2fa/recovery-codes/generate/", (LOGIN, ELSEWHERE, ELSEWHERE)),
+    "account/2fa/recovery-codes/download/": ("/account/2fa/recovery-codes/download/", (LOGIN, NONE, NONE)),
+    "account/2fa/webauthn/": ("/account/2fa/webauthn/", MINE),
+    "account/2fa/webauthn/add/": ("/account/2fa/webauthn/add/", MINE),
+    "account/2fa/webauthn/reauthenticate/": ("/account/2fa/webauthn/reauthenticate/", MINE),
+    "account/2fa/webauthn/keys/<int:pk>/remove/": ("/account/2fa/webauthn/keys/1/remove/", (LOGIN, NONE, NONE)),
+    "account/2fa/webauthn/keys/<int:pk>/edit/": ("/account/2fa/webauthn/keys/1/edit/", (LOGIN, NONE, NONE)),
+    "account/2fa/webauthn/login/": ("/account/2fa/webauthn/login/", (LOGIN, ELSEWHERE, ELSEWHERE)),
+    "account/sessions/": ("/account/sessions/", MINE),
+    "account/sessions/<int:pk>/end/": ("/account/sessions/1/end/", MINE_BY_POST),
+    "invitation/": ("/invitation/", (NONE, NONE, NONE)),
+    "invitation/<str:token>/": ("/invitation/x/", (NONE, NONE, NONE)),
+    "c/<slug:slug>/": ("/c/acme/", (ELSEWHERE, ELSEWHERE, ELSEWHERE)),
+    "c/<slug:slug>/people/": ("/c/acme/people/", MEMBERS_ONLY),
+    "c/<slug:slug>/people/invite/": ("/c/acme/people/invite/", MINE_BY_POST),
+    "c/<slug:slug>/people/invitations/<int:pk>/again/": ("/c/acme/people/invitations/1/again/", MINE_BY_POST),
+    "c/<slug:slug>/people/invitations/<int:pk>/withdraw/": ("/c/acme/people/invitations/1/withdraw/", MINE_BY_POST),
+    "c/<slug:slug>/people/<int:pk>/role/": ("/c/acme/people/1/role/", MINE_BY_POST),
+    "c/<slug:slug>/people/<int:pk>/remove/": ("/c/acme/people/1/remove/", MEMBERS_ONLY),
+    "c/<slug:slug>/people/leave/": ("/c/acme/people/leave/", MEMBERS_ONLY),
+    "admin/login/": ("/admin/login/", (LOGIN, REFUSED, ELSEWHERE)),
+    "admin/logout/": ("/admin/logout/", (ELSEWHERE, ELSEWHERE, ELSEWHERE)),
+    "admin/password_change/": ("/admin/password_change/", (LOGIN, LOGIN, ELSEWHERE)),
     "admin/password_change/done/": ("/admin/password_change/done/", STAFF_ONLY),
     "admin/autocomplete/": ("/admin/autocomplete/", (LOGIN, LOGIN, 403)),
     "admin/jsi18n/": ("/admin/jsi18n/", STAFF_ONLY),
@@ -74,19 +127,13 @@ def rule(route: str) -> tuple[str, tuple[Any, Any, Any]] | None:
 @pytest.fixture
 def visitors() -> dict[str, Client]:
     """A browser for each."""
-    users = get_user_model().objects
-    cleo = users.create_user("cleo", "cleo@cosmos.example", "x")
-    staff = users.create_superuser("staff", "staff@example.com", "x")
-    found = {"anonymous": Client(), "cleo": Client(), "staff": Client()}
-    found["cleo"].force_login(cleo)
-    found["staff"].force_login(staff)
-    return found
+    return {"anonymous": Client(), "cleo": people.browser(people.person("cleo")), "staff": people.staff_browser()}
 
 
 def seen(client: Client, address: str) -> Any:
     """What a GET gives: a status, or LOGIN for a way to the login page."""
     answer = client.get(address)
-    if answer.status_code == 302 and "/admin/login/" in answer["Location"]:
+    if answer.status_code == 302 and answer["Location"].startswith(("/admin/login/", "/account/login/")):
         return LOGIN
     return answer.status_code
 

@@ -1,0 +1,53 @@
+"""A stand-in for the door that every page of a customer goes through: who may come in, and what they may do there."""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, Final
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.views.decorators.http import require_http_methods
+
+from tenants import actors, audit
+from tenants.models import Customer, Membership, Role
+
+_ADMIN: Final = frozenset({"see", "member.change", "invitation.change"})
+ACTIONS: Final = {Role.VIEWER: frozenset({"see"}), Role.ADMIN: _ADMIN, Role.OWNER: _ADMIN | {"owner.change"}}
+
+
+class CustomerRequest(HttpRequest):
+    """A request that has come through the door."""
+
+    customer: Customer
+    membership: Membership
+    may: Callable[[str], bool]
+
+
+View = Callable[..., HttpResponseBase]
+
+
+def customer_page(action: str = "see", methods: Iterable[str] = ("GET", "HEAD")) -> Callable[[View], View]:
+    """Let members in whose role includes the action; the view is called without the slug."""
+
+    def wrap(view: View) -> View:
+        @require_http_methods(list(methods))
+        @wraps(view)
+        def page(request: Any, slug: str, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            found = Membership.objects.filter(user=request.user, customer__slug=slug).select_related("customer", "user")
+            membership = found.first()
+            if membership is None:
+                raise Http404
+            allowed = ACTIONS[Role(membership.role)]
+            if action not in allowed:
+                raise PermissionDenied
+            request.customer, request.membership = membership.customer, membership
+            request.may = allowed.__contains__
+            with audit.acting(actors.of(request)):
+                return view(request, **kwargs)
+
+        return page
+
+    return wrap
