@@ -74,7 +74,7 @@ class PersonAdmin(Unchanged):
     @admin.display(description="second factor", empty_value="none")
     def second_factor(self, row: User) -> str | None:
         """Which kinds the person has."""
-        return ", ".join(Authenticator.Type(kind).label for kind in getattr(row, "factors", ())) or None
+        return ", ".join(str(Authenticator.Type(kind).label) for kind in getattr(row, "factors", ())) or None
 
 
 @admin.register(Membership)

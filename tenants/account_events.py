@@ -1,26 +1,19 @@
-"""What follows when somebody logs in or changes how they log in: an entry in the audit log, and what must be ended.
+"""What the audit log says of how people log in, and of what they change about it.
 
 django-allauth tells by signals; connect() is called once, when the app is ready.
-
-Invariant: in every session of a person with a second factor it was shown. It is asked for at each login; the session
-in which the first one is added has just shown it; all other sessions of that moment end.
 """
 
 from typing import Any
 
 from allauth.account import signals as account
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
-from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa import signals as mfa
 from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from tenants import actors, audit
-from tenants.mfa import mfa_passed
-from tenants.services.second_factors import end_sessions
-
-_SHOWN = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
 def connect() -> None:
@@ -58,20 +51,14 @@ def email_changed(request: HttpRequest, user: User, from_email_address: Any, to_
 
 
 def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
-    """A second factor more. The first one has been shown in this session, and in no other."""
+    """A second factor more."""
     _record(request, user, "account.add_second_factor", kind=authenticator.type)
-    if authenticator.type not in _SHOWN:
-        return
-    first = not Authenticator.objects.filter(user=user, type__in=_SHOWN).exclude(pk=authenticator.pk).exists()
-    if first and not mfa_passed(request):
-        record_authentication(request, user, "mfa", id=authenticator.pk, type=authenticator.type)
-        end_sessions(user, but=request.session.session_key)
 
 
 def factor_removed(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
     """A second factor less. Without any, none counts as shown any more."""
     _record(request, user, "account.remove_second_factor", kind=authenticator.type)
-    if not Authenticator.objects.filter(user=user, type__in=_SHOWN).exists():
+    if not is_mfa_enabled(user, (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)):
         records = get_authentication_records(request, user)
         request.session[AUTHENTICATION_METHODS_SESSION_KEY] = [one for one in records if one.get("method") != "mfa"]
 

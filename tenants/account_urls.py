@@ -3,13 +3,13 @@
 from allauth.account import views as theirs
 from django.urls import include, path, re_path
 
-from tenants.views import account, invitations
+from tenants.views import account, invitations, second_factors
 
 urlpatterns = [
     path("account/", account.profile, name="account"),
     path("account/start/", account.start, name="account-start"),
     path("account/customers/", account.customers, name="account-customers"),
-    path("account/second-factor/", account.second_factor, name="account-second-factor"),
+    path("account/second-factor/", second_factors.second_factor, name="account-second-factor"),
     path("account/login/", theirs.login, name="account_login"),
     path("account/logout/", theirs.logout, name="account_logout"),
     path("account/inactive/", theirs.account_inactive, name="account_inactive"),
@@ -31,6 +31,9 @@ urlpatterns = [
         theirs.password_reset_from_key,
         name="account_reset_password_from_key",
     ),
+    # The first two take the place of django-allauth's own of the same address.
+    path("account/2fa/totp/activate/", second_factors.ActivateApp.as_view(), name="mfa_activate_totp"),
+    path("account/2fa/webauthn/add/", second_factors.AddKey.as_view(), name="mfa_add_webauthn"),
     path("account/2fa/", include("allauth.mfa.urls")),
     path("account/sessions/", include("allauth.usersessions.urls")),
     path("account/sessions/<int:pk>/end/", account.end_session, name="account-end-session"),

@@ -1,11 +1,9 @@
 """The pages about oneself: name, sessions, customers. Passwords and second factors are django-allauth's pages."""
 
-from allauth.account.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -14,15 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from tenants import actors, audit, people
 from tenants.account_forms import ProfileForm
 from tenants.mfa import mfa_passed
-
-# Where somebody wanted to go who has to set up a second factor first.
-_NEXT = "after_second_factor"
-
-
-class PersonRequest(HttpRequest):
-    """A request of somebody who is logged in."""
-
-    user: User
+from tenants.views.second_factors import WANTED, PersonRequest
 
 
 @require_safe
@@ -30,7 +20,7 @@ class PersonRequest(HttpRequest):
 @never_cache
 def start(request: PersonRequest) -> HttpResponse:
     """Where one goes after the login: to the one customer, or to a choice of several."""
-    if mfa_passed(request) and (wanted := request.session.pop(_NEXT, None)):
+    if mfa_passed(request) and (wanted := request.session.pop(WANTED, None)):
         return redirect(wanted)
     mine = people.memberships_of(request.user)
     if len(mine) == 1:
@@ -70,17 +60,6 @@ def profile(request: PersonRequest) -> HttpResponse:
         return redirect("account")
     context = {"form": form, "memberships": people.memberships_of(request.user)}
     return render(request, "tenants/account/profile.html", context)
-
-
-@require_safe
-@login_required
-@never_cache
-def second_factor(request: PersonRequest) -> HttpResponse:
-    """Tells staff why they need a second factor, and leads to one."""
-    wanted = request.GET.get("next", "")
-    if wanted and get_adapter(request).is_safe_url(wanted):
-        request.session[_NEXT] = wanted
-    return render(request, "tenants/account/second_factor.html")
 
 
 @require_POST
