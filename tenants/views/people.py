@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
@@ -14,22 +15,21 @@ from tenants.people_forms import InviteForm, RoleForm, roles
 from tenants.problem import ProblemError
 
 _POST = ("POST",)
-_BOTH = ("GET", "HEAD", "POST")
 
 
-@customer_page("see")
+@customer_page("member.see")
 def people(request: CustomerRequest) -> HttpResponse:
     """Who belongs to the customer, and who is invited."""
     return _page(request, InviteForm(owner=request.may("owner.change")))
 
 
-@customer_page("invitation.change", _POST)
+@customer_page("invitation.change", methods=_POST)
 def invite(request: CustomerRequest) -> HttpResponse:
     """Invite somebody; what was typed stays where it is wrong."""
     form = InviteForm(request.POST, owner=request.may("owner.change"))
     if form.is_valid():
         try:
-            made = services.invitation_add(customer=request.customer, by=request.membership, **form.cleaned_data)
+            made = services.invitation_add(customer=request.customer, by=_by(request), **form.cleaned_data)
         except ProblemError as problem:
             form.add_error(None, _sentence(problem))
         else:
@@ -37,30 +37,30 @@ def invite(request: CustomerRequest) -> HttpResponse:
     return _page(request, form)
 
 
-@customer_page("invitation.change", _POST)
+@customer_page("invitation.change", methods=_POST)
 def invite_again(request: CustomerRequest, pk: int) -> HttpResponse:
     """Send a new link to somebody who was invited; the old one is dead."""
     row = _invitation(request, pk)
     try:
-        made = services.invitation_add(customer=request.customer, email=row.email, role=row.role, by=request.membership)
+        made = services.invitation_add(customer=request.customer, email=row.email, role=row.role, by=_by(request))
     except ProblemError as problem:
         return _refused(request, problem)
     return _sent(request, made)
 
 
-@customer_page("invitation.change", _POST)
+@customer_page("invitation.change", methods=_POST)
 def withdraw(request: CustomerRequest, pk: int) -> HttpResponse:
     """Take an invitation back."""
     row = _invitation(request, pk)
     try:
-        services.invitation_withdraw(invitation=row, by=request.membership)
+        services.invitation_withdraw(invitation=row, by=_by(request))
     except ProblemError as problem:
         return _refused(request, problem)
     messages.success(request, f"The invitation of {row.email} is withdrawn; its link no longer works.")
     return redirect("people", slug=request.customer.slug)
 
 
-@customer_page("member.change", _POST)
+@customer_page("member.change", methods=_POST)
 def set_role(request: CustomerRequest, pk: int) -> HttpResponse:
     """Give a member another role."""
     row = _member(request, pk)
@@ -68,21 +68,21 @@ def set_role(request: CustomerRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _refused(request, ProblemError(f"the role must be one of {', '.join(Role.values)}"))
     try:
-        changed = services.member_set_role(membership=row, role=form.cleaned_data["role"], by=request.membership)
+        changed = services.member_set_role(membership=row, role=form.cleaned_data["role"], by=_by(request))
     except ProblemError as problem:
         return _refused(request, problem)
     messages.success(request, f"{row.user.email} is {_article(changed.row.role)} now.")
     return redirect("people", slug=request.customer.slug)
 
 
-@customer_page("member.change", _BOTH)
+@customer_page("member.change", change="member.change")
 def remove(request: CustomerRequest, pk: int) -> HttpResponse:
     """Ask, then take a member out."""
     row = _member(request, pk)
     if request.method != "POST":
         return render(request, "tenants/people/remove.html", {"member": row, "customer": request.customer})
     try:
-        services.member_remove(membership=row, by=request.membership)
+        services.member_remove(membership=row, by=_by(request))
     except ProblemError as problem:
         return _refused(request, problem)
     messages.success(request, f"{row.user.email} is no member any more.")
@@ -91,13 +91,13 @@ def remove(request: CustomerRequest, pk: int) -> HttpResponse:
     return redirect("people", slug=request.customer.slug)
 
 
-@customer_page("see", _BOTH)
+@customer_page("see", change="see")
 def leave(request: CustomerRequest) -> HttpResponse:
     """Ask, then leave the customer."""
     if request.method != "POST":
         return render(request, "tenants/people/leave.html", {"customer": request.customer})
     try:
-        services.member_leave(membership=request.membership)
+        services.member_leave(membership=_by(request))
     except ProblemError as problem:
         return _refused(request, problem)
     messages.success(request, f"You are no member of {request.customer.name} any more.")
@@ -130,6 +130,13 @@ def _sent(request: CustomerRequest, made: services.NewInvitation) -> HttpRespons
 def _refused(request: CustomerRequest, problem: ProblemError) -> HttpResponse:
     messages.error(request, _sentence(problem))
     return redirect("people", slug=request.customer.slug)
+
+
+def _by(request: CustomerRequest) -> Membership:
+    """Who changes something: always a member. Staff, who may only look, get no further than the door."""
+    if request.membership is None:
+        raise PermissionDenied
+    return request.membership
 
 
 def _member(request: CustomerRequest, pk: int) -> Membership:
