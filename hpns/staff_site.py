@@ -6,7 +6,6 @@ Invariant: no page of it is shown to whoever has not shown a second factor in th
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,9 +16,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from tenants.mfa import mfa_passed
+from tenants.staff_pages import StaffPages
 
 
-class StaffSite(AdminSite):
+class StaffSite(StaffPages):
     """See above. Passwords and logins are the accounts' own pages."""
 
     site_header = site_title = "Push notification service"

@@ -18,5 +18,6 @@ urlpatterns = [
     path("metrics", views.prometheus, name="metrics"),
     path("", include("tenants.account_urls")),
     path("", include("tenants.people_urls")),
+    path("", include("tenants.audit_urls")),
     path("admin/", admin.site.urls),
 ]
