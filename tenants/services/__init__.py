@@ -9,7 +9,13 @@ from tenants.changes import Changed, tell
 from tenants.services.apps import app_add
 from tenants.services.credentials import credential_add, credentials_reseal
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
-from tenants.services.invitations import NewInvitation, invitation_accept, invitation_add, invitation_withdraw
+from tenants.services.invitations import (
+    NewInvitation,
+    invitation_accept,
+    invitation_add,
+    invitation_send,
+    invitation_withdraw,
+)
 from tenants.services.members import OPERATOR, By, Operator, member_leave, member_remove, member_set_role
 from tenants.services.second_factors import second_factor_reset, second_factors_reseal
 from tenants.services.servers import (
@@ -39,6 +45,7 @@ __all__ = [
     "customer_rename",
     "invitation_accept",
     "invitation_add",
+    "invitation_send",
     "invitation_withdraw",
     "key_add",
     "key_revoke",

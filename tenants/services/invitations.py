@@ -23,18 +23,14 @@ MOST_A_DAY: Final = 100
 
 
 class NewInvitation(NamedTuple):
-    """An invitation's row, its link (the only time that it is known), and why the e-mail was not sent, or ""."""
+    """An invitation's row and its link: the only time that it is known."""
 
     row: Invitation
     link: str
-    problem: str
 
 
 def invitation_add(*, customer: Customer, email: str, role: str, by: By) -> NewInvitation:
-    """Invite somebody by e-mail. The same again sends a new link, and the old one is dead.
-
-    The row is there also when the e-mail cannot be sent, which `problem` then says: call again to try again.
-    """
+    """Invite somebody; invitation_send sends the e-mail. The same again makes a new link, and the old one is dead."""
     check_role(role)
     email = _address(email)
     token, digest = invitation_tokens.new_token(settings.HASH_KEY)
@@ -63,12 +59,17 @@ def invitation_add(*, customer: Customer, email: str, role: str, by: By) -> NewI
             audit.record("invitation.add", customer=customer, target=email, target_id=row.pk, role=role)
     except IntegrityError as error:
         raise collision(error) from error
-    context = {"customer": customer, "invitation": row, "inviter": inviter, "link": link}
-    try:
-        mail.send("tenants/mail/invitation", to=email, context=context)
-    except mail.MailError as error:
-        return NewInvitation(row, link, str(error))
-    return NewInvitation(row, link, "")
+    return NewInvitation(row, link)
+
+
+def invitation_send(*, made: NewInvitation) -> None:
+    """Send the e-mail. Call it once the row is committed: a mail server takes its time, and no letter comes back.
+
+    Raises MailError when it cannot be sent; the row stays, and invitation_add can be called again.
+    """
+    row, link = made
+    context = {"customer": row.customer, "invitation": row, "inviter": row.invited_by, "link": link}
+    mail.send("tenants/mail/invitation", to=row.email, context=context)
 
 
 def invitation_withdraw(*, invitation: Invitation, by: By) -> Changed[Invitation]:

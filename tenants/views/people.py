@@ -4,12 +4,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from tenants import people as found
 from tenants import services
 from tenants.door import CustomerRequest, customer_page
+from tenants.mail import MailError
 from tenants.models import Invitation, Membership, Role
 from tenants.people_forms import InviteForm, RoleForm, roles
 from tenants.problem import ProblemError
@@ -119,12 +121,19 @@ def _page(request: CustomerRequest, form: InviteForm) -> HttpResponse:
 
 
 def _sent(request: CustomerRequest, made: services.NewInvitation) -> HttpResponse:
-    if made.problem:
-        text = f"{made.row.email} is invited, but {made.problem}. Choose Send again once that is mended."
+    transaction.on_commit(lambda: _send(request, made))
+    return redirect("people", slug=request.customer.slug)
+
+
+def _send(request: CustomerRequest, made: services.NewInvitation) -> None:
+    """Send the e-mail, now that the row is committed, and say on the next page what became of it."""
+    try:
+        services.invitation_send(made=made)
+    except MailError as problem:
+        text = f"{made.row.email} is invited, but {problem}. Choose Send again once that is mended."
         messages.error(request, text)
     else:
         messages.success(request, f"An invitation is on its way to {made.row.email}. It is good for 7 days.")
-    return redirect("people", slug=request.customer.slug)
 
 
 def _refused(request: CustomerRequest, problem: ProblemError) -> HttpResponse:

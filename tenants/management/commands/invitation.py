@@ -3,6 +3,7 @@
 from typing import Any
 
 from tenants import people, selectors, services
+from tenants.mail import MailError
 from tenants.management.subcommands import CUSTOMER, Option, SubcommandsCommand, subcommand
 from tenants.models import Invitation, Role
 from tenants.problem import ProblemError
@@ -23,7 +24,12 @@ class Command(SubcommandsCommand):
         """Print the invitation; `problem` says why the e-mail was not sent."""
         found = selectors.customer(customer)
         made = services.invitation_add(customer=found, email=email, role=role, by=services.OPERATOR)
-        return {**_row(made.row), "link": made.link, "problem": made.problem or None}
+        problem = None
+        try:
+            services.invitation_send(made=made)
+        except MailError as error:
+            problem = str(error)
+        return {**_row(made.row), "link": made.link, "problem": problem}
 
     @subcommand("List what nobody has accepted yet.", CUSTOMER)
     def list_(self, *, customer: str) -> list[dict[str, Any]]:

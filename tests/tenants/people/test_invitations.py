@@ -35,7 +35,9 @@ BROKEN = f"{__name__}.Broken"
 
 
 def invite(cast: Cast, email: str = NEW, role: str = "viewer") -> services.NewInvitation:
-    return services.invitation_add(customer=cast.acme, email=email, role=role, by=cast.member(cast.ada))
+    made = services.invitation_add(customer=cast.acme, email=email, role=role, by=cast.member(cast.ada))
+    services.invitation_send(made=made)
+    return made
 
 
 def path(made: services.NewInvitation) -> str:
@@ -239,6 +241,7 @@ def test_a_script_in_a_name_is_shown_as_text(cast: Cast, client: Client) -> None
         assert "<img src=x>" not in page.content.decode()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_email_that_cannot_be_sent_is_said_and_can_be_sent_again(cast: Cast, settings: Settings) -> None:
     settings.EMAIL_BACKEND = BROKEN
     ada = browser(cast.ada)
