@@ -14,7 +14,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
-from tenants import actors, audit, invitation_session, services
+from tenants import actors, audit, invitation_session, scope, services
 from tenants.changes import named
 from tenants.problem import ProblemError
 
@@ -56,7 +56,8 @@ class SignupForm(BaseSignupForm):  # type: ignore[misc]
         try:
             with transaction.atomic():
                 user: User = super().save(request)
-                with audit.acting(actors.of(request, user)):
+                digest = bytes(self.invitation.digest)
+                with scope.invitation(digest, user.pk), audit.acting(actors.of(request, user)):
                     audit.record("account.sign_up", customer=None, target=user.email, target_id=user.pk)
                     services.invitation_accept(invitation=self.invitation, user=user)
         except ProblemError as problem:

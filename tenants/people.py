@@ -5,12 +5,15 @@ from django.contrib.auth.models import User
 from django.db.models import Case, IntegerField, QuerySet, When
 from django.utils import timezone
 
+from tenants import scope
 from tenants.models import Customer, Invitation, Membership, Role
 
 
 def memberships_of(user: User) -> list[Membership]:
     """Where somebody is a member, with the customers, by their names."""
-    return list(Membership.objects.filter(user_id=user.pk).select_related("customer").order_by("customer__name", "pk"))
+    found = Membership.objects.filter(user_id=user.pk).select_related("customer")
+    with scope.person(user.pk):
+        return list(found.order_by("customer__name", "pk"))
 
 
 def members_of(customer: Customer) -> QuerySet[Membership]:
@@ -27,7 +30,8 @@ def invitations_of(customer: Customer) -> QuerySet[Invitation]:
 
 def invitation(digest: bytes) -> Invitation | None:
     """The invitation of this digest, in whatever state it is."""
-    return Invitation.objects.select_related("customer", "invited_by").filter(digest=digest).first()
+    with scope.invitation(digest):
+        return Invitation.objects.select_related("customer", "invited_by").filter(digest=digest).first()
 
 
 def is_open(row: Invitation) -> bool:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from tenants import actors, audit, invitation_session, invitation_tokens, people, services
+from tenants import actors, audit, invitation_session, invitation_tokens, people, scope, services
 from tenants.models import Invitation
 from tenants.problem import ProblemError
 
@@ -47,7 +47,7 @@ def _go_on(request: HttpRequest, row: Invitation) -> HttpResponse:
         known = filter_users_by_email(row.email, is_active=True)
         return redirect_to_login(reverse("invitation")) if known else redirect("account_signup")
     try:
-        with audit.acting(actors.of(request)):
+        with scope.invitation(bytes(row.digest), request.user.pk), audit.acting(actors.of(request)):
             services.invitation_accept(invitation=row, user=request.user)
     except ProblemError:
         return _show(request, row, status=409)

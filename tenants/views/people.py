@@ -10,9 +10,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from tenants import people as found
 from tenants import services
-from tenants.door import CustomerRequest, customer_page
 from tenants.mail import MailError
 from tenants.models import Invitation, Membership, Role
+from tenants.pages import CustomerRequest, customer_page
 from tenants.people_forms import InviteForm, RoleForm, roles
 from tenants.problem import ProblemError
 
