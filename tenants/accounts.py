@@ -8,8 +8,7 @@ import logging
 import time
 import unicodedata
 from collections.abc import Mapping
-from io import BytesIO
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
 
 import qrcode
@@ -52,6 +51,19 @@ def fold(text: str) -> str:
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Accounts; django-allauth makes one for each use."""
+
+    error_messages: ClassVar = {
+        **DefaultAccountAdapter.error_messages,
+        "account_inactive": "This account is locked: ask the operator of this service.",
+        "duplicate_email": "This is your address already.",
+        "email_password_mismatch": "There is no account with this address and this password.",
+        "enter_current_password": "This is not your present password.",
+        "incorrect_code": "This code is not right: look at the newest one, and type all of it.",
+        "incorrect_password": "This is not your password.",
+        "invalid_password_reset": "This link no longer works: ask for a new one.",
+        "rate_limited": "There were too many attempts: wait a few minutes, then try again.",
+        "too_many_login_attempts": "There were too many attempts: wait five minutes, then try again.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Only for who has opened an invitation in this session."""
@@ -132,6 +144,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Second factors: sealed, and bound to the public name of the service."""
 
+    error_messages: ClassVar = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": AccountAdapter.error_messages["incorrect_code"],
+        "unverified_email": "Show first that your e-mail address is yours: log in again, and type the code.",
+    }
+
     def encrypt(self, text: str) -> str:
         """Seal a secret for the database."""
         return vault.seal(text.encode(), PURPOSE)
@@ -142,9 +160,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     def build_totp_svg(self, url: str) -> str:
         """The picture for the authenticator app, on a ground of its own, so that it can be read on a dark page."""
-        out = BytesIO()
-        qrcode.make(url, image_factory=SvgPathFillImage).save(out)
-        return out.getvalue().decode()
+        return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """What a security key is bound to: the public name, not the one that a request names."""

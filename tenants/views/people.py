@@ -116,6 +116,7 @@ def _page(request: CustomerRequest, form: InviteForm) -> HttpResponse:
         "may_change_members": request.may("member.change"),
         "may_change_owners": request.may("owner.change"),
         "may_invite": request.may("invitation.change"),
+        "may_leave": request.membership is not None,
     }
     return render(request, "tenants/people/people.html", context)
 
