@@ -24,6 +24,6 @@ class HpnsConfig(AppConfig):
 
 
 class StaffAdminConfig(AdminConfig):
-    """Django's admin, on the staff's own site."""
+    """Django's admin, whose site lets staff in with a second factor only."""
 
     default_site = "hpns.staff_site.StaffSite"

@@ -154,6 +154,7 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
 
 _URLS = (
     *("DATABASE_URL", "PAGES_DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY"),
+    "EMAIL_URL",
 )
 
 

@@ -85,6 +85,11 @@ CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or REDIS_URL
 EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
 
+# What the pages' processes share: how often somebody tried to log in, which one-time codes were used.
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "pages"}
+}
+
 # --- The push
 
 # Seconds until the waiting server gets its answer, whatever the provider does; Mattermost itself waits 30.
@@ -114,6 +119,14 @@ FCM_ORIGIN = env.str("FCM_ORIGIN", default="") or "https://fcm.googleapis.com"
 GOOGLE_TOKEN_ORIGIN = env.str("GOOGLE_TOKEN_ORIGIN", default="") or "https://oauth2.googleapis.com"
 PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
 HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
+
+# --- E-mail
+
+# Where e-mail goes; without one it is printed by the process that sends it.
+EMAIL_URL = secret("EMAIL_URL")
+vars().update(variables.email(EMAIL_URL))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "push-service@localhost"
 
 # --- Watching
 
@@ -180,7 +193,33 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
 }
-LOGIN_URL = "admin:login"
+# --- People: accounts by invitation, logged in by e-mail address and password, and a second factor where there is one.
+# django-allauth; what it stands for is in tenants/accounts.py. Its limits on attempts are its defaults: 5 in 5 minutes
+# for an account and 10 a minute for a network address, for passwords and for one-time codes.
+
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "account-start"
+LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_ADAPTER = "tenants.accounts.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "tenants.account_forms.SignupForm"}
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_PREVENT_ENUMERATION = True
+# A code by e-mail would make whoever reads the mailbox the owner of the second factor.
+ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_USER_DISPLAY = "tenants.accounts.display"
+MFA_ADAPTER = "tenants.accounts.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Push notification service"
+# A clock may be half a minute off; a code is good once all the same.
+MFA_TOTP_TOLERANCE = 1
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

@@ -16,6 +16,8 @@ urlpatterns = [
     path("health/live", views.live, name="live"),
     path("health/ready", views.ready, name="ready"),
     path("metrics", views.prometheus, name="metrics"),
+    path("", include("tenants.account_urls")),
+    path("", include("tenants.people_urls")),
     path("", include("tenants.audit_urls")),
     path("admin/", admin.site.urls),
 ]

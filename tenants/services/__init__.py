@@ -9,6 +9,15 @@ from tenants.changes import Changed, tell
 from tenants.services.apps import app_add
 from tenants.services.credentials import credential_add, credentials_reseal
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
+from tenants.services.invitations import (
+    NewInvitation,
+    invitation_accept,
+    invitation_add,
+    invitation_send,
+    invitation_withdraw,
+)
+from tenants.services.members import OPERATOR, By, Operator, member_leave, member_remove, member_set_role
+from tenants.services.second_factors import second_factor_reset, second_factors_reseal
 from tenants.services.servers import (
     NewKey,
     key_add,
@@ -19,22 +28,39 @@ from tenants.services.servers import (
     server_networks,
     server_rename,
 )
+from tenants.services.staff import password_link, staff_add, staff_remove
 
 __all__ = [
+    "OPERATOR",
+    "By",
     "Changed",
+    "NewInvitation",
     "NewKey",
+    "Operator",
     "app_add",
     "credential_add",
     "credentials_reseal",
     "customer_contacts",
     "customer_content",
     "customer_rename",
+    "invitation_accept",
+    "invitation_add",
+    "invitation_send",
+    "invitation_withdraw",
     "key_add",
     "key_revoke",
+    "member_leave",
+    "member_remove",
+    "member_set_role",
+    "password_link",
+    "second_factor_reset",
+    "second_factors_reseal",
     "server_add",
     "server_id_add",
     "server_id_remove",
     "server_networks",
     "server_rename",
+    "staff_add",
+    "staff_remove",
     "tell",
 ]
