@@ -7,8 +7,10 @@ Customers themselves are made in billing, which decides what each is entitled to
 
 from tenants.changes import Changed, tell
 from tenants.services.apps import app_add
-from tenants.services.credentials import credential_add, credentials_reseal
+from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
+from tenants.services.credentials import credential_add, credential_remove
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
+from tenants.services.resealing import credentials_reseal, reseal
 from tenants.services.servers import (
     NewKey,
     key_add,
@@ -23,14 +25,20 @@ from tenants.services.servers import (
 __all__ = [
     "Changed",
     "NewKey",
+    "Refusal",
     "app_add",
     "credential_add",
+    "credential_checked",
+    "credential_promote",
+    "credential_refused",
+    "credential_remove",
     "credentials_reseal",
     "customer_contacts",
     "customer_content",
     "customer_rename",
     "key_add",
     "key_revoke",
+    "reseal",
     "server_add",
     "server_id_add",
     "server_id_remove",
