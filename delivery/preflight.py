@@ -112,7 +112,7 @@ async def _try(target: Target) -> Attempt:
     def done(_: Try, attempt: Attempt) -> None:
         made.set_result(attempt)
 
-    push_id = policy.push_id("", push) if target.family == "apns" else ""
+    push_id = policy.push_id(0, push) if target.family == "apns" else ""
     try:
         sender.send(Try(push, target, push_id, 0, 2, SECONDS, done))
         return await made

@@ -110,6 +110,16 @@ GOOGLE_TOKEN_ORIGIN = env.str("GOOGLE_TOKEN_ORIGIN", default="") or "https://oau
 PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
 HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
 
+# --- E-mail
+
+# Where e-mail goes; without one it is printed by the process that sends it.
+EMAIL_URL = secret("EMAIL_URL")
+vars().update(variables.email(EMAIL_URL))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "push-service@localhost"
+# Who is told about the credentials of the shared apps.
+OPERATOR_EMAIL: list[str] = env.list("OPERATOR_EMAIL", default=[])
+
 # --- Watching
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")

@@ -57,6 +57,21 @@ def database(url: str) -> dict[str, Any]:
         return nowhere
 
 
+def email(url: str) -> dict[str, Any]:
+    """Django's settings of e-mail by its URL; "" prints it. Raises ImproperlyConfigured, quoting nothing of the URL."""
+    try:
+        found = dict(environ.Env.email_url_config(url or "consolemail://"))
+    except (ImproperlyConfigured, ValueError):
+        found = {}
+    backend = found.get("EMAIL_BACKEND", "")
+    if not backend or (backend.endswith("smtp.EmailBackend") and not found["EMAIL_HOST"]):
+        text = "EMAIL_URL cannot be read; it must be such as smtp+tls://USER:PASSWORD@HOST:587, %-escaped."
+        raise ImproperlyConfigured(text) from None
+    if not found["EMAIL_PORT"]:
+        found["EMAIL_PORT"] = 587 if found.get("EMAIL_USE_TLS") else 465 if found.get("EMAIL_USE_SSL") else 25
+    return {name: value for name, value in found.items() if name.startswith("EMAIL_") and value}
+
+
 def key(name: str, text: str) -> bytes:
     """The bytes of a key in urlsafe base64; no word of it stands in the error."""
     try:

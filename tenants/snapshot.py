@@ -168,12 +168,12 @@ def _credentials() -> dict[int, tuple[int, str, str, Spare | None]]:
     usable = Q(refused_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
     rows = Credential.objects.filter(Q(slot=Credential.Slot.CURRENT) | usable, app__enabled=True)
     current, spares = {}, {}
-    for app_id, slot, *sealed in rows.values_list("app_id", "slot", "id", "kind", "sealed"):
+    for app_id, slot, credential_id, kind, sealed in rows.values_list("app_id", "slot", "id", "kind", "sealed"):
         if slot == Credential.Slot.CURRENT:
-            current[app_id] = sealed
+            current[app_id] = (credential_id, kind, sealed)
         else:
-            spares[app_id] = Spare(*sealed)
-    return {app_id: (*sealed, spares.get(app_id)) for app_id, sealed in current.items()}
+            spares[app_id] = Spare(credential_id, kind, sealed)
+    return {app_id: (*row, spares.get(app_id)) for app_id, row in current.items()}
 
 
 def _why_not(entitlement: Entitlement | None) -> str:
