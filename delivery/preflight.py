@@ -88,6 +88,18 @@ def promote(*, app: PushApp, expected_id: int) -> tuple[Credential, Result]:
     raise ProblemError("somebody else has just changed the credentials: look again")
 
 
+def recheck() -> int:
+    """Ask about every credential that is refused, since one may be good again; how many are. Blocks."""
+    refused = Credential.objects.filter(refused_at__isnull=False, app__enabled=True).select_related("app__customer")
+    good = 0
+    for row in refused.order_by("refused_at"):
+        try:
+            good += check(row).good
+        except ProblemError:  # it was removed meanwhile
+            continue
+    return good
+
+
 def ask(app: AppRow) -> Result:
     """Ask about the credential of an app; nothing is written down. Blocks, so not on an event loop."""
     try:

@@ -6,7 +6,7 @@ Customers themselves are made in billing, which decides what each is entitled to
 """
 
 from tenants.changes import Changed, tell
-from tenants.services.apps import app_add
+from tenants.services.apps import app_add, app_default, app_enable
 from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
 from tenants.services.credentials import credential_add, credential_remove
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
@@ -27,6 +27,8 @@ __all__ = [
     "NewKey",
     "Refusal",
     "app_add",
+    "app_default",
+    "app_enable",
     "credential_add",
     "credential_checked",
     "credential_promote",
