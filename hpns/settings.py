@@ -127,6 +127,8 @@ EMAIL_URL = secret("EMAIL_URL")
 vars().update(variables.email(EMAIL_URL))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "push-service@localhost"
+# Who is told about the credentials of the shared apps.
+OPERATOR_EMAIL: list[str] = env.list("OPERATOR_EMAIL", default=[])
 
 # --- Watching
 

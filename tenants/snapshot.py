@@ -8,11 +8,13 @@ from typing import ClassVar, Final
 import msgspec
 from django.conf import settings
 from django.db import connections
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerId, ServerKey
 
 # Raised whenever a member is added that an older process could not do without.
-FORM: Final = 2
+FORM: Final = 3
 # What a push without a key may do of what one with a key may: a server_id is no secret.
 SECOND_CLASS: Final = 10
 
@@ -54,8 +56,19 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     is_authenticated: ClassVar[bool] = True
 
 
+class Spare(msgspec.Struct, frozen=True, gc=False):
+    """The credential in an app's other slot, which signs when the current one is refused for its key."""
+
+    credential_id: int
+    kind: str
+    sealed: str
+
+
 class AppRow(msgspec.Struct, frozen=True, gc=False):
-    """One enabled app with its current credential; `credential_id` is 0 (and `kind`, `sealed` "") when it has none."""
+    """One enabled app with its current credential; `credential_id` is 0 (and `kind`, `sealed` "") when it has none.
+
+    `spare` is there only beside a current one, and only as long as no provider has refused it.
+    """
 
     app_id: int
     customer_id: int | None
@@ -67,6 +80,7 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
     credential_id: int = 0
     kind: str = ""
     sealed: str = ""
+    spare: Spare | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -98,8 +112,7 @@ def read(version: int) -> Snapshot:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         (read_at,) = cursor.fetchone()
     entitled = {row.customer_id: row for row in Entitlement.objects.using(alias).select_related("customer")}
-    current = Credential.objects.using(alias).filter(slot=Credential.Slot.CURRENT, app__enabled=True)
-    credentials = {row[0]: row[1:] for row in current.values_list("app_id", "id", "kind", "sealed")}
+    credentials = _credentials(alias)
     columns = ("id", "customer_id", "label", "family", "topic", "host", "is_default")
     apps = PushApp.objects.using(alias).filter(enabled=True).order_by("id").values_list(*columns)
     return Snapshot(
@@ -134,6 +147,36 @@ def decode(data: bytes) -> Snapshot:
     if snapshot.form != FORM:
         raise ValueError(f"it has form {snapshot.form}, this release reads form {FORM}")
     return snapshot
+
+
+def app_row(credential: Credential) -> AppRow:
+    """An app as it is when this credential, of whichever slot, signs for it."""
+    app = credential.app
+    return AppRow(
+        app.pk,
+        app.customer_id,
+        app.label,
+        app.family,
+        app.topic,
+        app.host,
+        app.is_default,
+        credential.pk,
+        credential.kind,
+        credential.sealed,
+    )
+
+
+def _credentials(alias: str) -> dict[int, tuple[int, str, str, Spare | None]]:
+    """By app: the current credential, and its spare."""
+    usable = Q(refused_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
+    rows = Credential.objects.using(alias).filter(Q(slot=Credential.Slot.CURRENT) | usable, app__enabled=True)
+    current, spares = {}, {}
+    for app_id, slot, credential_id, kind, sealed in rows.values_list("app_id", "slot", "id", "kind", "sealed"):
+        if slot == Credential.Slot.CURRENT:
+            current[app_id] = (credential_id, kind, sealed)
+        else:
+            spares[app_id] = Spare(credential_id, kind, sealed)
+    return {app_id: (*row, spares.get(app_id)) for app_id, row in current.items()}
 
 
 def _why_not(entitlement: Entitlement | None) -> str:

@@ -117,7 +117,10 @@ class Credential(Walled):
     class Meta:
         ordering = ("app", "slot")
         constraints = (
-            models.UniqueConstraint(fields=("app", "slot"), name="tenants_credential_one_per_slot"),
+            # Looked at when a statement is done, so that the two can change places in one.
+            models.UniqueConstraint(
+                fields=("app", "slot"), deferrable=models.Deferrable.IMMEDIATE, name="tenants_credential_one_per_slot"
+            ),
             models.CheckConstraint(condition=Q(slot__in=("current", "next")), name="tenants_credential_slot"),
             models.CheckConstraint(
                 condition=Q(kind__in=("apns_key", "apns_cert", "fcm_account")), name="tenants_credential_kind"

@@ -6,8 +6,9 @@ Customers themselves are made in billing, which decides what each is entitled to
 """
 
 from tenants.changes import Changed, tell
-from tenants.services.apps import app_add
-from tenants.services.credentials import credential_add, credentials_reseal
+from tenants.services.apps import app_add, app_default, app_enable
+from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
+from tenants.services.credentials import credential_add, credential_remove
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
 from tenants.services.invitations import (
     NewInvitation,
@@ -17,6 +18,7 @@ from tenants.services.invitations import (
     invitation_withdraw,
 )
 from tenants.services.members import OPERATOR, By, Operator, member_leave, member_remove, member_set_role
+from tenants.services.resealing import credentials_reseal, reseal
 from tenants.services.second_factors import second_factor_reset, second_factors_reseal
 from tenants.services.servers import (
     NewKey,
@@ -37,8 +39,15 @@ __all__ = [
     "NewInvitation",
     "NewKey",
     "Operator",
+    "Refusal",
     "app_add",
+    "app_default",
+    "app_enable",
     "credential_add",
+    "credential_checked",
+    "credential_promote",
+    "credential_refused",
+    "credential_remove",
     "credentials_reseal",
     "customer_contacts",
     "customer_content",
@@ -53,6 +62,7 @@ __all__ = [
     "member_remove",
     "member_set_role",
     "password_link",
+    "reseal",
     "second_factor_reset",
     "second_factors_reseal",
     "server_add",
