@@ -15,7 +15,7 @@ from tenants.models import Credential, Customer, Entitlement, PushApp, Server, S
 
 # Raised whenever a member is added that an older process could not do without.
 FORM: Final = 3
-# What a push without a key may do of what one with a key may: a server_id is no secret.
+# What pushes by a server_id may be of what those with a key may: a server_id is no secret.
 SECOND_CLASS: Final = 10
 
 
@@ -26,6 +26,10 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
     rate: int = 0
     burst: int = 0
     in_flight: int = 0
+
+
+# Where those with a key have no limit.
+LISTED_MOST: Final = Limit(100, 5_000, 1_000)
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -125,15 +129,21 @@ def read(version: int) -> Snapshot:
         ),
         listed={
             row.mattermost_id: _keyless(row.server, entitled[row.server.customer_id])
-            for row in ServerId.objects.using(alias)
-            .filter(server__customer__entitlement__may_use_server_id=True)
-            .select_related("server")
+            for row in ServerId.objects.using(alias).select_related("server")
+            if _may_be_keyless(entitled.get(row.server.customer_id))
+            and entitled[row.server.customer_id].may_use_server_id
         },
         anonymous=[
             _keyless(server, entitled[server.customer_id])
-            for server in Server.objects.using(alias).filter(anonymous=True, customer__entitlement__isnull=False)
+            for server in Server.objects.using(alias).filter(anonymous=True)
+            if _may_be_keyless(entitled.get(server.customer_id))
         ],
     )
+
+
+def _may_be_keyless(row: Entitlement | None) -> bool:
+    # Who comes without a key is sent to shared apps alone. None: a customer that was added while we read.
+    return row is not None and row.may_use_shared
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -229,11 +239,17 @@ def _identities(entitled: dict[int, Entitlement], alias: str) -> dict[str, Ident
     return found
 
 
+def _second_class(limit: Limit) -> Limit:
+    """A part of a limit, rounded up; never none."""
+    parts = zip(msgspec.structs.astuple(limit), msgspec.structs.astuple(LISTED_MOST), strict=True)
+    return Limit(*(-(-part // SECOND_CLASS) or most for part, most in parts))
+
+
 def _keyless(server: Server, row: Entitlement) -> Identity:
     why = _why_not(row)
     limit, customer = _limits(row)
     if not server.anonymous:
-        limit = Limit(*(-(-part // SECOND_CLASS) for part in (limit.rate, limit.burst, limit.in_flight)))
+        limit, customer = _second_class(limit), _second_class(customer)
     return Identity(
         key_id=0,
         server_id=server.pk,
