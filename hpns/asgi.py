@@ -15,6 +15,7 @@ import zlib
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+os.environ.setdefault("DATABASE_ROLE", "pages")
 
 import django
 

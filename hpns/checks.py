@@ -1,7 +1,7 @@
 """System checks of the settings: what is missing or weak is named with a hint, all of it at once, and never quoted.
 
 hpns.E: the service cannot work; hpns.W: it works, and something is wrong. checks_tls.py has the certificate's
-(020 to 029) and checks_stores.py those that ask the servers (030 to 039).
+(020 to 029); checks_stores.py and checks_roles.py have those that ask the servers (030 to 039).
 """
 
 import os
@@ -84,6 +84,10 @@ def _stores() -> Iterator[CheckMessage]:
         yield Error(f"DATABASE_URL is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
     elif not urlsplit(settings.DATABASE_URL).path.strip("/"):
         yield Error("DATABASE_URL is unusable: it names no database.", hint=DATABASE_FORM, id="hpns.E004")
+    for name in ("PAGES_DATABASE_URL", "WORKER_DATABASE_URL"):
+        url = getattr(settings, name)
+        if url and (trouble := _trouble(url, DATABASE_SCHEMES)):
+            yield Error(f"{name} is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
     if not settings.REDIS_URL:
         text = "REDIS_URL is not set: there is no queue, and no push could be taken."
         yield Error(text, hint=REDIS_FORM, id="hpns.E005")

@@ -65,14 +65,19 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 
 # --- Stores
 
+# Three roles: the owner of the tables (migrations, partitions, commands); the pages', whom row-level security binds;
+# the worker's, whom it does not (the log, and the directory of keys, which web processes read as well).
 DATABASE_URL = secret("DATABASE_URL")
-DATABASES: dict[str, dict[str, Any]] = {"default": variables.database(DATABASE_URL)}
-DATABASES["default"]["CONN_MAX_AGE"] = 60
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
-# Milliseconds after which a server that fell silent is given up, so that it does not hold a thread for minutes.
-DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 10_000)
+PAGES_DATABASE_URL = secret("PAGES_DATABASE_URL")
+WORKER_DATABASE_URL = secret("WORKER_DATABASE_URL")
+# Which of them this process is, by its entry point. One whose URL is not set is the owner.
+DATABASE_ROLE = env.str("DATABASE_ROLE", default="owner")
+DATABASES: dict[str, dict[str, Any]] = variables.databases(
+    DATABASE_ROLE, owner=DATABASE_URL, pages=PAGES_DATABASE_URL, worker=WORKER_DATABASE_URL
+)
+# The connections for what the process's own role may not do.
+OWNER_DATABASE = "owner" if "owner" in DATABASES else "default"
+DIRECTORY_DATABASE = "directory" if "directory" in DATABASES else "default"
 REDIS_URL = secret("REDIS_URL")
 # Any broker that Celery knows; RabbitMQ by amqp://. The default is the Valkey above.
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or REDIS_URL
@@ -123,7 +128,7 @@ VERSION = version.VERSION
 # --- Django
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "hpns.apps.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -132,6 +137,10 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "hpns.apps.HpnsConfig",
     "billing.apps.BillingConfig",
     "delivery.apps.DeliveryConfig",
@@ -140,12 +149,15 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Before whatever could ask for a row: from here on a page reaches none until it says whose.
+    "tenants.scope.PageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "hpns.urls"
 TEMPLATES = [

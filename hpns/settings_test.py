@@ -10,6 +10,12 @@ os.environ.setdefault("HASH_KEY", base64.urlsafe_b64encode(b"h" * 32).decode())
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 os.environ.setdefault("LOG_FORMAT", "plain")
 
+# One connection, the superuser's of the stores for tests. Tests of the fences take on the other roles (tests/roles.py).
+os.environ["PAGES_DATABASE_URL"] = os.environ["WORKER_DATABASE_URL"] = ""
+
 from hpns.settings import *
+
+# Tests that need transactions of their own empty all tables, the audit log too.
+DATABASES["default"]["OPTIONS"]["options"] = "-c hpns.erasure=on"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

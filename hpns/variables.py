@@ -57,6 +57,29 @@ def database(url: str) -> dict[str, Any]:
         return nowhere
 
 
+def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, dict[str, Any]]:
+    """Django's DATABASES of a process with this role, by the URLs of the three; only the owner's must be there.
+
+    "default" is the role's own. Where that is another one, a worker has "owner" for the log's partitions, and a web
+    process "directory", the worker's, for the directory of keys; the pages' role itself gets no way to the owner's.
+    """
+    own = {"pages": pages, "worker": worker}.get(role) or owner
+    found = {"default": own}
+    if role == "worker" and own != owner:
+        found["owner"] = owner
+    if worker not in ("", own):
+        found["directory"] = worker
+    return {alias: _connection(url) for alias, url in found.items()}
+
+
+def _connection(url: str) -> dict[str, Any]:
+    values = {**database(url), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    # tcp_user_timeout: milliseconds after which a server that fell silent is given up, so that it does not hold a
+    # thread for minutes.
+    values["OPTIONS"] = {"connect_timeout": 5, "tcp_user_timeout": 10_000, **values.get("OPTIONS", {})}
+    return values
+
+
 def key(name: str, text: str) -> bytes:
     """The bytes of a key in urlsafe base64; no word of it stands in the error."""
     try:

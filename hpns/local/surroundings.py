@@ -16,6 +16,8 @@ from hpns.local.folder import Folder, private
 OURS = (
     *(
         "DATABASE_URL",
+        "PAGES_DATABASE_URL",
+        "WORKER_DATABASE_URL",
         "REDIS_URL",
         "SECRET_KEY",
         "VAULT_KEYS",

@@ -68,6 +68,8 @@ def deployment() -> dict[str, str]:
         "HTTPS_ONLY": "true",
         "TRUSTED_PROXIES": "10.0.0.0/8",
         "METRICS_TOKEN": secrets.token_urlsafe(24),
+        "PAGES_DATABASE_URL": f"postgresql://pages:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",
+        "WORKER_DATABASE_URL": f"postgresql://worker:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",
     }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import Postgres
+from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
 from tests.stage import ROOT, a_push, free_port, wait_for
@@ -35,6 +35,7 @@ import django
 django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
+call_command("database_roles", verbosity=0)
 from billing import customers
 from tenants import services
 def server(name):
@@ -71,6 +72,8 @@ class Stores:
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "LOG_FORMAT": "plain",
             "DATABASE_URL": postgres.url,
+            "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
+            "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
             "REDIS_URL": valkey.url,
         }
         self._children: list[Child] = []
