@@ -9,7 +9,8 @@ from django import forms
 from delivery import policy, trial
 from tenants.models import PushApp, Server
 
-SANDBOX, PASTED: Final = "sandbox", "pasted"
+SANDBOX: Final = "sandbox"
+PASTED: Final = "pasted"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9:_-]{16,512}")
 
 

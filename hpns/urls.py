@@ -17,5 +17,8 @@ urlpatterns = [
     path("health/ready", views.ready, name="ready"),
     path("metrics", views.prometheus, name="metrics"),
     path("", include("tenants.audit_urls")),
+    path("", include("tenants.server_urls")),
+    path("", include("tenants.settings_urls")),
+    path("", include("delivery.urls")),
     path("admin/", admin.site.urls),
 ]

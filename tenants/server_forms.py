@@ -24,7 +24,10 @@ class KeyForm(forms.Form):
     """A new key."""
 
     key_name = forms.CharField(
-        max_length=200, required=False, label="Name", help_text="Where the key will be used, for the day it is replaced."
+        max_length=200,
+        required=False,
+        label="Name",
+        help_text="Where the key will be used, for the day it is replaced.",
     )
     lifetime = forms.ChoiceField(choices=LIFETIMES, required=False, label="It ends after")
 

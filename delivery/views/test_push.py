@@ -85,7 +85,7 @@ def _servers() -> list[Server]:
 
 
 def _apps() -> list[PushApp]:
-    """The apps that the customer can push to, its own first; a shared one that its own takes the place of is left out."""
+    """The apps that the customer can push to, its own first; a shared one of the same label is not reached then."""
     own = list(PushApp.objects.filter(enabled=True))
     labels = {row.label for row in own}
     return own + [row for row in scope.shared_apps() if row.label not in labels]
@@ -93,7 +93,9 @@ def _apps() -> list[PushApp]:
 
 def _identity(server: Server) -> Identity | None:
     """Whom a push of this server speaks for, as the path of a push knows it by the latest of its keys."""
-    for prefix in ServerKey.objects.filter(server=server, revoked_at=None).order_by("-created_at").values_list("prefix"):
+    for prefix in (
+        ServerKey.objects.filter(server=server, revoked_at=None).order_by("-created_at").values_list("prefix")
+    ):
         found = DIRECTORY.find(prefix[0])
         if found is not None and found.active and not (0 < found.expires_at <= timezone.now().timestamp()):
             return found

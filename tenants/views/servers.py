@@ -61,7 +61,9 @@ def rename(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """Give a server another name."""
     row = _server(server)
     form = NameForm(request.POST)
-    return _done(request, row, form, "rename", lambda: services.server_rename(server=row, name=form.cleaned_data["name"]))
+    return _done(
+        request, row, form, "rename", lambda: services.server_rename(server=row, name=form.cleaned_data["name"])
+    )
 
 
 @customer_page("server.change", methods=("POST",))
@@ -109,7 +111,9 @@ def keys(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
         except ProblemError as problem:
             form.add_error("key_name", str(problem))
         else:
-            return _no_store(render(request, "tenants/servers/key.html", {"server": row, "new": new, **_values(request, new.text)}))
+            return _no_store(
+                render(request, "tenants/servers/key.html", {"server": row, "new": new, **_values(request, new.text)})
+            )
     return _one(request, row, keys=form)
 
 

@@ -24,7 +24,9 @@ def settings(request: CustomerRequest) -> HttpResponse:
 def name(request: CustomerRequest) -> HttpResponse:
     """Change the customer's name."""
     form = NameForm(request.POST)
-    return _done(request, form, lambda: services.customer_rename(customer=request.customer, name=form.cleaned_data["name"]))
+    return _done(
+        request, form, lambda: services.customer_rename(customer=request.customer, name=form.cleaned_data["name"])
+    )
 
 
 @customer_page("settings.change", methods=("POST",))
@@ -55,7 +57,7 @@ def _page(request: CustomerRequest, filled: Form | None = None) -> HttpResponse:
     }
     for which, form in forms.items():
         if type(form) is type(filled):
-            forms[which] = filled  # type: ignore[assignment]  # of the form's own type, so not None
+            forms[which] = filled
     return render(request, "tenants/settings.html", forms)
 
 
