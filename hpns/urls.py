@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from hpns import views
+from hpns import customer_pages, views
 
 handler404 = "hpns.views.not_found"
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("health/live", views.live, name="live"),
     path("health/ready", views.ready, name="ready"),
     path("metrics", views.prometheus, name="metrics"),
+    path("c/<slug:slug>/", customer_pages.home, name="customer-home"),
     path("", include("tenants.audit_urls")),
     path("", include("tenants.server_urls")),
     path("", include("tenants.settings_urls")),
