@@ -63,7 +63,7 @@ def _checklist(slug: str, delivered: bool) -> list[Item]:
             there,
             "Make key",
         ),
-        Item("Have an app to push to", ready, found, testing, "See apps"),
+        Item("Have an app to push to", ready, found, reverse("apps", args=(slug,)), "Set up app"),
         Item(
             "Send a test push",
             delivered,
