@@ -100,6 +100,8 @@ ATTEMPT_DEADLINE = env.float("ATTEMPT_DEADLINE", default=4.0)
 BODY_LIMIT = env.int("BODY_LIMIT", default=256 * 1024)
 # Seconds for the whole body of a request to arrive.
 BODY_DEADLINE = env.float("BODY_DEADLINE", default=10.0)
+# The page of the provider sandbox's phones, where one stands in for Apple and Google; else empty.
+SANDBOX_URL = env.str("SANDBOX_URL", default="")
 # The free test service: pushes without a key, and customers of that offer. Off: they are told so.
 TEST_SERVICE = env.bool("TEST_SERVICE", default=False)
 # Whom a suspended customer is told to ask: an e-mail address or a page.
@@ -185,6 +187,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "tenants.context.page",
             ]
         },
     }

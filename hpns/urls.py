@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from hpns import views
+from hpns import customer_pages, views
 
 handler404 = "hpns.views.not_found"
 
@@ -18,6 +18,10 @@ urlpatterns = [
     path("metrics", views.prometheus, name="metrics"),
     path("", include("tenants.account_urls")),
     path("", include("tenants.people_urls")),
+    path("c/<slug:slug>/", customer_pages.home, name="customer-home"),
     path("", include("tenants.audit_urls")),
+    path("", include("tenants.server_urls")),
+    path("", include("tenants.settings_urls")),
+    path("", include("delivery.urls")),
     path("admin/", admin.site.urls),
 ]

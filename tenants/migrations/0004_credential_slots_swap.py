@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0002_people_and_limits")]
+    dependencies = [("tenants", "0003_row_level_security")]
 
     operations = [
         migrations.RemoveConstraint(model_name="credential", name="tenants_credential_one_per_slot"),
