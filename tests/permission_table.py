@@ -20,13 +20,9 @@ def all_get(status: Any) -> Told:
 
 
 # The admin's pages of models look at no method, so that a DELETE is answered as a GET is, and changes nothing.
-# What staff get without a second factor is what the site's has_permission says.
-UNPROVEN: Final = "as staff"
-
-
 def staff_get(status: Any) -> Told:
-    """Staff alone get something; all others are led to the login."""
-    return (*(LOGIN,) * 5, status if UNPROVEN == "as staff" else LOGIN, status)
+    """Staff with a second factor alone get something; all others are led to what they lack."""
+    return (*(LOGIN,) * 6, status)
 
 
 def members_get(viewer: int, admin: int, owner: int, *, staff: int) -> Told:
@@ -64,6 +60,33 @@ def of_customer(address: str, get: Told, post: Told | None = None) -> Row:
     return Row(f"/c/acme/{address}", get, not_taken, post or not_taken)
 
 
+def mine(status: Any) -> Told:
+    """Whoever is logged in gets something; nobody else does."""
+    return (LOGIN, *(status,) * 6)
+
+
+def of_person(address: str, get: Any, post: Any, delete: Any = 405) -> Row:
+    """One of django-allauth's pages about oneself, which asks for the login before it looks at the method."""
+    return Row(f"/account/{address}", mine(get), mine(delete), mine(post))
+
+
+def of_visitor(address: str, get: Any = 200, post: Any = 200, delete: Any = 405) -> Row:
+    """A page for whoever cannot log in yet, or no more."""
+    return Row(f"/account/{address}", all_get(get), all_get(delete), all_get(post))
+
+
+def by_post(address: str, viewer: int, admin: int, owner: int) -> Row:
+    """A form below /c/acme/ without a page of its own. Staff who look on may send none."""
+    not_taken = members_get(405, 405, 405, staff=405)
+    return Row(f"/c/acme/{address}", not_taken, not_taken, members_get(viewer, admin, owner, staff=403))
+
+
+# Whoever is logged in is led on.
+GUEST: Final[Told] = (200, *(302,) * 6)
+ADMIN_LOGIN: Final[Told] = (LOGIN, *(403,) * 4, 302, 302)
+# The cast has no password and no second factor: there is nothing to show once more.
+NOTHING_TO_SHOW: Final = 403
+
 # Route, as urls.py spells it -> what is told.
 TABLE: Final[dict[str, Row]] = {
     "": for_reading("/", all_get(200)),
@@ -76,11 +99,63 @@ TABLE: Final[dict[str, Row]] = {
     "metrics": for_reading("/metrics", all_get(200)),  # from loopback; tests/hpns/test_metrics.py has the rest
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/audit.csv": of_customer("audit.csv", members_get(403, 200, 200, staff=403)),
+    "c/<slug:slug>/": Row("/c/acme/", all_get(302), all_get(302), all_get(302)),  # to the people, until there is a home
+    "c/<slug:slug>/people/": of_customer("people/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/people/leave/": of_customer(
+        "people/leave/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=403)
+    ),
+    "c/<slug:slug>/people/invite/": by_post("people/invite/", 403, 200, 200),
+    "c/<slug:slug>/people/invitations/<int:pk>/again/": by_post("people/invitations/0/again/", 403, 404, 404),
+    "c/<slug:slug>/people/invitations/<int:pk>/withdraw/": by_post("people/invitations/0/withdraw/", 403, 404, 404),
+    "c/<slug:slug>/people/<int:pk>/role/": by_post("people/0/role/", 403, 404, 404),
+    "c/<slug:slug>/people/<int:pk>/remove/": of_customer(
+        "people/0/remove/", members_get(403, 404, 404, staff=403), members_get(403, 404, 404, staff=403)
+    ),
+    "invitation/": Row("/invitation/", all_get(404), all_get(405), all_get(404)),
+    "invitation/<str:token>/": Row("/invitation/x/", all_get(404), all_get(405), all_get(404)),
+    "account/": Row("/account/", mine(200), all_get(405), mine(200)),
+    "account/start/": Row("/account/start/", mine(302), all_get(405), all_get(405)),
+    "account/customers/": Row("/account/customers/", mine(200), all_get(405), all_get(405)),
+    "account/second-factor/": Row("/account/second-factor/", mine(200), all_get(405), all_get(405)),
+    "account/sessions/<int:pk>/end/": Row("/account/sessions/0/end/", all_get(405), all_get(405), mine(404)),
+    "account/login/": Row("/account/login/", GUEST, (405, *(302,) * 6), GUEST),
+    "account/logout/": Row("/account/logout/", mine(200), all_get(405), all_get(LOGIN)),
+    "account/signup/": Row("/account/signup/", GUEST, GUEST, GUEST),
+    "account/inactive/": of_visitor("inactive/", post=405),
+    "account/password/reset/": of_visitor("password/reset/"),
+    "account/password/reset/done/": of_visitor("password/reset/done/", post=405),
+    "account/password/reset/key/done/": of_visitor("password/reset/key/done/", post=405),
+    "^account/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": of_visitor(
+        "password/reset/key/1-x/", delete=200
+    ),
+    "account/confirm-email/": of_person("confirm-email/", 302, 302, 302),
+    "account/email/": of_person("email/", 200, 302),
+    "account/password/change/": of_person("password/change/", 302, 302, 302),
+    "account/password/set/": of_person("password/set/", 200, 200),
+    "account/reauthenticate/": of_person("reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW),
+    "account/sessions/": of_person("sessions/", 200, 302),
+    "account/2fa/": of_person("2fa/", 200, 405),
+    "account/2fa/authenticate/": of_person("2fa/authenticate/", 302, 302, 302),
+    "account/2fa/reauthenticate/": of_person("2fa/reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW),
+    "account/2fa/recovery-codes/": of_person("2fa/recovery-codes/", 404, 405),
+    "account/2fa/recovery-codes/download/": of_person("2fa/recovery-codes/download/", 404, 404, 404),
+    "account/2fa/recovery-codes/generate/": of_person("2fa/recovery-codes/generate/", 200, 200),
+    "account/2fa/totp/activate/": of_person("2fa/totp/activate/", 200, 200),
+    "account/2fa/totp/deactivate/": of_person("2fa/totp/deactivate/", 404, 404, 404),
+    "account/2fa/webauthn/": of_person("2fa/webauthn/", 200, 405),
+    "account/2fa/webauthn/add/": of_person("2fa/webauthn/add/", 200, 200),
+    "account/2fa/webauthn/keys/<int:pk>/edit/": of_person("2fa/webauthn/keys/0/edit/", 404, 404),
+    "account/2fa/webauthn/keys/<int:pk>/remove/": of_person("2fa/webauthn/keys/0/remove/", 404, 404, 404),
+    # Attempts are limited, and seven visitors of one address are more than that.
+    "account/2fa/webauthn/login/": Row("/account/2fa/webauthn/login/", mine(302), (405, *(302,) * 6), mine((302, 429))),
+    "account/2fa/webauthn/reauthenticate/": of_person(
+        "2fa/webauthn/reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW
+    ),
     "admin/": of_staff("/admin/"),
-    # Staff are there already.
-    "admin/login/": Row("/admin/login/", (*(200,) * 5, 302, 302), all_get(405), all_get(200)),
-    "admin/logout/": Row("/admin/logout/", (*(302,) * 5, 405, 405), (*(302,) * 5, 405, 405), (*(302,) * 5, 200, 200)),
-    "admin/password_change/": of_staff("/admin/password_change/", delete=405),
+    # It leads on: to the login, to a second factor, or in. Whoever is no staff is refused.
+    "admin/login/": Row("/admin/login/", ADMIN_LOGIN, ADMIN_LOGIN, ADMIN_LOGIN),
+    "admin/logout/": Row("/admin/logout/", *(((*(302,) * 6, 307),) * 3)),
+    "admin/password_change/": of_staff("/admin/password_change/", 302, 302),
     "admin/password_change/done/": of_staff("/admin/password_change/done/", 200, 405, 405),
     "admin/autocomplete/": of_staff("/admin/autocomplete/", 403, 405, 405),
     "admin/jsi18n/": of_staff("/admin/jsi18n/", 200, 405, 405),

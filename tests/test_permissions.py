@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from tests.browsing import Browser, tenant, visitors
 from tests.permission_table import LOGIN, METHODS, TABLE, VISITORS, row
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]  # where attempts are counted
 
 
 def routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:
