@@ -84,7 +84,11 @@ def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, di
         found["owner"] = owner
     if worker not in ("", own):
         found["directory"] = worker
-    return {alias: _connection(url) for alias, url in found.items()}
+    connections = {alias: _connection(url) for alias, url in found.items()}
+    if role == "pages":
+        # Each request of a page has a thread of its own, whose connection nobody would use again, nor close.
+        connections["default"]["CONN_MAX_AGE"] = 0
+    return connections
 
 
 def _connection(url: str) -> dict[str, Any]:
