@@ -109,10 +109,11 @@ class SubcommandsCommand(BaseCommand):
     def _said(self, options: dict[str, Any]) -> str:
         """The command and the account of the machine that it runs under, for the audit log."""
         noun = type(self).__module__.rpartition(".")[2]
-        return f"manage.py {noun} {options['verb']} ({_account()})"
+        return f"manage.py {noun} {options['verb']} ({account()})"
 
 
-def _account() -> str:
+def account() -> str:
+    """The name of the account of the machine that a command runs under."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user id has no name

@@ -8,7 +8,7 @@ Customers themselves are made in billing, which decides what each is entitled to
 from tenants.changes import Changed, tell
 from tenants.services.apps import app_add, app_default, app_enable
 from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
-from tenants.services.credentials import credential_add, credential_remove
+from tenants.services.credentials import credential_add, credential_holds, credential_remove
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
 from tenants.services.invitations import (
     NewInvitation,
@@ -45,6 +45,7 @@ __all__ = [
     "app_enable",
     "credential_add",
     "credential_checked",
+    "credential_holds",
     "credential_promote",
     "credential_refused",
     "credential_remove",

@@ -113,14 +113,18 @@ def credential_checked(
             raise ProblemError("somebody else has just removed this credential")
         changed = row.check_code != code
         row.checked_at, row.check_code = at, code
-        told = changed
+        spare_changed = True
         if good and row.refused_at is not None:
-            row.refused_at, row.refused_code, told = None, "", True
+            row.refused_at, row.refused_code = None, ""
         elif refused and row.refused_at is None:
-            row.refused_at, row.refused_code, told = at, code, True
+            row.refused_at, row.refused_code = at, code
+        else:
+            spare_changed = False
         row.save(update_fields=["checked_at", "check_code", "refused_at", "refused_code"])
-        audit.record("credential.check", customer=row.app.customer_id, target=row, target_id=row.pk, code=code)
-        if told:
+        # The service asks every few minutes about what is refused; only its news are worth a line.
+        if changed or spare_changed or audit.actor() != audit.SERVICE:
+            audit.record("credential.check", customer=row.app.customer_id, target=row, target_id=row.pk, code=code)
+        if spare_changed:
             tell()
     return Changed(row, changed)
 

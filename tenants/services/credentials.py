@@ -26,7 +26,7 @@ def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Ch
     with transaction.atomic():
         there = slots(app.pk).get(slot)
         if there is not None:
-            if _same(there, parsed):
+            if credential_holds(there, parsed):
                 return Changed(there, changed=False)
             there.delete()
         row = Credential.objects.create(
@@ -80,7 +80,8 @@ def slots(app_id: int) -> dict[str, Credential]:
     return {row.slot: row for row in Credential.objects.filter(app_id=app_id).select_related("app__customer")}
 
 
-def _same(there: Credential, parsed: Parsed) -> bool:
+def credential_holds(there: Credential, parsed: Parsed) -> bool:
+    """Whether a credential is just this one."""
     try:
         return there.kind == parsed.kind and credentials.open_(there.app_id, there.sealed) == parsed.secret
     except vault.VaultError:

@@ -1,6 +1,7 @@
 """A key that Apple revokes: the very push that finds it out arrives, signed with the other key, and people are told."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import psycopg
@@ -56,7 +57,7 @@ def seen(service: Stage, keys: dict[str, str]) -> Seen:
 def test_the_push_that_finds_the_key_revoked_is_delivered_with_the_other_one(seen: Seen) -> None:
     assert seen.first.status == "OK", seen.first
     assert seen.first.seconds < PROMPT
-    tried = [(attempt["status"], attempt["reason"]) for attempt in seen.row["attempts"]]
+    tried = [(attempt["status"], attempt.get("reason", "")) for attempt in seen.row["attempts"]]
     assert tried == [(403, "InvalidProviderToken"), (200, "")]
     assert seen.row["outcome"] == "sent"
 
@@ -91,3 +92,25 @@ def test_the_contacts_are_told_once_and_in_words(seen: Seen, service: Stage) -> 
     assert log.count(subject) == 1
     assert "To: ada@acme.example" in log
     assert "Pushes go on with the Apple token key" in log
+
+
+def test_a_push_in_flight_is_not_harmed_by_a_promotion(seen: Seen, service: Stage) -> None:
+    owner = ("--customer", "acme", "--label", LABEL)
+    third = service.sandbox.add_key("THIRD12345")
+    service.manage("credential", "add", *owner, "--file", str(third), "--team-id", "TEAM123456", "--slot", "next")
+    slow = iphone("dead0003")  # answered after three seconds
+    with ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(push, service, platform=f"{LABEL}-v2", device_id=slow)
+        service.sandbox.requests(slow, count=1)
+        service.manage("credential", "promote", *owner)
+        assert under_way.result().status == "OK"
+
+    def signed() -> bool:
+        told = push(service, platform=f"{LABEL}-v2", device_id=seen.device)
+        assert told.status == "OK", told
+        last = service.sandbox.requests(seen.device)[-1]
+        return bool(last["headers"]["authorization"]["jwt_header"]["kid"] == "THIRD12345")
+
+    wait_for(signed, 5, "the promoted key signs")
+    attempts = service.sandbox.requests(slow)
+    assert len(attempts) == 1

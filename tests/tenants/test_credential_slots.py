@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from tenants import provider_files, services, snapshot
+from tenants import audit, provider_files, services, snapshot
 from tenants.models import AuditEvent, Credential
 from tenants.problem import ProblemError
 from tests.tenants import files
@@ -197,3 +197,13 @@ def test_a_check_that_finds_the_key_refused_makes_it_no_spare(acme: Acme, waitin
 def test_an_expired_credential_is_no_spare(acme: Acme, waiting: Credential) -> None:
     Credential.objects.filter(pk=waiting.pk).update(expires_at=timezone.now())
     assert spare() is None
+
+
+def test_asking_again_and_again_fills_no_log_until_there_is_news(acme: Acme) -> None:
+    row = acme.credential
+    for _ in range(3):
+        services.credential_checked(credential=row, code="apns_forbidden", good=False, refused=True)
+    assert acts().count("credential.check") == 1
+    with audit.acting(audit.Actor("command", "manage.py credential check")):
+        services.credential_checked(credential=row, code="apns_forbidden", good=False, refused=True)
+    assert acts().count("credential.check") == 2
