@@ -12,6 +12,8 @@ from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
 
 _LIMITS = Limits._fields
+# More would not fit the column, and limits nobody.
+_MOST = 1_000_000_000
 
 
 def grant(*, customer: Customer) -> Entitlement:
@@ -35,6 +37,8 @@ def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitl
     for name, value in wanted.items():
         if name in _LIMITS and value is not None and value < 1:
             raise ProblemError(f"{name.replace('_', ' ')} must be at least 1, or empty for no limit")
+        if name in _LIMITS and value is not None and value > _MOST:
+            raise ProblemError(f"{name.replace('_', ' ')} must be at most {_MOST:,}: leave it empty for no limit")
     with transaction.atomic():
         row = Entitlement.objects.select_for_update().get(customer=customer)
         news = {name: value for name, value in wanted.items() if getattr(row, name) != value}

@@ -48,11 +48,13 @@ class Asked(Protocol):
 def networks(entries: Iterable[str]) -> tuple[Network, ...]:
     """Networks and single addresses as people write them. Raises ValueError, which names the entry that is none."""
     found = []
-    for entry in entries:
+    for entry in map(str.strip, entries):
         try:
-            found.append(ipaddress.ip_network(entry.strip()))
+            if "%" in entry:
+                raise ValueError  # a zone: of one machine alone
+            found.append(ipaddress.ip_network(entry))
         except ValueError:
-            raise ValueError(f"{entry.strip()!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
+            raise ValueError(f"{entry[:60]!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
     return tuple(found)
 
 

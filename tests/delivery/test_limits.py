@@ -1,7 +1,6 @@
-"""Who may push how much: servers, customers, and strangers by their network and phone; what passes all the same."""
+"""How much servers and customers may push: what is refused with which words, and what passes all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -9,68 +8,13 @@ import pytest
 import redis
 
 from billing.offers import TERMS
-from delivery import limits, log, valkey
+from delivery import limits, valkey
 from delivery.limits import Limits, Pair
-from delivery.wire import Push
-from tenants.snapshot import Identity, Limit
-from tests.delivery.several import answered, links, until
+from tenants.snapshot import Limit
+from tests.delivery.limiting import HASH_KEY, SLOW, flood, identity, say, settled, stranger
+from tests.delivery.several import links, until
 
-HASH_KEY = b"h" * 32
 PAID = TERMS["hpns"].limits
-# So slow that what comes back while a test runs is next to nothing.
-SLOW = Limit(1, 50)
-
-
-def identity(key_id: int = 3, server_id: int = 2, customer_id: int = 1, **members: Any) -> Identity:
-    """Acme's server, with a key; `server` and `customer` are limits."""
-    return Identity(key_id, server_id, customer_id, active=True, why="", digest=b"", **members)
-
-
-def listed(**members: Any) -> Identity:
-    """The same server by its server_id."""
-    return identity(0, **members)
-
-
-def stranger(**members: Any) -> Identity:
-    """Whoever has no key."""
-    return identity(0, 9, 8, anonymous=True, trial=True, **members)
-
-
-@pytest.fixture
-async def link(valkey_url: str) -> AsyncIterator[valkey.Link]:
-    """One process's link."""
-    async with links(valkey_url, 1) as (made,):
-        yield made
-
-
-@pytest.fixture
-def process(link: valkey.Link) -> Limits:
-    """One process."""
-    return Limits(link, "one", HASH_KEY)
-
-
-def say(process: Limits, who: Identity, source: str = "", **members: Any) -> Pair | str:
-    """What comes of one push."""
-    return process.admit(who, Push(**{"type": "message", "device_id": "d", **members}), source)
-
-
-async def settled(*processes: Limits) -> None:
-    """Wait until no lease is on its way."""
-    await answered(*(bucket for process in processes for bucket in process._buckets.values()))
-
-
-async def flood(process: Limits, who: Identity, count: int = 500, **members: Any) -> tuple[int, str]:
-    """Push until it is refused for good; how many were let in, and the last refusal."""
-    passed, refusal = 0, ""
-    for _ in range(count):
-        said = say(process, who, **members)
-        if isinstance(said, str):
-            refusal = said
-        else:
-            passed += 1
-        await settled(process)
-    return passed, refusal
-
 
 # --- What must never be refused
 
@@ -229,90 +173,6 @@ async def test_the_directory_may_be_read_anew_while_pushes_wait(process: Limits)
     for pair in waiting:
         pair.leave()
     assert {bucket.mine for bucket in process._buckets.values()} == {0}
-
-
-# --- Tests, and pushes without a key
-
-
-async def test_tests_that_anybody_can_cause_use_up_nothing_but_their_own_limit(process: Limits) -> None:
-    who = identity(server=SLOW)
-    passed, refusal = await flood(process, who, 300, type="test")
-    assert limits.TESTS.burst <= passed < 300
-    assert refusal.startswith("test pushes of this server may send 5 pushes a second and 200 at once")
-    assert (await flood(process, who, 20))[0] == 20
-
-
-async def test_messages_do_not_use_up_the_tests(process: Limits) -> None:
-    who = identity(server=SLOW)
-    await flood(process, who, 120)
-    assert isinstance(say(process, who, type="test"), Pair)
-
-
-@pytest.mark.parametrize("kind", ["message", "test", "session"])
-async def test_whoever_knows_a_server_id_cannot_use_up_what_comes_with_a_key(process: Limits, kind: str) -> None:
-    ceiling = Limit(1, 50, 10)
-    known, keyed = listed(server=ceiling, customer=ceiling), identity(server=ceiling, customer=ceiling)
-    for _ in range(3_000):
-        pair = say(process, known, type=kind)
-        if isinstance(pair, Pair):
-            pair.enter()
-        await settled(process)
-    assert isinstance(say(process, known, type=kind), str)
-    for each in ("message", "test"):
-        assert isinstance(say(process, keyed, type=each), Pair)
-        await settled(process)
-
-
-async def test_strangers_are_limited_by_their_network(process: Limits) -> None:
-    passed = refused = 0
-    for number in range(100):
-        said = say(process, stranger(), source="203.0.113.0/24", device_id=str(number))
-        passed += isinstance(said, Pair)
-        refused += isinstance(said, str)
-        await settled(process)
-    assert 60 <= passed < 100
-    said = say(process, stranger(), source="203.0.113.0/24", device_id="x")
-    assert str(said).startswith("the free test service from your network may send 2 pushes a second and 60 at once")
-    assert isinstance(say(process, stranger(), source="198.51.100.0/24", device_id="x"), Pair)
-
-
-@pytest.mark.parametrize("kind", ["message", "session", "test"])
-async def test_strangers_cannot_flood_one_phone_from_many_networks_whatever_the_type(
-    process: Limits, kind: str
-) -> None:
-    said: Pair | str = ""
-    for number in range(60):
-        said = say(process, stranger(), source=f"n{number}", type=kind)
-        await settled(process)
-    assert str(said).startswith("the free test service to one phone may send 1 pushes a second and 20 at once")
-
-
-async def test_all_strangers_together_have_the_test_services_limit(process: Limits) -> None:
-    who, said = stranger(server=SLOW, customer=SLOW), None
-    for number in range(80):
-        said = say(process, who, source=f"n{number}", device_id=str(number))
-        await settled(process)
-    assert str(said).startswith("the free test service may send 1 pushes a second and 50 at once")
-
-
-async def test_no_device_token_stands_in_valkey(process: Limits, valkey_url: str) -> None:
-    say(process, stranger(), source="n", device_id="a-very-long-device-token")
-    await settled(process)
-    store = redis.Redis.from_url(valkey_url, decode_responses=True)
-    assert f"limit:device:{log.fingerprint('a-very-long-device-token', HASH_KEY)}" in store.keys()  # noqa: SIM118
-    assert not [key for key in store.keys() if "long" in key]  # noqa: SIM118
-
-
-async def test_many_strangers_do_not_fill_the_memory_and_keep_no_customer_out(
-    process: Limits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "MOST", 50)
-    said: Pair | str = ""
-    for number in range(100):
-        said = say(process, stranger(), source=f"n{number}", device_id=str(number))
-    assert str(said) == "more callers at once than the free test service is made for"
-    assert len(process._buckets) <= 50 + 2
-    assert isinstance(say(process, identity(server=SLOW)), Pair)
 
 
 # --- Once a second
