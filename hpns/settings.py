@@ -151,6 +151,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.postgres",
+    "django.forms",
+    "django_htmx",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
@@ -165,6 +167,9 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "hpns.headers.PageHeaders",
+    # Above WhiteNoise, so that scripts and styles are packed as well.
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Before whatever could ask for a row: from here on a page reaches none until it says whose.
     "tenants.scope.PageMiddleware",
@@ -188,10 +193,12 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "tenants.context.page",
+                "hpns.page_context.page",
             ]
         },
     }
 ]
+FORM_RENDERER = "hpns.forms.Renderer"
 # No authenticator, parser or renderer of DRF's defaults: each machine endpoint names its own, deny by default.
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -6,6 +6,7 @@ from django.urls import include, path
 from hpns import customer_pages, views
 
 handler404 = "hpns.views.not_found"
+handler500 = "hpns.views.server_error"
 
 urlpatterns = [
     path("", views.home, name="home"),

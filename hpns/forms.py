@@ -1,0 +1,10 @@
+"""How Django's forms are rendered everywhere: `{{ form }}` by our own parts."""
+
+from django.forms.renderers import TemplatesSetting
+
+
+class Renderer(TemplatesSetting):
+    """settings.FORM_RENDERER: the widgets are Django's, what is around them is ours."""
+
+    form_template_name = "parts/form.html"
+    field_template_name = "parts/field.html"

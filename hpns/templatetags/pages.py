@@ -1,0 +1,62 @@
+"""Tags and filters of base.html and the parts: `{% load pages %}`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.template.context import Context
+from django.template.loader_tags import BLOCK_CONTEXT_KEY
+
+from hpns.navigation import Link, links
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: Context) -> list[Link]:
+    """The entries of the customer's navigation; none on pages without a customer or a request."""
+    request = context.get("request")
+    return links(request) if request is not None else []
+
+
+@register.simple_tag(takes_context=True)
+def block_again(context: Context, name: str) -> str:
+    """What the page has put into the block `name`, once more: a page that names itself once has its heading, too."""
+    blocks = context.render_context.get(BLOCK_CONTEXT_KEY)
+    block = blocks.get_block(name) if blocks is not None else None
+    return block.nodelist.render(context).strip() if block is not None else ""
+
+
+@register.filter
+def figure(value: Any) -> str:
+    """A number as people read it: 12480 -> "12,480", 99.98 -> "99.98"; "no data" for None; anything else as it is."""
+    if value is None:
+        return "no data"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+@register.filter
+def item(row: Sequence[Any], place: int) -> Any:
+    """What stands at a place of a sequence; None where it has ended."""
+    return row[place] if place < len(row) else None
+
+
+@register.filter
+def percent_of(part: float, whole: float) -> int:
+    """How much `part` is of `whole`, in whole percent, rounded down so that 100 means all; 0 of nothing."""
+    return int(100 * part / whole) if whole else 0
+
+
+@register.filter
+def chart_rows(chart: Mapping[str, Any]) -> Iterator[tuple[datetime, list[Any]]]:
+    """The figures of a chart as the rows of its table: the time, and a value of each series."""
+    columns = [series["values"] for series in chart["series"]]
+    for at, *values in zip(chart["times"], *columns, strict=True):
+        yield datetime.fromtimestamp(at, UTC), values
+
+
+@register.filter
+def chart_data(chart: Mapping[str, Any]) -> dict[str, Any]:
+    """What chart.js needs of a chart, for `json_script`."""
+    return {name: chart.get(name) for name in ("title", "unit", "times", "series", "bands")}

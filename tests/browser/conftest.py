@@ -1,0 +1,76 @@
+"""A browser, and a server of the gallery in this process: its pages need no store."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.http import HttpRequest, HttpResponse
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+NewPage = Callable[..., Page]
+
+
+class GalleryHandler(WSGIHandler):
+    """Django as it is, with the gallery's addresses besides."""
+
+    def get_response(self, request: HttpRequest) -> HttpResponse:
+        """Answer."""
+        request.urlconf = "tests.browser.gallery"
+        return super().get_response(request)
+
+
+class Quiet(WSGIRequestHandler):
+    """No line for each request."""
+
+    def log_message(self, *_args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="session")
+def gallery() -> Iterator[str]:
+    """The address of the gallery."""
+    server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
+    server.set_app(GalleryHandler())
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("there is no chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser, gallery: str) -> Iterator[NewPage]:
+    """Makes a page in a context of its own, of these options; a fault of its script or policy fails the test."""
+    contexts, faults = [], []
+
+    def make(**options: Any) -> Page:
+        context = browser.new_context(base_url=gallery, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    # What the browser says of a status is no fault of the page.
+    assert [fault for fault in faults if "the server responded with a status" not in fault] == []

@@ -1,0 +1,196 @@
+"""The gallery: every part on pages that are there for the tests alone. A urlconf; see conftest.py for its server."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template import engines
+from django.urls import include, path
+
+handler404 = "hpns.views.not_found"
+handler500 = "hpns.views.server_error"
+
+WORDS = "A name that is far longer than anybody had thought of when the page was drawn, " * 3
+UNBROKEN = "0123456789abcdef" * 40
+ARABIC = "شركة الاتصالات العالمية المحدودة – خادم الدردشة"
+HOSTILE = "<script>document.title = 'taken'</script>"
+NAMES = {"normal": "Acme", "empty": "Acme", "much": WORDS + ARABIC + UNBROKEN, "wrong": "Acme"}
+
+
+class ThingForm(forms.Form):
+    """One field of each kind."""
+
+    name = forms.CharField(label="Name", help_text="What you call this Mattermost installation.")
+    email = forms.EmailField(label="E-mail address", required=False)
+    offer = forms.ChoiceField(label="Offer", choices=[("hpns", "HPNS"), ("eas", "EAS")])
+    networks = forms.CharField(
+        label="Networks", required=False, widget=forms.Textarea(attrs={"rows": 3}), help_text="One a line."
+    )
+    policy = forms.ChoiceField(
+        label="Content of pushes",
+        choices=[("as_sent", "As sent"), ("generic", "Generic text"), ("id_only", "Only the id")],
+        widget=forms.RadioSelect,
+        help_text="Applied before the queue.",
+    )
+    key = forms.FileField(label="Key file", required=False, help_text="A .p8 file of Apple.")
+    sure = forms.BooleanField(label="I have read what will happen")
+    hidden = forms.CharField(widget=forms.HiddenInput, initial="x")
+
+
+class FilterForm(forms.Form):
+    """Some filters."""
+
+    server = forms.CharField(label="Server", required=False)
+    outcome = forms.ChoiceField(label="Outcome", choices=[("", "All"), ("sent", "Sent")], required=False)
+
+
+class ConfirmForm(forms.Form):
+    """What a dangerous act asks."""
+
+    typed = forms.CharField(label="Type hk_7Qm2 to confirm")
+
+
+def chart(now: datetime) -> dict[str, Any]:
+    """Two series of a day with a gap and a band."""
+    begin = int((now - timedelta(hours=24)).timestamp())
+    times = [begin + 900 * step for step in range(96)]
+    values = [None if 40 <= step < 48 else 180 + 40 * (step % 7) for step in range(96)]
+    other = [None if 40 <= step < 48 else 90 + 10 * (step % 5) for step in range(96)]
+    return {
+        "id": "hand-off",
+        "title": "Hand-off in the last 24 hours",
+        "unit": "ms",
+        "times": times,
+        "series": [{"label": "95 % within", "values": values}, {"label": "half within", "values": other}],
+        "bands": [
+            {"from": times[40], "to": times[48], "kind": "bad", "text": "Apple did not answer between 19:00 and 21:00"}
+        ],
+    }
+
+
+def context(kind: str) -> dict[str, Any]:
+    """What the page of a kind shows."""
+    now = datetime.now(UTC)
+    much = kind == "much"
+    text = WORDS if much else "chat.example.com"
+    count = 300 if much else 4
+    columns = [
+        {"label": "Server", "href": "?sort=server", "sorted": "ascending"},
+        {"label": "Outcome"},
+        {"label": "Last push"},
+        {"label": "Key"},
+        {"label": "Pushes", "number": True, "href": "?sort=pushes"},
+    ]
+    rows = [
+        [
+            {"text": (ARABIC, UNBROKEN, HOSTILE, text)[row % 4] if much else text, "href": "?server=1"},
+            {"kind": ("good", "warn", "bad", "quiet")[row % 4], "text": ("Sent", "Late", "Refused", "Expired")[row % 4]},
+            {"at": now - timedelta(minutes=row * 400 + 1)},
+            {"code": UNBROKEN if much and row % 4 == 1 else "hk_7Qm2"},
+            12480 * (row + 1) ** (3 if much else 1),
+        ]
+        for row in range(count)
+    ]
+    steps = [
+        {"kind": "good", "word": "Accepted", "text": text, "after": 0, "at": now - timedelta(seconds=9)},
+        {"kind": "warn", "word": "Tried", "text": "Apple answered 503 ServiceUnavailable", "after": 340},
+        {"kind": "bad", "word": "Refused", "text": UNBROKEN if much else "BadDeviceToken", "after": 1210},
+        {"kind": "quiet", "word": "Receipt", "text": "None yet"},
+    ]
+    stats = [
+        {"label": "Delivered", "value": 99.98, "unit": "%", "change": "+0.02 %", "than": "yesterday", "kind": "good"},
+        {"label": "Pushes", "value": 10**15 if much else 12480, "href": "?all=1"},
+        {"label": WORDS if much else "Hand-off, 95 %", "value": 340, "unit": "ms", "change": "+80 ms", "than": "yesterday", "kind": "bad"},
+        {"label": "Receipts", "value": None, "unit": "%"},
+    ]
+    wrong = ThingForm({"name": "", "email": "ada@" if not much else UNBROKEN, "offer": "tpns", "networks": ARABIC})
+    return {
+        "kind": kind,
+        "now": now,
+        "old": now - timedelta(days=40),
+        "text": text,
+        "long": UNBROKEN if much else "https://push.example.com/t/hk_7Qm2ExampleOnly",
+        "columns": columns,
+        "rows": rows,
+        "steps": steps,
+        "stats": stats,
+        "chart": chart(now),
+        "form": wrong if kind == "wrong" else ThingForm(initial={"name": text}),
+        "filter_form": FilterForm(),
+        "confirm_form": ConfirmForm(prefix="confirm"),
+        "own_customers": [] if kind == "empty" else [SimpleNamespace(pk=n, slug=f"c{n}", name=(NAMES[kind], "Cosmos", ARABIC)[n % 3]) for n in range(200 if much else 3)],
+    }  # fmt: skip
+
+
+def dress(request: Any, kind: str) -> None:
+    """Make the request look as if it had come through a customer's door."""
+    request.user = User(pk=1, username="ada", email=("ada" * 40 if kind == "much" else "ada") + "@acme.example", is_staff=True)
+    request.customer = SimpleNamespace(pk=0, slug="acme", name=NAMES[kind])
+    request.may = lambda _action: True
+    request.looking_as_staff = kind == "much"
+
+
+def show(request: HttpRequest, kind: str) -> HttpResponse:
+    """A page with all parts: normal, empty, much, wrong."""
+    dress(request, kind)
+    if kind != "empty":
+        messages.success(request, "Saved.")
+        messages.error(request, "Apple refused key ABC123 (InvalidProviderToken) since 09:14. Upload a new key.")
+    return render_own(request, f"gallery/{'empty' if kind == 'empty' else 'parts'}.html", context(kind))
+
+
+def any_place(request: HttpRequest, slug: str) -> HttpResponse:
+    """The page of an entry of the navigation."""
+    dress(request, "normal")
+    return render_own(request, "gallery/empty.html", context("empty"))
+
+
+def login(request: HttpRequest) -> HttpResponse:
+    """A page on the way in, with nobody logged in."""
+    return render_own(request, "gallery/entrance.html", {"form": ThingForm()})
+
+
+def fail(_request: HttpRequest) -> HttpResponse:
+    """A fault of ours."""
+    raise RuntimeError
+
+
+def refuse(_request: HttpRequest) -> HttpResponse:
+    """Not with this role."""
+    raise PermissionDenied
+
+
+def render_own(request: HttpRequest, name: str, values: dict[str, Any]) -> HttpResponse:
+    """Render a template that is not shipped."""
+    source = (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+    return HttpResponse(engines["django"].from_string(source).render(values, request))
+
+
+def _place(below: str, name: str) -> Any:
+    return path(f"c/<slug:slug>/{below}", any_place, name=name)
+
+
+urlpatterns = [
+    path("gallery/login/", login, name="account-start"),
+    path("gallery/fail/", fail),
+    path("gallery/refuse/", refuse),
+    path("gallery/<str:kind>/", show),
+    path("gallery/sent/", show, {"kind": "normal"}, name="account_logout"),
+    _place("", "customer"),
+    _place("search/", "search"),
+    _place("delivery/", "delivery"),
+    _place("servers/", "servers"),
+    _place("apps/", "apps"),
+    _place("people/", "people"),
+    _place("subscription/", "subscription"),
+    _place("audit/", "audit"),
+    _place("settings/", "settings"),
+    path("", include("hpns.urls")),
+]

@@ -1,0 +1,67 @@
+"""What each page is held against in a browser: accessible, nothing from elsewhere, no wider than the screen, light."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Page
+
+AXE: Final = Path(__file__).parent / "vendor" / "axe-4.14.1.min.js"
+WIDE: Final = {"width": 1280, "height": 800}
+NARROW: Final = {"width": 390, "height": 844}
+NARROWEST: Final = {"width": 320, "height": 640}
+
+
+def assert_accessible(page: Page) -> None:
+    """axe-core finds nothing on the page as it is now; what it finds is told with its place."""
+    # By the debugger's way in: the page's policy allows no script but its own.
+    page.evaluate(AXE.read_text(encoding="utf-8") + ";undefined")
+    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
+    told = [
+        f"{one['id']}: {one['help']}: {json.dumps([node['html'][:200] for node in one['nodes'][:3]])}" for one in found
+    ]
+    assert not told, "\n".join(told)
+
+
+def assert_no_sideways_scroll(page: Page) -> None:
+    """The page is no wider than the window."""
+    wide, window = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide <= window, f"the page is {wide} px wide in a window of {window} px: {wider(page)}"
+
+
+def wider(page: Page) -> list[str]:
+    """The elements that reach out of the window, for the one who has to find out why."""
+    script = """() => [...document.querySelectorAll('main *, header *')]
+        .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5)
+        .map(e => `${e.tagName}.${e.className}`)"""
+    found: list[str] = page.evaluate(script)
+    return found
+
+
+def layout_shift(page: Page) -> float:
+    """How much has moved by itself since the page came, as browsers count it (CLS)."""
+    script = """() => new Promise((done) => {
+        let sum = 0;
+        new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value; })
+            .observe({ type: "layout-shift", buffered: true });
+        setTimeout(() => done(sum), 300);
+    })"""
+    shifted: float = page.evaluate(script)
+    return shifted
+
+
+class Traffic:
+    """What a page has fetched since this was made: bytes over the wire, and from where."""
+
+    def __init__(self, page: Page) -> None:
+        """Listens from now on."""
+        self.urls: list[str] = []
+        self.bytes = 0
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        session.on("Network.requestWillBeSent", lambda event: self.urls.append(event["request"]["url"]))
+        session.on("Network.loadingFinished", self._finished)
+
+    def _finished(self, event: dict[str, Any]) -> None:
+        self.bytes += int(event["encodedDataLength"])
