@@ -19,7 +19,7 @@ urlpatterns = [
     path("metrics", views.prometheus, name="metrics"),
     path("", include("tenants.account_urls")),
     path("", include("tenants.people_urls")),
-    path("c/<slug:slug>/", customer_pages.home, name="customer-home"),
+    path("c/<slug:slug>/", customer_pages.home, name="customer"),
     path("", include("tenants.audit_urls")),
     path("", include("tenants.server_urls")),
     path("", include("tenants.settings_urls")),

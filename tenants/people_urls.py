@@ -1,13 +1,10 @@
 """The addresses of a customer's people."""
 
 from django.urls import path
-from django.views.generic import RedirectView
 
 from tenants.views import people
 
 urlpatterns = [
-    # A stand-in until the customer's home is there.
-    path("c/<slug:slug>/", RedirectView.as_view(pattern_name="people"), name="customer"),
     path("c/<slug:slug>/people/", people.people, name="people"),
     path("c/<slug:slug>/people/invite/", people.invite, name="people-invite"),
     path("c/<slug:slug>/people/invitations/<int:pk>/again/", people.invite_again, name="people-invite-again"),

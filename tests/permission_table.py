@@ -87,6 +87,10 @@ ADMIN_LOGIN: Final[Told] = (LOGIN, *(403,) * 4, 302, 302)
 # The cast has no password and no second factor: there is nothing to show once more.
 NOTHING_TO_SHOW: Final = 403
 
+_SERVER: Final = "c/<slug:slug>/servers/<uuid:server>/"
+_NONE: Final = "00000000-0000-4000-8000-000000000000"
+_CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/"
+
 # Route, as urls.py spells it -> what is told.
 TABLE: Final[dict[str, Row]] = {
     "": for_reading("/", all_get(200)),
@@ -99,7 +103,40 @@ TABLE: Final[dict[str, Row]] = {
     "metrics": for_reading("/metrics", all_get(200)),  # from loopback; tests/hpns/test_metrics.py has the rest
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/audit.csv": of_customer("audit.csv", members_get(403, 200, 200, staff=403)),
-    "c/<slug:slug>/": Row("/c/acme/", all_get(302), all_get(302), all_get(302)),  # to the people, until there is a home
+    "c/<slug:slug>/": of_customer("", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/servers/": of_customer(
+        "servers/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
+    ),
+    # No server, app, key or credential of these numbers is there: to whoever may, that is said.
+    f"{_SERVER}": of_customer(f"servers/{_NONE}/", members_get(404, 404, 404, staff=404)),
+    f"{_SERVER}arrived/": of_customer(f"servers/{_NONE}/arrived/", members_get(404, 404, 404, staff=404)),
+    f"{_SERVER}rename/": by_post(f"servers/{_NONE}/rename/", 403, 404, 404),
+    f"{_SERVER}networks/": by_post(f"servers/{_NONE}/networks/", 403, 404, 404),
+    f"{_SERVER}ids/": by_post(f"servers/{_NONE}/ids/", 403, 404, 404),
+    f"{_SERVER}ids/<int:server_id>/remove/": by_post(f"servers/{_NONE}/ids/0/remove/", 403, 404, 404),
+    f"{_SERVER}keys/": by_post(f"servers/{_NONE}/keys/", 403, 404, 404),
+    f"{_SERVER}keys/<str:prefix>/revoke/": of_customer(
+        f"servers/{_NONE}/keys/x/revoke/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
+    ),
+    "c/<slug:slug>/apps/": of_customer(
+        "apps/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
+    ),
+    "c/<slug:slug>/apps/<int:app>/": of_customer("apps/0/", members_get(404, 404, 404, staff=404)),
+    "c/<slug:slug>/apps/<int:app>/credentials/": by_post("apps/0/credentials/", 403, 404, 404),
+    f"{_CREDENTIAL}check/": by_post("apps/0/credentials/0/check/", 403, 404, 404),
+    f"{_CREDENTIAL}promote/": by_post("apps/0/credentials/0/promote/", 403, 404, 404),
+    f"{_CREDENTIAL}remove/": of_customer(
+        "apps/0/credentials/0/remove/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
+    ),
+    "c/<slug:slug>/test/": of_customer(
+        "test/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
+    ),
+    "c/<slug:slug>/test/live/": of_customer("test/live/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/test/<slug:ack_id>/": of_customer("test/x/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
+    "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),
+    "c/<slug:slug>/settings/contacts/": by_post("settings/contacts/", 403, 302, 302),
     "c/<slug:slug>/people/": of_customer("people/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/people/leave/": of_customer(
         "people/leave/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=403)

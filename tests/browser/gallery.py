@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.template import engines
 from django.urls import include, path
 
@@ -91,7 +90,10 @@ def context(kind: str) -> dict[str, Any]:
     rows = [
         [
             {"text": (ARABIC, UNBROKEN, HOSTILE, text)[row % 4] if much else text, "href": "?server=1"},
-            {"kind": ("good", "warn", "bad", "quiet")[row % 4], "text": ("Sent", "Late", "Refused", "Expired")[row % 4]},
+            {
+                "kind": ("good", "warn", "bad", "quiet")[row % 4],
+                "text": ("Sent", "Late", "Refused", "Expired")[row % 4],
+            },
             {"at": now - timedelta(minutes=row * 400 + 1)},
             {"code": UNBROKEN if much and row % 4 == 1 else "hk_7Qm2"},
             12480 * (row + 1) ** (3 if much else 1),
@@ -107,7 +109,14 @@ def context(kind: str) -> dict[str, Any]:
     stats = [
         {"label": "Delivered", "value": 99.98, "unit": "%", "change": "+0.02 %", "than": "yesterday", "kind": "good"},
         {"label": "Pushes", "value": 10**15 if much else 12480, "href": "?all=1"},
-        {"label": WORDS if much else "Hand-off, 95 %", "value": 340, "unit": "ms", "change": "+80 ms", "than": "yesterday", "kind": "bad"},
+        {
+            "label": WORDS if much else "Hand-off, 95 %",
+            "value": 340,
+            "unit": "ms",
+            "change": "+80 ms",
+            "than": "yesterday",
+            "kind": "bad",
+        },
         {"label": "Receipts", "value": None, "unit": "%"},
     ]
     wrong = ThingForm({"name": "", "email": "ada@" if not much else UNBROKEN, "offer": "tpns", "networks": ARABIC})
@@ -131,7 +140,9 @@ def context(kind: str) -> dict[str, Any]:
 
 def dress(request: Any, kind: str) -> None:
     """Make the request look as if it had come through a customer's door."""
-    request.user = User(pk=1, username="ada", email=("ada" * 40 if kind == "much" else "ada") + "@acme.example", is_staff=True)
+    request.user = User(
+        pk=1, username="ada", email=("ada" * 40 if kind == "much" else "ada") + "@acme.example", is_staff=True
+    )
     request.customer = SimpleNamespace(pk=0, slug="acme", name=NAMES[kind])
     request.may = lambda _action: True
     request.looking_as_staff = kind == "much"

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 import redis
-from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from billing import customers
 from tenants import keys, services
-from tenants.models import AuditEvent, Customer, Membership, Server, ServerId, ServerKey, Sighting
+from tenants.models import AuditEvent, Customer, Role, Server, ServerId, ServerKey, Sighting
+from tests.browsing import Browser, member
 
 pytestmark = pytest.mark.django_db
 
@@ -22,13 +22,9 @@ def acme(valkey: redis.Redis) -> Customer:
     return customers.add(name="Acme", offer="hpns").row
 
 
-def browser(customer: Customer, role: str) -> Client:
+def browser(customer: Customer, role: str) -> Browser:
     """Somebody of this role, logged in."""
-    user = User.objects.create_user(f"{role}-of-{customer.slug}", f"{role}@{customer.slug}.example", "x")
-    Membership.objects.create(user=user, customer=customer, role=role)
-    client = Client()
-    client.force_login(user)
-    return client
+    return Browser().enter(member(role, customer, Role(role)))
 
 
 @pytest.fixture
