@@ -31,7 +31,7 @@ def ada(acme: Customer) -> Client:
 def steps(client: Client) -> list[str]:
     """The word of each step of the checklist."""
     text = client.get("/c/acme/").content.decode()
-    return re.findall(r"<li>.*?>(Done|To do)<", text, re.DOTALL)
+    return re.findall(r'<span class="status [^"]*">.*?</svg>\s*(Done|To do)</span>', text, re.DOTALL)
 
 
 def test_the_checklist_sees_each_step_as_it_is_done(ada: Client, acme: Customer) -> None:

@@ -68,8 +68,8 @@ def fails(request: CustomerRequest) -> HttpResponse:
 
 urlpatterns = [
     *ours,
-    path("c/<slug:slug>/servers/", servers),
-    path("c/<slug:slug>/servers/<int:pk>/", one_server),
+    path("c/<slug:slug>/things/", servers),
+    path("c/<slug:slug>/things/<int:pk>/", one_server),
     path("c/<slug:slug>/fails/", fails),
 ]
 handler404 = "hpns.views.not_found"
@@ -94,30 +94,30 @@ def test_a_customer_of_others_and_one_that_there_is_not_look_the_same(cast: Cast
 
 @pytest.mark.usefixtures("with_views")
 def test_another_customers_id_in_an_address_is_not_found(cast: Cast) -> None:
-    assert cast.ada.get(f"/c/acme/servers/{cast.acme.server.pk}/").content == b"chat.acme.example"
-    assert cast.ada.get(f"/c/acme/servers/{cast.cosmos.server.pk}/").status_code == 404
-    assert cast.staff.get(f"/c/acme/servers/{cast.cosmos.server.pk}/").status_code == 404
+    assert cast.ada.get(f"/c/acme/things/{cast.acme.server.pk}/").content == b"chat.acme.example"
+    assert cast.ada.get(f"/c/acme/things/{cast.cosmos.server.pk}/").status_code == 404
+    assert cast.staff.get(f"/c/acme/things/{cast.cosmos.server.pk}/").status_code == 404
 
 
 @pytest.mark.usefixtures("with_views")
 def test_what_a_template_asks_for_is_in_the_customers_scope(cast: Cast) -> None:
-    assert cast.ada.get("/c/acme/servers/").content == b"chat.acme.example,True"
-    assert cast.ben.get("/c/acme/servers/").content == b"chat.acme.example,False"
+    assert cast.ada.get("/c/acme/things/").content == b"chat.acme.example,True"
+    assert cast.ben.get("/c/acme/things/").content == b"chat.acme.example,False"
     assert fence.reach() is None
 
 
 @pytest.mark.usefixtures("with_views")
 def test_whose_role_is_too_low_is_told_whose_is_not(cast: Cast) -> None:
-    answer = cast.ben.post("/c/acme/servers/")
+    answer = cast.ben.post("/c/acme/things/")
     assert answer.status_code == 403
     assert "this is for owners and admins; your role is viewer" in answer.content.decode()
     assert not Server.objects.filter(name="new").exists()
-    assert cast.ada.post("/c/acme/servers/").status_code == 200
+    assert cast.ada.post("/c/acme/things/").status_code == 200
 
 
 @pytest.mark.usefixtures("with_views")
 def test_what_is_done_is_put_down_to_the_person_and_the_address(cast: Cast) -> None:
-    cast.ada.post("/c/acme/servers/", REMOTE_ADDR="192.0.2.7")
+    cast.ada.post("/c/acme/things/", REMOTE_ADDR="192.0.2.7")
     event = AuditEvent.objects.get()
     assert (event.actor, event.actor_kind, event.address) == ("ada@acme.example", "member", "192.0.2.7")
     assert audit.actor() == audit.SERVICE
@@ -133,8 +133,8 @@ def test_a_page_that_fails_leaves_nothing_half_done(cast: Cast) -> None:
 
 @pytest.mark.usefixtures("with_views")
 def test_staff_look_on_as_a_viewer_and_change_nothing(cast: Cast) -> None:
-    assert cast.staff.get("/c/acme/servers/").content == b"chat.acme.example,False"
-    answer = cast.staff.post("/c/acme/servers/")
+    assert cast.staff.get("/c/acme/things/").content == b"chat.acme.example,False"
+    answer = cast.staff.post("/c/acme/things/")
     assert answer.status_code == 403
     assert "Staff look at the pages of Acme and change nothing there" in answer.content.decode()
     assert not Server.objects.filter(name="new").exists()
