@@ -1,11 +1,14 @@
 """Reading the audit log, the newest first, page by page. Call it in a scope: it reads that scope's events."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.db.models import Q, QuerySet
 
 from tenants.models import AuditEvent
+
+# Events that are looked at for what there is to choose from: a log may be long.
+LOOKED_AT: Final = 2_000
 
 
 class Place(NamedTuple):
@@ -50,6 +53,7 @@ def page(*, before: Place | None, action: str = "", size: int) -> Page:
     return Page(events[:size], Place(last.at, last.pk))
 
 
-def actions() -> list[str]:
-    """Every action in the log, for a choice."""
-    return list(AuditEvent.objects.order_by("action").values_list("action", flat=True).distinct())
+def actions(chosen: str) -> list[str]:
+    """The actions to choose from: those of the latest events, and the one that is chosen already."""
+    latest = AuditEvent.objects.order_by("-at", "-id").values_list("action", flat=True)[:LOOKED_AT]
+    return sorted({*latest, chosen} - {""})

@@ -83,6 +83,21 @@ CREATE POLICY make ON tenants_auditevent FOR INSERT WITH CHECK (
     OR customer_id IN (SELECT customer_id FROM tenants_invitation WHERE digest = hpns_invitation()));
 """
 
+# A customer changes its name and such, and not what was agreed on: a policy cannot tell columns apart.
+TERMS = """
+CREATE FUNCTION tenants_customer_terms() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF row_security_active(TG_RELID) AND NOT hpns_staff() THEN
+        RAISE EXCEPTION 'row-level security: status, offer and slug of a customer are changed by staff'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER terms BEFORE UPDATE ON tenants_customer FOR EACH ROW
+    WHEN ((OLD.status, OLD.offer, OLD.slug) IS DISTINCT FROM (NEW.status, NEW.offer, NEW.slug))
+    EXECUTE FUNCTION tenants_customer_terms();
+"""
+
 # Not even the owner changes an event by accident: whoever erases a customer says so for that transaction.
 FINAL = """
 CREATE FUNCTION tenants_audit_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -103,7 +118,7 @@ CREATE TRIGGER final_as_a_whole BEFORE TRUNCATE ON tenants_auditevent
 
 def forward(apps, schema_editor):
     enable = "".join(f"ALTER TABLE tenants_{name} ENABLE ROW LEVEL SECURITY;\n" for name in TABLES)
-    schema_editor.execute(FUNCTIONS + enable + POLICIES + FINAL, params=None)
+    schema_editor.execute(FUNCTIONS + enable + POLICIES + TERMS + FINAL, params=None)
 
 
 def back(apps, schema_editor):
@@ -112,6 +127,8 @@ def back(apps, schema_editor):
         DROP TRIGGER final ON tenants_auditevent;
         DROP TRIGGER final_as_a_whole ON tenants_auditevent;
         DROP FUNCTION tenants_audit_is_final();
+        DROP TRIGGER terms ON tenants_customer;
+        DROP FUNCTION tenants_customer_terms();
         """,
         params=None,
     )

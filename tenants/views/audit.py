@@ -34,7 +34,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
         "following": found.following,
         "before": before,
         "action": action,
-        "actions": events.actions(),
+        "actions": events.actions(action),
         "may_export": request.may("audit.export"),
     }
     return render(request, "tenants/audit/events.html", context)

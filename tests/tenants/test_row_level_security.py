@@ -101,6 +101,18 @@ def test_nothing_of_another_customer_can_be_made_or_changed(cast: Cast) -> None:
             assert sql(statement, theirs.customer.pk) == [0], statement
 
 
+@pytest.mark.parametrize("column", ["status = 'suspended'", "offer = 'eas'", "slug = 'other'"])
+def test_a_customer_cannot_change_what_was_agreed_on(cast: Cast, column: str) -> None:
+    with page_of(cast.acme):
+        assert sql("UPDATE tenants_customer SET name = 'New', content = 'generic', status = status") == [1]
+        with refused():
+            sql(f"UPDATE tenants_customer SET {column}")  # noqa: S608
+    with acting_as(PAGES), scope.staff():
+        assert sql(f"UPDATE tenants_customer SET {column} WHERE id = %s", cast.acme.customer.pk) == [1]  # noqa: S608
+    with acting_as(WORKER):
+        assert sql("SELECT count(*) FROM tenants_customer WHERE name = 'New'") == [(1,)]
+
+
 def test_a_customer_cannot_entitle_itself_nor_make_customers(cast: Cast) -> None:
     with page_of(cast.acme):
         assert sql("UPDATE tenants_entitlement SET rate = 9, burst = 9") == [0]
