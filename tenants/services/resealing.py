@@ -14,6 +14,7 @@ from tenants import audit, credentials, vault
 from tenants.changes import tell
 from tenants.models import Credential
 from tenants.problem import ProblemError
+from tenants.services.second_factors import second_factors_reseal
 
 # Rows of one transaction: pushes wait for none of them, but whoever changes one of them waits.
 AT_ONCE: Final = 50
@@ -46,7 +47,9 @@ def credentials_reseal() -> int:
 
 
 # What is sealed, and who seals it anew: each returns how many rows it has changed, and raises ProblemError at its end.
-RESEALERS: Final[Mapping[str, Callable[[], int]]] = MappingProxyType({"credentials": credentials_reseal})
+RESEALERS: Final[Mapping[str, Callable[[], int]]] = MappingProxyType(
+    {"credentials": credentials_reseal, "second_factors": second_factors_reseal}
+)
 
 
 def reseal(resealers: Mapping[str, Callable[[], int]] = RESEALERS) -> dict[str, int]:

@@ -128,7 +128,7 @@ def test_sealing_anew_does_what_it_can_and_names_the_rest(
     assert "see `credential doctor`" in line
     assert Credential.objects.get(slot="current").sealed.startswith("v1:new:")
     services.credential_remove(app=app)
-    assert run("reseal") == {"resealed": 0, "credentials": 0}
+    assert run("reseal") == {"resealed": 0, "credentials": 0, "second_factors": 0}
 
 
 def test_what_is_wrong_with_the_order_is_one_line(app: PushApp) -> None:

@@ -58,9 +58,9 @@ def test_a_run_that_breaks_off_keeps_what_it_has_done_and_the_next_one_finishes(
     with locked(third), pytest.raises(OperationalError, match="lock timeout"):
         services.reseal()
     assert sealed_with() == ["new", "new", "t1", "t1"]
-    assert services.reseal() == {"credentials": 2}
+    assert services.reseal() == {"credentials": 2, "second_factors": 0}
     assert sealed_with() == ["new"] * 4
-    assert services.reseal() == {"credentials": 0}
+    assert services.reseal() == {"credentials": 0, "second_factors": 0}
     assert AuditEvent.objects.filter(action="credential.reseal").count() == 4
 
 
