@@ -29,7 +29,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_serverid": (_SIUD, _SI),
     "tenants_serverkey": (_SIU, _SU),
     "tenants_sighting": (_S, _SIU),
-    "tenants_pushapp": (_SIU, _S),
+    "tenants_pushapp": (_SIU, _SU),
     "tenants_credential": (_SIUD, _SU),
     "tenants_auditevent": (_SI, _SI),
     "delivery_delivery": (_S, _SI),

@@ -113,6 +113,16 @@ class Stage:
         """Start the web process."""
         self._python("ingest", "-m", "hpns.ingest", "--port", str(self.port), "--workers", str(workers))
 
+    @contextmanager
+    def more_ingest(self, workers: int) -> Iterator[int]:
+        """Start as many web processes more for a while, on a port of their own: the port."""
+        port = free_port()
+        self._python("ingest2", "-m", "hpns.ingest", "--port", str(port), "--workers", str(workers))
+        try:
+            yield port
+        finally:
+            self.kill("ingest2")
+
     def start_worker(self, name: str = "worker") -> None:
         """Start a worker under this name."""
         self._python(name, "-m", "hpns.worker")

@@ -134,7 +134,12 @@ def context(kind: str) -> dict[str, Any]:
         "form": wrong if kind == "wrong" else ThingForm(initial={"name": text}),
         "filter_form": FilterForm(),
         "confirm_form": ConfirmForm(prefix="confirm"),
-        "own_customers": [] if kind == "empty" else [SimpleNamespace(pk=n, slug=f"c{n}", name=(NAMES[kind], "Cosmos", ARABIC)[n % 3]) for n in range(200 if much else 3)],
+        "own_customers": []
+        if kind == "empty"
+        else [
+            SimpleNamespace(pk=n, slug=f"c{n}", name=(NAMES[kind], "Cosmos", ARABIC)[n % 3])
+            for n in range(200 if much else 3)
+        ],
     }  # fmt: skip
 
 
