@@ -1,15 +1,15 @@
 """Taking customers on, suspending and resuming them. Keywords only; raises ProblemError with what to do."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from billing import entitlements
-from tenants import audit
+from tenants import audit, services
 from tenants.changes import Changed, collision, named, tell
-from tenants.models import Customer
+from tenants.models import Customer, Role
 from tenants.problem import ProblemError
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -37,6 +37,27 @@ def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
             f"there is a customer {slug} already, with the name {customer.name} and the offer {customer.offer}"
         )
     return Changed(customer, created)
+
+
+class TakenOn(NamedTuple):
+    """A new customer, and the invitation of its first owner, which is yet to be sent (services.invitation_send)."""
+
+    customer: Customer
+    invitation: services.NewInvitation
+
+
+def take_on(*, name: str, offer: str, owner_email: str, slug: str = "", server_name: str = "") -> TakenOn:
+    """Add a customer with its first server, and invite its first owner: all of it or nothing."""
+    with transaction.atomic():
+        made = add(name=name, offer=offer, slug=slug)
+        if not made.changed:
+            raise ProblemError(f"there is a customer {made.row.slug} already")
+        if server_name.strip():
+            services.server_add(customer=made.row, name=server_name)
+        invitation = services.invitation_add(
+            customer=made.row, email=owner_email, role=Role.OWNER, by=services.OPERATOR
+        )
+    return TakenOn(made.row, invitation)
 
 
 def suspend(*, customer: Customer, reason: str = "") -> Changed[Customer]:

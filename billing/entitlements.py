@@ -3,6 +3,8 @@
 Each change is one transaction, audited, and told to the running processes, where it is in force within two seconds.
 """
 
+from collections.abc import Mapping
+
 from django.db import transaction
 
 from billing.offers import TERMS, Limits
@@ -12,6 +14,8 @@ from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
 
 _LIMITS = Limits._fields
+# More would not fit the column, and limits nobody.
+_MOST = 1_000_000_000
 
 
 def grant(*, customer: Customer) -> Entitlement:
@@ -32,9 +36,7 @@ def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitl
     """Set some of what a customer is entitled to: `active`, `may_use_shared`, `tls_required`, `may_use_server_id`, or
     any of offers.Limits (None: no limit). Raises ProblemError for a rate without a burst, and for limits below 1.
     """
-    for name, value in wanted.items():
-        if name in _LIMITS and value is not None and value < 1:
-            raise ProblemError(f"{name.replace('_', ' ')} must be at least 1, or empty for no limit")
+    _check_sizes(wanted)
     with transaction.atomic():
         row = Entitlement.objects.select_for_update().get(customer=customer)
         news = {name: value for name, value in wanted.items() if getattr(row, name) != value}
@@ -43,15 +45,29 @@ def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitl
         before = {name: getattr(row, name) for name in news}
         for name, value in news.items():
             setattr(row, name, value)
-        for rate, burst in (("rate", "burst"), ("server_rate", "server_burst")):
-            if (getattr(row, rate) is None) != (getattr(row, burst) is None):
-                raise ProblemError(f"set {rate.replace('_', ' ')} and {burst.replace('_', ' ')} both, or neither")
+        check({name: getattr(row, name) for name in _LIMITS})
         row.save()
         for name, value in news.items():
             action = "limit.change" if name in _LIMITS else "entitlement.change"
             audit.record(action, customer=customer, target=name.replace("_", " "), before=before[name], after=value)
         tell()
     return Changed(row, changed=True)
+
+
+def check(wanted: Mapping[str, bool | int | None]) -> None:
+    """Whether limits make sense together. Raises ProblemError for a rate without a burst, and for one below 1."""
+    _check_sizes(wanted)
+    for rate, burst in (("rate", "burst"), ("server_rate", "server_burst")):
+        if (wanted.get(rate) is None) != (wanted.get(burst) is None):
+            raise ProblemError(f"set {rate.replace('_', ' ')} and {burst.replace('_', ' ')} both, or neither")
+
+
+def _check_sizes(wanted: Mapping[str, bool | int | None]) -> None:
+    for name, value in wanted.items():
+        if name in _LIMITS and value is not None and value < 1:
+            raise ProblemError(f"{name.replace('_', ' ')} must be at least 1, or empty for no limit")
+        if name in _LIMITS and value is not None and value > _MOST:
+            raise ProblemError(f"{name.replace('_', ' ')} must be at most {_MOST:,}: leave it empty for no limit")
 
 
 def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:

@@ -17,6 +17,7 @@ import msgspec
 from django.conf import settings
 
 from delivery import batch, meters, outcomes, policy, settle, valkey
+from delivery.fallback import Reporter
 from delivery.routes import Routes
 from delivery.senders.apns import ApnsSender
 from delivery.senders.base import Try
@@ -60,6 +61,8 @@ class Dispatcher:
             self._spawn(DIRECTORY.follow())
             self._spawn(meters.keep())
             self.link = valkey.shared(settings.REDIS_URL)
+            self.reporter = Reporter(self.loop)
+            self._spawn(self.reporter.run())
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
             self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
             self.senders: dict[str, ApnsSender | FcmSender] = {
@@ -188,6 +191,8 @@ class Dispatcher:
             return None
         route = work.routes[index]
         assert route is not None  # noqa: S101  it was tried on one
+        if verdict.key_refused and self._try_spare(work, index, tried, attempt, verdict):
+            return None
         verdict = outcomes.blame(verdict, route.shared)
         return self._end(
             work,
@@ -218,6 +223,40 @@ class Dispatcher:
         tried.timeout = left
         self.loop.call_later(pause, self._send_again, work, index, tried)
         return True
+
+    def _try_spare(self, work: Work, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
+        """Start another try with the app's other credential, because this one was refused for its key."""
+        route = work.routes[index]
+        spare = self.routes.spare(route) if route is not None and route.target is tried.target else None
+        left = work.until[index] - self.loop.time()
+        if spare is None or left < WORTH:
+            self.reporter.refused(tried.target, attempt, verdict)
+            return False
+        self._send_again(
+            work,
+            index,
+            Try(
+                tried.push,
+                spare,
+                tried.push_id,
+                tried.expires_at,
+                tried.app_version,
+                left,
+                self._tried_spare,
+                work,
+                index,
+            ),
+        )
+        return True
+
+    def _tried_spare(self, tried: Try, attempt: Attempt) -> None:
+        work: Work = tried.batch  # type: ignore[assignment]
+        route = work.routes[tried.index]
+        assert route is not None  # noqa: S101  a spare is the spare of a route
+        assert route.target is not None  # noqa: S101
+        if self.reporter.spare_tried(route.target, tried.target, work.attempts[tried.index][-1], attempt):
+            self.routes.fall_back(route.target.app_id, route.target.credential_id)
+        self._tried(tried, attempt)
 
     def _send_again(self, work: Work, index: int, tried: Try) -> None:
         try:

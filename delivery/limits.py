@@ -1,8 +1,9 @@
 """Whether a push is within its server's and its customer's limits; and, of the test service, its network's and phone's.
 
-Acks are never limited, and neither are pushes of the type `session`: a phone must hear that it is to be wiped. Tests
-have a limit of their own per server, because anybody on the internet can make a Mattermost server send one (GET
-/api/v4/system/ping?device_id=...), and must not use up what its people need.
+Acks are never limited, and neither are pushes of the type `session` that come with a key: a phone must hear that it is
+to be wiped. Tests have a limit of their own per server, because anybody on the internet can make a Mattermost server
+send one (GET /api/v4/system/ping?device_id=...), and must not use up what its people need. For the same reason pushes
+by a server_id, which is no secret, share no limit with those that come with a key.
 """
 
 import asyncio
@@ -15,6 +16,10 @@ from delivery.wire import Push
 from tenants.snapshot import Identity, Limit
 
 TESTS: Final = Limit(5, 200)
+# Of a server that pushes by its server_id.
+SESSIONS: Final = Limit(50, 2_000)
+# Types of pushes that have a limit of their own.
+APART: Final = frozenset(("test", "session"))
 # Of the test service, for each source network and each phone.
 NETWORK: Final = Limit(2, 60)
 DEVICE: Final = Limit(1, 20)
@@ -61,23 +66,40 @@ class Limits:
         if pair is None or pair.who is not who:
             pair = self._pair(who)
         kind = push.type
-        if kind == "session":
+        if kind == "session" and who.key_id:
             return pair
         server, customer = pair.server, pair.customer
-        if server.mine + server.elsewhere >= server.ceiling or customer.mine + customer.elsewhere >= customer.ceiling:
-            return _full(server, "this server") if server.is_full() else _full(customer, "this customer")
-        if server.tokens > server.low and customer.tokens > customer.low and kind != "test" and not who.anonymous:
+        if (server.mine >= server.roof or customer.mine >= customer.roof) and (full := self._full(pair)):
+            return full
+        if server.tokens > server.low and customer.tokens > customer.low and kind not in APART and not who.anonymous:
             server.tokens -= 1
             customer.tokens -= 1
             server.asked += 1
             customer.asked += 1
             return pair
+        # Without Valkey nobody is told of a limit: the push will not be taken for a reason that is ours.
+        if not self._link.up:
+            return pair
         if who.anonymous:
             return self._stranger(push, source) or self._common(pair, "the free test service") or pair
-        if kind == "test":
-            tests = self._bucket(f"limit:tests:{who.server_id}", TESTS)
-            return pair if tests.take() else _spent(tests, "test pushes of this server")
+        if kind in APART:
+            return self._apart(who, kind) or pair
         return self._common(pair, "this server") or pair
+
+    def _full(self, pair: Pair) -> str:
+        if not self._link.up:
+            return ""
+        for bucket, whose in ((pair.server, "this server"), (pair.customer, "this customer")):
+            if bucket.is_full():
+                waiting = bucket.mine + bucket.elsewhere
+                return f"{whose} may have {bucket.limit.in_flight:,} pushes waiting at a time, and {waiting:,} wait"
+        return ""
+
+    def _apart(self, who: Identity, kind: str) -> str:
+        """Tests, and what wipes phones of a server that has no key: each with a limit of its own."""
+        whose = "server" if who.key_id else "listed"
+        bucket = self._bucket(f"limit:{kind}:{whose}:{who.server_id}", TESTS if kind == "test" else SESSIONS)
+        return "" if bucket.take() else _spent(bucket, f"{kind} pushes of this server")
 
     def _common(self, pair: Pair, whose: str) -> str:
         if not pair.server.take():
@@ -98,9 +120,9 @@ class Limits:
 
     def _pair(self, who: Identity) -> Pair:
         """The buckets of an identity; their limits are those of the directory's last word."""
-        kind = "server" if who.key_id or who.anonymous else "listed"
-        server = self._bucket(f"limit:{kind}:{who.server_id}", who.server)
-        customer = self._bucket(f"limit:customer:{who.customer_id}", who.customer)
+        apart = "" if who.key_id or who.anonymous else "listed-"
+        server = self._bucket(f"limit:{apart}server:{who.server_id}", who.server)
+        customer = self._bucket(f"limit:{apart}customer:{who.customer_id}", who.customer)
         pair = self._pairs[who.key_id, who.server_id] = Pair(who, server, customer)
         return pair
 
@@ -120,7 +142,7 @@ class Limits:
             now = time.monotonic()
             for key, bucket in list(self._buckets.items()):
                 quiet = now - bucket.touched
-                if bucket.limit.in_flight and bucket.mine:
+                if bucket.limit.in_flight and (bucket.mine or bucket.told or bucket.elsewhere):
                     bucket.ask()
                 elif quiet > 2 * TICK:
                     bucket.settle()
@@ -129,11 +151,6 @@ class Limits:
 
 
 def _spent(bucket: Bucket, whose: str) -> str:
-    limit, use = bucket.limit, max(bucket.use, 1)
+    limit, use = bucket.limit, max(bucket.use, bucket.asked, 1)
     may = f"{whose} may send {limit.rate:,} pushes a second and {limit.burst:,} at once"
     return f"{may}, and sent {use:,} in one second"
-
-
-def _full(bucket: Bucket, whose: str) -> str:
-    waiting = bucket.mine + bucket.elsewhere
-    return f"{whose} may have {bucket.limit.in_flight:,} pushes waiting at a time, and {waiting:,} wait"

@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from psycopg import DataError, IntegrityError, sql
 
 from delivery.verdict import Answer, Attempt, Verdict
@@ -200,16 +200,16 @@ def _copy_one_by_one(valkey: redis.Redis, cursor: Any, blobs: Iterable[bytes]) -
     return lines
 
 
-# --- Partitions: one per day, made ahead of time, dropped when the retention is over.
+# --- Partitions: one per day, made ahead of time, dropped when the retention is over; by the owner of the tables.
 
 
 def make_partitions(today: date, ahead: int = 3) -> list[str]:
     """Make the partitions of yesterday, today and the `ahead` days after it; returns the names of the new ones."""
-    made = []
+    made, alias = [], settings.OWNER_DATABASE
     for offset in range(-1, ahead + 1):
         day = today + timedelta(days=offset)
         name = f"delivery_{day:%Y_%m_%d}"
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
             # Several workers start at once, and each looks after the partitions.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery partitions'))")
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
@@ -239,7 +239,7 @@ def make_partitions(today: date, ahead: int = 3) -> list[str]:
 def drop_partitions(today: date, keep_days: int | None = None) -> list[str]:
     """Drop the partitions of days that are older than `keep_days` (default: settings.RETENTION_DAYS); returns names."""
     oldest = today - timedelta(days=settings.RETENTION_DAYS if keep_days is None else keep_days)
-    with connection.cursor() as cursor:
+    with connections[settings.OWNER_DATABASE].cursor() as cursor:
         cursor.execute(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
             "WHERE i.inhparent = 'delivery_delivery'::regclass AND c.relname ~ '^delivery_[0-9]{4}_[0-9]{2}_[0-9]{2}$'"

@@ -6,15 +6,18 @@ dropping partitions. It holds no message text and no device token, only a keyed 
 
 from django.db import models
 
+from tenants.fence import Paths, Walled
 from tenants.models import Customer, PushApp, Server, ServerKey
 
 
-class Delivery(models.Model):
+class Delivery(Walled):
     """What became of one push. `code`, `answer` and `attribution` are the words of delivery/verdict.py.
 
     The references are kept without constraints: checking them would cost the log as much again as writing it, and a
     row outlives what it speaks of.
     """
+
+    paths = Paths("customer_id")
 
     trace = models.CharField(max_length=40, primary_key=True)
     accepted_at = models.DateTimeField()

@@ -81,6 +81,7 @@ class Outbox:
         """Send what is gathered and let go of the connections."""
         self._flush()
         self.usage.flush()
+        self.refusals.pay()
         if self.link.up:
             try:
                 await asyncio.wait_for(self.link.flushed(), 1)

@@ -36,6 +36,7 @@ __all__ = [
     "judge",
     "refusal",
     "text",
+    "words",
 ]
 
 _ANSWERS: Final = {
@@ -97,5 +98,11 @@ def text(verdict: Verdict, trace: str, **details: object) -> str:
     details fill the row's placeholders (topic, key_id, project, host, status, reason, label, seconds, detail); empty
     ones and those left out are put in words. They must hold no secret: the text ends in the customer's server log.
     """
+    cause, fix = words(verdict, **details)
+    return f"{verdict.code} {cause}: {fix} (trace {trace})"
+
+
+def words(verdict: Verdict, **details: object) -> tuple[str, str]:
+    """Return a verdict's cause, and what to do about it, with the details that text() takes."""
     given = _Details((name, value) for name, value in details.items() if value not in ("", 0, None))
-    return f"{verdict.code} {verdict.cause.format_map(given)}: {verdict.fix.format_map(given)} (trace {trace})"
+    return verdict.cause.format_map(given), verdict.fix.format_map(given)

@@ -45,8 +45,11 @@ def _later(code: str, cause: str, fix: str, attribution: Attribution = "provider
     return failed(code, cause, fix, attribution=attribution, counts=counts, retry=Retry.BACKOFF)
 
 
-def _set_up(code: str, cause: str, fix: str, *, fuse: bool = False, level: str = "warning") -> Verdict:
-    """Return the verdict on a credential, topic or host that does not fit: the owner of the app has to act."""
+def _set_up(code: str, cause: str, fix: str, *, fuse: bool = False, key: bool = False) -> Verdict:
+    """Return the verdict on a credential, topic or host that does not fit: the owner of the app has to act.
+
+    key: it is the credential itself, whatever it is used for.
+    """
     return failed(
         code,
         cause,
@@ -56,7 +59,7 @@ def _set_up(code: str, cause: str, fix: str, *, fuse: bool = False, level: str =
         counts=False,
         fuse=fuse,
         credential=True,
-        level=level,
+        key_refused=key,
     )
 
 
@@ -112,11 +115,13 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_bad_certificate",
         "Apple refused the certificate",
         "upload a push certificate for {topic} that is neither expired nor revoked",
+        key=True,
     ),
     (403, "BadCertificateEnvironment"): _set_up(
         "apns_bad_certificate_environment",
         "the certificate is for Apple's other host (production or sandbox)",
         "change the app's Apple host, or upload a certificate for this one",
+        key=True,
     ),
     (403, "ExpiredProviderToken"): failed(
         "apns_expired_provider_token",
@@ -125,16 +130,19 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         attribution="ours",
         retry=Retry.RENEW,
         level="error",
+        key_refused=True,
     ),
     (403, "Forbidden"): _set_up(
         "apns_forbidden",
         "Apple forbids this",
         "check in Apple's developer account that key {key_id} may send to {topic}",
+        key=True,
     ),
     (403, "InvalidProviderToken"): _set_up(
         "apns_invalid_provider_token",
         "Apple refused the signing token made with key {key_id} ({detail})",
         "check that key id, team id and key file belong together and that Apple still lists the key",
+        key=True,
     ),
     (403, "MissingProviderToken"): _ours(
         "apns_missing_provider_token", "Apple saw neither a signing token nor a certificate"
@@ -146,6 +154,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_bad_environment_key_id_in_token",
         "key {key_id} is for Apple's other host (production or sandbox)",
         "change the app's Apple host, or upload a key for this one",
+        key=True,
     ),
     (404, "BadPath"): _ours("apns_bad_path", "Apple does not know the path of our request"),
     (405, "MethodNotAllowed"): _ours("apns_method_not_allowed", "Apple did not see a POST"),

@@ -25,8 +25,13 @@ SENT: Final = Verdict(
 )
 
 
-def _set_up(code: str, cause: str, fix: str, *, retry: Retry = Retry.NEVER, fuse: bool = False) -> Verdict:
-    """Return the verdict on a service account or project that does not fit: the owner of the app has to act."""
+def _set_up(
+    code: str, cause: str, fix: str, *, retry: Retry = Retry.NEVER, fuse: bool = False, key: bool = False
+) -> Verdict:
+    """Return the verdict on a service account or project that does not fit: the owner of the app has to act.
+
+    key: it is the account itself, whatever it is used for.
+    """
     return failed(
         code,
         cause,
@@ -37,6 +42,7 @@ def _set_up(code: str, cause: str, fix: str, *, retry: Retry = Retry.NEVER, fuse
         retry=retry,
         fuse=fuse,
         credential=True,
+        key_refused=key,
     )
 
 
@@ -92,11 +98,13 @@ FCM: Final[dict[tuple[int, str], Verdict]] = {
         "Google refused the access token of the service account",
         "it has been renewed; if it happens again, upload a new key of the service account of project {project}",
         retry=Retry.RENEW,
+        key=True,
     ),
     (403, "PERMISSION_DENIED"): _set_up(
         "fcm_permission_denied",
         "this service account may not send for project {project}",
         "switch on the Firebase Cloud Messaging API in the project and give the account the role for it",
+        key=True,
     ),
     (403, "SENDER_ID_MISMATCH"): _set_up(
         "fcm_sender_id_mismatch",

@@ -62,6 +62,7 @@ TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
         outcome=Outcome.REFUSED,
         counts=False,
         credential=True,
+        key_refused=True,
     ),
     ("token_endpoint", NOT_SENT): failed(
         "fcm_no_access_token",

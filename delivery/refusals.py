@@ -15,12 +15,14 @@ from delivery.waiting import Pending
 
 # Rows of refused pushes that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
 OWED = 2_000
-# Refusals that come in floods by their nature: those of a second share a row with a count.
+# Refusals that come in floods by their nature: those of a second share a row with a count. So do all of pushes without
+# a key: whoever sends them must not fill the log.
 FLOODS = frozenset(("over_limit",))
 
 # Seconds before rows that Valkey did not take are offered again.
 PAUSE = 1.0
-# Rows that are owed, with what each stands for, by trace or by what equal refusals share.
+# Rows that are owed, with what each stands for, by trace or by what equal refusals share: so many things.
+SHARED = 3
 Owed = collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]]
 
 
@@ -43,7 +45,7 @@ class Refusals:
 
     def _owe(self, pending: Pending, verdict: Verdict) -> None:
         key: tuple[Any, ...] = (pending.trace,)
-        flood = verdict.code in FLOODS
+        flood = verdict.code in FLOODS or not pending.who.key_id
         if flood or len(self._owed) >= OWED:
             key = (pending.who.server_id, pending.who.key_id, verdict.code)
         count = self._owed.get(key, (b"", 0))[1] + 1
@@ -67,8 +69,12 @@ class Refusals:
     def _said(self, future: "asyncio.Future[Any]", owed: Owed) -> None:
         if future.cancelled() or (future.exception() is None and not isinstance(future.result(), Exception)):
             return
-        # Refused, or perhaps written and the answer lost: the table takes a row of one name only once.
+        # Perhaps written, and only the answer lost: the table takes a row of one name only once. So such a row stays as
+        # it is, and what comes after it is counted in another.
+        unsure = future.exception() is not None
         for key, (row, count) in owed.items():
+            if unsure and len(key) == SHARED:
+                key = (*key, row.partition(b"\t")[0])
             more = self._owed.get(key, (b"", 0))[1]
             self._owed[key] = (log.with_count(row, count + more), count + more)
         if self.link.up and self._payment is None:

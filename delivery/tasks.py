@@ -1,7 +1,7 @@
 """The queue: every Celery task of the delivery, and the envelope that the outbox fills in.
 
 No rule of ours lives here: a task hands over to the file that knows. `deliver` carries one batch of pushes; `record`
-moves what ended into the delivery log; `partitions` keeps its days.
+moves what ended into the delivery log; `partitions` keeps its days; `recheck` asks about credentials that are refused.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 
-from delivery import dispatch, log, usage, valkey
+from delivery import dispatch, log, preflight, usage, valkey
 from tenants import vault
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["OperationalError", "deliver", "envelope", "partitions", "publish", "record"]
+__all__ = ["OperationalError", "deliver", "envelope", "partitions", "publish", "recheck", "record"]
 
 # Seconds between two looks at the rows that wait for the log.
 MINDED = 5.0
@@ -72,6 +72,13 @@ def partitions() -> None:
     today = datetime.now(UTC).date()
     log.make_partitions(today)
     log.drop_partitions(today)
+
+
+@shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
+def recheck() -> int:
+    """Ask the providers about the credentials that they refuse: one may be good again. Returns how many are."""
+    close_old_connections()
+    return preflight.recheck()
 
 
 async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:

@@ -17,6 +17,9 @@ MAYBE: Final = 1
 ANSWERED: Final = 2
 """The provider answered this very request."""
 
+CLOCK: Final = "our clock is"
+"""How the remark in an attempt's detail begins when our clock may be why the provider refused a key."""
+
 Attribution = Literal["ours", "provider", "customer", "device"]
 
 
@@ -80,7 +83,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     code is stable and starts with the provider's name where a provider spoke; counts says whether the push is a valid
     event of the SLA; fuse marks answers that would mean REMOVE if the credential is known to be right, and are FAIL
     until then; credential marks causes in the app's credential or set-up, which are ours where the app is ours; cause
-    and fix are templates for outcomes.text(); level names a logging level.
+    and fix are templates for outcomes.text(); level names a logging level; key_refused says that the provider took
+    nothing because of the key itself, so that the same push may be sent with another credential of the app.
     """
 
     outcome: Outcome
@@ -94,6 +98,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     cause: str
     fix: str
     level: str
+    key_refused: bool = False
 
 
 def failed(
@@ -108,6 +113,9 @@ def failed(
     fuse: bool = False,
     credential: bool = False,
     level: str = "warning",
+    key_refused: bool = False,
 ) -> Verdict:
     """Return a verdict that is answered with FAIL. What a row leaves out is the cautious choice: no retry."""
-    return Verdict(outcome, code, Answer.FAIL, attribution, counts, retry, fuse, credential, cause, fix, level)
+    return Verdict(
+        outcome, code, Answer.FAIL, attribution, counts, retry, fuse, credential, cause, fix, level, key_refused
+    )

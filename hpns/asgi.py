@@ -15,6 +15,7 @@ import zlib
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+os.environ.setdefault("DATABASE_ROLE", "pages")
 
 import django
 
@@ -22,7 +23,7 @@ django.setup()
 
 from django.conf import settings
 
-from delivery import meters
+from delivery import meters, trial
 from delivery.api import LeanRequest, machines
 from delivery.outbox import Outbox
 from hpns import leaving, state
@@ -68,6 +69,7 @@ class FrontDoor:
     async def start(self) -> None:
         """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
+        trial.offer(self.outbox)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), meters.keep("ingest"))]
         state.outbox = self.outbox

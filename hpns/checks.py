@@ -1,7 +1,7 @@
 """System checks of the settings: what is missing or weak is named with a hint, all of it at once, and never quoted.
 
 hpns.E: the service cannot work; hpns.W: it works, and something is wrong. checks_tls.py has the certificate's
-(020 to 029) and checks_stores.py those that ask the servers (030 to 039).
+(020 to 029); checks_stores.py and checks_roles.py have those that ask the servers (030 to 039).
 """
 
 import os
@@ -34,7 +34,8 @@ def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 
 def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """For a deployment. E007: DEBUG; E008: the stores for trying out; W009, W010: what others could read or change."""
+    """For a deployment. E007: DEBUG; E008: the stores for trying out; E009: no address for links; W009, W010: what
+    others could read or change; W011, W012: e-mail that would not arrive."""
     found: list[CheckMessage] = []
     if settings.DEBUG:
         text = "DEBUG is on: whoever causes an error is shown our settings and variables."
@@ -47,6 +48,16 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
         text = "METRICS_TOKEN is not set: behind a proxy nobody can read /metrics."
         hint = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(24))"'
         found.append(Caution(text, hint=hint, id="hpns.W009"))
+    if not settings.PUBLIC_URL:
+        text = "PUBLIC_URL is not set: nobody can be invited, because the links in e-mails are made of it."
+        found.append(Error(text, hint="Set it to such as https://push.example.com.", id="hpns.E009"))
+    if not settings.EMAIL_URL:
+        text = "EMAIL_URL is not set: invitations are printed by the web process instead of being sent."
+        hint = "Set it to such as smtp+tls://USER:PASSWORD@mail.example.com:587; %-escape what is special in it."
+        found.append(Caution(text, hint=hint, id="hpns.W011"))
+    elif settings.DEFAULT_FROM_EMAIL.endswith("@localhost"):
+        text = "DEFAULT_FROM_EMAIL is not set: mail servers refuse what comes from localhost."
+        found.append(Caution(text, hint="Set it to such as push@example.com.", id="hpns.W012"))
     if settings.PUBLIC_URL and urlsplit(settings.PUBLIC_URL).scheme != "https":
         text = "PUBLIC_URL is not https: server keys and messages would travel in the clear."
         hint = "Set TLS_CERT_FILE and TLS_KEY_FILE, or put a proxy with TLS in front and name it in TRUSTED_PROXIES."
@@ -84,6 +95,10 @@ def _stores() -> Iterator[CheckMessage]:
         yield Error(f"DATABASE_URL is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
     elif not urlsplit(settings.DATABASE_URL).path.strip("/"):
         yield Error("DATABASE_URL is unusable: it names no database.", hint=DATABASE_FORM, id="hpns.E004")
+    for name in ("PAGES_DATABASE_URL", "WORKER_DATABASE_URL"):
+        url = getattr(settings, name)
+        if url and (trouble := _trouble(url, DATABASE_SCHEMES)):
+            yield Error(f"{name} is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
     if not settings.REDIS_URL:
         text = "REDIS_URL is not set: there is no queue, and no push could be taken."
         yield Error(text, hint=REDIS_FORM, id="hpns.E005")

@@ -152,6 +152,12 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
         return self.redact(super().format(record))
 
 
+_URLS = (
+    *("DATABASE_URL", "PAGES_DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY"),
+    "EMAIL_URL",
+)
+
+
 def own_secrets() -> list[str]:
     """Every secret in the settings, so that none of them can stand in a line."""
     found = [settings.METRICS_TOKEN, *(entry.partition(":")[2] for entry in settings.VAULT_KEYS)]
@@ -160,7 +166,7 @@ def own_secrets() -> list[str]:
         found.append(settings.SECRET_KEY)
     except ImproperlyConfigured:
         pass  # there is none; the system checks say so
-    for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY"):
+    for name in _URLS:
         try:
             password = urlsplit(str(getattr(settings, name, ""))).password
         except ValueError:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from tenants import people
 from tenants.models import Customer
 
 
@@ -24,4 +25,4 @@ def page(request: HttpRequest) -> dict[str, Any]:
 def _customers(request: Any) -> list[Customer]:
     if not request.user.is_authenticated:
         return []
-    return list(Customer.objects.filter(membership__user=request.user).order_by("name", "pk"))
+    return [membership.customer for membership in people.memberships_of(request.user)]

@@ -117,7 +117,8 @@ class _Bridge:
 
 class _Asked:
     def __init__(self, scope: Any) -> None:
-        self.peer, self.scheme, self.headers_get = scope.client, scope.scheme, scope.headers.get
+        self.peer, self.scheme = scope.client, scope.scheme
+        self.raw_headers, self.headers_get = scope.headers, scope.headers.get
 
 
 def _items(scope: Any) -> list[tuple[str, str]]:

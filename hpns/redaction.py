@@ -71,6 +71,9 @@ _RULES: Final[tuple[_Rule, ...]] = (
     (("hk",), re.compile(rf"hk{_BAR}(?![0-9A-Za-z]{{8}}_\[)[0-9A-Za-z_%]{{9,}}"), f"hk_{GONE}"),
     # Whatever stands in the place of a key: it may be somebody's password for something else.
     (("/t/",), re.compile(r"(/t/)(?!hk_[0-9A-Za-z]{8}_\[)[^/\s\"'\\?#<>]+"), rf"\1{GONE}"),
+    # What opens an invitation, or sets a password: a link of an e-mail.
+    (("invitation/",), re.compile(r"(invitation/)(?!\[)[^/\s\"'\\?#<>]+"), rf"\1{GONE}"),
+    (("reset/key/",), re.compile(r"(reset/key/)(?!\[)[^/\s\"'\\?#<>]+"), rf"\1{GONE}"),
     (("authorization",), re.compile(_HEADER + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\1{GONE}"),
     # With a capital or a digit in what follows: "basic authentication" is no credential.
     (_SCHEMES, re.compile(r"\b((?i:basic|bearer))\s+(?=\S{12})(?=\S*[0-9A-Z])[A-Za-z0-9+/=._~-]+"), rf"\1 {GONE}"),

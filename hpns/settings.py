@@ -65,20 +65,30 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 
 # --- Stores
 
+# Three roles: the owner of the tables (migrations, partitions, commands); the pages', whom row-level security binds;
+# the worker's, whom it does not (the log, and the directory of keys, which web processes read as well).
 DATABASE_URL = secret("DATABASE_URL")
-DATABASES: dict[str, dict[str, Any]] = {"default": variables.database(DATABASE_URL)}
-DATABASES["default"]["CONN_MAX_AGE"] = 60
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
-# Milliseconds after which a server that fell silent is given up, so that it does not hold a thread for minutes.
-DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 10_000)
+PAGES_DATABASE_URL = secret("PAGES_DATABASE_URL")
+WORKER_DATABASE_URL = secret("WORKER_DATABASE_URL")
+# Which of them this process is, by its entry point. One whose URL is not set is the owner.
+DATABASE_ROLE = env.str("DATABASE_ROLE", default="owner")
+DATABASES: dict[str, dict[str, Any]] = variables.databases(
+    DATABASE_ROLE, owner=DATABASE_URL, pages=PAGES_DATABASE_URL, worker=WORKER_DATABASE_URL
+)
+# The connections for what the process's own role may not do.
+OWNER_DATABASE = "owner" if "owner" in DATABASES else "default"
+DIRECTORY_DATABASE = "directory" if "directory" in DATABASES else "default"
 REDIS_URL = secret("REDIS_URL")
 # Any broker that Celery knows; RabbitMQ by amqp://. The default is the Valkey above.
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or REDIS_URL
 # Set by our own supervisor when the two stores are those it has started from wheels.
 EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
+
+# What the pages' processes share: how often somebody tried to log in, which one-time codes were used.
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "pages"}
+}
 
 # --- The push
 
@@ -90,6 +100,8 @@ ATTEMPT_DEADLINE = env.float("ATTEMPT_DEADLINE", default=4.0)
 BODY_LIMIT = env.int("BODY_LIMIT", default=256 * 1024)
 # Seconds for the whole body of a request to arrive.
 BODY_DEADLINE = env.float("BODY_DEADLINE", default=10.0)
+# The page of the provider sandbox's phones, where one stands in for Apple and Google; else empty.
+SANDBOX_URL = env.str("SANDBOX_URL", default="")
 # The free test service: pushes without a key, and customers of that offer. Off: they are told so.
 TEST_SERVICE = env.bool("TEST_SERVICE", default=False)
 # Whom a suspended customer is told to ask: an e-mail address or a page.
@@ -110,6 +122,16 @@ GOOGLE_TOKEN_ORIGIN = env.str("GOOGLE_TOKEN_ORIGIN", default="") or "https://oau
 PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
 HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
 
+# --- E-mail
+
+# Where e-mail goes; without one it is printed by the process that sends it.
+EMAIL_URL = secret("EMAIL_URL")
+vars().update(variables.email(EMAIL_URL))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "push-service@localhost"
+# Who is told about the credentials of the shared apps.
+OPERATOR_EMAIL: list[str] = env.list("OPERATOR_EMAIL", default=[])
+
 # --- Watching
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
@@ -123,7 +145,7 @@ VERSION = version.VERSION
 # --- Django
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "hpns.apps.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -134,6 +156,10 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "hpns.apps.HpnsConfig",
     "billing.apps.BillingConfig",
     "delivery.apps.DeliveryConfig",
@@ -145,12 +171,15 @@ MIDDLEWARE = [
     # Above WhiteNoise, so that scripts and styles are packed as well.
     "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Before whatever could ask for a row: from here on a page reaches none until it says whose.
+    "tenants.scope.PageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "hpns.urls"
 TEMPLATES = [
@@ -163,6 +192,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "tenants.context.page",
                 "hpns.page_context.page",
             ]
         },
@@ -175,6 +205,33 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
 }
+# --- People: accounts by invitation, logged in by e-mail address and password, and a second factor where there is one.
+# django-allauth; what it stands for is in tenants/accounts.py. Its limits on attempts are its defaults: 5 in 5 minutes
+# for an account and 10 a minute for a network address, for passwords and for one-time codes.
+
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "account-start"
+LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_ADAPTER = "tenants.accounts.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "tenants.account_forms.SignupForm"}
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_PREVENT_ENUMERATION = True
+# A code by e-mail would make whoever reads the mailbox the owner of the second factor.
+ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_USER_DISPLAY = "tenants.accounts.display"
+MFA_ADAPTER = "tenants.accounts.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Push notification service"
+# A clock may be half a minute off; a code is good once all the same.
+MFA_TOTP_TOLERANCE = 1
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

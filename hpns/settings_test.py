@@ -2,6 +2,7 @@
 
 import base64
 import os
+from urllib.parse import urlsplit
 
 os.environ.setdefault("READ_DOT_ENV", "false")
 os.environ.setdefault("SECRET_KEY", "tests-only-" + "x" * 50)
@@ -10,6 +11,21 @@ os.environ.setdefault("HASH_KEY", base64.urlsafe_b64encode(b"h" * 32).decode())
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 os.environ.setdefault("LOG_FORMAT", "plain")
 
+# One connection, the superuser's of the stores for tests. Tests of the fences take on the other roles (tests/roles.py).
+os.environ["PAGES_DATABASE_URL"] = os.environ["WORKER_DATABASE_URL"] = ""
+
+from hpns import settings as real
 from hpns.settings import *
 
+# Tests that need transactions of their own empty all tables, the audit log too.
+DATABASES["default"]["OPTIONS"]["options"] = "-c hpns.erasure=on"
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# A database of Valkey for each test process, which the fixture `valkey` empties.
+_number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+CACHES = {
+    "default": {
+        **real.CACHES["default"],
+        "LOCATION": urlsplit(real.REDIS_URL)._replace(path=f"/{_number}").geturl(),
+    }
+}

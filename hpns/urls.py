@@ -1,12 +1,9 @@
 """Every URL of the service except the two endpoints of the hot path, which asgi.py sends to delivery.api directly."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-from hpns import views
-
-admin.site.site_header = admin.site.site_title = "Push notification service"
-admin.site.index_title = "Staff"
+from hpns import customer_pages, views
 
 handler404 = "hpns.views.not_found"
 handler500 = "hpns.views.server_error"
@@ -20,5 +17,12 @@ urlpatterns = [
     path("health/live", views.live, name="live"),
     path("health/ready", views.ready, name="ready"),
     path("metrics", views.prometheus, name="metrics"),
+    path("", include("tenants.account_urls")),
+    path("", include("tenants.people_urls")),
+    path("c/<slug:slug>/", customer_pages.home, name="customer"),
+    path("", include("tenants.audit_urls")),
+    path("", include("tenants.server_urls")),
+    path("", include("tenants.settings_urls")),
+    path("", include("delivery.urls")),
     path("admin/", admin.site.urls),
 ]

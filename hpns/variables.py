@@ -57,6 +57,48 @@ def database(url: str) -> dict[str, Any]:
         return nowhere
 
 
+def email(url: str) -> dict[str, Any]:
+    """Django's settings of e-mail by its URL; "" prints it. Raises ImproperlyConfigured, quoting nothing of the URL."""
+    try:
+        found = dict(environ.Env.email_url_config(url or "consolemail://"))
+    except (ImproperlyConfigured, ValueError):
+        found = {}
+    backend = found.get("EMAIL_BACKEND", "")
+    if not backend or (backend.endswith("smtp.EmailBackend") and not found["EMAIL_HOST"]):
+        text = "EMAIL_URL cannot be read; it must be such as smtp+tls://USER:PASSWORD@HOST:587, %-escaped."
+        raise ImproperlyConfigured(text) from None
+    if not found["EMAIL_PORT"]:
+        found["EMAIL_PORT"] = 587 if found.get("EMAIL_USE_TLS") else 465 if found.get("EMAIL_USE_SSL") else 25
+    return {name: value for name, value in found.items() if name.startswith("EMAIL_") and value}
+
+
+def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, dict[str, Any]]:
+    """Django's DATABASES of a process with this role, by the URLs of the three; only the owner's must be there.
+
+    "default" is the role's own. Where that is another one, a worker has "owner" for the log's partitions, and a web
+    process "directory", the worker's, for the directory of keys; the pages' role itself gets no way to the owner's.
+    """
+    own = {"pages": pages, "worker": worker}.get(role) or owner
+    found = {"default": own}
+    if role == "worker" and own != owner:
+        found["owner"] = owner
+    if worker not in ("", own):
+        found["directory"] = worker
+    connections = {alias: _connection(url) for alias, url in found.items()}
+    if role == "pages":
+        # Each request of a page has a thread of its own, whose connection nobody would use again, nor close.
+        connections["default"]["CONN_MAX_AGE"] = 0
+    return connections
+
+
+def _connection(url: str) -> dict[str, Any]:
+    values = {**database(url), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    # tcp_user_timeout: milliseconds after which a server that fell silent is given up, so that it does not hold a
+    # thread for minutes.
+    values["OPTIONS"] = {"connect_timeout": 5, "tcp_user_timeout": 10_000, **values.get("OPTIONS", {})}
+    return values
+
+
 def key(name: str, text: str) -> bytes:
     """The bytes of a key in urlsafe base64; no word of it stands in the error."""
     try:

@@ -6,6 +6,7 @@ import socket
 import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+os.environ["DATABASE_ROLE"] = "worker"
 
 import django
 

@@ -12,7 +12,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from tenants import services
-from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
+from tenants.models import Credential, PushApp, Server, ServerKey
 
 
 # Django's admin classes take type arguments in the stubs only, not at run time.
@@ -39,40 +39,6 @@ class ReadOnly(Told):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
         return False
-
-
-class EntitlementInline(admin.StackedInline):  # type: ignore[type-arg]
-    """What the customer may do, on the customer's page."""
-
-    model = Entitlement
-    can_delete = False
-    min_num = 1
-
-
-@admin.register(Customer)
-class CustomerAdmin(Told):
-    """Customers; the slug is fixed once it is in use."""
-
-    list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at")
-    list_filter = ("offer", "status", "entitlement__active")
-    list_select_related = ("entitlement",)
-    search_fields = ("name", "slug")
-    readonly_fields = ("created_at",)
-    inlines = (EntitlementInline,)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Commands and addresses name the slug: it cannot be changed."""
-        return ("created_at", "slug") if obj else ("created_at",)
-
-    @admin.display(boolean=True)
-    def entitled(self, row: Customer) -> bool:
-        """Whether billing lets this customer push."""
-        return row.entitlement.active if hasattr(row, "entitlement") else False
-
-    @admin.display(boolean=True, description="shared apps")
-    def shares(self, row: Customer) -> bool:
-        """Whether it may push to the operator's own apps."""
-        return row.entitlement.may_use_shared if hasattr(row, "entitlement") else False
 
 
 @admin.register(Server)
@@ -150,13 +116,3 @@ class CredentialAdmin(ReadOnly):
     list_select_related = ("app__customer",)
     search_fields = ("key_id", "app__label", "app__topic", "app__customer__slug")
     fields = ("app", "slot", "kind", "key_id", "expires_at", "created_at")
-
-
-@admin.register(Entitlement)
-class EntitlementAdmin(ReadOnly):
-    """What customers may do, at a glance; it is changed on the customer's page."""
-
-    list_display = ("customer", "active", "may_use_shared", "updated_at")
-    list_filter = ("active", "may_use_shared")
-    list_select_related = ("customer",)
-    search_fields = ("customer__name", "customer__slug")

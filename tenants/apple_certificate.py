@@ -16,29 +16,47 @@ _HOSTS: Final = {
     ObjectIdentifier("1.2.840.113635.100.6.3.1"): "sandbox",
     ObjectIdentifier("1.2.840.113635.100.6.3.2"): "production",
 }
+# The head of a certificate's name -> what Apple gives it out for (the practice statements of Apple's WWDR authority).
+_OTHERS: Final = {
+    "Apple Development": "signing apps",
+    "Apple Distribution": "signing apps",
+    "iPhone Developer": "signing apps",
+    "iPhone Distribution": "signing apps",
+    "Mac Developer": "signing apps",
+    "Developer ID Application": "signing apps",
+    "Pass Type ID": "passes of Apple Wallet",
+    "Website Push ID": "pushes to web sites",
+    "Merchant ID": "Apple Pay",
+    "Apple Pay Merchant Identity": "Apple Pay",
+    "Apple Pay Payment Processing": "Apple Pay",
+}
 _UTF8_STRING: Final = 0x0C
 _CONSTRUCTED: Final = 0x20
 _DEPTH_MAX: Final = 8
 
 
 class Said(NamedTuple):
-    """`hosts` is empty when the certificate does not say; `serial` is hexadecimal, for display."""
+    """`hosts` is empty when the certificate does not say; `serial` is hexadecimal, for display; `purpose` says for what
+    else than pushes Apple has given it out, "" if for nothing else."""
 
     topics: frozenset[str]
     hosts: frozenset[str]
     since: datetime
     until: datetime
     serial: str
+    purpose: str
 
 
 def read(certificate: x509.Certificate) -> Said:
     """What the certificate says; members that are missing or malformed are left out."""
     topics = {str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.USER_ID)}
+    purpose = ""
     for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
         # "Apple Push Services: com.example.app": older certificates say it here, too.
         head, colon, bundle = str(name.value).partition(": ")
         if colon and head.endswith("Services"):
             topics.add(bundle)
+        purpose = _OTHERS.get(head, purpose) if colon else purpose
     hosts = set()
     for extension in certificate.extensions:
         if extension.oid in _HOSTS:
@@ -52,6 +70,7 @@ def read(certificate: x509.Certificate) -> Said:
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
         f"{certificate.serial_number:x}",
+        purpose,
     )
 
 

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.core.checks import Tags, register
+from django.utils.module_loading import import_string
 
 from tenants import checks
 
@@ -13,6 +14,9 @@ class TenantsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks of the secrets in the settings; weak ones matter to a deployment only."""
+        """Register the checks of the secrets in the settings (weak ones matter to a deployment only), and listen to
+        what happens to accounts."""
         register(checks.secrets_are_set, Tags.security)
         register(checks.secrets_are_not_for_trying_out, Tags.security, deploy=True)
+        # Models can be imported from here on only.
+        import_string("tenants.account_events.connect")()

@@ -155,10 +155,9 @@ class Guard:
 
     def let_pass(self, identity: Identity, request: Asked) -> None:
         """Raises PlainHttp, WrongNetwork or TestServiceOff."""
-        if identity.tls:
-            if not self.doorway.takes_keys(request):
-                raise PlainHttp
-        elif identity.trial and not self._test_service:
+        if identity.tls and not self.doorway.takes_keys(request):
+            raise PlainHttp
+        if identity.trial and not self._test_service:
             raise TestServiceOff
         if identity.networks and not network.is_inside(self.doorway.client(request), network.parsed(identity.networks)):
             raise WrongNetwork

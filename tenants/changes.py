@@ -24,6 +24,8 @@ def tell() -> None:
 
 def collision(error: IntegrityError) -> ProblemError:
     """What a constraint of the database has kept from being written."""
+    if "label" in str(error):
+        return ProblemError("there is an enabled app of this label already: disable that one first")
     if "default" in str(error):
         return ProblemError("there is a default app of this family already: make that one no default first")
     return ProblemError("somebody else has just made the same: look again")

@@ -10,11 +10,24 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Protocol
 
+FOR: Final = "x-forwarded-for"
+PROTO: Final = "x-forwarded-proto"
 # Connections whose answer is remembered.
 KNOWN_MOST: Final = 4096
+# Proxies that may stand in a row; who comes from behind more of them is nobody we know.
+HOPS_MOST: Final = 20
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Headers(Protocol):
+    """Headers by lower case, as granian has them: `get` knows the first line of a name alone, and leaves out, as
+    `get_all` does, a line that is not printable ASCII."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def get_all(self, name: str) -> list[str]: ...
 
 
 class Asked(Protocol):
@@ -26,29 +39,35 @@ class Asked(Protocol):
     @property
     def scheme(self) -> str: ...
 
+    @property
+    def raw_headers(self) -> Headers: ...
+
     def headers_get(self, name: str) -> str | None: ...
 
 
 def networks(entries: Iterable[str]) -> tuple[Network, ...]:
     """Networks and single addresses as people write them. Raises ValueError, which names the entry that is none."""
     found = []
-    for entry in entries:
+    for entry in map(str.strip, entries):
         try:
-            found.append(ipaddress.ip_network(entry.strip()))
+            if "%" in entry:
+                raise ValueError  # a zone: of one machine alone
+            found.append(ipaddress.ip_network(entry))
         except ValueError:
-            raise ValueError(f"{entry.strip()!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
+            raise ValueError(f"{entry[:60]!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
     return tuple(found)
 
 
 def address(text: str) -> Address | None:
-    """The address in "address", "address:port" or "[address]:port"; None for anything else. IPv4 in IPv6 is IPv4."""
+    """The address in "address", "address:port" or "[address]:port"; None for anything else. IPv4 in IPv6 is IPv4, and
+    a zone ("%eth0") is left out: it means something on one machine alone, and its sender chooses it."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        found = ipaddress.ip_address(text)
+        found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
@@ -73,6 +92,15 @@ def parsed(entries: tuple[str, ...]) -> tuple[Network, ...]:
     return networks(entries)
 
 
+def _told(request: Asked, name: str) -> str | None:
+    """What all lines of a header say together, in their order; None without one. One that cannot be read says "", which
+    is no address and no scheme: whoever sent it must not have it taken for absent."""
+    headers = request.raw_headers
+    if name not in headers:
+        return None
+    return ",".join(headers.get_all(name))
+
+
 def source(client: Address | None) -> str:
     """The network that an unknown caller is counted by: /24 of IPv4, /56 of IPv6 (what one household gets)."""
     if client is None:
@@ -87,7 +115,7 @@ class Doorway:
     def __init__(self, trusted: tuple[Network, ...] = (), plain: tuple[Network, ...] = ()) -> None:
         """`trusted`: networks of our own proxies; `plain`: networks whose plain HTTP is as good as encrypted."""
         self._trusted, self._plain = trusted, plain
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, tuple[bool, bool]] = {}
 
     def takes_keys(self, request: Asked) -> bool:
         """Whether a key may travel on this request: encrypted, from this machine, or from a network that is allowed."""
@@ -101,19 +129,22 @@ class Doorway:
         if known is None:
             if len(self._known) >= KNOWN_MOST:
                 self._known.clear()
-            known = self._known[peer] = self.may_be_plain(request)
-        return known
+            known = self._known[peer] = self._is_near(peer_address(peer))
+        allowed, local = known
+        return allowed or (local and not self._is_passed_on(request))
 
     def client(self, request: Asked) -> Address | None:
         """The client's address; None when it cannot be told."""
         peer = peer_address(request.peer)
         if not self._trusted or not is_inside(peer, self._trusted):
             return peer
-        for entry in reversed((request.headers_get("x-forwarded-for") or "").split(",")):
-            found = address(entry)
-            if found is None or not is_inside(found, self._trusted):
-                return found if entry.strip() else peer
-            peer = found
+        told = _told(request, FOR)
+        if told is None:
+            return peer
+        for entry in reversed(told.rsplit(",", HOPS_MOST)):
+            peer = address(entry)
+            if peer is None or not is_inside(peer, self._trusted):
+                break
         return peer
 
     def is_encrypted(self, request: Asked) -> bool:
@@ -123,10 +154,22 @@ class Doorway:
         if not self._trusted or not is_inside(peer_address(request.peer), self._trusted):
             return False
         # A chain of proxies may list one scheme each: the nearest to the client comes first, and all must agree.
-        told = (request.headers_get("x-forwarded-proto") or "").lower().split(",")
+        told = (_told(request, PROTO) or "").lower().split(",")
         return all(entry.strip() == "https" for entry in told)
 
     def may_be_plain(self, request: Asked) -> bool:
         """Whether a key may come unencrypted on this request: from this machine, or from a network that is allowed."""
-        client = self.client(request)
-        return client is not None and (client.is_loopback or is_inside(client, self._plain))
+        allowed, local = self._is_near(self.client(request))
+        return allowed or (local and not self._is_passed_on(request))
+
+    def _is_near(self, client: Address | None) -> tuple[bool, bool]:
+        """Whether an address lies in a network that is allowed, and whether it is this machine's."""
+        return is_inside(client, self._plain), client is not None and client.is_loopback
+
+    def _is_passed_on(self, request: Asked) -> bool:
+        """Whether a request from this machine is somebody else's: a proxy brought it and does not say whose it is, or
+        nobody has told us (in TRUSTED_PROXIES) to believe it."""
+        headers = request.raw_headers
+        if self._trusted and is_inside(peer_address(request.peer), self._trusted):
+            return PROTO in headers and FOR not in headers
+        return FOR in headers or PROTO in headers

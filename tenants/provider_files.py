@@ -4,6 +4,7 @@ A file is understood completely before it is kept: what this module lets pass is
 our own, and nothing else of the file is kept. No text of a ProblemError quotes from a file.
 """
 
+import codecs
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", 
 # https://developers.google.com/identity/protocols/oauth2/service-account#httprest; the second one in older files.
 GOOGLE_TOKEN_URIS: Final = ("https://oauth2.googleapis.com/token", "https://accounts.google.com/o/oauth2/token")
 _RSA_BITS_MIN: Final = 2048
+# A hostile file may hold a key of any size; checking the primes of a huge one takes minutes.
+_RSA_BITS_MAX: Final = 8192
+_WHERE: Final = "Firebase console > Project settings > Service accounts > Generate new private key"
 
 
 class Parsed(NamedTuple):
@@ -53,6 +57,9 @@ class _Account(msgspec.Struct):
     token_uri: str = ""
     universe_domain: str = "googleapis.com"
     project_info: msgspec.Raw = msgspec.Raw()
+    installed: msgspec.Raw = msgspec.Raw()
+    web: msgspec.Raw = msgspec.Raw()
+    api_key: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="apiKey")
 
 
 class _KeptAccount(msgspec.Struct):
@@ -66,15 +73,14 @@ class _KeptAccount(msgspec.Struct):
 
 def apple_key(data: bytes, *, key_id: str, team_id: str) -> Parsed:
     """A token key: the .p8 file of Apple's developer pages, with its key id and the team's id."""
-    _check_size(data)
+    check_size(data)
     if not _APPLE_ID.fullmatch(key_id):
         raise ProblemError("the key id must be 10 capital letters and digits, as in the name AuthKey_<key id>.p8")
     if not _APPLE_ID.fullmatch(team_id):
         raise ProblemError("the team id must be 10 capital letters and digits, as in Apple's membership details")
     if key_id == team_id:
         raise ProblemError("the key id and the team id are the same: the team id is in Apple's membership details")
-    names = {name for name, _ in _blocks(data)}
-    if b"CERTIFICATE" in names:
+    if b"CERTIFICATE" in block_names(data):
         raise ProblemError("the file holds a certificate: add it as a certificate (--pem), or give the .p8 file")
     key = _private_key(data, "a .p8 file of Apple")
     if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -86,7 +92,7 @@ def apple_key(data: bytes, *, key_id: str, team_id: str) -> Parsed:
 
 def apple_certificate_pem(data: bytes, *, password: str = "", now: datetime | None = None) -> Parsed:
     """A push certificate with its private key, both in one PEM file; `password` for an encrypted key."""
-    _check_size(data)
+    check_size(data)
     if password:
         data = _unlock(data, password, locked.SECONDS)
     certificates: list[x509.Certificate] = []
@@ -105,6 +111,8 @@ def apple_certificate_pem(data: bytes, *, password: str = "", now: datetime | No
     if not mine:
         raise ProblemError("the private key does not belong to the certificate: export both together")
     said = apple_certificate.read(mine[0])
+    if said.purpose:
+        raise ProblemError(f"this is a certificate for {said.purpose}, not for pushes: make an Apple Push Services one")
     now = now or datetime.now(UTC)
     if said.until <= now:
         raise ProblemError(f"the certificate expired on {said.until:%Y-%m-%d}: make a new one in Apple's account")
@@ -122,7 +130,7 @@ def apple_certificate_p12(
     data: bytes, *, password: str = "", now: datetime | None = None, seconds: float = locked.SECONDS
 ) -> Parsed:
     """A push certificate with its private key in a .p12 file, as the Mac's keychain exports it."""
-    _check_size(data)
+    check_size(data)
     return apple_certificate_pem(_unlock(data, password, seconds), now=now)
 
 
@@ -131,19 +139,11 @@ def service_account(data: bytes, *, token_uris: Iterable[str] = GOOGLE_TOKEN_URI
 
     `token_uris` are the addresses that may be asked for access tokens: any other would be handed a signed assertion.
     """
-    _check_size(data)
-    where = "Firebase console > Project settings > Service accounts > Generate new private key"
-    try:
-        account = msgspec.json.decode(data, type=_Account)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ProblemError(f"the file is not the JSON of a service account: get it at {where}") from None
-    if account.project_info:
-        raise ProblemError(f"this is google-services.json, which belongs into the app: the key is made at {where}")
-    if account.type != "service_account":
-        raise ProblemError(f"the file is not a service account (its type is another): get one at {where}")
+    check_size(data)
+    account = _account(data)
     for name in ("project_id", "private_key_id", "private_key", "client_email", "token_uri"):
         if not getattr(account, name):
-            raise ProblemError(f"the service account has no {name}: get the whole file at {where}")
+            raise ProblemError(f"the service account has no {name}: get the whole file at {_WHERE}")
     if not _PROJECT.fullmatch(account.project_id):
         raise ProblemError("the service account's project_id has not the form of one")
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", account.client_email):
@@ -169,11 +169,34 @@ def service_account(data: bytes, *, token_uris: Iterable[str] = GOOGLE_TOKEN_URI
     return Parsed("fcm_account", {"account_json": msgspec.json.encode(kept).decode()}, label)
 
 
-def _check_size(data: bytes) -> None:
+def _account(data: bytes) -> _Account:
+    """A service account, complete or not; other files of Google's are told apart."""
+    try:
+        account = msgspec.json.decode(data.removeprefix(codecs.BOM_UTF8), type=_Account)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ProblemError(f"the file is not the JSON of a service account: get it at {_WHERE}") from None
+    if account.project_info:
+        raise ProblemError(f"this is google-services.json, which belongs into the app: the key is made at {_WHERE}")
+    if account.installed or account.web:
+        raise ProblemError(f"this is an OAuth client, which people log in with: a service account is made at {_WHERE}")
+    if account.api_key:
+        raise ProblemError(f"this is the configuration of a web app: a service account is made at {_WHERE}")
+    if account.type != "service_account":
+        raise ProblemError(f"the file is not a service account (its type is another): get one at {_WHERE}")
+    return account
+
+
+def check_size(data: bytes) -> None:
+    """Raise ProblemError for what is too large to be a key, or empty."""
     if len(data) > SIZE_MAX:
         raise ProblemError(f"the file is larger than {SIZE_MAX // 1000} KB, so it is no key")
     if not data.strip():
         raise ProblemError("the file is empty")
+
+
+def block_names(data: bytes) -> set[bytes]:
+    """What kinds of PEM blocks a file holds."""
+    return {name for name, _ in _blocks(data)}
 
 
 def _blocks(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -194,6 +217,11 @@ def _private_key(data: bytes, what: str) -> PrivateKeyTypes:
     if len(found) > 1:
         raise ProblemError(f"{what} holds {len(found)} private keys: which one is meant?")
     try:
+        key = serialization.load_pem_private_key(found[0][1], None, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            return key
+        if key.key_size > _RSA_BITS_MAX:
+            raise ProblemError(f"the private key in {what} has {key.key_size} bits; nobody uses more than 8192")
         return serialization.load_pem_private_key(found[0][1], None)
     except TypeError:
         raise ProblemError(f"the private key in {what} is encrypted: give its password, or export it without") from None

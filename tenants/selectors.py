@@ -44,3 +44,9 @@ def app(customer: Customer | None, label: str) -> PushApp:
         owner = f"{customer.slug} has no own app" if customer else "there is no shared app"
         raise ProblemError(f"{owner} with the label {label!r}: see `app list`")
     return found
+
+
+def any_app(customer: Customer | None, label: str) -> PushApp:
+    """The app of this label, of several the latest, whether it is enabled or not."""
+    found = PushApp.objects.filter(customer=customer, label=label).order_by("-enabled", "-pk").first()
+    return app(customer, label) if found is None else found

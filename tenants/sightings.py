@@ -18,12 +18,21 @@ WHERE key.id = news.id AND (key.last_used_at IS NULL OR key.last_used_at < news.
 """
 _SEEN: Final = """
 INSERT INTO tenants_sighting (key_id, mattermost_id, first_at, last_at)
-SELECT seen.id, seen.name, min(seen.at), max(seen.at)
-FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS seen (id, name, at)
-JOIN tenants_serverkey AS key ON key.id = seen.id
-WHERE (SELECT count(*) FROM tenants_sighting AS other WHERE other.key_id = seen.id) < %s
-   OR EXISTS (SELECT FROM tenants_sighting AS same WHERE same.key_id = seen.id AND same.mattermost_id = seen.name)
-GROUP BY seen.id, seen.name
+SELECT id, name, first_at, last_at
+FROM (
+    SELECT news.*, same.key_id IS NOT NULL AS known,
+        (SELECT count(*) FROM tenants_sighting AS other WHERE other.key_id = news.id)
+            + row_number() OVER (PARTITION BY news.id, same.key_id IS NULL ORDER BY news.first_at, news.name) AS place
+    FROM (
+        SELECT id, name, min(at) AS first_at, max(at) AS last_at
+        FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS seen (id, name, at)
+        GROUP BY id, name
+    ) AS news
+    JOIN tenants_serverkey AS key ON key.id = news.id
+    LEFT JOIN tenants_sighting AS same ON same.key_id = news.id AND same.mattermost_id = news.name
+) AS placed
+WHERE known OR place <= %s
+ORDER BY id, name  -- two writers at once meet in one order
 ON CONFLICT (key_id, mattermost_id)
 DO UPDATE SET last_at = greatest(tenants_sighting.last_at, excluded.last_at)
 """

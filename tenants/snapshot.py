@@ -6,13 +6,16 @@ A snapshot is never changed after it was read: news is another snapshot. It hold
 from typing import ClassVar, Final
 
 import msgspec
-from django.db import connection
+from django.conf import settings
+from django.db import connections
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerId, ServerKey
 
 # Raised whenever a member is added that an older process could not do without.
-FORM: Final = 2
-# What a push without a key may do of what one with a key may: a server_id is no secret.
+FORM: Final = 3
+# What pushes by a server_id may be of what those with a key may: a server_id is no secret.
 SECOND_CLASS: Final = 10
 
 
@@ -23,6 +26,10 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
     rate: int = 0
     burst: int = 0
     in_flight: int = 0
+
+
+# Where those with a key have no limit.
+LISTED_MOST: Final = Limit(100, 5_000, 1_000)
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -53,8 +60,19 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     is_authenticated: ClassVar[bool] = True
 
 
+class Spare(msgspec.Struct, frozen=True, gc=False):
+    """The credential in an app's other slot, which signs when the current one is refused for its key."""
+
+    credential_id: int
+    kind: str
+    sealed: str
+
+
 class AppRow(msgspec.Struct, frozen=True, gc=False):
-    """One enabled app with its current credential; `credential_id` is 0 (and `kind`, `sealed` "") when it has none."""
+    """One enabled app with its current credential; `credential_id` is 0 (and `kind`, `sealed` "") when it has none.
+
+    `spare` is there only beside a current one, and only as long as no provider has refused it.
+    """
 
     app_id: int
     customer_id: int | None
@@ -66,6 +84,7 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
     credential_id: int = 0
     kind: str = ""
     sealed: str = ""
+    spare: Spare | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -91,33 +110,40 @@ _DECODER = msgspec.msgpack.Decoder(Snapshot)
 
 def read(version: int) -> Snapshot:
     """Read everything from PostgreSQL with seven queries. Raises django.db.Error when that cannot be done."""
-    with connection.cursor() as cursor:
+    # A web process is the pages' role, to whom the second fence would show none of it.
+    alias = settings.DIRECTORY_DATABASE
+    with connections[alias].cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         (read_at,) = cursor.fetchone()
-    entitled = {row.customer_id: row for row in Entitlement.objects.select_related("customer")}
-    current = Credential.objects.filter(slot=Credential.Slot.CURRENT, app__enabled=True)
-    credentials = {row[0]: row[1:] for row in current.values_list("app_id", "id", "kind", "sealed")}
+    entitled = {row.customer_id: row for row in Entitlement.objects.using(alias).select_related("customer")}
+    credentials = _credentials(alias)
     columns = ("id", "customer_id", "label", "family", "topic", "host", "is_default")
-    apps = PushApp.objects.filter(enabled=True).order_by("id").values_list(*columns)
+    apps = PushApp.objects.using(alias).filter(enabled=True).order_by("id").values_list(*columns)
     return Snapshot(
         version=version,
         read_at=float(read_at),
-        keys=_identities(entitled),
+        keys=_identities(entitled, alias),
         apps=[AppRow(*row, *credentials.get(row[0], ())) for row in apps],
         sharers=sorted(
             customer_id for customer_id, row in entitled.items() if row.may_use_shared and not _why_not(row)
         ),
         listed={
             row.mattermost_id: _keyless(row.server, entitled[row.server.customer_id])
-            for row in ServerId.objects.filter(server__customer__entitlement__may_use_server_id=True).select_related(
-                "server"
-            )
+            for row in ServerId.objects.using(alias).select_related("server")
+            if _may_be_keyless(entitled.get(row.server.customer_id))
+            and entitled[row.server.customer_id].may_use_server_id
         },
         anonymous=[
             _keyless(server, entitled[server.customer_id])
-            for server in Server.objects.filter(anonymous=True, customer__entitlement__isnull=False)
+            for server in Server.objects.using(alias).filter(anonymous=True)
+            if _may_be_keyless(entitled.get(server.customer_id))
         ],
     )
+
+
+def _may_be_keyless(row: Entitlement | None) -> bool:
+    # Who comes without a key is sent to shared apps alone. None: a customer that was added while we read.
+    return row is not None and row.may_use_shared
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -133,6 +159,36 @@ def decode(data: bytes) -> Snapshot:
     return snapshot
 
 
+def app_row(credential: Credential) -> AppRow:
+    """An app as it is when this credential, of whichever slot, signs for it."""
+    app = credential.app
+    return AppRow(
+        app.pk,
+        app.customer_id,
+        app.label,
+        app.family,
+        app.topic,
+        app.host,
+        app.is_default,
+        credential.pk,
+        credential.kind,
+        credential.sealed,
+    )
+
+
+def _credentials(alias: str) -> dict[int, tuple[int, str, str, Spare | None]]:
+    """By app: the current credential, and its spare."""
+    usable = Q(refused_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
+    rows = Credential.objects.using(alias).filter(Q(slot=Credential.Slot.CURRENT) | usable, app__enabled=True)
+    current, spares = {}, {}
+    for app_id, slot, credential_id, kind, sealed in rows.values_list("app_id", "slot", "id", "kind", "sealed"):
+        if slot == Credential.Slot.CURRENT:
+            current[app_id] = (credential_id, kind, sealed)
+        else:
+            spares[app_id] = Spare(credential_id, kind, sealed)
+    return {app_id: (*row, spares.get(app_id)) for app_id, row in current.items()}
+
+
 def _why_not(entitlement: Entitlement | None) -> str:
     served = entitlement is not None and entitlement.customer.status == Customer.Status.ACTIVE
     return "" if served and entitlement.active else "suspended"  # type: ignore[union-attr]  # served implies it
@@ -146,7 +202,7 @@ def _limits(row: Entitlement) -> tuple[Limit, Limit]:
     )
 
 
-def _identities(entitled: dict[int, Entitlement]) -> dict[str, Identity]:
+def _identities(entitled: dict[int, Entitlement], alias: str) -> dict[str, Identity]:
     columns = ("prefix", "id", "server_id", "server__customer_id", "digest", "expires_at", "revoked_at")
     # Made once per customer: there may be many keys.
     limits = {customer_id: _limits(row) for customer_id, row in entitled.items()}
@@ -161,7 +217,7 @@ def _identities(entitled: dict[int, Entitlement]) -> dict[str, Identity]:
         expires_at,
         revoked_at,
         networks,
-    ) in ServerKey.objects.values_list(*columns, "server__networks"):
+    ) in ServerKey.objects.using(alias).values_list(*columns, "server__networks"):
         row = entitled.get(customer_id)
         why = "revoked_key" if revoked_at else _why_not(row)
         server, customer = limits.get(customer_id, (Limit(), Limit()))
@@ -183,11 +239,17 @@ def _identities(entitled: dict[int, Entitlement]) -> dict[str, Identity]:
     return found
 
 
+def _second_class(limit: Limit) -> Limit:
+    """A part of a limit, rounded up; never none."""
+    parts = zip(msgspec.structs.astuple(limit), msgspec.structs.astuple(LISTED_MOST), strict=True)
+    return Limit(*(-(-part // SECOND_CLASS) or most for part, most in parts))
+
+
 def _keyless(server: Server, row: Entitlement) -> Identity:
     why = _why_not(row)
     limit, customer = _limits(row)
     if not server.anonymous:
-        limit = Limit(*(-(-part // SECOND_CLASS) for part in (limit.rate, limit.burst, limit.in_flight)))
+        limit, customer = _second_class(limit), _second_class(customer)
     return Identity(
         key_id=0,
         server_id=server.pk,

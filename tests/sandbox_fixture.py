@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from delivery.sandbox import certificates, demo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,6 +98,21 @@ class SandboxClient:
         account = demo.service_account(client_email, self.origin, project)
         self._list("fcm", demo.listed_account(account))
         return account
+
+    def add_key(self, key_id: str) -> Path:
+        """Accepts a new APNs token key of the demo's team for the demo's topics; returns its .p8 file."""
+        path = self.folder / f"AuthKey_{key_id}.p8"
+        pem = demo.private_pem(ec.generate_private_key(ec.SECP256R1()))
+        certificates.write_private(path, pem)
+        ids = {"key_id": key_id, "team_id": self.demo.team_id}
+        self._list("apns_keys", {**ids, "public_pem": demo.public_pem(pem), "topics": self.demo.topics})
+        return path
+
+    def remove_key(self, key_id: str) -> None:
+        """Accepts a token key no longer, as if somebody had revoked it."""
+        listed = json.loads(self.demo.accounts.read_bytes())
+        listed["apns_keys"] = [key for key in listed["apns_keys"] if key["key_id"] != key_id]
+        certificates.write_private(self.demo.accounts, json.dumps(listed).encode())
 
     def _list(self, kind: str, entry: dict[str, Any]) -> None:
         listed = json.loads(self.demo.accounts.read_bytes())

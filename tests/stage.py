@@ -25,7 +25,7 @@ import redis
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import Postgres
+from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
 from tests.sandbox_fixture import SandboxClient, running_sandbox
@@ -36,6 +36,9 @@ import json, sys
 from pathlib import Path
 import django
 django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("database_roles", verbosity=0)
 from tests.cast import seed
 print(json.dumps(seed(Path(sys.argv[1]))))
 """
@@ -84,6 +87,8 @@ class Stage:
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "LOG_FORMAT": "plain",
             "DATABASE_URL": self.postgres.url,
+            "PAGES_DATABASE_URL": self.postgres.url_of(PAGES_USER, "pages-password"),
+            "WORKER_DATABASE_URL": self.postgres.url_of(WORKER_USER, "worker-password"),
             "REDIS_URL": self.valkey.url,
             "APNS_ORIGIN": sandbox.origin,
             "APNS_SANDBOX_ORIGIN": sandbox.other_origin,
@@ -107,6 +112,16 @@ class Stage:
     def start_ingest(self, workers: int = 1) -> None:
         """Start the web process."""
         self._python("ingest", "-m", "hpns.ingest", "--port", str(self.port), "--workers", str(workers))
+
+    @contextmanager
+    def more_ingest(self, workers: int) -> Iterator[int]:
+        """Start as many web processes more for a while, on a port of their own: the port."""
+        port = free_port()
+        self._python("ingest2", "-m", "hpns.ingest", "--port", str(port), "--workers", str(workers))
+        try:
+            yield port
+        finally:
+            self.kill("ingest2")
 
     def start_worker(self, name: str = "worker") -> None:
         """Start a worker under this name."""
@@ -273,7 +288,6 @@ def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterato
         try:
             stage.start_postgres()
             stage.start_valkey()
-            stage.manage("migrate", "-v0")
             told = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))
             stage.key = told["key"]
             stage.start_ingest()

@@ -151,8 +151,24 @@ class _Addressed(msgspec.Struct):
     message: _Recipient
 
 
-def success(project_path: str) -> bytes:
-    """FCM's answer to a push it took: the message's name."""
+class _Asked(msgspec.Struct):
+    validate_only: bool = False
+    validateOnly: bool = False  # noqa: N815 - Google's name: its JSON takes both
+
+
+def only_asked(body: bytes) -> bool:
+    """Whether a request only asks whether it would be taken (validate_only): nothing reaches a phone."""
+    try:
+        asked = msgspec.json.decode(body, type=_Asked)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return asked.validate_only or asked.validateOnly
+
+
+def success(project_path: str, body: bytes = b"") -> bytes:
+    """FCM's answer to a push it took: the message's name; a made up one for a request that only asked."""
     project = project_path.split("/")[3] if project_path.count("/") >= 4 else "-"
+    if only_asked(body):
+        return msgspec.json.encode({"name": f"projects/{project}/messages/fake_message_id"})
     name = f"projects/{project}/messages/0:{int(time.time() * 1e6)}%{next(_numbers):016x}"
     return msgspec.json.encode({"name": name})

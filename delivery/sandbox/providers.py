@@ -85,7 +85,7 @@ class Providers:
         if body is None:
             body = b""
             if answer.status == 200 and provider == "fcm":
-                body = fcm.success(request.path)
+                body = fcm.success(request.path, request.body)
             elif answer.status == 200 and provider == "oauth" and usual.status == 200:
                 body = usual.content() or b""
         if body and "content-type" not in answer.headers:

@@ -75,8 +75,12 @@ class _Route:
 class FcmSender:
     """Sends to FCM over the engine's channels, with one access token per service account."""
 
-    def __init__(self, engine: Engine, token_origin: str) -> None:
-        """engine: the process's HTTP/2 engine; token_origin: "https://host[:port]" of Google's token endpoint."""
+    def __init__(self, engine: Engine, token_origin: str, *, only_ask: bool = False) -> None:
+        """engine: the process's HTTP/2 engine; token_origin: "https://host[:port]" of Google's token endpoint.
+
+        only_ask: Google says of each push whether it would take it, and delivers none (validate_only).
+        """
+        self._body = fcm_payload.question if only_ask else fcm_payload.body
         self._engine = engine
         self._token_origin = token_origin
         self._tokens: dict[int, AccessToken] = {}
@@ -116,7 +120,7 @@ class FcmSender:
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "stopped", ""))
             return
         try:
-            body = fcm_payload.body(push, min(max(0, t.expires_at - int(time.time())), LONGEST_TTL))
+            body = self._body(push, min(max(0, t.expires_at - int(time.time())), LONGEST_TTL))
         except UnicodeEncodeError:  # a lone surrogate, which is no text and no token
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "bad_token", "not text"))
             return

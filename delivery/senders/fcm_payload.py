@@ -79,6 +79,10 @@ class _Request(msgspec.Struct, gc=False):
     message: _Message
 
 
+class _Question(_Request, gc=False):
+    validate_only: bool
+
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -96,6 +100,11 @@ def body(push: Push, ttl: int) -> bytes:
             data.message = text.shorten(data.message, _length(data.message) - excess, _length)
             encoded = _encode(_Request(_Message(push.device_id, data, _android(ttl))))
     return encoded
+
+
+def question(push: Push, ttl: int) -> bytes:
+    """Return the JSON body that asks Google whether it would take a push, which then reaches no phone."""
+    return _encode(_Question(_Message(push.device_id, _data(push), _android(ttl)), True))
 
 
 def _data(push: Push) -> _Common:

@@ -15,6 +15,8 @@ import jwt
 from aioapns.connection import JWTAuthorizationHeaderProvider
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from delivery.verdict import CLOCK
+
 RENEW_AFTER: Final = 2400.0
 """Seconds; Apple takes a token for 3,600, so a clock that is 20 minutes off does no harm."""
 MIN_AGE: Final = 1200.0
@@ -98,4 +100,4 @@ def skew(date: float, now: float) -> str:
     """Return a remark if the provider's clock (date, unix seconds, 0: not known) is far from ours (now), else ""."""
     if not date or abs(now - date) < SKEW_LIMIT:
         return ""
-    return f"our clock is {abs(now - date):.0f} s {'ahead of' if now > date else 'behind'} the provider's"
+    return f"{CLOCK} {abs(now - date):.0f} s {'ahead of' if now > date else 'behind'} the provider's"

@@ -1,6 +1,6 @@
 """The Celery app: queues, routes, the timetable (beat), and how a worker runs.
 
-This package and delivery/tasks.py are the only code that imports Celery. A worker differs from the stock one in three
+This package and the apps' tasks.py are the only code that imports Celery. A worker differs from the stock one in three
 places, each through an extension point that Celery or kombu offers: a hub on asyncio (hub.py), a pool whose tasks are
 coroutines (pool.py) and, on Valkey/Redis, a transport that takes messages atomically (transport.py).
 """
@@ -14,6 +14,8 @@ from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+# For Celery's own command (beat), which has no entry point of ours; those that have one have said it already.
+os.environ.setdefault("DATABASE_ROLE", "worker")
 
 from django.conf import settings
 
@@ -59,10 +61,12 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={
         "record": {"task": "delivery.record", "schedule": 1.0, "options": {"expires": 5}},
+        "recheck": {"task": "delivery.recheck", "schedule": crontab(minute="*/10"), "options": {"expires": 300}},
+        "expiry": {"task": "tenants.warn_of_expiry", "schedule": crontab(minute=23, hour=6)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_max_loop_interval=1,
     timezone="UTC",
     enable_utc=True,
-    imports=["delivery.tasks"],
+    imports=["delivery.tasks", "tenants.tasks"],
 )

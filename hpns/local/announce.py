@@ -102,7 +102,8 @@ class Place:
         lines = ["", f"  Running     {processes}"]
         lines += [f"  {name.capitalize():<11} {address}" for name, address in self.pages.items()]
         lines += [
-            f"  Staff       user {STAFF}, password {password}",
+            f"  Staff       {STAFF}, password {password} (the first login sets up a second factor)",
+            f"  Mail        {self.folder.path / 'mail'}, a file for each e-mail",
             f"  Logs        {self.folder.logs}",
             f"  manage.py   . {self.env_file} && .venv/bin/python manage.py",
             "",

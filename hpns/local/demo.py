@@ -8,8 +8,6 @@ import os
 import secrets
 from pathlib import Path
 
-from django.contrib.auth import get_user_model
-
 from billing import customers
 from delivery.sandbox import demo
 from hpns.local.account import for_servers
@@ -55,9 +53,8 @@ def _is_valid(key: str, server: Server) -> bool:
 
 
 def _staff(password: str) -> None:
-    """The superuser, with this password."""
-    model = get_user_model()
-    user, _ = model.objects.get_or_create(username=STAFF, defaults={"is_staff": True, "is_superuser": True})
+    """A member of the staff with this password, who sets up a second factor at the first login."""
+    user = services.staff_add(email=STAFF, name="Demo staff").row
     if not user.check_password(password):
         user.set_password(password)
         user.save()

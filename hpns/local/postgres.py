@@ -17,6 +17,8 @@ from hpns.local.problem import ProblemError
 from hpns.local.process import Spec
 
 USER = "hpns"
+# The roles that bind the pages and the worker; see hpns/roles.py.
+PAGES_USER, WORKER_USER = "hpns_pages", "hpns_worker"
 # PostgreSQL gets no environment of ours: no PGDATA or PGPORT of another installation, no secrets of the service.
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 # For tests alone: nothing survives a crash of the machine, and nothing has to.
@@ -36,7 +38,11 @@ class Postgres:
     @property
     def url(self) -> str:
         """The DATABASE_URL of the service."""
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/postgres"
+        return self.url_of(USER, self._password)
+
+    def url_of(self, user: str, password: str) -> str:
+        """The same database for another user, which `manage.py database_roles` makes."""
+        return f"postgresql://{user}:{password}@127.0.0.1:{self._port}/postgres"
 
     def spec(self) -> Spec:
         """Make the data folder if need be and tell how to start the server. Raises ProblemError."""

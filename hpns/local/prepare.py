@@ -1,4 +1,4 @@
-"""Prepares the database for `bin/run`: its tables, and the demo's rows. A process of its own, which ends when done.
+"""Prepares the database for `bin/run`: tables, roles, the demo's rows. A process of its own, which ends when done.
 
     python -m hpns.local.prepare STATE_DIR [APNS_KEY SERVICE_ACCOUNT]
 
@@ -17,8 +17,10 @@ from django.utils.module_loading import import_string
 def main(arguments: list[str]) -> None:
     """See above. Raises whatever goes wrong: the supervisor shows the end of the log."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
+    os.environ["DATABASE_ROLE"] = "owner"
     django.setup()
     call_command("migrate", interactive=False, verbosity=1)
+    call_command("database_roles")
     # Models can be imported from here on only.
     seed = import_string("hpns.local.demo.seed")
     seed(Path(arguments[0]), [Path(argument) for argument in arguments[1:]])

@@ -2,7 +2,8 @@
 
     python -m hpns.local.services STATE_DIR [--fast] -- COMMAND...
 
-runs COMMAND with DATABASE_URL and REDIS_URL set; where they are set already, those servers are used as they are.
+runs COMMAND with DATABASE_URL and REDIS_URL set; where they are set already, those servers are used as they are. With
+a PostgreSQL of ours the URLs of the two other roles are set, too.
 --fast is for tests: nothing survives a crash of the machine.
 """
 
@@ -14,14 +15,15 @@ from pathlib import Path
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.guard import guarded
-from hpns.local.postgres import Postgres
+from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
 from hpns.local.problem import ProblemError
 from hpns.local.supervisor import StoppedError, Supervisor
 from hpns.local.valkey import Valkey
 
 
 def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict[str, str]:
-    """Start what the environment does not name, wait until it serves, return DATABASE_URL and REDIS_URL.
+    """Start what the environment does not name, wait until it serves, return DATABASE_URL and REDIS_URL, and for
+    a PostgreSQL of ours PAGES_DATABASE_URL and WORKER_DATABASE_URL, whose roles are yet to be made.
 
     Raises ProblemError, StoppedError.
     """
@@ -31,6 +33,8 @@ def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict
         postgres = Postgres(folder, folder.secret("postgres_password", secrets.token_urlsafe), fast=fast)
         supervisor.start(postgres.spec())
         urls["DATABASE_URL"] = postgres.url
+        for name, user in (("PAGES_DATABASE_URL", PAGES_USER), ("WORKER_DATABASE_URL", WORKER_USER)):
+            urls[name] = postgres.url_of(user, folder.secret(f"{user}_password", secrets.token_urlsafe))
         started.append("postgres")
     if "REDIS_URL" not in urls:
         valkey = Valkey(folder, folder.secret("valkey_password", secrets.token_urlsafe), fast=fast)

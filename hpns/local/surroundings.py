@@ -9,6 +9,7 @@ import secrets
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from hpns.local.folder import Folder, private
 
@@ -16,6 +17,8 @@ from hpns.local.folder import Folder, private
 OURS = (
     *(
         "DATABASE_URL",
+        "PAGES_DATABASE_URL",
+        "WORKER_DATABASE_URL",
         "REDIS_URL",
         "SECRET_KEY",
         "VAULT_KEYS",
@@ -25,7 +28,7 @@ OURS = (
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
-    *("HTTPS_PROXY", "https_proxy", "HPNS_EMBEDDED"),
+    *("HTTPS_PROXY", "https_proxy", "HPNS_EMBEDDED", "EMAIL_URL"),
 )
 
 
@@ -42,12 +45,21 @@ def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, st
         "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "METRICS_DIR": str(folder.path / "metrics"),
+        # Files instead of a mail server. They hold links that open something: for nobody else's eyes.
+        "EMAIL_URL": f"filemail:///{quote(str(mail(folder)))}",
         "LOG_FORMAT": "plain",
         "PYTHONUNBUFFERED": "1",
     }
     # The check for a deployment refuses the stores that we start ourselves.
     ours = any(not os.environ.get(name) for name in urls)
     return {**defaults, **os.environ, **urls, "HPNS_EMBEDDED": str(ours).lower()}
+
+
+def mail(folder: Folder) -> Path:
+    """The folder that e-mails are written to, closed to others."""
+    path = folder.path / "mail"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
 
 
 def at_the_sandbox(environment: Mapping[str, str], port: int, ca_file: Path) -> dict[str, str]:

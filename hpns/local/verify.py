@@ -65,9 +65,13 @@ def deployment() -> dict[str, str]:
         "ALLOWED_HOSTS": "push.example.com",
         "CSRF_TRUSTED_ORIGINS": "https://push.example.com",
         "PUBLIC_URL": "https://push.example.com",
+        "EMAIL_URL": f"smtp+tls://hpns:{secrets.token_urlsafe(12)}@mail.example.com:587",
+        "DEFAULT_FROM_EMAIL": "push@example.com",
         "HTTPS_ONLY": "true",
         "TRUSTED_PROXIES": "10.0.0.0/8",
         "METRICS_TOKEN": secrets.token_urlsafe(24),
+        "PAGES_DATABASE_URL": f"postgresql://pages:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",
+        "WORKER_DATABASE_URL": f"postgresql://worker:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",
     }
 
 

@@ -80,6 +80,10 @@ def credential(row: Credential) -> dict[str, Any]:
         "key_id": row.key_id,
         "expires_at": _time(row.expires_at),
         "created_at": _time(row.created_at),
+        "checked_at": _time(row.checked_at),
+        "check_code": row.check_code,
+        "refused_at": _time(row.refused_at),
+        "refused_code": row.refused_code,
     }
 
 

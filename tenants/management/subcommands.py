@@ -57,6 +57,14 @@ OWNER: Final = (
 )
 
 
+class Failing:
+    """What a verb returns whose result is to be printed, and which has failed all the same: exit code 1, one line."""
+
+    def __init__(self, result: Any, why: str) -> None:
+        """Take what is printed as JSON, and the line."""
+        self.result, self.why = result, why
+
+
 def subcommand(help_: str, *options: Option) -> Callable[[Method], Method]:
     """Mark a method as the verb of its name."""
 
@@ -93,15 +101,19 @@ class SubcommandsCommand(BaseCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"the database refused or is away: {str(error).strip().splitlines()[0]}") from error
-        self.stdout.write(json.dumps(result, indent=2, ensure_ascii=False))
+        shown = result.result if isinstance(result, Failing) else result
+        self.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False))
+        if isinstance(result, Failing):
+            raise CommandError(result.why)
 
     def _said(self, options: dict[str, Any]) -> str:
         """The command and the account of the machine that it runs under, for the audit log."""
         noun = type(self).__module__.rpartition(".")[2]
-        return f"manage.py {noun} {options['verb']} ({_account()})"
+        return f"manage.py {noun} {options['verb']} ({account()})"
 
 
-def _account() -> str:
+def account() -> str:
+    """The name of the account of the machine that a command runs under."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user id has no name

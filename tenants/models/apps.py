@@ -3,10 +3,11 @@
 from django.db import models
 from django.db.models import Q
 
+from tenants.fence import Paths, Walled
 from tenants.models.customers import Customer
 
 
-class PushApp(models.Model):
+class PushApp(Walled):
     """A mobile app that can be signed for: a customer's own, or (without a customer) shared by the operator.
 
     A push finds it by the label at the head of its platform ("apple_rn" of "apple_rn-v2"). `topic` is Apple's bundle
@@ -24,6 +25,8 @@ class PushApp(models.Model):
 
         PRODUCTION = "production"
         SANDBOX = "sandbox"
+
+    paths = Paths("customer_id")
 
     customer = models.ForeignKey(Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="apps")
     label = models.CharField(max_length=64, help_text="The head of a push's platform, such as apple_rn.")
@@ -75,7 +78,7 @@ class PushApp(models.Model):
         return f"{self.label} ({self.customer.name if self.customer else 'shared'})"
 
 
-class Credential(models.Model):
+class Credential(Walled):
     """A key that an app's pushes are signed with, sealed. `current` is in use, `next` waits to take its place.
 
     A credential is never edited: another secret is another row, so that an id always means one secret.
@@ -93,6 +96,8 @@ class Credential(models.Model):
         APNS_KEY = "apns_key", "Apple token key"
         APNS_CERT = "apns_cert", "Apple certificate"
         FCM_ACCOUNT = "fcm_account", "Google service account"
+
+    paths = Paths("app__customer_id")
 
     app = models.ForeignKey(PushApp, on_delete=models.PROTECT, related_name="credentials")
     slot = models.CharField(max_length=8, choices=Slot, default=Slot.CURRENT)
@@ -112,7 +117,10 @@ class Credential(models.Model):
     class Meta:
         ordering = ("app", "slot")
         constraints = (
-            models.UniqueConstraint(fields=("app", "slot"), name="tenants_credential_one_per_slot"),
+            # Looked at when a statement is done, so that the two can change places in one.
+            models.UniqueConstraint(
+                fields=("app", "slot"), deferrable=models.Deferrable.IMMEDIATE, name="tenants_credential_one_per_slot"
+            ),
             models.CheckConstraint(condition=Q(slot__in=("current", "next")), name="tenants_credential_slot"),
             models.CheckConstraint(
                 condition=Q(kind__in=("apns_key", "apns_cert", "fcm_account")), name="tenants_credential_kind"

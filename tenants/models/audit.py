@@ -2,8 +2,10 @@
 
 from django.db import models
 
+from tenants.fence import Paths, Walled
 
-class AuditEvent(models.Model):
+
+class AuditEvent(Walled):
     """One act. It points at nothing by a foreign key, because it outlives what it speaks of.
 
     `action` is noun.verb, such as key.revoke; `target` names the thing as people know it, without a secret; `details`
@@ -17,6 +19,8 @@ class AuditEvent(models.Model):
         STAFF = "staff"
         COMMAND = "command"
         SERVICE = "service"
+
+    paths = Paths("customer_id")
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     customer_id = models.BigIntegerField(null=True, help_text="Empty: an act that concerns the operator alone.")

@@ -4,8 +4,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from tenants.fence import Paths, Walled
 
-class Customer(models.Model):
+
+class Customer(Walled):
     """Somebody who has an agreement with the operator. Suspended: every push is refused, nothing is deleted."""
 
     class Status(models.TextChoices):
@@ -27,6 +29,8 @@ class Customer(models.Model):
         AS_SENT = "as_sent", "As the server sends it"
         GENERIC = "generic", "A general text only"
         ID_ONLY = "id_only", "No text: the app fetches it from the server"
+
+    paths = Paths("id", user="memberships.user_id", digest="invitations.digest")
 
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=64, unique=True, help_text="The name in commands and addresses.")
@@ -58,12 +62,14 @@ class Customer(models.Model):
         return self.name
 
 
-class Entitlement(models.Model):
+class Entitlement(Walled):
     """What billing has decided and the path of a push must know. No row means: not entitled to push.
 
     A rate is in pushes a second, a burst is how many may come at once after a quiet time, and in_flight is how many may
     wait for their answer at a time; empty means no limit. Those of a server hold for each of the customer's servers.
     """
+
+    paths = Paths("customer_id")
 
     customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="entitlement")
     active = models.BooleanField(default=True, help_text="Off: every push of the customer is refused.")

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from tenants.fence import Paths, Walled
 from tenants.models.customers import Customer
 
 
@@ -15,8 +16,10 @@ class Role(models.TextChoices):
     VIEWER = "viewer"
 
 
-class Membership(models.Model):
+class Membership(Walled):
     """One person's place in one customer."""
+
+    paths = Paths("customer_id", user="user_id")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="memberships")
@@ -34,8 +37,10 @@ class Membership(models.Model):
         return f"{self.user} ({self.role} of {self.customer})"
 
 
-class Invitation(models.Model):
+class Invitation(Walled):
     """An e-mail with a link that makes its reader a member, once. Only a keyed hash of the link's token is kept."""
+
+    paths = Paths("customer_id", digest="digest")
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invitations")
     email = models.EmailField()

@@ -9,11 +9,14 @@ from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 
 from tenants import keys
+from tenants.fence import Paths, Walled
 from tenants.models.customers import Customer
 
 
-class Server(models.Model):
+class Server(Walled):
     """One Mattermost installation of a customer."""
+
+    paths = Paths("customer_id")
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="servers")
     name = models.CharField(max_length=200)
@@ -44,8 +47,10 @@ class Server(models.Model):
         return f"{self.name} ({self.customer})"
 
 
-class ServerId(models.Model):
+class ServerId(Walled):
     """A server_id (Mattermost's telemetry id) that is known to be this server's. It is no secret."""
+
+    paths = Paths("server__customer_id")
 
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="server_ids")
     mattermost_id = models.CharField(max_length=64, unique=True, help_text="The server_id that its pushes carry.")
@@ -64,8 +69,10 @@ class ServerId(models.Model):
         return self.mattermost_id
 
 
-class ServerKey(models.Model):
+class ServerKey(Walled):
     """A key that a server carries. Only its prefix and a keyed hash are kept; revoking it is final."""
+
+    paths = Paths("server__customer_id")
 
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="keys")
     prefix = models.CharField(max_length=keys.PREFIX_LENGTH, unique=True)
@@ -87,8 +94,10 @@ class ServerKey(models.Model):
         return f"{keys.MARK}{self.prefix}_..."
 
 
-class Sighting(models.Model):
+class Sighting(Walled):
     """A server_id that a key was seen with. More than one means a cloned server, or a key that leaked."""
+
+    paths = Paths("key__server__customer_id")
 
     key = models.ForeignKey(ServerKey, on_delete=models.PROTECT, related_name="sightings")
     mattermost_id = models.CharField(max_length=64)

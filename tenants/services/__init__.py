@@ -6,9 +6,20 @@ Customers themselves are made in billing, which decides what each is entitled to
 """
 
 from tenants.changes import Changed, tell
-from tenants.services.apps import app_add
-from tenants.services.credentials import credential_add, credentials_reseal
+from tenants.services.apps import app_add, app_default, app_enable
+from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
+from tenants.services.credentials import credential_add, credential_holds, credential_remove
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
+from tenants.services.invitations import (
+    NewInvitation,
+    invitation_accept,
+    invitation_add,
+    invitation_send,
+    invitation_withdraw,
+)
+from tenants.services.members import OPERATOR, By, Operator, member_leave, member_remove, member_set_role
+from tenants.services.resealing import credentials_reseal, reseal
+from tenants.services.second_factors import second_factor_reset, second_factors_reseal
 from tenants.services.servers import (
     NewKey,
     key_add,
@@ -19,22 +30,48 @@ from tenants.services.servers import (
     server_networks,
     server_rename,
 )
+from tenants.services.staff import password_link, staff_add, staff_remove
 
 __all__ = [
+    "OPERATOR",
+    "By",
     "Changed",
+    "NewInvitation",
     "NewKey",
+    "Operator",
+    "Refusal",
     "app_add",
+    "app_default",
+    "app_enable",
     "credential_add",
+    "credential_checked",
+    "credential_holds",
+    "credential_promote",
+    "credential_refused",
+    "credential_remove",
     "credentials_reseal",
     "customer_contacts",
     "customer_content",
     "customer_rename",
+    "invitation_accept",
+    "invitation_add",
+    "invitation_send",
+    "invitation_withdraw",
     "key_add",
     "key_revoke",
+    "member_leave",
+    "member_remove",
+    "member_set_role",
+    "password_link",
+    "reseal",
+    "second_factor_reset",
+    "second_factors_reseal",
     "server_add",
     "server_id_add",
     "server_id_remove",
     "server_networks",
     "server_rename",
+    "staff_add",
+    "staff_remove",
     "tell",
 ]

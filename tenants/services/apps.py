@@ -59,3 +59,30 @@ def app_add(
             f"there is an app with the label {label} already, with another {said}: disable that one first"
         )
     return Changed(app, created)
+
+
+def app_enable(*, app: PushApp, enabled: bool) -> Changed[PushApp]:
+    """Let an app take pushes, or none any more; its credentials stay. `changed` says whether that is news."""
+    return _set(app, "enabled", enabled, "app.enable" if enabled else "app.disable")
+
+
+def app_default(*, app: PushApp, is_default: bool) -> Changed[PushApp]:
+    """Let an app also take the pushes of its family that no label matches, or not; one of a family can."""
+    if is_default and not app.enabled:
+        raise ProblemError(f"the app {app} is disabled: enable it first")
+    return _set(app, "is_default", is_default, "app.default")
+
+
+def _set(app: PushApp, field: str, value: bool, action: str) -> Changed[PushApp]:
+    try:
+        with transaction.atomic():
+            there = PushApp.objects.select_for_update().order_by("pk").get(pk=app.pk)
+            if getattr(there, field) == value:
+                return Changed(there, changed=False)
+            setattr(there, field, value)
+            there.save(update_fields=[field])
+            audit.record(action, customer=there.customer_id, target=there, target_id=there.pk, value=value)
+            tell()
+    except IntegrityError as error:
+        raise collision(error) from error
+    return Changed(there, changed=True)

@@ -24,11 +24,9 @@ def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Ch
     if parsed.hosts and app.host not in parsed.hosts:
         raise ProblemError(f"the certificate is for Apple's {' and '.join(parsed.hosts)} host, the app uses {app.host}")
     with transaction.atomic():
-        # Two at once would both find the slot empty: the app's row is the gate.
-        PushApp.objects.select_for_update().get(pk=app.pk)
-        there = Credential.objects.filter(app=app, slot=slot).first()
+        there = slots(app.pk).get(slot)
         if there is not None:
-            if _same(there, parsed):
+            if credential_holds(there, parsed):
                 return Changed(there, changed=False)
             there.delete()
         row = Credential.objects.create(
@@ -51,24 +49,39 @@ def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Ch
     return Changed(row, changed=True)
 
 
-def credentials_reseal() -> int:
-    """Seal every credential with the primary key of VAULT_KEYS, after which the other keys may go. How many changed."""
-    changed = 0
+def credential_remove(*, app: PushApp, slot: str = "next", expected_id: int | None = None) -> Credential:
+    """Delete the credential of a slot, secret and all; returns what it was. The current one goes only when it is named.
+
+    `expected_id` is the credential that the caller means: it must still be the one in the slot.
+    """
+    if slot not in Credential.Slot.values:
+        raise ProblemError(f"the slot must be one of {', '.join(Credential.Slot.values)}")
     with transaction.atomic():
-        for row in Credential.objects.select_for_update().order_by("pk"):
-            try:
-                sealed = credentials.reseal(row.app_id, row.sealed)
-            except vault.VaultError as error:
-                raise ProblemError(f"the credential {row.pk} of the app {row.app_id}: {error}") from error
-            if sealed != row.sealed:
-                changed += Credential.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=sealed)
-        if changed:
-            audit.record("credential.reseal", customer=None, target="all credentials", changed=changed)
-            tell()
-    return changed
+        there = slots(app.pk)
+        row = there.get(slot)
+        if row is None:
+            raise ProblemError(f"the app {app} has no {slot} credential")
+        if expected_id is not None and row.pk != expected_id:
+            raise ProblemError(f"somebody else has just changed the credentials of the app {app}: look again")
+        if slot == Credential.Slot.CURRENT and Credential.Slot.NEXT in there:
+            raise ProblemError("there is a next credential: promote that one first, then the old one can be removed")
+        audit.record(
+            "credential.remove", customer=app.customer_id, target=row, target_id=row.pk, kind=row.kind, slot=slot
+        )
+        Credential.objects.filter(pk=row.pk).delete()
+        tell()
+    return row
 
 
-def _same(there: Credential, parsed: Parsed) -> bool:
+def slots(app_id: int) -> dict[str, Credential]:
+    """The credentials of an app by slot, with the app's row locked: that is the gate for every change to them."""
+    if PushApp.objects.select_for_update().order_by("pk").filter(pk=app_id).first() is None:
+        raise ProblemError("the app is not there any more")
+    return {row.slot: row for row in Credential.objects.filter(app_id=app_id).select_related("app__customer")}
+
+
+def credential_holds(there: Credential, parsed: Parsed) -> bool:
+    """Whether a credential is just this one."""
     try:
         return there.kind == parsed.kind and credentials.open_(there.app_id, there.sealed) == parsed.secret
     except vault.VaultError:

@@ -29,7 +29,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # What is counted: the processes that a push passes, and the timetable.
 GROUPS = ("ingest", "worker", "valkey", "postgres", "beat")
 # Not taken over from the caller: the stores must be the embedded ones, and no proxy may stand in the way.
-UNWANTED = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "HTTPS_PROXY", "https_proxy", "TLS_CERT_FILE")
+UNWANTED = (
+    *(
+        "DATABASE_URL",
+        "PAGES_DATABASE_URL",
+        "WORKER_DATABASE_URL",
+        "REDIS_URL",
+        "CELERY_BROKER_URL",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "TLS_CERT_FILE",
+    ),
+)
 
 
 # Seconds in which an ended push reaches the delivery log.

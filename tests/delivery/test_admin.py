@@ -17,6 +17,7 @@ from delivery.verdict import ANSWERED, Attempt
 from delivery.wire import Push
 from tenants import services
 from tenants.models import Server
+from tests import people
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/delivery/delivery/"
@@ -25,9 +26,7 @@ TRACE = "0123456789ab-1f"
 
 @pytest.fixture
 def staff() -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("root"))
-    return client
+    return people.staff_browser()
 
 
 @pytest.fixture

@@ -173,3 +173,84 @@ def test_an_apns_id_without_ack_id_is_random() -> None:
     first, second = policy.push_id(1, push), policy.push_id(1, push)
     assert first != second
     assert uuid.UUID(first).version == 4
+
+
+# --- What a customer wants left out
+
+TYPES = ("message", "clear", "update_badge", "test", "session", "", "something new")
+# What people wrote, or what they are called.
+PERSONAL = {
+    "message": "ada: lunch at twelve?",
+    "sender_name": "Ada",
+    "channel_name": "Layoffs 2027",
+    "override_username": "Payroll",
+    "override_icon_url": "https://acme.example/ada.png",
+}
+
+
+@pytest.mark.parametrize("content", ["generic", "id_only"])
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "session"])
+@pytest.mark.parametrize("sub_type", ["", "calls", "something new"])
+@pytest.mark.parametrize("platform", ["apple_rn-v2", "android_rn-v2"])
+def test_nothing_that_people_wrote_goes_on_whatever_the_type(
+    content: str, kind: str, sub_type: str, platform: str
+) -> None:
+    push = Push(type=kind, sub_type=sub_type, platform=platform, post_id="p", ack_id="a", **PERSONAL)
+    told = str(policy.without_text(push, content))
+    for text in PERSONAL.values():
+        assert text not in told
+    assert "Ada" not in told
+
+
+@pytest.mark.parametrize("content", ["generic", "id_only"])
+def test_all_that_the_app_needs_stays(content: str) -> None:
+    push = Push(
+        **{name: f"{name}!" for name in Push.__struct_fields__ if isinstance(getattr(Push(), name), str)}
+        | {"badge": 3, "cont_ava": 1, "is_crt_enabled": True, "type": "message", "sub_type": ""}
+    )
+    told = policy.without_text(push, content)
+    changed = {name for name in Push.__struct_fields__ if getattr(told, name) != getattr(push, name)}
+    assert changed - {"is_id_loaded"} == set(PERSONAL)
+
+
+@pytest.mark.parametrize("content", ["generic", "id_only"])
+def test_a_push_without_text_gets_none(content: str) -> None:
+    assert policy.without_text(Push(type="clear"), content).message == ""
+    assert policy.without_text(Push(type="message", message="x"), content).message == policy.NO_TEXT
+
+
+@pytest.mark.parametrize("content", ["generic", "id_only"])
+def test_a_sessions_push_says_why_the_phone_is_logged_out(content: str) -> None:
+    push = Push(type="session", message="Your session has expired.")
+    assert policy.without_text(push, content) is push
+
+
+@pytest.mark.parametrize("content", ["generic", "id_only"])
+def test_a_call_rings_for_someone(content: str) -> None:
+    push = Push(type="message", sub_type="calls", sender_name="Ada", message="Ada is calling", transport="voip")
+    told = policy.without_text(push, content)
+    assert (told.sender_name, told.channel_name, told.transport, told.sub_type) == ("Someone", "", "voip", "calls")
+
+
+@pytest.mark.parametrize(
+    ("members", "fetched"),
+    [
+        ({}, True),
+        ({"post_id": ""}, False),
+        ({"ack_id": ""}, False),
+        ({"sub_type": "calls"}, False),
+        ({"type": "clear"}, False),
+        ({"type": "test"}, False),
+        ({"post_id": "", "is_id_loaded": True}, True),
+    ],
+)
+def test_the_app_is_asked_to_fetch_a_message_that_it_can_fetch(members: dict[str, str], fetched: bool) -> None:
+    push = Push(**{"type": "message", "post_id": "p", "ack_id": "a", **members})  # type: ignore[arg-type]
+    assert policy.without_text(push, "id_only").is_id_loaded is fetched
+    assert policy.without_text(push, "generic").is_id_loaded is push.is_id_loaded
+
+
+@given(st.sampled_from(TYPES), st.sampled_from(["", "calls"]), st.sampled_from(["generic", "id_only"]))
+def test_leaving_text_out_twice_is_leaving_it_out_once(kind: str, sub_type: str, content: str) -> None:
+    once = policy.without_text(Push(type=kind, sub_type=sub_type, post_id="p", ack_id="a", **PERSONAL), content)
+    assert policy.without_text(once, content) == once

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import Postgres
+from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
 from tests.stage import ROOT, a_push, free_port, wait_for
@@ -35,23 +35,32 @@ import django
 django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
-from billing import customers
+call_command("database_roles", verbosity=0)
+from billing import customers, entitlements, test_service
 from tenants import services
-def server(name):
-    customer = customers.add(name=name, offer="eas").row
+def server(name, offer="eas"):
+    customer = customers.add(name=name, offer=offer).row
     return services.server_add(customer=customer, name="chat").row
-acme, cosmos = server("Acme"), server("Cosmos")
+acme, cosmos, hugo = server("Acme"), server("Cosmos"), server("Hugo", "hpns")
+entitlements.change(customer=hugo.customer, may_use_server_id=True)
+services.server_id_add(server=hugo, mattermost_id="hugos-own")
+fenced = services.server_add(customer=hugo.customer, name="fenced").row
+services.server_networks(server=fenced, networks=["203.0.113.0/24"])
+trial = server("Trial", "tpns")
+test_service.add()
 revoked = services.key_add(server=acme)
 services.key_revoke(key=revoked.row)
 print(json.dumps({"key": services.key_add(server=acme).text, "stranger": services.key_add(server=cosmos).text,
-                  "revoked": revoked.text}))
+                  "revoked": revoked.text, "fenced": services.key_add(server=fenced).text,
+                  "trial": services.key_add(server=trial).text}))
 """
 
 
 class Stores:
-    """PostgreSQL and Valkey with the tables and two customers: Acme with a good and a revoked key, Cosmos, a stranger.
+    """PostgreSQL and Valkey with the tables and customers: Acme with a good and a revoked key; Cosmos, a stranger; Hugo
+    with the server_id "hugos-own", and a server that pushes from 203.0.113.0/24 alone; Trial of the test service.
 
-    env: the settings of a service on them; key, revoked, stranger: the texts of the keys.
+    env: the settings of a service on them; key, revoked, stranger, fenced, trial: the texts of the keys.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,6 +80,8 @@ class Stores:
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "LOG_FORMAT": "plain",
             "DATABASE_URL": postgres.url,
+            "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
+            "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
             "REDIS_URL": valkey.url,
         }
         self._children: list[Child] = []
@@ -87,6 +98,7 @@ class Stores:
             raise
         told = json.loads(done.stdout.splitlines()[-1])
         self.key, self.revoked, self.stranger = told["key"], told["revoked"], told["stranger"]
+        self.fenced, self.trial = told["fenced"], told["trial"]
 
     def close(self) -> None:
         """Stop both."""

@@ -26,6 +26,8 @@ GOOD: dict[str, Any] = {
     "ALLOWED_HOSTS": ["push.example.com"],
     "CSRF_TRUSTED_ORIGINS": ["https://push.example.com"],
     "PUBLIC_URL": "https://push.example.com",
+    "EMAIL_URL": "smtp+tls://u:s3cr3t@mail.example.com:587",
+    "DEFAULT_FROM_EMAIL": "push@example.com",
     "DATABASE_URL": "postgresql://u:pa%2Fss@db:5432/hpns",
     "REDIS_URL": "redis://:pass@valkey:6379/0",
     "CELERY_BROKER_URL": "redis://:pass@valkey:6379/0",
@@ -94,6 +96,9 @@ def test_a_good_environment_gives_no_message(good: Settings) -> None:
         ("EMBEDDED_STORES", True, "hpns.E008"),
         ("TRUSTED_PROXIES", (ipaddress.ip_network("10.0.0.0/8"),), "hpns.W009"),
         ("PUBLIC_URL", "http://push.example.com", "hpns.W010"),
+        ("PUBLIC_URL", "", "hpns.E009"),
+        ("EMAIL_URL", "", "hpns.W011"),
+        ("DEFAULT_FROM_EMAIL", "push-service@localhost", "hpns.W012"),
         ("LOG_LEVEL", "LOUD", "hpns.W003"),
         ("LOG_FORMAT", "xml", "hpns.W004"),
         ("METRICS_TOKEN", "s3cr3t", "hpns.W005"),
@@ -229,14 +234,23 @@ def test_an_empty_environment_is_answered_with_all_that_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("RETENTION_DAYS", "a month"), ("PUSH_DEADLINE", "5s"), ("DEBUG", "maybe"), ("HASH_KEY", "s3cr3t!")],
+    [
+        *(("RETENTION_DAYS", "a month"), ("PUSH_DEADLINE", "5s"), ("DEBUG", "maybe"), ("HASH_KEY", "s3cr3t!")),
+        *(("EMAIL_URL", "mailto:s3cr3t"), ("EMAIL_URL", "smtp://u:s3cr3t@"), ("EMAIL_URL", "smtp://u:s3cr3t/@h:25")),
+    ],
 )
 def test_a_variable_that_cannot_be_read_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     env = variables.Variables()
-    read = {"RETENTION_DAYS": env.int, "PUSH_DEADLINE": env.float, "DEBUG": env.bool}
+    read: dict[str, Callable[[], object]] = {
+        "RETENTION_DAYS": lambda: env.int(name, default=1),
+        "PUSH_DEADLINE": lambda: env.float(name, default=1),
+        "DEBUG": lambda: env.bool(name, default=1),
+        "HASH_KEY": lambda: variables.key(name, value),
+        "EMAIL_URL": lambda: variables.email(value),
+    }
     with pytest.raises(ImproperlyConfigured, match=name) as caught:
-        read[name](name, default=1) if name in read else variables.key(name, value)
+        read[name]()
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -247,5 +261,15 @@ def test_variables_that_can_be_read_are(monkeypatch: pytest.MonkeyPatch) -> None
     assert (env.int("I"), env.float("F"), env.bool("T"), env.bool("N")) == (7, 2.5, True, False)
     assert (env.int("X", default=3), env.float("X", default=0.5), env.bool("X", default=True)) == (3, 0.5, True)
     assert variables.key("K", "aGVsbG8=") == b"hello"
+    assert variables.email("")["EMAIL_BACKEND"].endswith("console.EmailBackend")
+    assert variables.email("filemail:////var/mail%20box")["EMAIL_FILE_PATH"] == "/var/mail box"
+    assert variables.email("smtp+tls://u%40x:p%2Fq@mail.example.com") == {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": "mail.example.com",
+        "EMAIL_HOST_USER": "u@x",
+        "EMAIL_HOST_PASSWORD": "p/q",
+        "EMAIL_PORT": 587,
+        "EMAIL_USE_TLS": True,
+    }
     assert variables.database("postgresql://u:p@h:5432/db")["NAME"] == "db"
     assert variables.database("nonsense") == variables.database("postgresql://h:x/db")

@@ -9,8 +9,8 @@ import pytest
 from tests.stage import ROOT
 
 CODE = sorted((ROOT / "hpns").glob("*.py"))
-# Read by the code, and not for operators: what our own supervisor sets, another spelling, where Django finds settings.
-INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "https_proxy"}
+# Read by the code, and not for operators: what our own programs and the tests set, another spelling.
+INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "https_proxy", "PYTEST_XDIST_WORKER", "DATABASE_ROLE"}
 # Not handed into containers: docker-compose.yml decides it (the address), or it is nothing for production.
 NOT_IN_CONTAINERS = {"HOST", "PORT", "DEBUG"}
 

@@ -106,11 +106,11 @@ def test_a_body_that_is_cut_off_harms_nobody(door: Door) -> None:
 
 
 def test_a_page_is_served_and_a_form_that_is_too_large_is_not(door: Door) -> None:
-    assert answer(door.send(request("/admin/login/", method="GET"))).status == 200
+    assert answer(door.send(request("/account/login/", method="GET"))).status == 200
     huge = b"a=" + b"b" * (9 * 1024 * 1024)
     with door.connect() as connection:
-        connection.sendall(request("/admin/login/", close=False).replace(b": 0", f": {len(huge)}".encode()))
+        connection.sendall(request("/account/login/", close=False).replace(b": 0", f": {len(huge)}".encode()))
         assert receive(connection)[0] == 413
     with door.connect() as connection:
-        connection.sendall(chunked("/admin/login/", huge))
+        connection.sendall(chunked("/account/login/", huge))
         assert receive(connection)[0] == 413

@@ -2,10 +2,10 @@
 
 import pytest
 import redis
-from django.contrib.auth.models import User
 from django.test import Client
 
 from tenants import stamp
+from tests import people
 from tests.tenants.conftest import Acme
 
 PAGES = ("customer", "entitlement", "server", "serverkey", "pushapp", "credential")
@@ -13,9 +13,7 @@ PAGES = ("customer", "entitlement", "server", "serverkey", "pushapp", "credentia
 
 @pytest.fixture
 def staff(db: None) -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("staff", password="p"))
-    return client
+    return people.staff_browser()
 
 
 def rows(acme: Acme) -> dict[str, int]:
@@ -89,10 +87,11 @@ def test_an_app_can_be_disabled_and_keeps_its_label(acme: Acme, staff: Client, v
 
 def test_keys_are_revoked_by_an_action_that_needs_the_right_to_it(acme: Acme, staff: Client) -> None:
     order = {"action": "revoke", "_selected_action": [acme.key.pk]}
-    reader = User.objects.create_user("reader", password="p", is_staff=True)
+    reader = people.person("reader", staff=True)
+    reader.is_superuser = False
+    reader.save()
     reader.user_permissions.add(*reader.user_permissions.model.objects.filter(codename="view_serverkey"))
-    other = Client()
-    other.force_login(reader)
+    other = people.browser(reader, second_factor=True)
     other.post("/admin/tenants/serverkey/", order)
     acme.key.refresh_from_db()
     assert acme.key.revoked_at is None

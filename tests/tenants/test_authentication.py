@@ -11,30 +11,10 @@ from tenants import authentication, keys
 from tenants.authentication import KeyAuthentication, Refused
 from tenants.directory import Directory
 from tenants.snapshot import Identity, Snapshot
+from tests.tenants.asking import Request
 
 HASH_KEY = b"h" * 32
 NOW = 1_000_000.0
-
-
-class Request:
-    """A request as the front door hands it on; `headers` by lower-case names, "_" for "-"."""
-
-    def __init__(
-        self,
-        path: str = "/api/v1/send_push",
-        authorization: str | None = None,
-        *,
-        peer: str = "203.0.113.9:4711",
-        scheme: str = "https",
-        **headers: str,
-    ) -> None:
-        self.path, self.peer, self.scheme = path, peer, scheme
-        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        if authorization is not None:
-            self._headers["authorization"] = authorization
-
-    def headers_get(self, name: str) -> str | None:
-        return self._headers.get(name)
 
 
 class Door:

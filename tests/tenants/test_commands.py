@@ -13,7 +13,9 @@ import redis
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from tenants import services
 from tenants.directory import Directory
+from tenants.problem import ProblemError
 from tests.tenants import files
 from tests.tenants.conftest import Acme
 from tests.tenants.relay import Relay
@@ -160,3 +162,27 @@ def test_no_secret_is_in_any_table_nor_in_valkey(acme: Acme, valkey: redis.Redis
         assert len(secret) >= 16
         assert secret.encode() not in dump
         assert secret.encode().hex().encode() not in dump
+
+
+def test_an_app_is_disabled_enabled_and_made_the_default(acme: Acme) -> None:
+    shared = ("--shared", "--label", "apple_rn")
+    assert run("app", "disable", *shared)["enabled"] is False
+    with pytest.raises(CommandError, match="no shared app with the label"):
+        run("app", "disable", *shared)
+    with pytest.raises(CommandError, match="no shared app with the label"):
+        run("app", "default", *shared)
+    assert run("app", "enable", *shared)["changed"] is True
+    assert run("app", "enable", *shared)["changed"] is False
+    assert run("app", "default", *shared)["default"] is True
+    run("app", "add", "--shared", "--label", "apple_two", "--topic", "com.two")
+    with pytest.raises(CommandError, match="a default app of this family already"):
+        run("app", "default", "--shared", "--label", "apple_two")
+    assert run("app", "default", *shared, "--off")["default"] is False
+    assert run("app", "default", "--shared", "--label", "apple_two")["default"] is True
+
+
+def test_an_app_is_not_enabled_beside_another_one_of_its_label(acme: Acme) -> None:
+    run("app", "disable", "--shared", "--label", "apple_rn")
+    run("app", "add", "--shared", "--label", "apple_rn", "--topic", "com.other")
+    with pytest.raises(ProblemError, match="enabled app of this label already"):
+        services.app_enable(app=acme.app, enabled=True)

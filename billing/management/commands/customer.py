@@ -1,10 +1,11 @@
-"""`manage.py customer add | list | suspend | resume | offer | limits | allow | content | contacts | rename`."""
+"""`manage.py customer ...`: see the class for the verbs."""
 
 from typing import Any, Final
 
 from billing import customers, entitlements
 from billing.offers import Limits
 from tenants import selectors, services
+from tenants.mail import MailError
 from tenants.management import rows
 from tenants.management.subcommands import Option, SubcommandsCommand, subcommand
 from tenants.models import Customer
@@ -44,6 +45,24 @@ class Command(SubcommandsCommand):
         """Print the customer."""
         row, changed = customers.add(name=name, offer=offer, slug=slug)
         return {**rows.customer(row), "changed": changed}
+
+    @subcommand(
+        "Add a customer with its first server, and invite its first owner by e-mail: all of it or nothing.",
+        Option("--name", "what people call it", required=True),
+        Option("--offer", "what was agreed on", required=True, choices=Customer.Offer.values),
+        Option("--owner-email", "the first owner", required=True),
+        Option("--slug", "its name in commands and addresses (default: made of the name)"),
+        Option("--server", "the name of its first Mattermost server"),
+    )
+    def take_on(self, *, name: str, offer: str, owner_email: str, slug: str, server: str) -> dict[str, Any]:
+        """Print the customer and the invitation's link, and whether the e-mail went out."""
+        made = customers.take_on(name=name, offer=offer, slug=slug, owner_email=owner_email, server_name=server)
+        told = {**rows.customer(made.customer), "invitation": made.invitation.link, "changed": True}
+        try:
+            services.invitation_send(made=made.invitation)
+        except MailError as error:
+            return {**told, "sent": False, "problem": str(error)}
+        return {**told, "sent": True}
 
     @subcommand("List all customers.")
     def list_(self) -> list[dict[str, Any]]:

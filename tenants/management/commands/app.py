@@ -1,18 +1,21 @@
-"""`manage.py app add | list`."""
+"""`manage.py app add | list | enable | disable | default`."""
 
-from typing import Any
+from typing import Any, Final
 
 from tenants import selectors, services
 from tenants.management import rows
 from tenants.management.owner import owner
 from tenants.management.subcommands import OWNER, Option, SubcommandsCommand, subcommand
 from tenants.models import PushApp
+from tenants.services import Changed
+
+_LABEL: Final = Option("--label", "the app's label", required=True)
 
 
 class Command(SubcommandsCommand):
     """Mobile apps."""
 
-    help = "Add and list the mobile apps that can be pushed to."
+    help = "Add and list the mobile apps that can be pushed to; say which of them are."
 
     @subcommand(
         "Add an app; the same again changes nothing.",
@@ -39,3 +42,27 @@ class Command(SubcommandsCommand):
         if customer:
             found = found.filter(customer=selectors.customer(customer))
         return [rows.app(row) for row in found]
+
+    @subcommand("Let an app take pushes again.", *OWNER, _LABEL)
+    def enable(self, *, customer: str, shared: bool, label: str) -> dict[str, Any]:
+        """Print the app."""
+        return _told(services.app_enable(app=selectors.any_app(owner(customer, shared), label), enabled=True))
+
+    @subcommand("Refuse every push of an app; its credentials stay.", *OWNER, _LABEL)
+    def disable(self, *, customer: str, shared: bool, label: str) -> dict[str, Any]:
+        """Print the app."""
+        return _told(services.app_enable(app=selectors.app(owner(customer, shared), label), enabled=False))
+
+    @subcommand(
+        "Let an app take the pushes of its family that no label matches.",
+        *OWNER,
+        _LABEL,
+        Option("--off", "let it take those no longer", kind="switch"),
+    )
+    def default(self, *, customer: str, shared: bool, label: str, off: bool) -> dict[str, Any]:
+        """Print the app."""
+        return _told(services.app_default(app=selectors.app(owner(customer, shared), label), is_default=not off))
+
+
+def _told(result: Changed[PushApp]) -> dict[str, Any]:
+    return {**rows.app(result.row), "changed": result.changed}

@@ -139,3 +139,17 @@ def test_fcm_answers_over_http_1_too(push: Pusher) -> None:
     headers = [f"authorization: Bearer {push.bearer}"]
     answer = push.post("/v1/projects/demo-project/messages:send", body, headers, http=pycurl.CURL_HTTP_VERSION_1_1)
     assert answer.status == OK
+
+
+@pytest.mark.parametrize("name", ["validate_only", "validateOnly"])
+def test_a_request_that_only_asks_is_judged_and_reaches_no_phone(
+    sandbox: SandboxClient, push: Pusher, name: str
+) -> None:
+    def ask(token: str) -> Any:
+        body = json.dumps({name: True, "message": {"token": token, "data": {"type": "message", "message": "hi"}}})
+        headers = [f"authorization: Bearer {push.bearer}"]
+        return push.post("/v1/projects/demo-project/messages:send", body.encode(), headers)
+
+    good = ask(FCM_DEVICE)
+    assert (good.status, json.loads(good.body)["name"]) == (OK, "projects/demo-project/messages/fake_message_id")
+    assert error(ask("invalid:APA91b" + "0" * 134)) == (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT")

@@ -26,7 +26,8 @@ class Desk:
         self._push("apns", data.pop("device", "d1"), headers, {"aps": aps, "type": "message"} | data, answer)
 
     def google(self, **data: Any) -> None:
-        message = {"message": {"token": "t1", "data": {"type": "message"} | data}}
+        only_asked = data.pop("validate_only", False)
+        message = {"message": {"token": "t1", "data": {"type": "message"} | data}, "validate_only": only_asked}
         self._push("fcm", "t1", {}, message, None)
 
     def _push(self, provider: str, token: str, headers: dict[str, str], body: object, answer: Answer | None) -> None:
@@ -194,3 +195,11 @@ def test_clearing_the_journal_empties_the_phones_and_loses_nothing_new() -> None
     desk.journal.clear()
     desk.apple(alert("", "after"))
     assert desk.iphone == [("", "after")]
+
+
+def test_a_message_that_was_only_asked_about_is_on_no_screen() -> None:
+    desk = Desk()
+    desk.google(message="asked", validate_only=True)
+    assert desk.android == []
+    desk.google(message="sent")
+    assert len(desk.android) == 1

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from hpns.local.folder import free
@@ -40,7 +41,7 @@ class Run:
     def start(self) -> dict[str, Any]:
         """Start it and wait for run.json; what stands there."""
         command = [sys.executable, "-m", "hpns.local.run", "--state", str(self.state), "--port", str(self.port)]
-        names = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+        names = ("DATABASE_URL", "PAGES_DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
         environment = {name: value for name, value in os.environ.items() if name not in names}
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
@@ -128,21 +129,40 @@ def test_staff_can_log_in_with_what_is_told(told: dict[str, Any]) -> None:
     cookies = http.cookiejar.CookieJar()
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(cookies))
     browser = urllib.request.build_opener(*handlers)
-    login = told["pages"]["admin"] + "login/?next=/admin/"
-    browser.open(login, timeout=10).close()
+    with browser.open(told["pages"]["admin"], timeout=10) as page:
+        login = page.url
     token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
     fields = {
         "csrfmiddlewaretoken": token,
-        "username": told["staff"]["user"],
+        "login": told["staff"]["user"],
         "password": told["staff"]["password"],
     }
     with browser.open(login, urllib.parse.urlencode(fields).encode(), timeout=10) as page:
-        assert "<title>Staff |" in page.read().decode()
+        assert "Set up a second factor" in page.read().decode()
 
 
 def test_manage_py_works_beside_it_with_the_environment_that_is_told(told: dict[str, Any]) -> None:
     command = f". {told['env']} && {sys.executable} manage.py migrate --check"
     subprocess.run(["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True)
+
+
+def test_pages_and_workers_are_database_users_of_their_own(told: dict[str, Any]) -> None:
+    command = f". {told['env']} && echo $DATABASE_URL && {sys.executable} manage.py check --deploy --database default"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=False, capture_output=True, text=True
+    )
+    assert "hpns.E009" not in done.stderr
+    assert "hpns.E03" not in done.stderr
+    with psycopg.connect(done.stdout.splitlines()[0], autocommit=True) as connection:
+        found = connection.execute("SELECT usename FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        assert "hpns_worker" in {name for (name,) in found}
+        # A page's connection is gone with the page: what shows whose it was is that without the user there is none.
+        assert "database" not in _open(told["pages"]["health"])[1]
+        connection.execute("ALTER ROLE hpns_pages NOLOGIN")
+        try:
+            assert "the database does not answer" in _open(told["pages"]["health"])[1]
+        finally:
+            connection.execute("ALTER ROLE hpns_pages LOGIN")
 
 
 def test_everything_listens_on_the_loopback_address_alone(told: dict[str, Any]) -> None:

@@ -1,0 +1,216 @@
+"""The staff's view of customers: taking one on in one form, and what each is entitled to.
+
+Everything that is changed here goes through billing's own functions, which check it in plain words and audit it.
+"""
+
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from billing import customers, entitlements
+from billing.offers import Limits
+from tenants import services
+from tenants.admin import ReadOnly, Told
+from tenants.mail import MailError
+from tenants.models import Customer, Entitlement
+from tenants.problem import ProblemError
+
+ENTITLED: Final = ("active", "may_use_shared", "tls_required", "may_use_server_id", *Limits._fields)
+
+
+class TakeOnForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new customer with its first owner and server, in one go."""
+
+    owner_email = forms.EmailField(
+        help_text="The first owner. An invitation goes to this address, good for seven days."
+    )
+    server_name = forms.CharField(
+        max_length=200,
+        required=False,
+        help_text="The first Mattermost server, such as chat.example.com.",
+    )
+
+    class Meta:
+        model = Customer
+        fields = ("name", "slug", "offer")
+        help_texts = {"slug": "The name in commands and addresses; empty: made of the name."}  # noqa: RUF012
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].required = False
+
+    def clean(self) -> dict[str, Any]:
+        """Do all of it once and take it back: what would go wrong is said at the form."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                with transaction.atomic():
+                    self.take_on(given)
+                    transaction.set_rollback(True)
+            except ProblemError as problem:
+                self.add_error(None, f"{problem}.")
+        return given
+
+    @staticmethod
+    def take_on(given: dict[str, Any]) -> customers.TakenOn:
+        """What the form is for."""
+        return customers.take_on(
+            name=given["name"],
+            slug=given["slug"],
+            offer=given["offer"],
+            owner_email=given["owner_email"],
+            server_name=given["server_name"],
+        )
+
+
+class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What staff change about a customer; the offer brings its terms and limits."""
+
+    class Meta:
+        model = Customer
+        fields = ("name", "offer", "content", "contacts")
+
+
+class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a customer may do."""
+
+    class Meta:
+        model = Entitlement
+        fields = ENTITLED
+
+    def clean(self) -> dict[str, Any]:
+        """A rate and its burst belong together, and a limit of nothing is none."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        try:
+            entitlements.check({name: given.get(name) for name in ENTITLED})
+        except ProblemError as problem:
+            self.add_error(None, f"{problem}.")
+        return given
+
+
+class EntitlementInline(admin.StackedInline):  # type: ignore[type-arg]
+    """What the customer may do, on the customer's page."""
+
+    model = Entitlement
+    form = EntitlementForm
+    can_delete = False
+    max_num = 1
+
+
+@admin.register(Customer)
+class CustomerAdmin(Told):
+    """Customers; the slug is fixed once it is in use."""
+
+    list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at", "pages")
+    list_filter = ("offer", "status", "entitlement__active")
+    list_select_related = ("entitlement",)
+    search_fields = (
+        "name",
+        "slug",
+        "servers__name",
+        "servers__keys__prefix",
+        "servers__server_ids__mattermost_id",
+        "servers__keys__sightings__mattermost_id",
+        "apps__topic",
+        "memberships__user__email",
+    )
+    search_help_text = "Name, slug, server, key prefix, server_id, bundle id, or a member's e-mail address"
+    actions = ("suspend", "resume")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """One form to take a customer on, another to change it."""
+        kwargs["form"] = ChangeForm if obj else TakeOnForm
+        kwargs["fields"] = None
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """See get_form."""
+        if obj is None:
+            return ("name", "slug", "offer", "owner_email", "server_name")
+        return ("name", "slug", "offer", "status", "content", "contacts", "created_at", "pages")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Commands and addresses name the slug; the status is changed by the list's actions."""
+        return ("slug", "status", "created_at", "pages") if obj else ()
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """A new customer gets what its offer includes."""
+        return (EntitlementInline,) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
+        """Take on, or change what was changed, each with its own entry in the audit log."""
+        if not change:
+            made = TakeOnForm.take_on(form.cleaned_data)
+            obj.__dict__.update(made.customer.__dict__)
+            transaction.on_commit(lambda: self._invite(request, made), robust=True)
+            return
+        there = Customer.objects.get(pk=obj.pk)
+        given = form.cleaned_data
+        try:
+            services.customer_rename(customer=there, name=given["name"])
+            services.customer_content(customer=there, content=given["content"])
+            services.customer_contacts(customer=there, contacts=given["contacts"])
+            entitlements.to_offer(customer=there, offer=given["offer"])
+        except ProblemError as problem:
+            messages.error(request, f"Not saved: {problem}.")
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """The entitlement: only what was changed, through its one writer."""
+        for each in formset.forms:
+            if each.changed_data:
+                wanted = {name: each.cleaned_data[name] for name in each.changed_data if name in ENTITLED}
+                entitlements.change(customer=form.instance, **wanted)
+        formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
+
+    @staticmethod
+    def _invite(request: HttpRequest, made: customers.TakenOn) -> None:
+        try:
+            services.invitation_send(made=made.invitation)
+        except MailError as error:
+            messages.error(request, f"The customer was taken on, but {error}. Send the invitation again from its page.")
+        else:
+            messages.success(request, f"An invitation was sent to {made.invitation.row.email}.")
+
+    @admin.display(boolean=True)
+    def entitled(self, row: Customer) -> bool:
+        """Whether billing lets this customer push."""
+        return row.entitlement.active if hasattr(row, "entitlement") else False
+
+    @admin.display(boolean=True, description="shared apps")
+    def shares(self, row: Customer) -> bool:
+        """Whether it may push to the operator's own apps."""
+        return row.entitlement.may_use_shared if hasattr(row, "entitlement") else False
+
+    @admin.display(description="its pages")
+    def pages(self, row: Customer) -> SafeString:
+        """The way to the customer's pages as its people see them, read only and noted in its audit log."""
+        return format_html('<a href="{}">Look at them</a>', reverse("customer", args=(row.slug,)))
+
+    @admin.action(description="Suspend the selected customers: every push is refused", permissions=("change",))
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
+        """Suspend each; those that are suspended stay so."""
+        changed = sum(customers.suspend(customer=row).changed for row in queryset)
+        self.message_user(request, f"{changed} customers were suspended.")
+
+    @admin.action(description="Resume the selected customers", permissions=("change",))
+    def resume(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
+        """Serve each again."""
+        changed = sum(customers.resume(customer=row).changed for row in queryset)
+        self.message_user(request, f"{changed} customers were resumed.")
+
+
+@admin.register(Entitlement)
+class EntitlementAdmin(ReadOnly):
+    """What customers may do, at a glance; it is changed on the customer's page."""
+
+    list_display = ("customer", "active", "may_use_shared", "tls_required", "may_use_server_id", "rate", "burst")
+    list_filter = ("active", "may_use_shared", "may_use_server_id")
+    list_select_related = ("customer",)
+    search_fields = ("customer__name", "customer__slug")

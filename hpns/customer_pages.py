@@ -1,0 +1,95 @@
+"""A customer's home: what is done on the way to the first push, and the last pushes. /c/<slug>/"""
+
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from django.db.models import Max, Q
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from delivery import selectors
+from tenants import scope
+from tenants.models import Credential, PushApp, Server, ServerKey
+from tenants.pages import CustomerRequest, customer_page
+
+# How far back the home page looks into the log, and at how many pushes.
+RECENT: Final = timedelta(days=7)
+LOOKED_AT: Final = 200
+SHOWN: Final = 10
+
+
+class Item(NamedTuple):
+    """One thing to do on the way to the first push: what, whether it is done, what was found, and where to do it."""
+
+    title: str
+    done: bool
+    found: str
+    link: str
+    button: str
+
+
+@customer_page("see")
+def home(request: CustomerRequest) -> HttpResponse:
+    """The checklist until all of it is done, and the last pushes."""
+    pushes = list(selectors.since(timezone.now() - RECENT)[:LOOKED_AT])
+    items = _checklist(request.customer.slug, any(row.answer == "OK" for row in pushes))
+    context = {"items": items, "open": [each for each in items if not each.done], "pushes": pushes[:SHOWN]}
+    return render(request, "hpns/home.html", context)
+
+
+def _checklist(slug: str, delivered: bool) -> list[Item]:
+    """What the first push needs, in the order in which it is done; each is seen by itself."""
+    servers = list(Server.objects.filter(anonymous=False)[:2])
+    here = reverse("servers", args=(slug,))
+    there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else here
+    living = ServerKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None).exists()
+    used = ServerKey.objects.aggregate(at=Max("last_used_at"))["at"] is not None
+    ready, found = _apps()
+    testing = reverse("test-push", args=(slug,))
+    return [
+        Item(
+            "Add your Mattermost server",
+            bool(servers),
+            f"{servers[0].name}{' and more' if servers[1:] else ''}" if servers else "Each has a key of its own.",
+            here,
+            "Add server",
+        ),
+        Item(
+            "Make a key for it",
+            living,
+            "A key is in use." if living else "The key tells us that a push is yours.",
+            there,
+            "Make key",
+        ),
+        Item("Have an app to push to", ready, found, reverse("apps", args=(slug,)), "Set up app"),
+        Item(
+            "Send a test push",
+            delivered,
+            "A push was delivered." if delivered else "It goes the whole way and shows each step.",
+            testing,
+            "Send test push",
+        ),
+        Item(
+            "Enter the key in Mattermost",
+            used,
+            "Pushes with it arrive." if used else "System Console, Environment, Push Notification Server.",
+            there,
+            "Show server",
+        ),
+    ]
+
+
+def _apps() -> tuple[bool, str]:
+    """Whether there is an app that can be signed for, and in words which."""
+    signed = Credential.objects.filter(slot=Credential.Slot.CURRENT, app__enabled=True)
+    labels = sorted(set(signed.values_list("app__label", flat=True)))
+    if labels:
+        return True, f"Signed for: {', '.join(labels)}."
+    shared = [row.label for row in scope.shared_apps()]
+    if shared:
+        return True, f"The operator's apps: {', '.join(shared)}."
+    if PushApp.objects.filter(enabled=True).exists():
+        return False, "Your app has no credential yet."
+    return False, "Add your own app with its key from Apple or Google."

@@ -1,0 +1,85 @@
+"""The two roles that the service runs as, besides the owner of the tables: what each may do with which table.
+
+The pages' role is bound by row-level security; the worker's is not, for PostgreSQL's COPY refuses tables under it, and
+the directory must know every key. Neither may change the audit log, nor make or drop a table, nor name a partition.
+
+Invariant: a table that is not in GRANTS can be used by neither, and fails the tests.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from psycopg import sql
+
+PAGES: Final = "pages"
+WORKER: Final = "worker"
+
+_S, _SI, _SU = "SELECT", "SELECT, INSERT", "SELECT, UPDATE"
+_SIU, _SIUD = "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE, DELETE"
+_SID: Final = "SELECT, INSERT, DELETE"
+
+# Table -> what the pages may, what the worker may; "" is nothing.
+GRANTS: Final[dict[str, tuple[str, str]]] = {
+    "tenants_customer": (_SIU, _S),
+    "tenants_entitlement": (_SIU, _SU),
+    "tenants_membership": (_SIUD, _S),
+    "tenants_invitation": (_SIU, _SU),
+    "tenants_server": (_SIU, _S),
+    "tenants_serverid": (_SIUD, _SI),
+    "tenants_serverkey": (_SIU, _SU),
+    "tenants_sighting": (_S, _SIU),
+    "tenants_pushapp": (_SIU, _SU),
+    "tenants_credential": (_SIUD, _SU),
+    "tenants_auditevent": (_SI, _SI),
+    "delivery_delivery": (_S, _SI),
+    "delivery_other_days": ("", ""),
+    "delivery_written_segment": ("", _SI),
+    # People, and how they log in. Staff may remove a person, with all that hangs on it.
+    "auth_user": (_SIUD, _S),
+    "auth_user_groups": (_SIUD, ""),
+    "auth_user_user_permissions": (_SIUD, ""),
+    "auth_group": (_SIUD, ""),
+    "auth_group_permissions": (_SIUD, ""),
+    "auth_permission": (_S, ""),
+    "account_emailaddress": (_SIUD, _S),
+    "account_emailconfirmation": (_SIUD, ""),
+    "mfa_authenticator": (_SIUD, ""),
+    "usersessions_usersession": (_SIUD, ""),
+    "django_session": (_SIUD, ""),
+    "django_admin_log": (_SID, ""),
+    "django_content_type": (_S, ""),
+    "django_migrations": ("", ""),
+}
+# Partitions are reached through the table that they are parts of, whose policies hold for them.
+PARTITIONS: Final = "^delivery_[0-9]{4}_[0-9]{2}_[0-9]{2}$"
+
+
+class Login(NamedTuple):
+    """A role as a URL names it. Whether it is to bypass row-level security."""
+
+    name: str
+    password: str
+    bypasses: bool
+
+
+def login(url: str, *, bypasses: bool) -> Login:
+    """The login that a database's URL names."""
+    parts = urlsplit(url)
+    return Login(unquote(parts.username or ""), unquote(parts.password or ""), bypasses)
+
+
+def grants(role: str, kind: str) -> Iterator[sql.Composed]:
+    """The statements that give the role `role` what a role of this kind (PAGES or WORKER) may, and nothing else."""
+    name, place = sql.Identifier(role), (PAGES, WORKER).index(kind)
+    yield sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(name)
+    yield sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name)
+    for table, rights in GRANTS.items():
+        if rights[place]:
+            yield sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights[place]), sql.Identifier(table), name)
+
+
+def tables(cursor: Any) -> set[str]:
+    """The tables that there are, partitions by day left out."""
+    cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename !~ %s", [PARTITIONS])
+    return {name for (name,) in cursor.fetchall()}

@@ -1,0 +1,59 @@
+"""The staff's admin site: Django's own, behind the same login as every other page, and behind a second factor.
+
+Invariant: no page of it is shown to whoever has not shown a second factor in this session.
+"""
+
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+
+from tenants.mfa import mfa_passed
+from tenants.staff_pages import StaffPages
+
+
+class StaffSite(StaffPages):
+    """See above. Passwords and logins are the accounts' own pages."""
+
+    site_header = site_title = "Push notification service"
+    index_title = "Staff"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Active staff with a second factor shown in this session."""
+        return super().has_permission(request) and mfa_passed(request)
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead to whatever is missing: the login, a second factor to be set up, or one to be shown."""
+        wanted = request.GET.get("next", "")
+        if not url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
+            wanted = reverse("admin:index", current_app=self.name)
+        user = request.user
+        if not user.is_authenticated:
+            return redirect_to_login(wanted)
+        if not super().has_permission(request):
+            raise PermissionDenied
+        if mfa_passed(request):
+            return HttpResponseRedirect(wanted)
+        methods = get_adapter(request).get_reauthentication_methods(user)
+        shows = (method["url"] for method in methods if method["id"].startswith("mfa_"))
+        return redirect_to_login(wanted, next(shows, reverse("account-second-factor")))
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The account's own page, which tells the person and the audit log."""
+        return redirect("account_change_password")
+
+    def logout(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The account's own page."""
+        return redirect("account_logout", preserve_request=True)

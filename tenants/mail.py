@@ -1,0 +1,55 @@
+"""Sends e-mail: plain text, made of two templates, with Django's backends.
+
+Invariant: a subject is one line, whatever names stand in it. Sending takes as long as the mail server takes, so it is
+never done in a transaction that others wait for.
+"""
+
+import logging
+from collections.abc import Mapping
+from smtplib import SMTPException
+from urllib.parse import urljoin
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.core.mail.message import BadHeaderError
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from tenants.problem import ProblemError
+
+log = logging.getLogger(__name__)
+
+
+class MailError(ProblemError):
+    """An e-mail that could not be sent; the text says why."""
+
+
+def send(template: str, *, to: str, context: Mapping[str, object]) -> None:
+    """Send `template`_subject.txt and `template`_message.txt to one address. Raises MailError."""
+    known = {"public_url": settings.PUBLIC_URL, "now": timezone.now(), **context}
+    subject = " ".join(render_to_string(f"{template}_subject.txt", known).split())
+    text = render_to_string(f"{template}_message.txt", known).strip() + "\n"
+    try:
+        EmailMessage(subject, text, settings.DEFAULT_FROM_EMAIL, [to]).send()
+    except (SMTPException, OSError, BadHeaderError) as error:
+        log.warning("An e-mail could not be sent: %s", error)
+        raise MailError(f"the e-mail to {to} could not be sent ({_why(error)})") from error
+
+
+def link(path: str) -> str:
+    """The absolute address of one of our pages, for an e-mail. Raises ProblemError where PUBLIC_URL is not set.
+
+    Not made of the request: whoever sends a request chooses the name in it.
+    """
+    if not settings.PUBLIC_URL:
+        raise ProblemError("no link can be made: the operator has to set PUBLIC_URL")
+    return str(urljoin(settings.PUBLIC_URL, path))
+
+
+def _why(error: Exception) -> str:
+    """The kind of trouble, without what a mail server said: that may hold addresses and names of theirs."""
+    if isinstance(error, BadHeaderError):
+        return "the address or a name in it is malformed"
+    if isinstance(error, SMTPException):
+        return "the mail server refused it"
+    return "the mail server cannot be reached"

@@ -1,0 +1,49 @@
+"""Several web processes at one Valkey, for the tests of limits: each is a link of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from delivery import valkey
+from delivery.leases import Bucket
+
+
+@asynccontextmanager
+async def links(url: str, count: int) -> AsyncIterator[list[valkey.Link]]:
+    """Connected links; closed afterwards."""
+    made = [valkey.Link(url) for _ in range(count)]
+    for link in made:
+        await link.start()
+    try:
+        yield made
+    finally:
+        for link in made:
+            link.close()
+
+
+async def until(done: Callable[[], object]) -> None:
+    """Let the loop turn until something is so."""
+    async with asyncio.timeout(10):
+        while not done():
+            await asyncio.sleep(0.001)
+
+
+async def answered(*buckets: Bucket) -> None:
+    """Wait until no lease is on its way."""
+    await until(lambda: not any(bucket._asking for bucket in buckets))
+
+
+async def drained(*buckets: Bucket) -> int:
+    """Take from all of them in turns until Valkey has closed them; returns how many were let in."""
+    passed = 0
+    while True:
+        let_in = 0
+        for bucket in buckets:
+            for _ in range(7):
+                let_in += bucket.take()
+        passed += let_in
+        await asyncio.sleep(0)
+        if not let_in:
+            await answered(*buckets)
+            if not any(bucket.tokens for bucket in buckets) and all(bucket.closed_until for bucket in buckets):
+                return passed

@@ -1,0 +1,65 @@
+"""A web process's side of pushes, for the tests of what comes before the queue."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import redis
+
+from delivery import batch, log
+from delivery.outbox import Outbox
+from tenants import vault
+from tenants.authentication import Keyless
+from tenants.directory import Directory
+from tenants.snapshot import Identity, Limit, Snapshot
+from tests.delivery.several import until
+
+TINY = Limit(1, 3)
+REGISTERED = "7up1nnng4trrmqbo9o8az4zmhy"
+ACME = Identity(3, 2, 1, active=True, why="", digest=b"")
+LISTED = Identity(0, 2, 1, active=True, why="", digest=b"")
+ANYBODY = Identity(0, 9, 8, active=True, why="", digest=b"", tls=False, trial=True, anonymous=True)
+PUSH = {"platform": "apple_rn-v2", "device_id": "d", "server_id": REGISTERED, "type": "message", "message": "lunch?"}
+
+
+def keyless(listed: Identity | None = LISTED, anybody: Identity | None = ANYBODY) -> Keyless:
+    """Who is behind pushes without a key."""
+    directory = Directory()
+    by_server_id = {REGISTERED: listed} if listed else {}
+    directory.install(Snapshot(1, 1.0, {}, [], [], by_server_id, [anybody] if anybody else []), "postgres")
+    return Keyless(directory)
+
+
+def body(**members: Any) -> bytes:
+    """A push on the wire."""
+    return json.dumps({**PUSH, **members}).encode()
+
+
+async def told(future: "asyncio.Future[bytes]") -> str:
+    """The text of a FAIL, "" for OK."""
+    return str(json.loads(await future).get("error", ""))
+
+
+async def queued(outbox: Outbox, store: redis.Redis) -> list[batch.Item]:
+    """What stands in the queue."""
+    outbox._flush()
+    await outbox.link.flushed()
+    items = []
+    for message in reversed(store.lrange("push", 0, -1)):
+        args, _, _ = json.loads(json.loads(message)["body"])
+        sealed = base64.b64decode(args[1]) if len(args) > 1 else store.get(f"batch:{args[0]}")
+        items += batch.decode_items(vault.queue_cipher("queue").open_bytes(sealed, args[0].encode()))
+    return items
+
+
+async def rows(store: redis.Redis, count: int) -> list[dict[str, str]]:
+    """The rows for the log, once they stand for `count` pushes."""
+
+    def found() -> list[dict[str, str]]:
+        lines = b"".join(store.lrange(log.ROWS, 0, -1)).decode().splitlines()
+        return [dict(zip(log.COLUMNS, line.split("\t"), strict=True)) for line in lines]
+
+    await until(lambda: sum(int(row["count"]) for row in found()) >= count)
+    assert sum(int(row["count"]) for row in found()) == count
+    return found()

@@ -1,0 +1,61 @@
+"""A customer's home: the checklist sees by itself what is done."""
+
+import re
+
+import pytest
+import redis
+from django.test import Client
+from django.utils import timezone
+
+from billing import customers
+from tenants import provider_files, services
+from tenants.models import Customer, ServerKey
+from tests.tenants import files
+from tests.tenants.test_server_pages import browser
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def acme(valkey: redis.Redis) -> Customer:
+    """Acme, with nothing yet."""
+    return customers.add(name="Acme", offer="eas").row
+
+
+@pytest.fixture
+def ada(acme: Customer) -> Client:
+    """Ada, who owns Acme."""
+    return browser(acme, "owner")
+
+
+def steps(client: Client) -> list[str]:
+    """The word of each step of the checklist."""
+    text = client.get("/c/acme/").content.decode()
+    return re.findall(r'<span class="status [^"]*">.*?</svg>\s*(Done|To do)</span>', text, re.DOTALL)
+
+
+def test_the_checklist_sees_each_step_as_it_is_done(ada: Client, acme: Customer) -> None:
+    assert steps(ada) == ["To do"] * 5
+    server = services.server_add(customer=acme, name="chat").row
+    assert steps(ada) == ["Done", *["To do"] * 4]
+    key = services.key_add(server=server).row
+    assert steps(ada)[:2] == ["Done", "Done"]
+    app = services.app_add(label="apple_rn", topic="com.acme.chat", customer=acme).row
+    assert steps(ada)[2] == "To do"
+    parsed = provider_files.apple_key(files.p8(), key_id="ABC123DEFG", team_id="TEAM123456")
+    services.credential_add(app=app, parsed=parsed)
+    assert steps(ada)[2] == "Done"
+    ServerKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
+    assert steps(ada) == ["Done", "Done", "Done", "To do", "Done"]
+
+
+def test_the_operators_apps_count_where_they_may_be_used(ada: Client, acme: Customer) -> None:
+    services.app_add(label="apple_rn", topic="com.mattermost.rn")
+    assert steps(ada)[2] == "To do"
+    acme.entitlement.may_use_shared = True
+    acme.entitlement.save()
+    assert steps(ada)[2] == "Done"
+
+
+def test_without_pushes_the_page_says_so(ada: Client) -> None:
+    assert "No push has come in the last week." in ada.get("/c/acme/").content.decode()

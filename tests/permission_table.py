@@ -1,0 +1,223 @@
+"""Every URL, and what each visitor gets of it: the data of test_permissions.py.
+
+What is told for each method, in the order of VISITORS: a status, several that are all right, or LOGIN for the way to
+the login page. Machines' endpoints that do not go through urls.py are in tests/tenants/test_authentication.py.
+"""
+
+from typing import Any, Final, NamedTuple
+
+VISITORS: Final = ("anonymous", "stranger", "viewer", "admin", "owner", "staff without a second factor", "staff")
+# DELETE stands for a method that no page of ours takes. POST comes last, for one of them logs out.
+METHODS: Final = ("GET", "DELETE", "POST")
+
+LOGIN: Final = "login"
+Told = tuple[Any, ...]
+
+
+def all_get(status: Any) -> Told:
+    """Everybody gets the same."""
+    return (status,) * len(VISITORS)
+
+
+# The admin's pages of models look at no method, so that a DELETE is answered as a GET is, and changes nothing.
+def staff_get(status: Any) -> Told:
+    """Staff with a second factor alone get something; all others are led to what they lack."""
+    return (*(LOGIN,) * 6, status)
+
+
+def members_get(viewer: int, admin: int, owner: int, *, staff: int) -> Told:
+    """By role; who is no member is told that there is no such page."""
+    return (LOGIN, 404, viewer, admin, owner, 404, staff)
+
+
+class Row(NamedTuple):
+    """An address of a route, and what is told for GET, DELETE and POST."""
+
+    address: str
+    get: Told
+    delete: Told
+    post: Told
+
+    def told(self, method: str) -> Told:
+        """By the method."""
+        told: Told = getattr(self, method.lower())
+        return told
+
+
+def for_reading(address: str, get: Told) -> Row:
+    """A page without login that takes GET only."""
+    return Row(address, get, all_get(405), all_get(405))
+
+
+def of_staff(address: str, get: Any = 200, post: Any = 200, delete: Any = None) -> Row:
+    """A page of the admin."""
+    return Row(address, staff_get(get), staff_get(delete or get), staff_get(post))
+
+
+def of_customer(address: str, get: Told, post: Told | None = None) -> Row:
+    """A page below /c/acme/. One that takes no POST says so to those who may come in."""
+    not_taken = members_get(405, 405, 405, staff=405)
+    return Row(f"/c/acme/{address}", get, not_taken, post or not_taken)
+
+
+def mine(status: Any) -> Told:
+    """Whoever is logged in gets something; nobody else does."""
+    return (LOGIN, *(status,) * 6)
+
+
+def of_person(address: str, get: Any, post: Any, delete: Any = 405) -> Row:
+    """One of django-allauth's pages about oneself, which asks for the login before it looks at the method."""
+    return Row(f"/account/{address}", mine(get), mine(delete), mine(post))
+
+
+def of_visitor(address: str, get: Any = 200, post: Any = 200, delete: Any = 405) -> Row:
+    """A page for whoever cannot log in yet, or no more."""
+    return Row(f"/account/{address}", all_get(get), all_get(delete), all_get(post))
+
+
+def by_post(address: str, viewer: int, admin: int, owner: int) -> Row:
+    """A form below /c/acme/ without a page of its own. Staff who look on may send none."""
+    not_taken = members_get(405, 405, 405, staff=405)
+    return Row(f"/c/acme/{address}", not_taken, not_taken, members_get(viewer, admin, owner, staff=403))
+
+
+# Whoever is logged in is led on.
+GUEST: Final[Told] = (200, *(302,) * 6)
+ADMIN_LOGIN: Final[Told] = (LOGIN, *(403,) * 4, 302, 302)
+# The cast has no password and no second factor: there is nothing to show once more.
+NOTHING_TO_SHOW: Final = 403
+
+_SERVER: Final = "c/<slug:slug>/servers/<uuid:server>/"
+_NONE: Final = "00000000-0000-4000-8000-000000000000"
+_CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/"
+
+# Route, as urls.py spells it -> what is told.
+TABLE: Final[dict[str, Row]] = {
+    "": for_reading("/", all_get(200)),
+    "version": for_reading("/version", all_get(200)),
+    "t/<str:key>": for_reading("/t/hk_x", all_get(200)),
+    "t/<str:key>/": for_reading("/t/hk_x/", all_get(200)),
+    "t/<str:key>/version": for_reading("/t/hk_x/version", all_get(200)),
+    "health/live": for_reading("/health/live", all_get(200)),
+    "health/ready": for_reading("/health/ready", all_get((200, 503))),
+    "metrics": for_reading("/metrics", all_get(200)),  # from loopback; tests/hpns/test_metrics.py has the rest
+    "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/audit.csv": of_customer("audit.csv", members_get(403, 200, 200, staff=403)),
+    "c/<slug:slug>/": of_customer("", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/servers/": of_customer(
+        "servers/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
+    ),
+    # No server, app, key or credential of these numbers is there: to whoever may, that is said.
+    f"{_SERVER}": of_customer(f"servers/{_NONE}/", members_get(404, 404, 404, staff=404)),
+    f"{_SERVER}arrived/": of_customer(f"servers/{_NONE}/arrived/", members_get(404, 404, 404, staff=404)),
+    f"{_SERVER}rename/": by_post(f"servers/{_NONE}/rename/", 403, 404, 404),
+    f"{_SERVER}networks/": by_post(f"servers/{_NONE}/networks/", 403, 404, 404),
+    f"{_SERVER}ids/": by_post(f"servers/{_NONE}/ids/", 403, 404, 404),
+    f"{_SERVER}ids/<int:server_id>/remove/": by_post(f"servers/{_NONE}/ids/0/remove/", 403, 404, 404),
+    f"{_SERVER}keys/": by_post(f"servers/{_NONE}/keys/", 403, 404, 404),
+    f"{_SERVER}keys/<str:prefix>/revoke/": of_customer(
+        f"servers/{_NONE}/keys/x/revoke/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
+    ),
+    "c/<slug:slug>/apps/": of_customer(
+        "apps/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
+    ),
+    "c/<slug:slug>/apps/<int:app>/": of_customer("apps/0/", members_get(404, 404, 404, staff=404)),
+    "c/<slug:slug>/apps/<int:app>/credentials/": by_post("apps/0/credentials/", 403, 404, 404),
+    f"{_CREDENTIAL}check/": by_post("apps/0/credentials/0/check/", 403, 404, 404),
+    f"{_CREDENTIAL}promote/": by_post("apps/0/credentials/0/promote/", 403, 404, 404),
+    f"{_CREDENTIAL}remove/": of_customer(
+        "apps/0/credentials/0/remove/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
+    ),
+    "c/<slug:slug>/test/": of_customer(
+        "test/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
+    ),
+    "c/<slug:slug>/test/live/": of_customer("test/live/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/test/<slug:ack_id>/": of_customer("test/x/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
+    "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),
+    "c/<slug:slug>/settings/contacts/": by_post("settings/contacts/", 403, 302, 302),
+    "c/<slug:slug>/people/": of_customer("people/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/people/leave/": of_customer(
+        "people/leave/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=403)
+    ),
+    "c/<slug:slug>/people/invite/": by_post("people/invite/", 403, 200, 200),
+    "c/<slug:slug>/people/invitations/<int:pk>/again/": by_post("people/invitations/0/again/", 403, 404, 404),
+    "c/<slug:slug>/people/invitations/<int:pk>/withdraw/": by_post("people/invitations/0/withdraw/", 403, 404, 404),
+    "c/<slug:slug>/people/<int:pk>/role/": by_post("people/0/role/", 403, 404, 404),
+    "c/<slug:slug>/people/<int:pk>/remove/": of_customer(
+        "people/0/remove/", members_get(403, 404, 404, staff=403), members_get(403, 404, 404, staff=403)
+    ),
+    "invitation/": Row("/invitation/", all_get(404), all_get(405), all_get(404)),
+    "invitation/<str:token>/": Row("/invitation/x/", all_get(404), all_get(405), all_get(404)),
+    "account/": Row("/account/", mine(200), all_get(405), mine(200)),
+    "account/start/": Row("/account/start/", mine(302), all_get(405), all_get(405)),
+    "account/customers/": Row("/account/customers/", mine(200), all_get(405), all_get(405)),
+    "account/second-factor/": Row("/account/second-factor/", mine(200), all_get(405), all_get(405)),
+    "account/sessions/<int:pk>/end/": Row("/account/sessions/0/end/", all_get(405), all_get(405), mine(404)),
+    "account/login/": Row("/account/login/", GUEST, (405, *(302,) * 6), GUEST),
+    "account/logout/": Row("/account/logout/", mine(200), all_get(405), all_get(LOGIN)),
+    "account/signup/": Row("/account/signup/", GUEST, GUEST, GUEST),
+    "account/inactive/": of_visitor("inactive/", post=405),
+    "account/password/reset/": of_visitor("password/reset/"),
+    "account/password/reset/done/": of_visitor("password/reset/done/", post=405),
+    "account/password/reset/key/done/": of_visitor("password/reset/key/done/", post=405),
+    "^account/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": of_visitor(
+        "password/reset/key/1-x/", delete=200
+    ),
+    "account/confirm-email/": of_person("confirm-email/", 302, 302, 302),
+    "account/email/": of_person("email/", 200, 302),
+    "account/password/change/": of_person("password/change/", 302, 302, 302),
+    "account/password/set/": of_person("password/set/", 200, 200),
+    "account/reauthenticate/": of_person("reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW),
+    "account/sessions/": of_person("sessions/", 200, 302),
+    "account/2fa/": of_person("2fa/", 200, 405),
+    "account/2fa/authenticate/": of_person("2fa/authenticate/", 302, 302, 302),
+    "account/2fa/reauthenticate/": of_person("2fa/reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW),
+    "account/2fa/recovery-codes/": of_person("2fa/recovery-codes/", 404, 405),
+    "account/2fa/recovery-codes/download/": of_person("2fa/recovery-codes/download/", 404, 404, 404),
+    "account/2fa/recovery-codes/generate/": of_person("2fa/recovery-codes/generate/", 200, 200),
+    "account/2fa/totp/activate/": of_person("2fa/totp/activate/", 200, 200),
+    "account/2fa/totp/deactivate/": of_person("2fa/totp/deactivate/", 404, 404, 404),
+    "account/2fa/webauthn/": of_person("2fa/webauthn/", 200, 405),
+    "account/2fa/webauthn/add/": of_person("2fa/webauthn/add/", 200, 200),
+    "account/2fa/webauthn/keys/<int:pk>/edit/": of_person("2fa/webauthn/keys/0/edit/", 404, 404),
+    "account/2fa/webauthn/keys/<int:pk>/remove/": of_person("2fa/webauthn/keys/0/remove/", 404, 404, 404),
+    # Attempts are limited, and seven visitors of one address are more than that.
+    "account/2fa/webauthn/login/": Row("/account/2fa/webauthn/login/", mine(302), (405, *(302,) * 6), mine((302, 429))),
+    "account/2fa/webauthn/reauthenticate/": of_person(
+        "2fa/webauthn/reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW
+    ),
+    "admin/": of_staff("/admin/"),
+    # It leads on: to the login, to a second factor, or in. Whoever is no staff is refused.
+    "admin/login/": Row("/admin/login/", ADMIN_LOGIN, ADMIN_LOGIN, ADMIN_LOGIN),
+    "admin/logout/": Row("/admin/logout/", *(((*(302,) * 6, 307),) * 3)),
+    "admin/password_change/": of_staff("/admin/password_change/", 302, 302),
+    "admin/password_change/done/": of_staff("/admin/password_change/done/", 200, 405, 405),
+    "admin/autocomplete/": of_staff("/admin/autocomplete/", 403, 405, 405),
+    "admin/jsi18n/": of_staff("/admin/jsi18n/", 200, 405, 405),
+    "admin/r/<path:content_type_id>/<path:object_id>/": of_staff("/admin/r/1/1/", 404, 404),
+    "admin/(?P<url>.*)$": of_staff("/admin/nothing/", 404, 404),
+    "admin/^(?P<app_label>": of_staff("/admin/tenants/"),
+}
+# The model pages of the admin are many and alike: their route ends in one of these.
+NO_ROW: Final = "999999"
+MODEL_PAGES: Final[dict[str, tuple[Any, Any]]] = {
+    "": (200, (200, 302)),
+    "add/": ((200, 403), (200, 403)),
+    "<path:object_id>/": (302, 302),
+    "<path:object_id>/history/": (302, 302),
+    "<path:object_id>/delete/": ((302, 403), (302, 403)),
+    "<path:object_id>/change/": ((302, 403), (302, 403)),
+    "<id>/password/": (404, 404),
+}
+
+
+def row(route: str) -> Row | None:
+    """What is told of a route; None when it is in no table."""
+    found = TABLE.get("admin/^(?P<app_label>" if route.startswith("admin/^(?P<app_label>") else route)
+    parts = route.split("/", 3)
+    if found is None and len(parts) == 4 and parts[0] == "admin" and parts[3] in MODEL_PAGES:
+        page = parts[3].replace("<path:object_id>", NO_ROW).replace("<id>", NO_ROW)
+        found = of_staff(f"/admin/{parts[1]}/{parts[2]}/{page}", *MODEL_PAGES[parts[3]])
+    return found

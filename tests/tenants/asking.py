@@ -1,0 +1,36 @@
+"""A request as the front door hands it on, for the tests of who is let in."""
+
+
+class Headers(dict[str, str | list[str]]):
+    """Headers as granian has them: `get` gives the first line of a name, `get_all` those that are printable ASCII."""
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        return next(iter(self._lines(name)), default)
+
+    def get_all(self, name: str) -> list[str]:
+        return [line for line in self._lines(name) if line.isascii()]
+
+    def _lines(self, name: str) -> list[str]:
+        lines = super().get(name, [])
+        return [lines] if isinstance(lines, str) else lines
+
+
+class Request:
+    """A request as the front door hands it on; `headers` by lower-case names, "_" for "-", several lines as a list."""
+
+    def __init__(
+        self,
+        path: str = "/api/v1/send_push",
+        authorization: str | None = None,
+        *,
+        peer: str = "203.0.113.9:4711",
+        scheme: str = "https",
+        **headers: str | list[str],
+    ) -> None:
+        self.path, self.peer, self.scheme = path, peer, scheme
+        self.raw_headers = Headers((name.replace("_", "-"), value) for name, value in headers.items())
+        if authorization is not None:
+            self.raw_headers["authorization"] = authorization
+
+    def headers_get(self, name: str) -> str | None:
+        return self.raw_headers.get(name)

@@ -1,0 +1,104 @@
+"""Two customers with a row of each kind, and ways to ask the database for them without any manager."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import ProgrammingError, connection, transaction
+
+from delivery import log
+from tenants import audit, scope
+from tenants.models import Credential, Invitation, PushApp, Role, ServerId, Sighting
+from tests.browsing import Tenant, member, tenant
+from tests.roles import PAGES, acting_as
+
+NOW = "2026-01-02T03:04:05Z"
+# Tables of one customer's rows, each with how many of them Acme has below.
+TABLES = {
+    "tenants_customer": 1,
+    "tenants_entitlement": 1,
+    "tenants_membership": 2,
+    "tenants_invitation": 1,
+    "tenants_server": 1,
+    "tenants_serverid": 1,
+    "tenants_serverkey": 1,
+    "tenants_sighting": 1,
+    "tenants_credential": 1,
+    "tenants_auditevent": 1,
+    "delivery_delivery": 1,
+}
+DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
+
+
+class Cast(NamedTuple):
+    """Two customers with a row of each kind, an app that both may use, and Acme's people."""
+
+    acme: Tenant
+    cosmos: Tenant
+    ada: User
+    shared: PushApp
+
+
+def furnish(one: Tenant) -> User:
+    """A row of each kind that there is; its owner."""
+    name, customer = one.customer.name, one.customer
+    owner = member(f"owner-{one.customer.slug}", customer, Role.OWNER)
+    member(f"viewer-{one.customer.slug}", customer, Role.VIEWER)
+    Invitation.objects.create(
+        customer=customer, email="e@x.example", role="viewer", digest=DIGEST[name], expires_at="2099-01-01T00:00Z"
+    )
+    ServerId.objects.create(server=one.server, mattermost_id=name)
+    Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
+    app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
+    Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
+    audit.record("server.add", customer=customer, target=name)
+    with connection.cursor() as cursor:
+        columns = ", ".join(log.COLUMNS)
+        cursor.execute(
+            f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
+            ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1)",
+            [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
+        )
+    return owner
+
+
+def furnished() -> Cast:
+    """Make it all."""
+    shared = PushApp.objects.create(label="apple_shared", topic="x", family="apns", host="sandbox")
+    Credential.objects.create(app=shared, kind="apns_key", sealed="v1:x", key_id="shared")
+    audit.record("settings.change", customer=None)
+    acme, cosmos = tenant("Acme"), tenant("Cosmos")
+    ada = furnish(acme)
+    furnish(cosmos)
+    return Cast(acme, cosmos, ada, shared)
+
+
+def sql(statement: str, *values: Any) -> list[Any]:
+    """Ask the database without any manager."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall() if cursor.description else [cursor.rowcount]
+
+
+def count(table: str) -> int:
+    """How many rows of a table are seen."""
+    return int(sql(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """What is done inside is refused by the database."""
+    with (
+        pytest.raises(ProgrammingError, match=r"row-level security|permission denied|only added"),
+        transaction.atomic(),
+    ):
+        yield
+
+
+@contextmanager
+def page_of(one: Tenant) -> Iterator[None]:
+    """Inside is a page of this customer: the pages' role, in the customer's scope."""
+    with acting_as(PAGES), scope.customer(one.customer):
+        yield

@@ -1,0 +1,240 @@
+"""The other ways to prove who one is; and what keeps a good key out: plain HTTP, a foreign network, a service off."""
+
+import msgspec
+import pytest
+from pytest_django import Settings
+
+from tenants import keys, network
+from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
+from tenants.directory import Directory
+from tenants.refused import Refused
+from tenants.snapshot import Identity, Snapshot
+from tests.tenants.asking import Request
+
+HASH_KEY = b"h" * 32
+CLIENT, LOCAL = "203.0.113.9:4711", "127.0.0.1:4711"
+LISTED = Identity(0, 1, 1, active=True, why="", digest=b"")
+ANYBODY = Identity(0, 9, 9, active=True, why="", digest=b"", tls=False, trial=True, anonymous=True)
+GOOD, OTHER = keys.new_key(HASH_KEY), keys.new_key(HASH_KEY)
+KEY = GOOD[0]
+
+
+class Door:
+    """A directory with two keys, of customers 1 and 2; whatever else is so of the first is given."""
+
+    def __init__(self, listed: bool = False, anybody: bool = False, **members: object) -> None:
+        known = {
+            prefix: Identity(number, number, number, active=True, why="", digest=digest)
+            for number, (_, prefix, digest) in enumerate((GOOD, OTHER), 1)
+        }
+        known[GOOD[1]] = msgspec.structs.replace(known[GOOD[1]], **members)
+        self.directory = Directory()
+        by_id = {"registered": msgspec.structs.replace(LISTED, **members)} if listed else {}
+        nobody = [msgspec.structs.replace(ANYBODY, **members)] if anybody else []
+        self.directory.install(Snapshot(1, 1.0, known, [], [], by_id, nobody), "postgres")
+
+    def enter(self, request: Request) -> int:
+        """The customer that a request speaks for; 0 without a key."""
+        return KeyAuthentication(self.directory).authenticate(request)[0].customer_id
+
+    def refusal(self, request: Request) -> str:
+        with pytest.raises(Refused) as raised:
+            self.enter(request)
+        return raised.value.code
+
+    def identify(self, server_id: str = "registered", request: Request | None = None) -> int:
+        """The customer that a push without a key speaks for, by its server_id."""
+        return Keyless(self.directory).identify(server_id, request or Request()).customer_id
+
+    def unidentified(self, server_id: str = "registered", request: Request | None = None) -> str:
+        with pytest.raises(Refused) as raised:
+            self.identify(server_id, request)
+        return raised.value.code
+
+
+@pytest.fixture(autouse=True)
+def _hash_key(settings: Settings) -> None:
+    settings.HASH_KEY = HASH_KEY
+
+
+def auth(token: str, server_id: str = "7up1nnng4trrmqbo9o8az4zmhy", **more: str) -> Request:
+    """A request with Mattermost's own headers."""
+    return Request(x_mattermost_auth=token, x_mattermost_serverid=server_id, **more)
+
+
+# --- X-Mattermost-Auth
+
+
+def test_a_key_in_mattermosts_own_header_counts_beside_its_server_id() -> None:
+    assert Door().enter(auth(KEY)) == 1
+    assert Door().enter(auth(OTHER[0])) == 2
+    assert Door().enter(auth(f" {KEY} ")) == 1
+
+
+@pytest.mark.parametrize(
+    "request_", [Request(x_mattermost_auth=KEY), auth(KEY, ""), auth(""), Request(x_mattermost_serverid="x")]
+)
+def test_one_of_the_two_headers_alone_is_no_key(request_: Request) -> None:
+    assert Door().refusal(request_) == "no_key"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        KEY[:-1],
+        KEY + "A",
+        KEY.upper(),
+        "\x00",
+        "x" * 1025,
+        KEY + " " * 1000,
+        f"Bearer {KEY}",
+        "é" * 44,
+        KEY[:-1] + "٣",
+    ],
+    # The key is another in each process of the tests, and the names must be the same.
+    ids=["short", "long", "upper", "nul", "overlong", "blanks", "scheme", "foreign", "digit"],
+)
+def test_anything_else_in_it_is_no_key_of_ours(token: str) -> None:
+    assert Door().refusal(auth(token)) == "unknown_key"
+
+
+def test_a_key_in_the_address_comes_first() -> None:
+    assert Door().enter(Request(f"/t/{KEY}/api/v1/send_push", x_mattermost_auth="junk", x_mattermost_serverid="x")) == 1
+
+
+def test_a_header_of_another_scheme_leaves_mattermosts_own_to_count() -> None:
+    assert Door().enter(Request(authorization="Bearer x", x_mattermost_auth=KEY, x_mattermost_serverid="x")) == 1
+
+
+def test_the_guard_stands_at_every_way_in() -> None:
+    plain = {"scheme": "http", "peer": CLIENT}
+    for request in (Request(f"/t/{KEY}", **plain), auth(KEY, **plain)):
+        assert Door().refusal(request) == "plain_http"
+
+
+# --- Plain HTTP
+
+
+def test_a_key_over_plain_http_is_refused_and_over_tls_it_is_not() -> None:
+    assert Door().refusal(Request(f"/t/{KEY}", scheme="http", peer=CLIENT)) == "plain_http"
+    assert Door().enter(Request(f"/t/{KEY}", scheme="https", peer=CLIENT)) == 1
+
+
+def test_a_wrong_key_over_plain_http_is_told_nothing_about_plain_http() -> None:
+    wrong = KEY[:-1] + ("A" if KEY[-1] != "A" else "B")
+    assert Door().refusal(Request(f"/t/{wrong}", scheme="http", peer=CLIENT)) == "unknown_key"
+
+
+def test_from_this_machine_or_a_network_that_is_allowed_plain_http_will_do(settings: Settings) -> None:
+    settings.PLAIN_HTTP_FROM = network.networks(["203.0.113.0/24"])
+    for peer in (LOCAL, CLIENT):
+        assert Door().enter(Request(f"/t/{KEY}", scheme="http", peer=peer)) == 1
+    assert Door().refusal(Request(f"/t/{KEY}", scheme="http", peer="198.51.100.1:1")) == "plain_http"
+
+
+def test_a_trusted_proxy_that_says_https_is_believed_and_nobody_else(settings: Settings) -> None:
+    said = {"x_forwarded_for": "203.0.113.9", "x_forwarded_proto": "https"}
+    assert Door().refusal(Request(f"/t/{KEY}", scheme="http", peer="10.0.0.1:1", **said)) == "plain_http"
+    settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
+    assert Door().enter(Request(f"/t/{KEY}", scheme="http", peer="10.0.0.1:1", **said)) == 1
+    assert Door().refusal(Request(f"/t/{KEY}", scheme="http", peer=CLIENT, **said)) == "plain_http"
+
+
+def test_an_offer_without_tls_takes_its_keys_from_anywhere(settings: Settings) -> None:
+    settings.TEST_SERVICE = True
+    assert Door(tls=False).enter(Request(f"/t/{KEY}", scheme="http", peer=CLIENT)) == 1
+
+
+# --- Networks
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_server_with_networks_is_let_in_from_these_alone(scheme: str) -> None:
+    door = Door(networks=("127.0.0.0/8", "2001:db8::/32"), tls=scheme == "https")
+    assert door.enter(Request(f"/t/{KEY}", scheme=scheme, peer=LOCAL)) == 1
+    assert door.enter(Request(f"/t/{KEY}", scheme=scheme, peer="[2001:db8::7]:1")) == 1
+    assert door.enter(Request(f"/t/{KEY}", scheme=scheme, peer="[::ffff:127.0.0.1]:1")) == 1
+    assert door.refusal(Request(f"/t/{KEY}", scheme=scheme, peer=CLIENT)) == "wrong_network"
+    assert door.refusal(Request(f"/t/{KEY}", scheme=scheme, peer="")) == "wrong_network"
+    assert door.enter(Request(f"/t/{OTHER[0]}", peer=CLIENT)) == 2
+
+
+def test_networks_are_held_against_the_client_behind_a_trusted_proxy_whatever_it_writes(settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
+    door = Door(networks=("203.0.113.0/24", "10.0.0.0/8"))
+    behind = {"peer": "10.0.0.1:1", "x_forwarded_proto": "https"}
+    assert door.enter(Request(f"/t/{KEY}", x_forwarded_for="203.0.113.9", **behind)) == 1
+    for told in ("203.0.113.9, 198.51.100.1", "unknown", "é, 203.0.113.9", ["203.0.113.9", "198.51.100.1"]):
+        assert door.refusal(Request(f"/t/{KEY}", x_forwarded_for=told, **behind)) == "wrong_network"
+
+
+# --- No key
+
+
+def test_without_a_key_nobody_is_anybody_unless_some_push_could_be(settings: Settings) -> None:
+    assert Door().refusal(Request()) == "no_key"
+    assert Door(listed=True).enter(Request()) == KEYLESS.customer_id
+    assert Door(anybody=True).refusal(Request()) == "no_key"
+    settings.TEST_SERVICE = True
+    assert Door().refusal(Request()) == "no_key"
+    assert Door(anybody=True).enter(Request()) == KEYLESS.customer_id
+
+
+def test_a_key_that_is_none_is_not_taken_for_no_key(settings: Settings) -> None:
+    settings.TEST_SERVICE = True
+    door = Door(listed=True, anybody=True)
+    assert door.refusal(Request("/t/junk/api/v1/send_push")) == "unknown_key"
+    assert door.refusal(auth("junk")) == "unknown_key"
+    assert door.refusal(Request(authorization="Basic junk")) == "unknown_key"
+
+
+def test_what_stands_for_no_key_may_do_nothing_by_itself() -> None:
+    assert (KEYLESS.active, KEYLESS.why, KEYLESS.key_id, KEYLESS.customer_id) == (False, "no_key", 0, 0)
+
+
+@pytest.mark.parametrize("server_id", ["", "REGISTERED", "registered ", "registered\x00", "x" * 100_000, "ｒegistered"])
+def test_only_the_very_server_id_that_is_registered_speaks_for_its_server(server_id: str) -> None:
+    door = Door(listed=True)
+    assert door.identify("registered") == 1
+    assert door.unidentified(server_id) == "no_key"
+
+
+def test_whoever_is_not_registered_is_the_test_services_while_it_is_on(settings: Settings) -> None:
+    door = Door(listed=True, anybody=True)
+    assert door.unidentified("another") == "no_key"
+    settings.TEST_SERVICE = True
+    assert door.identify("another", Request(scheme="http", peer=CLIENT)) == 9
+    assert door.identify("registered") == 1
+
+
+def test_a_registered_server_id_is_held_to_what_its_keys_are() -> None:
+    assert Door(listed=True).unidentified(request=Request(scheme="http", peer=CLIENT)) == "plain_http"
+    assert Door(listed=True, networks=("198.51.100.0/24",)).unidentified() == "wrong_network"
+    assert Door(listed=True, active=False, why="suspended").unidentified() == "suspended"
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_customers_of_the_test_service_are_refused_while_it_is_off(settings: Settings, tls: bool) -> None:
+    door = Door(trial=True, tls=tls)
+    assert door.refusal(Request(f"/t/{KEY}")) == "test_service_off"
+    assert door.enter(Request(f"/t/{OTHER[0]}")) == 2
+    settings.TEST_SERVICE = True
+    assert door.enter(Request(f"/t/{KEY}")) == 1
+
+
+def test_before_anything_is_known_nobody_is_told_that_a_key_is_missing() -> None:
+    with pytest.raises(Refused) as raised:
+        KeyAuthentication(Directory()).authenticate(Request())
+    assert raised.value.code == "not_ready"
+
+
+def test_an_unknown_caller_is_counted_by_the_network_of_the_client(settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
+    keyless = Keyless(Directory())
+    assert keyless.source(Request(peer=CLIENT)) == "203.0.113.0/24"
+    assert keyless.source(Request(peer="10.0.0.1:1", x_forwarded_for="1.2.3.4, 198.51.100.7")) == "198.51.100.0/24"
+
+
+def test_a_wrong_key_costs_no_query() -> None:
+    # Without a mark for the database any query fails a test.
+    assert Door().refusal(Request(f"/t/{keys.new_key(HASH_KEY)[0]}")) == "unknown_key"
