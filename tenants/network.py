@@ -93,12 +93,12 @@ def parsed(entries: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def _told(request: Asked, name: str) -> str | None:
-    """What all lines of a header say together, in their order; None without one. A header that cannot be read says
-    something that nobody knows: whoever sent it must not have it taken for absent."""
+    """What all lines of a header say together, in their order; None without one. One that cannot be read says "", which
+    is no address and no scheme: whoever sent it must not have it taken for absent."""
     headers = request.raw_headers
     if name not in headers:
         return None
-    return ",".join(headers.get_all(name)) or "unknown"
+    return ",".join(headers.get_all(name))
 
 
 def source(client: Address | None) -> str:
