@@ -31,6 +31,7 @@ from hpns.local.valkey import Valkey
 from tests.sandbox_fixture import SandboxClient, running_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
+INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
 SEED = """
 import json, sys
 from pathlib import Path
@@ -73,11 +74,7 @@ class Stage:
         self.port = free_port()
         self.children: dict[str, Child] = {}
         self.env = {
-            **{
-                name: os.environ[name]
-                for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
-                if name in os.environ
-            },
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "READ_DOT_ENV": "false",
             "DJANGO_SETTINGS_MODULE": "hpns.settings",
             "PYTHONPATH": str(ROOT),

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hpns.local import first_push
-from hpns.local.demo_names import PASSWORD, STAFF
+from hpns.local.demo_names import CUSTOMER, PASSWORD, STAFF
 from hpns.local.folder import Folder
 from hpns.local.supervisor import Supervisor
 
@@ -61,6 +61,7 @@ class Place:
     def pages(self) -> dict[str, str]:
         """What can be opened in a browser."""
         pages = {
+            "customer": f"{self.front_door}/c/{CUSTOMER.lower()}/",
             "admin": f"{self.front_door}/admin/",
             "metrics": f"{self.front_door}/metrics",
             "health": f"{self.front_door}/health/ready",

@@ -8,6 +8,8 @@ import os
 import secrets
 from pathlib import Path
 
+from django.contrib.auth.models import User
+
 from billing import customers
 from delivery.sandbox import demo
 from hpns.local.account import for_servers
@@ -15,7 +17,7 @@ from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
 from hpns.local.folder import Folder
 from tenants import provider_files, services
 from tenants.keys import parse
-from tenants.models import Server, ServerKey
+from tenants.models import Membership, Role, Server, ServerKey
 
 # Label, topic (bundle id or package name), Apple's host. No app is the default of its family.
 APPS = (
@@ -38,7 +40,9 @@ def seed(path: Path, credentials: list[Path]) -> None:
     if not _is_valid(str(folder.read("secrets.json").get(KEY, "")), server):
         key = services.key_add(server=server, name="bin/run").text
         folder.write("secrets.json", {**folder.read("secrets.json"), KEY: key})
-    _staff(folder.secret(PASSWORD, lambda: secrets.token_urlsafe(12)))
+    staff = _staff(folder.secret(PASSWORD, lambda: secrets.token_urlsafe(12)))
+    # So that one login shows both: the staff's pages, and a customer's with all that can be changed there.
+    Membership.objects.get_or_create(user=staff, customer=customer, defaults={"role": Role.OWNER})
     if credentials:
         apple, google = _parsed(*credentials)
         for label, topic, host in APPS:
@@ -52,12 +56,13 @@ def _is_valid(key: str, server: Server) -> bool:
     return parts is not None and ServerKey.objects.filter(server=server, prefix=parts[0], revoked_at=None).exists()
 
 
-def _staff(password: str) -> None:
+def _staff(password: str) -> User:
     """A member of the staff with this password, who sets up a second factor at the first login."""
     user = services.staff_add(email=STAFF, name="Demo staff").row
     if not user.check_password(password):
         user.set_password(password)
         user.save()
+    return user
 
 
 def _parsed(apns_key: Path, service_account: Path) -> tuple[provider_files.Parsed, provider_files.Parsed]:

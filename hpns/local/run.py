@@ -108,6 +108,7 @@ class Start:
         """Start the sandbox; returns the environment that leads to it, and the credentials that it takes."""
         home = self.folder.path / "sandbox"
         environment = surroundings.at_the_sandbox(environment, port, home / "ca.pem")
+        environment["SANDBOX_URL"] = f"http://127.0.0.1:{page_port}/"
         made = sandbox_credentials.make(home / "credentials", environment["GOOGLE_TOKEN_ORIGIN"])
         self._python(
             "sandbox",

@@ -56,6 +56,17 @@ async def test_what_went_on_credit_is_paid_so_that_each_token_is_spent_once(
     assert SLOW.burst - passed <= kept(store) <= SLOW.burst - passed + SOME
 
 
+async def test_credit_ends_with_the_first_lease_that_gives_less_than_was_wanted(
+    valkey_url: str, store: redis.Redis
+) -> None:
+    store.hset(KEY, mapping={"tokens": "1", "at": str(time.time())})
+    async with links(valkey_url, 1) as (link,):
+        bucket = Bucket(KEY, Limit(1, 100), link, "p")
+        assert sum(bucket.take() for _ in range(50)) == 10
+        await answered(bucket)
+        assert not any(bucket.take() for _ in range(50))
+
+
 async def test_a_closed_bucket_asks_no_more_until_there_is_a_token(valkey_url: str, store: redis.Redis) -> None:
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, SLOW, link, "p")
@@ -222,9 +233,9 @@ async def test_while_valkey_says_nothing_what_the_rate_allows_passes_and_no_more
 async def test_a_clock_that_jumps_gives_and_takes_no_more_than_a_full_bucket(
     valkey_url: str, store: redis.Redis, seconds: int
 ) -> None:
-    store.hset(KEY, mapping={"tokens": "3", "at": str(time.time() - seconds)})
+    store.hset(KEY, mapping={"tokens": "30", "at": str(time.time() - seconds)})
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, Limit(1, 40), link, "p")
         passed = await drained(bucket)
-    low, high = (3, 3 + 4 + SOME) if seconds < 0 else (40, 40 + 4 + SOME)
+    low, high = (30, 30 + 4 + SOME) if seconds < 0 else (40, 40 + 4 + SOME)
     assert low <= passed <= high

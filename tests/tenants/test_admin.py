@@ -53,29 +53,6 @@ def test_nothing_can_be_deleted(acme: Acme, staff: Client, page: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_suspending_a_customer_by_form_is_told(acme: Acme, staff: Client, valkey: redis.Redis) -> None:
-    before = stamp.current(valkey)
-    form = {
-        "name": "Acme",
-        "status": "suspended",
-        "offer": "hpns",
-        "slug": "changed",
-        "content": "as_sent",
-        "entitlement-TOTAL_FORMS": "1",
-        "entitlement-INITIAL_FORMS": "1",
-        "entitlement-0-id": acme.customer.entitlement.pk,
-        "entitlement-0-customer": acme.customer.pk,
-        "entitlement-0-active": "on",
-    }
-    answer = staff.post(f"/admin/tenants/customer/{acme.customer.pk}/change/", form)
-    assert answer.status_code == 302, answer.content.decode()
-    acme.customer.refresh_from_db()
-    assert (acme.customer.status, acme.customer.slug) == ("suspended", "acme")
-    assert not acme.customer.entitlement.may_use_shared
-    assert stamp.current(valkey) > before
-
-
-@pytest.mark.django_db(transaction=True)
 def test_an_app_can_be_disabled_and_keeps_its_label(acme: Acme, staff: Client, valkey: redis.Redis) -> None:
     before = stamp.current(valkey)
     answer = staff.post(f"/admin/tenants/pushapp/{acme.app.pk}/change/", {"label": "apple_x", "topic": "com.x"})

@@ -130,7 +130,7 @@ def test_a_customer_that_is_added_while_we_read_does_not_stop_the_reading(
     entitlements.change(customer=acme.customer, may_use_server_id=True)
     test_service.add()
     # What was read first is from before they were there.
-    monkeypatch.setattr(Entitlement.objects, "select_related", lambda *_: Entitlement.objects.none())
+    monkeypatch.setattr(Entitlement.objects, "using", lambda *_: Entitlement.objects.none())
     fresh = snapshot.read(1)
     assert (fresh.listed, fresh.anonymous, fresh.keys[acme.key.prefix].why) == ({}, [], "suspended")
 

@@ -91,8 +91,7 @@ def test_one_of_the_two_headers_alone_is_no_key(request_: Request) -> None:
         "é" * 44,
         KEY[:-1] + "٣",
     ],
-    # The key is another in each process of the tests, and the names must be the same.
-    ids=["short", "long", "upper", "nul", "overlong", "blanks", "scheme", "foreign", "digit"],
+    ids=map(str, range(9)),
 )
 def test_anything_else_in_it_is_no_key_of_ours(token: str) -> None:
     assert Door().refusal(auth(token)) == "unknown_key"

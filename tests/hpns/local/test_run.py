@@ -98,7 +98,7 @@ def test_run_json_is_private_and_says_what_was_printed(service: Run, told: dict[
 
 def test_every_page_that_is_told_of_answers(told: dict[str, Any]) -> None:
     assert {name: _open(url)[0] for name, url in told["pages"].items()} == dict.fromkeys(told["pages"], 200)
-    assert list(told["pages"]) == ["phone", "admin", "metrics", "health"]
+    assert list(told["pages"]) == ["phone", "customer", "admin", "metrics", "health"]
 
 
 def test_the_first_push_is_on_the_phone(told: dict[str, Any]) -> None:

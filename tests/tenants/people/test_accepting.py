@@ -28,7 +28,7 @@ def test_from_the_link_to_a_new_account_and_into_the_customer(cast: Cast, client
     assert NEW in client.get("/account/signup/").content.decode()
     before = client.session.session_key
     answer = client.post("/account/signup/", fields(), follow=True)
-    assert answer.redirect_chain[-1][0] == "/c/acme/people/"
+    assert answer.redirect_chain[-1][0] == "/c/acme/"
     user = User.objects.get(email=NEW)
     assert (user.first_name, cast.role(user)) == ("Dora", "admin")
     assert user.emailaddress_set.get().verified  # type: ignore[attr-defined]
