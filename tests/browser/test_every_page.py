@@ -1,0 +1,86 @@
+"""Each page of the service in a real browser, as those see it who may: accessible, and no wider than the window."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tenants.models import Credential, PushApp
+from tests.browser.conftest import NewPage
+from tests.browser.looks import NARROW, NARROWEST, WIDE, assert_accessible, assert_no_sideways_scroll
+from tests.browser.through_client import ORIGIN, answered_by
+from tests.browsing import Browser, staff
+from tests.tenants.furnished import Cast, furnished
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
+
+ACCOUNT = ("", "email/", "password/change/", "customers/", "2fa/", "2fa/totp/activate/", "2fa/webauthn/", "sessions/")
+NOBODYS = ("login/", "password/reset/", "password/reset/done/", "signup/", "password/reset/key/1-x/")
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return furnished()
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Page:
+    return new_page(viewport=WIDE)
+
+
+def look(page: Page, *addresses: str) -> None:
+    """Look at each, wide and narrow; what is wrong with any is told together."""
+    wrong = []
+    for address in addresses:
+        page.set_viewport_size(WIDE)
+        answer = page.goto(ORIGIN + address)
+        assert answer is not None
+        try:
+            assert answer.ok, answer.status
+            assert page.url == ORIGIN + address, f"it leads to {page.url}"
+            assert page.locator("h1").count() == 1, page.locator("h1").all_inner_texts()
+            assert page.locator("h1").inner_text() != ""
+            assert_accessible(page)
+            for window in (NARROW, NARROWEST):
+                page.set_viewport_size(window)
+                assert_no_sideways_scroll(page)
+        except AssertionError as error:
+            wrong.append(f"{address}: {str(error).partition(chr(10) + 'assert')[0]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_customers_pages(page: Page, cast: Cast) -> None:
+    answered_by(page, Browser().enter(cast.ada))
+    app = PushApp.objects.get(customer=cast.acme.customer)
+    credential = Credential.objects.get(app=app)
+    member = cast.acme.customer.memberships.exclude(user=cast.ada).get()
+    server = f"servers/{cast.acme.server.public_id}/"
+    below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", "apps/", f"apps/{app.pk}/"]
+    below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
+    below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
+    look(page, *(f"/c/acme/{each}" for each in below))
+
+
+def test_a_customers_pages_as_staff_see_them(page: Page, cast: Cast) -> None:
+    answered_by(page, Browser().enter(staff(), factor=True))
+    look(page, "/c/acme/", "/c/acme/servers/")
+
+
+def test_the_pages_of_ones_account(page: Page, cast: Cast) -> None:
+    cast.ada.set_password("correct horse battery staple")
+    cast.ada.save()
+    answered_by(page, Browser().enter(cast.ada))
+    look(page, *(f"/account/{each}" for each in ACCOUNT))
+
+
+def test_the_pages_of_the_way_in(page: Page, cast: Cast) -> None:
+    answered_by(page, Browser())
+    look(page, *(f"/account/{each}" for each in NOBODYS), "/")
+
+
+def test_the_admin_runs_under_the_policy_of_the_pages(page: Page, cast: Cast) -> None:
+    # What the policy refuses is told on the console, and that fails the test (see new_page).
+    answered_by(page, Browser().enter(staff(), factor=True))
+    for address in ("/admin/", "/admin/tenants/customer/", "/admin/tenants/server/"):
+        answer = page.goto(ORIGIN + address)
+        assert answer is not None
+        assert answer.ok, address
+    assert page.locator("#site-name").count() == 1
