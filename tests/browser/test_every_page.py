@@ -1,6 +1,7 @@
 """Each page of the service in a real browser, as those see it who may: accessible, and no wider than the window."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from playwright.sync_api import Page
 
 from tenants.models import Credential, PushApp
@@ -67,6 +68,7 @@ def test_a_customers_pages_as_staff_see_them(page: Page, cast: Cast) -> None:
 def test_the_pages_of_ones_account(page: Page, cast: Cast) -> None:
     cast.ada.set_password("correct horse battery staple")
     cast.ada.save()
+    EmailAddress.objects.create(user=cast.ada, email=cast.ada.email, verified=True, primary=True)
     answered_by(page, Browser().enter(cast.ada))
     look(page, *(f"/account/{each}" for each in ACCOUNT))
 
