@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.template.context import Context
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
+from django.utils.safestring import SafeString
 
 from hpns.navigation import Link, links
 
@@ -25,7 +26,7 @@ def block_again(context: Context, name: str) -> str:
     """What the page has put into the block `name`, once more: a page that names itself once has its heading, too."""
     blocks = context.render_context.get(BLOCK_CONTEXT_KEY)
     block = blocks.get_block(name) if blocks is not None else None
-    return block.nodelist.render(context).strip() if block is not None else ""
+    return SafeString(block.nodelist.render(context).strip()) if block is not None else ""
 
 
 @register.filter

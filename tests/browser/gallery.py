@@ -79,7 +79,7 @@ def context(kind: str) -> dict[str, Any]:
     now = datetime.now(UTC)
     much = kind == "much"
     text = WORDS if much else "chat.example.com"
-    count = 300 if much else 4
+    count = 40 if much else 4
     columns = [
         {"label": "Server", "href": "?sort=server", "sorted": "ascending"},
         {"label": "Outcome"},
@@ -134,13 +134,15 @@ def context(kind: str) -> dict[str, Any]:
         "form": wrong if kind == "wrong" else ThingForm(initial={"name": text}),
         "filter_form": FilterForm(),
         "confirm_form": ConfirmForm(prefix="confirm"),
-        "own_customers": []
-        if kind == "empty"
-        else [
-            SimpleNamespace(pk=n, slug=f"c{n}", name=(NAMES[kind], "Cosmos", ARABIC)[n % 3])
-            for n in range(200 if much else 3)
-        ],
-    }  # fmt: skip
+        "own_customers": customers(kind),
+    }
+
+
+def customers(kind: str) -> list[SimpleNamespace]:
+    """Whose member the reader is."""
+    count = {"empty": 1, "much": 30}.get(kind, 3)
+    names = (NAMES[kind], "Cosmos", ARABIC)
+    return [SimpleNamespace(pk=place, slug=f"c{place}", name=names[place % 3]) for place in range(count)]
 
 
 def dress(request: Any, kind: str) -> None:

@@ -12,11 +12,16 @@ NARROW: Final = {"width": 390, "height": 844}
 NARROWEST: Final = {"width": 320, "height": 640}
 
 
-def assert_accessible(page: Page) -> None:
-    """axe-core finds nothing on the page as it is now; what it finds is told with its place."""
+def assert_accessible(page: Page, *, colours_only: bool = False) -> None:
+    """axe-core finds nothing on the page as it is now; what it finds is told with its place.
+
+    `colours_only`: for a page of which all else has been looked at, and only the colours have changed.
+    """
     # By the debugger's way in: the page's policy allows no script but its own.
-    page.evaluate(AXE.read_text(encoding="utf-8") + ";undefined")
-    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8") + ";undefined")
+    options = {"runOnly": ["color-contrast"]} if colours_only else {}
+    found: list[dict[str, Any]] = page.evaluate("async (o) => (await axe.run(document, o)).violations", options)
     told = [
         f"{one['id']}: {one['help']}: {json.dumps([node['html'][:200] for node in one['nodes'][:3]])}" for one in found
     ]
@@ -31,8 +36,8 @@ def assert_no_sideways_scroll(page: Page) -> None:
 
 def wider(page: Page) -> list[str]:
     """The elements that reach out of the window, for the one who has to find out why."""
-    script = """() => [...document.querySelectorAll('main *, header *')]
-        .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5)
+    script = """() => [...document.querySelectorAll('body *')]
+        .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5)
         .map(e => `${e.tagName}.${e.className}`)"""
     found: list[str] = page.evaluate(script)
     return found
