@@ -75,8 +75,8 @@ def _readme(customer: Customer, at: datetime) -> bytes:
         "known or not set is null. The files were read one after the other while the service went on.",
         "Not in here: the keys of your servers and the links of invitations, of which only hashes are kept; the "
         "secrets of your credentials, which are kept sealed, and which you have from Apple and Google; passwords and "
-        "second factors, which are your people's own; the texts of pushes and device tokens, which are not kept at all. "
-        f"The log of deliveries reaches {settings.RETENTION_DAYS} days back; nothing older is kept.",
+        "second factors, which are your people's own; the texts of pushes and device tokens, which are not "
+        f"kept at all. The log of deliveries reaches {settings.RETENTION_DAYS} days back; nothing older is kept.",
     ]
     text = "\n\n".join(fill(part, _WIDTH) for part in parts) + "\n"
     for kind in KINDS:

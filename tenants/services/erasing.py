@@ -57,13 +57,13 @@ def customer_erase(*, customer: Customer) -> Erased:
     """Delete a customer and what belongs to it. Raises django.db.ProtectedError for a row of a kind it knows not of."""
     with transaction.atomic():
         leaving = list(leavers(customer))
+        with _audit_log_open():
+            deleted, kept = _reduce_the_log(customer, leaving)
         for model, way in ROWS:
             model.objects.filter(**{way: customer}).delete()
         for user in leaving:
             end_sessions(user)
             user.delete()
-        with _audit_log_open():
-            deleted, kept = _reduce_the_log(customer, leaving)
         customer.delete()
     return Erased(len(leaving), deleted, kept)
 
