@@ -1,4 +1,4 @@
-"""Taking customers on, suspending and resuming them. Keywords only; raises ProblemError with what to do."""
+"""Taking customers on, suspending, resuming and erasing them. Keywords only; raises ProblemError with what to do."""
 
 import re
 from typing import Final, NamedTuple
@@ -9,7 +9,7 @@ from django.utils.text import slugify
 from billing import entitlements
 from tenants import audit, services
 from tenants.changes import Changed, collision, named, tell
-from tenants.models import Customer, Role
+from tenants.models import AuditEvent, Customer, Role
 from tenants.problem import ProblemError
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -68,6 +68,48 @@ def suspend(*, customer: Customer, reason: str = "") -> Changed[Customer]:
 def resume(*, customer: Customer) -> Changed[Customer]:
     """Serve a suspended customer again. `changed` says whether that is news."""
     return _set_status(customer, Customer.Status.ACTIVE, "customer.resume", "")
+
+
+def ask_erasure(*, customer: Customer) -> Changed[Customer]:
+    """Note that an owner wants the customer erased, and suspend it until the operator does so, or resumes it."""
+    with transaction.atomic():
+        customer = Customer.objects.select_for_update().get(pk=customer.pk)  # two may ask at once
+        if erasure_asked(customer=customer) is not None:
+            return Changed(customer, changed=False)
+        suspended, _ = suspend(customer=customer, reason="an owner asked for its erasure")
+        audit.record("erasure.ask", customer=customer, target=customer.name)
+    return Changed(suspended, changed=True)
+
+
+def erasure_asked(*, customer: Customer) -> AuditEvent | None:
+    """The latest event of asking, unless the customer was resumed since."""
+    found = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("erasure.ask", "customer.resume"))
+    latest = found.order_by("-at", "-id").first()
+    return latest if latest is not None and latest.action == "erasure.ask" else None
+
+
+def erase(*, customer: Customer) -> services.Erased:
+    """Delete a suspended customer with its entitlement and all that tenants keeps of it, in one transaction.
+
+    What delivery keeps of it goes before (hpns/erasure.py). Raises ProblemError for a customer that is served.
+    """
+    with transaction.atomic():
+        # Whoever adds a row to the customer meanwhile waits, and finds it gone.
+        locked = Customer.objects.select_for_update().filter(pk=customer.pk).first()
+        if locked is None:
+            raise ProblemError(f"{customer.slug} was erased in the meantime")
+        refuse_to_erase_a_served_one(locked)
+        audit.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
+        entitlements.withdraw(customer=locked)
+        erased = services.customer_erase(customer=locked)
+        tell()
+    return erased
+
+
+def refuse_to_erase_a_served_one(customer: Customer) -> None:
+    """Raise ProblemError unless the customer is suspended: its servers have to be told before."""
+    if customer.status != Customer.Status.SUSPENDED:
+        raise ProblemError(f"{customer.slug} is served: suspend it first (`customer suspend --slug {customer.slug}`)")
 
 
 def _set_status(customer: Customer, status: Customer.Status, action: str, reason: str) -> Changed[Customer]:

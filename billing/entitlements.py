@@ -32,6 +32,13 @@ def grant(*, customer: Customer) -> Entitlement:
     return row
 
 
+def withdraw(*, customer: Customer) -> None:
+    """Delete what a customer is entitled to: it is about to be erased."""
+    with transaction.atomic():
+        Entitlement.objects.filter(customer=customer).delete()
+        tell()
+
+
 def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitlement]:
     """Set some of what a customer is entitled to: `active`, `may_use_shared`, `tls_required`, `may_use_server_id`, or
     any of offers.Limits (None: no limit). Raises ProblemError for a rate without a burst, and for limits below 1.

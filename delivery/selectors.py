@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from delivery.models import Delivery
@@ -32,6 +32,15 @@ def last_day() -> "QuerySet[Delivery]":
 def find(words: str) -> "QuerySet[Delivery]":
     """The pushes with this trace id or this ack_id, of any day; by trace an index finds them, ack ids are read for."""
     return Delivery.objects.filter(trace=words) | Delivery.objects.filter(ack_id=words)
+
+
+def of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> "QuerySet[Delivery]":
+    """All pushes of a customer, the oldest first, those after one of this accepted_at and trace."""
+    rows = Delivery.objects.filter(customer_id=customer_id)
+    if after is not None:
+        # The first condition is what the index, and leaving out whole days, are good for.
+        rows = rows.filter(accepted_at__gte=after[0]).filter(Q(accepted_at__gt=after[0]) | Q(trace__gt=after[1]))
+    return rows.order_by("accepted_at", "trace")
 
 
 def count_up_to(rows: "QuerySet[Any]", most: int) -> int:

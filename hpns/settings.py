@@ -84,6 +84,8 @@ CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or REDIS_URL
 # Set by our own supervisor when the two stores are those it has started from wheels.
 EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
+# Calendar years for which what was agreed on with an erased customer is kept, after the one in which it was erased.
+AGREEMENT_YEARS = env.int("AGREEMENT_YEARS", default=6)
 
 # What the pages' processes share: how often somebody tried to log in, which one-time codes were used.
 CACHES: dict[str, dict[str, Any]] = {
@@ -129,7 +131,7 @@ EMAIL_URL = secret("EMAIL_URL")
 vars().update(variables.email(EMAIL_URL))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "push-service@localhost"
-# Who is told about the credentials of the shared apps.
+# Who is told about the credentials of the shared apps, and of customers who want to be erased.
 OPERATOR_EMAIL: list[str] = env.list("OPERATOR_EMAIL", default=[])
 
 # --- Watching

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from hpns import customer_pages, views
+from hpns import customer_pages, departure_pages, views
 
 handler404 = "hpns.views.not_found"
 handler500 = "hpns.views.server_error"
@@ -23,6 +23,8 @@ urlpatterns = [
     path("", include("tenants.audit_urls")),
     path("", include("tenants.server_urls")),
     path("", include("tenants.settings_urls")),
+    path("c/<slug:slug>/settings/export/", departure_pages.export, name="customer-export"),
+    path("c/<slug:slug>/settings/erase/", departure_pages.erase, name="customer-erase"),
     path("", include("delivery.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -137,6 +137,12 @@ TABLE: Final[dict[str, Row]] = {
     "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
     "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),
     "c/<slug:slug>/settings/contacts/": by_post("settings/contacts/", 403, 302, 302),
+    "c/<slug:slug>/settings/export/": of_customer(
+        "settings/export/", members_get(403, 403, 200, staff=403), members_get(403, 403, 200, staff=403)
+    ),
+    "c/<slug:slug>/settings/erase/": of_customer(
+        "settings/erase/", members_get(403, 403, 200, staff=403), members_get(403, 403, 200, staff=403)
+    ),
     "c/<slug:slug>/people/": of_customer("people/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/people/leave/": of_customer(
         "people/leave/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=403)

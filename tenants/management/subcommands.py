@@ -84,7 +84,9 @@ class SubcommandsCommand(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare each verb with its options."""
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-        for name, method in vars(type(self)).items():
+        # Those of the class that this one extends, too, which come first.
+        methods = {name: method for each in reversed(type(self).__mro__) for name, method in vars(each).items()}
+        for name, method in methods.items():
             if hasattr(method, _MARK):
                 help_, options = getattr(method, _MARK)
                 verb = verbs.add_parser(name.strip("_").replace("_", "-"), help=help_, description=help_)

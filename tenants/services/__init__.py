@@ -10,6 +10,7 @@ from tenants.services.apps import app_add, app_default, app_enable
 from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
 from tenants.services.credentials import credential_add, credential_holds, credential_remove
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
+from tenants.services.erasing import Erased, customer_erase, erased_forget
 from tenants.services.invitations import (
     NewInvitation,
     invitation_accept,
@@ -36,6 +37,7 @@ __all__ = [
     "OPERATOR",
     "By",
     "Changed",
+    "Erased",
     "NewInvitation",
     "NewKey",
     "Operator",
@@ -52,7 +54,9 @@ __all__ = [
     "credentials_reseal",
     "customer_contacts",
     "customer_content",
+    "customer_erase",
     "customer_rename",
+    "erased_forget",
     "invitation_accept",
     "invitation_add",
     "invitation_send",

@@ -101,9 +101,12 @@ def test_nothing_of_another_customer_can_be_made_or_changed(cast: Cast) -> None:
             assert sql(statement, theirs.customer.pk) == [0], statement
 
 
-@pytest.mark.parametrize("column", ["status = 'suspended'", "offer = 'eas'", "slug = 'other'"])
+@pytest.mark.parametrize(
+    "column", ["status = 'active'", "offer = 'eas'", "slug = 'other'", "status = 'suspended', offer = 'eas'"]
+)
 def test_a_customer_cannot_change_what_was_agreed_on(cast: Cast, column: str) -> None:
     with page_of(cast.acme):
+        assert sql("UPDATE tenants_customer SET status = 'suspended'") == [1]  # asking for its erasure does
         assert sql("UPDATE tenants_customer SET name = 'New', content = 'generic', status = status") == [1]
         with refused():
             sql(f"UPDATE tenants_customer SET {column}")  # noqa: S608

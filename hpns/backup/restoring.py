@@ -1,0 +1,83 @@
+"""Brings a backup back into an empty database: `manage.py restore`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+
+from hpns.backup import folder, programs
+from hpns.backup.sealing import Seal
+from hpns.backup.settings_kept import lacking
+from tenants import audit, stamp
+from tenants.problem import ProblemError
+
+_TABLES = """
+SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+"""
+
+
+def keys(path: Path, passphrase: str) -> dict[str, str]:
+    """The settings that a backup keeps, in the clear, for whoever sets up another machine. Raises ProblemError."""
+    _, seal = folder.opened(path, passphrase)
+    settings: dict[str, str] = _inside(path, seal)["settings"]
+    return settings
+
+
+def restore(path: Path, passphrase: str) -> dict[str, Any]:
+    """Fill the empty database of the settings. What was done, for people.
+
+    First everything is looked at that could be wrong, then the database comes in one transaction; an older backup is
+    brought up to this version. Raises ProblemError.
+    """
+    clear, seal = folder.opened(path, passphrase)
+    inside = _inside(path, seal)
+    if wrong := lacking(inside["settings"]):
+        raise ProblemError(
+            f"{' and '.join(wrong)} must be those of the backup, or it cannot be used: `restore --keys` prints them"
+        )
+    _refuse_a_newer_one(inside["migrations"], clear.version)
+    _refuse_what_is_not_empty()
+    with (path / folder.DATABASE).open("rb") as file:
+        programs.restore(seal.open_(folder.DATABASE, file))
+    connection.close()  # it knows nothing of the tables that have come
+    call_command("migrate", verbosity=0, interactive=False)
+    call_command("database_roles", verbosity=0)
+    audit.record("backup.restore", customer=None, target=path, made_at=clear.made_at)
+    told = stamp.touch()
+    return {
+        "restored_from": str(path),
+        "made_at": clear.made_at,
+        "made_by_version": clear.version,
+        "processes_told": told,
+        "lost": "what was accepted after the backup, and changes since; phones and servers need nothing",
+    }
+
+
+def _inside(path: Path, seal: Seal) -> dict[str, Any]:
+    try:
+        with (path / folder.KEYS).open("rb") as file:
+            inside: dict[str, Any] = json.loads(b"".join(seal.open_(folder.KEYS, file)))
+    except OSError as error:
+        raise ProblemError(f"{path / folder.KEYS} cannot be read: {error.strerror}") from error
+    return inside
+
+
+def _refuse_a_newer_one(migrations: list[list[str]], version: str) -> None:
+    known = MigrationLoader(None).disk_migrations
+    strange = next((f"{app}.{name}" for app, name in migrations if (app, name) not in known), None)
+    if strange:
+        raise ProblemError(
+            f"the backup is of version {version}, whose migration {strange} is not known here: use that version"
+        )
+
+
+def _refuse_what_is_not_empty() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES)
+        (there,) = cursor.fetchone()
+    if there:
+        raise ProblemError(f"the database is not empty ({there} tables and such): give DATABASE_URL an empty one")

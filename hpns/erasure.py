@@ -1,0 +1,61 @@
+"""Erases a customer in every app, as the owner of the database: `manage.py customer erase` and `forget`.
+
+Invariant: the customer's own row goes last, so that what was interrupted can be done again, by the same command.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.conf import settings
+from django.utils import timezone
+
+from billing import customers
+from delivery import erasing, selectors
+from tenants.models import AuditEvent, Customer
+from tenants.services import erased_forget
+from tenants.services.erasing import ROWS, agreements, leavers
+
+# Deliveries are counted no further for a plan.
+COUNTED: Final = 1_000_000
+
+
+def plan(*, customer: Customer) -> dict[str, Any]:
+    """What erasing this customer deletes, and what stays. Raises ProblemError for one that is served."""
+    customers.refuse_to_erase_a_served_one(customer)
+    kept = agreements(customer.pk).count()
+    deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
+    rows = {model._meta.verbose_name_plural: model.objects.filter(**{way: customer}).count() for model, way in ROWS}
+    return {
+        "slug": customer.slug,
+        "name": customer.name,
+        "deletes": {
+            **{str(name): count for name, count in rows.items()},
+            "deliveries": f"{COUNTED} or more" if deliveries == COUNTED else deliveries,
+            "audit events": AuditEvent.objects.filter(customer_id=customer.pk).count() - kept,
+            "accounts": [user.email for user in leavers(customer)],
+        },
+        "keeps": {"audit events of what was agreed on, without persons": kept},
+        "cannot_reach": "backups that were made before",
+    }
+
+
+def erase(*, customer: Customer) -> dict[str, Any]:
+    """Delete it. What went. Raises ProblemError for a customer that is served."""
+    customers.refuse_to_erase_a_served_one(customer)
+    customer_id, slug, name = customer.pk, customer.slug, customer.name
+    deliveries = erasing.erase(customer_id)
+    erased = customers.erase(customer=customer)
+    # What was on its way meanwhile.
+    deliveries += erasing.erase(customer_id)
+    return {
+        "slug": slug,
+        "name": name,
+        "deleted": {"deliveries": deliveries, "accounts": erased.accounts, "audit events": erased.events},
+        "kept": {"audit events of what was agreed on, without persons": erased.kept},
+        "cannot_reach": "backups that were made before",
+    }
+
+
+def forget() -> int:
+    """Delete what was kept of customers whose year of erasure ended AGREEMENT_YEARS ago. How many audit events."""
+    return erased_forget(before=datetime(timezone.now().year - settings.AGREEMENT_YEARS, 1, 1, tzinfo=UTC))

@@ -1,0 +1,146 @@
+"""Erases a customer: deletes its rows and its people's accounts, and leaves of its audit log what has to be kept.
+
+By the owner of the tables alone: nobody else may touch the audit log. What is kept, and why, is in README.md.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from django.contrib.auth.models import User
+from django.db import connection, models, transaction
+from django.db.models import Q
+
+from tenants.fence import Walled
+from tenants.models import (
+    AuditEvent,
+    Credential,
+    Customer,
+    Invitation,
+    Membership,
+    PushApp,
+    Server,
+    ServerId,
+    ServerKey,
+    Sighting,
+)
+from tenants.services.second_factors import end_sessions
+
+# In this order, so that nothing points at what is gone.
+ROWS: Final[tuple[tuple[type[Walled], str], ...]] = (
+    (Sighting, "key__server__customer"),
+    (ServerKey, "server__customer"),
+    (ServerId, "server__customer"),
+    (Server, "customer"),
+    (Credential, "app__customer"),
+    (PushApp, "customer"),
+    (Invitation, "customer"),
+    (Membership, "customer"),
+)
+# Evidence of what was agreed on, and when: by the noun of the action, or the whole of it.
+AGREEMENT_NOUNS: Final = ("offer", "limit", "entitlement", "subscription", "erasure")
+AGREEMENTS: Final = ("customer.add", "customer.suspend", "customer.resume", "customer.erase")
+_EMAIL: Final = re.compile(r"[^\s@<>,;:\"'()\[\]]+@[^\s@<>,;:\"'()\[\]]+")
+
+
+class Erased(NamedTuple):
+    """How many accounts and events of the audit log went, and how many events stay."""
+
+    accounts: int
+    events: int
+    kept: int
+
+
+def customer_erase(*, customer: Customer) -> Erased:
+    """Delete a customer and what belongs to it. Raises django.db.ProtectedError for a row of a kind it knows not of."""
+    with transaction.atomic():
+        leaving = list(leavers(customer))
+        with _audit_log_open():
+            deleted, kept = _reduce_the_log(customer, leaving)
+        for model, way in ROWS:
+            model.objects.filter(**{way: customer}).delete()
+        for user in leaving:
+            end_sessions(user)
+            user.delete()
+        customer.delete()
+    return Erased(len(leaving), deleted, kept)
+
+
+def leavers(customer: Customer) -> "models.QuerySet[User]":
+    """The customer's people whose accounts are of no use without it: members of nobody else, and no staff."""
+    members = User.objects.filter(memberships__customer=customer, is_staff=False, is_superuser=False)
+    elsewhere = Membership.objects.exclude(customer=customer).values("user_id")
+    return members.exclude(pk__in=elsewhere).order_by("pk")
+
+
+def agreements(customer_id: int) -> "models.QuerySet[AuditEvent]":
+    """The events that are kept of a customer, the first one first."""
+    wanted = Q(action__in=AGREEMENTS)
+    for noun in AGREEMENT_NOUNS:
+        wanted |= Q(action__startswith=f"{noun}.")
+    return AuditEvent.objects.filter(wanted, customer_id=customer_id).order_by("at", "id")
+
+
+def erased_forget(*, before: datetime) -> int:
+    """Delete what was kept of the customers that were erased before a moment. How many events."""
+    with transaction.atomic(), _audit_log_open():
+        erased = AuditEvent.objects.filter(action="customer.erase", at__lt=before).values_list("customer_id", flat=True)
+        # By a list: the events that say which are among those that go.
+        gone = set(erased) - set(Customer.objects.values_list("pk", flat=True))
+        return AuditEvent.objects.filter(customer_id__in=gone).delete()[0]
+
+
+def _reduce_the_log(customer: Customer, leaving: list[User]) -> tuple[int, int]:
+    """Delete what is no agreement, and the logins of who leaves; take persons out of the rest."""
+    kept = list(agreements(customer.pk))
+    others = AuditEvent.objects.filter(customer_id=customer.pk).exclude(pk__in=[event.pk for event in kept])
+    deleted = others.delete()[0]
+    ids = [user.pk for user in leaving]
+    own = Q(actor_kind=AuditEvent.Kind.MEMBER, actor_id__in=ids)
+    about = Q(target_id__in=ids) & (Q(action__startswith="account.") | Q(action__startswith="second_factor."))
+    deleted += AuditEvent.objects.filter(own | about, customer_id=None).delete()[0]
+    names = _Names()
+    for event in kept:
+        AuditEvent.objects.filter(pk=event.pk).update(**_without_persons(event, names))
+    return deleted, len(kept)
+
+
+class _Names:
+    """Stands for each person by a number, the same one in all events."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def of(self, address: str) -> str:
+        return f"erased person {self._known.setdefault(address.lower(), len(self._known) + 1)}"
+
+    def instead(self, text: str) -> str:
+        return _EMAIL.sub(lambda found: self.of(found[0]), text)
+
+
+def _without_persons(event: AuditEvent, names: _Names) -> dict[str, object]:
+    """What changes in an event. The operator's own people stay in it: they answer for what they did."""
+    target = names.instead(event.target)
+    changes: dict[str, object] = {
+        "address": None,
+        "target": target,
+        "details": {
+            name: names.instead(value) if isinstance(value, str) else value for name, value in event.details.items()
+        },
+    }
+    if event.actor_kind == AuditEvent.Kind.MEMBER:
+        changes |= {"actor": names.of(event.actor), "actor_id": None}
+    if target != event.target:
+        changes["target_id"] = None
+    return changes
+
+
+@contextmanager
+def _audit_log_open() -> Iterator[None]:
+    """Inside, the owner of the tables may change the audit log; see migration 0003."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('hpns.erasure', 'on', true)")
+        yield
+        cursor.execute("SELECT set_config('hpns.erasure', '', true)")
