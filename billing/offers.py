@@ -27,7 +27,8 @@ class Terms(NamedTuple):
     limits: Limits
 
 
-_PAID: Final = Limits(2_000, 100_000, 20_000, 1_000, 50_000, 15_000)
+# Fewer may wait than one web process takes (WAITING_LIMIT), so that no customer fills it alone.
+_PAID: Final = Limits(2_000, 100_000, 15_000, 1_000, 50_000, 15_000)
 
 TERMS: Final[dict[str, Terms]] = {
     "hpns": Terms(may_use_shared=True, tls_required=True, limits=_PAID),

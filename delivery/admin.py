@@ -19,8 +19,10 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from delivery import outcomes_apns, outcomes_fcm, outcomes_own, selectors
+from delivery import admin_apps, outcomes_apns, outcomes_fcm, outcomes_own, selectors
 from delivery.models import Delivery
+
+__all__ = ["DeliveryAdmin", "admin_apps"]
 
 # As outbox.trace() makes them.
 TRACE: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{1,16}")

@@ -7,7 +7,7 @@ a list in Valkey, which the task `record` empties. Losing some of it does little
 import asyncio
 import json
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 from django.db import IntegrityError, InterfaceError, OperationalError
@@ -77,14 +77,14 @@ def write(store: redis.Redis) -> int:
     Raises what the stores raise; what PostgreSQL did not take is back in its place then.
     """
     count = 0
-    while entries := store.lpop(SEEN, CHUNK):
-        rows: list[Any] = json.loads(b"[%b]" % b",".join(entries))  # type: ignore[arg-type]  # with a count: a list
+    while entries := cast("list[bytes]", store.lpop(SEEN, CHUNK)):  # with a count it is a list
+        rows: list[Any] = json.loads(b"[%b]" % b",".join(entries))
         try:
             sightings.record([(key_id, server_id, at) for key_id, server_id, at in rows])
         except (OperationalError, InterfaceError, IntegrityError):
             # It is away, or a key was deleted just now. A leaked key may be used only once: this may be all that there
             # will be to see of it.
-            store.lpush(SEEN, *reversed(entries))  # type: ignore[arg-type]
+            store.lpush(SEEN, *reversed(entries))
             raise
         count += len(rows)
     return count

@@ -1,7 +1,7 @@
-"""The staff's view of tenants: readable, and without a secret on any page.
+"""The staff's view of servers and keys: readable, and without a secret on any page.
 
-Keys and credentials are made by commands, which show a key's text once and read a provider's file; here they can be
-looked at, and keys revoked. Whatever is saved here is told to the running processes after the commit.
+Keys are made by customers and by commands, which show a key's text once; here they can be looked at and revoked.
+Whatever is saved here is told to the running processes after the commit.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from tenants import services
-from tenants.models import Credential, PushApp, Server, ServerKey
+from tenants.models import Server, ServerKey
 
 
 # Django's admin classes take type arguments in the stubs only, not at run time.
@@ -81,38 +81,3 @@ class ServerKeyAdmin(ReadOnly):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Whoever may change keys elsewhere; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverkey"))
-
-
-@admin.register(PushApp)
-class PushAppAdmin(Told):
-    """Apps. Label, family and owner are fixed, because a credential was sealed and checked for just this app."""
-
-    list_display = ("label", "customer", "family", "topic", "host", "is_default", "enabled", "signed_with")
-    list_filter = ("family", "host", "enabled", ("customer", admin.EmptyFieldListFilter))
-    list_select_related = ("customer",)
-    search_fields = ("label", "topic", "customer__slug")
-    autocomplete_fields = ("customer",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PushApp]:
-        """With the credentials, for the list."""
-        return super().get_queryset(request).prefetch_related("credentials")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """See the class."""
-        return ("customer", "label", "family", "topic", "host", "created_at") if obj else ("created_at",)
-
-    @admin.display(description="signed with", empty_value="no credential")
-    def signed_with(self, row: PushApp) -> str | None:
-        """The current credential's label."""
-        return next((one.key_id for one in row.credentials.all() if one.slot == Credential.Slot.CURRENT), None)
-
-
-@admin.register(Credential)
-class CredentialAdmin(ReadOnly):
-    """Credentials, without what is sealed."""
-
-    list_display = ("key_id", "app", "slot", "kind", "expires_at", "created_at")
-    list_filter = ("kind", "slot", ("app__customer", admin.EmptyFieldListFilter))
-    list_select_related = ("app__customer",)
-    search_fields = ("key_id", "app__label", "app__topic", "app__customer__slug")
-    fields = ("app", "slot", "kind", "key_id", "expires_at", "created_at")

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import close_old_connections
 
-from tenants import expiry
+from tenants import expiry, sessions
 
 
 @shared_task(name="tenants.warn_of_expiry", acks_late=True, ignore_result=True)
@@ -11,3 +11,10 @@ def warn_of_expiry() -> int:
     """Send e-mail about credentials that expire soon; returns about how many."""
     close_old_connections()
     return expiry.warn()
+
+
+@shared_task(name="tenants.forget_sessions", acks_late=True, ignore_result=True)
+def forget_sessions() -> int:
+    """Delete the sessions whose time is over, with what is known of their browsers; returns how many."""
+    close_old_connections()
+    return sessions.forget()

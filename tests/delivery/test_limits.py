@@ -228,3 +228,17 @@ async def test_one_process_hears_of_room_that_another_has_made(
         await until(lambda: isinstance(say(other, who), Pair))
         for task in keeping:
             task.cancel()
+
+
+async def test_that_nothing_waits_any_more_is_told_within_a_tick(
+    process: Limits, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TICK", 0.005)
+    pair = say(process, identity(server=Limit(0, 0, 9)))
+    assert isinstance(pair, Pair)
+    pair.enter()
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: store.hexists("limit:server:2", "p:one"))
+    pair.leave()
+    await until(lambda: not store.hexists("limit:server:2", "p:one"))
+    keeping.cancel()

@@ -29,7 +29,7 @@ async def test_whoever_knows_a_server_id_cannot_use_up_what_comes_with_a_key(pro
     known, keyed = listed(server=ceiling, customer=ceiling), identity(server=ceiling, customer=ceiling)
     for _ in range(3_000):
         pair = say(process, known, type=kind)
-        if isinstance(pair, Pair):
+        if isinstance(pair, Pair) and kind == "message":  # tests are to end at their rate, not at the ceiling
             pair.enter()
         await settled(process)
     assert isinstance(say(process, known, type=kind), str)

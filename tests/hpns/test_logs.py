@@ -24,7 +24,7 @@ from tenants import keys
 ROOT = Path(__file__).resolve().parent.parent.parent
 APNS_TOKEN = "740f4707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bb78ad"
 FCM_TOKEN = "cRx7_Qa1T-mZk3vP0sLd8e:APA91b" + "HxT3k9Zq-Vw_" * 11
-TEXT = 'the launch code is "0000" and it\'s secret'
+TEXT = 'the launch code is "00zz00" and it\'s secret'
 KEY = keys.new_key(b"h" * 32)[0]
 Lines = Callable[[], list[str]]
 
@@ -89,7 +89,7 @@ ATTACKS: dict[str, Any] = {
     "a sealed credential": "v1:k1:gAAAAAB" + "s3cr3t_-" * 20,
 }
 SECRET = re.compile(
-    f"{KEY[12:26]}|launch|0000|Alice|Liddell|Wonderland|{APNS_TOKEN[9:17]}|{FCM_TOKEN[9:17]}|s3cr3t|MIGHAgEA",
+    f"{KEY[12:26]}|launch|00zz00|Alice|Liddell|Wonderland|{APNS_TOKEN[9:17]}|{FCM_TOKEN[9:17]}|s3cr3t|MIGHAgEA",
     re.IGNORECASE,
 )
 

@@ -78,7 +78,7 @@ def test_a_server_id_is_second_class_in_limits_and_never_without(acme: Acme) -> 
     entitlements.change(customer=acme.customer, may_use_server_id=True, server_rate=15, server_burst=100)
     identity = listed(acme)
     assert identity is not None
-    assert (identity.server, identity.customer) == (Limit(2, 10, 1_500), Limit(200, 10_000, 2_000))
+    assert (identity.server, identity.customer) == (Limit(2, 10, 1_500), Limit(200, 10_000, 1_500))
     entitlements.change(customer=acme.customer, **dict.fromkeys(Limits._fields))
     identity = listed(acme)
     assert identity is not None
