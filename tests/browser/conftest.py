@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -57,6 +58,8 @@ def browser() -> Iterator[Browser]:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started
+        # Django keeps a connection for each loop; nobody could reach this one any more.
+        connections.close_all()
         started.close()
 
 
