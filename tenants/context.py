@@ -23,4 +23,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
     if not hasattr(request, "customer"):
         return {}
     asked: CustomerRequest = request  # type: ignore[assignment]  # the door has made it one
-    return {"customer": asked.customer, "may": May(asked), "looking_as_staff": getattr(asked, "looking_as_staff", False)}
+    return {
+        "customer": asked.customer,
+        "may": May(asked),
+        "looking_as_staff": getattr(asked, "looking_as_staff", False),
+    }
