@@ -89,7 +89,9 @@ class _Follower:
             await self._read()
         self._say_what_changed()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._nudged.wait(), POLL)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the news.
+            async with asyncio.timeout(POLL):
+                await self._nudged.wait()
         self._nudged.clear()
 
     async def _read(self) -> None:
