@@ -96,7 +96,8 @@ class Link:
         pause = RETRY_FIRST
         while not self._closing:
             try:
-                await asyncio.wait_for(self._open(), CONNECT_TIMEOUT)
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    await self._open()
                 if self._on_up is not None:
                     await self._on_up(self)
             except (OSError, TimeoutError, hiredis.HiredisError) as error:
