@@ -21,7 +21,6 @@ from allauth.mfa.totp.internal.auth import (
 from allauth.mfa.utils import decrypt
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.test import Client
 from django.test.utils import override_settings
 
@@ -39,12 +38,6 @@ django.setup()
 from tests.faults.keepsakes import seed
 print(json.dumps(seed(Path(sys.argv[1]))))
 """
-SESSIONS = """
-import django
-django.setup()
-from tests.faults.keepsakes import sessions
-print(sessions())
-"""
 PASSWORD = "wombats at the harbour of Ulm"
 P12_PASSWORD = "the password of a p12 file"
 
@@ -60,11 +53,6 @@ def seed(folder: Path) -> dict[str, str]:
     services.customer_content(customer=iris, content="generic")
     found |= _people(iris)
     return found
-
-
-def sessions() -> str:
-    """What the sessions hold: in the table it is packed."""
-    return json.dumps([session.get_decoded() for session in Session.objects.all()])
 
 
 def _credentials(iris: Customer, folder: Path) -> dict[str, str]:
@@ -96,10 +84,8 @@ def _credentials(iris: Customer, folder: Path) -> dict[str, str]:
 
 
 def _people(iris: Customer) -> dict[str, str]:
-    """Ida owns Iris, has a second factor and logs in; somebody looks at an invitation."""
-    ida = User.objects.create_user("ida", "ida@iris.example", PASSWORD)
-    EmailAddress.objects.create(user=ida, email=ida.email, verified=True, primary=True)
-    Membership.objects.create(user=ida, customer=iris, role="owner")
+    """Ida has a second factor and logs in; Kim is setting hers up; somebody looks at an invitation."""
+    ida, kim = (_person(name, iris) for name in ("ida", "kim"))
     secret = generate_totp_secret()
     TOTP.activate(ida, secret)
     RecoveryCodes.activate(ida)
@@ -116,9 +102,20 @@ def _people(iris: Customer) -> dict[str, str]:
     code = format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
     told = browser.post("/account/2fa/authenticate/", {"code": code})
     assert told.status_code == 302, told.content
+    other = Client(SERVER_NAME="localhost")
+    other.post("/account/login/", {"login": kim.email, "password": PASSWORD})
+    assert other.get("/account/2fa/totp/activate/").status_code == 200
     return {
         "a password": PASSWORD,
         "the secret of a second factor": secret,
+        "the secret of one that is being set up": other.session["mfa.totp.secret"],
         "the seed of recovery codes": decrypt(codes.data["seed"]),
         "the token of an invitation": token,
     }
+
+
+def _person(name: str, iris: Customer) -> User:
+    user = User.objects.create_user(name, f"{name}@iris.example", PASSWORD)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    Membership.objects.create(user=user, customer=iris, role="owner")
+    return user
