@@ -212,6 +212,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 # for an account and 10 a minute for a network address, for passwords and for one-time codes.
 
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+SESSION_SERIALIZER = "tenants.sealed_sessions.Serializer"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account-start"
 LOGOUT_REDIRECT_URL = "account_login"

@@ -26,8 +26,8 @@ def files_named_in(text: str) -> set[str]:
 
 def commands_in(text: str) -> list[list[str]]:
     """The words of each of our management commands in it."""
-    nouns = "customer|server|key|app|credential|test_service"
-    return [shlex.split(line) for line in re.findall(rf"manage ((?:{nouns}) [^`\n]+)", text)]
+    nouns = "customer|server|key|app|credential|test_service|backup|restore"
+    return [shlex.split(line, comments=True) for line in re.findall(rf"manage ((?:{nouns}) [^`\n]+)", text)]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
