@@ -1,7 +1,8 @@
 """The other leaf of the front door: Django's normal handler, with the full middleware, behind granian's RSGI.
 
 A thin bridge from RSGI to ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html), since granian serves one
-interface per process. Invariant: a request body is handed on in pieces and never beyond LIMIT bytes.
+interface per process. Invariants: a request body is handed on in pieces and never beyond LIMIT bytes; a page is begun
+when its request is whole, so that slow senders take no place of the few that gate.py gives out.
 """
 
 import asyncio
@@ -11,12 +12,20 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
+from hpns.gate import Gate
 from tenants.network import Doorway
 
 # Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
 LIMIT = 8 * 1024 * 1024
 # Seconds for a page's request body to arrive.
 PATIENCE = 30
+# Pages that one process makes at once, and that wait for it; far below what PostgreSQL has connections for.
+AT_ONCE, WAITING = 16, 256
+# Seconds until a page that waits is refused.
+WAIT = 10.0
+# What watches us asks no database, and has to be answered just when there are too many pages.
+WATCHING = ("/health/", "/metrics")
+BUSY = [("content-type", "text/plain"), ("retry-after", "5")]
 TOO_LARGE = [("content-type", "text/plain"), ("connection", "close")]
 
 
@@ -27,6 +36,7 @@ class Pages:
         self.handler = ASGIHandler()
         self.doorway = Doorway(settings.TRUSTED_PROXIES)
         self.leaving = False  # set: each answer closes its connection
+        self.gate, self.side_gate = Gate(AT_ONCE, WAITING, WAIT), Gate(2, WAITING, WAIT)
 
     async def __call__(self, scope: Any, proto: Any, path: str) -> None:
         """Answer one request through Django."""
@@ -34,18 +44,24 @@ class Pages:
         if length is not None and (not length.isdigit() or int(length) > LIMIT):
             proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
             return
-        bridge = _Bridge(scope, proto, path, self.doorway)
+        gate = self.side_gate if path.startswith(WATCHING) else self.gate
+        bridge = _Bridge(scope, proto, path, self.doorway, gate)
         if self.leaving:
             bridge.more_headers = [("connection", "close")]
-        await self.handler(bridge.scope, bridge.receive, bridge.send)
-        if bridge.late:
+        try:
+            await self.handler(bridge.scope, bridge.receive, bridge.send)
+        finally:
+            bridge.leave()
+        if bridge.busy:
+            proto.response_str(503, BUSY, "There are too many requests at the moment: try again in a few seconds.\n")
+        elif bridge.late:
             proto.response_str(408, TOO_LARGE, f"The request did not arrive within {PATIENCE} s.\n")
         elif bridge.read > LIMIT:  # Django has been told that the sender went away
             proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
 
 
 class _Bridge:
-    def __init__(self, scope: Any, proto: Any, path: str, doorway: Doorway) -> None:
+    def __init__(self, scope: Any, proto: Any, path: str, doorway: Doorway, gate: Gate) -> None:
         asked = _Asked(scope)
         address = doorway.client(asked)
         self.proto = proto
@@ -54,6 +70,8 @@ class _Bridge:
         self.until = asyncio.get_running_loop().time() + PATIENCE
         self.late = False  # the body did not come in time
         self.whole = False  # nothing of the request is left to be read
+        self.gate, self.inside = gate, False
+        self.busy = False  # there was no place for it
         self.status = 500
         self.headers: list[tuple[str, str]] = []
         self.more_headers: list[tuple[str, str]] = []
@@ -92,7 +110,11 @@ class _Bridge:
             return {"type": "http.disconnect"}
         if chunk is None:
             self.whole = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            self.inside = await self.gate.enter()
+            self.busy = not self.inside
+            return (
+                {"type": "http.disconnect"} if self.busy else {"type": "http.request", "body": b"", "more_body": False}
+            )
         self.read += len(chunk)
         if self.read > LIMIT:
             self.whole = True
@@ -110,9 +132,17 @@ class _Bridge:
                 self.proto.response_bytes(self.status, self.headers, body)
                 return
             if self.stream is None:
+                # A slow reader must not keep others out; what comes in pieces is made in short scopes.
+                self.leave()
                 self.stream = self.proto.response_stream(self.status, self.headers)
             if body:
                 await self.stream.send_bytes(body)
+
+    def leave(self) -> None:
+        """The page is made: its place is free."""
+        if self.inside:
+            self.inside = False
+            self.gate.leave()
 
 
 class _Asked:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hpns.gate import Gate
 from hpns.pages import _Bridge
 from tenants.network import Doorway, networks
 from tests.tenants.asking import Headers
@@ -29,7 +30,7 @@ def seen(peer: str, doorway: Doorway = TRUSTING, scheme: str = "http", **headers
     )
 
     async def bridged() -> dict[str, Any]:
-        return _Bridge(scope, SimpleNamespace(), "/", doorway).scope
+        return _Bridge(scope, SimpleNamespace(), "/", doorway, Gate(1, 0, 0)).scope
 
     told = asyncio.run(bridged())
     return told["client"] and told["client"][0], told["scheme"]
