@@ -10,6 +10,7 @@ import re
 import resource
 import subprocess
 import sys
+import threading
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,6 +20,11 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 SECONDS: Final = 10.0
 _MEMORY: Final = 1 << 30
+# Children at once in one process: each takes a processor and much memory for as long as it may.
+AT_ONCE: Final = 2
+# Seconds to wait for one of them to end: a good file takes less than one.
+WAIT: Final = 3.0
+_free: Final = threading.BoundedSemaphore(AT_ONCE)
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
@@ -29,6 +35,8 @@ class LockedError(Exception):
 def to_pem(data: bytes, password: str, *, seconds: float = SECONDS) -> bytes:
     """The certificates and the private key of a .p12 or PEM file as plain PEM, within `seconds`. Raises LockedError."""
     order = json.dumps({"data": base64.b64encode(data).decode(), "password": password, "seconds": int(seconds) + 1})
+    if not _free.acquire(timeout=min(WAIT, seconds)):
+        raise LockedError("the service is opening other files: upload it again in a minute")
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and file
             [sys.executable, "-I", __file__], input=order.encode(), capture_output=True, timeout=seconds, check=False
@@ -37,6 +45,8 @@ def to_pem(data: bytes, password: str, *, seconds: float = SECONDS) -> bytes:
         raise LockedError(
             f"the file cannot be opened within {seconds:g} seconds: export it with fewer rounds"
         ) from None
+    finally:
+        _free.release()
     if done.returncode:
         raise LockedError("the file cannot be opened: export it again")
     answer = json.loads(done.stdout)

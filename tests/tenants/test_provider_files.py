@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tenants import apple_certificate, provider_files
+from tenants import apple_certificate, locked, provider_files
 from tenants.problem import ProblemError
 from tests.tenants import files
 from tests.tenants.files import NOW
@@ -143,6 +143,13 @@ def test_an_encrypted_pem_key_opens_with_its_password() -> None:
 def test_a_bad_p12_file_is_refused(data: bytes, password: str, said: str) -> None:
     with pytest.raises(ProblemError, match=said):
         provider_files.apple_certificate_p12(data, password=password, now=NOW)
+
+
+def test_a_few_files_are_opened_at_once_and_no_more() -> None:
+    with locked._free, locked._free, pytest.raises(locked.LockedError, match="other files: upload it again"):
+        locked.to_pem(files.endless_p12(), "pw", seconds=0.01)
+    with pytest.raises(locked.LockedError, match="within"):
+        locked.to_pem(files.endless_p12(), "pw", seconds=0.01)
 
 
 def test_a_p12_file_that_wants_endless_rounds_is_given_up() -> None:
