@@ -227,6 +227,8 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_PREVENT_ENUMERATION = True
 # A code by e-mail would make whoever reads the mailbox the owner of the second factor.
 ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
+# Whoever finds a session open must not make the account theirs by another e-mail address and a new password.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_USER_DISPLAY = "tenants.accounts.display"
 MFA_ADAPTER = "tenants.accounts.SecondFactorAdapter"

@@ -1,6 +1,7 @@
 """The way in: what strangers learn of it (nothing), how often they may try, and where it leads."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -244,6 +245,16 @@ def test_another_address_counts_once_its_code_was_typed(cast: Cast) -> None:
     assert cast.ada.email == "ada@new.example"
     (event,) = events("account.change_email")
     assert event.details == {"before": "ada@example.com", "after": "ada@new.example"}
+
+
+def test_a_session_that_was_left_open_is_not_enough_for_another_address(cast: Cast) -> None:
+    ada = browser(cast.ada)
+    session = ada.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - 86_400}]
+    session.save()
+    answer = ada.post("/account/email/", {"email": "mallory@example.com", "action_add": ""})
+    assert answer["Location"].startswith("/account/reauthenticate/")
+    assert not mail.outbox
 
 
 def test_who_has_no_verified_address_types_a_code_first(db: None, client: Client) -> None:
