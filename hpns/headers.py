@@ -23,10 +23,12 @@ PERMISSIONS: Final = ", ".join(
 
 
 class PageHeaders(MiddlewareMixin):
-    """Adds both headers, unless the view has set its own. Django's SecurityMiddleware sets Referrer-Policy."""
+    """Adds these headers, unless the view has set its own. Django's SecurityMiddleware sets Referrer-Policy."""
 
     def process_response(self, _request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """The response with the headers."""
         response.headers.setdefault("Content-Security-Policy", POLICY)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS)
+        # Whose page it is may stand in it, and no view has to think of that. Static files say for how long.
+        response.headers.setdefault("Cache-Control", "no-store, private")
         return response

@@ -1,6 +1,6 @@
 """Reading the audit log, the newest first, page by page. Call it in a scope: it reads that scope's events."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from django.db.models import Q, QuerySet
@@ -33,9 +33,10 @@ def place(text: str) -> Place | None:
     at, _, number = text.partition("~")
     try:
         moment, found = datetime.fromisoformat(at), int(number)
-    except ValueError:
+        # At the ends of the calendar there is no such time in UTC, nor for PostgreSQL.
+        return Place(moment.astimezone(UTC), found) if moment.tzinfo and 0 <= found < 2**63 else None
+    except (ValueError, OverflowError):
         return None
-    return Place(moment, found) if moment.tzinfo and 0 <= found < 2**63 else None
 
 
 def page(*, before: Place | None, action: str = "", size: int) -> Page:

@@ -26,6 +26,7 @@ READING: Final = ("GET", "HEAD")
 # In the session: which customers staff have looked at, and in which hour that was noted.
 LOOKED: Final = "looked_at"
 HOUR: Final = 3600
+NUL: Final = "\0"
 
 View = Callable[..., HttpResponseBase]
 
@@ -69,6 +70,9 @@ def customer_page(see: str = "see", *, change: str = "", methods: tuple[str, ...
         def page(request: Any, slug: str, **more: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
+            # PostgreSQL has no text with it, and Django's forms refuse it.
+            if NUL in request.path or any(NUL in word for _, words in request.GET.lists() for word in words):
+                raise Http404
             return _let_in(view, needed, request, slug, more)
 
         return page

@@ -167,6 +167,11 @@ def test_pages_of_a_customer_are_kept_by_no_cache(cast: Cast) -> None:
     assert "no-store" in cast.ada.get(AUDIT)["Cache-Control"]
 
 
+@pytest.mark.parametrize("page", ["", "email/", "2fa/", "sessions/", "customers/"])
+def test_pages_of_a_person_are_kept_by_no_cache(cast: Cast, page: str) -> None:
+    assert "no-store" in cast.ada.get(f"/account/{page}")["Cache-Control"]
+
+
 def test_an_action_that_there_is_not_is_noticed_when_the_page_is_written() -> None:
     with pytest.raises(KeyError):
         customer_page("server.sea")
@@ -217,6 +222,17 @@ def test_the_log_can_be_narrowed_to_an_action_or_to_a_noun(cast: Cast) -> None:
         text = cast.ben.get(f"{AUDIT}?action={chosen}").content.decode().partition("<tbody>")[2]
         words = {"add": "key.add 000", "revoke": "key.revoke 000", "server": "server.add 000"}
         assert {name for name, word in words.items() if word in text} == shown
+
+
+@pytest.mark.parametrize("path", [f"{AUDIT}?action=%00", f"{AUDIT}?x=1&action=key%00", "/c/acme/servers/%00/"])
+def test_what_no_database_can_look_for_is_not_found(cast: Cast, path: str) -> None:
+    assert cast.ada.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("before", ["0001-01-01T00:00:00+23:59~1", "9999-12-31T23:59:59-23:59~1"])
+def test_a_place_beyond_the_calendar_is_the_beginning(cast: Cast, before: str) -> None:
+    note(cast, 1)
+    assert "key.add 000" in cast.ben.get(AUDIT, {"before": before}).content.decode()
 
 
 @pytest.mark.parametrize("before", ["x", "~", "2026-01-01~1", "2026-01-01T00:00:00+00:00~-1", "~" + "9" * 30, "%00~1"])
