@@ -21,6 +21,9 @@ from tenants.snapshot import Identity
 # How long a test push is looked for after it was sent, and how far back a phone's own test may lie.
 RECENT: Final = timedelta(days=1)
 LIVE: Final = timedelta(minutes=30)
+# In the session: what the latest test pushes were answered, and of how many.
+TOLD: Final = "test_pushes"
+REMEMBERED: Final = 10
 
 
 @customer_page("delivery.see", change="push.test")
@@ -43,7 +46,7 @@ def test_push(request: CustomerRequest) -> HttpResponse:
                 form.add_error(None, f"The test push could not be sent: {error}.")
             else:
                 told = json.loads(sent.answer)
-                request.session[f"test:{sent.ack_id}"] = {**told, "ms": round(sent.seconds * 1000)}
+                _remember(request, sent.ack_id, {**told, "ms": round(sent.seconds * 1000)})
                 return redirect("test-push-result", request.customer.slug, sent.ack_id)
     context = {"form": form, "servers": servers, "apps": apps, "since": int(timezone.now().timestamp())}
     return render(request, "delivery/test/form.html", context)
@@ -57,7 +60,7 @@ def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
         "ack_id": ack_id,
         "row": row,
         "steps": steps.of(row) if row else [],
-        "told": request.session.get(f"test:{ack_id}"),
+        "told": request.session.get(TOLD, {}).get(ack_id),
         "phone_page": settings.SANDBOX_URL,
     }
     part = "delivery/test/steps.html" if request.headers.get("HX-Request") else "delivery/test/result.html"
@@ -75,6 +78,11 @@ def live(request: CustomerRequest) -> HttpResponse:
     row = selectors.since(since).filter(type="test").first()
     context = {"row": row, "steps": steps.of(row) if row else [], "since": asked}
     return render(request, "delivery/test/live.html", context)
+
+
+def _remember(request: CustomerRequest, ack_id: str, told: dict[str, Any]) -> None:
+    kept = {**request.session.get(TOLD, {}), ack_id: told}
+    request.session[TOLD] = dict(list(kept.items())[-REMEMBERED:])
 
 
 def _servers() -> list[Server]:
