@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from billing import customers, entitlements
 from billing.offers import Limits
 from tenants import services
-from tenants.admin import ReadOnly, Told
+from tenants.admin import ReadOnly, ServiceForm, Told
 from tenants.mail import MailError
 from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
@@ -25,7 +25,7 @@ from tenants.problem import ProblemError
 ENTITLED: Final = ("active", "may_use_shared", "tls_required", "may_use_server_id", *Limits._fields)
 
 
-class TakeOnForm(forms.ModelForm):  # type: ignore[type-arg]
+class TakeOnForm(ServiceForm):
     """A new customer with its first owner and server, in one go."""
 
     owner_email = forms.EmailField(
@@ -46,17 +46,9 @@ class TakeOnForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self.fields["slug"].required = False
 
-    def clean(self) -> dict[str, Any]:
-        """Do all of it once and take it back: what would go wrong is said at the form."""
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors:
-            try:
-                with transaction.atomic():
-                    self.take_on(given)
-                    transaction.set_rollback(True)
-            except ProblemError as problem:
-                self.add_error(None, f"{problem}.")
-        return given
+    def apply(self, given: dict[str, Any]) -> Customer:
+        """See take_on."""
+        return self.take_on(given).customer
 
     @staticmethod
     def take_on(given: dict[str, Any]) -> customers.TakenOn:
@@ -70,12 +62,21 @@ class TakeOnForm(forms.ModelForm):  # type: ignore[type-arg]
         )
 
 
-class ChangeForm(forms.ModelForm):  # type: ignore[type-arg]
+class ChangeForm(ServiceForm):
     """What staff change about a customer; the offer brings its terms and limits."""
 
     class Meta:
         model = Customer
         fields = ("name", "offer", "content", "contacts")
+
+    def apply(self, given: dict[str, Any]) -> Customer:
+        """Change what was changed, each with its own entry in the audit log."""
+        there = Customer.objects.get(pk=self.instance.pk)
+        services.customer_rename(customer=there, name=given["name"])
+        services.customer_content(customer=there, content=given["content"])
+        services.customer_contacts(customer=there, contacts=given["contacts"])
+        entitlements.to_offer(customer=there, offer=given["offer"])
+        return Customer.objects.get(pk=there.pk)
 
 
 class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -145,21 +146,13 @@ class CustomerAdmin(Told):
         return (EntitlementInline,) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
-        """Take on, or change what was changed, each with its own entry in the audit log."""
-        if not change:
-            made = TakeOnForm.take_on(form.cleaned_data)
-            obj.__dict__.update(made.customer.__dict__)
-            transaction.on_commit(lambda: self._invite(request, made), robust=True)
+        """Take on, or change."""
+        if change:
+            super().save_model(request, obj, form, change)
             return
-        there = Customer.objects.get(pk=obj.pk)
-        given = form.cleaned_data
-        try:
-            services.customer_rename(customer=there, name=given["name"])
-            services.customer_content(customer=there, content=given["content"])
-            services.customer_contacts(customer=there, contacts=given["contacts"])
-            entitlements.to_offer(customer=there, offer=given["offer"])
-        except ProblemError as problem:
-            messages.error(request, f"Not saved: {problem}.")
+        made = TakeOnForm.take_on(form.cleaned_data)
+        obj.__dict__.update(made.customer.__dict__)
+        transaction.on_commit(lambda: self._invite(request, made), robust=True)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """The entitlement: only what was changed, through its one writer."""

@@ -17,6 +17,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from tenants import actors, audit
+from tenants.admin import NoSecrets
 from tenants.models import Invitation, Membership
 from tenants.services.second_factors import end_sessions
 
@@ -25,7 +26,7 @@ for theirs in (EmailAddress, Authenticator, UserSession, User):
         admin.site.unregister(theirs)
 
 
-class Unchanged(admin.ModelAdmin):  # type: ignore[type-arg]
+class Unchanged(NoSecrets):
     """Rows to be looked at."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

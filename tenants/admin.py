@@ -1,28 +1,61 @@
 """The staff's view of servers and keys: readable, and without a secret on any page.
 
 Keys are made by customers and by commands, which show a key's text once; here they can be looked at and revoked.
-Whatever is saved here is told to the running processes after the commit.
+Invariant: whatever is saved here goes through the services, which check it in plain words, audit it, and tell it to the
+running processes after the commit.
 """
 
-from typing import Any
+from typing import Any, Final
 
+from django import forms
 from django.contrib import admin
+from django.db import models, transaction
 from django.db.models import QuerySet
-from django.forms import ModelForm
 from django.http import HttpRequest
 
 from tenants import services
 from tenants.models import Server, ServerKey
+from tenants.problem import ProblemError
+
+# Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
+SECRETS: Final = frozenset({"password", "sealed", "digest", "data", "session_key"})
 
 
 # Django's admin classes take type arguments in the stubs only, not at run time.
-class Told(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Tells the running processes after each change; deletes nothing, because the delivery log points here."""
+class NoSecrets(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Lists that cannot be asked for secrets by their address; Django lets any column of a model be."""
 
-    def save_model(self, request: HttpRequest, obj: Any, form: "ModelForm[Any]", change: bool) -> None:
-        """Save, then tell."""
-        super().save_model(request, obj, form, change)
-        services.tell()
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """As Django's, but for SECRETS."""
+        return SECRETS.isdisjoint(lookup.split("__")) and super().lookup_allowed(lookup, value, request)
+
+
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form whose rows are made and changed by services."""
+
+    def clean(self) -> dict[str, Any]:
+        """Do all of it once and take it back: what would go wrong is said at the form."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                with transaction.atomic():
+                    self.apply(given)
+                    transaction.set_rollback(True)
+            except ProblemError as problem:
+                self.add_error(None, f"{problem}.")
+        return given
+
+    def apply(self, given: dict[str, Any]) -> models.Model:
+        """Do what the form is for; the row. Raises ProblemError."""
+        raise NotImplementedError
+
+
+class Told(NoSecrets):
+    """Saves by a ServiceForm; deletes nothing, because the delivery log points here."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """What the form's services do, and nothing beside them."""
+        obj.__dict__.update(form.apply(form.cleaned_data).__dict__)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never: suspend, disable or revoke instead."""
@@ -41,9 +74,24 @@ class ReadOnly(Told):
         return False
 
 
+class ServerForm(ServiceForm):
+    """A server, and where its keys are taken from."""
+
+    def apply(self, given: dict[str, Any]) -> Server:
+        """Add or rename it, and say from where."""
+        if self.instance.pk:
+            row = Server.objects.get(pk=self.instance.pk)
+            services.server_rename(server=row, name=given["name"])
+        else:
+            row = services.server_add(customer=given["customer"], name=given["name"]).row
+        return services.server_networks(server=row, networks=given["networks"]).row
+
+
 @admin.register(Server)
 class ServerAdmin(Told):
     """Mattermost servers; a server stays with its customer."""
+
+    form = ServerForm
 
     list_display = ("name", "customer", "public_id", "created_at")
     list_filter = ("customer__offer",)

@@ -5,6 +5,7 @@ import redis
 from django.test import Client
 
 from tenants import stamp
+from tenants.models import AuditEvent
 from tests import people
 from tests.tenants.conftest import Acme
 
@@ -75,3 +76,37 @@ def test_keys_are_revoked_by_an_action_that_needs_the_right_to_it(acme: Acme, st
     assert staff.post("/admin/tenants/serverkey/", order).status_code == 302
     acme.key.refresh_from_db()
     assert acme.key.revoked_at is not None
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        "auth/user/?password__startswith=pbkdf2",
+        "tenants/serverkey/?digest__isnull=False",
+        "tenants/credential/?sealed__startswith=v1",
+        "tenants/invitation/?digest__isnull=False",
+    ],
+)
+def test_no_list_can_be_asked_for_a_secret_letter_by_letter(acme: Acme, staff: Client, lookup: str) -> None:
+    assert staff.get(f"/admin/{lookup}").status_code == 400
+    assert staff.get("/admin/auth/user/?email__startswith=staff").status_code == 200
+
+
+def test_what_staff_change_of_servers_and_apps_is_in_the_customers_audit_log(acme: Acme, staff: Client) -> None:
+    staff.post(f"/admin/tenants/server/{acme.server.pk}/change/", {"name": "other", "networks": "192.0.2.0/24"})
+    staff.post(f"/admin/tenants/pushapp/{acme.app.pk}/change/", {"is_default": ""})
+    staff.post("/admin/tenants/server/add/", {"name": "new", "customer": acme.customer.pk, "networks": ""})
+    found = AuditEvent.objects.filter(actor="staff@example.com").order_by("pk").values_list("action", flat=True)
+    assert list(found) == ["server.rename", "server.networks", "app.disable", "server.add"]
+
+
+@pytest.mark.parametrize(("name", "networks"), [("other", "garbage"), ("other", "0.0.0.0/0"), ("two\nlines", "")])
+def test_what_no_customer_could_save_of_a_server_staff_cannot_either(
+    acme: Acme, staff: Client, name: str, networks: str
+) -> None:
+    """Such a network would end every push of the server in an error."""
+    path = f"/admin/tenants/server/{acme.server.pk}/change/"
+    assert staff.post(path, {"name": name, "networks": networks}).status_code == 200
+    before = acme.server.name
+    acme.server.refresh_from_db()
+    assert (acme.server.name, acme.server.networks) == (before, [])
