@@ -55,19 +55,22 @@ async def test_strangers_are_limited_by_their_network(process: Limits) -> None:
 async def test_strangers_cannot_flood_one_phone_from_many_networks_whatever_the_type(
     process: Limits, kind: str
 ) -> None:
-    said: Pair | str = ""
+    said: list[Pair | str] = []
     for number in range(60):
-        said = say(process, stranger(), source=f"n{number}", type=kind)
+        said.append(say(process, stranger(), source=f"n{number}", type=kind))
         await settled(process)
-    assert str(said).startswith("the free test service to one phone may send 1 pushes a second and 20 at once")
+    # Not the last of them alone: on a slow machine a second may have passed, which lets in one more.
+    told = "the free test service to one phone may send 1 pushes a second and 20 at once"
+    assert any(str(one).startswith(told) for one in said)
 
 
 async def test_all_strangers_together_have_the_test_services_limit(process: Limits) -> None:
-    who, said = stranger(server=SLOW, customer=SLOW), None
+    who, said = stranger(server=SLOW, customer=SLOW), []
     for number in range(80):
-        said = say(process, who, source=f"n{number}", device_id=str(number))
+        said.append(say(process, who, source=f"n{number}", device_id=str(number)))
         await settled(process)
-    assert str(said).startswith("the free test service may send 1 pushes a second and 50 at once")
+    told = "the free test service may send 1 pushes a second and 50 at once"
+    assert any(str(one).startswith(told) for one in said)
 
 
 async def test_no_device_token_stands_in_valkey(process: Limits, valkey_url: str) -> None:
