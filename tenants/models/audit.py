@@ -39,3 +39,8 @@ class AuditEvent(Walled):
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"
+
+    @property
+    def said(self) -> list[tuple[str, object]]:
+        """The details that say something, by name: what was given as nothing is left out."""
+        return [(name, value) for name, value in self.details.items() if value not in (None, "")]
