@@ -18,13 +18,18 @@ from tenants.snapshot import Identity
 _EMPTY = wire.Push()
 
 
-def accept(outbox: Outbox, who: Identity, body: bytes, source: str = "") -> "asyncio.Future[bytes]":
-    """Judge the body of a request to send_push; the future gives the body of the answer. Never raises for a body."""
+def accept(
+    outbox: Outbox, who: Identity, body: bytes, source: str = "", *, noted: bool = True
+) -> "asyncio.Future[bytes]":
+    """Judge the body of a request to send_push; the future gives the body of the answer. Never raises for a body.
+
+    `noted`: it counts as a use of the key; false for what no server has sent.
+    """
     try:
         push, plain = wire.decode_push(body)
     except wire.Malformed as error:
         return outbox.turn_away(who, _EMPTY, len(body), "malformed", detail=str(error))
-    return _judge(outbox, who, push, plain, len(body), source)
+    return _judge(outbox, who, push, plain, len(body), source, noted=noted)
 
 
 def accept_keyless(outbox: Outbox, keyless: Keyless, request: Asked, body: bytes) -> "asyncio.Future[bytes]":
@@ -38,7 +43,7 @@ def accept_keyless(outbox: Outbox, keyless: Keyless, request: Asked, body: bytes
 
 
 def _judge(
-    outbox: Outbox, who: Identity, push: wire.Push, plain: bytes, size: int, source: str
+    outbox: Outbox, who: Identity, push: wire.Push, plain: bytes, size: int, source: str, *, noted: bool = True
 ) -> "asyncio.Future[bytes]":
     # In the order of the reference proxy.
     if not push.server_id:
@@ -53,7 +58,8 @@ def _judge(
     if who.content != "as_sent":
         push = policy.without_text(push, who.content)
         plain = wire.encode_push(push)
-    outbox.usage.note(who.key_id, push.server_id)
+    if noted:
+        outbox.usage.note(who.key_id, push.server_id)
     return outbox.submit(who, push, plain, size, pair)
 
 

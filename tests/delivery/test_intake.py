@@ -7,7 +7,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from delivery import intake, log, wire
+from delivery import intake, log, usage, wire
 from delivery.outbox import Outbox
 from delivery.policy import NO_TEXT
 from tenants.refused import NoKey, NotListed, PlainHttp, Refused, Suspended, WrongNetwork
@@ -113,3 +113,11 @@ async def test_a_key_is_noticed_with_each_of_its_server_ids_and_a_push_without_o
     taking.usage.flush()
     await taking.link.flushed()
     assert [json.loads(each)[:2] for each in store.lrange("usage:seen", 0, -1)] == [[3, "first"], [3, "second"]]
+
+
+async def test_a_push_of_our_own_is_no_use_of_the_key(taking: Outbox, store: redis.Redis) -> None:
+    for noted in (False, True):
+        intake.accept(taking, ACME, body(), noted=noted)
+        taking.usage.flush()
+        await taking.link.flushed()
+        assert store.llen(usage.SEEN) == int(noted)
