@@ -21,26 +21,29 @@ SHOWN: Final = 10
 
 
 class Item(NamedTuple):
-    """One thing to do on the way to the first push: what, whether it is done, what was found, and where to do it."""
+    """One thing to do on the way to the first push: what, whether it is done, what was found, and where to do it, if
+    the one who looks may."""
 
     title: str
     done: bool
     found: str
     link: str
     button: str
+    may: bool
 
 
 @customer_page("see")
 def home(request: CustomerRequest) -> HttpResponse:
     """The checklist until all of it is done, and the last pushes."""
     pushes = list(selectors.since(timezone.now() - RECENT)[:LOOKED_AT])
-    items = _checklist(request.customer.slug, any(row.answer == "OK" for row in pushes))
+    items = _checklist(request, any(row.answer == "OK" for row in pushes))
     context = {"items": items, "open": [each for each in items if not each.done], "pushes": pushes[:SHOWN]}
     return render(request, "hpns/home.html", context)
 
 
-def _checklist(slug: str, delivered: bool) -> list[Item]:
+def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
     """What the first push needs, in the order in which it is done; each is seen by itself."""
+    slug = request.customer.slug
     servers = list(Server.objects.filter(anonymous=False)[:2])
     here = reverse("servers", args=(slug,))
     there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else here
@@ -55,6 +58,7 @@ def _checklist(slug: str, delivered: bool) -> list[Item]:
             f"{servers[0].name}{' and more' if servers[1:] else ''}" if servers else "Each has a key of its own.",
             here,
             "Add server",
+            request.may("server.change"),
         ),
         Item(
             "Make a key for it",
@@ -62,14 +66,23 @@ def _checklist(slug: str, delivered: bool) -> list[Item]:
             "A key is in use." if living else "The key tells us that a push is yours.",
             there,
             "Make key",
+            request.may("key.change"),
         ),
-        Item("Have an app to push to", ready, found, reverse("apps", args=(slug,)), "Set up app"),
+        Item(
+            "Have an app to push to",
+            ready,
+            found,
+            reverse("apps", args=(slug,)),
+            "Set up app",
+            request.may("app.change"),
+        ),
         Item(
             "Send a test push",
             delivered,
             "A push was delivered." if delivered else "It goes the whole way and shows each step.",
             testing,
             "Send test push",
+            request.may("push.test"),
         ),
         Item(
             "Enter the key in Mattermost",
@@ -77,6 +90,7 @@ def _checklist(slug: str, delivered: bool) -> list[Item]:
             "Pushes with it arrive." if used else "System Console, Environment, Push Notification Server.",
             there,
             "Show server",
+            request.may("key.change"),
         ),
     ]
 

@@ -49,6 +49,14 @@ def test_the_checklist_sees_each_step_as_it_is_done(ada: Client, acme: Customer)
     assert steps(ada) == ["Done", "Done", "Done", "To do", "Done"]
 
 
+def test_who_only_looks_is_led_to_no_step(ada: Client, acme: Customer) -> None:
+    button = '<a class="button primary" href="/c/acme/servers/">Add server</a>'
+    assert button in ada.get("/c/acme/").content.decode()
+    text = browser(acme, "viewer").get("/c/acme/").content.decode()
+    assert button not in text
+    assert "An owner or an admin takes these steps." in text
+
+
 def test_the_operators_apps_count_where_they_may_be_used(ada: Client, acme: Customer) -> None:
     services.app_add(label="apple_rn", topic="com.mattermost.rn")
     assert steps(ada)[2] == "To do"
