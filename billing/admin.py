@@ -29,18 +29,23 @@ class TakeOnForm(ServiceForm):
     """A new customer with its first owner and server, in one go."""
 
     owner_email = forms.EmailField(
-        help_text="The first owner. An invitation goes to this address, good for seven days."
+        label="First owner's e-mail address", help_text="An invitation goes to this address, good for seven days."
     )
     server_name = forms.CharField(
         max_length=200,
         required=False,
-        help_text="The first Mattermost server, such as chat.example.com.",
+        label="First server",
+        help_text="The Mattermost server's name, such as chat.example.com. The customer can add it, too.",
     )
 
     class Meta:
         model = Customer
         fields = ("name", "slug", "offer")
-        help_texts = {"slug": "The name in commands and addresses; empty: made of the name."}  # noqa: RUF012
+        help_texts = {  # noqa: RUF012
+            "slug": "The name in commands and addresses; empty: made of the name.",
+            "offer": "HPNS: our shared apps. EAS: the customer's own apps and keys. TPNS: our shared apps as a trial, "
+            "tightly limited.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -92,7 +97,7 @@ class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
         try:
             entitlements.check({name: given.get(name) for name in ENTITLED})
         except ProblemError as problem:
-            self.add_error(None, f"{problem}.")
+            self.add_error(None, problem.sentence)
         return given
 
 
