@@ -1,6 +1,6 @@
 """The forms of the pages for apps and credentials."""
 
-from typing import Final
+from typing import Any, Final
 
 from django import forms
 
@@ -41,7 +41,7 @@ class UploadForm(forms.Form):
 
     file = forms.FileField(
         label="File",
-        help_text="Apple's key (.p8) or certificate with its key (.p12, .pem), or Google's service account (.json).",
+        help_text="Apple's key (.p8), or a certificate with its key (.p12, .pem).",
     )
     key_id = forms.CharField(
         required=False, max_length=20, label="Key id", help_text="For a .p8 whose name is not AuthKey_….p8."
@@ -60,6 +60,16 @@ class UploadForm(forms.Form):
         help_text="For a .p12 or .pem that has one. It is not kept.",
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
+
+    def __init__(self, *args: Any, family: str, **kwargs: Any) -> None:
+        """`family`: whose app it is for, apns or fcm; what only the other's files need is not asked for."""
+        super().__init__(*args, **kwargs)
+        if family == PushApp.Family.FCM:
+            self.fields[
+                "file"
+            ].help_text = "Google's service account (.json): Firebase console, Project settings, Service accounts."
+            for name in ("key_id", "team_id", "password"):
+                del self.fields[name]
 
     def content(self) -> bytes:
         """The file, as far as anything that is a credential goes."""

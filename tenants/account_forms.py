@@ -24,7 +24,7 @@ def clean_name(name: str) -> str:
     try:
         return named(name, "person")
     except ProblemError as problem:
-        raise forms.ValidationError(str(problem)) from problem
+        raise forms.ValidationError(problem.sentence) from problem
 
 
 class SignupForm(BaseSignupForm):  # type: ignore[misc]
@@ -61,7 +61,7 @@ class SignupForm(BaseSignupForm):  # type: ignore[misc]
                     audit.record("account.sign_up", customer=None, target=user.email, target_id=user.pk)
                     services.invitation_accept(invitation=self.invitation, user=user)
         except ProblemError as problem:
-            messages.error(request, f"{str(problem).capitalize()}.")
+            messages.error(request, problem.sentence)
             raise ImmediateHttpResponse(HttpResponseRedirect(reverse("invitation"))) from problem
         invitation_session.forget(request)
         return user

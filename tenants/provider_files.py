@@ -75,11 +75,17 @@ def apple_key(data: bytes, *, key_id: str, team_id: str) -> Parsed:
     """A token key: the .p8 file of Apple's developer pages, with its key id and the team's id."""
     check_size(data)
     if not _APPLE_ID.fullmatch(key_id):
-        raise ProblemError("the key id must be 10 capital letters and digits, as in the name AuthKey_<key id>.p8")
+        raise ProblemError(
+            "the key id must be 10 capital letters and digits, as in the name AuthKey_<key id>.p8", field="key_id"
+        )
     if not _APPLE_ID.fullmatch(team_id):
-        raise ProblemError("the team id must be 10 capital letters and digits, as in Apple's membership details")
+        raise ProblemError(
+            "the team id must be 10 capital letters and digits, as in Apple's membership details", field="team_id"
+        )
     if key_id == team_id:
-        raise ProblemError("the key id and the team id are the same: the team id is in Apple's membership details")
+        raise ProblemError(
+            "the key id and the team id are the same: the team id is in Apple's membership details", field="team_id"
+        )
     if b"CERTIFICATE" in block_names(data):
         raise ProblemError("the file holds a certificate: add it as a certificate (--pem), or give the .p8 file")
     key = _private_key(data, "a .p8 file of Apple")

@@ -92,7 +92,9 @@ def _key_id(filename: str, given: str) -> str:
     if named is None:
         return given
     if given and given != named[1].upper():
-        raise ProblemError("the key id is another than the one in the file's name: which of them is right?")
+        raise ProblemError(
+            "the key id is another than the one in the file's name: which of them is right?", field="key_id"
+        )
     return named[1].upper()
 
 

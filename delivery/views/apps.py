@@ -33,7 +33,7 @@ def apps(request: CustomerRequest) -> HttpResponse:
                 label=given["label"], topic=given["topic"].strip(), host=form.apple_host(), customer=request.customer
             )
         except ProblemError as problem:
-            form.add_error("topic", str(problem))
+            form.add_error("topic", problem.sentence)
         else:
             messages.success(request, f"{row.label} was added. Now upload its credential." if added else "It is there.")
             return redirect("app", request.customer.slug, row.pk)
@@ -45,32 +45,37 @@ def apps(request: CustomerRequest) -> HttpResponse:
 @customer_page("app.see")
 def app(request: CustomerRequest, app: int) -> HttpResponse:
     """One app of the customer's own."""
-    return _one(request, _app(app), UploadForm())
+    row = _app(app)
+    return _one(request, row, UploadForm(family=row.family))
 
 
 @customer_page("credential.change", methods=("POST",))
 def upload(request: CustomerRequest, app: int) -> HttpResponse:
-    """Take a credential: as the current one where there is none, else as the next; and ask the provider about it."""
+    """Take a credential: as the current one where there is none, else as the next; and ask the provider about it.
+
+    Where the provider refuses the current one and takes the next, nothing is gained by waiting: they change places.
+    """
     row = _app(app)
-    form = UploadForm(request.POST, request.FILES)
+    form = UploadForm(request.POST, request.FILES, family=row.family)
     if not form.is_valid():
         return _one(request, row, form)
     given = form.cleaned_data
-    current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).exists()
+    current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).first()
     try:
         parsed = uploads.parse(
             form.content(),
             filename=given["file"].name,
-            password=given["password"],
-            key_id=given["key_id"],
-            team_id=given["team_id"],
+            password=given.get("password", ""),
+            key_id=given.get("key_id", ""),
+            team_id=given.get("team_id", ""),
         )
         slot = Credential.Slot.NEXT if current else Credential.Slot.CURRENT
         made = services.credential_add(app=row, parsed=parsed, slot=slot).row
     except ProblemError as problem:
-        form.add_error("file", f"{problem}.")
+        form.add_error(problem.field if problem.field in form.fields else "file", problem.sentence)
         return _one(request, row, form)
-    _ask(request, made)
+    if _ask(request, made) and current is not None and current.refused_at is not None:
+        return _promoted(request, row, made.pk)
     return redirect("app", request.customer.slug, row.pk)
 
 
@@ -84,13 +89,7 @@ def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
 @customer_page("credential.change", methods=("POST",))
 def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Sign with the next credential from now on, when the provider takes it."""
-    row = _app(app)
-
-    def act() -> None:
-        made, result = preflight.promote(app=row, expected_id=credential)
-        messages.success(request, f"{result.meaning}. Pushes are signed with {made.key_id} from now on.")
-
-    return _acted(request, row, act)
+    return _promoted(request, _app(app), credential)
 
 
 @customer_page("app.see", change="credential.change")
@@ -122,7 +121,16 @@ def _credential(app: int, pk: int) -> Credential:
     return found
 
 
-def _ask(request: CustomerRequest, row: Credential) -> None:
+def _promoted(request: CustomerRequest, row: PushApp, credential: int) -> HttpResponse:
+    def act() -> None:
+        made, result = preflight.promote(app=row, expected_id=credential)
+        messages.success(request, f"{result.meaning}. Pushes are signed with {made.key_id} from now on.")
+
+    return _acted(request, row, act)
+
+
+def _ask(request: CustomerRequest, row: Credential) -> bool:
+    """Ask the provider and say what it says; whether it takes the credential."""
     result = preflight.check(row)
     if result.good:
         messages.success(request, f"{result.meaning}.")
@@ -130,13 +138,14 @@ def _ask(request: CustomerRequest, row: Credential) -> None:
         messages.error(request, f"{result.meaning}: {result.fix}.")
     else:
         messages.warning(request, f"It is not known whether {row.key_id} is good: {result.meaning}. {result.fix}.")
+    return result.good
 
 
 def _acted(request: CustomerRequest, row: PushApp, act: Callable[[], None]) -> HttpResponse:
     try:
         act()
     except ProblemError as problem:
-        messages.error(request, f"{str(problem)[:1].upper()}{str(problem)[1:]}.")
+        messages.error(request, problem.sentence)
     return redirect("app", request.customer.slug, row.pk)
 
 

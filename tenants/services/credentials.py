@@ -11,6 +11,10 @@ from tenants.problem import ProblemError
 from tenants.provider_files import Parsed
 
 _FAMILY_OF_KIND: Final = {"apns_key": "apns", "apns_cert": "apns", "fcm_account": "fcm"}
+_TAKES: Final = {
+    "apns": "Apple's key (.p8), or a certificate with its key (.p12, .pem)",
+    "fcm": "Google's service account (.json)",
+}
 
 
 def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Changed[Credential]:
@@ -18,7 +22,7 @@ def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Ch
     if slot not in Credential.Slot.values:
         raise ProblemError(f"the slot must be one of {', '.join(Credential.Slot.values)}")
     if _FAMILY_OF_KIND[parsed.kind] != app.family:
-        raise ProblemError(f"the app {app} is of the family {app.family}; this credential is for the other one")
+        raise ProblemError(f"the app {app} is of the family {app.family}: give {_TAKES[app.family]}")
     if parsed.topics and app.topic not in parsed.topics:
         raise ProblemError(f"the certificate is for {', '.join(sorted(parsed.topics))}, the app is {app.topic}")
     if parsed.hosts and app.host not in parsed.hosts:

@@ -30,7 +30,7 @@ def servers(request: CustomerRequest) -> HttpResponse:
         try:
             row, added = services.server_add(customer=request.customer, name=form.cleaned_data["name"])
         except ProblemError as problem:
-            form.add_error("name", str(problem))
+            form.add_error("name", problem.sentence)
         else:
             if added:
                 messages.success(request, f"{row.name} was added. Now make its first key.")
@@ -109,7 +109,7 @@ def keys(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
         try:
             new = services.key_add(server=row, name=form.cleaned_data["key_name"], expires_at=form.expires_at())
         except ProblemError as problem:
-            form.add_error("key_name", str(problem))
+            form.add_error("key_name", problem.sentence)
         else:
             return _no_store(
                 render(request, "tenants/servers/key.html", {"server": row, "new": new, **_values(request, new.text)})
@@ -169,7 +169,7 @@ def _done(
         try:
             changed = change().changed
         except ProblemError as problem:
-            form.add_error(next(iter(form.fields)), str(problem))
+            form.add_error(next(iter(form.fields)), problem.sentence)
         else:
             messages.success(request, "Saved." if changed else "Nothing to change: it was so already.")
             return redirect("server", request.customer.slug, row.public_id)

@@ -66,7 +66,7 @@ def _done(request: CustomerRequest, form: Form, change: Callable[[], services.Ch
         try:
             changed = change().changed
         except ProblemError as problem:
-            form.add_error(next(iter(form.fields)), str(problem))
+            form.add_error(next(iter(form.fields)), problem.sentence)
         else:
             messages.success(request, "Saved." if changed else "Nothing to change: it was so already.")
             return redirect("settings", request.customer.slug)

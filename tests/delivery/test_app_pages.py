@@ -98,7 +98,7 @@ def test_a_next_credential_that_the_provider_refuses_is_not_promoted(
 def test_a_file_that_is_none_is_said_at_its_field(ada: Browser, app: PushApp, providers: SandboxClient) -> None:
     answer = ada.post(f"/c/acme/apps/{app.pk}/credentials/", upload(providers, "x.p8", b"nonsense"))
     assert answer.status_code == 200
-    assert "the file is no key" in answer.content.decode()
+    assert "The file is no key" in answer.content.decode()
     assert not Credential.objects.exists()
 
 
@@ -136,3 +136,27 @@ def test_a_viewer_sees_the_state_and_changes_nothing(acme: Customer, app: PushAp
     assert "no push can be sent" in text
     assert "Upload" not in text
     assert ben.post(f"/c/acme/apps/{app.pk}/credentials/").status_code == 403
+
+
+def test_a_good_credential_takes_the_place_of_a_refused_one_at_once(
+    ada: Browser, app: PushApp, providers: SandboxClient
+) -> None:
+    where = f"/c/acme/apps/{app.pk}/"
+    mistyped = {**upload(providers), "team_id": "WRONGTEAM9"}
+    assert "Apple does not accept the key" in ada.post(f"{where}credentials/", mistyped, follow=True).content.decode()
+    text = ada.post(f"{where}credentials/", upload(providers), follow=True).content.decode()
+    assert "Pushes are signed with" in text
+    assert Credential.objects.get(slot="current").key_id.startswith(providers.demo.team_id)
+
+
+def test_a_wrong_team_id_is_said_at_its_field(ada: Browser, app: PushApp, providers: SandboxClient) -> None:
+    wrong = {**upload(providers), "team_id": "abc"}
+    text = ada.post(f"/c/acme/apps/{app.pk}/credentials/", wrong).content.decode()
+    assert 'id="id_team_id_error">The team id must be 10 capital letters and digits' in text
+
+
+def test_an_app_of_googles_is_asked_for_nothing_of_apples(ada: Browser, acme: Customer) -> None:
+    row = services.app_add(label="android_rn", topic="com.acme.chat", customer=acme).row
+    text = ada.get(f"/c/acme/apps/{row.pk}/").content.decode()
+    assert "service account (.json)" in text
+    assert 'name="team_id"' not in text
