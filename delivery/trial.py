@@ -1,8 +1,8 @@
 """A push of our own making, sent the way of every other: through intake, queue and worker to Apple or Google.
 
 It is for the page of test pushes, which runs in the web process: what that process offers here is the outbox that its
-own front door uses. Invariant: a test push is a push of its server, within its limits and in its log; but no use of its key,
-which would say that the server has been set up.
+own front door uses. Invariant: a test push is a push of its server, within its limits and in its log; but no use of its
+key, which would say that the server has been set up.
 """
 
 import asyncio

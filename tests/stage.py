@@ -92,6 +92,8 @@ class Stage:
             "FCM_ORIGIN": sandbox.origin,
             "GOOGLE_TOKEN_ORIGIN": sandbox.origin,
             "PROVIDER_CA_FILE": sandbox.ca_file,
+            "PUBLIC_URL": f"http://127.0.0.1:{self.port}",
+            "SANDBOX_URL": f"{sandbox.page}/",
             **settings,
         }
         self.key = ""
@@ -236,10 +238,10 @@ class Stage:
         finally:
             connection.close()
 
-    def push(self, **members: Any) -> dict[str, str]:
-        """Send one push under Acme's key and return the answer; `members` change an ordinary message's."""
+    def push(self, *, key: str = "", **members: Any) -> dict[str, str]:
+        """Send one push under a key, Acme's by default, and return the answer; `members` change an ordinary one's."""
         body = json.dumps(a_push(**members)).encode()
-        status, answer = self.post(f"/t/{self.key}/api/v1/send_push", body)
+        status, answer = self.post(f"/t/{key or self.key}/api/v1/send_push", body)
         assert status == 200, answer
         told: dict[str, str] = json.loads(answer)
         return told
