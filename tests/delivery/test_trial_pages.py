@@ -112,6 +112,12 @@ def test_another_customers_server_and_app_cannot_be_chosen(ada: Browser, chat: S
         assert "Select a valid choice" in ada.post(PLACE, wrong).content.decode()
 
 
+def test_a_viewer_is_not_led_to_what_is_not_a_viewers(acme: Customer) -> None:
+    text = browser(acme, "viewer").get(PLACE).content.decode()
+    assert "An owner or an admin can make one." in text
+    assert "Add a server and a key" not in text
+
+
 def test_a_viewer_sends_none_and_may_watch(acme: Customer, chat: Server, app: PushApp) -> None:
     ben = browser(acme, "viewer")
     assert "An owner or an admin can send one." in ben.get(PLACE).content.decode()
