@@ -177,15 +177,8 @@ class Stage:
 
     def run(self, *arguments: str) -> str:
         """Run Python with these arguments in the service's environment; returns what it printed."""
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -240,8 +233,8 @@ class Stage:
 
     def push(self, *, key: str = "", **members: Any) -> dict[str, str]:
         """Send one push under a key, Acme's by default, and return the answer; `members` change an ordinary one's."""
-        body = json.dumps(a_push(**members)).encode()
-        status, answer = self.post(f"/t/{key or self.key}/api/v1/send_push", body)
+        path = f"/t/{key or self.key}/api/v1/send_push"
+        status, answer = self.post(path, json.dumps(a_push(**members)).encode())
         assert status == 200, answer
         told: dict[str, str] = json.loads(answer)
         return told
