@@ -1,4 +1,4 @@
-"""Money, metering and promises: subscriptions, usage, the SLA. Sole writer of tenants.Entitlement once plans exist.
+"""Money, metering and promises: offers, and what each customer is entitled to. Sole writer of tenants.Entitlement.
 
 May import delivery.selectors and tenants.
 """

@@ -52,19 +52,15 @@ class TakeOnForm(ServiceForm):
         self.fields["slug"].required = False
 
     def apply(self, given: dict[str, Any]) -> Customer:
-        """See take_on."""
-        return self.take_on(given).customer
-
-    @staticmethod
-    def take_on(given: dict[str, Any]) -> customers.TakenOn:
-        """What the form is for."""
-        return customers.take_on(
+        """Take the customer on; `made` is what came of it."""
+        self.made = customers.take_on(
             name=given["name"],
             slug=given["slug"],
             offer=given["offer"],
             owner_email=given["owner_email"],
             server_name=given["server_name"],
         )
+        return self.made.customer
 
 
 class ChangeForm(ServiceForm):
@@ -152,12 +148,9 @@ class CustomerAdmin(Told):
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         """Take on, or change."""
-        if change:
-            super().save_model(request, obj, form, change)
-            return
-        made = TakeOnForm.take_on(form.cleaned_data)
-        obj.__dict__.update(made.customer.__dict__)
-        transaction.on_commit(lambda: self._invite(request, made), robust=True)
+        super().save_model(request, obj, form, change)
+        if not change:
+            transaction.on_commit(lambda: self._invite(request, form.made), robust=True)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """The entitlement: only what was changed, through its one writer."""

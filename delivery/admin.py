@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 
 from delivery import admin_apps, outcomes_apns, outcomes_fcm, outcomes_own, selectors
 from delivery.models import Delivery
+from tenants.admin import ReadOnly
 
 __all__ = ["DeliveryAdmin", "admin_apps"]
 
@@ -128,7 +129,7 @@ class PlatformFilter(OutcomeFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class DeliveryAdmin(ReadOnly):
     """One line per push; a page per push with its attempts."""
 
     list_display = ("when", "customer", "server", "platform", "type", "outcome", "code", "answer", "latency", "count")
@@ -197,18 +198,6 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         body = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{} ms</td></tr>", lines)
         head = "<tr><th>at (UTC)</th><th>host</th><th>status</th><th>reason</th><th>took</th></tr>"
         return format_html("<table><thead>" + head + "</thead><tbody>{}</tbody></table>", body)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never: log.py is the log's only writer."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: rows go with the partition of their day."""
-        return False
 
 
 def _moment(moment: datetime) -> str:

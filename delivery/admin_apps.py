@@ -8,14 +8,13 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from delivery import preflight
 from tenants import provider_files, services, uploads
-from tenants.admin import ReadOnly, Told
+from tenants.admin import ReadOnly, ServiceForm, Told
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
 from tenants.provider_files import Parsed
@@ -23,7 +22,7 @@ from tenants.provider_files import Parsed
 ENDS_SOON: Final = 30
 
 
-class PushAppForm(forms.ModelForm):  # type: ignore[type-arg]
+class PushAppForm(ServiceForm):
     """An app, and a file to sign it with: as the current credential where there is none, else as the next."""
 
     file = forms.FileField(required=False, help_text="Apple's .p8, .p12 or .pem, or Google's .json. It is sealed.")
@@ -37,18 +36,17 @@ class PushAppForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
     parsed: Parsed | None = None
+    credential: Credential | None = None
 
     class Meta:
         model = PushApp
         fields = ("customer", "label", "family", "topic", "host", "is_default", "enabled")
 
     def clean(self) -> dict[str, Any]:
-        """Read the file, and do all of it once and take it back: what would go wrong is said at the form."""
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        if self.errors:
-            return given
-        try:
-            if given.get("file") is not None:
+        """Read the file, then see whether all of it can be done."""
+        given = self.cleaned_data
+        if given.get("file") is not None and not self.errors:
+            try:
                 self.parsed = uploads.parse(
                     given["file"].read(provider_files.SIZE_MAX + 1),
                     filename=given["file"].name,
@@ -56,31 +54,29 @@ class PushAppForm(forms.ModelForm):  # type: ignore[type-arg]
                     key_id=given["key_id"],
                     team_id=given["team_id"],
                 )
-            with transaction.atomic():
-                self.apply()
-                transaction.set_rollback(True)
-        except ProblemError as problem:
-            self.add_error("file" if given.get("file") is not None else None, f"{problem}.")
-        return given
+            except ProblemError as problem:
+                self.add_error("file", f"{problem}.")
+        return super().clean()
 
-    def apply(self) -> tuple[PushApp, Credential | None]:
+    def blamed(self, given: dict[str, Any]) -> str | None:
+        """The file, where there is one."""
+        return "file" if given.get("file") is not None else None
+
+    def apply(self, given: dict[str, Any]) -> PushApp:
         """Make or change the app, and take the credential. Raises ProblemError."""
-        given = self.cleaned_data
         if self.instance.pk is None:
             names = ("label", "topic", "family", "host", "customer", "is_default")
             app = services.app_add(**{name: given[name] for name in names}).row
         else:
             app = PushApp.objects.select_related("customer").get(pk=self.instance.pk)
-            if app.enabled != given["enabled"]:
-                services.app_enable(app=app, enabled=given["enabled"])
-                app.refresh_from_db()
+            app = services.app_enable(app=app, enabled=given["enabled"]).row
             if app.is_default != given["is_default"]:
-                services.app_default(app=app, is_default=given["is_default"])
-        if self.parsed is None:
-            return app, None
-        taken = Credential.objects.filter(app=app, slot=Credential.Slot.CURRENT).exists()
-        slot = Credential.Slot.NEXT if taken else Credential.Slot.CURRENT
-        return app, services.credential_add(app=app, parsed=self.parsed, slot=slot).row
+                app = services.app_default(app=app, is_default=given["is_default"]).row
+        if self.parsed is not None:
+            taken = Credential.objects.filter(app=app, slot=Credential.Slot.CURRENT).exists()
+            slot = Credential.Slot.NEXT if taken else Credential.Slot.CURRENT
+            self.credential = services.credential_add(app=app, parsed=self.parsed, slot=slot).row
+        return app
 
 
 @admin.register(PushApp)
@@ -115,11 +111,9 @@ class PushAppAdmin(Told):
 
     def save_model(self, request: HttpRequest, obj: PushApp, form: Any, change: bool) -> None:
         """Through the services, and ask the provider about what was uploaded."""
-        app, credential = form.apply()
-        obj.__dict__.update(app.__dict__)
-        if credential is not None:
-            credential.app = app
-            self._tell(request, credential)
+        super().save_model(request, obj, form, change)
+        if form.credential is not None:
+            self._tell(request, form.credential)
 
     @staticmethod
     def _tell(request: HttpRequest, credential: Credential) -> None:

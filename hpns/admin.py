@@ -17,7 +17,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from tenants import actors, audit
-from tenants.admin import NoSecrets
+from tenants.admin import ReadOnly
 from tenants.models import Invitation, Membership
 from tenants.services.second_factors import end_sessions
 
@@ -26,24 +26,8 @@ for theirs in (EmailAddress, Authenticator, UserSession, User):
         admin.site.unregister(theirs)
 
 
-class Unchanged(NoSecrets):
-    """Rows to be looked at."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-
 @admin.register(User)
-class PersonAdmin(Unchanged):
+class PersonAdmin(ReadOnly):
     """People. Locking somebody out ends their sessions."""
 
     list_display = ("email", "first_name", "is_active", "is_staff", "second_factor", "last_login", "date_joined")
@@ -79,7 +63,7 @@ class PersonAdmin(Unchanged):
 
 
 @admin.register(Membership)
-class MembershipAdmin(Unchanged):
+class MembershipAdmin(ReadOnly):
     """Who belongs to which customer."""
 
     list_display = ("user", "email", "customer", "role", "created_at")
@@ -94,7 +78,7 @@ class MembershipAdmin(Unchanged):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(Unchanged):
+class InvitationAdmin(ReadOnly):
     """Invitations, without what their links are made of."""
 
     list_display = (

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from django.db.models import Max, Q
+from django.db.models import Max
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -35,9 +35,9 @@ class Item(NamedTuple):
 @customer_page("see")
 def home(request: CustomerRequest) -> HttpResponse:
     """The checklist until all of it is done, and the last pushes."""
-    pushes = list(selectors.since(timezone.now() - RECENT)[:LOOKED_AT])
-    items = _checklist(request, any(row.answer == "OK" for row in pushes))
-    context = {"items": items, "open": [each for each in items if not each.done], "pushes": pushes[:SHOWN]}
+    recent = selectors.since(timezone.now() - RECENT)
+    items = _checklist(request, "OK" in recent.values_list("answer", flat=True)[:LOOKED_AT])
+    context = {"items": items, "open": [each for each in items if not each.done], "pushes": list(recent[:SHOWN])}
     return render(request, "hpns/home.html", context)
 
 
@@ -47,7 +47,7 @@ def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
     servers = list(Server.objects.filter(anonymous=False)[:2])
     here = reverse("servers", args=(slug,))
     there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else here
-    living = ServerKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None).exists()
+    living = ServerKey.objects.filter(ServerKey.in_use()).exists()
     used = ServerKey.objects.aggregate(at=Max("last_used_at"))["at"] is not None
     ready, found = _apps()
     testing = reverse("test-push", args=(slug,))

@@ -1,5 +1,6 @@
 """What base.html needs on every page, besides what the view gives it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -10,13 +11,26 @@ from tenants import people
 from tenants.models import Customer
 
 
+class May:
+    """`may.server_change` in a template is request.may("server.change")."""
+
+    def __init__(self, may: Callable[[str], bool]) -> None:
+        """`may` as a customer's door puts it on the request."""
+        self._may = may
+
+    def __getitem__(self, name: str) -> bool:
+        """Whether the action of this name is allowed. Raises KeyError for one that is in no table."""
+        return self._may(name.replace("_", ".", 1))
+
+
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`customer` (None outside of a customer's pages), `own_customers` for the switcher, `version`.
+    """`customer` (None outside of a customer's pages, like `may`), `own_customers` for the switcher, `version`.
 
     Nothing is asked of the database until a template looks: error pages and the login do not.
     """
     return {
         "customer": getattr(request, "customer", None),
+        "may": May(request.may) if hasattr(request, "may") else None,
         "own_customers": SimpleLazyObject(lambda: _customers(request)),
         "version": settings.VERSION,
     }

@@ -194,7 +194,6 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "tenants.context.page",
                 "hpns.page_context.page",
             ]
         },

@@ -6,12 +6,13 @@ what would keep the settings from being read at all.
 
 import base64
 import binascii
-import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from tenants import network
 
 DATABASE_SCHEMES = ("postgresql", "postgres")
 _WORDS = ("true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0", "")
@@ -107,12 +108,9 @@ def key(name: str, text: str) -> bytes:
         raise ImproperlyConfigured(f"{name} is not urlsafe base64.") from error
 
 
-def networks(name: str, entries: Iterable[str]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+def networks(name: str, entries: Iterable[str]) -> tuple[network.Network, ...]:
     """The networks in a variable that lists them. Raises ImproperlyConfigured, which names the entry that is none."""
-    found = []
-    for entry in filter(None, (entry.strip() for entry in entries)):
-        try:
-            found.append(ipaddress.ip_network(entry))
-        except ValueError as error:
-            raise ImproperlyConfigured(f"{name}: {entry!r} is no network such as 10.0.0.0/8 ({error}).") from error
-    return tuple(found)
+    try:
+        return network.networks(filter(None, map(str.strip, entries)))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}.") from error

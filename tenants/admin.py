@@ -42,8 +42,12 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
                     self.apply(given)
                     transaction.set_rollback(True)
             except ProblemError as problem:
-                self.add_error(None, f"{problem}.")
+                self.add_error(self.blamed(given), f"{problem}.")
         return given
+
+    def blamed(self, given: dict[str, Any]) -> str | None:
+        """The field beside which a problem is said; None: at the head of the form."""
+        return None
 
     def apply(self, given: dict[str, Any]) -> models.Model:
         """Do what the form is for; the row. Raises ProblemError."""
@@ -62,8 +66,8 @@ class Told(NoSecrets):
         return False
 
 
-class ReadOnly(Told):
-    """Rows that no form may make or change."""
+class ReadOnly(NoSecrets):
+    """Rows that no form may make, change or delete."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""
@@ -71,6 +75,10 @@ class ReadOnly(Told):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: revoke instead, or let it go with what it belongs to."""
         return False
 
 

@@ -136,14 +136,14 @@ class Doorway:
     def client(self, request: Asked) -> Address | None:
         """The client's address; None when it cannot be told."""
         peer = peer_address(request.peer)
-        if not self._trusted or not is_inside(peer, self._trusted):
+        if not self._is_trusted(peer):
             return peer
         told = _told(request, FOR)
         if told is None:
             return peer
         for entry in reversed(told.rsplit(",", HOPS_MOST)):
             peer = address(entry)
-            if peer is None or not is_inside(peer, self._trusted):
+            if not self._is_trusted(peer):
                 break
         return peer
 
@@ -151,7 +151,7 @@ class Doorway:
         """Whether the client spoke TLS, to us or to a trusted proxy that says so."""
         if request.scheme == "https":
             return True
-        if not self._trusted or not is_inside(peer_address(request.peer), self._trusted):
+        if not self._is_trusted(peer_address(request.peer)):
             return False
         # A chain of proxies may list one scheme each: the nearest to the client comes first, and all must agree.
         told = (_told(request, PROTO) or "").lower().split(",")
@@ -162,6 +162,10 @@ class Doorway:
         allowed, local = self._is_near(self.client(request))
         return allowed or (local and not self._is_passed_on(request))
 
+    def _is_trusted(self, peer: Address | None) -> bool:
+        """Whether a peer is a proxy of ours."""
+        return bool(self._trusted) and is_inside(peer, self._trusted)
+
     def _is_near(self, client: Address | None) -> tuple[bool, bool]:
         """Whether an address lies in a network that is allowed, and whether it is this machine's."""
         return is_inside(client, self._plain), client is not None and client.is_loopback
@@ -170,6 +174,6 @@ class Doorway:
         """Whether a request from this machine is somebody else's: a proxy brought it and does not say whose it is, or
         nobody has told us (in TRUSTED_PROXIES) to believe it."""
         headers = request.raw_headers
-        if self._trusted and is_inside(peer_address(request.peer), self._trusted):
+        if self._is_trusted(peer_address(request.peer)):
             return PROTO in headers and FOR not in headers
         return FOR in headers or PROTO in headers

@@ -6,6 +6,8 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from tenants.page_forms import LinesField
+
 # Days after which a key may end; people choose, they do not count.
 LIFETIMES = (("", "never"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))
 
@@ -40,17 +42,9 @@ class KeyForm(forms.Form):
 class NetworksForm(forms.Form):
     """Where a server's keys are taken from."""
 
-    networks = forms.CharField(
-        required=False,
-        max_length=4_000,
-        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off"}),
-        label="Networks",
-        help_text="One a line, such as 192.0.2.0/24 or 2001:db8::1. Empty: from anywhere.",
+    networks = LinesField(
+        rows=4, label="Networks", help_text="One a line, such as 192.0.2.0/24 or 2001:db8::1. Empty: from anywhere."
     )
-
-    def lines(self) -> list[str]:
-        """What was typed, line by line."""
-        return str(self.cleaned_data["networks"]).replace(",", "\n").splitlines()
 
 
 class ServerIdForm(forms.Form):
@@ -61,23 +55,3 @@ class ServerIdForm(forms.Form):
         label="Server ID",
         help_text="In Mattermost: main menu, About, Server ID. It has 26 letters and digits.",
     )
-
-
-class ConfirmForm(forms.Form):
-    """The name of the thing, typed again by whoever is about to do what cannot be undone."""
-
-    typed = forms.CharField(max_length=200, label="Type it to confirm")
-
-    def __init__(self, *args: Any, word: str, **kwargs: Any) -> None:
-        """`word`: what has to be typed."""
-        super().__init__(*args, **kwargs)
-        self._word = word
-        self.fields["typed"].label = f"Type {word} to confirm"
-        self.fields["typed"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
-
-    def clean_typed(self) -> str:
-        """Refuse anything but the word."""
-        typed = str(self.cleaned_data["typed"]).strip()
-        if typed != self._word:
-            raise forms.ValidationError(f"This is not {self._word}. Nothing was changed.")
-        return typed

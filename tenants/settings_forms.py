@@ -3,6 +3,7 @@
 from django import forms
 
 from tenants.models import Customer
+from tenants.page_forms import LinesField
 
 # What a person decides between, in the words of what the phone will show.
 CONTENT = (
@@ -30,14 +31,8 @@ class ContentForm(forms.Form):
 class ContactsForm(forms.Form):
     """Who is written to about credentials."""
 
-    contacts = forms.CharField(
-        required=False,
-        max_length=4_000,
-        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocapitalize": "off"}),
+    contacts = LinesField(
+        rows=3,
         label="E-mail addresses",
         help_text="One a line. They are told when a credential will end, or is refused by Apple or Google.",
     )
-
-    def lines(self) -> list[str]:
-        """What was typed, line by line."""
-        return str(self.cleaned_data["contacts"]).replace(",", "\n").splitlines()

@@ -88,6 +88,11 @@ def member(name: str, customer: Customer, role: Role) -> User:
     return user
 
 
+def browser(customer: Customer, role: str) -> Browser:
+    """The browser of a new member of this role."""
+    return Browser().enter(member(role, customer, Role(role)))
+
+
 def staff() -> User:
     """Make somebody of the staff, with every right."""
     return User.objects.create(

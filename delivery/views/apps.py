@@ -14,9 +14,9 @@ from delivery import preflight
 from delivery.app_forms import AppForm, UploadForm
 from tenants import scope, services, uploads
 from tenants.models import Credential, PushApp
+from tenants.page_forms import ConfirmForm
 from tenants.pages import CustomerRequest, customer_page
 from tenants.problem import ProblemError
-from tenants.server_forms import ConfirmForm
 
 # Days before its end from which on a credential is spoken of.
 SOON: Final = timedelta(days=30)

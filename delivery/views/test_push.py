@@ -87,8 +87,7 @@ def _remember(request: CustomerRequest, ack_id: str, told: dict[str, Any]) -> No
 
 def _servers() -> list[Server]:
     """The servers with a key in use."""
-    now = timezone.now()
-    living = Q(keys__revoked_at=None) & (Q(keys__expires_at=None) | Q(keys__expires_at__gt=now)) & Q(keys__isnull=False)
+    living = ServerKey.in_use("keys__") & Q(keys__isnull=False)
     return list(Server.objects.filter(living, anonymous=False).distinct())
 
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact
+from django.utils import timezone
 
 from tenants import keys
 from tenants.fence import Paths, Walled
@@ -92,6 +93,19 @@ class ServerKey(Walled):
 
     def __str__(self) -> str:
         return f"{keys.MARK}{self.prefix}_..."
+
+    @staticmethod
+    def in_use(path: str = "") -> Q:
+        """The condition that a key counts now; `path` leads to the keys, such as "keys__"."""
+        lasting = Q(**{f"{path}expires_at": None}) | Q(**{f"{path}expires_at__gt": timezone.now()})
+        return Q(**{f"{path}revoked_at": None}) & lasting
+
+    @property
+    def state(self) -> str:
+        """The same of one key, in a word: "in use", "revoked" or "expired"."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= timezone.now() else "in use"
 
 
 class Sighting(Walled):

@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Count, Max, Prefetch, Q
+from django.db.models import Count, Max, Prefetch
 from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 
 from tenants import services
 from tenants.models import Entitlement, Server, ServerId, ServerKey, Sighting
+from tenants.page_forms import ConfirmForm, saved
 from tenants.pages import CustomerRequest, customer_page
 from tenants.problem import ProblemError
-from tenants.server_forms import ConfirmForm, KeyForm, NameForm, NetworksForm, ServerIdForm
+from tenants.server_forms import KeyForm, NameForm, NetworksForm, ServerIdForm
 
 LIST: Final = "tenants/servers/list.html"
 ONE: Final = "tenants/servers/server.html"
@@ -36,11 +36,8 @@ def servers(request: CustomerRequest) -> HttpResponse:
                 messages.success(request, f"{row.name} was added. Now make its first key.")
                 return redirect("server", request.customer.slug, row.public_id)
             form.add_error("name", "There is a server of this name already.")
-    now = timezone.now()
-    living = Q(keys__revoked_at=None) & (Q(keys__expires_at=None) | Q(keys__expires_at__gt=now))
-    rows = Server.objects.filter(anonymous=False).annotate(
-        living=Count("keys", filter=living, distinct=True), used_at=Max("keys__last_used_at")
-    )
+    living = Count("keys", filter=ServerKey.in_use("keys__"), distinct=True)
+    rows = Server.objects.filter(anonymous=False).annotate(living=living, used_at=Max("keys__last_used_at"))
     return render(request, LIST, {"servers": rows, "form": form, "silent": sum(row.used_at is None for row in rows)})
 
 
@@ -71,7 +68,13 @@ def networks(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """Say where a server's keys are taken from."""
     row = _server(server)
     form = NetworksForm(request.POST)
-    return _done(request, row, form, "networks", lambda: services.server_networks(server=row, networks=form.lines()))
+    return _done(
+        request,
+        row,
+        form,
+        "networks",
+        lambda: services.server_networks(server=row, networks=form.cleaned_data["networks"]),
+    )
 
 
 @customer_page("server.change", methods=("POST",))
@@ -143,8 +146,7 @@ def _one(request: CustomerRequest, row: Server, **forms: Form) -> HttpResponse:
     """The page of a server; `forms` are those that somebody has filled in wrongly."""
     sightings = Prefetch("sightings", Sighting.objects.order_by("-last_at"))
     made = ServerKey.objects.filter(server=row).prefetch_related(sightings).order_by("-created_at")
-    now = timezone.now()
-    rows = [{"row": key, "state": _state(key, now), "seen": list(key.sightings.all())} for key in made]
+    rows = [{"row": key, "state": key.state, "seen": list(key.sightings.all())} for key in made]
     entitlement = Entitlement.objects.filter(customer=request.customer).first()
     context: dict[str, Any] = {
         "server": row,
@@ -165,21 +167,9 @@ def _done(
     request: CustomerRequest, row: Server, form: Form, which: str, change: Callable[[], services.Changed[Any]]
 ) -> HttpResponse:
     """Make a change whose form is on the server's page, and go back there; what is wrong is shown at the form."""
-    if form.is_valid():
-        try:
-            changed = change().changed
-        except ProblemError as problem:
-            form.add_error(next(iter(form.fields)), problem.sentence)
-        else:
-            messages.success(request, "Saved." if changed else "Nothing to change: it was so already.")
-            return redirect("server", request.customer.slug, row.public_id)
+    if saved(request, form, change):
+        return redirect("server", request.customer.slug, row.public_id)
     return _one(request, row, **{which: form})
-
-
-def _state(key: ServerKey, now: Any) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    return "expired" if key.expires_at is not None and key.expires_at <= now else "in use"
 
 
 def _arrival(row: Server) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import messages
 from django.forms import Form
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from tenants import services
+from tenants.page_forms import saved
 from tenants.pages import CustomerRequest, customer_page
-from tenants.problem import ProblemError
 from tenants.settings_forms import ContactsForm, ContentForm, NameForm
 
 
@@ -44,7 +43,11 @@ def content(request: CustomerRequest) -> HttpResponse:
 def contacts(request: CustomerRequest) -> HttpResponse:
     """Change who is written to."""
     form = ContactsForm(request.POST)
-    return _done(request, form, lambda: services.customer_contacts(customer=request.customer, contacts=form.lines()))
+    return _done(
+        request,
+        form,
+        lambda: services.customer_contacts(customer=request.customer, contacts=form.cleaned_data["contacts"]),
+    )
 
 
 def _page(request: CustomerRequest, filled: Form | None = None) -> HttpResponse:
@@ -62,12 +65,6 @@ def _page(request: CustomerRequest, filled: Form | None = None) -> HttpResponse:
 
 
 def _done(request: CustomerRequest, form: Form, change: Callable[[], services.Changed[Any]]) -> HttpResponse:
-    if form.is_valid():
-        try:
-            changed = change().changed
-        except ProblemError as problem:
-            form.add_error(next(iter(form.fields)), problem.sentence)
-        else:
-            messages.success(request, "Saved." if changed else "Nothing to change: it was so already.")
-            return redirect("settings", request.customer.slug)
+    if saved(request, form, change):
+        return redirect("settings", request.customer.slug)
     return _page(request, form)

@@ -7,10 +7,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from billing import customers
 from tenants import provider_files, services
 from tenants.models import Credential, Customer, PushApp
-from tests.browsing import Browser
+from tests.browsing import Browser, browser
 from tests.sandbox_fixture import SandboxClient
 from tests.tenants import files
-from tests.tenants.test_server_pages import browser
 
 pytestmark = pytest.mark.django_db
 

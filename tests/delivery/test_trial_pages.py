@@ -14,8 +14,7 @@ from delivery.models import Delivery
 from tenants import services
 from tenants.directory import DIRECTORY
 from tenants.models import Customer, PushApp, Server
-from tests.browsing import Browser
-from tests.tenants.test_server_pages import browser
+from tests.browsing import Browser, browser
 
 pytestmark = pytest.mark.django_db
 PLACE = "/c/acme/test/"

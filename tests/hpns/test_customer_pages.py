@@ -10,8 +10,8 @@ from django.utils import timezone
 from billing import customers
 from tenants import provider_files, services
 from tenants.models import Customer, ServerKey
+from tests.browsing import browser
 from tests.tenants import files
-from tests.tenants.test_server_pages import browser
 
 pytestmark = pytest.mark.django_db
 

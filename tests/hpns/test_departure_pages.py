@@ -8,7 +8,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from billing import customers
 from tenants.models import AuditEvent, Customer
-from tests.tenants.test_server_pages import browser
+from tests.browsing import browser
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/c/acme/settings/erase/"

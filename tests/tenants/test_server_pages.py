@@ -10,8 +10,8 @@ from pytest_django import Settings
 
 from billing import customers
 from tenants import keys, services
-from tenants.models import AuditEvent, Customer, Role, Server, ServerId, ServerKey, Sighting
-from tests.browsing import Browser, member
+from tenants.models import AuditEvent, Customer, Server, ServerId, ServerKey, Sighting
+from tests.browsing import browser
 
 pytestmark = pytest.mark.django_db
 
@@ -20,11 +20,6 @@ pytestmark = pytest.mark.django_db
 def acme(valkey: redis.Redis) -> Customer:
     """Acme, with nothing yet."""
     return customers.add(name="Acme", offer="hpns").row
-
-
-def browser(customer: Customer, role: str) -> Browser:
-    """Somebody of this role, logged in."""
-    return Browser().enter(member(role, customer, Role(role)))
 
 
 @pytest.fixture

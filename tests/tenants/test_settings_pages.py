@@ -6,7 +6,7 @@ from django.test import Client
 
 from billing import customers
 from tenants.models import AuditEvent, Customer
-from tests.tenants.test_server_pages import browser
+from tests.browsing import browser
 
 pytestmark = pytest.mark.django_db
 

@@ -1,0 +1,60 @@
+"""What the forms of customers' pages share: a field of lines, a word that confirms, and how a change is made."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest
+
+from tenants.changes import Changed
+from tenants.problem import ProblemError
+
+
+class LinesField(forms.CharField):
+    """A list, typed one a line or with commas; its value is a list of what was typed."""
+
+    def __init__(self, *, rows: int, **kwargs: Any) -> None:
+        """`rows`: how tall it is; the rest as forms.CharField. Nothing is a list, too."""
+        attrs = {"rows": rows, "spellcheck": "false", "autocapitalize": "off"}
+        super().__init__(required=False, max_length=4_000, widget=forms.Textarea(attrs=attrs), **kwargs)
+
+    def clean(self, value: Any) -> list[str]:
+        """The lines."""
+        return str(super().clean(value)).replace(",", "\n").splitlines()
+
+
+class ConfirmForm(forms.Form):
+    """The name of the thing, typed again by whoever is about to do what cannot be undone."""
+
+    typed = forms.CharField(max_length=200, label="Type it to confirm")
+
+    def __init__(self, *args: Any, word: str, **kwargs: Any) -> None:
+        """`word`: what has to be typed."""
+        super().__init__(*args, **kwargs)
+        self._word = word
+        self.fields["typed"].label = f"Type {word} to confirm"
+        self.fields["typed"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
+
+    def clean_typed(self) -> str:
+        """Refuse anything but the word."""
+        typed = str(self.cleaned_data["typed"]).strip()
+        if typed != self._word:
+            raise forms.ValidationError(f"This is not {self._word}. Nothing was changed.")
+        return typed
+
+
+def saved(request: HttpRequest, form: forms.Form, change: Callable[[], Changed[Any]]) -> bool:
+    """Make the change that a form asks for, and say on the next page whether it was news.
+
+    False: what is wrong stands at the form, beside its first field where a service has said it; nothing was changed.
+    """
+    if not form.is_valid():
+        return False
+    try:
+        changed = change().changed
+    except ProblemError as problem:
+        form.add_error(next(iter(form.fields)), problem.sentence)
+        return False
+    messages.success(request, "Saved." if changed else "Nothing to change: it was so already.")
+    return True
