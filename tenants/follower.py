@@ -144,6 +144,8 @@ async def _forever(step: Callable[[], Awaitable[None]]) -> None:
 def _in_daemon_thread(work: Callable[[], str]) -> asyncio.Future[str]:
     """The result of `work`, run in a thread whose database connection is closed afterwards."""
     result: concurrent.futures.Future[str] = concurrent.futures.Future()
+    # It runs from now on and can no longer be cancelled: whoever stops waiting must not trip the thread at its end.
+    result.set_running_or_notify_cancel()
 
     def run() -> None:
         try:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import redis
+
 from delivery import valkey
 from delivery.leases import Bucket
 
@@ -19,6 +21,14 @@ async def links(url: str, count: int) -> AsyncIterator[list[valkey.Link]]:
     finally:
         for link in made:
             link.close()
+
+
+def disconnect(store: redis.Redis) -> None:
+    """Break every connection to this database but the caller's own; other databases belong to tests beside this one."""
+    database, own = str(store.get_connection_kwargs()["db"]), store.client_id()
+    for client in store.client_list(_type="normal"):
+        if client["db"] == database and client["id"] != str(own):
+            store.client_kill_filter(_id=client["id"])
 
 
 async def until(done: Callable[[], object]) -> None:

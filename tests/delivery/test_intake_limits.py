@@ -11,7 +11,7 @@ from delivery import intake, log, valkey, wire
 from delivery.outbox import Outbox
 from delivery.waiting import Pending
 from tenants.snapshot import Identity, Limit
-from tests.delivery.several import until
+from tests.delivery.several import disconnect, until
 from tests.delivery.taking import ACME, TINY, body, queued, rows, told
 
 
@@ -125,7 +125,7 @@ async def test_pushes_that_never_reached_the_queue_are_no_longer_waiting(taking:
     taking.link._unwritten.clear()
     for text in await asyncio.gather(*map(told, answers)):
         assert text.startswith("queue_down")
-    store.client_kill_filter(_type="normal", skipme=True)
+    disconnect(store)
     await until(lambda: not taking._sent)
     assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
     assert taking.waiting == 0

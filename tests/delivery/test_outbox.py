@@ -14,6 +14,7 @@ from delivery import batch, log, wire
 from delivery.outbox import Outbox
 from tenants import vault
 from tenants.snapshot import Identity
+from tests.delivery.several import disconnect
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, why="", digest=b"")
 
@@ -138,7 +139,7 @@ async def test_more_pushes_than_may_wait_are_refused_at_once_and_have_a_row(outb
 
 
 async def test_without_valkey_a_push_is_refused_at_once_and_its_row_follows(outbox: Outbox, store: redis.Redis) -> None:
-    store.client_kill_filter(_type="normal", skipme=True)
+    disconnect(store)
     while outbox.ready:
         await asyncio.sleep(0)
     told = json.loads(await submit(outbox, ack_id="while-away"))
@@ -154,7 +155,7 @@ async def test_a_flood_of_refusals_shares_rows_that_count_each(
     outbox: Outbox, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.refusals.OWED", 3)
-    store.client_kill_filter(_type="normal", skipme=True)
+    disconnect(store)
     while outbox.ready:
         await asyncio.sleep(0)
     for number in range(10):
@@ -178,7 +179,7 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
     lost = submit(outbox, ack_id="lost")
     outbox._flush()
     outbox.link._unwritten.clear()
-    store.client_kill_filter(_type="normal", skipme=True)
+    disconnect(store)
     messages = await asyncio.wait_for(taken(store, 2), 3)
     await asyncio.sleep(0.1)
     assert [opened(store, message)[1][0].push.ack_id for message in messages] == ["arrived", "lost"]
@@ -193,7 +194,7 @@ async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox
     outbox.link._unwritten.clear()
     told = json.loads(await asyncio.wait_for(answer, 2))
     assert told["error"].startswith("queue_down")
-    store.client_kill_filter(_type="normal", skipme=True)
+    disconnect(store)
     while not store.llen(log.ROWS):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -148,6 +149,19 @@ async def test_without_both_it_is_not_ready_says_so_and_keeps_trying(
         postgres_relay.serve()
         valkey_relay.serve()
         await until(lambda: directory.source == "postgres" and not directory.problem, 8)
+
+
+async def test_a_follower_that_is_stopped_during_a_reading_does_not_trip_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    going, tripped = threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", tripped.append)
+    reading = follower._in_daemon_thread(lambda: str(going.wait(10)))
+    (thread,) = (one for one in threading.enumerate() if one.name == "directory")
+    reading.cancel()
+    await asyncio.sleep(0)
+    going.set()
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()
+    assert not tripped
 
 
 @pytest.mark.usefixtures("hurried")
