@@ -6,7 +6,9 @@ validate_only besides.
 """
 
 import asyncio
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 
@@ -22,6 +24,7 @@ from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
 from tenants.snapshot import AppRow
 
+Step = Callable[[], AbstractContextManager[Any]]
 # Seconds for everything: connection, access token and answer.
 SECONDS: Final = 5.0
 NOBODY: Final = {"apns": "dead0400" + 56 * "0", "fcm": "invalid:APA91b" + 134 * "0"}
@@ -66,26 +69,34 @@ class Result(NamedTuple):
     fix: str
 
 
-def check(credential: Credential) -> Result:
-    """Ask about a credential, of whichever slot, and write down what was said. Blocks for SECONDS at most."""
-    result = ask(snapshot.app_row(credential))
-    services.credential_checked(
-        credential=credential, code=result.code, good=result.good, refused=result.refused and not result.good
-    )
+def check(credential: Credential, step: Step = nullcontext) -> Result:
+    """Ask about a credential, of whichever slot, and write down what was said. Blocks for SECONDS at most.
+
+    `step` opens what the rows are reached in; nothing of it is open while the provider is asked.
+    """
+    with step():
+        app = snapshot.app_row(credential)
+    result = ask(app)
+    with step():
+        services.credential_checked(
+            credential=credential, code=result.code, good=result.good, refused=result.refused and not result.good
+        )
     return result
 
 
-def promote(*, app: PushApp, expected_id: int) -> tuple[Credential, Result]:
+def promote(*, app: PushApp, expected_id: int, step: Step = nullcontext) -> tuple[Credential, Result]:
     """Ask about the next credential, and promote it when it is good. Raises ProblemError when it is not, or cannot be
-    asked about; then nothing has changed but what is known of it."""
-    row = Credential.objects.filter(app=app, slot=Credential.Slot.NEXT).select_related("app__customer").first()
-    if row is not None and row.pk == expected_id:
-        result = check(row)
-        if not result.good:
-            raise ProblemError(f"the next credential is not promoted ({result.code}): {result.meaning}; {result.fix}")
+    asked about; then nothing has changed but what is known of it. `step`: as for check()."""
+    with step():
+        row = Credential.objects.filter(app=app, slot=Credential.Slot.NEXT).select_related("app__customer").first()
+        if row is None or row.pk != expected_id:
+            services.credential_promote(app=app, expected_id=expected_id)  # says what has become of it
+            raise ProblemError("somebody else has just changed the credentials: look again")
+    result = check(row, step)
+    if not result.good:
+        raise ProblemError(f"the next credential is not promoted ({result.code}): {result.meaning}; {result.fix}")
+    with step():
         return services.credential_promote(app=app, expected_id=expected_id), result
-    services.credential_promote(app=app, expected_id=expected_id)  # says what has become of it
-    raise ProblemError("somebody else has just changed the credentials: look again")
 
 
 def recheck() -> int:

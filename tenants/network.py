@@ -115,23 +115,30 @@ class Doorway:
     def __init__(self, trusted: tuple[Network, ...] = (), plain: tuple[Network, ...] = ()) -> None:
         """`trusted`: networks of our own proxies; `plain`: networks whose plain HTTP is as good as encrypted."""
         self._trusted, self._plain = trusted, plain
-        self._known: dict[str, tuple[bool, bool]] = {}
+        self._known: dict[str, tuple[bool, bool, bool]] = {}
 
     def takes_keys(self, request: Asked) -> bool:
         """Whether a key may travel on this request: encrypted, from this machine, or from a network that is allowed."""
         if request.scheme == "https":
             return True
-        if self._trusted:
-            return self.is_encrypted(request) or self.may_be_plain(request)
         # By connection: what an address is takes longer to find out than all the rest of letting somebody in.
         peer = request.peer
         known = self._known.get(peer)
         if known is None:
-            if len(self._known) >= KNOWN_MOST:
-                self._known.clear()
-            known = self._known[peer] = self._is_near(peer_address(peer))
-        allowed, local = known
-        return allowed or (local and not self._is_passed_on(request))
+            known = self._look_at(peer)
+        trusted, allowed, local = known
+        headers = request.raw_headers
+        if trusted:
+            # What nearly every request says; then whatever else may be said.
+            return headers.get_all(PROTO) == ["https"] or self.is_encrypted(request) or self.may_be_plain(request)
+        return allowed or (local and FOR not in headers and PROTO not in headers)
+
+    def _look_at(self, peer: str) -> tuple[bool, bool, bool]:
+        if len(self._known) >= KNOWN_MOST:
+            self._known.clear()
+        address = peer_address(peer)
+        known = self._known[peer] = (self._is_trusted(address), *self._is_near(address))
+        return known
 
     def client(self, request: Asked) -> Address | None:
         """The client's address; None when it cannot be told."""

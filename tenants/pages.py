@@ -4,10 +4,13 @@
     def servers(request: CustomerRequest) -> HttpResponse: ...
 
 Invariants: a stranger cannot tell a customer that there is from one that there is not (404 for both); the view, and the
-rendering of what it returns, run in the scope of that customer, in one transaction, with the actor for the audit log.
+rendering of what it returns, run in the scope of that customer, in one transaction, with the actor for the audit log. A
+view that asks others in between, who may take their time, is `in_steps`: it enters the scope itself, for each step, so
+that no transaction and no lock waits with it. Outside of its steps it reaches no row.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from http import HTTPStatus
 from time import time
@@ -32,12 +35,14 @@ View = Callable[..., HttpResponseBase]
 
 
 class CustomerRequest(HttpRequest):
-    """A request that has come through the door. `membership` is None for staff, who look on as a viewer would."""
+    """A request that has come through the door. `membership` is None for staff, who look on as a viewer would. `step()`
+    is the scope of the customer, in a transaction, for a view that is `in_steps`."""
 
     customer: Customer
     membership: Membership | None
     role: str
     looking_as_staff: bool
+    step: Callable[[], AbstractContextManager[None]]
 
     def may(self, action: str) -> bool:
         """Whether whoever asks may do this here; an action of permissions.ACTIONS."""
@@ -52,11 +57,13 @@ class Visitor(NamedTuple):
     role: str
 
 
-def customer_page(see: str = "see", *, change: str = "", methods: tuple[str, ...] = ()) -> Callable[[View], View]:
+def customer_page(
+    see: str = "see", *, change: str = "", methods: tuple[str, ...] = (), in_steps: bool = False
+) -> Callable[[View], View]:
     """The door for a view. It is called with the request and what stands in the address after the slug.
 
     `see` is the action that reading needs; with `change` the page takes POST too, which needs that action. `methods`
-    instead says which methods it takes, all by the action `see`.
+    instead says which methods it takes, all by the action `see`. `in_steps`: see the module.
     """
     needed = dict.fromkeys(methods or READING, see)
     if change:
@@ -73,7 +80,7 @@ def customer_page(see: str = "see", *, change: str = "", methods: tuple[str, ...
             # PostgreSQL has no text with it, and Django's forms refuse it.
             if NUL in request.path or any(NUL in word for _, words in request.GET.lists() for word in words):
                 raise Http404
-            return _let_in(view, needed, request, slug, more)
+            return _let_in(view, needed, request, slug, more, in_steps=in_steps)
 
         return page
 
@@ -81,7 +88,7 @@ def customer_page(see: str = "see", *, change: str = "", methods: tuple[str, ...
 
 
 def _let_in(
-    view: View, needed: Mapping[str, str], request: Any, slug: str, more: Mapping[str, Any]
+    view: View, needed: Mapping[str, str], request: Any, slug: str, more: Mapping[str, Any], *, in_steps: bool
 ) -> HttpResponseBase:
     visitor = _member(request, slug) or _staff(request, slug)
     if visitor is None:
@@ -91,7 +98,9 @@ def _let_in(
     request.customer, request.membership, request.role = visitor
     request.looking_as_staff = visitor.membership is None
     request.may = lambda action: permissions.may(visitor.role, action)
-    with scope.customer(visitor.customer), audit.acting(_actor(request, staff=request.looking_as_staff)):
+    request.step = lambda: scope.customer(visitor.customer)
+    entered = nullcontext() if in_steps else request.step()
+    with entered, audit.acting(_actor(request, staff=request.looking_as_staff)):
         if request.looking_as_staff and request.method not in READING:
             return _refusal(request, ())
         if not request.may(needed[request.method]):

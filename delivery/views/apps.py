@@ -49,47 +49,39 @@ def app(request: CustomerRequest, app: int) -> HttpResponse:
     return _one(request, row, UploadForm(family=row.family))
 
 
-@customer_page("credential.change", methods=("POST",))
+@customer_page("credential.change", methods=("POST",), in_steps=True)
 def upload(request: CustomerRequest, app: int) -> HttpResponse:
     """Take a credential: as the current one where there is none, else as the next; and ask the provider about it.
 
     Where the provider refuses the current one and takes the next, nothing is gained by waiting: they change places.
     """
-    row = _app(app)
-    form = UploadForm(request.POST, request.FILES, family=row.family)
-    if not form.is_valid():
-        return _one(request, row, form)
-    given = form.cleaned_data
-    current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).first()
-    try:
-        parsed = uploads.parse(
-            form.content(),
-            filename=given["file"].name,
-            password=given.get("password", ""),
-            key_id=given.get("key_id", ""),
-            team_id=given.get("team_id", ""),
-        )
-        slot = Credential.Slot.NEXT if current else Credential.Slot.CURRENT
-        made = services.credential_add(app=row, parsed=parsed, slot=slot).row
-    except ProblemError as problem:
-        form.add_error(problem.field if problem.field in form.fields else "file", problem.sentence)
-        return _one(request, row, form)
+    with request.step():
+        row = _app(app)
+        form = UploadForm(request.POST, request.FILES, family=row.family)
+        current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).first()
+        made = _taken(row, form, Credential.Slot.NEXT if current else Credential.Slot.CURRENT)
+        if made is None:
+            return _one(request, row, form)
     if _ask(request, made) and current is not None and current.refused_at is not None:
         return _promoted(request, row, made.pk)
-    return redirect("app", request.customer.slug, row.pk)
-
-
-@customer_page("credential.change", methods=("POST",))
-def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
-    """Ask the provider about a credential."""
-    _ask(request, _credential(app, credential))
     return redirect("app", request.customer.slug, app)
 
 
-@customer_page("credential.change", methods=("POST",))
+@customer_page("credential.change", methods=("POST",), in_steps=True)
+def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
+    """Ask the provider about a credential."""
+    with request.step():
+        row = _credential(app, credential)
+    _ask(request, row)
+    return redirect("app", request.customer.slug, app)
+
+
+@customer_page("credential.change", methods=("POST",), in_steps=True)
 def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Sign with the next credential from now on, when the provider takes it."""
-    return _promoted(request, _app(app), credential)
+    with request.step():
+        row = _app(app)
+    return _promoted(request, row, credential)
 
 
 @customer_page("app.see", change="credential.change")
@@ -121,9 +113,28 @@ def _credential(app: int, pk: int) -> Credential:
     return found
 
 
+def _taken(row: PushApp, form: UploadForm, slot: str) -> Credential | None:
+    """The credential that the form has; None when it is not one, and then the form says why."""
+    if not form.is_valid():
+        return None
+    given = form.cleaned_data
+    try:
+        parsed = uploads.parse(
+            form.content(),
+            filename=given["file"].name,
+            password=given.get("password", ""),
+            key_id=given.get("key_id", ""),
+            team_id=given.get("team_id", ""),
+        )
+        return services.credential_add(app=row, parsed=parsed, slot=slot).row
+    except ProblemError as problem:
+        form.add_error(problem.field if problem.field in form.fields else "file", problem.sentence)
+        return None
+
+
 def _promoted(request: CustomerRequest, row: PushApp, credential: int) -> HttpResponse:
     def act() -> None:
-        made, result = preflight.promote(app=row, expected_id=credential)
+        made, result = preflight.promote(app=row, expected_id=credential, step=request.step)
         messages.success(request, f"{result.meaning}. Pushes are signed with {made.key_id} from now on.")
 
     return _acted(request, row, act)
@@ -131,7 +142,11 @@ def _promoted(request: CustomerRequest, row: PushApp, credential: int) -> HttpRe
 
 def _ask(request: CustomerRequest, row: Credential) -> bool:
     """Ask the provider and say what it says; whether it takes the credential."""
-    result = preflight.check(row)
+    try:
+        result = preflight.check(row, request.step)
+    except ProblemError as problem:
+        messages.error(request, problem.sentence)
+        return False
     if result.good:
         messages.success(request, f"{result.meaning}.")
     elif result.known:

@@ -1,10 +1,15 @@
 """The customers' pages for apps and credentials."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import redis
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections, transaction
 
 from billing import customers
+from delivery import preflight
 from tenants import provider_files, services
 from tenants.models import Credential, Customer, PushApp
 from tests.browsing import Browser, browser
@@ -159,3 +164,30 @@ def test_an_app_of_googles_is_asked_for_nothing_of_apples(ada: Browser, acme: Cu
     text = ada.get(f"/c/acme/apps/{row.pk}/").content.decode()
     assert "service account (.json)" in text
     assert 'name="team_id"' not in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_locked_and_the_file_is_kept_while_the_provider_says_nothing(
+    acme: Customer, app: PushApp, providers: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "SECONDS", 2.0)
+    providers.mode("silent")
+
+    def post() -> str:
+        try:
+            ada = browser(acme, "owner")
+            return ada.post(f"/c/acme/apps/{app.pk}/credentials/", upload(providers), follow=True).content.decode()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        posted = pool.submit(post)
+        while not Credential.objects.exists():
+            assert not posted.done(), posted.result()
+            time.sleep(0.02)
+        with transaction.atomic():
+            assert PushApp.objects.select_for_update(nowait=True).get() == app
+            assert Credential.objects.select_for_update(nowait=True).get().check_code == ""
+        assert not posted.done()
+        assert "It is not known whether" in posted.result(20)
+    assert Credential.objects.get().check_code
