@@ -1,9 +1,10 @@
 """Whether a push is within its server's and its customer's limits; and, of the test service, its network's and phone's.
 
-Acks are never limited, and neither are pushes of the type `session` that come with a key: a phone must hear that it is
-to be wiped. Tests have a limit of their own per server, because anybody on the internet can make a Mattermost server
-send one (GET /api/v4/system/ping?device_id=...), and must not use up what its people need. For the same reason pushes
-by a server_id, which is no secret, share no limit with those that come with a key.
+Acks are never limited, and neither is the rate of pushes of the type `session` that come with a key: a phone must hear
+that it is to be wiped. Only so many of them may wait that no key, a leaked one least, keeps all others out. Tests have
+a limit of their own per server, because anybody on the internet can make a Mattermost server send one
+(GET /api/v4/system/ping?device_id=...), and must not use up what its people need. For the same reason pushes by a
+server_id, which is no secret, share no limit with those that come with a key.
 """
 
 import asyncio
@@ -52,8 +53,10 @@ class Pair:
 class Limits:
     """The limits of one web process; keep() on its loop."""
 
-    def __init__(self, link: valkey.Link, process: str, hash_key: bytes) -> None:
+    def __init__(self, link: valkey.Link, process: str, hash_key: bytes, waiting_limit: int = 20_000) -> None:
+        """`waiting_limit`: how many pushes may wait in this process, of everybody."""
         self._link, self._process, self._hash_key = link, process, hash_key
+        self._sessions_most = waiting_limit * 3 // 4
         self._pairs: dict[tuple[int, int], Pair] = {}
         self._buckets: dict[str, Bucket] = {}
 
@@ -67,7 +70,8 @@ class Limits:
             pair = self._pair(who)
         kind = push.type
         if kind == "session" and who.key_id:
-            return pair
+            waiting = pair.customer.mine
+            return pair if waiting < self._sessions_most else f"{waiting:,} pushes of this customer wait already"
         server, customer = pair.server, pair.customer
         if (server.mine >= server.roof or customer.mine >= customer.roof) and (full := self._full(pair)):
             return full

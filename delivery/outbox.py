@@ -61,7 +61,7 @@ class Outbox:
         self.link = valkey.Link(settings.REDIS_URL, on_up=self._returned)
         self.refusals = Refusals(self.link, settings.HASH_KEY)
         self.usage = Usage(self.link)
-        self.limits = Limits(self.link, self.process, settings.HASH_KEY)
+        self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.limit)
 
     def start(self) -> None:
         """Connect and begin to listen for answers."""

@@ -47,7 +47,7 @@ PUBLIC_URL = env.str("PUBLIC_URL", default="")
 TLS_CERT_FILE = env.str("TLS_CERT_FILE", default="")
 TLS_KEY_FILE = env.str("TLS_KEY_FILE", default="")
 # True where browsers reach the pages over https, be it through TLS_CERT_FILE or through a proxy.
-HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(TLS_CERT_FILE))
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(TLS_CERT_FILE) or PUBLIC_URL.startswith("https:"))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS_ONLY else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False

@@ -67,7 +67,6 @@ def deployment() -> dict[str, str]:
         "PUBLIC_URL": "https://push.example.com",
         "EMAIL_URL": f"smtp+tls://hpns:{secrets.token_urlsafe(12)}@mail.example.com:587",
         "DEFAULT_FROM_EMAIL": "push@example.com",
-        "HTTPS_ONLY": "true",
         "TRUSTED_PROXIES": "10.0.0.0/8",
         "METRICS_TOKEN": secrets.token_urlsafe(24),
         "PAGES_DATABASE_URL": f"postgresql://pages:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",

@@ -72,6 +72,18 @@ async def test_a_wipe_passes_where_all_else_is_refused(process: Limits) -> None:
     assert all(isinstance(say(process, who, type="session"), Pair) for _ in range(500))
 
 
+async def test_the_wipes_of_one_customer_do_not_keep_all_others_out(link: valkey.Link) -> None:
+    process, who, other = Limits(link, "one", HASH_KEY, 40), identity(), identity(5, 6, 7)
+    for _ in range(30):
+        pair = say(process, who, type="session")
+        assert isinstance(pair, Pair)
+        pair.enter()
+    assert say(process, who, type="session") == "30 pushes of this customer wait already"
+    assert isinstance(say(process, other, type="session"), Pair)
+    pair.leave()
+    assert isinstance(say(process, who, type="session"), Pair)
+
+
 async def test_without_valkey_nobody_is_told_of_a_limit(process: Limits, link: valkey.Link) -> None:
     who = identity(server=Limit(1, 5, 1))
     await flood(process, who, 30)
