@@ -8,13 +8,13 @@ running processes after the commit.
 from typing import Any, Final
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from tenants import services
-from tenants.models import Server, ServerKey
+from tenants import selectors, services
+from tenants.models import Server, ServerId, ServerKey
 from tenants.problem import ProblemError
 
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
@@ -137,3 +137,71 @@ class ServerKeyAdmin(ReadOnly):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Whoever may change keys elsewhere; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverkey"))
+
+
+class Waiting(admin.SimpleListFilter):
+    """Which server_ids staff have yet to look at."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        """The two."""
+        return ("waiting", "waiting"), ("confirmed", "confirmed")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list down."""
+        if self.value() is None:
+            return queryset
+        return queryset.filter(confirmed_at__isnull=self.value() == "waiting")
+
+
+@admin.register(ServerId)
+class ServerIdAdmin(ReadOnly):
+    """Server_ids, each with which keys came with it: evidence and no proof, for who holds a key sends what they like.
+
+    Those that wait come first, the longest waiting at the top.
+    """
+
+    list_display = ("mattermost_id", "server", "customer", "created_at", "confirmed_at", "seen", "seen_elsewhere")
+    list_filter = (Waiting, "server__customer__entitlement__may_use_server_id")
+    search_fields = ("mattermost_id", "server__name", "server__customer__name", "server__customer__slug")
+    search_help_text = "Server_id, server, or customer"
+    fields = list_display
+    readonly_fields = list_display
+    ordering = ("-confirmed_at", "created_at")  # PostgreSQL puts what is empty first
+    actions = ("confirm",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ServerId]:
+        """With the evidence."""
+        return selectors.server_ids()
+
+    @admin.display(ordering="server__customer__slug")
+    def customer(self, row: ServerId) -> str:
+        """Whose server it is."""
+        return row.server.customer.slug
+
+    @admin.display(description="seen with a key of this server", empty_value="never")
+    def seen(self, row: Any) -> Any:
+        """When last. It speaks for the customer."""
+        return row.seen_at
+
+    @admin.display(description="seen with another server's key", empty_value="never")
+    def seen_elsewhere(self, row: Any) -> Any:
+        """When last. It speaks against the customer, or of a server that moved."""
+        return row.seen_elsewhere_at
+
+    @admin.action(description="Confirm the selected server_ids: each is its server's", permissions=("confirm",))
+    def confirm(self, request: HttpRequest, queryset: QuerySet[ServerId]) -> None:
+        """Confirm each that waits; what is wrong with one is said, and the others are confirmed."""
+        changed = 0
+        for row in queryset:
+            try:
+                changed += services.server_id_confirm(server_id=row).changed
+            except ProblemError as problem:
+                self.message_user(request, problem.sentence, messages.ERROR)
+        self.message_user(request, f"{changed} server_ids were confirmed.")
+
+    def has_confirm_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change server_ids elsewhere; the pages themselves stay read-only."""
+        return bool(request.user.has_perm("tenants.change_serverid"))

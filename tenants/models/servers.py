@@ -49,18 +49,30 @@ class Server(Walled):
 
 
 class ServerId(Walled):
-    """A server_id (Mattermost's telemetry id) that is known to be this server's. It is no secret."""
+    """A server_id (Mattermost's telemetry id) that is said to be this server's, and known to be once staff confirm it.
+
+    It is no secret, so anybody may say so: one that waits speaks for nobody and keeps nobody from saying the same.
+    """
 
     paths = Paths("server__customer_id")
 
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="server_ids")
-    mattermost_id = models.CharField(max_length=64, unique=True, help_text="The server_id that its pushes carry.")
+    mattermost_id = models.CharField(max_length=64, help_text="The server_id that its pushes carry.")
     created_at = models.DateTimeField(auto_now_add=True)
+    confirmed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When staff confirmed it; empty: it waits, and speaks for nobody."
+    )
 
     class Meta:
         ordering = ("server", "created_at")
         verbose_name = "server id"
         constraints = (
+            models.UniqueConstraint(fields=("server", "mattermost_id"), name="tenants_server_id_once_per_server"),
+            models.UniqueConstraint(
+                fields=("mattermost_id",),
+                condition=Q(confirmed_at__isnull=False),
+                name="tenants_server_id_confirmed_once",
+            ),
             models.CheckConstraint(
                 condition=Q(mattermost_id__regex=r"^[A-Za-z0-9_-]+$"), name="tenants_server_id_form"
             ),

@@ -1,5 +1,6 @@
 """The pages for servers and keys: what people see, and what they can and cannot do there."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,8 @@ from pytest_django import Settings
 
 from billing import customers
 from tenants import keys, services
-from tenants.models import AuditEvent, Customer, Server, ServerId, ServerKey, Sighting
-from tests.browsing import browser
+from tenants.models import AuditEvent, Customer, Role, Server, ServerId, ServerKey, Sighting
+from tests.browsing import Browser, browser, member
 
 pytestmark = pytest.mark.django_db
 
@@ -131,13 +132,39 @@ def test_networks_that_are_none_are_named_and_nothing_is_saved(ada: Client, chat
     assert chat.networks == []
 
 
-def test_a_server_id_of_another_customer_is_refused_without_saying_whose(ada: Client, chat: Server) -> None:
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_server_id_that_another_customer_has_can_be_registered_and_neither_learns_of_the_other(
+    ada: Client, chat: Server, confirmed: bool
+) -> None:
     cosmos = services.server_add(customer=customers.add(name="Cosmos", offer="hpns").row, name="c").row
-    services.server_id_add(server=cosmos, mattermost_id="a" * 26)
-    text = ada.post(page(chat, "ids"), {"mattermost_id": "a" * 26}).content.decode()
-    assert "registered already" in text
+    services.server_id_add(server=cosmos, mattermost_id="a" * 26, confirmed=confirmed)
+    cleo = Browser().enter(member("cleo", cosmos.customer, Role.OWNER))
+    before = without_token(cleo.get(page(cosmos)).content.decode())
+    answer = ada.post(page(chat, "ids"), {"mattermost_id": "a" * 26}, follow=True)
+    text = answer.content.decode()
+    assert "Waits for the operator" in text
     assert "Cosmos" not in text
-    assert ServerId.objects.count() == 1
+    assert ServerId.objects.get(server=chat).confirmed_at is None
+    assert without_token(cleo.get(page(cosmos)).content.decode()) == before
+
+
+def without_token(text: str) -> str:
+    """A page without what is new each time it is made."""
+    return re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"', "", text)
+
+
+def test_a_server_id_waits_until_the_operator_confirms_it_and_the_page_says_what_that_means(
+    ada: Client, chat: Server
+) -> None:
+    ada.post(page(chat, "ids"), {"mattermost_id": "a" * 26})
+    text = ada.get(page(chat)).content.decode()
+    assert "Waits for the operator" in text
+    assert "a push without a key does not count as this server" in text
+    assert "Confirmed" not in text
+    services.server_id_confirm(server_id=ServerId.objects.get())
+    text = ada.get(page(chat)).content.decode()
+    assert "Confirmed" in text
+    assert "Waits for the operator" not in text
 
 
 def test_what_is_another_customers_is_not_found(ada: Client, chat: Server) -> None:
