@@ -73,6 +73,11 @@ def test_networks_are_kept_in_one_form_audited_and_told_once(acme: Acme, valkey:
     assert second.details["after"] == "anywhere"
 
 
+def test_a_network_of_ipv4_in_ipv6_is_kept_as_ipv4(acme: Acme) -> None:
+    row = services.server_networks(server=acme.server, networks=["::ffff:192.0.2.0/120", "192.0.2.0/24"]).row
+    assert row.networks == ["192.0.2.0/24"]
+
+
 @pytest.mark.parametrize(
     ("networks", "said"),
     [
@@ -84,6 +89,8 @@ def test_networks_are_kept_in_one_form_audited_and_told_once(acme: Acme, valkey:
         (["x" * 100_000], "is no network"),
         (["192.0.2.0/24", "0.0.0.0/0"], "is everywhere"),
         (["::/0"], "is everywhere"),
+        (["::ffff:0:0/96"], "is everywhere"),
+        (["::ffff:192.0.2.0/24"], "the length must be 96 or more"),
         ([f"10.0.{n}.0/24" for n in range(51)], "50 networks at most"),
     ],
 )
