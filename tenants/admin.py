@@ -5,6 +5,7 @@ Invariant: whatever is saved here goes through the services, which check it in p
 running processes after the commit.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from django import forms
@@ -163,10 +164,12 @@ class ServerIdAdmin(ReadOnly):
     Those that wait come first, the longest waiting at the top.
     """
 
-    list_display = ("mattermost_id", "server", "customer", "created_at", "confirmed_at", "seen", "seen_elsewhere")
+    list_display = ("mattermost_id", "server", "seen", "seen_elsewhere", "confirmed_at", "created_at")
     list_filter = (Waiting, "server__customer__entitlement__may_use_server_id")
     search_fields = ("mattermost_id", "server__name", "server__customer__name", "server__customer__slug")
-    search_help_text = "Server_id, server, or customer"
+    search_help_text = (
+        "Server_id, server, or customer. With its keys, with other keys: the day when one came with it last"
+    )
     fields = list_display
     readonly_fields = list_display
     ordering = ("-confirmed_at", "created_at")  # PostgreSQL puts what is empty first
@@ -176,20 +179,15 @@ class ServerIdAdmin(ReadOnly):
         """With the evidence."""
         return selectors.server_ids()
 
-    @admin.display(ordering="server__customer__slug")
-    def customer(self, row: ServerId) -> str:
-        """Whose server it is."""
-        return row.server.customer.slug
+    @admin.display(description="with its keys")
+    def seen(self, row: Any) -> str:
+        """When a key of this very server came with it last. It speaks for the customer."""
+        return _day(row.seen_at)
 
-    @admin.display(description="seen with a key of this server", empty_value="never")
-    def seen(self, row: Any) -> Any:
-        """When last. It speaks for the customer."""
-        return row.seen_at
-
-    @admin.display(description="seen with another server's key", empty_value="never")
-    def seen_elsewhere(self, row: Any) -> Any:
-        """When last. It speaks against the customer, or of a server that moved."""
-        return row.seen_elsewhere_at
+    @admin.display(description="with other keys")
+    def seen_elsewhere(self, row: Any) -> str:
+        """When a key of any other server did. It speaks against the customer, or of a server that moved."""
+        return _day(row.seen_elsewhere_at)
 
     @admin.action(description="Confirm the selected server_ids: each is its server's", permissions=("confirm",))
     def confirm(self, request: HttpRequest, queryset: QuerySet[ServerId]) -> None:
@@ -205,3 +203,7 @@ class ServerIdAdmin(ReadOnly):
     def has_confirm_permission(self, request: HttpRequest) -> bool:
         """Whoever may change server_ids elsewhere; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverid"))
+
+
+def _day(at: datetime | None) -> str:
+    return "never" if at is None else at.date().isoformat()

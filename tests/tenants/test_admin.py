@@ -1,6 +1,5 @@
 """The staff sees every row and no secret, and what it changes is told."""
 
-import re
 from datetime import UTC, datetime
 
 import pytest
@@ -122,7 +121,7 @@ def test_server_ids_that_wait_are_found_with_the_keys_that_came_with_them(acme: 
     assert '<td class="field-seen">never</td>' in text
     Sighting.objects.create(key=acme.key, mattermost_id="typed", first_at=at, last_at=at)
     text = staff.get("/admin/tenants/serverid/?state=waiting&q=acme").content.decode()
-    assert re.search(r'<td class="field-seen[^"]*">Jan. 2, 2026', text)
+    assert '<td class="field-seen">2026-01-02</td>' in text
     assert '<td class="field-seen_elsewhere">never</td>' in text
     text = staff.get("/admin/tenants/serverid/?state=confirmed").content.decode()
     assert "known" in text
