@@ -10,7 +10,7 @@ from tenants.models.apps import Credential, PushApp
 from tenants.models.audit import AuditEvent
 from tenants.models.customers import Customer, Entitlement
 from tenants.models.people import Invitation, Membership, Role
-from tenants.models.servers import Server, ServerId, ServerKey, Sighting
+from tenants.models.servers import Server, ServerId, ServerKey, Sighting, Use
 
 __all__ = [
     "AuditEvent",
@@ -25,4 +25,5 @@ __all__ = [
     "ServerId",
     "ServerKey",
     "Sighting",
+    "Use",
 ]

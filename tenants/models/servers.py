@@ -1,6 +1,8 @@
 """Mattermost servers, the keys they carry, and the server_ids they are known by."""
 
 import uuid
+from datetime import datetime
+from typing import NamedTuple
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -82,6 +84,15 @@ class ServerId(Walled):
         return self.mattermost_id
 
 
+class Use(NamedTuple):
+    """How many keys were made and how many are in use, and when a push came last: with one in use, and with any."""
+
+    made: int
+    living: int
+    used_at: datetime | None
+    last_at: datetime | None
+
+
 class ServerKey(Walled):
     """A key that a server carries. Only its prefix and a keyed hash are kept; revoking it is final."""
 
@@ -111,6 +122,18 @@ class ServerKey(Walled):
         """The condition that a key counts now; `path` leads to the keys, such as "keys__"."""
         lasting = Q(**{f"{path}expires_at": None}) | Q(**{f"{path}expires_at__gt": timezone.now()})
         return Q(**{f"{path}revoked_at": None}) & lasting
+
+    @staticmethod
+    def use_of(keys: "models.QuerySet[ServerKey]") -> "Use":
+        """What has come of some keys. Pushes with one that is in use no more are refused: they say nothing of now."""
+        now = ServerKey.in_use()
+        found = keys.aggregate(
+            made=models.Count("pk"),
+            living=models.Count("pk", filter=now),
+            used_at=models.Max("last_used_at", filter=now),
+            last_at=models.Max("last_used_at"),
+        )
+        return Use(**found)
 
     @property
     def state(self) -> str:

@@ -1,7 +1,7 @@
 """The pages for servers and keys: what people see, and what they can and cannot do there."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import redis
@@ -115,6 +115,37 @@ def test_the_first_push_turns_the_line_green_and_ends_the_asking(ada: Client, ch
     after = ada.get(page(chat, "arrived")).content.decode()
     assert "Pushes arrive" in after
     assert "hx-get" not in after
+
+
+@pytest.mark.parametrize("end", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}])
+def test_the_line_is_green_no_more_when_no_key_is_in_use_and_says_what_to_do(
+    ada: Client, chat: Server, acme: Customer, end: dict[str, datetime]
+) -> None:
+    services.key_add(server=chat)
+    ServerKey.objects.update(last_used_at=timezone.now(), **end)
+    text = ada.get(page(chat, "arrived")).content.decode()
+    assert "No key in use" in text
+    assert "Make a key and enter it in Mattermost." in text
+    assert "Pushes arrive" not in text
+    assert "hx-get" not in text
+    assert "An owner or an admin makes a new one" in browser(acme, "viewer").get(page(chat, "arrived")).content.decode()
+
+
+def test_a_new_key_after_one_that_was_revoked_waits_for_its_own_first_push(ada: Client, chat: Server) -> None:
+    services.key_add(server=chat)
+    ServerKey.objects.update(last_used_at=timezone.now(), revoked_at=timezone.now())
+    new = services.key_add(server=chat).row
+    text = ada.get(page(chat, "arrived")).content.decode()
+    assert "No push has arrived with a key in use" in text
+    assert "hx-get" in text
+    ServerKey.objects.filter(pk=new.pk).update(last_used_at=timezone.now())
+    assert "Pushes arrive" in ada.get(page(chat, "arrived")).content.decode()
+
+
+def test_a_server_without_any_key_is_led_to_its_first(ada: Client, chat: Server) -> None:
+    text = ada.get(page(chat, "arrived")).content.decode()
+    assert "Make the first key and enter it in Mattermost." in text
+    assert "hx-get" not in text
 
 
 def test_networks_are_saved_line_by_line(ada: Client, chat: Server) -> None:
