@@ -110,8 +110,9 @@ class MachineView(APIView):
     def refused(self, error: Exception) -> HttpResponse:
         """Put an exception in the push proxy's language: DRF's own are refusals, all others are faults of ours."""
         trace = self.outbox.trace()
+        details: dict[str, str] = {}
         if isinstance(error, Refused):
-            verdict = outcomes.refusal(error.code)
+            verdict, details = outcomes.refusal(error.code), error.details
         elif isinstance(error, APIException):
             verdict = outcomes.refusal("over_limit")
         else:
@@ -120,7 +121,7 @@ class MachineView(APIView):
         meters.turned_away(verdict.code)
         # Not at INFO: whoever knows the address could fill the log. The metrics count them.
         logger.debug("refused a request", extra={"trace": trace, "code": verdict.code})
-        return _answer(wire.fail_body(outcomes.text(verdict, trace, contact=settings.SUPPORT_CONTACT)))
+        return _answer(wire.fail_body(outcomes.text(verdict, trace, contact=settings.SUPPORT_CONTACT, **details)))
 
 
 class SendPush(MachineView):

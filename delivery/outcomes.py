@@ -44,6 +44,7 @@ _ANSWERS: Final = {
     "fcm": (outcomes_fcm.FCM, outcomes_fcm.SENT, outcomes_fcm.UNKNOWN),
 }
 _ABSENT: Final = {
+    "address": "its address",
     "contact": "whoever operates this push service",
     "detail": "no more is known",
     "host": "the provider",
@@ -95,8 +96,8 @@ def blame(verdict: Verdict, shared: bool) -> Verdict:
 def text(verdict: Verdict, trace: str, **details: object) -> str:
     """Return what the server's admin reads: "<code> <cause>: <what to do> (trace <id>)".
 
-    details fill the row's placeholders (topic, key_id, project, host, status, reason, label, seconds, detail); empty
-    ones and those left out are put in words. They must hold no secret: the text ends in the customer's server log.
+    details fill the row's placeholders (those of _ABSENT); empty ones and those left out are put in words. They must
+    hold no secret: the text ends in the customer's server log.
     """
     cause, fix = words(verdict, **details)
     return f"{verdict.code} {cause}: {fix} (trace {trace})"

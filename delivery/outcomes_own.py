@@ -130,7 +130,7 @@ REFUSALS: Final[dict[str, Verdict]] = {
         _refused(
             "wrong_network",
             "the request comes from an address that this server may not push from",
-            "add the address to the server's networks, or revoke the key if it is not yours",
+            "add {address} to the server's networks, or revoke the key if it is not yours",
         ),
         _refused(
             "test_service_off",

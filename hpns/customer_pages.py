@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from django.db.models import Max
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -11,7 +10,7 @@ from django.utils import timezone
 
 from delivery import selectors
 from tenants import scope
-from tenants.models import Credential, PushApp, Server, ServerKey
+from tenants.models import Credential, PushApp, Server, ServerKey, Use
 from tenants.pages import CustomerRequest, customer_page
 
 # How far back the home page looks into the log, and at how many pushes.
@@ -47,8 +46,7 @@ def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
     servers = list(Server.objects.filter(anonymous=False)[:2])
     here = reverse("servers", args=(slug,))
     there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else here
-    living = ServerKey.objects.filter(ServerKey.in_use()).exists()
-    used = ServerKey.objects.aggregate(at=Max("last_used_at"))["at"] is not None
+    keys = ServerKey.use_of(ServerKey.objects.all())
     ready, found = _apps()
     testing = reverse("test-push", args=(slug,))
     return [
@@ -62,8 +60,8 @@ def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
         ),
         Item(
             "Make a key for it",
-            living,
-            "A key is in use." if living else "The key tells us that a push is yours.",
+            keys.living > 0,
+            _key_found(keys),
             there,
             "Make key",
             request.may("key.change"),
@@ -86,13 +84,33 @@ def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
         ),
         Item(
             "Enter the key in Mattermost",
-            used,
-            "Pushes with it arrive." if used else "System Console, Environment, Push Notification Server.",
+            keys.used_at is not None,
+            _entered(keys),
             there,
             "Show server",
             request.may("key.change"),
         ),
     ]
+
+
+def _key_found(keys: Use) -> str:
+    """What was found of keys, in words."""
+    if keys.living:
+        return "A key is in use."
+    if keys.made:
+        return (
+            "No key is in use: every one was revoked or has expired, and pushes with them are refused. Make a new one."
+        )
+    return "The key tells us that a push is yours."
+
+
+def _entered(keys: Use) -> str:
+    """What was found of pushes with a key, in words."""
+    if keys.used_at:
+        return "Pushes with it arrive."
+    if keys.last_at:
+        return "Pushes came with a key that is refused now: enter the new one."
+    return "System Console, Environment, Push Notification Server."
 
 
 def _apps() -> tuple[bool, str]:

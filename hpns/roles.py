@@ -26,7 +26,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_membership": (_SIUD, _S),
     "tenants_invitation": (_SIU, _SU),
     "tenants_server": (_SIU, _S),
-    "tenants_serverid": (_SIUD, _SI),
+    "tenants_serverid": (_SIUD, _S),
     "tenants_serverkey": (_SIU, _SU),
     "tenants_sighting": (_S, _SIU),
     "tenants_pushapp": (_SIU, _SU),

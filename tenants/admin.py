@@ -5,16 +5,17 @@ Invariant: whatever is saved here goes through the services, which check it in p
 running processes after the commit.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from tenants import services
-from tenants.models import Server, ServerKey
+from tenants import selectors, services
+from tenants.models import Server, ServerId, ServerKey
 from tenants.problem import ProblemError
 
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
@@ -137,3 +138,72 @@ class ServerKeyAdmin(ReadOnly):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Whoever may change keys elsewhere; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverkey"))
+
+
+class Waiting(admin.SimpleListFilter):
+    """Which server_ids staff have yet to look at."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        """The two."""
+        return ("waiting", "waiting"), ("confirmed", "confirmed")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list down."""
+        if self.value() is None:
+            return queryset
+        return queryset.filter(confirmed_at__isnull=self.value() == "waiting")
+
+
+@admin.register(ServerId)
+class ServerIdAdmin(ReadOnly):
+    """Server_ids, each with which keys came with it: evidence and no proof, for who holds a key sends what they like.
+
+    Those that wait come first, the longest waiting at the top.
+    """
+
+    list_display = ("mattermost_id", "server", "seen", "seen_elsewhere", "confirmed_at", "created_at")
+    list_filter = (Waiting, "server__customer__entitlement__may_use_server_id")
+    search_fields = ("mattermost_id", "server__name", "server__customer__name", "server__customer__slug")
+    search_help_text = (
+        "Server_id, server, or customer. With its keys, with other keys: the day when one came with it last"
+    )
+    fields = list_display
+    readonly_fields = list_display
+    ordering = ("-confirmed_at", "created_at")  # PostgreSQL puts what is empty first
+    actions = ("confirm",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ServerId]:
+        """With the evidence."""
+        return selectors.server_ids()
+
+    @admin.display(description="with its keys")
+    def seen(self, row: Any) -> str:
+        """When a key of this very server came with it last. It speaks for the customer."""
+        return _day(row.seen_at)
+
+    @admin.display(description="with other keys")
+    def seen_elsewhere(self, row: Any) -> str:
+        """When a key of any other server did. It speaks against the customer, or of a server that moved."""
+        return _day(row.seen_elsewhere_at)
+
+    @admin.action(description="Confirm the selected server_ids: each is its server's", permissions=("confirm",))
+    def confirm(self, request: HttpRequest, queryset: QuerySet[ServerId]) -> None:
+        """Confirm each that waits; what is wrong with one is said, and the others are confirmed."""
+        changed = 0
+        for row in queryset:
+            try:
+                changed += services.server_id_confirm(server_id=row).changed
+            except ProblemError as problem:
+                self.message_user(request, problem.sentence, messages.ERROR)
+        self.message_user(request, f"{changed} server_ids were confirmed.")
+
+    def has_confirm_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change server_ids elsewhere; the pages themselves stay read-only."""
+        return bool(request.user.has_perm("tenants.change_serverid"))
+
+
+def _day(at: datetime | None) -> str:
+    return "never" if at is None else at.date().isoformat()

@@ -159,8 +159,10 @@ class Guard:
             raise PlainHttp
         if identity.trial and not self._test_service:
             raise TestServiceOff
-        if identity.networks and not network.is_inside(self.doorway.client(request), network.parsed(identity.networks)):
-            raise WrongNetwork
+        if identity.networks:
+            client = self.doorway.client(request)
+            if not network.is_inside(client, network.parsed(identity.networks)):
+                raise WrongNetwork(address=str(client or ""))
 
 
 class Keyless:

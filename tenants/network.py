@@ -16,6 +16,8 @@ PROTO: Final = "x-forwarded-proto"
 KNOWN_MOST: Final = 4096
 # Proxies that may stand in a row; who comes from behind more of them is nobody we know.
 HOPS_MOST: Final = 20
+# Bits before the IPv4 address in one of IPv6 that stands for it (::ffff:192.0.2.1).
+MAPPED: Final = 96
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -46,16 +48,30 @@ class Asked(Protocol):
 
 
 def networks(entries: Iterable[str]) -> tuple[Network, ...]:
-    """Networks and single addresses as people write them. Raises ValueError, which names the entry that is none."""
-    found = []
-    for entry in map(str.strip, entries):
-        try:
-            if "%" in entry:
-                raise ValueError  # a zone: of one machine alone
-            found.append(ipaddress.ip_network(entry))
-        except ValueError:
-            raise ValueError(f"{entry[:60]!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
-    return tuple(found)
+    """Networks and single addresses as people write them; IPv4 in IPv6 is IPv4, as it is in `address`.
+
+    Raises ValueError, which names the entry that is none.
+    """
+    return tuple(map(_network, map(str.strip, entries)))
+
+
+def _network(entry: str) -> Network:
+    try:
+        if "%" in entry:
+            raise ValueError  # a zone: of one machine alone
+        written = ipaddress.ip_interface(entry)
+        mapped = getattr(written.ip, "ipv4_mapped", None)
+        if mapped is None:
+            return ipaddress.ip_network(entry)
+        length = written.network.prefixlen - MAPPED
+        if length >= 0:
+            return ipaddress.ip_network(f"{mapped}/{length}")
+    except ValueError:
+        raise ValueError(f"{entry[:60]!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
+    raise ValueError(
+        f"{entry[:60]!r} is IPv4 written as IPv6, where the length must be {MAPPED} or more: "
+        "write it as IPv4, such as 192.0.2.0/24"
+    )
 
 
 def address(text: str) -> Address | None:

@@ -4,13 +4,17 @@ from rest_framework.exceptions import AuthenticationFailed
 
 
 class Refused(AuthenticationFailed):
-    """The caller is not let in; `code` is the refusal's stable code, `detail` the cause in plain words."""
+    """The caller is not let in; `code` is the refusal's stable code, `detail` the cause in plain words.
+
+    `details`: what of the request itself the answer names. It goes to the caller alone, and into no log.
+    """
 
     code: str
     cause: str
 
-    def __init__(self) -> None:
+    def __init__(self, **details: str) -> None:
         super().__init__(self.cause, self.code)
+        self.details = details
 
 
 class NoKey(Refused):
@@ -68,7 +72,7 @@ class PlainHttp(Refused):
 
 
 class WrongNetwork(Refused):
-    """The server's allow-list does not hold the address that the request came from."""
+    """The server's allow-list does not hold the address that the request came from (`address`; "" when not known)."""
 
     code, cause = "wrong_network", "the request comes from an address that this server is not allowed to push from"
 

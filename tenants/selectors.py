@@ -2,9 +2,9 @@
 
 import uuid
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from tenants.models import Customer, PushApp, Server, ServerKey
+from tenants.models import Customer, PushApp, Server, ServerId, ServerKey, Sighting
 from tenants.problem import ProblemError
 
 
@@ -27,6 +27,24 @@ def server(customer: Customer, name: str) -> Server:
     if found is None:
         raise ProblemError(f"{customer.slug} has no server {name!r}: see `server list`")
     return found
+
+
+def server_id(server: Server, text: str) -> ServerId:
+    """The server's server_id of this text."""
+    found = ServerId.objects.filter(server=server, mattermost_id=text).select_related("server").first()
+    if found is None:
+        raise ProblemError(f"{server.name} has no server_id {text!r}: see `server list`")
+    return found
+
+
+def server_ids() -> QuerySet[ServerId]:
+    """All server_ids, each with when a key of its server came with it last (`seen_at`), and when a key of any other
+    server did (`seen_elsewhere_at`): what staff look at before they confirm one."""
+    seen = Sighting.objects.filter(mattermost_id=OuterRef("mattermost_id")).order_by("-last_at").values("last_at")
+    return ServerId.objects.select_related("server__customer").annotate(
+        seen_at=Subquery(seen.filter(key__server=OuterRef("server"))[:1]),
+        seen_elsewhere_at=Subquery(seen.exclude(key__server=OuterRef("server"))[:1]),
+    )
 
 
 def key(prefix: str) -> ServerKey:

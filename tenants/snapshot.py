@@ -129,7 +129,8 @@ def read(version: int) -> Snapshot:
         ),
         listed={
             row.mattermost_id: _keyless(row.server, entitled[row.server.customer_id])
-            for row in ServerId.objects.using(alias).select_related("server")
+            # One that waits is anybody's claim.
+            for row in ServerId.objects.using(alias).filter(confirmed_at__isnull=False).select_related("server")
             if _may_be_keyless(entitled.get(row.server.customer_id))
             and entitled[row.server.customer_id].may_use_server_id
         },

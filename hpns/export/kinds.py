@@ -138,6 +138,7 @@ KINDS: Final = (
             Field("server_id", "the server, by its id in servers.jsonl"),
             Field("mattermost_id", "the server_id that its pushes carry"),
             _CREATED,
+            Field("confirmed_at", "when the operator confirmed it; empty: it waits, and speaks for no server"),
         ),
     ),
     Kind(

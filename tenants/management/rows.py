@@ -29,13 +29,28 @@ def customer(row: Customer) -> dict[str, Any]:
 
 def server(row: Server) -> dict[str, Any]:
     """A server with its public id."""
+    known = list(row.server_ids.all())
     return {
         "id": str(row.public_id),
         "customer": row.customer.slug,
         "name": row.name,
         "networks": row.networks,
-        "server_ids": [each.mattermost_id for each in row.server_ids.all()],
+        "server_ids": [each.mattermost_id for each in known],
+        "server_ids_waiting": [each.mattermost_id for each in known if each.confirmed_at is None],
         "created_at": _time(row.created_at),
+    }
+
+
+def server_id(row: Any) -> dict[str, Any]:
+    """A server_id of selectors.server_ids(), with what speaks for and against it."""
+    return {
+        "server_id": row.mattermost_id,
+        "customer": row.server.customer.slug,
+        "server": row.server.name,
+        "created_at": _time(row.created_at),
+        "confirmed_at": _time(row.confirmed_at),
+        "seen_with_its_keys_at": _time(row.seen_at),
+        "seen_with_other_keys_at": _time(row.seen_elsewhere_at),
     }
 
 

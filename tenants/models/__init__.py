@@ -1,16 +1,16 @@
 """What is kept about customers, their people, servers and keys, and the apps that can be signed for.
 
 The database itself refuses what would be ambiguous on the path of a push: two enabled apps of one owner for one label,
-two defaults for a family, two current credentials of an app, one server_id of two servers. Rows are changed through
-the services, which tell the running processes and write the audit log; a row that is changed in another way is noticed
-within a minute only.
+two defaults for a family, two current credentials of an app, one server_id that is confirmed for two servers. Rows are
+changed through the services, which tell the running processes and write the audit log; a row that is changed in another
+way is noticed within a minute only.
 """
 
 from tenants.models.apps import Credential, PushApp
 from tenants.models.audit import AuditEvent
 from tenants.models.customers import Customer, Entitlement
 from tenants.models.people import Invitation, Membership, Role
-from tenants.models.servers import Server, ServerId, ServerKey, Sighting
+from tenants.models.servers import Server, ServerId, ServerKey, Sighting, Use
 
 __all__ = [
     "AuditEvent",
@@ -25,4 +25,5 @@ __all__ = [
     "ServerId",
     "ServerKey",
     "Sighting",
+    "Use",
 ]

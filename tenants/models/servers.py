@@ -1,6 +1,8 @@
 """Mattermost servers, the keys they carry, and the server_ids they are known by."""
 
 import uuid
+from datetime import datetime
+from typing import NamedTuple
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -49,18 +51,30 @@ class Server(Walled):
 
 
 class ServerId(Walled):
-    """A server_id (Mattermost's telemetry id) that is known to be this server's. It is no secret."""
+    """A server_id (Mattermost's telemetry id) that is said to be this server's, and known to be once staff confirm it.
+
+    It is no secret, so anybody may say so: one that waits speaks for nobody and keeps nobody from saying the same.
+    """
 
     paths = Paths("server__customer_id")
 
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="server_ids")
-    mattermost_id = models.CharField(max_length=64, unique=True, help_text="The server_id that its pushes carry.")
+    mattermost_id = models.CharField(max_length=64, help_text="The server_id that its pushes carry.")
     created_at = models.DateTimeField(auto_now_add=True)
+    confirmed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When staff confirmed it; empty: it waits, and speaks for nobody."
+    )
 
     class Meta:
         ordering = ("server", "created_at")
         verbose_name = "server id"
         constraints = (
+            models.UniqueConstraint(fields=("server", "mattermost_id"), name="tenants_server_id_once_per_server"),
+            models.UniqueConstraint(
+                fields=("mattermost_id",),
+                condition=Q(confirmed_at__isnull=False),
+                name="tenants_server_id_confirmed_once",
+            ),
             models.CheckConstraint(
                 condition=Q(mattermost_id__regex=r"^[A-Za-z0-9_-]+$"), name="tenants_server_id_form"
             ),
@@ -68,6 +82,15 @@ class ServerId(Walled):
 
     def __str__(self) -> str:
         return self.mattermost_id
+
+
+class Use(NamedTuple):
+    """How many keys were made and how many are in use, and when a push came last: with one in use, and with any."""
+
+    made: int
+    living: int
+    used_at: datetime | None
+    last_at: datetime | None
 
 
 class ServerKey(Walled):
@@ -99,6 +122,18 @@ class ServerKey(Walled):
         """The condition that a key counts now; `path` leads to the keys, such as "keys__"."""
         lasting = Q(**{f"{path}expires_at": None}) | Q(**{f"{path}expires_at__gt": timezone.now()})
         return Q(**{f"{path}revoked_at": None}) & lasting
+
+    @staticmethod
+    def use_of(keys: "models.QuerySet[ServerKey]") -> "Use":
+        """What has come of some keys. Pushes with one that is in use no more are refused: they say nothing of now."""
+        now = ServerKey.in_use()
+        found = keys.aggregate(
+            made=models.Count("pk"),
+            living=models.Count("pk", filter=now),
+            used_at=models.Max("last_used_at", filter=now),
+            last_at=models.Max("last_used_at"),
+        )
+        return Use(**found)
 
     @property
     def state(self) -> str:

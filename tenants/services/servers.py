@@ -80,29 +80,64 @@ def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Serve
     return Changed(there, changed)
 
 
-def server_id_add(*, server: Server, mattermost_id: str) -> Changed[ServerId]:
+def server_id_add(*, server: Server, mattermost_id: str, confirmed: bool = False) -> Changed[ServerId]:
     """Register a server_id (System Console, About: "Server ID") as this server's.
 
-    Nobody is told whose it is when another customer has it: a server_id is no secret, but who is a customer may be.
+    `confirmed`: staff say that it is; else it waits for server_id_confirm, and speaks for nobody. Whoever registers one
+    that waits learns nothing of other customers: a server_id is no secret, but who is a customer may be.
     """
     if not _SERVER_ID.fullmatch(mattermost_id):
         raise ProblemError(
             "a server_id has 26 letters and digits: copy it from a push, or from Mattermost's About page"
         )
-    try:
-        with transaction.atomic():
-            row, created = ServerId.objects.get_or_create(mattermost_id=mattermost_id, defaults={"server": server})
-            if created:
-                audit.record("server_id.add", customer=server.customer_id, target=mattermost_id, server=server.name)
-                tell()
-    except IntegrityError as error:
-        raise ProblemError(_TAKEN) from error
-    if row.server_id != server.pk:
-        raise ProblemError(_TAKEN)
+    with transaction.atomic():
+        known = ServerId.objects.filter(mattermost_id=mattermost_id, confirmed_at__isnull=False)
+        if not confirmed and known.filter(server__customer=server.customer_id).exclude(server=server).exists():
+            raise ProblemError(_TAKEN)
+        row, created = ServerId.objects.get_or_create(server=server, mattermost_id=mattermost_id)
+        if created:
+            audit.record("server_id.add", customer=server.customer_id, target=mattermost_id, server=server.name)
+        if confirmed:
+            row, news = server_id_confirm(server_id=row)
+            created = created or news
     return Changed(row, created)
 
 
 _TAKEN: Final = "this server_id is registered already, with another server: ask whoever operates this push service"
+
+
+def server_id_confirm(*, server_id: ServerId) -> Changed[ServerId]:
+    """Take a server_id for its server's from now on. For staff alone: what is wrong names the other server."""
+    try:
+        with transaction.atomic():
+            # A member may be about to forget it.
+            row = ServerId.objects.select_for_update().filter(pk=server_id.pk).first()
+            if row is None:
+                raise ProblemError(f"the server_id {server_id.mattermost_id} was forgotten in the meantime")
+            if row.confirmed_at is not None:
+                return Changed(row, changed=False)
+            row.confirmed_at = timezone.now()
+            row.save(update_fields=["confirmed_at"])
+            audit.record(
+                "server_id.confirm",
+                customer=row.server.customer_id,
+                target=row.mattermost_id,
+                server=row.server.name,
+            )
+            tell()
+    except IntegrityError as error:
+        known = ServerId.objects.filter(mattermost_id=server_id.mattermost_id, confirmed_at__isnull=False)
+        other = known.select_related("server__customer").first()
+        raise ProblemError(_TAKEN if other is None else _confirmed_for(other)) from error
+    return Changed(row, changed=True)
+
+
+def _confirmed_for(other: ServerId) -> str:
+    server = other.server
+    return (
+        f"the server_id {other.mattermost_id} is confirmed for {server.name} of {server.customer.slug} already: "
+        "find out whose it is, and if need be take it from that one first (`server id-remove`)"
+    )
 
 
 def server_id_remove(*, server_id: ServerId) -> None:

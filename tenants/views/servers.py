@@ -49,7 +49,7 @@ def server(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
 
 @customer_page("server.see")
 def arrived(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
-    """The part of the page that says whether a push has come; asked for every few seconds until one has."""
+    """The part of the page that says whether a push has come; asked for every few seconds while one can."""
     return render(request, "tenants/servers/arrived.html", _arrival(_server(server)))
 
 
@@ -151,7 +151,6 @@ def _one(request: CustomerRequest, row: Server, **forms: Form) -> HttpResponse:
     context: dict[str, Any] = {
         "server": row,
         "keys": rows,
-        "living": sum(key["state"] == "in use" for key in rows),
         "server_ids": ServerId.objects.filter(server=row),
         "by_server_id": entitlement is not None and entitlement.may_use_server_id,
         "rename_form": forms.get("rename") or NameForm(initial={"name": row.name}),
@@ -173,8 +172,7 @@ def _done(
 
 
 def _arrival(row: Server) -> dict[str, Any]:
-    found = ServerKey.objects.filter(server=row).aggregate(at=Max("last_used_at"))
-    return {"server": row, "used_at": found["at"]}
+    return {"server": row, **ServerKey.use_of(ServerKey.objects.filter(server=row))._asdict()}
 
 
 def _values(request: CustomerRequest, key: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ from billing import customers, entitlements
 from tenants import services
 willa = customers.add(name="Willa", offer="hpns").row
 server = services.server_add(customer=willa, name="chat.willa.example").row
-services.server_id_add(server=server, mattermost_id="willas-own")
+services.server_id_add(server=server, mattermost_id="willas-own", confirmed=True)
 entitlements.change(customer=willa, may_use_server_id=True)
 services.app_add(label="apple_willa", topic="com.example.willa", customer=willa)
 keys = [services.key_add(server=server) for _ in range(2)]

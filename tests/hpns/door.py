@@ -43,7 +43,7 @@ def server(name, offer="eas"):
     return services.server_add(customer=customer, name="chat").row
 acme, cosmos, hugo = server("Acme"), server("Cosmos"), server("Hugo", "hpns")
 entitlements.change(customer=hugo.customer, may_use_server_id=True)
-services.server_id_add(server=hugo, mattermost_id="hugos-own")
+services.server_id_add(server=hugo, mattermost_id="hugos-own", confirmed=True)
 fenced = services.server_add(customer=hugo.customer, name="fenced").row
 services.server_networks(server=fenced, networks=["203.0.113.0/24"])
 trial = server("Trial", "tpns")

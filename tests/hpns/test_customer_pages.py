@@ -1,6 +1,7 @@
 """A customer's home: the checklist sees by itself what is done."""
 
 import re
+from datetime import datetime
 
 import pytest
 import redis
@@ -47,6 +48,23 @@ def test_the_checklist_sees_each_step_as_it_is_done(ada: Client, acme: Customer)
     assert steps(ada)[2] == "Done"
     ServerKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
     assert steps(ada) == ["Done", "Done", "Done", "To do", "Done"]
+
+
+@pytest.mark.parametrize("end", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}])
+def test_a_key_that_is_in_use_no_more_makes_no_step_green_however_much_it_was_used(
+    ada: Client, acme: Customer, end: dict[str, datetime]
+) -> None:
+    server = services.server_add(customer=acme, name="chat").row
+    services.key_add(server=server)
+    ServerKey.objects.update(last_used_at=timezone.now())
+    assert steps(ada) == ["Done", "Done", "To do", "To do", "Done"]
+    ServerKey.objects.update(**end)
+    assert steps(ada) == ["Done", *["To do"] * 4]
+    text = ada.get("/c/acme/").content.decode()
+    assert "No key is in use: every one was revoked or has expired" in text
+    assert "Pushes came with a key that is refused now: enter the new one." in text
+    services.key_add(server=server)
+    assert steps(ada) == ["Done", "Done", *["To do"] * 3]
 
 
 def test_who_only_looks_is_led_to_no_step(ada: Client, acme: Customer) -> None:

@@ -74,9 +74,11 @@ def test_an_untrusted_proxy_is_not_believed(door: Door) -> None:
 def test_a_server_with_networks_is_let_in_from_these_alone(proxied: Door) -> None:
     key = under(proxied.stores.fenced)
     assert answer(push(proxied, key, **SECURE)).read() == OK
-    for client in ("198.51.100.7", "203.0.113.9, 198.51.100.7", "unknown"):
+    for client in ("198.51.100.7", "203.0.113.9, 198.51.100.7", "::ffff:198.51.100.7", "2001:db8::7", "unknown"):
         text = told(push(proxied, key, X_Forwarded_For=client, X_Forwarded_Proto="https"))
         assert text.startswith("wrong_network the request comes from an address that this server may not push from")
+        seen = {"unknown": "its address", "2001:db8::7": "2001:db8::7"}.get(client, "198.51.100.7")
+        assert f": add {seen} to the server's networks, or revoke the key if it is not yours (trace " in text
 
 
 def test_a_key_in_mattermosts_own_headers_is_taken(door: Door) -> None:

@@ -1,15 +1,18 @@
 """The staff sees every row and no secret, and what it changes is told."""
 
+from datetime import UTC, datetime
+
 import pytest
 import redis
 from django.test import Client
 
-from tenants import stamp
-from tenants.models import AuditEvent
+from billing import customers
+from tenants import services, stamp
+from tenants.models import AuditEvent, ServerId, Sighting
 from tests import people
 from tests.tenants.conftest import Acme
 
-PAGES = ("customer", "entitlement", "server", "serverkey", "pushapp", "credential")
+PAGES = ("customer", "entitlement", "server", "serverid", "serverkey", "pushapp", "credential")
 
 
 @pytest.fixture
@@ -22,6 +25,7 @@ def rows(acme: Acme) -> dict[str, int]:
         "customer": acme.customer.pk,
         "entitlement": acme.customer.entitlement.pk,
         "server": acme.server.pk,
+        "serverid": services.server_id_add(server=acme.server, mattermost_id="registered").row.pk,
         "serverkey": acme.key.pk,
         "pushapp": acme.app.pk,
         "credential": acme.credential.pk,
@@ -40,8 +44,8 @@ def test_every_page_opens_searches_and_shows_no_secret(acme: Acme, staff: Client
         assert "v1:" not in text
 
 
-@pytest.mark.parametrize("page", ["serverkey", "credential", "entitlement"])
-def test_keys_credentials_and_entitlements_cannot_be_made_or_changed_by_form(
+@pytest.mark.parametrize("page", ["serverid", "serverkey", "credential", "entitlement"])
+def test_ids_keys_credentials_and_entitlements_cannot_be_made_or_changed_by_form(
     acme: Acme, staff: Client, page: str
 ) -> None:
     assert staff.get(f"/admin/tenants/{page}/add/").status_code == 403
@@ -76,6 +80,52 @@ def test_keys_are_revoked_by_an_action_that_needs_the_right_to_it(acme: Acme, st
     assert staff.post("/admin/tenants/serverkey/", order).status_code == 302
     acme.key.refresh_from_db()
     assert acme.key.revoked_at is not None
+
+
+def test_server_ids_are_confirmed_by_an_action_that_needs_the_right_to_it(acme: Acme, staff: Client) -> None:
+    row = services.server_id_add(server=acme.server, mattermost_id="typed").row
+    order = {"action": "confirm", "_selected_action": [row.pk]}
+    reader = people.person("reader", staff=True)
+    reader.is_superuser = False
+    reader.save()
+    reader.user_permissions.add(*reader.user_permissions.model.objects.filter(codename="view_serverid"))
+    people.browser(reader, second_factor=True).post("/admin/tenants/serverid/", order)
+    row.refresh_from_db()
+    assert row.confirmed_at is None
+    answer = staff.post("/admin/tenants/serverid/", order, follow=True)
+    assert "1 server_ids were confirmed." in answer.content.decode()
+    row.refresh_from_db()
+    assert row.confirmed_at is not None
+    event = AuditEvent.objects.get(action="server_id.confirm")
+    assert (event.actor_kind, event.actor, event.customer_id) == ("staff", "staff@example.com", acme.customer.pk)
+
+
+def test_one_server_id_that_cannot_be_confirmed_keeps_no_other_from_it(acme: Acme, staff: Client) -> None:
+    cosmos = services.server_add(customer=customers.add(name="Cosmos", offer="hpns").row, name="chat").row
+    services.server_id_add(server=cosmos, mattermost_id="theirs", confirmed=True)
+    ids = [services.server_id_add(server=acme.server, mattermost_id=each).row.pk for each in ("theirs", "own")]
+    order = {"action": "confirm", "_selected_action": ids}
+    text = staff.post("/admin/tenants/serverid/", order, follow=True).content.decode()
+    assert "The server_id theirs is confirmed for chat of cosmos already" in text
+    confirmed = ServerId.objects.filter(server=acme.server, confirmed_at__isnull=False)
+    assert [row.mattermost_id for row in confirmed] == ["own"]
+
+
+def test_server_ids_that_wait_are_found_with_the_keys_that_came_with_them(acme: Acme, staff: Client) -> None:
+    services.server_id_add(server=acme.server, mattermost_id="known", confirmed=True)
+    services.server_id_add(server=acme.server, mattermost_id="typed")
+    at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    text = staff.get("/admin/tenants/serverid/?state=waiting").content.decode()
+    assert "typed" in text
+    assert "known" not in text
+    assert '<td class="field-seen">never</td>' in text
+    Sighting.objects.create(key=acme.key, mattermost_id="typed", first_at=at, last_at=at)
+    text = staff.get("/admin/tenants/serverid/?state=waiting&q=acme").content.decode()
+    assert '<td class="field-seen">2026-01-02</td>' in text
+    assert '<td class="field-seen_elsewhere">never</td>' in text
+    text = staff.get("/admin/tenants/serverid/?state=confirmed").content.decode()
+    assert "known" in text
+    assert "typed" not in text
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,33 @@ def test_single_addresses_are_networks_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "meant"),
+    [
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::FFFF:c000:0200/120", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+    ],
+)
+def test_a_network_of_ipv4_in_ipv6_is_the_one_of_ipv4_that_it_means(entry: str, meant: str) -> None:
+    (found,) = network.networks([entry])
+    assert str(found) == meant
+    assert network.is_inside(network.address("::ffff:192.0.2.7"), (found,))
+
+
+@pytest.mark.parametrize("entry", ["::ffff:192.0.2.0/24", "::ffff:192.0.2.0/95", "::ffff:0:0/0"])
+def test_ipv4_in_ipv6_with_the_length_of_ipv4_is_refused_with_what_to_write(entry: str) -> None:
+    with pytest.raises(ValueError, match="the length must be 96 or more: write it as IPv4"):
+        network.networks([entry])
+
+
+@pytest.mark.parametrize("entry", ["::ffff:192.0.2.1/120", "::ffff:192.0.2.0/129", "::ffff:192.0.2.0/x"])
+def test_what_is_no_network_of_ipv4_in_ipv6_is_named_as_any_other(entry: str) -> None:
+    with pytest.raises(ValueError, match="is no network such as"):
+        network.networks([entry])
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("203.0.113.9", "203.0.113.0/24"),

@@ -116,6 +116,22 @@ def test_a_customer_cannot_change_what_was_agreed_on(cast: Cast, column: str) ->
         assert sql("SELECT count(*) FROM tenants_customer WHERE name = 'New'") == [(1,)]
 
 
+def test_a_customer_cannot_confirm_a_server_id_nor_put_one_in_the_place_of_one_that_is(cast: Cast) -> None:
+    with page_of(cast.acme):
+        with refused():
+            sql("UPDATE tenants_serverid SET confirmed_at = now()")
+        with refused():
+            sql("INSERT INTO tenants_serverid (server_id, mattermost_id, created_at, confirmed_at) "
+                "VALUES (%s, 'victim', now(), now())", cast.acme.server.pk)  # fmt: skip
+        assert sql("UPDATE tenants_serverid SET mattermost_id = 'typed'") == [1]
+    with acting_as(PAGES), scope.staff():
+        assert sql("UPDATE tenants_serverid SET confirmed_at = now() WHERE mattermost_id = 'typed'") == [1]
+    with page_of(cast.acme):
+        with refused():
+            sql("UPDATE tenants_serverid SET mattermost_id = 'victim'")
+        assert sql("DELETE FROM tenants_serverid") == [1]
+
+
 def test_a_customer_cannot_entitle_itself_nor_make_customers(cast: Cast) -> None:
     with page_of(cast.acme):
         assert sql("UPDATE tenants_entitlement SET rate = 9, burst = 9") == [0]

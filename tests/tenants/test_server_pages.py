@@ -1,6 +1,7 @@
 """The pages for servers and keys: what people see, and what they can and cannot do there."""
 
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
 
 import pytest
 import redis
@@ -10,8 +11,8 @@ from pytest_django import Settings
 
 from billing import customers
 from tenants import keys, services
-from tenants.models import AuditEvent, Customer, Server, ServerId, ServerKey, Sighting
-from tests.browsing import browser
+from tenants.models import AuditEvent, Customer, Role, Server, ServerId, ServerKey, Sighting
+from tests.browsing import Browser, browser, member
 
 pytestmark = pytest.mark.django_db
 
@@ -116,6 +117,37 @@ def test_the_first_push_turns_the_line_green_and_ends_the_asking(ada: Client, ch
     assert "hx-get" not in after
 
 
+@pytest.mark.parametrize("end", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}])
+def test_the_line_is_green_no_more_when_no_key_is_in_use_and_says_what_to_do(
+    ada: Client, chat: Server, acme: Customer, end: dict[str, datetime]
+) -> None:
+    services.key_add(server=chat)
+    ServerKey.objects.update(last_used_at=timezone.now(), **end)
+    text = ada.get(page(chat, "arrived")).content.decode()
+    assert "No key in use" in text
+    assert "Make a key and enter it in Mattermost." in text
+    assert "Pushes arrive" not in text
+    assert "hx-get" not in text
+    assert "An owner or an admin makes a new one" in browser(acme, "viewer").get(page(chat, "arrived")).content.decode()
+
+
+def test_a_new_key_after_one_that_was_revoked_waits_for_its_own_first_push(ada: Client, chat: Server) -> None:
+    services.key_add(server=chat)
+    ServerKey.objects.update(last_used_at=timezone.now(), revoked_at=timezone.now())
+    new = services.key_add(server=chat).row
+    text = ada.get(page(chat, "arrived")).content.decode()
+    assert "No push has arrived with a key in use" in text
+    assert "hx-get" in text
+    ServerKey.objects.filter(pk=new.pk).update(last_used_at=timezone.now())
+    assert "Pushes arrive" in ada.get(page(chat, "arrived")).content.decode()
+
+
+def test_a_server_without_any_key_is_led_to_its_first(ada: Client, chat: Server) -> None:
+    text = ada.get(page(chat, "arrived")).content.decode()
+    assert "Make the first key and enter it in Mattermost." in text
+    assert "hx-get" not in text
+
+
 def test_networks_are_saved_line_by_line(ada: Client, chat: Server) -> None:
     ada.post(page(chat, "networks"), {"networks": "192.0.2.0/24\n2001:db8::1\n\n"})
     chat.refresh_from_db()
@@ -131,13 +163,39 @@ def test_networks_that_are_none_are_named_and_nothing_is_saved(ada: Client, chat
     assert chat.networks == []
 
 
-def test_a_server_id_of_another_customer_is_refused_without_saying_whose(ada: Client, chat: Server) -> None:
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_a_server_id_that_another_customer_has_can_be_registered_and_neither_learns_of_the_other(
+    ada: Client, chat: Server, confirmed: bool
+) -> None:
     cosmos = services.server_add(customer=customers.add(name="Cosmos", offer="hpns").row, name="c").row
-    services.server_id_add(server=cosmos, mattermost_id="a" * 26)
-    text = ada.post(page(chat, "ids"), {"mattermost_id": "a" * 26}).content.decode()
-    assert "registered already" in text
+    services.server_id_add(server=cosmos, mattermost_id="a" * 26, confirmed=confirmed)
+    cleo = Browser().enter(member("cleo", cosmos.customer, Role.OWNER))
+    before = without_token(cleo.get(page(cosmos)).content.decode())
+    answer = ada.post(page(chat, "ids"), {"mattermost_id": "a" * 26}, follow=True)
+    text = answer.content.decode()
+    assert "Waits for the operator" in text
     assert "Cosmos" not in text
-    assert ServerId.objects.count() == 1
+    assert ServerId.objects.get(server=chat).confirmed_at is None
+    assert without_token(cleo.get(page(cosmos)).content.decode()) == before
+
+
+def without_token(text: str) -> str:
+    """A page without what is new each time it is made."""
+    return re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"', "", text)
+
+
+def test_a_server_id_waits_until_the_operator_confirms_it_and_the_page_says_what_that_means(
+    ada: Client, chat: Server
+) -> None:
+    ada.post(page(chat, "ids"), {"mattermost_id": "a" * 26})
+    text = ada.get(page(chat)).content.decode()
+    assert "Waits for the operator" in text
+    assert "a push without a key does not count as this server" in text
+    assert "Confirmed" not in text
+    services.server_id_confirm(server_id=ServerId.objects.get())
+    text = ada.get(page(chat)).content.decode()
+    assert "Confirmed" in text
+    assert "Waits for the operator" not in text
 
 
 def test_what_is_another_customers_is_not_found(ada: Client, chat: Server) -> None:

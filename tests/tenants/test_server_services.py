@@ -1,9 +1,12 @@
 """Changes to servers and to what they are known by: checked in plain words, audited once, told to whoever must know."""
 
+from importlib import import_module
+
 import pytest
 import redis
+from django.db import connection
 
-from billing import customers
+from billing import customers, entitlements
 from tenants import audit, services, stamp
 from tenants.models import AuditEvent, Server, ServerId
 from tenants.problem import ProblemError
@@ -70,6 +73,11 @@ def test_networks_are_kept_in_one_form_audited_and_told_once(acme: Acme, valkey:
     assert second.details["after"] == "anywhere"
 
 
+def test_a_network_of_ipv4_in_ipv6_is_kept_as_ipv4(acme: Acme) -> None:
+    row = services.server_networks(server=acme.server, networks=["::ffff:192.0.2.0/120", "192.0.2.0/24"]).row
+    assert row.networks == ["192.0.2.0/24"]
+
+
 @pytest.mark.parametrize(
     ("networks", "said"),
     [
@@ -81,6 +89,8 @@ def test_networks_are_kept_in_one_form_audited_and_told_once(acme: Acme, valkey:
         (["x" * 100_000], "is no network"),
         (["192.0.2.0/24", "0.0.0.0/0"], "is everywhere"),
         (["::/0"], "is everywhere"),
+        (["::ffff:0:0/96"], "is everywhere"),
+        (["::ffff:192.0.2.0/24"], "the length must be 96 or more"),
         ([f"10.0.{n}.0/24" for n in range(51)], "50 networks at most"),
     ],
 )
@@ -100,28 +110,106 @@ def test_the_longest_network_fits_its_column(acme: Acme) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_server_id_is_registered_once_audited_and_told(acme: Acme, valkey: redis.Redis) -> None:
+def test_a_server_id_that_staff_register_is_confirmed_at_once_audited_and_told(acme: Acme, valkey: redis.Redis) -> None:
     before = stamp.current(valkey)
-    assert services.server_id_add(server=acme.server, mattermost_id="registered").changed
+    row, changed = services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
+    assert changed
+    assert row.confirmed_at is not None
     assert (after := stamp.current(valkey)) > before
+    assert not services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True).changed
     assert not services.server_id_add(server=acme.server, mattermost_id="registered").changed
     assert stamp.current(valkey) == after
-    (event,) = events("server_id.add")
-    assert (event.customer_id, event.target, event.details) == (acme.customer.pk, "registered", {"server": "main"})
+    for action in ("server_id.add", "server_id.confirm"):
+        (event,) = events(action)
+        assert (event.customer_id, event.target, event.details) == (acme.customer.pk, "registered", {"server": "main"})
 
 
-def test_a_server_id_of_another_customer_is_refused_without_a_word_about_it(acme: Acme, cosmos: Server) -> None:
-    services.server_id_add(server=cosmos, mattermost_id="registered")
-    with pytest.raises(ProblemError) as raised:
-        services.server_id_add(server=acme.server, mattermost_id="registered")
-    assert "Cosmos" not in str(raised.value)
-    assert "chat" not in str(raised.value)
+def test_a_server_id_that_a_customer_registers_waits(acme: Acme) -> None:
+    row, changed = services.server_id_add(server=acme.server, mattermost_id="registered")
+    assert changed
+    assert row.confirmed_at is None
+    assert not services.server_id_add(server=acme.server, mattermost_id="registered").changed
+    assert len(events("server_id.add")) == 1
+    assert not events("server_id.confirm")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_confirming_is_audited_with_who_did_it_and_told_once(acme: Acme, valkey: redis.Redis) -> None:
+    waiting = services.server_id_add(server=acme.server, mattermost_id="registered").row
+    before = stamp.current(valkey)
+    with audit.acting(audit.Actor(AuditEvent.Kind.STAFF, "staff@example.com")):
+        row, changed = services.server_id_confirm(server_id=waiting)
+    assert changed
+    assert row.confirmed_at is not None
+    assert (after := stamp.current(valkey)) > before
+    assert not services.server_id_confirm(server_id=waiting).changed
+    assert stamp.current(valkey) == after
+    (event,) = events("server_id.confirm")
+    assert (event.customer_id, event.target, event.actor) == (acme.customer.pk, "registered", "staff@example.com")
+
+
+def test_staff_who_register_what_waits_confirm_it(acme: Acme) -> None:
+    services.server_id_add(server=acme.server, mattermost_id="registered")
+    assert services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True).changed
+    assert ServerId.objects.get().confirmed_at is not None
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_who_registered_a_server_id_first_keeps_no_other_customer_from_it(
+    acme: Acme, cosmos: Server, confirmed: bool
+) -> None:
+    services.server_id_add(server=cosmos, mattermost_id="registered", confirmed=confirmed)
+    row, changed = services.server_id_add(server=acme.server, mattermost_id="registered")
+    assert (changed, row.server, row.confirmed_at) == (True, acme.server, None)
+    assert ServerId.objects.filter(mattermost_id="registered").count() == 2
+
+
+def test_a_server_id_is_confirmed_for_one_server_and_staff_are_told_for_which(acme: Acme, cosmos: Server) -> None:
+    services.server_id_add(server=cosmos, mattermost_id="registered", confirmed=True)
+    waiting = services.server_id_add(server=acme.server, mattermost_id="registered").row
+    with pytest.raises(ProblemError, match="registered is confirmed for chat of cosmos already"):
+        services.server_id_confirm(server_id=waiting)
+    waiting.refresh_from_db()
+    assert waiting.confirmed_at is None
+    assert len(events("server_id.confirm")) == 1
+
+
+def test_what_cannot_be_confirmed_is_not_registered_by_staff_either(acme: Acme, cosmos: Server) -> None:
+    services.server_id_add(server=cosmos, mattermost_id="registered", confirmed=True)
+    with pytest.raises(ProblemError, match="confirmed for chat of cosmos"):
+        services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     assert ServerId.objects.get().server == cosmos
+    assert len(events("server_id.add")) == 1
+
+
+def test_a_server_id_of_another_server_of_the_same_customer_is_refused_in_words_that_name_nobody(acme: Acme) -> None:
     other = services.server_add(customer=acme.customer, name="second").row
-    services.server_id_add(server=other, mattermost_id="acmes-own")
-    with pytest.raises(ProblemError) as own:
-        services.server_id_add(server=acme.server, mattermost_id="acmes-own")
-    assert str(own.value) == str(raised.value)
+    services.server_id_add(server=other, mattermost_id="registered", confirmed=True)
+    with pytest.raises(ProblemError, match="registered already, with another server") as raised:
+        services.server_id_add(server=acme.server, mattermost_id="registered")
+    assert "second" not in str(raised.value)
+
+
+def test_what_was_forgotten_while_staff_looked_is_not_confirmed(acme: Acme) -> None:
+    seen = services.server_id_add(server=acme.server, mattermost_id="registered").row
+    services.server_id_remove(server_id=ServerId.objects.get())
+    with pytest.raises(ProblemError, match="registered was forgotten in the meantime"):
+        services.server_id_confirm(server_id=seen)
+
+
+def test_what_was_in_use_before_there_was_confirming_stays_in_use_and_all_else_waits(
+    acme: Acme, cosmos: Server
+) -> None:
+    services.server_id_add(server=acme.server, mattermost_id="in-use")
+    services.server_id_add(server=cosmos, mattermost_id="not-in-use")
+    entitlements.change(customer=acme.customer, may_use_server_id=True)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("tenants.migrations.0006_server_ids_are_confirmed").IN_FORCE)
+    confirmed = {row.mattermost_id: row.confirmed_at is not None for row in ServerId.objects.all()}
+    assert confirmed == {"in-use": True, "not-in-use": False}
+    (event,) = events("server_id.confirm")
+    assert (event.customer_id, event.target, event.actor) == (acme.customer.pk, "in-use", "manage.py migrate")
+    assert event.details == {"server": "main"}
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "x" * 65, "a\n", "ünï", "٣", "a;b", "\x00"])
@@ -134,12 +222,12 @@ def test_what_is_no_server_id_is_refused(acme: Acme, text: str) -> None:
 def test_a_server_id_that_is_forgotten_is_audited_told_and_free_again(
     acme: Acme, cosmos: Server, valkey: redis.Redis
 ) -> None:
-    row = services.server_id_add(server=acme.server, mattermost_id="registered").row
+    row = services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True).row
     before = stamp.current(valkey)
     services.server_id_remove(server_id=row)
     assert stamp.current(valkey) > before
     assert events("server_id.remove")[0].target == "registered"
-    assert services.server_id_add(server=cosmos, mattermost_id="registered").changed
+    assert services.server_id_add(server=cosmos, mattermost_id="registered", confirmed=True).changed
 
 
 # --- Keys

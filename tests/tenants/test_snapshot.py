@@ -56,7 +56,7 @@ def listed(acme: Acme) -> snapshot.Identity | None:
 
 
 def test_a_server_id_speaks_for_its_server_only_when_staff_allow_it(acme: Acme) -> None:
-    services.server_id_add(server=acme.server, mattermost_id="registered")
+    services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     assert listed(acme) is None
     entitlements.change(customer=acme.customer, may_use_server_id=True)
     identity = listed(acme)
@@ -67,14 +67,33 @@ def test_a_server_id_speaks_for_its_server_only_when_staff_allow_it(acme: Acme) 
     assert listed(acme) is None
 
 
+def test_a_server_id_that_waits_for_staff_speaks_for_nobody(acme: Acme) -> None:
+    row = services.server_id_add(server=acme.server, mattermost_id="registered").row
+    entitlements.change(customer=acme.customer, may_use_server_id=True)
+    assert listed(acme) is None
+    services.server_id_confirm(server_id=row)
+    assert listed(acme) is not None
+
+
+def test_a_server_id_that_others_claim_speaks_for_the_server_that_it_is_confirmed_for(acme: Acme) -> None:
+    squatter = services.server_add(customer=customers.add(name="Mallory", offer="hpns").row, name="m").row
+    services.server_id_add(server=squatter, mattermost_id="registered")
+    services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
+    for customer in (acme.customer, squatter.customer):
+        entitlements.change(customer=customer, may_use_server_id=True)
+    identity = listed(acme)
+    assert identity is not None
+    assert identity.server_id == acme.server.pk
+
+
 def test_a_server_id_opens_no_shared_app_to_a_customer_that_may_use_none(acme: Acme) -> None:
-    services.server_id_add(server=acme.server, mattermost_id="registered")
+    services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True, may_use_shared=False)
     assert listed(acme) is None
 
 
 def test_a_server_id_is_second_class_in_limits_and_never_without(acme: Acme) -> None:
-    services.server_id_add(server=acme.server, mattermost_id="registered")
+    services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True, server_rate=15, server_burst=100)
     identity = listed(acme)
     assert identity is not None
@@ -86,7 +105,7 @@ def test_a_server_id_is_second_class_in_limits_and_never_without(acme: Acme) -> 
 
 
 def test_a_server_id_of_a_suspended_customer_is_known_with_the_reason(acme: Acme) -> None:
-    services.server_id_add(server=acme.server, mattermost_id="registered")
+    services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True)
     customers.suspend(customer=acme.customer)
     identity = listed(acme)
@@ -95,7 +114,7 @@ def test_a_server_id_of_a_suspended_customer_is_known_with_the_reason(acme: Acme
 
 
 def test_a_server_id_moves_with_its_removal(acme: Acme) -> None:
-    row = services.server_id_add(server=acme.server, mattermost_id="registered").row
+    row = services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True).row
     entitlements.change(customer=acme.customer, may_use_server_id=True)
     assert listed(acme) is not None
     services.server_id_remove(server_id=row)
@@ -126,7 +145,7 @@ def test_a_test_service_that_may_not_use_the_shared_apps_takes_none(acme: Acme) 
 def test_a_customer_that_is_added_while_we_read_does_not_stop_the_reading(
     acme: Acme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services.server_id_add(server=acme.server, mattermost_id="registered")
+    services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True)
     test_service.add()
     # What was read first is from before they were there.

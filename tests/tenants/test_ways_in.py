@@ -7,7 +7,7 @@ from pytest_django import Settings
 from tenants import keys, network
 from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
 from tenants.directory import Directory
-from tenants.refused import Refused
+from tenants.refused import Refused, WrongNetwork
 from tenants.snapshot import Identity, Snapshot
 from tests.tenants.asking import Request
 
@@ -165,6 +165,25 @@ def test_networks_are_held_against_the_client_behind_a_trusted_proxy_whatever_it
     assert door.enter(Request(f"/t/{KEY}", x_forwarded_for="203.0.113.9", **behind)) == 1
     for told in ("203.0.113.9, 198.51.100.1", "unknown", "é, 203.0.113.9", ["203.0.113.9", "198.51.100.1"]):
         assert door.refusal(Request(f"/t/{KEY}", x_forwarded_for=told, **behind)) == "wrong_network"
+
+
+def test_a_network_that_was_kept_as_ipv4_in_ipv6_counts_too() -> None:
+    assert Door(networks=("::ffff:203.0.113.0/120",)).enter(Request(f"/t/{KEY}", peer=CLIENT)) == 1
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [(CLIENT, "203.0.113.9"), ("[::ffff:203.0.113.9]:1", "203.0.113.9"), ("[2001:db8::7]:1", "2001:db8::7"), ("", "")],
+)
+def test_who_comes_from_elsewhere_is_told_the_address_that_was_seen(peer: str, address: str) -> None:
+    door = Door(networks=("198.51.100.0/24",), listed=True)
+    for enter in (
+        lambda: door.enter(Request(f"/t/{KEY}", peer=peer)),
+        lambda: door.identify(request=Request(peer=peer)),
+    ):
+        with pytest.raises(WrongNetwork) as raised:
+            enter()
+        assert raised.value.details == {"address": address}
 
 
 # --- No key

@@ -1,12 +1,11 @@
-"""`manage.py server add | list | rename | networks | id-add | id-remove`."""
+"""`manage.py server add | list | rename | networks | id-add | id-list | id-confirm | id-remove`."""
 
 from typing import Any
 
 from tenants import selectors, services
 from tenants.management import rows
 from tenants.management.subcommands import CUSTOMER, Option, SubcommandsCommand, subcommand
-from tenants.models import Server, ServerId
-from tenants.problem import ProblemError
+from tenants.models import Server
 
 _SERVER = Option("--server", "the server's name or id", required=True)
 _ID = Option("--server-id", "the server_id that its pushes carry", required=True)
@@ -15,7 +14,7 @@ _ID = Option("--server-id", "the server_id that its pushes carry", required=True
 class Command(SubcommandsCommand):
     """Mattermost installations."""
 
-    help = "Add and list the Mattermost servers of customers."
+    help = "Add and list the Mattermost servers of customers, and what they are known by."
 
     @subcommand(
         "Add a server; the same again changes nothing.",
@@ -54,19 +53,37 @@ class Command(SubcommandsCommand):
         row, changed = services.server_networks(server=there, networks=to.split(","))
         return {**rows.server(row), "changed": changed}
 
-    @subcommand("Register a server_id as a server's.", CUSTOMER, _SERVER, _ID)
+    @subcommand("Register a server_id as a server's, and confirm it.", CUSTOMER, _SERVER, _ID)
     def id_add(self, *, customer: str, server: str, server_id: str) -> dict[str, Any]:
         """Print the server."""
         there = selectors.server(selectors.customer(customer), server)
-        _, changed = services.server_id_add(server=there, mattermost_id=server_id)
+        _, changed = services.server_id_add(server=there, mattermost_id=server_id, confirmed=True)
+        return {**rows.server(there), "changed": changed}
+
+    @subcommand(
+        "List server_ids, with when keys of the server, and of others, came with them.",
+        Option("--customer", "only this customer's"),
+        Option("--waiting", "only those that wait to be confirmed", kind="switch"),
+    )
+    def id_list(self, *, customer: str, waiting: bool) -> list[dict[str, Any]]:
+        """Print them."""
+        found = selectors.server_ids()
+        if customer:
+            found = found.filter(server__customer=selectors.customer(customer))
+        if waiting:
+            found = found.filter(confirmed_at=None)
+        return [rows.server_id(row) for row in found]
+
+    @subcommand("Confirm a server_id that a customer has registered: it is this server's.", CUSTOMER, _SERVER, _ID)
+    def id_confirm(self, *, customer: str, server: str, server_id: str) -> dict[str, Any]:
+        """Print the server."""
+        there = selectors.server(selectors.customer(customer), server)
+        _, changed = services.server_id_confirm(server_id=selectors.server_id(there, server_id))
         return {**rows.server(there), "changed": changed}
 
     @subcommand("Forget a server_id.", CUSTOMER, _SERVER, _ID)
     def id_remove(self, *, customer: str, server: str, server_id: str) -> dict[str, Any]:
         """Print the server."""
         there = selectors.server(selectors.customer(customer), server)
-        row = ServerId.objects.filter(server=there, mattermost_id=server_id).first()
-        if row is None:
-            raise ProblemError(f"{there.name} has no server_id {server_id!r}: see `server list`")
-        services.server_id_remove(server_id=row)
+        services.server_id_remove(server_id=selectors.server_id(there, server_id))
         return {**rows.server(there), "changed": True}
