@@ -1,4 +1,4 @@
-"""The staff's view of servers and keys: readable, and without a secret on any page.
+"""The staff's view of servers, keys and the audit log: readable, and without a secret on any page.
 
 Keys are made by customers and by commands, which show a key's text once; here they can be looked at and revoked.
 Invariant: whatever is saved here goes through the services, which check it in plain words, audit it, and tell it to the
@@ -10,11 +10,12 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin
 from django.db import models, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from tenants import services
-from tenants.models import Server, ServerKey
+from tenants.audit_words import WORDS
+from tenants.models import AuditEvent, Customer, Server, ServerKey
 from tenants.problem import ProblemError
 
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
@@ -137,3 +138,46 @@ class ServerKeyAdmin(ReadOnly):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Whoever may change keys elsewhere; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverkey"))
+
+
+class WhatFilter(admin.SimpleListFilter):
+    """One action, by its words."""
+
+    title = "what"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """All actions that there are."""
+        return sorted(WORDS.items(), key=lambda each: each[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+        """Its events."""
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnly):
+    """The audit log of all customers, and of the operator's own acts, which no customer sees."""
+
+    list_display = ("at", "actor", "actor_kind", "what", "target", "customer", "address")
+    list_filter = (WhatFilter, "actor_kind", ("customer_id", admin.EmptyFieldListFilter))
+    search_fields = ("actor", "target")
+    fields = ("at", "customer", "actor", "actor_kind", "address", "what", "action", "target", "details")
+    ordering = ("-at", "-id")
+    # Counting a log takes as long as it is.
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """With the customers' slugs; an erased one has none."""
+        slug = Customer.objects.filter(pk=OuterRef("customer_id")).values("slug")
+        return super().get_queryset(request).annotate(slug=Subquery(slug))
+
+    @admin.display(description="what", ordering="action")
+    def what(self, row: AuditEvent) -> str:
+        """The action in words."""
+        return row.what
+
+    @admin.display(empty_value="none")
+    def customer(self, row: Any) -> str | None:
+        """Whose event it is: its slug, or the number of one that was erased."""
+        return row.slug or (f"erased: {row.customer_id}" if row.customer_id else None)
