@@ -43,7 +43,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
                     self.apply(given)
                     transaction.set_rollback(True)
             except ProblemError as problem:
-                self.add_error(self.blamed(given), f"{problem}.")
+                self.add_error(self.blamed(given), problem.sentence)
         return given
 
     def blamed(self, given: dict[str, Any]) -> str | None:
