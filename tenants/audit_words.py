@@ -68,5 +68,5 @@ WORDS: Final[dict[str, str]] = {
 
 
 def words(action: str) -> str:
-    """What people read of an action. What is no action, such as a noun alone or one of an older version, is as it is."""
+    """What people read of an action. What is none, such as a noun or one of an older version, is as it is."""
     return WORDS.get(action, action)

@@ -9,8 +9,8 @@ from tenants.fence import Paths, Walled
 class AuditEvent(Walled):
     """One act. It points at nothing by a foreign key, because it outlives what it speaks of.
 
-    `action` is noun.verb, such as key.revoke, whose words for people are in audit_words.py; `target` names the thing as people know it, without a secret; `details`
-    holds what changed, as text, without a secret.
+    `action` is noun.verb, such as key.revoke, and has its words in audit_words.py; `target` names the thing as people
+    know it, without a secret; `details` holds what changed, as text, without a secret.
     """
 
     class Kind(models.TextChoices):
