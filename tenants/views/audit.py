@@ -55,7 +55,7 @@ def export(request: CustomerRequest) -> StreamingHttpResponse:
 
 
 async def _pieces(customer_id: int, action: str) -> AsyncIterator[bytes]:
-    """Piece by piece, each in a scope of its own: a slow reader must not hold a transaction open."""
+    """Piece by piece, each in a scope of its own: a long log must not hold a transaction open."""
     before: Place | None = None
     yield lines([COLUMNS])
     while True:
