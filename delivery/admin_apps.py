@@ -153,21 +153,13 @@ class TroubleFilter(admin.SimpleListFilter):
 class CredentialAdmin(ReadOnly):
     """Credentials, without what is sealed: what ends when, and what the providers say."""
 
-    list_display = ("key_id", "app", "slot", "kind", "expires_at", "check", "checked_at", "refusal")
+    list_display = ("key_id", "app", "slot", "kind", "expires_at", "answer", "checked_at", "refusal")
     list_filter = (TroubleFilter, "kind", "slot", ("app__customer", admin.EmptyFieldListFilter))
     list_select_related = ("app__customer",)
     search_fields = ("key_id", "app__label", "app__topic", "app__customer__slug")
     fields = (
-        "app",
-        "slot",
-        "kind",
-        "key_id",
-        "expires_at",
-        "created_at",
-        "checked_at",
-        "check",
-        "refused_at",
-        "refusal",
+        *("app", "slot", "kind", "key_id", "expires_at", "created_at"),
+        *("checked_at", "answer", "refused_at", "refusal"),
     )
     ordering = ("expires_at", "app")
     actions = ("ask", "promote")
@@ -175,7 +167,7 @@ class CredentialAdmin(ReadOnly):
     MOST: Final = 5
 
     @admin.display(description="what the provider said", ordering="check_code", empty_value="nothing yet")
-    def check(self, row: Credential) -> str | None:
+    def answer(self, row: Credential) -> str | None:
         """In words, with the code in small print."""
         return _said(row, row.check_code)
 

@@ -170,7 +170,8 @@ class AuditEventAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         """With the customers' slugs; an erased one has none."""
         slug = Customer.objects.filter(pk=OuterRef("customer_id")).values("slug")
-        return super().get_queryset(request).annotate(slug=Subquery(slug))
+        found: QuerySet[AuditEvent] = super().get_queryset(request).annotate(slug=Subquery(slug))
+        return found
 
     @admin.display(description="what", ordering="action")
     def what(self, row: AuditEvent) -> str:
