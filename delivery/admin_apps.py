@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 
 from delivery import preflight
 from tenants import provider_files, services, uploads
@@ -55,7 +56,7 @@ class PushAppForm(ServiceForm):
                     team_id=given["team_id"],
                 )
             except ProblemError as problem:
-                self.add_error("file", f"{problem}.")
+                self.add_error("file", problem.sentence)
         return super().clean()
 
     def blamed(self, given: dict[str, Any]) -> str | None:
@@ -152,15 +153,28 @@ class TroubleFilter(admin.SimpleListFilter):
 class CredentialAdmin(ReadOnly):
     """Credentials, without what is sealed: what ends when, and what the providers say."""
 
-    list_display = ("key_id", "app", "slot", "kind", "expires_at", "check_code", "checked_at", "refused_code")
+    list_display = ("key_id", "app", "slot", "kind", "expires_at", "answer", "checked_at", "refusal")
     list_filter = (TroubleFilter, "kind", "slot", ("app__customer", admin.EmptyFieldListFilter))
     list_select_related = ("app__customer",)
     search_fields = ("key_id", "app__label", "app__topic", "app__customer__slug")
-    fields = ("app", "slot", "kind", "key_id", "expires_at", "created_at", "checked_at", "check_code", "refused_at")
+    fields = (
+        *("app", "slot", "kind", "key_id", "expires_at", "created_at"),
+        *("checked_at", "answer", "refused_at", "refusal"),
+    )
     ordering = ("expires_at", "app")
     actions = ("ask", "promote")
     # Each is a question to a provider, which may take its time.
     MOST: Final = 5
+
+    @admin.display(description="what the provider said", ordering="check_code", empty_value="nothing yet")
+    def answer(self, row: Credential) -> str | None:
+        """In words, with the code in small print."""
+        return _said(row, row.check_code)
+
+    @admin.display(description="why it is refused", ordering="refused_code", empty_value="it is not")
+    def refusal(self, row: Credential) -> str | None:
+        """The same."""
+        return _said(row, row.refused_code)
 
     @admin.action(
         description="Ask the provider about the selected credentials (5 at most)", permissions=("change_app",)
@@ -177,10 +191,17 @@ class CredentialAdmin(ReadOnly):
             try:
                 made, result = preflight.promote(app=row.app, expected_id=row.pk)
             except ProblemError as problem:
-                messages.error(request, f"{row.key_id}: {problem}.")
+                messages.error(request, f"{row.key_id}: {problem.sentence}")
             else:
                 messages.success(request, f"{result.meaning}: pushes are signed with {made.key_id} from now on.")
 
     def has_change_app_permission(self, request: HttpRequest) -> bool:
         """Whoever may change apps; credentials themselves are changed by no form."""
         return bool(request.user.has_perm("tenants.change_pushapp"))
+
+
+def _said(row: Credential, code: str) -> str | None:
+    if not code:
+        return None
+    words = preflight.said(row, code).words
+    return words if code == preflight.OK else format_html("{} <small>({})</small>", words, code)

@@ -34,6 +34,7 @@ __all__ = [
     "Verdict",
     "blame",
     "judge",
+    "of_code",
     "refusal",
     "text",
     "words",
@@ -42,6 +43,14 @@ __all__ = [
 _ANSWERS: Final = {
     "apns": (outcomes_apns.APNS, outcomes_apns.SENT, outcomes_apns.UNKNOWN),
     "fcm": (outcomes_fcm.FCM, outcomes_fcm.SENT, outcomes_fcm.UNKNOWN),
+}
+_BY_CODE: Final = {
+    verdict.code: verdict
+    for verdict in (
+        *(verdict for table, sent, unknown in _ANSWERS.values() for verdict in (*table.values(), sent, unknown)),
+        *outcomes_own.TRANSPORT.values(),
+        outcomes_own.NO_WORD,
+    )
 }
 _ABSENT: Final = {
     "address": "its address",
@@ -78,6 +87,11 @@ def judge(attempt: Attempt) -> Verdict:
     if 200 < status < 300 and attempt.provider == "fcm":
         return sent
     return table.get((status, attempt.reason), unknown)
+
+
+def of_code(code: str) -> Verdict | None:
+    """Return a verdict on an attempt by its code, for whoever has kept no more than that; None for an unknown one."""
+    return _BY_CODE.get(code)
 
 
 def refusal(code: str) -> Verdict:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from django.conf import settings
 
 from delivery import outcomes, policy, routes
@@ -30,6 +31,7 @@ SECONDS: Final = 5.0
 NOBODY: Final = {"apns": "dead0400" + 56 * "0", "fcm": "invalid:APA91b" + 134 * "0"}
 """Device tokens of the right form that belong to nobody."""
 OK: Final = "ok"
+UNREADABLE: Final = "credential_unreadable"
 
 _GOOD: Final = frozenset(
     ("sent", "apns_bad_device_token", "apns_unregistered", "apns_expired_token", "fcm_invalid_token")
@@ -67,6 +69,34 @@ class Result(NamedTuple):
     refused: bool
     meaning: str
     fix: str
+
+
+class Said(NamedTuple):
+    """What a provider said, as a page shows it: the kind of the status mark (good, warn, bad), and a few words."""
+
+    kind: str
+    words: str
+
+
+def said(credential: Credential, code: str) -> Said:
+    """What a code that was kept of a credential means. Only one of the credential itself is bad: others pass."""
+    if code == OK:
+        return Said("good", "Good")
+    if code == UNREADABLE:
+        return Said("bad", "Its secret cannot be opened")
+    verdict = outcomes.of_code(code)
+    if verdict is None:
+        return Said("bad", "It is not accepted")
+    # As the label of a token key is made; what else was known when it was said is not kept.
+    team_id, _, key_id = credential.key_id.rpartition("/") if credential.kind == "apns_key" else ("", "", "")
+    details = {"topic": credential.app.topic, "key_id": key_id}
+    own = _WORDS.get(code)
+    if own is not None:
+        words = own[0].format(**details, team_id=team_id)
+    else:
+        cause = verdict.cause.replace(" ({detail})", "")
+        words, _ = outcomes.words(msgspec.structs.replace(verdict, cause=cause), **details)
+    return Said("bad" if verdict.credential or verdict.key_refused else "warn", f"{words[:1].upper()}{words[1:]}")
 
 
 def check(credential: Credential, step: Step = nullcontext) -> Result:
@@ -116,7 +146,7 @@ def ask(app: AppRow) -> Result:
     try:
         target = routes.target_of(app)
     except vault.VaultError as error:
-        return Result("credential_unreadable", False, True, False, str(error), "upload the credential again")
+        return Result(UNREADABLE, False, True, False, str(error), "upload the credential again")
     attempt = asyncio.run(_try(target))
     return _told(target, attempt, outcomes.judge(attempt))
 

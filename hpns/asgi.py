@@ -26,7 +26,7 @@ from django.conf import settings
 from delivery import meters, trial
 from delivery.api import LeanRequest, machines
 from delivery.outbox import Outbox
-from hpns import leaving, state
+from hpns import leaving, spool, state
 from hpns.celery import app as celery_app
 from hpns.pages import Pages
 from tenants.directory import DIRECTORY
@@ -87,6 +87,7 @@ class FrontDoor:
         """See __rsgi_del__."""
         for task in self._tasks:
             task.cancel()
+        spool.forget_all()
         await self.outbox.close()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:

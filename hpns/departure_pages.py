@@ -1,10 +1,8 @@
 """Leaving: an owner takes along what the customer owns, and asks for its erasure. /c/<slug>/settings/export|erase/"""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 from asgiref.sync import sync_to_async
-from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
@@ -15,29 +13,8 @@ from billing import customers
 from hpns.export import writing
 from hpns.export.kinds import KINDS
 from tenants import audit, mail
-from tenants.models import Customer
+from tenants.page_forms import ConfirmForm
 from tenants.pages import CustomerRequest, customer_page
-
-
-class SlugForm(forms.Form):
-    """The customer's slug, typed by hand: nobody does that by accident."""
-
-    slug = forms.CharField(
-        max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}), label="Slug"
-    )
-
-    def __init__(self, customer: Customer, *args: Any) -> None:
-        """Of this customer."""
-        super().__init__(*args)
-        self._slug = customer.slug
-        self.fields["slug"].help_text = f"Type {customer.slug} to say that you mean it."
-
-    def clean_slug(self) -> str:
-        """What was typed. Raises ValidationError for anything else than the slug."""
-        typed = str(self.cleaned_data["slug"]).strip()
-        if typed != self._slug:
-            raise forms.ValidationError(f"The slug is {self._slug}: type it as it stands there.")
-        return typed
 
 
 @customer_page("customer.export", change="customer.export")
@@ -56,7 +33,7 @@ def export(request: CustomerRequest) -> HttpResponseBase:
 @customer_page("customer.erase", change="customer.erase")
 def erase(request: CustomerRequest) -> HttpResponse:
     """Say what erasing means; with the slug typed by POST, suspend the customer and tell the operator."""
-    form = SlugForm(request.customer, request.POST if request.method == "POST" else None)
+    form = ConfirmForm(request.POST or None, word=request.customer.slug, what="the slug")
     if request.method == "POST" and form.is_valid():
         changed = customers.ask_erasure(customer=request.customer)
         if changed.changed:

@@ -1,18 +1,13 @@
-"""Erases a customer in every app, as the owner of the database: `manage.py customer erase` and `forget`.
+"""Erases a customer in every app, as the owner of the database: `manage.py customer erase`.
 
 Invariant: the customer's own row goes last, so that what was interrupted can be done again, by the same command.
 """
 
-from datetime import UTC, datetime
 from typing import Any, Final
-
-from django.conf import settings
-from django.utils import timezone
 
 from billing import customers
 from delivery import erasing, selectors
 from tenants.models import AuditEvent, Customer
-from tenants.services import erased_forget
 from tenants.services.erasing import ROWS, agreements, leavers
 
 # Deliveries are counted no further for a plan.
@@ -54,8 +49,3 @@ def erase(*, customer: Customer) -> dict[str, Any]:
         "kept": {"audit events of what was agreed on, without persons": erased.kept},
         "cannot_reach": "backups that were made before",
     }
-
-
-def forget() -> int:
-    """Delete what was kept of customers whose year of erasure ended AGREEMENT_YEARS ago. How many audit events."""
-    return erased_forget(before=datetime(timezone.now().year - settings.AGREEMENT_YEARS, 1, 1, tzinfo=UTC))

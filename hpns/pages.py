@@ -2,10 +2,12 @@
 
 A thin bridge from RSGI to ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html), since granian serves one
 interface per process. Invariants: a request body is handed on in pieces and never beyond LIMIT bytes; a page is begun
-when its request is whole, so that slow senders take no place of the few that gate.py gives out.
+when its request is whole and an answer when it is made (spool.py), so that neither slow senders nor slow readers take
+a place of the few that gate.py gives out.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
 from hpns.gate import Gate
+from hpns.spool import Spool
 from tenants.network import Doorway
 
 # Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
@@ -26,7 +29,10 @@ WAIT = 10.0
 # What watches us asks no database, and has to be answered just when there are too many pages.
 WATCHING = ("/health/", "/metrics")
 BUSY = [("content-type", "text/plain"), ("retry-after", "5")]
+FAILED = [("content-type", "text/plain")]
 TOO_LARGE = [("content-type", "text/plain"), ("connection", "close")]
+
+logger = logging.getLogger(__name__)
 
 
 class Pages:
@@ -75,7 +81,8 @@ class _Bridge:
         self.status = 500
         self.headers: list[tuple[str, str]] = []
         self.more_headers: list[tuple[str, str]] = []
-        self.stream: Any = None
+        self.spool: Spool | None = None  # for an answer that comes in pieces
+        self.failed = False  # such an answer could not be kept
         host, _, port = scope.server.rpartition(":")
         client_port = scope.client.rpartition(":")[2]
         self.scope = {
@@ -127,19 +134,27 @@ class _Bridge:
             self.headers = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in message["headers"]]
             self.headers += self.more_headers
         elif message["type"] == "http.response.body":
-            body = message.get("body", b"")
-            if self.stream is None and not message.get("more_body"):
+            body, more = message.get("body", b""), bool(message.get("more_body"))
+            if self.spool is None and not more:
                 self.proto.response_bytes(self.status, self.headers, body)
-                return
-            if self.stream is None:
-                # A slow reader must not keep others out; what comes in pieces is made in short scopes.
-                self.leave()
-                self.stream = self.proto.response_stream(self.status, self.headers)
-            if body:
-                await self.stream.send_bytes(body)
+            elif not self.failed:
+                await self._keep(body, more=more)
+
+    async def _keep(self, body: bytes, *, more: bool) -> None:
+        self.spool = self.spool or Spool()
+        try:
+            await self.spool.add(body)
+            if not more:
+                await self.spool.send(self.proto, self.status, self.headers)
+        except OSError as error:
+            self.failed = True
+            logger.error("a download could not be made, for want of a place for temporary files: %s", error.strerror)
+            self.proto.response_str(500, FAILED, "The download could not be made: tell the operator of this service.\n")
 
     def leave(self) -> None:
-        """The page is made: its place is free."""
+        """The page is made: its place is free, and nothing is left of what was not sent."""
+        if self.spool is not None:
+            self.spool.close()
         if self.inside:
             self.inside = False
             self.gate.leave()

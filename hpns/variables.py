@@ -76,8 +76,9 @@ def email(url: str) -> dict[str, Any]:
 def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, dict[str, Any]]:
     """Django's DATABASES of a process with this role, by the URLs of the three; only the owner's must be there.
 
-    "default" is the role's own. Where that is another one, a worker has "owner" for the log's partitions, and a web
-    process "directory", the worker's, for the directory of keys; the pages' role itself gets no way to the owner's.
+    "default" is the role's own. Where that is another one, a worker has "owner" for the log's partitions and for
+    what is kept of erased customers, and a web process "directory", the worker's, for the directory of keys; the pages'
+    role itself gets no way to the owner's.
     """
     own = {"pages": pages, "worker": worker}.get(role) or owner
     found = {"default": own}

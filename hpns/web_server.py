@@ -27,12 +27,26 @@ from hpns.certificates import Pair, Renewal
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+# Milliseconds for which somebody may take nothing of what was sent to them.
+TAKES_NOTHING = 60_000
 # Seconds between two looks at the certificate, and for a new process until it serves.
 LOOK, START_PATIENCE = 0.5, 30.0
 # Seconds before a process that ended by itself is started again; doubled each time, and forgotten after WELL seconds.
 FIRST_PAUSE, LONGEST_PAUSE, WELL = 0.5, 30.0, 60.0
 # So many ends before the first process has served are no accident.
 TRIES = 3
+
+
+def listening(family: int, kind: int) -> socket.socket:
+    """A socket to listen on, not bound yet; whatever is accepted from it inherits its options."""
+    listener = socket.socket(family, kind)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Whoever takes nothing of an answer for so long has no connection any more, and holds no file open.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKES_NOTHING)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return listener
 
 
 class WebProcess:
@@ -111,12 +125,7 @@ class WebServer(Granian):  # type: ignore[misc]
 
     def _init_shared_socket(self) -> None:
         family, kind, _, _, address = socket.getaddrinfo(self.bind_addr, self.bind_port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Whatever is accepted from it inherits this.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener = listening(family, kind)
         try:
             listener.bind(address)
         except OSError as error:

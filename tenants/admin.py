@@ -1,4 +1,4 @@
-"""The staff's view of servers and keys: readable, and without a secret on any page.
+"""The staff's view of servers, keys and the audit log: readable, and without a secret on any page.
 
 Keys are made by customers and by commands, which show a key's text once; here they can be looked at and revoked.
 Invariant: whatever is saved here goes through the services, which check it in plain words, audit it, and tell it to the
@@ -11,11 +11,12 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin, messages
 from django.db import models, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from tenants import selectors, services
-from tenants.models import Server, ServerId, ServerKey
+from tenants.audit_words import WORDS
+from tenants.models import AuditEvent, Customer, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
 
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
@@ -43,7 +44,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
                     self.apply(given)
                     transaction.set_rollback(True)
             except ProblemError as problem:
-                self.add_error(self.blamed(given), f"{problem}.")
+                self.add_error(self.blamed(given), problem.sentence)
         return given
 
     def blamed(self, given: dict[str, Any]) -> str | None:
@@ -207,3 +208,47 @@ class ServerIdAdmin(ReadOnly):
 
 def _day(at: datetime | None) -> str:
     return "never" if at is None else at.date().isoformat()
+
+
+class WhatFilter(admin.SimpleListFilter):
+    """One action, by its words."""
+
+    title = "what"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """All actions that there are."""
+        return sorted(WORDS.items(), key=lambda each: each[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+        """Its events."""
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnly):
+    """The audit log of all customers, and of the operator's own acts, which no customer sees."""
+
+    list_display = ("at", "actor", "actor_kind", "what", "target", "customer", "address")
+    list_filter = (WhatFilter, "actor_kind", ("customer_id", admin.EmptyFieldListFilter))
+    search_fields = ("actor", "target")
+    fields = ("at", "customer", "actor", "actor_kind", "address", "what", "action", "target", "details")
+    ordering = ("-at", "-id")
+    # Counting a log takes as long as it is.
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """With the customers' slugs; an erased one has none."""
+        slug = Customer.objects.filter(pk=OuterRef("customer_id")).values("slug")
+        found: QuerySet[AuditEvent] = super().get_queryset(request).annotate(slug=Subquery(slug))
+        return found
+
+    @admin.display(description="what", ordering="action")
+    def what(self, row: AuditEvent) -> str:
+        """The action in words."""
+        return row.what
+
+    @admin.display(empty_value="none")
+    def customer(self, row: Any) -> str | None:
+        """Whose event it is: its slug, or the number of one that was erased."""
+        return row.slug or (f"erased: {row.customer_id}" if row.customer_id else None)

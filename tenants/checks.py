@@ -1,4 +1,4 @@
-"""System checks of the secrets that this app needs: what is missing or weak is named with a hint, never quoted."""
+"""System checks of the secrets that this app needs, never quoted, and of how long it keeps what; each with a hint."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -35,6 +35,14 @@ def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
         text = f"HASH_KEY has {len(hash_key)} bytes; it needs {keys.HASH_KEY_MIN} to {keys.HASH_KEY_MAX}."
         found.append(Error(text, hint=MAKE_HASH_KEY, id="tenants.E004"))
     return found
+
+
+def what_is_agreed_on_is_kept(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E007: AGREEMENT_YEARS is below nothing; the timetable would delete at once what the law wants kept."""
+    if settings.AGREEMENT_YEARS >= 0:
+        return []
+    text = f"AGREEMENT_YEARS is {settings.AGREEMENT_YEARS}: what is kept of erased customers would be deleted at once."
+    return [Error(text, hint="6 is the default, by the German Commercial Code.", id="tenants.E007")]
 
 
 def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from django.db.models import Q, QuerySet
 
+from tenants.audit_words import words
 from tenants.models import AuditEvent
 
 # Events that are looked at for what there is to choose from: a log may be long.
@@ -54,7 +55,7 @@ def page(*, before: Place | None, action: str = "", size: int) -> Page:
     return Page(events[:size], Place(last.at, last.pk))
 
 
-def actions(chosen: str) -> list[str]:
-    """The actions to choose from: those of the latest events, and the one that is chosen already."""
+def actions(chosen: str) -> list[tuple[str, str]]:
+    """The actions to choose from, with their words and by these: those of the latest events, and the chosen one."""
     latest = AuditEvent.objects.order_by("-at", "-id").values_list("action", flat=True)[:LOOKED_AT]
-    return sorted({*latest, chosen} - {""})
+    return sorted(((action, words(action)) for action in {*latest, chosen} - {""}), key=lambda each: each[1].lower())

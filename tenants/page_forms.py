@@ -29,11 +29,11 @@ class ConfirmForm(forms.Form):
 
     typed = forms.CharField(max_length=200, label="Type it to confirm")
 
-    def __init__(self, *args: Any, word: str, **kwargs: Any) -> None:
-        """`word`: what has to be typed."""
+    def __init__(self, *args: Any, word: str, what: str = "", **kwargs: Any) -> None:
+        """`word`: what has to be typed; `what` it is, such as "the slug", where the page does not say so."""
         super().__init__(*args, **kwargs)
         self._word = word
-        self.fields["typed"].label = f"Type {word} to confirm"
+        self.fields["typed"].label = f"Type {f'{what} ' if what else ''}{word} to confirm"
         self.fields["typed"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
 
     def clean_typed(self) -> str:

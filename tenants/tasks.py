@@ -1,9 +1,10 @@
 """What the timetable has done for tenants. No rule lives here: a task hands over to the file that knows."""
 
 from celery import shared_task
+from django.conf import settings
 from django.db import close_old_connections
 
-from tenants import expiry, sessions
+from tenants import expiry, services, sessions
 
 
 @shared_task(name="tenants.warn_of_expiry", acks_late=True, ignore_result=True)
@@ -18,3 +19,10 @@ def forget_sessions() -> int:
     """Delete the sessions whose time is over, with what is known of their browsers; returns how many."""
     close_old_connections()
     return sessions.forget()
+
+
+@shared_task(name="tenants.forget_erased", acks_late=True, ignore_result=True)
+def forget_erased() -> int:
+    """Delete what the law no longer wants kept of erased customers, as the owner of the tables; returns how much."""
+    close_old_connections()
+    return services.erased_forget(using=settings.OWNER_DATABASE)

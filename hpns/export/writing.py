@@ -23,7 +23,7 @@ _WIDTH: Final = 100
 
 
 def export(customer: Customer) -> Iterator[bytes]:
-    """The archive, piece by piece. In a page each piece is read in a scope of its own: a slow reader must not hold a
+    """The archive, piece by piece. In a page each piece is read in a scope of its own: a long log must not hold a
     transaction open. Files are of the moment at which they are read; what changes meanwhile may be in one of two.
     """
     at, in_page = timezone.now(), fence.reach() is not None

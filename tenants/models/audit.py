@@ -2,14 +2,15 @@
 
 from django.db import models
 
+from tenants.audit_words import words
 from tenants.fence import Paths, Walled
 
 
 class AuditEvent(Walled):
     """One act. It points at nothing by a foreign key, because it outlives what it speaks of.
 
-    `action` is noun.verb, such as key.revoke; `target` names the thing as people know it, without a secret; `details`
-    holds what changed, as text, without a secret.
+    `action` is noun.verb, such as key.revoke, and has its words in audit_words.py; `target` names the thing as people
+    know it, without a secret; `details` holds what changed, as text, without a secret.
     """
 
     class Kind(models.TextChoices):
@@ -38,7 +39,12 @@ class AuditEvent(Walled):
         indexes = (models.Index(fields=("customer_id", "-at"), name="tenants_audit_by_customer"),)
 
     def __str__(self) -> str:
-        return f"{self.action} {self.target}"
+        return f"{self.what}: {self.target}"
+
+    @property
+    def what(self) -> str:
+        """The action in words."""
+        return words(self.action)
 
     @property
     def said(self) -> list[tuple[str, object]]:

@@ -3,15 +3,18 @@
 By the owner of the tables alone: nobody else may touch the audit log. What is kept, and why, is in README.md.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from tenants.fence import Walled
 from tenants.models import (
@@ -27,6 +30,8 @@ from tenants.models import (
     Sighting,
 )
 from tenants.services.second_factors import end_sessions
+
+log = logging.getLogger(__name__)
 
 # In this order, so that nothing points at what is gone.
 ROWS: Final[tuple[tuple[type[Walled], str], ...]] = (
@@ -57,7 +62,7 @@ def customer_erase(*, customer: Customer) -> Erased:
     """Delete a customer and what belongs to it. Raises django.db.ProtectedError for a row of a kind it knows not of."""
     with transaction.atomic():
         leaving = list(leavers(customer))
-        with _audit_log_open():
+        with _audit_log_open(DEFAULT_DB_ALIAS):
             deleted, kept = _reduce_the_log(customer, leaving)
         for model, way in ROWS:
             model.objects.filter(**{way: customer}).delete()
@@ -83,13 +88,27 @@ def agreements(customer_id: int) -> "models.QuerySet[AuditEvent]":
     return AuditEvent.objects.filter(wanted, customer_id=customer_id).order_by("at", "id")
 
 
-def erased_forget(*, before: datetime) -> int:
-    """Delete what was kept of the customers that were erased before a moment. How many events."""
-    with transaction.atomic(), _audit_log_open():
-        erased = AuditEvent.objects.filter(action="customer.erase", at__lt=before).values_list("customer_id", flat=True)
+def erased_forget(*, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Delete what was kept of customers whose year of erasure ended AGREEMENT_YEARS ago. How many events.
+
+    `using`: a connection of the owner of the tables.
+    """
+    before = datetime(timezone.now().year - settings.AGREEMENT_YEARS, 1, 1, tzinfo=UTC)
+    with transaction.atomic(using=using), _audit_log_open(using):
+        events = AuditEvent.objects.using(using)
+        erased = events.filter(action="customer.erase", at__lt=before).values_list("customer_id", flat=True)
         # By a list: the events that say which are among those that go.
-        gone = set(erased) - set(Customer.objects.values_list("pk", flat=True))
-        return AuditEvent.objects.filter(customer_id__in=gone).delete()[0]
+        gone = set(erased) - set(Customer.objects.using(using).values_list("pk", flat=True))
+        deleted = events.filter(customer_id__in=gone).delete()[0]
+    if deleted:
+        # What cannot be brought back, done by a timetable: nobody should have to guess where it has gone.
+        log.warning(
+            "%d audit events are deleted that were kept of customers erased before %s, by their numbers: %s",
+            deleted,
+            before.date(),
+            ", ".join(sorted(map(str, gone))),
+        )
+    return deleted
 
 
 def _reduce_the_log(customer: Customer, leaving: list[User]) -> tuple[int, int]:
@@ -138,9 +157,9 @@ def _without_persons(event: AuditEvent, names: _Names) -> dict[str, object]:
 
 
 @contextmanager
-def _audit_log_open() -> Iterator[None]:
+def _audit_log_open(using: str) -> Iterator[None]:
     """Inside, the owner of the tables may change the audit log; see migration 0003."""
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute("SELECT set_config('hpns.erasure', 'on', true)")
         yield
         cursor.execute("SELECT set_config('hpns.erasure', '', true)")

@@ -10,14 +10,14 @@ from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 
-from tenants import audit, events, scope
+from tenants import audit, audit_words, events, scope
 from tenants.events import Page, Place
 from tenants.models import AuditEvent
 from tenants.pages import CustomerRequest, customer_page
 
 ON_A_PAGE: Final = 50
 IN_A_PIECE: Final = 1_000
-COLUMNS: Final = ("time", "by", "capacity", "address", "action", "target", "details")
+COLUMNS: Final = ("time", "by", "capacity", "address", "action", "target", "details", "words")
 # What a spreadsheet would take for a formula. https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -34,8 +34,10 @@ def listing(request: CustomerRequest) -> HttpResponse:
         "following": found.following,
         "before": before,
         "action": action,
+        "action_words": audit_words.words(action),
         "actions": events.actions(action),
-        "may_export": request.may("audit.export"),
+        # Where there is something to be had: beyond the last page there is.
+        "may_export": request.may("audit.export") and bool(found.events or before),
     }
     return render(request, "tenants/audit/events.html", context)
 
@@ -53,7 +55,7 @@ def export(request: CustomerRequest) -> StreamingHttpResponse:
 
 
 async def _pieces(customer_id: int, action: str) -> AsyncIterator[bytes]:
-    """Piece by piece, each in a scope of its own: a slow reader must not hold a transaction open."""
+    """Piece by piece, each in a scope of its own: a long log must not hold a transaction open."""
     before: Place | None = None
     yield lines([COLUMNS])
     while True:
@@ -71,7 +73,8 @@ def _piece(customer_id: int, before: Place | None, action: str) -> Page:
 
 def _cells(event: AuditEvent) -> tuple[object, ...]:
     details = json.dumps(event.details, ensure_ascii=False) if event.details else ""
-    return event.at.isoformat(), event.actor, event.actor_kind, event.address, event.action, event.target, details
+    who = event.at.isoformat(), event.actor, event.actor_kind, event.address
+    return *who, event.action, event.target, details, event.what
 
 
 def lines(rows: Iterable[Iterable[object]]) -> bytes:

@@ -31,7 +31,7 @@ def in_session(request: HttpRequest) -> HttpResponse:
 
 def _answer(request: HttpRequest, row: Invitation | None) -> HttpResponse:
     if row is None or not people.is_open(row):
-        answer = render(request, "tenants/invitation/dead.html", {"invitation": row}, status=410 if row else 404)
+        answer = _dead(request, row)
     elif request.method == "POST":
         answer = _go_on(request, row)
     else:
@@ -50,10 +50,16 @@ def _go_on(request: HttpRequest, row: Invitation) -> HttpResponse:
         with scope.invitation(bytes(row.digest), request.user.pk), audit.acting(actors.of(request)):
             services.invitation_accept(invitation=row, user=request.user)
     except ProblemError:
-        return _show(request, row, status=409)
+        now = people.invitation(bytes(row.digest))
+        # Somebody was quicker, in another window perhaps: that is said, instead of what stood there a moment ago.
+        return _show(request, now, status=409) if now is not None and people.is_open(now) else _dead(request, now)
     invitation_session.forget(request)
     messages.success(request, f"You are a member of {row.customer.name} now.")
     return redirect("customer", slug=row.customer.slug)
+
+
+def _dead(request: HttpRequest, row: Invitation | None) -> HttpResponse:
+    return render(request, "tenants/invitation/dead.html", {"invitation": row}, status=410 if row else 404)
 
 
 def _show(request: HttpRequest, row: Invitation, status: int = 200) -> HttpResponse:

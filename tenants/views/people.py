@@ -33,7 +33,7 @@ def invite(request: CustomerRequest) -> HttpResponse:
         try:
             made = services.invitation_add(customer=request.customer, by=_by(request), **form.cleaned_data)
         except ProblemError as problem:
-            form.add_error(None, _sentence(problem))
+            form.add_error(None, problem.sentence)
         else:
             return _sent(request, made)
     return _page(request, form)
@@ -138,7 +138,7 @@ def _send(request: CustomerRequest, made: services.NewInvitation) -> None:
 
 
 def _refused(request: CustomerRequest, problem: ProblemError) -> HttpResponse:
-    messages.error(request, _sentence(problem))
+    messages.error(request, problem.sentence)
     return redirect("people", slug=request.customer.slug)
 
 
@@ -159,8 +159,3 @@ def _invitation(request: CustomerRequest, pk: int) -> Invitation:
 
 def _article(role: str) -> str:
     return f"a {role}" if role == Role.VIEWER else f"an {role}"
-
-
-def _sentence(problem: ProblemError) -> str:
-    text = str(problem)
-    return f"{text[:1].upper()}{text[1:]}."

@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import include, path
 
+from tenants.page_forms import ConfirmForm
+
 handler404 = "hpns.views.not_found"
 handler500 = "hpns.views.server_error"
 
@@ -48,12 +50,6 @@ class FilterForm(forms.Form):
 
     server = forms.CharField(label="Server", required=False)
     outcome = forms.ChoiceField(label="Outcome", choices=[("", "All"), ("sent", "Sent")], required=False)
-
-
-class ConfirmForm(forms.Form):
-    """What a dangerous act asks."""
-
-    typed = forms.CharField(label="Type hk_7Qm2 to confirm")
 
 
 def chart(now: datetime) -> dict[str, Any]:
@@ -133,7 +129,7 @@ def context(kind: str) -> dict[str, Any]:
         "chart": chart(now),
         "form": wrong if kind == "wrong" else ThingForm(initial={"name": text}),
         "filter_form": FilterForm(),
-        "confirm_form": ConfirmForm(prefix="confirm"),
+        "confirm_form": ConfirmForm(prefix="confirm", word="hk_7Qm2"),
         "own_customers": customers(kind),
     }
 

@@ -2,7 +2,7 @@
 
 import pytest
 from allauth.account.models import EmailAddress
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tenants.models import Credential, PushApp
 from tests.browser.conftest import NewPage
@@ -43,6 +43,8 @@ def look(page: Page, *addresses: str) -> None:
             for window in (NARROW, NARROWEST):
                 page.set_viewport_size(window)
                 assert_no_sideways_scroll(page)
+                if window == NARROW:
+                    assert_accessible(page)
         except AssertionError as error:
             wrong.append(f"{address}: {str(error).partition(chr(10) + 'assert')[0]}")
     assert not wrong, "\n".join(wrong)
@@ -57,7 +59,21 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
     below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", "apps/", f"apps/{app.pk}/"]
     below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
     below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
+    below += ["settings/export/", "settings/erase/"]
     look(page, *(f"/c/acme/{each}" for each in below))
+
+
+def test_the_page_for_erasure_after_a_slip_and_after_it_was_asked_for(page: Page, cast: Cast) -> None:
+    answered_by(page, Browser().enter(cast.ada))
+    for typed, says in (("cosmos", "This is not acme."), ("acme", "Nothing has been erased yet")):
+        page.goto(f"{ORIGIN}/c/acme/settings/erase/")
+        page.get_by_label("Type the slug acme to confirm").fill(typed)
+        page.get_by_role("button", name="Suspend Acme").click()
+        expect(page.locator("main")).to_contain_text(says)
+        for window in (WIDE, NARROW):
+            page.set_viewport_size(window)
+            assert_accessible(page)
+            assert_no_sideways_scroll(page)
 
 
 def test_a_customers_pages_as_staff_see_them(page: Page, cast: Cast) -> None:

@@ -148,6 +148,11 @@ def test_a_good_credential_takes_the_place_of_a_refused_one_at_once(
     where = f"/c/acme/apps/{app.pk}/"
     mistyped = {**upload(providers), "team_id": "WRONGTEAM9"}
     assert "Apple does not accept the key" in ada.post(f"{where}credentials/", mistyped, follow=True).content.decode()
+    # Also afterwards: what the provider said, and what it is called at most in small print.
+    text = ada.get(where).content.decode()
+    words = f"Apple does not accept the key {providers.demo.key_id} of the team WRONGTEAM9</span>"
+    assert text.count(f"{words} <small>(apns_invalid_provider_token)</small>") == 2
+    assert text.count("apns_invalid_provider_token") == 2
     text = ada.post(f"{where}credentials/", upload(providers), follow=True).content.decode()
     assert "Pushes are signed with" in text
     assert Credential.objects.get(slot="current").key_id.startswith(providers.demo.team_id)

@@ -60,7 +60,8 @@ class Stores:
     """PostgreSQL and Valkey with the tables and customers: Acme with a good and a revoked key; Cosmos, a stranger; Hugo
     with the server_id "hugos-own", and a server that pushes from 203.0.113.0/24 alone; Trial of the test service.
 
-    env: the settings of a service on them; key, revoked, stranger, fenced, trial: the texts of the keys.
+    env: the settings of a service on them; owner: the URL of the database, as its owner; pages_user: the user of web
+    processes in it; key, revoked, stranger, fenced, trial: the texts of the keys.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,7 +84,10 @@ class Stores:
             "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
             "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
             "REDIS_URL": valkey.url,
+            # What a killed process leaves of its downloads goes with the rest.
+            "TMPDIR": str(folder),
         }
+        self.owner, self.pages_user = postgres.url, PAGES_USER
         self._children: list[Child] = []
         try:
             for spec in (postgres.spec(), valkey.spec()):

@@ -30,8 +30,8 @@ def ada(acme: Customer) -> Client:
 
 @pytest.mark.parametrize("slug", ["", "Acme", "cosmos", "acme2"])
 def test_without_the_slug_nothing_is_done(ada: Client, acme: Customer, slug: str) -> None:
-    text = ada.post(ADDRESS, {"slug": slug}).content.decode()
-    assert "type it as it stands there" in text or not slug
+    text = ada.post(ADDRESS, {"typed": slug}).content.decode()
+    assert "This is not acme. Nothing was changed." in text or not slug
     acme.refresh_from_db()
     assert acme.status == "active"
     assert not AuditEvent.objects.filter(action="erasure.ask").exists()
@@ -42,7 +42,7 @@ def test_the_customer_is_suspended_and_the_operator_told_once(
 ) -> None:
     for _ in range(2):
         with django_capture_on_commit_callbacks(execute=True):
-            assert ada.post(ADDRESS, {"slug": " acme "}).status_code == 302
+            assert ada.post(ADDRESS, {"typed": " acme "}).status_code == 302
     acme.refresh_from_db()
     assert acme.status == "suspended"
     event = AuditEvent.objects.get(action="erasure.ask")
@@ -55,22 +55,22 @@ def test_the_customer_is_suspended_and_the_operator_told_once(
     text = ada.get(ADDRESS).content.decode()
     assert "by owner@acme.example. Pushes of Acme are refused" in text
     assert "support@push.example.com" in text
-    assert 'name="slug"' not in text
+    assert 'name="typed"' not in text
 
 
 @pytest.mark.django_db(transaction=True)  # what is done after the commit is told on the next page
 def test_an_operator_who_cannot_be_told_is_named(ada: Client, settings: Settings) -> None:
     settings.OPERATOR_EMAIL = []
-    ada.post(ADDRESS, {"slug": "acme"})
+    ada.post(ADDRESS, {"typed": "acme"})
     assert "could not be told by e-mail: write to support@push.example.com" in ada.get(ADDRESS).content.decode()
     assert AuditEvent.objects.filter(action="erasure.ask").exists()
 
 
 def test_a_customer_that_was_resumed_can_ask_again(ada: Client, acme: Customer) -> None:
-    ada.post(ADDRESS, {"slug": "acme"})
+    ada.post(ADDRESS, {"typed": "acme"})
     customers.resume(customer=acme)
-    assert 'name="slug"' in ada.get(ADDRESS).content.decode()
-    ada.post(ADDRESS, {"slug": "acme"})
+    assert 'name="typed"' in ada.get(ADDRESS).content.decode()
+    ada.post(ADDRESS, {"typed": "acme"})
     acme.refresh_from_db()
     assert acme.status == "suspended"
     assert AuditEvent.objects.filter(action="erasure.ask").count() == 2
@@ -78,7 +78,7 @@ def test_a_customer_that_was_resumed_can_ask_again(ada: Client, acme: Customer) 
 
 def test_a_customer_that_the_operator_suspended_may_ask_too(ada: Client, acme: Customer) -> None:
     customers.suspend(customer=acme, reason="unpaid")
-    ada.post(ADDRESS, {"slug": "acme"})
+    ada.post(ADDRESS, {"typed": "acme"})
     assert AuditEvent.objects.filter(action="erasure.ask").count() == 1
     assert AuditEvent.objects.get(action="customer.suspend").details == {"reason": "unpaid"}
 
@@ -86,7 +86,7 @@ def test_a_customer_that_the_operator_suspended_may_ask_too(ada: Client, acme: C
 @pytest.mark.parametrize("role", ["viewer", "admin"])
 def test_owners_alone_ask_and_see_the_way_there(acme: Customer, role: str) -> None:
     somebody = browser(acme, role)
-    assert somebody.post(ADDRESS, {"slug": "acme"}).status_code == 403
+    assert somebody.post(ADDRESS, {"typed": "acme"}).status_code == 403
     assert ADDRESS not in somebody.get("/c/acme/settings/").content.decode()
     acme.refresh_from_db()
     assert acme.status == "active"

@@ -20,9 +20,8 @@ from pytest_django import Settings
 
 from billing import customers, entitlements
 from delivery import erasing
-from hpns import erasure
 from hpns.roles import WORKER
-from tenants import audit, fence, stamp
+from tenants import audit, fence, services, stamp
 from tenants.directory import Directory
 from tenants.models import AuditEvent, Customer, Entitlement, Membership, PushApp, Role, Server
 from tenants.services.erasing import ROWS
@@ -226,7 +225,7 @@ def test_the_years_begin_when_the_year_of_the_erasure_has_ended(cast: Cast, sett
         year = datetime.now(UTC).year - settings.AGREEMENT_YEARS
         for at, left in ((f"{year}-01-01", 2), (f"{year - 1}-12-31", 0)):
             cursor.execute("UPDATE tenants_auditevent SET at = %s WHERE action = 'customer.erase'", [at])
-            erasure.forget()
+            services.erased_forget()
             cursor.execute("SET LOCAL hpns.erasure = 'on'")
             assert AuditEvent.objects.filter(customer_id=cast.acme.customer.pk).count() == left
 

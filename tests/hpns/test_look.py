@@ -6,10 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from allauth.core.ratelimit import respond_429
 from django import forms
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
+from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 from django.urls import include, path
 from pytest_django import Settings
@@ -34,6 +36,7 @@ def post(_request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("fail", fail),
+    path("limited", respond_429),
     path("post", post),
     path("c/<slug:slug>/", post, name="customer"),
     path("c/<slug:slug>/servers/", post, name="servers"),
@@ -65,7 +68,17 @@ def test_an_error_page_asks_no_database_even_of_who_is_logged_in() -> None:
     client = Client()
     client.cookies["sessionid"] = "x" * 32
     assert client.get("/nowhere", headers={"Accept": BROWSER}).status_code == 404
+    limited = client.get("/limited")
+    assert limited.status_code == 429
+    assert "<h1>Too many attempts</h1>" in limited.text
     assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "429", "500"])
+def test_an_error_page_is_made_of_nothing_but_itself(name: str) -> None:
+    page = render_to_string(f"{name}.html", {"customer": SimpleNamespace(name="Acme", slug="acme")})
+    assert "<h1>" in page
+    assert "Acme" not in page
 
 
 def test_a_fault_of_ours_has_a_trace_id_on_the_page_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,12 +7,12 @@ import redis
 from django.test import Client
 
 from billing import customers
-from tenants import services, stamp
+from tenants import audit, services, stamp
 from tenants.models import AuditEvent, ServerId, Sighting
 from tests import people
 from tests.tenants.conftest import Acme
 
-PAGES = ("customer", "entitlement", "server", "serverid", "serverkey", "pushapp", "credential")
+PAGES = ("customer", "entitlement", "server", "serverid", "serverkey", "pushapp", "credential", "auditevent")
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def rows(acme: Acme) -> dict[str, int]:
         "serverkey": acme.key.pk,
         "pushapp": acme.app.pk,
         "credential": acme.credential.pk,
+        "auditevent": AuditEvent.objects.filter(action="key.add").latest("pk").pk,
     }
 
 
@@ -44,8 +45,8 @@ def test_every_page_opens_searches_and_shows_no_secret(acme: Acme, staff: Client
         assert "v1:" not in text
 
 
-@pytest.mark.parametrize("page", ["serverid", "serverkey", "credential", "entitlement"])
-def test_ids_keys_credentials_and_entitlements_cannot_be_made_or_changed_by_form(
+@pytest.mark.parametrize("page", ["serverid", "serverkey", "credential", "entitlement", "auditevent"])
+def test_ids_keys_credentials_entitlements_and_events_cannot_be_made_or_changed_by_form(
     acme: Acme, staff: Client, page: str
 ) -> None:
     assert staff.get(f"/admin/tenants/{page}/add/").status_code == 403
@@ -160,3 +161,15 @@ def test_what_no_customer_could_save_of_a_server_staff_cannot_either(
     before = acme.server.name
     acme.server.refresh_from_db()
     assert (acme.server.name, acme.server.networks) == (before, [])
+
+
+def test_staff_read_in_words_what_was_done_by_anybody_and_narrow_it_down(acme: Acme, staff: Client) -> None:
+    audit.record("account.log_in", customer=None, target="ada@example.com")
+    audit.record("customer.erase", customer=999_999, target="Cosmos")
+    text = staff.get("/admin/tenants/auditevent/").content.decode()
+    for told in ("Made a key", ">acme<", "Logged in", "Erased the customer", "erased: 999999"):
+        assert told in text.partition("<tbody>")[2], told
+    narrowed = staff.get("/admin/tenants/auditevent/?action=account.log_in").content.decode()
+    narrowed = narrowed.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert "ada@example.com" in narrowed
+    assert "Made a key" not in narrowed

@@ -66,3 +66,11 @@ def test_no_message_quotes_a_key(settings: Settings) -> None:
     found = [*checks.secrets_are_set(None), *checks.secrets_are_not_for_trying_out(None)]
     assert found
     assert not any(secret in f"{message.msg}{message.hint}" or "vvv" in message.msg for message in found)
+
+
+@pytest.mark.parametrize(("years", "expected"), [(6, []), (0, []), (-1, ["tenants.E007"])])
+def test_what_the_law_wants_kept_cannot_be_forgotten_by_a_slip(
+    settings: Settings, years: int, expected: list[str]
+) -> None:
+    settings.AGREEMENT_YEARS = years
+    assert ids(checks.what_is_agreed_on_is_kept(None)) == expected

@@ -224,6 +224,27 @@ def test_the_log_can_be_narrowed_to_an_action_or_to_a_noun(cast: Cast) -> None:
         assert {name for name, word in words.items() if word in text} == shown
 
 
+def test_the_log_says_in_words_what_was_done_and_is_narrowed_by_them(cast: Cast) -> None:
+    note(cast, 1, "key.revoke")
+    note(cast, 1, "key.add")
+    note(cast, 1, "of.old")
+    text = cast.ben.get(f"{AUDIT}?action=key.revoke").content.decode()
+    assert '<option value="key.revoke" selected>Revoked a key</option>' in text
+    choices = [option.partition("<")[0].partition(">")[2] for option in text.split('<option value="')[1:]]
+    assert choices == ["Everything", "Made a key", "of.old", "Revoked a key"]
+    assert "Only: Revoked a key" in text
+    assert text.count('<td data-label="What">Revoked a key</td>') == 1
+    assert 'data-label="What">Made a key' not in text
+
+
+def test_the_log_can_be_taken_along_as_soon_as_there_is_an_entry(cast: Cast) -> None:
+    assert "audit.csv" not in cast.ada.get(AUDIT).content.decode()
+    note(cast, 1)
+    assert "audit.csv" in cast.ada.get(AUDIT).content.decode()
+    assert "audit.csv" not in cast.ada.get(f"{AUDIT}?action=server").content.decode()
+    assert "audit.csv" not in cast.ben.get(AUDIT).content.decode()
+
+
 @pytest.mark.parametrize("path", [f"{AUDIT}?action=%00", f"{AUDIT}?x=1&action=key%00", "/c/acme/servers/%00/"])
 def test_what_no_database_can_look_for_is_not_found(cast: Cast, path: str) -> None:
     assert cast.ada.get(path).status_code == 404
@@ -253,9 +274,9 @@ def test_the_whole_log_is_taken_along_as_csv(cast: Cast, monkeypatch: pytest.Mon
     monkeypatch.setattr("tenants.views.audit.IN_A_PIECE", 7)
     note(cast, 20)
     rows = list(csv.reader(io.StringIO(cast.ada.body("/c/acme/audit.csv").decode())))
-    assert rows[0] == ["time", "by", "capacity", "address", "action", "target", "details"]
+    assert rows[0] == ["time", "by", "capacity", "address", "action", "target", "details", "words"]
     assert [row[5] for row in rows[1:]] == ["Acme", *(f"key.add {number:03}" for number in reversed(range(20)))]
-    assert rows[1][4] == "audit.export"
+    assert (rows[1][4], rows[1][7]) == ("audit.export", "Downloaded the audit log")
     narrowed = cast.ada.body("/c/acme/audit.csv?action=audit").decode()
     assert narrowed.count("\n") == 3
 

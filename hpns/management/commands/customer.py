@@ -7,7 +7,7 @@ from billing.management.commands import customer as billing
 from hpns import erasure
 from hpns.export import writing
 from hpns.export.file import write
-from tenants import audit, selectors
+from tenants import audit, selectors, services
 from tenants.management.subcommands import Option, subcommand
 from tenants.problem import ProblemError
 
@@ -44,7 +44,7 @@ class Command(billing.Command):
             raise ProblemError(f"--yes-erase says {yes_erase!r} and --slug {slug!r}: nothing was erased")
         return {**erasure.erase(customer=customer), "erased": True}
 
-    @subcommand("Delete what was kept of customers that were erased AGREEMENT_YEARS ago.")
+    @subcommand("Delete what was kept of customers that were erased AGREEMENT_YEARS ago; the timetable does so daily.")
     def forget(self) -> dict[str, Any]:
         """Print how many events of the audit log went."""
-        return {"deleted_events": erasure.forget()}
+        return {"deleted_events": services.erased_forget()}

@@ -7,7 +7,7 @@ def test_every_entry_names_a_task_that_a_worker_knows() -> None:
     app.loader.import_default_modules()
     named = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert named <= set(app.tasks)
-    assert {"delivery.recheck", "tenants.warn_of_expiry"} <= named
+    assert {"delivery.recheck", "tenants.warn_of_expiry", "tenants.forget_erased"} <= named
 
 
 def test_an_entry_that_names_no_task_would_be_noticed() -> None:

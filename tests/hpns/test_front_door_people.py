@@ -1,0 +1,192 @@
+"""What people do to the front door: read slowly, send a bomb, be two at once. By the real ingest process, on pages.
+
+Ada owns Acme; Cleo is invited. After each test the process must still serve a good caller (see conftest.py).
+"""
+
+import gzip
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psycopg
+import pytest
+
+from hpns import web_server
+from hpns.pages import AT_ONCE
+from tests.hpns.door import Door, Stores, answer, request
+from tests.stage import ROOT, wait_for
+
+SEED: Final = """
+import json
+import django
+django.setup()
+from tenants import services
+from tenants.models import Customer, Membership
+from tests.people import browser, person
+acme = Customer.objects.get(slug="acme")
+ada, cleo = person("ada"), person("cleo")
+Membership.objects.create(user=ada, customer=acme, role="owner")
+made = services.invitation_add(customer=acme, email=cleo.email, role="viewer", by=services.OPERATOR)
+def session(user):
+    return browser(user).cookies["sessionid"].value
+print(json.dumps({"customer": acme.pk, "ada": session(ada), "cleo": [session(cleo), session(cleo)],
+                  "link": made.link}))
+"""
+TOKEN: Final = "c" * 32
+MIB: Final = 1024 * 1024
+# Bytes of a download that no pair of sockets holds between them, and of a bomb that no process takes unnoticed.
+LARGE, BOMB = 6 * MIB, 200 * MIB
+
+
+class People(NamedTuple):
+    """Acme's number, sessions of Ada and Cleo, and the address of Cleo's invitation."""
+
+    customer: int
+    ada: str
+    cleo: tuple[str, str]
+    invitation: str
+
+
+@pytest.fixture(scope="module")
+def people(stores: Stores) -> People:
+    """Ada and Cleo, and a log of Acme's that makes a large download."""
+    env = {**stores.env, "PUBLIC_URL": "http://localhost"}
+    done = subprocess.run([sys.executable, "-c", SEED], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    with psycopg.connect(stores.owner) as connection:
+        connection.execute(
+            "INSERT INTO tenants_auditevent (at, customer_id, actor_kind, actor, action, target, details) "
+            "SELECT now(), %s, 'service', 'the service', 'key.add', n::text, jsonb_build_object('x', repeat('x', %s)) "
+            "FROM generate_series(1, 60) n",
+            (told["customer"], LARGE // 60),
+        )
+    return People(told["customer"], told["ada"], tuple(told["cleo"]), told["link"].removeprefix("http://localhost"))
+
+
+def logged_in(session: str) -> dict[str, str]:
+    """The headers of a browser with this session, and with the token that its forms hold."""
+    return {"Cookie": f"sessionid={session}; csrftoken={TOKEN}", "X_CSRFToken": TOKEN}
+
+
+def memory(door: Door) -> int:
+    """The most bytes that the web process has had in memory so far."""
+    (process,) = door.processes()
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="utf-8"))
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def held(door: Door) -> int:
+    """How many answers wait in files for their readers."""
+    found = [path for process in door.processes() for path in Path(f"/proc/{process}/fd").iterdir()]
+    return sum("hpns-answer-" in str(path.readlink()) for path in found if path.is_symlink())
+
+
+def connections(stores: Stores) -> int:
+    """How many connections to the database pages have open."""
+    with psycopg.connect(stores.owner) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+        (count,) = connection.execute(query, (stores.pages_user,)).fetchone() or (0,)
+        return int(count)
+
+
+class Reader:
+    """Asks for the log as CSV and takes no more of it than is asked of him."""
+
+    def __init__(self, door: Door, session: str) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.settimeout(30)
+        self.socket.connect(("127.0.0.1", door.port))
+        self.socket.sendall(request("/c/acme/audit.csv", method="GET", **logged_in(session)))
+
+    def begin(self) -> HTTPResponse:
+        """The head of the answer."""
+        found = HTTPResponse(self.socket)
+        found.begin()
+        return found
+
+
+def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Door, people: People) -> None:
+    readers, begun = [], []
+    try:
+        # More than there are places, and each is answered: all of them have an answer that they do not read.
+        for _ in range(AT_ONCE + 1):
+            readers.append(Reader(door, people.ada))
+            begun.append(readers[-1].begin())
+        assert {found.status for found in begun} == {200}
+        assert held(door) == AT_ONCE + 1
+        wait_for(lambda: connections(door.stores) == 0, 5, "no page holds a connection to the database")
+        assert answer(door.send(request("/c/acme/audit/", method="GET", **logged_in(people.ada))), "GET").status == 200
+        # Whoever reads on gets the rest; the length says what the whole is.
+        body = begun[0].read()
+        assert len(body) == int(begun[0].headers["Content-Length"]) > LARGE
+        assert body.endswith(b"\r\n")
+    finally:
+        for each in (*begun, *(reader.socket for reader in readers)):
+            each.close()
+    wait_for(lambda: held(door) == 0, 5, "files that nobody reads any more are closed")
+
+
+def test_whoever_takes_nothing_for_too_long_has_no_connection_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert web_server.TAKES_NOTHING == 60_000
+    monkeypatch.setattr(web_server, "TAKES_NOTHING", 500)
+    with web_server.listening(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            accepted.settimeout(10)
+            with pytest.raises(TimeoutError, match="Connection timed out"):  # not our own patience: the kernel's
+                accepted.sendall(b"x" * 100 * MIB)
+
+
+def test_a_page_unpacks_no_gzip_bomb(door: Door, people: People) -> None:
+    bomb = gzip.compress(b"name=" + b"b" * BOMB, mtime=0)
+    assert len(bomb) < MIB
+    headers = {"Content_Encoding": "gzip", "Content_Type": "application/x-www-form-urlencoded"}
+    before = memory(door)
+    found = answer(door.send(request("/c/acme/settings/name/", bomb, **headers, **logged_in(people.ada))))
+    # It is read as it is, and is no form with a name in it.
+    assert found.status == 200
+    assert b"This field is required" in found.read()
+    assert memory(door) - before < BOMB // 4
+
+
+def test_of_two_browsers_that_accept_at_once_one_is_let_in_and_the_other_told(door: Door, people: People) -> None:
+    gate = threading.Barrier(2)
+
+    def accept(session: str) -> HTTPResponse:
+        gate.wait()
+        return answer(door.send(request(people.invitation, **logged_in(session))))
+
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(door.stores.owner) as held:
+        # Both have seen an open invitation, and wait for each other's doing.
+        held.execute("SELECT FROM tenants_invitation FOR UPDATE")
+        both = [pool.submit(accept, session) for session in people.cleo]
+        wait_for(lambda: waiting(door.stores) == 2, 10, "both wait")
+        held.commit()
+        answers = sorted((each.result(10) for each in both), key=lambda found: found.status)
+    assert [found.status for found in answers] == [302, 410]
+    assert answers[0].getheader("location") == "/c/acme/"
+    assert "This invitation was accepted already" in answers[1].read().decode()
+    with psycopg.connect(door.stores.owner) as connection:
+        query = (
+            "SELECT count(*) FROM tenants_membership m JOIN auth_user u ON u.id = m.user_id "
+            "WHERE u.username = 'cleo' AND m.customer_id = %s"
+        )
+        assert connection.execute(query, (people.customer,)).fetchone() == (1,)
+
+
+def waiting(stores: Stores) -> Any:
+    """How many pages wait for a row that another has locked."""
+    with psycopg.connect(stores.owner) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND wait_event_type = 'Lock'"
+        return (connection.execute(query, (stores.pages_user,)).fetchone() or (0,))[0]
