@@ -60,6 +60,7 @@ WORDS: Final[dict[str, str]] = {
     "server.networks": "Changed where a server may push from",
     "server.rename": "Renamed a server",
     "server_id.add": "Registered a server_id",
+    "server_id.confirm": "Confirmed a server_id",
     "server_id.remove": "Removed a server_id",
     "staff.add": "Made a person staff",
     "staff.look": "Looked at the customer's pages as staff",
