@@ -53,7 +53,7 @@ class Pair:
 class Limits:
     """The limits of one web process; keep() on its loop."""
 
-    def __init__(self, link: valkey.Link, process: str, hash_key: bytes, waiting_limit: int = 20_000) -> None:
+    def __init__(self, link: valkey.Link, process: str, hash_key: bytes, waiting_limit: int) -> None:
         """`waiting_limit`: how many pushes may wait in this process, of everybody."""
         self._link, self._process, self._hash_key = link, process, hash_key
         self._sessions_most = waiting_limit * 3 // 4

@@ -44,9 +44,9 @@ async def link(valkey_url: str) -> AsyncIterator[valkey.Link]:
 
 
 @pytest.fixture
-def process(link: valkey.Link) -> Limits:
+def process(link: valkey.Link, settings: Settings) -> Limits:
     """One process."""
-    return Limits(link, "one", HASH_KEY)
+    return Limits(link, "one", HASH_KEY, settings.WAITING_LIMIT)
 
 
 @pytest.fixture

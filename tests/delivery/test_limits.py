@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 import redis
+from django.conf import settings
 
 from billing.offers import TERMS
 from delivery import limits, valkey
@@ -25,7 +26,7 @@ async def test_twenty_thousand_at_once_through_two_processes_lose_none(
 ) -> None:
     who = identity(**members)
     async with links(valkey_url, 2) as two:
-        processes = [Limits(link, f"p{n}", HASH_KEY) for n, link in enumerate(two)]
+        processes = [Limits(link, f"p{n}", HASH_KEY, settings.WAITING_LIMIT) for n, link in enumerate(two)]
         for process in processes:
             for _ in range(10_000):
                 assert isinstance(say(process, who), Pair)
@@ -38,7 +39,7 @@ async def test_a_post_to_twenty_thousand_people_passes_the_limits_of_a_paid_offe
         customer=Limit(PAID.rate or 0, PAID.burst or 0, PAID.in_flight or 0),
     )
     async with links(valkey_url, 2) as two:
-        processes = [Limits(link, f"p{n}", HASH_KEY) for n, link in enumerate(two)]
+        processes = [Limits(link, f"p{n}", HASH_KEY, settings.WAITING_LIMIT) for n, link in enumerate(two)]
         waiting: list[Pair] = []
         for _ in range(50):
             for process in processes:
@@ -221,7 +222,7 @@ async def test_one_process_hears_of_room_that_another_has_made(
     monkeypatch.setattr(limits, "TICK", 0.005)
     who = identity(server=Limit(0, 0, 2))
     async with links(valkey_url, 2) as two:
-        busy, other = (Limits(link, f"p{n}", HASH_KEY) for n, link in enumerate(two))
+        busy, other = (Limits(link, f"p{n}", HASH_KEY, settings.WAITING_LIMIT) for n, link in enumerate(two))
         keeping = [asyncio.create_task(each.keep()) for each in (busy, other)]
         waiting = []
         for _ in range(2):

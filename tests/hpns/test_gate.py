@@ -5,39 +5,30 @@ import asyncio
 from hpns.gate import Gate
 
 
-def test_only_so_many_are_let_in_and_the_next_one_when_somebody_leaves() -> None:
-    async def come() -> None:
-        gate = Gate(1, 1, 60)
-        assert await gate.enter()
-        waiting = asyncio.create_task(gate.enter())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        gate.leave()
-        assert await waiting
-
-    asyncio.run(come())
+async def test_only_so_many_are_let_in_and_the_next_one_when_somebody_leaves() -> None:
+    gate = Gate(1, 1, 60)
+    assert await gate.enter()
+    waiting = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    gate.leave()
+    assert await waiting
 
 
-def test_whoever_finds_no_place_to_wait_is_refused_at_once() -> None:
-    async def come() -> None:
-        gate = Gate(1, 1, 60)
-        assert await gate.enter()
-        waiting = asyncio.create_task(gate.enter())
-        await asyncio.sleep(0)
-        assert not await gate.enter()
-        gate.leave()
-        assert await waiting
-
-    asyncio.run(come())
+async def test_whoever_finds_no_place_to_wait_is_refused_at_once() -> None:
+    gate = Gate(1, 1, 60)
+    assert await gate.enter()
+    waiting = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    assert not await gate.enter()
+    gate.leave()
+    assert await waiting
 
 
-def test_whoever_waits_too_long_is_refused_and_leaves_the_place_to_others() -> None:
-    async def come() -> None:
-        gate = Gate(1, 1, 0.01)
-        assert await gate.enter()
-        assert not await gate.enter()
-        assert not await gate.enter()
-        gate.leave()
-        assert await gate.enter()
-
-    asyncio.run(come())
+async def test_whoever_waits_too_long_is_refused_and_leaves_the_place_to_others() -> None:
+    gate = Gate(1, 1, 0.01)
+    assert await gate.enter()
+    assert not await gate.enter()
+    assert not await gate.enter()
+    gate.leave()
+    assert await gate.enter()
