@@ -1,4 +1,4 @@
 """The push itself: accept, queue, route, send, judge, answer, record.
 
-May import tenants. Start with api.py and walk down: intake, outbox, tasks, dispatch, senders, log.
+May import tenants. Walk a push down its folders: ingest, queue, worker, providers, http2, log.
 """

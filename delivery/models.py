@@ -1,6 +1,6 @@
 """The delivery log: one row per authenticated push, written once, never changed.
 
-The table is partitioned by day of acceptance (see migrations/0001_delivery_log.py and log.py); rows leave it by
+The table is partitioned by day of acceptance (see migrations/0001_delivery_log.py and log/writing.py); rows leave it by
 dropping partitions. It holds no message text and no device token, only a keyed fingerprint of the token.
 """
 
@@ -11,7 +11,7 @@ from tenants.models import Customer, PushApp, Server, ServerKey
 
 
 class Delivery(Walled):
-    """What became of one push. `code`, `answer` and `attribution` are the words of delivery/verdict.py.
+    """What became of one push. `code`, `answer` and `attribution` are the words of delivery/outcomes/verdict.py.
 
     The references are kept without constraints: checking them would cost the log as much again as writing it, and a
     row outlives what it speaks of.

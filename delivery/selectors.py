@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from delivery.models import Delivery
-from delivery.verdict import Outcome
+from delivery.outcomes.verdict import Outcome
 
 DAY: Final = timedelta(days=1)
 OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)

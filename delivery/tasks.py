@@ -22,7 +22,9 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 
-from delivery import dispatch, log, preflight, usage, valkey
+from delivery.log import writing
+from delivery.queue import key_usage, valkey
+from delivery.worker import credential_check, dispatch
 from tenants import vault
 
 logger = logging.getLogger(__name__)
@@ -60,8 +62,8 @@ def record() -> int:
     """Write the rows that wait in Valkey into the delivery log; returns how many."""
     close_old_connections()
     with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10) as store:
-        written = log.write(store)
-        usage.write(store)
+        written = writing.write(store)
+        key_usage.write(store)
         return written
 
 
@@ -70,15 +72,15 @@ def partitions() -> None:
     """Make the log's partitions of the days to come and drop those whose time is over."""
     close_old_connections()
     today = datetime.now(UTC).date()
-    log.make_partitions(today)
-    log.drop_partitions(today)
+    writing.make_partitions(today)
+    writing.drop_partitions(today)
 
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
 def recheck() -> int:
     """Ask the providers about the credentials that they refuse: one may be good again. Returns how many are."""
     close_old_connections()
-    return preflight.recheck()
+    return credential_check.recheck()
 
 
 async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:
@@ -87,7 +89,7 @@ async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:
     while True:
         await asyncio.sleep(MINDED)
         try:
-            before, waiting = waiting, await link.ask("LLEN", log.ROWS)
+            before, waiting = waiting, await link.ask("LLEN", writing.ROWS)
             if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
                 await loop.run_in_executor(None, record)
         except (ConnectionError, DatabaseError, redis.RedisError) as error:

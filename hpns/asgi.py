@@ -1,6 +1,6 @@
 """The front door of the web process, on granian's RSGI interface. It has two leaves.
 
-The two machine endpoints go to delivery.api on a lean request: no middleware, no thread. Everything else goes to
+The two machine endpoints go to delivery.ingest.api on a lean request: no middleware, no thread. Everything else goes to
 Django's normal handler with the full middleware (pages.py). RSGI because an ASGI server costs a push about as much as
 the whole of Django does on this path. https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 
@@ -23,9 +23,10 @@ django.setup()
 
 from django.conf import settings
 
-from delivery import meters, trial
-from delivery.api import LeanRequest, machines
-from delivery.outbox import Outbox
+from delivery.ingest import trial_push
+from delivery.ingest.api import LeanRequest, machines
+from delivery.ingest.outbox import Outbox
+from delivery.metrics import counting
 from hpns import leaving, spool, state
 from hpns.celery import app as celery_app
 from hpns.pages import Pages
@@ -69,9 +70,9 @@ class FrontDoor:
     async def start(self) -> None:
         """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
-        trial.offer(self.outbox)
+        trial_push.offer(self.outbox)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), meters.keep("ingest"))]
+        self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), counting.keep("ingest"))]
         state.outbox = self.outbox
         until = loop.time() + START_PATIENCE
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:

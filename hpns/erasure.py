@@ -6,7 +6,8 @@ Invariant: the customer's own row goes last, so that what was interrupted can be
 from typing import Any, Final
 
 from billing import customers
-from delivery import erasing, selectors
+from delivery import selectors
+from delivery.log import erasing
 from tenants.models import AuditEvent, Customer
 from tenants.services.erasing import ROWS, agreements, leavers
 

@@ -1,4 +1,5 @@
-"""The /metrics page: what the processes have counted (delivery/meters.py), and the state of the queue at this moment.
+"""The /metrics page: what the processes have counted (delivery/metrics/counting.py), and the state of the queue at this
+moment.
 
 With METRICS_DIR it speaks for all processes that share the folder, else for this one alone. Invariant: nothing on it
 tells one customer from another, and a store that does not answer makes a gap and never an error.
@@ -20,8 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from delivery import log, meters, tally
-from delivery.metrics import METERS
+from delivery.log import writing
+from delivery.metrics import counting, files
+from delivery.metrics.names import METERS
 from hpns import state
 from hpns.celery import DELIVER
 
@@ -59,12 +61,12 @@ def render() -> tuple[bytes, str]:
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
-def _counts() -> tally.Counts:
+def _counts() -> files.Counts:
     if not settings.METRICS_DIR:
-        return meters.snapshot(_ROLE)
+        return counting.snapshot(_ROLE)
     for _ in range(20):
         try:
-            return tally.add_up(Path(settings.METRICS_DIR))
+            return files.add_up(Path(settings.METRICS_DIR))
         except BlockingIOError:
             time.sleep(0.01)  # a process writes just now
     raise BlockingIOError("METRICS_DIR was locked for 0.2 s")
@@ -98,7 +100,7 @@ class _Counted(Collector):
             yield histogram
 
 
-def _by_name(counted: Mapping[tally.Key, T]) -> Iterator[tuple[str, list[tuple[tuple[str, ...], T]]]]:
+def _by_name(counted: Mapping[files.Key, T]) -> Iterator[tuple[str, list[tuple[tuple[str, ...], T]]]]:
     """The counts of each metric that there is, with their labels; what another version counted is left out."""
     for name, group in groupby(sorted(counted), key=lambda key: key[0]):
         if name in METERS:
@@ -125,11 +127,11 @@ class _Queue(Collector):
         with valkey.pipeline(transaction=False) as together:
             together.llen(DELIVER)
             together.lindex(DELIVER, -1)
-            together.llen(log.ROWS)
-            together.llen(log.REJECTED)
-            together.smembers(log.SEGMENTS)
+            together.llen(writing.ROWS)
+            together.llen(writing.REJECTED)
+            together.smembers(writing.SEGMENTS)
             depth, oldest, rows, rejected, segments = together.execute()
-        rows += sum(valkey.llen(f"{log.ROWS}:{name.decode()}") for name in segments)
+        rows += sum(valkey.llen(f"{writing.ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "How long the first of them has waited.", _age(oldest))
         yield GaugeMetricFamily("hpns_log_entries_waiting", "Ends that are not yet in the log.", rows)

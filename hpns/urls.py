@@ -1,4 +1,6 @@
-"""Every URL of the service except the two endpoints of the hot path, which asgi.py sends to delivery.api directly."""
+"""Every URL of the service except the two endpoints of the hot path, which asgi.py sends to delivery.ingest.api
+directly.
+"""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -25,6 +27,6 @@ urlpatterns = [
     path("", include("tenants.settings_urls")),
     path("c/<slug:slug>/settings/export/", departure_pages.export, name="customer-export"),
     path("c/<slug:slug>/settings/erase/", departure_pages.erase, name="customer-erase"),
-    path("", include("delivery.urls")),
+    path("", include("delivery.pages.urls")),
     path("admin/", admin.site.urls),
 ]

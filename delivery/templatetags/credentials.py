@@ -2,13 +2,13 @@
 
 from django import template
 
-from delivery import preflight
+from delivery.worker import credential_check
 from tenants.models import Credential
 
 register = template.Library()
 
 
 @register.filter
-def said(credential: Credential, code: str) -> preflight.Said:
+def said(credential: Credential, code: str) -> credential_check.Said:
     """What a code that was kept of a credential means, as `kind` and `words`."""
-    return preflight.said(credential, code)
+    return credential_check.said(credential, code)

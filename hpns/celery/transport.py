@@ -21,7 +21,7 @@ import msgspec
 from django.conf import settings
 from kombu.transport import redis as kombu_redis
 
-from delivery import valkey
+from delivery.queue import valkey
 from hpns.celery.hub import AsyncioHub
 
 logger = logging.getLogger(__name__)

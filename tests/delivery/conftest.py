@@ -1,16 +1,16 @@
-"""What the tests of this app share: the sandbox as Apple and Google, and what of one web process takes pushes."""
+"""What the tests of this app share: the sandbox as Apple and Google, a rougher server, and a link to Valkey."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
 from pytest_django import Settings
 
-from delivery import valkey
-from delivery.limits import Limits
-from delivery.outbox import Outbox
-from tests.delivery.limiting import HASH_KEY
-from tests.delivery.several import links, until
+from delivery.http2.engine import Engine
+from delivery.queue import valkey
+from tests.delivery.http2.rough_server import RoughServer
+from tests.delivery.several import links
 from tests.sandbox_fixture import SandboxClient, running_sandbox
 
 
@@ -44,26 +44,40 @@ async def link(valkey_url: str) -> AsyncIterator[valkey.Link]:
 
 
 @pytest.fixture
-def process(link: valkey.Link, settings: Settings) -> Limits:
-    """One process."""
-    return Limits(link, "one", HASH_KEY, settings.WAITING_LIMIT)
-
-
-@pytest.fixture
 def store(valkey_url: str) -> redis.Redis:
     """What stands in Valkey, to look at."""
     return redis.Redis.from_url(valkey_url)
 
 
 @pytest.fixture
-async def taking(valkey_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Outbox]:
-    """A connected outbox that hands over rows of floods at once, and waits no second for them."""
-    settings.REDIS_URL = settings.CELERY_BROKER_URL = valkey_url
-    settings.PUSH_DEADLINE = 0.2
-    settings.TEST_SERVICE = True
-    monkeypatch.setattr("delivery.refusals.PAUSE", 0.02)
-    made = Outbox()
-    made.start()
-    await until(lambda: made.ready)
+def sandbox(provider_process: SandboxClient) -> Iterator[SandboxClient]:
+    """The sandbox as new."""
+    provider_process.clear()
+    yield provider_process
+    provider_process.settings(lenient_tokens=False, limit_token_updates=False)
+    if provider_process.state()["mode"] != "up":
+        provider_process.mode("up")
+
+
+@pytest.fixture(scope="module")
+def rough(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoughServer]:
+    """A server with faults that the sandbox has not."""
+    server = RoughServer(tmp_path_factory.mktemp("rough"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def engine(provider_process: SandboxClient) -> AsyncIterator[Engine]:
+    """An engine that trusts the sandbox."""
+    made = Engine(asyncio.get_running_loop(), provider_process.ca_file)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def plain(rough: RoughServer) -> AsyncIterator[Engine]:
+    """An engine that trusts the rough server."""
+    engine = Engine(asyncio.get_running_loop(), rough.ca_file)
+    yield engine
+    await engine.close()

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import redis
 
-from delivery import valkey
-from delivery.leases import Bucket
+from delivery.ingest.token_bucket import Bucket
+from delivery.queue import valkey
 
 
 @asynccontextmanager

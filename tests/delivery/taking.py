@@ -7,8 +7,9 @@ from typing import Any
 
 import redis
 
-from delivery import batch, log
-from delivery.outbox import Outbox
+from delivery.ingest.outbox import Outbox
+from delivery.log import writing
+from delivery.queue import batch
 from tenants import vault
 from tenants.authentication import Keyless
 from tenants.directory import Directory
@@ -57,8 +58,8 @@ async def rows(store: redis.Redis, count: int) -> list[dict[str, str]]:
     """The rows for the log, once they stand for `count` pushes."""
 
     def found() -> list[dict[str, str]]:
-        lines = b"".join(store.lrange(log.ROWS, 0, -1)).decode().splitlines()
-        return [dict(zip(log.COLUMNS, line.split("\t"), strict=True)) for line in lines]
+        lines = b"".join(store.lrange(writing.ROWS, 0, -1)).decode().splitlines()
+        return [dict(zip(writing.COLUMNS, line.split("\t"), strict=True)) for line in lines]
 
     await until(lambda: sum(int(row["count"]) for row in found()) >= count)
     assert sum(int(row["count"]) for row in found()) == count

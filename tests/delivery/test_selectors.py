@@ -9,9 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import customers
-from delivery import log, outcomes, selectors
+from delivery import selectors
+from delivery.log import writing
 from delivery.models import Delivery
-from delivery.wire import Push
+from delivery.outcomes import judge
+from delivery.protocol.wire import Push
 from tenants import services
 from tenants.models import Server
 
@@ -26,12 +28,12 @@ def server() -> Server:
 def write(server: Server, trace: str, *, age: float = 0.0, ack_id: str = "", rows: int = 1) -> None:
     """Rows as a worker writes them."""
     at, push = time.time() - age, Push(platform="apple_rn-v2", type="message", ack_id=ack_id, device_id="d")
-    verdict = outcomes.refusal("no_app")
-    with connection.cursor() as cursor, cursor.cursor.copy(log.COPY) as copy:
+    verdict = judge.refusal("no_app")
+    with connection.cursor() as cursor, cursor.cursor.copy(writing.COPY) as copy:
         for number in range(rows):
             who = f"{server.customer_id}\t{server.pk}\t\\N"
             name = f"{trace}{number or ''}"
-            copy.write(log.row(name, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, ()))
+            copy.write(writing.row(name, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, ()))
 
 
 def test_the_last_day_is_read_latest_first(server: Server) -> None:

@@ -19,7 +19,7 @@ from django.db import ProgrammingError, connection, models, transaction
 from pytest_django import Settings
 
 from billing import customers, entitlements
-from delivery import erasing
+from delivery.log import erasing
 from hpns.roles import WORKER
 from tenants import audit, fence, services, stamp
 from tenants.directory import Directory

@@ -11,7 +11,7 @@ import redis
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 
-from delivery import log
+from delivery.log import writing as log
 from hpns.export import writing
 from hpns.export.kinds import KINDS, LEFT_OUT
 from tenants import fence

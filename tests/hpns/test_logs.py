@@ -17,7 +17,7 @@ import pytest
 import structlog
 from django.conf import settings
 
-from delivery.wire import Push
+from delivery.protocol.wire import Push
 from hpns import logs
 from tenants import keys
 
@@ -175,13 +175,14 @@ def test_a_line_in_json_says_when_where_who_and_what() -> None:
     stream = io.StringIO()
     handler = logs.Handler(stream)
     handler.setFormatter(logs.Formatter("json"))
-    record = logging.LogRecord("delivery.dispatch", logging.ERROR, __file__, 1, "push %s", ("failed",), None)
+    record = logging.LogRecord("delivery.worker.dispatch", logging.ERROR, __file__, 1, "push %s", ("failed",), None)
     record.trace, record.code, record.request = "abc-1", "no_app", object()
     handler.emit(record)
     line = json.loads(stream.getvalue())
     assert line.pop("at").endswith("Z")
     assert line == {
-        "level": "error", "role": logs.ROLE, "pid": os.getpid(), "logger": "delivery.dispatch", "event": "push failed",
+        "level": "error", "role": logs.ROLE, "pid": os.getpid(), "logger": "delivery.worker.dispatch",
+        "event": "push failed",
         "trace": "abc-1", "code": "no_app",
     }  # fmt: skip
 

@@ -13,10 +13,12 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from delivery import log, meters, tally, tasks
-from delivery.metrics import METERS
-from delivery.outcomes import refusal
-from delivery.wire import Push
+from delivery import tasks
+from delivery.log import writing
+from delivery.metrics import counting, files
+from delivery.metrics.names import METERS
+from delivery.outcomes.judge import refusal
+from delivery.protocol.wire import Push
 from hpns import metrics
 from tenants import network
 
@@ -25,16 +27,16 @@ TOKEN = "a-token-that-is-long-enough"
 
 @pytest.fixture(autouse=True)
 def from_zero() -> Iterator[None]:
-    meters.forget()
+    counting.forget()
     yield
-    meters.forget()
+    counting.forget()
 
 
 @pytest.fixture
 def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        names = ["push", "workers", log.ROWS, log.SEGMENTS, log.REJECTED]
+        names = ["push", "workers", writing.ROWS, writing.SEGMENTS, writing.REJECTED]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -92,8 +94,8 @@ def test_with_a_token_its_bearer_may_read_from_anywhere_and_nobody_else(
 
 
 def test_the_page_is_what_prometheus_reads(valkey: redis.Redis) -> None:
-    meters.ended(Push(platform="android_rn", type="message"), refusal("overloaded"), 0.3)
-    meters.answered(0.3)
+    counting.ended(Push(platform="android_rn", type="message"), refusal("overloaded"), 0.3)
+    counting.answered(0.3)
     answer = Client().get("/metrics")
     assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
     families = {family.name: family for family in text_string_to_metric_families(answer.content.decode())}
@@ -119,7 +121,7 @@ def test_no_label_names_a_customer_and_every_metric_says_what_it_is() -> None:
 def test_the_depth_of_the_queue_and_the_age_of_its_oldest_batch_are_told(valkey: redis.Redis) -> None:
     for at in (time.time() - 100, time.time() - 50, time.time()):
         valkey.lpush("push", json.dumps({"body": "x", "headers": {"at": at}, "properties": {}}))
-    valkey.rpush(log.ROWS, "a", "b")
+    valkey.rpush(writing.ROWS, "a", "b")
     assert value("hpns_queue_batches") == 3
     assert 99 < value("hpns_queue_oldest_seconds") < 110
     assert value("hpns_log_entries_waiting") == 2
@@ -132,10 +134,10 @@ def test_a_message_that_does_not_say_when_it_came_has_no_age(valkey: redis.Redis
 
 
 def test_rows_in_segments_are_waiting_too(valkey: redis.Redis) -> None:
-    valkey.rpush(f"{log.ROWS}:abc", "a", "b", "c")
-    valkey.sadd(log.SEGMENTS, "abc")
+    valkey.rpush(f"{writing.ROWS}:abc", "a", "b", "c")
+    valkey.sadd(writing.SEGMENTS, "abc")
     assert value("hpns_log_entries_waiting") == 3
-    valkey.delete(f"{log.ROWS}:abc")
+    valkey.delete(f"{writing.ROWS}:abc")
 
 
 def test_workers_with_a_sign_of_life_are_counted(valkey: redis.Redis) -> None:
@@ -150,7 +152,7 @@ def test_an_empty_queue_is_told_as_such(valkey: redis.Redis) -> None:
 
 def test_without_valkey_the_page_says_so_and_tells_the_rest(settings: Settings) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    meters.accepted(2)
+    counting.accepted(2)
     told = scrape()
     assert told["hpns_valkey_up", frozenset()] == 0
     assert told["hpns_accepted_total", frozenset()] == 2
@@ -162,12 +164,12 @@ def test_with_a_folder_the_page_speaks_for_all_processes(
 ) -> None:
     settings.METRICS_DIR = str(tmp_path)
     for role, age in (("ingest", 3.0), ("worker", 7.0), ("worker", 5.0)):
-        counts = tally.Counts(
+        counts = files.Counts(
             {("hpns_accepted_total", ()): 2.0, ("hpns_gone_since", ()): 1.0},
             {},
             {("hpns_processes", (role,)): [1.0], ("hpns_directory_age_seconds", (role,)): [age]},
         )
-        tally.Own(tmp_path).write(tally.encode(counts))
+        files.Own(tmp_path).write(files.encode(counts))
     assert value("hpns_accepted_total") == 6
     assert value("hpns_processes", role="worker") == 2
     assert value("hpns_directory_age_seconds", role="worker") == 7

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 
-from delivery import log
+from delivery.log import writing
 from tenants import audit, scope
 from tenants.models import Credential, Invitation, PushApp, Role, ServerId, Sighting
 from tests.browsing import Tenant, member, tenant
@@ -55,7 +55,7 @@ def furnish(one: Tenant) -> User:
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     audit.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
-        columns = ", ".join(log.COLUMNS)
+        columns = ", ".join(writing.COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
             ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1)",

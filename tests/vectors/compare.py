@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from delivery.wire import Push, decode_push
+from delivery.protocol.wire import Push, decode_push
 from tests.vectors import load
 from tests.vectors.difference import Difference
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from django.utils import timezone
 
-from delivery import preflight
-from delivery.preflight import Result
+from delivery.worker import credential_check
+from delivery.worker.credential_check import Result
 from tenants import credentials, provider_files, selectors, services, uploads, vault
 from tenants.management import rows
 from tenants.management.owner import owner
@@ -70,7 +70,7 @@ class Command(SubcommandsCommand):
         row = _in_slot(there, Credential.Slot.NEXT)
         if unchecked:
             return rows.credential(services.credential_promote(app=there, expected_id=row.pk))
-        promoted, result = preflight.promote(app=there, expected_id=row.pk)
+        promoted, result = credential_check.promote(app=there, expected_id=row.pk)
         return {**rows.credential(promoted), "check": _told(result)}
 
     @subcommand(
@@ -119,7 +119,7 @@ def _in_slot(app: PushApp, slot: str) -> Credential:
 
 
 def _checked(row: Credential, **more: Any) -> Any:
-    result = preflight.check(row)
+    result = credential_check.check(row)
     row.refresh_from_db()
     told = {**rows.credential(row), **more, "check": _told(result)}
     return told if result.good else Failing(told, f"{result.code}: {result.meaning}; {result.fix}")

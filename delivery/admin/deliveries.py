@@ -1,0 +1,199 @@
+"""The staff's view of the delivery log: to be read and searched, never changed, and quick with millions of rows.
+
+What makes it quick: a list has a bound in time unless a trace id is looked for, nothing is counted to the end, and no
+filter asks the table for its values.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from delivery import selectors
+from delivery.models import Delivery
+from delivery.outcomes import apns, fcm, own
+from tenants.admin import ReadOnly
+
+# As outbox.trace() makes them.
+TRACE: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{1,16}")
+# Rows that are counted; beyond, the planner's word is good enough.
+COUNTED: Final = 2_000
+DAYS_SHOWN: Final = 8
+CODES: Final = sorted(
+    {verdict.code for table in (own.REFUSALS, own.TRANSPORT, apns.APNS, fcm.FCM) for verdict in table.values()}
+    | {own.NO_WORD.code, apns.UNKNOWN.code, fcm.UNKNOWN.code}
+)
+
+
+class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
+    """A paginator that counts up to COUNTED rows and takes the planner's estimate of more."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, or about how many."""
+        counted = selectors.count_up_to(self.object_list, COUNTED)  # type: ignore[arg-type]
+        return counted if counted < COUNTED else max(COUNTED, selectors.estimate(self.object_list))  # type: ignore[arg-type]
+
+
+class DayFilter(admin.SimpleListFilter):
+    """When a push was accepted; the last 24 hours unless something else is chosen."""
+
+    title = "day (UTC)"
+    parameter_name = "day"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The last hour, and the days that are kept, as far as there is room for them."""
+        today = timezone.now().astimezone(UTC).date()
+        days = [today - timedelta(days=back) for back in range(min(DAYS_SHOWN, settings.RETENTION_DAYS + 1))]
+        return [("hour", "Last hour"), *((day.isoformat(), f"{day:%a %d %b}") for day in days)]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """The same links as Django's, but the first is no list of all days."""
+        for number, choice in enumerate(super().choices(changelist)):
+            yield {**choice, "display": "Last 24 hours"} if number == 0 else choice
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+        """Any day's rows when a trace id is looked for: it is found by the index."""
+        if TRACE.fullmatch(request.GET.get("q", "").strip()):
+            return queryset
+        value = self.value() or ""
+        if value == "hour":
+            return queryset.filter(accepted_at__gte=timezone.now() - timedelta(hours=1))
+        try:
+            begin = datetime.fromisoformat(value).replace(tzinfo=UTC)
+        except ValueError:
+            return queryset.filter(accepted_at__gte=timezone.now() - selectors.DAY)
+        return queryset.filter(accepted_at__gte=begin, accepted_at__lt=begin + selectors.DAY)
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """What came of a push."""
+
+    title = parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Every outcome that there is."""
+        return [(outcome, outcome) for outcome in selectors.OUTCOMES]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+        """Rows of the chosen one."""
+        return queryset.filter(outcome=self.value()) if self.value() else queryset
+
+
+class CodeFilter(OutcomeFilter):
+    """The stable code of the verdict."""
+
+    title = parameter_name = "code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Every code that there is."""
+        return [(code, code) for code in CODES]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+        """Rows of the chosen one."""
+        return queryset.filter(code=self.value()) if self.value() else queryset
+
+
+class PlatformFilter(OutcomeFilter):
+    """Whose phones; the platforms themselves are the servers' own words."""
+
+    title = parameter_name = "platform"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """By the beginnings of the labels."""
+        return [("apple", "apple…"), ("android", "android…"), ("other", "other")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+        """Rows of the chosen one."""
+        value = self.value()
+        if value in ("apple", "android"):
+            return queryset.filter(platform__startswith=value)
+        if value == "other":
+            return queryset.exclude(Q(platform__startswith="apple") | Q(platform__startswith="android"))
+        return queryset
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly):
+    """One line per push; a page per push with its attempts."""
+
+    list_display = ("when", "customer", "server", "platform", "type", "outcome", "code", "answer", "latency", "count")
+    list_filter = (DayFilter, OutcomeFilter, CodeFilter, PlatformFilter)
+    list_select_related = ("customer", "server__customer")
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    paginator = EstimatingPaginator
+    # An order by anything else would sort the whole day.
+    sortable_by = ()
+    search_fields = ("trace", "ack_id")
+    search_help_text = "A trace id (of any day), or an ack_id (of the chosen day)."
+    fields = (
+        *("trace", "accepted", "ended", "latency", "customer", "server", "key", "app", "platform", "type", "sub_type"),
+        *("ack_id", "mattermost_id", "device", "size", "outcome", "code", "answer", "attribution", "counts", "count"),
+        "tries",
+    )
+    readonly_fields = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Delivery]", search_term: str
+    ) -> "tuple[QuerySet[Delivery], bool]":
+        """Whole ids only: a part of one would be looked for in every row."""
+        words = search_term.strip()
+        if not words:
+            return queryset, False
+        field = "trace" if TRACE.fullmatch(words) else "ack_id"
+        return queryset.filter(**{field: words}), False
+
+    @admin.display(description="time (UTC)")
+    def when(self, row: Delivery) -> str:
+        """When it was accepted."""
+        return f"{row.accepted_at.astimezone(UTC):%d %b %H:%M:%S}"
+
+    @admin.display(description="accepted at (UTC)")
+    def accepted(self, row: Delivery) -> str:
+        """To the millisecond."""
+        return _moment(row.accepted_at)
+
+    @admin.display(description="ended at (UTC)")
+    def ended(self, row: Delivery) -> str:
+        """To the millisecond."""
+        return _moment(row.ended_at)
+
+    @admin.display(description="latency")
+    def latency(self, row: Delivery) -> str:
+        """From acceptance to the end."""
+        return f"{(row.ended_at - row.accepted_at) / timedelta(milliseconds=1):,.0f} ms"
+
+    @admin.display(description="attempts")
+    def tries(self, row: Delivery) -> SafeString:
+        """The attempts as a table; what stands in it came from outside and is escaped."""
+        if not row.attempts:
+            return format_html("{}", "none: it ended before one was made")
+        lines = (
+            (
+                _moment(datetime.fromtimestamp(attempt.get("at", 0), UTC)),
+                attempt.get("host", ""),
+                attempt.get("status") or "no answer",
+                " ".join(filter(None, (attempt.get("reason", ""), attempt.get("detail", "")))) or "-",
+                attempt.get("ms", ""),
+            )
+            for attempt in row.attempts
+        )
+        body = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{} ms</td></tr>", lines)
+        head = "<tr><th>at (UTC)</th><th>host</th><th>status</th><th>reason</th><th>took</th></tr>"
+        return format_html("<table><thead>" + head + "</thead><tbody>{}</tbody></table>", body)
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]

@@ -1,0 +1,21 @@
+"""Receipts: a phone's word, through its server, that it has shown a push.
+
+Answered before anything is done with it, because the phone waits for the answer before it shows the notification.
+"""
+
+from delivery.metrics import counting
+from delivery.protocol import wire
+from tenants.snapshot import Identity
+
+
+def accept(who: Identity, body: bytes) -> str:
+    """Take the body of a request to ack; returns "" or the code of a refusal. Never waits."""
+    try:
+        ack = wire.decode_ack(body)
+    except wire.Malformed:
+        return "malformed"
+    for member in ("id", "platform", "type"):  # in the order of the reference proxy
+        if not getattr(ack, member):
+            return f"missing_ack_{member}"
+    counting.receipt(ack)
+    return ""

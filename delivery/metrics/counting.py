@@ -1,0 +1,252 @@
+"""What is counted on the path of a push. Plain counters in memory here, handed over once a second by keep().
+
+Invariants: counting never waits, never fails a push, and knows no customer, text or device; a label has values of ours
+alone, so what a stranger sends cannot add to their number ("other"). delivery/metrics/names.py lists what there is.
+"""
+
+import asyncio
+import logging
+import resource
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+
+from delivery.metrics.files import Counts, Key, Own, encode
+from delivery.metrics.names import BAD_REQUESTS, PHONES, PLATFORMS, SECONDS, SIZES, TYPES
+from delivery.outcomes import judge
+from delivery.outcomes.verdict import Answer, Attempt, Verdict
+from delivery.protocol import policy
+from delivery.protocol.wire import Ack, Push
+from tenants.directory import DIRECTORY
+
+logger = logging.getLogger(__name__)
+
+_MILLISECONDS: Final = tuple(int(bound * 1000) for bound in SECONDS)
+
+# --- The hot path: one look-up and a few additions each. A cell is [what it stands for, sum, buckets...].
+
+Cell = list[Any]
+_ended: dict[tuple[str, str, str, bool], Cell] = {}
+_attempts: dict[tuple[str, str, int, str, int], Cell] = {}
+_receipts: dict[tuple[str, str], int] = {}
+_refused: dict[str, int] = {}
+_answered: Cell = [None, 0.0, *([0] * (len(SECONDS) + 1))]
+_batches: Cell = [None, 0.0, *([0] * (len(SIZES) + 1))]
+_accepted = 0
+# Different keys between two hand-overs: strangers choose a part of them, and must not fill the memory.
+MOST: Final = 2_000
+
+
+def accepted(pushes: int) -> None:
+    """So many pushes go to the queue."""
+    global _accepted  # noqa: PLW0603  a counter
+    _accepted += pushes
+
+
+def turned_away(code: str) -> None:
+    """A request ended before it was a push of anybody's: no good key, or a fault of ours; `code` is one of our own."""
+    _refused[code] = _refused.get(code, 0) + 1
+
+
+def answered(seconds: float) -> None:
+    """A waiting server gets its answer, `seconds` after its push was accepted."""
+    _answered[1] += seconds
+    _answered[2 + bisect_left(SECONDS, seconds)] += 1
+
+
+def batch(size: int) -> None:
+    """A batch of `size` pushes came out of the queue."""
+    _batches[1] += size
+    _batches[2 + bisect_left(SIZES, size)] += 1
+
+
+def attempt(made: Attempt) -> None:
+    """One attempt was made."""
+    key = (made.provider, made.host, made.status, made.reason, made.wire)
+    cell = _attempts.get(key)
+    if cell is None:
+        cell = _new_cell(_attempts, key, made)
+    cell[1] += made.ms
+    cell[2 + bisect_left(_MILLISECONDS, made.ms)] += 1
+
+
+def ended(push: Push, verdict: Verdict, seconds: float) -> None:
+    """A push ended, `seconds` after it was accepted."""
+    key = (push.platform, push.type, verdict.code, push.ack_id != "")
+    cell = _ended.get(key)
+    if cell is None:
+        cell = _new_cell(_ended, key, verdict)
+    cell[1] += seconds
+    cell[2 + bisect_left(SECONDS, seconds)] += 1
+
+
+def receipt(ack: Ack) -> None:
+    """A phone acknowledged a push."""
+    key = (ack.platform, ack.type)
+    if len(_receipts) >= MOST:
+        gather()
+    _receipts[key] = _receipts.get(key, 0) + 1
+
+
+def _new_cell(cells: dict[Any, Cell], key: Any, what: Any) -> Cell:
+    if len(cells) >= MOST:
+        gather()
+    cell = cells[key] = [what, 0.0, *([0] * (len(SECONDS) + 1))]
+    return cell
+
+
+# --- The hand-over
+
+Gauge = tuple[str, tuple[str, ...], float]
+_totals = Counts()
+_cpu_seconds = 0.0
+_gauges: list[Callable[[], Iterable[Gauge]]] = []
+
+
+def watch(read: Callable[[], Iterable[Gauge]]) -> None:
+    """Ask `read` once a second for gauges: (name, values of its labels, value); equal ones are added up."""
+    _gauges.append(read)
+
+
+def gather() -> Counts:
+    """Move what was counted since the last time into the totals of this process, and return these."""
+    global _accepted  # noqa: PLW0603  a counter
+    for (platform, kind, code, has_ack), cell in _ended.items():
+        _end(PLATFORMS[policy.family(policy.app_label(platform)[0])], _known(kind, TYPES), code, has_ack, cell)
+    for (provider, host, *_), cell in _attempts.items():
+        seconds = [*cell[2:], cell[1] / 1000]
+        _count("hpns_attempts_total", (provider, host, judge.judge(cell[0]).code), sum(cell[2:]))
+        _spread("hpns_attempt_seconds", (provider, host), seconds)
+        _spread("service_notification_duration_seconds", (PLATFORMS[provider],), seconds)
+        _spread(f"service_{provider}_request_duration_seconds", (), seconds)
+    for (platform, kind), count in _receipts.items():
+        _count("service_delivered_total", (_known(platform, PHONES), _known(kind, TYPES)), count)
+    for code, count in _refused.items():
+        _count("hpns_turned_away_total", (code,), count)
+    for cells in (_ended, _attempts, _receipts, _refused):
+        cells.clear()
+    for name, cell in (("service_request_duration_seconds", _answered), ("hpns_batch_pushes", _batches)):
+        _spread(name, (), [*cell[2:], cell[1]])
+        cell[1:] = [0.0, *([0] * (len(cell) - 2))]
+    _count("hpns_accepted_total", (), _accepted)
+    _count("service_bad_request_total", (), 0)  # there from the start, so that its first rise is seen
+    _accepted = 0
+    return _totals
+
+
+def _end(platform: str, kind: str, code: str, has_ack: bool, cell: Cell) -> None:
+    verdict: Verdict = cell[0]
+    count = sum(cell[2:])
+    if code in BAD_REQUESTS:
+        return _count("service_bad_request_total", (), count)
+    _count("service_notifications_total", (platform, kind), count)
+    if verdict.answer is Answer.OK:
+        _count("service_success_total", (platform, kind), count)
+        if has_ack:
+            _count("service_success_with_ack_total", (platform, kind), count)
+    else:
+        _count("service_failure_total", (platform, kind), count)
+        _count("service_failure_with_reason_total", (platform, kind, code), count)
+    if verdict.answer is Answer.REMOVE:
+        _count("service_removal_total", (platform, code), count)
+    if verdict.answer is not Answer.FAIL or code.startswith(("apns_", "fcm_")):
+        _spread("hpns_handoff_seconds", (platform,), [*cell[2:], cell[1]])
+    return None
+
+
+def _known(value: str, values: frozenset[str]) -> str:
+    return value if value in values else "other"
+
+
+def _count(name: str, labels: tuple[str, ...], count: float) -> None:
+    key: Key = (name, labels)
+    _totals.counters[key] = _totals.counters.get(key, 0.0) + count
+
+
+def _spread(name: str, labels: tuple[str, ...], buckets: list[float]) -> None:
+    _totals.add(Counts(histograms={(name, labels): buckets}))
+
+
+def _look(role: str) -> None:
+    """Read all gauges anew."""
+    global _cpu_seconds
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    before, _cpu_seconds = _cpu_seconds, usage.ru_utime + usage.ru_stime
+    _count("hpns_process_cpu_seconds_total", (role,), _cpu_seconds - before)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    found: list[Gauge] = [
+        ("hpns_processes", (role,), 1),
+        ("hpns_process_resident_bytes", (role,), pages * resource.getpagesize()),
+    ]
+    if DIRECTORY.ready:
+        found.append(("hpns_directory_age_seconds", (role,), max(0.0, time.time() - DIRECTORY.fresh_at)))
+        found.append(("hpns_directory_source", (role, DIRECTORY.source), 1))
+    _totals.gauges.clear()
+    for gauge in [*found, *(gauge for read in _gauges for gauge in read())]:
+        key, value = (gauge[0], gauge[1]), gauge[2]
+        _totals.gauges[key] = [_totals.gauges.get(key, [0.0])[0] + value]
+
+
+def snapshot(role: str) -> Counts:
+    """All that this process has counted, and its gauges as they are now."""
+    counts = gather()
+    _look(role)
+    return counts
+
+
+def forget() -> None:
+    """Count from zero: the file with what was counted so far was added to those of the dead."""
+    gather()
+    for part in (_totals.counters, _totals.histograms, _totals.gauges):
+        part.clear()
+
+
+_keeping = False
+
+
+async def keep(role: str = "worker") -> None:
+    """Hand the counters over once a second, until cancelled, to the file of this process in settings.METRICS_DIR.
+
+    Without METRICS_DIR they are only gathered, for this process's own page. A second call in one process does nothing.
+    """
+    global _keeping  # noqa: PLW0603  one per process
+    if _keeping:
+        return
+    _keeping = True
+    own = Own(Path(settings.METRICS_DIR)) if settings.METRICS_DIR else None
+    said = ""
+    try:
+        while True:
+            await asyncio.sleep(1)
+            counts = snapshot(role)
+            if own is None:
+                continue
+            try:
+                # In a thread: a disk that stands still must not hold up the pushes.
+                if not await asyncio.to_thread(own.write, encode(counts)):
+                    forget()
+                said = ""
+            except BlockingIOError:
+                pass  # they are being added up just now; there is more in a second
+            except OSError as error:
+                if not said:
+                    logger.error("the metrics cannot be written to METRICS_DIR: %s", error)
+                said = str(error)
+    finally:
+        _keeping = False
+        if own is not None:
+            _last_word(own, role)
+
+
+def _last_word(own: Own, role: str) -> None:
+    """What was counted in the last second of this process, without the gauges."""
+    counts = snapshot(role)
+    counts.gauges.clear()
+    try:
+        own.write(encode(counts))
+    except OSError as error:
+        logger.warning("the last second's metrics could not be written: %s", error)

@@ -1,0 +1,1 @@
+"""What an answer means: verdicts, the tables of answers, and the judge that looks them up. Pure."""

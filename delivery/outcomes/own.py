@@ -1,0 +1,199 @@
+"""What happened below HTTP, and what we refuse ourselves: the rows that no provider wrote.
+
+Invariant: nothing here is answered with REMOVE, and a transport fault is retried only where it is sure that no complete
+request reached the provider. Codes are stable: customers and monitors look for them.
+"""
+
+from typing import Final
+
+from delivery.outcomes.verdict import MAYBE, NOT_SENT, Answer, Attribution, Outcome, Retry, Verdict, failed
+
+_LASTS = "nothing to do unless it lasts; the status page of the push service knows more"
+_REPORT = "report it with the trace id if it lasts"
+
+
+def _unsent(word: str, cause: str, attribution: Attribution = "provider", fix: str = _LASTS) -> Verdict:
+    return failed(f"transport_{word}", cause, fix, attribution=attribution, retry=Retry.SAFE)
+
+
+def _unanswered(word: str, cause: str) -> Verdict:
+    return failed(
+        f"transport_{word}_unanswered",
+        f"{cause}, and the push may have been delivered",
+        _LASTS,
+        attribution="provider",
+        outcome=Outcome.UNKNOWN,
+    )
+
+
+TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
+    ("dns", NOT_SENT): _unsent("dns", "the name of {host} could not be resolved", "ours"),
+    ("connect", NOT_SENT): _unsent("connect", "no connection to {host} could be opened"),
+    ("tls", NOT_SENT): _unsent(
+        "tls", "no encrypted connection to {host} could be agreed on ({detail})", "ours", _REPORT
+    ),
+    ("proxy", NOT_SENT): _unsent("proxy", "the outgoing proxy opened no way to {host} ({detail})", "ours", _REPORT),
+    ("timeout_connect", NOT_SENT): _unsent("timeout_connect", "no connection to {host} was ready in time"),
+    ("timeout", MAYBE): _unanswered("timeout", "{host} did not answer in time"),
+    ("closed", NOT_SENT): _unsent("closed", "{host} closed the connection before the push was sent"),
+    ("closed", MAYBE): _unanswered("closed", "{host} closed the connection without an answer"),
+    ("reset", NOT_SENT): _unsent("reset", "{host} broke the connection off before the push was sent"),
+    ("reset", MAYBE): _unanswered("reset", "{host} broke the request off without an answer"),
+    ("refused_stream", NOT_SENT): _unsent(
+        "refused_stream", "{host} did not take the push (it refused the stream, or is ending the connection)"
+    ),
+    ("protocol", NOT_SENT): _unsent("protocol", "{host} does not speak HTTP/2 as agreed", "provider", _REPORT),
+    ("protocol", MAYBE): _unanswered("protocol", "{host} answered with something that is not HTTP/2"),
+    ("stopped", NOT_SENT): failed(
+        "transport_stopped", "the push service stopped before the push was sent", _LASTS, attribution="ours"
+    ),
+    ("stopped", MAYBE): failed(
+        "transport_stopped_unanswered",
+        "the push service stopped before {host} answered, and the push may have been delivered",
+        _LASTS,
+        attribution="ours",
+        outcome=Outcome.UNKNOWN,
+    ),
+    ("credential", NOT_SENT): failed(
+        "credential_unusable",
+        "the credential of the app could not be used ({detail})",
+        "check it on the app's page, or upload a new one",
+        attribution="customer",
+        outcome=Outcome.REFUSED,
+        counts=False,
+        credential=True,
+        key_refused=True,
+    ),
+    ("token_endpoint", NOT_SENT): failed(
+        "fcm_no_access_token",
+        "Google's token service gave no access token ({detail})",
+        _LASTS,
+        attribution="provider",
+        retry=Retry.SAFE,
+    ),
+    ("bad_token", NOT_SENT): failed(
+        "bad_device_token",
+        "the device token has a form that no provider can take",
+        "let the user of this phone log in to the app again, so that it registers anew",
+        attribution="device",
+        outcome=Outcome.REFUSED,
+        counts=False,
+    ),
+}
+
+NO_WORD: Final = failed(
+    "transport_unknown",
+    "sending to {host} failed in a way that is not known ({reason})",
+    "report it with the trace id; the device is kept",
+    attribution="ours",
+    outcome=Outcome.UNKNOWN,
+    level="error",
+)
+
+
+def _refused(code: str, cause: str, fix: str, *, credential: bool = False) -> Verdict:
+    """Return the verdict on something the customer has to change; it is no event of the SLA."""
+    return failed(
+        code,
+        cause,
+        fix,
+        attribution="customer",
+        outcome=Outcome.REFUSED,
+        counts=False,
+        credential=credential,
+        level="info",
+    )
+
+
+def _ours(code: str, cause: str, fix: str, outcome: Outcome = Outcome.FAILED) -> Verdict:
+    return failed(code, cause, fix, attribution="ours", outcome=outcome, level="error")
+
+
+_SETTING = "copy the value for Mattermost's Push Notification Server setting again"
+
+REFUSALS: Final[dict[str, Verdict]] = {
+    row.code: row
+    for row in (
+        _refused("no_key", "the request carries no server key, and the free test service is off here", _SETTING),
+        _refused("unknown_key", "this server key is not known", _SETTING),
+        _refused("revoked_key", "this server key has been revoked", "make a new key for the server and enter it"),
+        _refused("expired_key", "this server key has expired", "make a new key for the server and enter it"),
+        _refused(
+            "two_keys", "the path carries one server key and the Authorization header another", "leave one of them out"
+        ),
+        _refused("suspended", "the account is suspended", "ask {contact}"),
+        _refused(
+            "plain_http",
+            "the server key came over plain HTTP, where others can read it",
+            "begin the Push Notification Server setting with https:// and use a new key",
+        ),
+        _refused(
+            "wrong_network",
+            "the request comes from an address that this server may not push from",
+            "add {address} to the server's networks, or revoke the key if it is not yours",
+        ),
+        _refused(
+            "test_service_off",
+            "the free test service is off here",
+            "ask {contact} for a subscription, or use another push service",
+        ),
+        _refused("not_entitled", "the subscription does not include this", "see the subscription page"),
+        _refused("over_limit", "{detail}", "send less at once, or ask {contact} for a higher limit"),
+        _refused(
+            "malformed",
+            "the push could not be read ({detail})",
+            "check what changes requests on their way to the push service",
+        ),
+        _refused("missing_server_id", "the push has no server_id", "check what sends it; Mattermost always sets one"),
+        _refused(
+            "missing_device_id", "the push has no device_id", "let the user of this phone log in to the app again"
+        ),
+        _refused("missing_platform", "the push has no platform", "let the user of this phone log in to the app again"),
+        _refused("missing_ack_id", "the ack has no id", "check what sends it; Mattermost passes on what its app says"),
+        _refused("missing_ack_platform", "the ack has no platform", "check what sends it; the app always says it"),
+        _refused("missing_ack_type", "the ack has no type", "check what sends it; the app always says it"),
+        _refused(
+            "no_app",
+            "no mobile app is set up for the platform {label}",
+            "add an app with exactly this platform label, or let its users change to an app that is set up",
+        ),
+        _refused(
+            "no_credential",
+            "the app {label} has no credential",
+            "upload a key for it on the app's page",
+            credential=True,
+        ),
+        _refused(
+            "too_large", "the request is larger than 256 KB", "check what sends it; no push of Mattermost is that large"
+        ),
+        _ours(
+            "credential_unreadable",
+            "the credential of the app {label} cannot be decrypted",
+            "report it with the trace id; uploading the credential again helps at once",
+        ),
+        _ours("queue_down", "the push service cannot queue pushes at the moment", _LASTS),
+        _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _LASTS),
+        _ours("shutting_down", "the push service is restarting", _LASTS),
+        _ours("not_ready", "the push service is starting and cannot recognise server keys yet", _LASTS),
+        _ours("internal_error", "the push service failed inside", "report it with the trace id"),
+        _ours(
+            "late_test",
+            "the test push had no result within {seconds} s",
+            "the app tests again when it connects the next time",
+        ),
+        _ours("lost", "the push was accepted and its end is not known", "report it with the trace id", Outcome.LOST),
+    )
+}
+REFUSALS["expired"] = Verdict(
+    Outcome.EXPIRED,
+    "expired",
+    Answer.FAIL,
+    "ours",
+    True,
+    Retry.NEVER,
+    False,
+    False,
+    "the push was no longer of use before it could be sent",
+    _LASTS,
+    "warning",
+)

@@ -1,0 +1,121 @@
+"""The words the delivery of a push is judged in: what one attempt was, and what it means.
+
+Pure data types, no rule: the rules are rows of delivery/outcomes/apns.py, fcm.py and own.py, looked up by
+delivery/outcomes/judge.py. Invariant: a Verdict is immutable and says everything that later stages need, so that none
+of them has to look at a provider's answer again.
+"""
+
+from enum import Enum, IntEnum
+from typing import Final, Literal
+
+import msgspec
+
+NOT_SENT: Final = 0
+"""Surely no complete request reached the provider."""
+MAYBE: Final = 1
+"""A complete request may have reached the provider, and no answer to it came."""
+ANSWERED: Final = 2
+"""The provider answered this very request."""
+
+CLOCK: Final = "our clock is"
+"""How the remark in an attempt's detail begins when our clock may be why the provider refused a key."""
+
+Attribution = Literal["ours", "provider", "customer", "device"]
+
+
+class Attempt(msgspec.Struct, gc=False):
+    """One request to a provider (or the try to make one), as it is logged. Holds no secret and no device token.
+
+    provider is "apns" or "fcm"; host is the provider's host name; status is the HTTP status (0: no answer); reason is
+    Apple's reason, FCM's error code or, without an answer, a transport word of delivery/outcomes/own.py ("" on success
+    and for answers that could not be read); wire is NOT_SENT, MAYBE or ANSWERED; at is in unix seconds, ms and
+    retry_after (0: not said) are durations in milliseconds and seconds; gone_at is the moment in unix milliseconds
+    since when Apple knows that the token is gone (0: not said); detail is a short remark for the log.
+    """
+
+    provider: str
+    host: str
+    status: int
+    reason: str
+    wire: int
+    at: float
+    ms: int
+    retry_after: float = 0.0
+    gone_at: int = 0
+    detail: str = ""
+
+
+class Outcome(Enum):
+    """What came of a push. The values are stored in the delivery log."""
+
+    SENT = "sent"
+    GONE = "gone"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    LOST = "lost"
+
+
+class Answer(IntEnum):
+    """What the Mattermost server is told (https://github.com/mattermost/mattermost-push-proxy, push_response.go)."""
+
+    OK = 0
+    REMOVE = 1
+    FAIL = 2
+
+
+class Retry(Enum):
+    """Whether the same push may be tried again, and why that is safe."""
+
+    NEVER = "never"
+    SAFE = "safe"
+    """Only because nothing was sent."""
+    BACKOFF = "backoff"
+    """The provider said that it did not take it now; wait (Retry-After, else growing) and try again."""
+    RENEW = "renew"
+    """Renew the provider or access token, then try again once."""
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What an attempt, or a refusal of our own, means.
+
+    code is stable and starts with the provider's name where a provider spoke; counts says whether the push is a valid
+    event of the SLA; fuse marks answers that would mean REMOVE if the credential is known to be right, and are FAIL
+    until then; credential marks causes in the app's credential or set-up, which are ours where the app is ours; cause
+    and fix are templates for outcomes.text(); level names a logging level; key_refused says that the provider took
+    nothing because of the key itself, so that the same push may be sent with another credential of the app.
+    """
+
+    outcome: Outcome
+    code: str
+    answer: Answer
+    attribution: Attribution
+    counts: bool
+    retry: Retry
+    fuse: bool
+    credential: bool
+    cause: str
+    fix: str
+    level: str
+    key_refused: bool = False
+
+
+def failed(
+    code: str,
+    cause: str,
+    fix: str,
+    *,
+    attribution: Attribution,
+    outcome: Outcome = Outcome.FAILED,
+    counts: bool = True,
+    retry: Retry = Retry.NEVER,
+    fuse: bool = False,
+    credential: bool = False,
+    level: str = "warning",
+    key_refused: bool = False,
+) -> Verdict:
+    """Return a verdict that is answered with FAIL. What a row leaves out is the cautious choice: no retry."""
+    return Verdict(
+        outcome, code, Answer.FAIL, attribution, counts, retry, fuse, credential, cause, fix, level, key_refused
+    )

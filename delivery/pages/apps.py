@@ -1,0 +1,183 @@
+"""The pages for apps and credentials: /c/<slug>/apps/..."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from django.contrib import messages
+from django.forms import Form
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from delivery.pages.app_forms import AppForm, UploadForm
+from delivery.worker import credential_check
+from tenants import scope, services, uploads
+from tenants.models import Credential, PushApp
+from tenants.page_forms import ConfirmForm
+from tenants.pages import CustomerRequest, customer_page
+from tenants.problem import ProblemError
+
+# Days before its end from which on a credential is spoken of.
+SOON: Final = timedelta(days=30)
+
+
+@customer_page("app.see", change="app.change")
+def apps(request: CustomerRequest) -> HttpResponse:
+    """All apps that the customer can push to; POST adds one of its own."""
+    form = AppForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        try:
+            row, added = services.app_add(
+                label=given["label"], topic=given["topic"].strip(), host=form.apple_host(), customer=request.customer
+            )
+        except ProblemError as problem:
+            form.add_error("topic", problem.sentence)
+        else:
+            messages.success(request, f"{row.label} was added. Now upload its credential." if added else "It is there.")
+            return redirect("app", request.customer.slug, row.pk)
+    own = PushApp.objects.filter(enabled=True).prefetch_related("credentials")
+    context = {"apps": [_shown(row) for row in own], "shared": scope.shared_apps(), "form": form}
+    return render(request, "delivery/apps/list.html", context)
+
+
+@customer_page("app.see")
+def app(request: CustomerRequest, app: int) -> HttpResponse:
+    """One app of the customer's own."""
+    row = _app(app)
+    return _one(request, row, UploadForm(family=row.family))
+
+
+@customer_page("credential.change", methods=("POST",), in_steps=True)
+def upload(request: CustomerRequest, app: int) -> HttpResponse:
+    """Take a credential: as the current one where there is none, else as the next; and ask the provider about it.
+
+    Where the provider refuses the current one and takes the next, nothing is gained by waiting: they change places.
+    """
+    with request.step():
+        row = _app(app)
+        form = UploadForm(request.POST, request.FILES, family=row.family)
+        current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).first()
+        made = _taken(row, form, Credential.Slot.NEXT if current else Credential.Slot.CURRENT)
+        if made is None:
+            return _one(request, row, form)
+    if _ask(request, made) and current is not None and current.refused_at is not None:
+        return _promoted(request, row, made.pk)
+    return redirect("app", request.customer.slug, app)
+
+
+@customer_page("credential.change", methods=("POST",), in_steps=True)
+def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
+    """Ask the provider about a credential."""
+    with request.step():
+        row = _credential(app, credential)
+    _ask(request, row)
+    return redirect("app", request.customer.slug, app)
+
+
+@customer_page("credential.change", methods=("POST",), in_steps=True)
+def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
+    """Sign with the next credential from now on, when the provider takes it."""
+    with request.step():
+        row = _app(app)
+    return _promoted(request, row, credential)
+
+
+@customer_page("app.see", change="credential.change")
+def remove(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
+    """Delete a credential, after its id was typed."""
+    row = _credential(app, credential)
+    form = ConfirmForm(request.POST or None, word=row.key_id)
+    if request.method == "POST" and form.is_valid():
+
+        def act() -> None:
+            services.credential_remove(app=row.app, slot=row.slot, expected_id=row.pk)
+            messages.success(request, f"{row.key_id} was deleted, secret and all.")
+
+        return _acted(request, row.app, act)
+    return render(request, "delivery/apps/remove.html", {"credential": row, "app": row.app, "form": form})
+
+
+def _app(pk: int) -> PushApp:
+    found = PushApp.objects.filter(pk=pk, enabled=True).select_related("customer").first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _credential(app: int, pk: int) -> Credential:
+    found = Credential.objects.filter(pk=pk, app_id=app, app__enabled=True).select_related("app__customer").first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _taken(row: PushApp, form: UploadForm, slot: str) -> Credential | None:
+    """The credential that the form has; None when it is not one, and then the form says why."""
+    if not form.is_valid():
+        return None
+    given = form.cleaned_data
+    try:
+        parsed = uploads.parse(
+            form.content(),
+            filename=given["file"].name,
+            password=given.get("password", ""),
+            key_id=given.get("key_id", ""),
+            team_id=given.get("team_id", ""),
+        )
+        return services.credential_add(app=row, parsed=parsed, slot=slot).row
+    except ProblemError as problem:
+        form.add_error(problem.field if problem.field in form.fields else "file", problem.sentence)
+        return None
+
+
+def _promoted(request: CustomerRequest, row: PushApp, credential: int) -> HttpResponse:
+    def act() -> None:
+        made, result = credential_check.promote(app=row, expected_id=credential, step=request.step)
+        messages.success(request, f"{result.meaning}. Pushes are signed with {made.key_id} from now on.")
+
+    return _acted(request, row, act)
+
+
+def _ask(request: CustomerRequest, row: Credential) -> bool:
+    """Ask the provider and say what it says; whether it takes the credential."""
+    try:
+        result = credential_check.check(row, request.step)
+    except ProblemError as problem:
+        messages.error(request, problem.sentence)
+        return False
+    if result.good:
+        messages.success(request, f"{result.meaning}.")
+    elif result.known:
+        messages.error(request, f"{result.meaning}: {result.fix}.")
+    else:
+        messages.warning(request, f"It is not known whether {row.key_id} is good: {result.meaning}. {result.fix}.")
+    return result.good
+
+
+def _acted(request: CustomerRequest, row: PushApp, act: Callable[[], None]) -> HttpResponse:
+    try:
+        act()
+    except ProblemError as problem:
+        messages.error(request, problem.sentence)
+    return redirect("app", request.customer.slug, row.pk)
+
+
+def _one(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
+    return render(request, "delivery/apps/app.html", {**_shown(row), "form": form})
+
+
+def _shown(row: PushApp) -> dict[str, Any]:
+    slots = {each.slot: each for each in row.credentials.all()}
+    current, now = slots.get(Credential.Slot.CURRENT), timezone.now()
+    kind, text = "bad", "No credential"
+    if current is not None:
+        kind, text = "good", "Signed for"
+        if current.refused_at is not None:
+            kind, text = "bad", "Refused"
+        elif current.expires_at is not None and current.expires_at <= now:
+            kind, text = "bad", "Expired"
+        elif current.expires_at is not None and current.expires_at - now < SOON:
+            kind, text = "warn", "Expires soon"
+    return {"app": row, "current": current, "next": slots.get(Credential.Slot.NEXT), "kind": kind, "text": text}

@@ -1,0 +1,117 @@
+"""The page for test pushes: /c/<slug>/test/..."""
+
+import json
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from delivery import selectors
+from delivery.ingest import trial_push
+from delivery.log import timeline
+from delivery.pages.trial_form import TestPushForm
+from tenants import scope
+from tenants.directory import DIRECTORY
+from tenants.models import PushApp, Server, ServerKey
+from tenants.pages import CustomerRequest, customer_page
+from tenants.snapshot import Identity
+
+# How long a test push is looked for after it was sent, and how far back a phone's own test may lie.
+RECENT: Final = timedelta(days=1)
+LIVE: Final = timedelta(minutes=30)
+# In the session: what the latest test pushes were answered, and of how many.
+TOLD: Final = "test_pushes"
+REMEMBERED: Final = 10
+
+
+@customer_page("delivery.see", change="push.test")
+def test_push(request: CustomerRequest) -> HttpResponse:
+    """The form; POST sends a push and leads to what became of it."""
+    apps = _apps()
+    servers = _servers()
+    form = TestPushForm(request.POST or None, servers=servers, apps=apps, sandbox=bool(settings.SANDBOX_URL))
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        who = _identity(given["server_row"])
+        if who is None:
+            form.add_error("server", "No key of this server is in use yet. A key works two seconds after it was made.")
+        else:
+            server_id = _server_id(given["server_row"])
+            push = trial_push.push_to(given["token"], given["platform"], server_id, request.customer.name)
+            try:
+                sent = trial_push.send(who, push, settings.PUSH_DEADLINE)
+            except trial_push.NoWayError as error:
+                form.add_error(None, f"The test push could not be sent: {error}.")
+            else:
+                told = json.loads(sent.answer)
+                _remember(request, sent.ack_id, {**told, "ms": round(sent.seconds * 1000)})
+                return redirect("test-push-result", request.customer.slug, sent.ack_id)
+    context = {"form": form, "servers": servers, "apps": apps, "since": int(timezone.now().timestamp())}
+    return render(request, "delivery/test/form.html", context)
+
+
+@customer_page("delivery.see")
+def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
+    """What became of a test push; the live part of it is asked for until the log knows."""
+    row = selectors.since(timezone.now() - RECENT).filter(ack_id=ack_id).first()
+    context: dict[str, Any] = {
+        "ack_id": ack_id,
+        "row": row,
+        "steps": timeline.of(row) if row else [],
+        "told": request.session.get(TOLD, {}).get(ack_id),
+        "phone_page": settings.SANDBOX_URL,
+    }
+    part = "delivery/test/steps.html" if request.headers.get("HX-Request") else "delivery/test/result.html"
+    return render(request, part, context)
+
+
+@customer_page("delivery.see")
+def live(request: CustomerRequest) -> HttpResponse:
+    """The last `test` that an app of the customer's has sent since the page was opened: the app does that when its
+    user connects to a server (GET /api/v4/system/ping?device_id=...)."""
+    asked = request.GET.get("since", "")
+    since = timezone.now() - LIVE
+    if asked.isascii() and asked.isdigit() and len(asked) < 12:
+        since = max(since, timezone.datetime.fromtimestamp(int(asked), timezone.get_current_timezone()))  # type: ignore[attr-defined]
+    row = selectors.since(since).filter(type="test").first()
+    context = {"row": row, "steps": timeline.of(row) if row else [], "since": asked}
+    return render(request, "delivery/test/live.html", context)
+
+
+def _remember(request: CustomerRequest, ack_id: str, told: dict[str, Any]) -> None:
+    kept = {**request.session.get(TOLD, {}), ack_id: told}
+    request.session[TOLD] = dict(list(kept.items())[-REMEMBERED:])
+
+
+def _servers() -> list[Server]:
+    """The servers with a key in use."""
+    living = ServerKey.in_use("keys__") & Q(keys__isnull=False)
+    return list(Server.objects.filter(living, anonymous=False).distinct())
+
+
+def _apps() -> list[PushApp]:
+    """The apps that the customer can push to, its own first; a shared one of the same label is not reached then."""
+    own = list(PushApp.objects.filter(enabled=True))
+    labels = {row.label for row in own}
+    return own + [row for row in scope.shared_apps() if row.label not in labels]
+
+
+def _identity(server: Server) -> Identity | None:
+    """Whom a push of this server speaks for, as the path of a push knows it by the latest of its keys."""
+    for prefix in (
+        ServerKey.objects.filter(server=server, revoked_at=None).order_by("-created_at").values_list("prefix")
+    ):
+        found = DIRECTORY.find(prefix[0])
+        if found is not None and found.active and not (0 < found.expires_at <= timezone.now().timestamp()):
+            return found
+    return None
+
+
+def _server_id(server: Server) -> str:
+    """The server_id that the server is known by, so that a phone finds it; else one that says what this is."""
+    known = server.server_ids.values_list("mattermost_id", flat=True).first()
+    return str(known or "test-push-of-hpns")

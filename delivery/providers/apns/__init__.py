@@ -1,0 +1,1 @@
+"""Apple Push Notification service: request, payload and provider token."""

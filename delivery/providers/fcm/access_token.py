@@ -1,0 +1,224 @@
+"""Google access tokens: one per service account, fetched over the engine, renewed before it runs out.
+
+google-auth signs the grant (RFC 7523), in a thread because RSA takes milliseconds; the request is one of the engine's,
+so it has the engine's trust, proxy and deadline. The account's key is not validated here: that was done when it was
+uploaded, and takes a tenth of a second with the interpreter locked (firebase_admin.credentials.Certificate does it, and
+a test holds our grants against its). Invariants: one fetch at a time per account; a push waits for a token no longer
+than its own timeout, in a bounded list; an address that is not Google's is fetched only at the origin that was set.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import google.auth.jwt
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from google.auth.crypt import RSASigner
+
+from delivery.http2 import fields
+from delivery.http2.engine import Engine
+from delivery.http2.exchange import Exchange
+from delivery.providers.apns.provider_token import CredentialError, skew
+
+log = logging.getLogger(__name__)
+
+GOOGLE_HOSTS: Final = frozenset({"oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com"})
+AUDIENCE: Final = "https://oauth2.googleapis.com/token"
+SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+"""All that sending needs (https://firebase.google.com/docs/cloud-messaging/send/v1-api#authorize-http-v1-send-requests)."""
+GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+LIFETIME: Final = 3600
+"""Seconds; the most that Google gives (https://developers.google.com/identity/protocols/oauth2/service-account)."""
+FETCH_SECONDS: Final = 4.0
+RENEW_AT: Final = 0.8
+"""The part of a token's life after which the next one is fetched while it goes on being used."""
+PAUSE_SECONDS: Final = 1.0
+"""After a failed fetch, pushes are told the same for so long instead of asking again."""
+BAD_ACCOUNT_SECONDS: Final = 30.0
+FORCED_EVERY: Final = 30.0
+"""A token that Google refuses is renewed at once, but not more often than this."""
+MOST_WAITING: Final = 5000
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII).fullmatch
+_PATH: Final = re.compile(r"/[\x21-\x7e]{0,1000}", re.ASCII).fullmatch
+_WORD: Final = re.compile(r"[a-z_]{1,64}", re.ASCII).fullmatch
+
+
+class _Grant(msgspec.Struct, gc=False):
+    access_token: str = ""
+    expires_in: float = LIFETIME
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode: Final = msgspec.json.Decoder(_Grant).decode
+_FORM: Final = fields.block([(b"content-type", "application/x-www-form-urlencoded")])
+Waiter = Callable[[str, str], None]
+"""Called with ("", "") when there is a token, else with a transport word and a detail."""
+
+
+def token_url(token_uri: str, token_origin: str) -> str:
+    """Return where to fetch the token of an account: token_uri with token_origin in place of Google's.
+
+    CredentialError if token_uri is neither Google's nor at token_origin: an uploaded file must not choose whom we call.
+    """
+    parts = urlsplit(token_uri)
+    known = parts.scheme == "https" and parts.netloc in GOOGLE_HOSTS
+    if (known or f"{parts.scheme}://{parts.netloc}" == token_origin) and _PATH(parts.path):
+        return token_origin + parts.path
+    raise CredentialError("the service account's token_uri is not Google's")
+
+
+class _Account:
+    """A service account as its key file says."""
+
+    def __init__(self, account_json: str, token_origin: str) -> None:
+        try:
+            content: dict[str, Any] = json.loads(account_json)
+            key = load_pem_private_key(content["private_key"].encode(), None, unsafe_skip_rsa_key_validation=True)
+            if not isinstance(key, RSAPrivateKey):
+                raise TypeError("Google's keys are RSA keys")
+            self.signer = RSASigner(key, str(content.get("private_key_id", "")))
+            self.email = str(content["client_email"])
+            self.url = token_url(str(content["token_uri"]), token_origin)
+        except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
+            raise CredentialError(f"the service account cannot be read ({type(error).__name__})") from None
+
+
+class AccessToken:
+    """The access token of one service account."""
+
+    def __init__(self, engine: Engine, credential_id: int, account_json: str, token_origin: str) -> None:
+        """Take the account's key file as text; it is read at the first fetch."""
+        self._engine, self._credential_id = engine, credential_id
+        self._account_json, self._origin = account_json, token_origin
+        self._account: _Account | None = None
+        self._header = ""
+        self._made_at = self._renew_at = self._ends_at = 0.0
+        self._forced_at = -FORCED_EVERY
+        self._fetching = False
+        self._trouble = ("", "")
+        self._trouble_until = 0.0
+        self._waiting: dict[int, tuple[Waiter, asyncio.TimerHandle]] = {}
+        self._number = 0
+
+    def header(self) -> str:
+        """Return the value of the authorization field, "Bearer ...", renewing it ahead of time.
+
+        "" when there is no valid token: then wait().
+        """
+        now = time.monotonic()
+        if now >= self._renew_at:
+            if now >= self._ends_at:
+                return ""
+            if not self._fetching and now >= self._trouble_until:
+                self._fetch()
+        return self._header
+
+    def wait(self, timeout: float, then: Waiter) -> None:
+        """Call then(word, detail) when there is a token ("", "") or none is to be had; within timeout seconds."""
+        loop = self._engine.loop
+        if not self._fetching and time.monotonic() < self._trouble_until:
+            loop.call_soon(then, *self._trouble)
+        elif len(self._waiting) >= MOST_WAITING:
+            loop.call_soon(then, "token_endpoint", "too many pushes wait for it")
+        else:
+            self._number += 1
+            self._waiting[self._number] = (then, loop.call_later(timeout, self._too_late, self._number))
+            if not self._fetching:
+                self._fetch()
+
+    def refused(self, used_at: float) -> None:
+        """Hear that Google refused the token in use at a time (time.monotonic()): fetch another, within limits."""
+        now = time.monotonic()
+        if used_at >= self._made_at and now - self._forced_at >= FORCED_EVERY:
+            self._forced_at = now
+            self._renew_at = self._ends_at = 0.0
+
+    def _too_late(self, number: int) -> None:
+        then, _ = self._waiting.pop(number)
+        then("token_endpoint", "no answer in time")
+
+    def _fetch(self) -> None:
+        self._fetching = True
+        signed = self._engine.loop.run_in_executor(None, self._grant)
+        signed.add_done_callback(self._signed)
+
+    def _grant(self) -> tuple[str, bytes]:
+        """Return the address and the body of the token request. Runs in a thread."""
+        if self._account is None:
+            self._account = _Account(self._account_json, self._origin)
+        now = int(time.time())
+        claims = {"iss": self._account.email, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME, "scope": SCOPE}
+        assertion = google.auth.jwt.encode(self._account.signer, claims).decode()
+        return self._account.url, urlencode({"grant_type": GRANT_TYPE, "assertion": assertion}).encode()
+
+    def _signed(self, signed: asyncio.Future[tuple[str, bytes]]) -> None:
+        if signed.cancelled() or self._engine.closed:
+            self._failed("stopped", "", PAUSE_SECONDS)
+            return
+        error = signed.exception()
+        if error is not None:
+            known = isinstance(error, CredentialError)
+            detail = str(error) if known else f"the service account cannot sign ({type(error).__name__})"
+            self._failed("credential", detail, BAD_ACCOUNT_SECONDS)
+            return
+        url, body = signed.result()
+        # A channel of its own, under the negative id: a silent token endpoint must not make the pushes' way seem dead.
+        channel = self._engine.channel(self._origin, -self._credential_id)
+        try:
+            channel.post(url.removeprefix(self._origin), _FORM, body, FETCH_SECONDS, self._answered)
+        except ValueError:
+            self._failed("credential", "the service account's token_uri is no address", BAD_ACCOUNT_SECONDS)
+
+    def _answered(self, exchange: Exchange) -> None:
+        if not exchange.status:
+            self._failed("token_endpoint", exchange.word, PAUSE_SECONDS)
+            return
+        try:
+            grant = _decode(exchange.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            grant = _Grant()
+        if exchange.status != 200:
+            self._refused_grant(exchange, grant)
+        elif not _TOKEN(grant.access_token) or grant.expires_in <= 0:
+            self._failed("credential", "Google's answer holds no access token", PAUSE_SECONDS)
+        else:
+            life = min(grant.expires_in, LIFETIME)
+            self._made_at = time.monotonic()
+            self._renew_at, self._ends_at = exchange.started + life * RENEW_AT, exchange.started + life
+            self._header = f"Bearer {grant.access_token}"
+            self._fetching, self._trouble_until = False, 0.0
+            self._tell("", "")
+
+    def _refused_grant(self, exchange: Exchange, grant: _Grant) -> None:
+        error = bytes(grant.error).strip(b'"').decode("latin-1")
+        detail = f"{exchange.status} {error}" if _WORD(error) else str(exchange.status)
+        if (remark := skew(exchange.date, exchange.at)) != "":
+            detail = f"{detail}; {remark}"
+        if exchange.status in (400, 401, 403):
+            self._failed("credential", detail, BAD_ACCOUNT_SECONDS)
+        else:
+            self._failed("token_endpoint", detail, max(PAUSE_SECONDS, min(exchange.retry_after, BAD_ACCOUNT_SECONDS)))
+
+    def _failed(self, word: str, detail: str, pause: float) -> None:
+        self._fetching = False
+        self._trouble = (word, detail)
+        self._trouble_until = time.monotonic() + pause
+        self._tell(word, detail)
+
+    def _tell(self, word: str, detail: str) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for then, timer in waiting.values():
+            timer.cancel()
+            try:
+                then(word, detail)
+            except Exception:
+                log.exception("what follows an access token failed; the others that wait go on")

@@ -1,0 +1,98 @@
+"""The text of a push as a phone is to show it, and how it is shortened. Pure.
+
+Invariant: a cut text is valid Unicode, ends in an ellipsis, and never ends inside what a reader sees as one character.
+"""
+
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import Final
+
+from delivery.protocol.wire import Push
+from delivery.providers import emoji
+
+ELLIPSIS: Final = "\u2026"
+
+CHANNEL_NAME_LIMIT: Final = 64
+"""Characters of a channel's display name (Mattermost's own limit); the names of group messages are longer."""
+
+SHOWN_TYPES: Final = frozenset(("message", "session"))
+"""The types whose text is written by or for people, and so may hold emoji names."""
+
+_LONGEST: Final = 65_536
+"""No text is looked at beyond this many characters: emoji names shrink, but not to a sixteenth."""
+
+_ZERO_WIDTH_JOINER: Final = "\u200d"
+_STEPS_BACK: Final = 32
+
+
+def message(push: Push) -> str:
+    """Return the text to show, with emoji in place of their names.
+
+    An id-loaded push keeps its text as it is, like the reference proxy: the phone replaces it with the post.
+    """
+    text = push.message
+    if len(text) > _LONGEST:
+        text = text[:_LONGEST]
+    if push.is_id_loaded or push.type not in SHOWN_TYPES:
+        return text
+    return emoji.replace(text)
+
+
+def channel_name(push: Push) -> str:
+    """Return the channel's name, cut to CHANNEL_NAME_LIMIT characters."""
+    name = push.channel_name
+    if len(name) <= CHANNEL_NAME_LIMIT:
+        return name
+    return name[: boundary(name, CHANNEL_NAME_LIMIT)]
+
+
+def shorten(text: str, room: int, size: Callable[[str], int]) -> str:
+    """Return the longest beginning of `text` that with an ellipsis has at most `room`, or "" where none has.
+
+    `size` gives what a text takes in the unit of `room`, at least one for a character. A text that has room stays
+    whole.
+    """
+    if size(text) <= room:
+        return text
+    room -= size(ELLIPSIS)
+    lengths = range(1, min(len(text), max(room, 0)) + 1)  # no character takes less than one
+    longest = boundary(text, bisect_right(lengths, room, key=lambda length: size(text[:length])))
+    return text[:longest] + ELLIPSIS if longest else ""
+
+
+def boundary(text: str, at: int) -> int:
+    """Return the last place up to `at` where `text` may be cut without parting what is seen as one character.
+
+    Kept together: combining marks and variation selectors with their base, skin tones, sequences with a zero-width
+    joiner, the two halves of a flag, and the tags of a regional flag. (The usual cases of
+    https://www.unicode.org/reports/tr29/; where someone stacks more than 32 of them, they are parted.)
+    """
+    if at >= len(text):
+        return len(text)
+    for place in range(at, max(at - _STEPS_BACK, 0), -1):
+        if not _belongs(text, place):
+            return place
+    return at if at > _STEPS_BACK else 0
+
+
+def _belongs(text: str, place: int) -> bool:
+    """Tell whether the character at `place` is seen as one with the character before it."""
+    before, char = text[place - 1], text[place]
+    if char < "\u0300":  # nothing below is ever part of another; the joiner is above
+        return before == _ZERO_WIDTH_JOINER
+    if _is_flag_half(char) and _is_flag_half(before):
+        halves = 1
+        while halves <= place and _is_flag_half(text[place - halves]):
+            halves += 1
+        return (halves - 1) % 2 == 1
+    return (
+        _ZERO_WIDTH_JOINER in (before, char)
+        or "\U0001f3fb" <= char <= "\U0001f3ff"
+        or "\U000e0020" <= char <= "\U000e007f"
+        or unicodedata.category(char) in ("Mn", "Me", "Mc")
+    )
+
+
+def _is_flag_half(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"

@@ -1,0 +1,90 @@
+"""Which keys are used, and with which server_ids: what web processes notice, on its way to the database.
+
+A process remembers what it has seen within the minute, so that a push costs one look into a set; what is new goes into
+a list in Valkey, which the task `record` empties. Losing some of it does little harm: the next minute says it again.
+"""
+
+import asyncio
+import json
+import time
+from typing import Any, Final, cast
+
+import redis
+from django.db import IntegrityError, InterfaceError, OperationalError
+
+from delivery.queue import valkey
+from tenants import sightings
+
+SEEN: Final = "usage:seen"
+# Seconds between two looks at what is new, and after which everything counts as new again.
+TICK: Final = 2.0
+FRESH: Final = 60.0
+# Keys, and server_ids of each, that one process remembers at a time; the bearer of a key chooses its server_ids.
+KEYS_MOST: Final = 20_000
+EACH_MOST: Final = sightings.MOST
+# Entries that wait in Valkey while nobody records, and how many are taken out at a time.
+WAITING: Final = 50_000
+CHUNK: Final = 1_000
+
+
+class Usage:
+    """What one web process has seen; keep() on its loop."""
+
+    def __init__(self, link: valkey.Link) -> None:
+        self._link = link
+        self._seen: dict[int, set[str]] = {}
+        self._news: list[tuple[int, str]] = []
+        self._since = time.monotonic()
+
+    def note(self, key_id: int, server_id: str) -> None:
+        """A push has come with this key and server_id; key 0 (none) is not of interest."""
+        seen = self._seen.get(key_id)
+        if seen is None:
+            if not key_id or len(self._seen) >= KEYS_MOST:
+                return
+            seen = self._seen[key_id] = set()
+        elif server_id in seen or len(seen) >= EACH_MOST:
+            return
+        server_id = server_id[: sightings.LONGEST]
+        if server_id not in seen:
+            seen.add(server_id)
+            self._news.append((key_id, server_id))
+
+    async def keep(self) -> None:
+        """Hand over what is new, every two seconds."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what is new now."""
+        if self._news and self._link.up:
+            now = int(time.time())
+            entries = [json.dumps((*pair, now)) for pair in self._news]
+            self._news = []
+            push = valkey.pack(("RPUSH", SEEN, *entries))
+            self._link.post(push + valkey.pack(("LTRIM", SEEN, str(-WAITING), "-1")), 2)
+        if time.monotonic() - self._since > FRESH:
+            self._since = time.monotonic()
+            self._seen.clear()
+            # Only while Valkey is away: what was seen a minute ago is about to be seen again.
+            self._news.clear()
+
+
+def write(store: redis.Redis) -> int:
+    """Move what waits in Valkey into the database; returns how many entries that were.
+
+    Raises what the stores raise; what PostgreSQL did not take is back in its place then.
+    """
+    count = 0
+    while entries := cast("list[bytes]", store.lpop(SEEN, CHUNK)):  # with a count it is a list
+        rows: list[Any] = json.loads(b"[%b]" % b",".join(entries))
+        try:
+            sightings.record([(key_id, server_id, at) for key_id, server_id, at in rows])
+        except (OperationalError, InterfaceError, IntegrityError):
+            # It is away, or a key was deleted just now. A leaked key may be used only once: this may be all that there
+            # will be to see of it.
+            store.lpush(SEEN, *reversed(entries))
+            raise
+        count += len(rows)
+    return count

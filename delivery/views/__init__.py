@@ -1,1 +1,0 @@
-"""The delivery's pages."""

@@ -1,0 +1,1 @@
+"""The worker's side of a push: routing, dispatch to the providers, judging, retries, and settlement."""

@@ -1,0 +1,127 @@
+"""Tells the rest of the house that a provider refuses a credential: beside the path of a push, and until it is heard.
+
+What a worker finds out it uses at once (delivery/worker/routes.py); this writes it into PostgreSQL, where the first who
+comes changes it and all others find it done, and sends the e-mail. Invariant: reporting holds up no push, and what
+waits here is bounded by the number of credentials.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Final, NamedTuple
+
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from delivery.outcomes import judge
+from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
+from delivery.providers.base import Target
+from tenants import credential_mail, mail, services
+from tenants.models import Credential
+from tenants.problem import ProblemError
+
+logger = logging.getLogger(__name__)
+
+# Seconds before the same is reported again: its credential may have been good in between.
+AGAIN: Final = 60.0
+# Seconds between two tries while PostgreSQL is away.
+PAUSE: Final = 5.0
+# Seconds before each try to send the e-mail.
+MAIL_PAUSES: Final = (0.0, 30.0, 300.0)
+
+
+class Report(NamedTuple):
+    """A credential that was refused with this code; `spare_id` was accepted in its place, 0 when nothing was."""
+
+    app_id: int
+    credential_id: int
+    code: str
+    spare_id: int = 0
+
+
+class Reporter:
+    """One per worker process, on its loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._told: dict[int, tuple[int, float]] = {}
+        self._waiting: dict[int, Report] = {}
+        self._wake = asyncio.Event()
+        self._mails: set[asyncio.Task[None]] = set()
+
+    def refused(self, target: Target, attempt: Attempt, verdict: Verdict) -> None:
+        """Report that a target's credential was refused, unless our own clock may be why."""
+        if verdict.attribution == "customer" and CLOCK not in attempt.detail:
+            self.report(Report(target.app_id, target.credential_id, verdict.code))
+
+    def spare_tried(self, target: Target, spare: Target, first: Attempt, attempt: Attempt) -> bool:
+        """Whether the provider accepted the spare after it had refused the target's credential; reports either."""
+        refusal = judge.judge(first)
+        if judge.judge(attempt).outcome not in (Outcome.SENT, Outcome.GONE):
+            self.refused(target, first, refusal)
+            return False
+        self.report(Report(target.app_id, target.credential_id, refusal.code, spare.credential_id))
+        return True
+
+    def report(self, report: Report) -> None:
+        """Take a report; the same again within AGAIN seconds is none. Returns at once."""
+        told, now = self._told.get(report.credential_id), time.monotonic()
+        if told is not None and now - told[1] < AGAIN and report.spare_id in (0, told[0]):
+            return
+        self._told[report.credential_id] = (report.spare_id, now)
+        if report.spare_id or report.credential_id not in self._waiting:
+            self._waiting[report.credential_id] = report
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write down what was reported, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                report = next(iter(self._waiting.values()))
+                try:
+                    told = await self._loop.run_in_executor(None, write_down, report)
+                except (DatabaseError, ProblemError) as error:
+                    logger.warning("a refused credential cannot be written down yet: %s", error)
+                    await asyncio.sleep(PAUSE)
+                    continue
+                if self._waiting.get(report.credential_id) is report:
+                    del self._waiting[report.credential_id]
+                if told is not None and told.news:
+                    mailing = self._loop.create_task(self._mail(told))
+                    self._mails.add(mailing)
+                    mailing.add_done_callback(self._mails.discard)
+
+    async def _mail(self, told: services.Refusal) -> None:
+        for pause in MAIL_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                await self._loop.run_in_executor(None, _send, told)
+            except (mail.MailError, DatabaseError) as error:
+                logger.warning("the e-mail about the credential %d was not sent: %s", told.credential.pk, error)
+            else:
+                return
+
+
+def write_down(report: Report) -> services.Refusal | None:
+    """Write one report down. Blocks; raises django.db.Error."""
+    try:
+        told = services.credential_refused(
+            app_id=report.app_id, credential_id=report.credential_id, code=report.code, spare_id=report.spare_id
+        )
+    finally:
+        connections.close_all()
+    if told is not None and told.news:
+        instead = "the other one signs now" if told.fell_back else "pushes of its app fail"
+        logger.error("the credential %d is refused (%s): %s", report.credential_id, report.code, instead)
+    return told
+
+
+def _send(told: services.Refusal) -> None:
+    row = told.credential
+    try:
+        others = Credential.objects.filter(app_id=row.app_id).exclude(pk=row.pk).first()
+        credential_mail.refused(row, told.spare, None if told.spare else others)
+    finally:
+        connections.close_all()

@@ -1,0 +1,148 @@
+"""Which app, and which credential, takes a push. Answers from memory; nothing here waits.
+
+A push's platform only picks among the apps that its customer may use. Invariant: a route is never guessed; without an
+app or a readable credential the push is refused with a text that says what to add.
+"""
+
+import json
+import logging
+
+import msgspec
+from django.conf import settings
+
+from delivery.outcomes import judge
+from delivery.outcomes.verdict import Verdict
+from delivery.protocol import policy
+from delivery.providers.base import Target
+from tenants import credentials, vault
+from tenants.directory import DIRECTORY, Directory
+from tenants.snapshot import AppRow
+
+logger = logging.getLogger(__name__)
+
+# Characters of an unknown label that are told: no app's has more, and a stranger's may be as long as a body.
+SHOWN = 64
+
+
+class Route(msgspec.Struct, gc=False, frozen=True):
+    """Where pushes of one customer and platform go. Without a target, `refusal` says why and `label` names the app.
+
+    `spare` is the app as its other credential signs for it; Routes.spare() opens that when it is needed.
+    """
+
+    label: str
+    version: int
+    app_id: int | None
+    shared: bool
+    target: Target | None
+    refusal: Verdict | None
+    spare: AppRow | None = None
+
+
+class Routes:
+    """Routes by (customer, platform), made at first use and forgotten whenever the directory changes."""
+
+    def __init__(self, directory: Directory = DIRECTORY) -> None:
+        self.directory = directory
+        self._known: dict[tuple[int, str], Route] = {}
+        self._targets: dict[tuple[int, int], Target] = {}
+        self._version: tuple[int, float] = (-1, 0.0)
+        # By app: the credential that was refused, until the directory has another one in its place.
+        self._refused: dict[int, int] = {}
+
+    def find(self, customer_id: int, platform: str) -> Route:
+        """The route of a push; total."""
+        self.refresh()
+        return self.known(customer_id, platform)
+
+    def refresh(self) -> None:
+        """Forget what the directory has changed since. Call it before known(), once for many pushes."""
+        version = (self.directory.version, self.directory.fresh_at)
+        if version != self._version:
+            self._known.clear()
+            self._version = version
+
+    def known(self, customer_id: int, platform: str) -> Route:
+        """The route of a push, as it was at the last refresh; total."""
+        route = self._known.get((customer_id, platform))
+        if route is None:
+            route = self._make(customer_id, platform)
+            # Strangers choose the platform; they must not fill the memory.
+            if len(self._known) < 10_000 and len(platform) <= policy.LONGEST_PLATFORM:
+                self._known[customer_id, platform] = route
+        return route
+
+    def spare(self, route: Route) -> Target | None:
+        """The target that signs with the app's other credential; None when there is none that opens."""
+        app = route.spare
+        if app is None:
+            return None
+        try:
+            return self._target(app)
+        except vault.VaultError as error:
+            logger.error("the credential %d of the app %d cannot be opened: %s", app.credential_id, app.app_id, error)
+            return None
+
+    def fall_back(self, app_id: int, credential_id: int) -> None:
+        """Let the spare sign for the app from now on, because this credential was refused and the spare was not."""
+        self._refused[app_id] = credential_id
+        self._known.clear()
+
+    def _make(self, customer_id: int, platform: str) -> Route:
+        label, version = policy.app_label(platform)
+        app = self.directory.route(customer_id, label, policy.family(label))
+        if app is None:
+            return Route(label[:SHOWN], version, None, False, None, judge.refusal("no_app"))
+        shared = app.customer_id is None
+        if not app.credential_id:
+            refusal = judge.blame(judge.refusal("no_credential"), shared)
+            return Route(app.label, version, app.app_id, shared, None, refusal)
+        spare = _by_spare(app)
+        refused = self._refused.get(app.app_id)
+        if refused == app.credential_id and spare is not None:
+            app, spare = spare, None
+        elif refused is not None and refused != app.credential_id:
+            del self._refused[app.app_id]  # the directory has heard of it
+        try:
+            target = self._target(app)
+        except vault.VaultError as error:
+            logger.error("the credential %d of the app %d cannot be opened: %s", app.credential_id, app.app_id, error)
+            return Route(app.label, version, app.app_id, shared, None, judge.refusal("credential_unreadable"))
+        return Route(app.label, version, app.app_id, shared, target, None, spare)
+
+    def _target(self, app: AppRow) -> Target:
+        key = (app.app_id, app.credential_id)
+        target = self._targets.get(key)
+        if target is None or (target.topic, target.origin) != (app.topic, _origin(app)):
+            target = self._targets[key] = target_of(app)
+        return target
+
+
+def target_of(app: AppRow) -> Target:
+    """What the senders need of an app and its credential. Raises vault.VaultError when that cannot be opened."""
+    secret = credentials.secret(app)
+    return Target(
+        app_id=app.app_id,
+        family="apns" if app.family == "apns" else "fcm",
+        topic=app.topic,
+        project=json.loads(secret["account_json"])["project_id"] if app.kind == "fcm_account" else "",
+        origin=_origin(app),
+        credential_id=app.credential_id,
+        kind=app.kind,  # type: ignore[arg-type]  # the database holds nothing else
+        secret=secret,
+    )
+
+
+def _by_spare(app: AppRow) -> AppRow | None:
+    spare = app.spare
+    if spare is None:
+        return None
+    return msgspec.structs.replace(
+        app, credential_id=spare.credential_id, kind=spare.kind, sealed=spare.sealed, spare=None
+    )
+
+
+def _origin(app: AppRow) -> str:
+    if app.family != "apns":
+        return str(settings.FCM_ORIGIN)
+    return str(settings.APNS_SANDBOX_ORIGIN if app.host == "sandbox" else settings.APNS_ORIGIN)

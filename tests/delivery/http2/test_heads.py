@@ -1,0 +1,100 @@
+"""The heads of answers are read right, from peers that keep no table and from those that keep one all the same."""
+
+import pytest
+from hpack import Encoder, HPACKError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.http2.frames import FrameError
+from delivery.http2.heads import Heads, status_of
+
+MOST = 65_536
+FIELDS = st.tuples(st.sampled_from(["apns-id", "date", "x"]), st.sampled_from(["", "a", "b" * 200]))
+ANSWERS = st.lists(
+    st.tuples(
+        st.sampled_from(["200", "400", "410", "429", "103"]),
+        st.lists(
+            st.tuples(st.sampled_from(["apns-id", "date", "x"]), st.sampled_from(["", "a", "b" * 200])), max_size=3
+        ),
+    ),
+    max_size=8,
+)
+
+
+@given(ANSWERS, st.sampled_from([None, 0, 100, 4096]), st.booleans())
+def test_heads_are_read_in_order_whatever_table_a_peer_keeps(
+    answers: list[tuple[str, list[tuple[str, str]]]], size: int | None, huffman: bool
+) -> None:
+    encoder, heads = Encoder(), Heads(MOST)
+    if size is not None:
+        encoder.header_table_size = size
+    for status, others in answers:
+        told, found = heads.read(encoder.encode([(":status", status), *others], huffman=huffman))
+        assert told == int(status)
+        if status == "200":
+            assert found == ()
+        else:
+            assert [(name.decode(), value.decode()) for name, value in found] == [(":status", status), *others]
+
+
+def test_trailers_have_no_status() -> None:
+    status, _ = Heads(MOST).read(Encoder().encode([("grpc-status", "0")]))
+    assert status == 0
+
+
+@pytest.mark.parametrize("status", ["099", "001"])
+def test_a_status_below_all_that_there_are_is_none(status: str) -> None:
+    with pytest.raises(FrameError, match="without a status"):
+        Heads(MOST).read(Encoder().encode([(":status", status)]))
+
+
+@given(st.binary(max_size=30) | st.lists(st.sampled_from([0, 16, 32, 63, 64, 127, 128, 136, 255])).map(bytes))
+def test_whatever_a_peer_writes_is_read_or_refused(block: bytes) -> None:
+    heads = Heads(MOST)
+    for _ in range(2):
+        try:
+            status, _ = heads.read(block)
+        except (FrameError, HPACKError):
+            return
+        assert status == 0 or 100 <= status <= 999
+
+
+def test_a_small_block_that_unfolds_into_too_much_is_refused() -> None:
+    encoder = Encoder()
+    encoder.encode([("x", "y" * 3000)])
+    many = encoder.encode([(":status", "400"), *[("x", "y" * 3000)] * 30])
+    assert len(many) < 200
+    heads = Heads(MOST)
+    heads.read(Encoder().encode([(":status", "400"), ("x", "y" * 3000)]))
+    with pytest.raises(HPACKError):
+        heads.read(many)
+
+
+def test_a_table_that_is_emptied_and_kept_on_is_one() -> None:
+    encoder, heads = Encoder(), Heads(MOST)
+    encoder.header_table_size = 0  # as nghttp2 and others empty a table: RFC 7541, 4.2 has both sizes told
+    encoder.header_table_size = 4096
+    heads.read(encoder.encode([(":status", "400")]))
+    heads.read(encoder.encode([(":status", "200"), ("x", "first")]))
+    status, found = heads.read(encoder.encode([(":status", "400"), ("x", "first")]))
+    assert (status, list(found)) == (400, [(b":status", b"400"), (b"x", b"first")])
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ([(b":status", b"200")], 200),
+        ([(b"apns-id", b"1"), (b":status", b"410"), (b"date", b"x")], 410),
+        ([(b":status", b"103")], 103),
+        ([], 0),
+        ([(b"status", b"200")], 0),
+        ([(b":status", b"20")], 0),
+        ([(b":status", b"2000")], 0),
+        ([(b":status", b"2 0")], 0),
+        ([(b":status", b"-20")], 0),
+        ([(b":status", b"+20")], 0),
+        ([(b":status", "²0".encode())], 0),
+    ],
+)
+def test_a_status_is_three_digits_or_none(answer: list[tuple[bytes, bytes]], status: int) -> None:
+    assert status_of(answer) == status

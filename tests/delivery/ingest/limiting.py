@@ -1,0 +1,50 @@
+"""Who pushes in the tests of limits, through one process and another."""
+
+from typing import Any
+
+from delivery.ingest.limits import Limits, Pair
+from delivery.protocol.wire import Push
+from tenants.snapshot import Identity, Limit
+from tests.delivery.several import answered
+
+HASH_KEY = b"h" * 32
+# So slow that what comes back while a test runs is next to nothing.
+SLOW = Limit(1, 50)
+
+
+def identity(key_id: int = 3, server_id: int = 2, customer_id: int = 1, **members: Any) -> Identity:
+    """Acme's server, with a key; `server` and `customer` are limits."""
+    return Identity(key_id, server_id, customer_id, active=True, why="", digest=b"", **members)
+
+
+def listed(**members: Any) -> Identity:
+    """The same server by its server_id."""
+    return identity(0, **members)
+
+
+def stranger(**members: Any) -> Identity:
+    """Whoever has no key."""
+    return identity(0, 9, 8, anonymous=True, trial=True, **members)
+
+
+def say(process: Limits, who: Identity, source: str = "", **members: Any) -> Pair | str:
+    """What comes of one push."""
+    return process.admit(who, Push(**{"type": "message", "device_id": "d", **members}), source)
+
+
+async def settled(*processes: Limits) -> None:
+    """Wait until no lease is on its way."""
+    await answered(*(bucket for process in processes for bucket in process._buckets.values()))
+
+
+async def flood(process: Limits, who: Identity, count: int = 500, **members: Any) -> tuple[int, str]:
+    """Push until it is refused for good; how many were let in, and the last refusal."""
+    passed, refusal = 0, ""
+    for _ in range(count):
+        said = say(process, who, **members)
+        if isinstance(said, str):
+            refusal = said
+        else:
+            passed += 1
+        await settled(process)
+    return passed, refusal

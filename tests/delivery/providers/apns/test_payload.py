@@ -1,0 +1,169 @@
+"""The bodies for Apple: against the recorded reference, and where we go beyond it."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.protocol import policy
+from delivery.protocol.wire import Push
+from delivery.providers.apns import payload
+from tests.vectors import compare
+from tests.vectors.differences import BODIES
+
+IDS = {
+    "ack_id": "ack",
+    "server_id": "srv",
+    "post_id": "post",
+    "channel_id": "chan",
+    "team_id": "team",
+    "sender_id": "user",
+    "signature": "a.b.c",
+    "platform": "apple_rn-v2",
+    "device_id": "d" * 64,
+    "version": "v2",
+}
+
+
+def push(**members: Any) -> Push:
+    return Push(**(IDS | {"type": "message"} | members))
+
+
+def sent(one: Push, app_version: int = 2) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(payload.body(one, app_version))
+    return decoded
+
+
+def for_the_platform(one: Push) -> dict[str, Any]:
+    return sent(one, policy.app_label(one.platform)[1])
+
+
+def test_every_recorded_body_is_the_references_or_differs_on_purpose(
+    record_property: Callable[[str, object], None],
+) -> None:
+    result = compare.bodies("apns", for_the_platform, BODIES)
+    record_property("count", f"Bodies for Apple: {result}")
+    assert not result.unexplained, "\n".join(result.unexplained[:5])
+    assert not compare.idle(result, "apns", BODIES)
+    assert result.agree > 600
+
+
+def test_the_comparison_finds_a_difference_that_no_row_explains() -> None:
+    def louder(one: Push) -> dict[str, Any]:
+        return for_the_platform(one) | {"extra": "x"}
+
+    assert len(compare.bodies("apns", louder, BODIES).unexplained) > 700
+
+
+def test_the_comparison_finds_a_row_that_explains_nothing() -> None:
+    first = next(row for row in BODIES if row.names)
+    rows = [dataclasses.replace(first, names=("Ordinary message number 3 with a mix of optional fields",))]
+    result = compare.bodies("apns", for_the_platform, rows)
+    assert compare.idle(result, "apns", rows) == [first.instead, *rows[0].names]
+
+
+def test_a_message_in_a_channel() -> None:
+    one = push(message="alice: hi :+1:", channel_name="Town Square", badge=3, category="CAN_REPLY", sender_name="alice")
+    assert sent(one) == {
+        "aps": {
+            "alert": {"body": "alice: hi \U0001f44d", "title": "Town Square"},
+            "badge": 3,
+            "category": "CAN_REPLY",
+            "content-available": 1,
+            "mutable-content": 1,
+            "sound": "default",
+            "thread-id": "chan",
+        },
+        "ack_id": "ack",
+        "channel_id": "chan",
+        "channel_name": "Town Square",
+        "is_crt_enabled": False,
+        "post_id": "post",
+        "sender_id": "user",
+        "sender_name": "alice",
+        "server_id": "srv",
+        "signature": "a.b.c",
+        "sub_type": "",
+        "team_id": "team",
+        "type": "message",
+        "version": "v2",
+    }
+
+
+@pytest.mark.parametrize(("badge", "shown"), [(-1, None), (0, 1), (5, 5), (-2, -2)])
+def test_the_badge_of_a_clear_is_never_0_for_an_app_from_version_2_on(badge: int, shown: int | None) -> None:
+    one = push(type="clear", badge=badge)
+    assert sent(one)["aps"].get("badge") == shown
+    assert sent(one, 1)["aps"].get("badge") == (None if badge == -1 else badge)
+
+
+def test_a_session_wipe_wakes_the_app_without_a_sight_or_a_sound() -> None:
+    one = push(type="session", cont_ava=1, sound="none")
+    assert sent(one)["aps"] == {"badge": 0, "content-available": 1}
+    assert (sent(one)["type"], sent(one)["signature"], sent(one)["ack_id"]) == ("session", "a.b.c", "ack")
+    assert payload.push_type(one) == "alert"
+
+
+@pytest.mark.parametrize("members", [{"message": "Session Expired"}, {"cont_ava": 0}, {"is_id_loaded": True}])
+def test_no_other_session_push_is_silent(members: dict[str, Any]) -> None:
+    assert sent(push(type="session", **({"cont_ava": 1} | members)))["aps"]["sound"] == "default"
+
+
+def test_an_id_loaded_push_keeps_its_text_as_it_is() -> None:
+    assert sent(push(message="You've a :+1:", is_id_loaded=True))["aps"]["alert"] == {"body": "You've a :+1:"}
+
+
+def test_a_call_has_its_own_form_topic_and_type() -> None:
+    one = push(transport="voip", sub_type="calls", root_id="root", message="ring", sender_name="alice")
+    assert sent(one) == {
+        "aps": {"content-available": 1},
+        "ack_id": "ack",
+        "channel_id": "chan",
+        "id_loaded": False,
+        "post_id": "post",
+        "sender_id": "user",
+        "sender_name": "alice",
+        "server_id": "srv",
+        "signature": "a.b.c",
+        "sub_type": "calls",
+        "thread_id": "root",
+        "type": "message",
+    }
+    assert (payload.push_type(one), payload.topic(one, "com.x")) == ("voip", "com.x.voip")
+    assert (payload.push_type(push()), payload.topic(push(), "com.x")) == ("alert", "com.x")
+
+
+def test_a_text_uses_all_the_room_there_is_and_no_more() -> None:
+    long = push(message="x" * 20_000, channel_name="Town Square")
+    body = payload.body(long, 2)
+    assert len(body) == payload.LIMIT
+    assert json.loads(body)["aps"]["alert"]["body"].endswith("xx\u2026")
+    whole = push(message="x" * (json.loads(body)["aps"]["alert"]["body"].count("x") + 3), channel_name="Town Square")
+    assert len(payload.body(whole, 2)) == payload.LIMIT
+    assert sent(whole)["aps"]["alert"]["body"] == whole.message
+
+
+def test_what_cannot_be_made_to_fit_goes_out_without_its_text() -> None:
+    one = push(message="hello", override_icon_url="u" * 5000)
+    assert "body" not in sent(one)["aps"]["alert"]
+    assert sent(one)["override_icon_url"] == one.override_icon_url
+    silent = push(type="clear", override_icon_url="u" * 5000)
+    assert sent(silent)["override_icon_url"] == silent.override_icon_url
+
+
+texts = st.text() | st.text(alphabet='"\\\n\x01\x7f\u20ac\U0001f600\U0001f3fd\u200d\u0301\U0001f1e9:', max_size=50)
+long_texts = st.tuples(texts, st.integers(1, 3000)).map(lambda pair: pair[0] * pair[1])
+
+
+@given(long_texts, texts, st.sampled_from(["message", "session"]), st.booleans())
+def test_a_body_always_fits_and_keeps_what_it_must(message: str, name: str, kind: str, id_loaded: bool) -> None:
+    one = push(message=message, channel_name=name, type=kind, is_id_loaded=id_loaded)
+    body = payload.body(one, 2)
+    assert len(body) <= payload.LIMIT
+    decoded = msgspec.json.decode(body)
+    assert (decoded["signature"], decoded["ack_id"], decoded["server_id"]) == ("a.b.c", "ack", "srv")

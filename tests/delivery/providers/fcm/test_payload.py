@@ -1,0 +1,153 @@
+"""The bodies for Google: against the recorded reference, Firebase's own model, and where we go beyond the reference."""
+
+import datetime
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from firebase_admin import messaging
+from firebase_admin._messaging_encoder import MessageEncoder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.protocol import policy, wire
+from delivery.protocol.wire import Push
+from delivery.providers.fcm import payload
+from tests.vectors import compare, load
+from tests.vectors.differences import BODIES
+
+COMMON = {
+    "ack_id": "ack",
+    "category": "",
+    "channel_id": "chan",
+    "is_crt_enabled": "false",
+    "server_id": "srv",
+    "signature": "a.b.c",
+    "sub_type": "",
+    "version": "v2",
+}
+
+
+def push(**members: Any) -> Push:
+    ids = {"ack_id": "ack", "server_id": "srv", "channel_id": "chan", "signature": "a.b.c", "version": "v2"}
+    return Push(**(ids | {"type": "message", "platform": "android_rn-v2", "device_id": "token:x"} | members))
+
+
+def sent(one: Push, ttl: int = 60) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(payload.body(one, ttl))
+    return decoded
+
+
+def without_ttl(one: Push) -> dict[str, Any]:
+    request = sent(one)
+    del request["message"]["android"]["ttl"]
+    return request
+
+
+def size(data: dict[str, str]) -> int:
+    return sum(len(name.encode()) + len(value.encode()) for name, value in data.items())
+
+
+def test_every_recorded_body_is_the_references_or_differs_on_purpose(
+    record_property: Callable[[str, object], None],
+) -> None:
+    result = compare.bodies("fcm", without_ttl, BODIES)
+    record_property("count", f"Bodies for Google: {result}")
+    assert not result.unexplained, "\n".join(result.unexplained[:5])
+    assert not compare.idle(result, "fcm", BODIES)
+    assert result.agree > 450
+
+
+def test_every_recorded_push_is_encoded_as_by_firebase_admin() -> None:
+    """Firebase's model is too dear for every push (five times the cost), so it stands beside it: same rules, here."""
+    checked = 0
+    for vector in load.pushes():
+        if not any(request["provider"] == "fcm" for request in vector.provider_requests):
+            continue
+        one, _ = wire.decode_push(vector.body or b"")
+        ttl = policy.lifetime(one)
+        message = sent(one, ttl)["message"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the token's new name
+            model = messaging.Message(
+                data=message["data"],
+                token=one.device_id,
+                android=messaging.AndroidConfig(priority="high", ttl=datetime.timedelta(seconds=ttl)),
+            )
+        assert MessageEncoder().default(model) == message, vector.name
+        checked += 1
+    assert checked > 500
+
+
+def test_firebase_admin_would_refuse_what_is_not_a_string() -> None:
+    with pytest.raises(ValueError, match="non-string values"):
+        MessageEncoder().default(messaging.Message(data={"badge": 1}, topic="x"))
+
+
+def test_a_message_has_every_optional_member_as_an_empty_string() -> None:
+    assert sent(push(message="alice: hi :+1:"), 604_800) == {
+        "message": {
+            "token": "token:x",
+            "android": {"priority": "high", "ttl": "604800s"},
+            "data": COMMON
+            | {
+                "type": "message",
+                "badge": "0",
+                "message": "alice: hi \U0001f44d",
+                "channel_name": "",
+                "from_webhook": "",
+                "override_icon_url": "",
+                "override_username": "",
+                "post_id": "",
+                "sender_id": "",
+                "sender_name": "",
+                "team_id": "",
+            },
+        }
+    }
+
+
+@pytest.mark.parametrize("kind", ["clear", "update_badge", "test", "", "MESSAGE"])
+def test_a_silent_push_has_the_common_members_alone(kind: str) -> None:
+    one = push(type=kind, message="not shown", sender_name="not shown", badge=-1, root_id="root")
+    assert sent(one)["message"]["data"] == COMMON | {"type": kind, "root_id": "root"}
+
+
+def test_an_id_loaded_push_is_from_someone() -> None:
+    data = sent(push(is_id_loaded=True, message="a :+1:", sender_name="alice", is_crt_enabled=True))["message"]["data"]
+    assert (data["sender_name"], data["id_loaded"], data["message"]) == ("Someone", "true", "a :+1:")
+    assert (data["is_crt_enabled"], "channel_name" in data) == ("true", False)
+
+
+def test_a_text_uses_all_the_room_there_is_and_no_more() -> None:
+    data = sent(push(message='"' * 20_000))["message"]["data"]
+    assert size(data) == payload.LIMIT
+    assert data["message"].endswith('""\u2026')
+    whole = push(message='"' * (data["message"].count('"') + 3))
+    assert sent(whole)["message"]["data"]["message"] == whole.message
+
+
+def test_the_length_of_the_token_takes_no_room() -> None:
+    assert sent(push(message="x" * 3000, device_id="t" * 4000))["message"]["data"]["message"] == "x" * 3000
+
+
+def test_what_cannot_be_made_to_fit_goes_out_without_its_text() -> None:
+    data = sent(push(message="hello", signature="s" * 5000))["message"]["data"]
+    assert (data["message"], data["signature"]) == ("", "s" * 5000)
+    assert sent(push(type="clear", signature="s" * 5000))["message"]["data"]["signature"] == "s" * 5000
+
+
+texts = st.text() | st.text(alphabet='"\\\n\x01\u20ac\U0001f600\U0001f3fd\u200d\u0301\U0001f1e9:', max_size=50)
+long_texts = st.tuples(texts, st.integers(1, 3000)).map(lambda pair: pair[0] * pair[1])
+
+
+@given(long_texts, texts, st.sampled_from(["message", "session"]), st.booleans())
+def test_data_always_fit_and_keep_what_they_must(message: str, name: str, kind: str, id_loaded: bool) -> None:
+    one = push(message=message, channel_name=name, type=kind, is_id_loaded=id_loaded)
+    data = msgspec.json.decode(payload.body(one, 60))["message"]["data"]
+    assert size(data) <= payload.LIMIT
+    assert all(isinstance(value, str) for value in data.values())
+    assert (data["signature"], data["ack_id"], data["server_id"]) == ("a.b.c", "ack", "srv")

@@ -1,0 +1,136 @@
+"""From a push to the row that says which key was used with which server_id: the web process's share, the worker's."""
+
+import json
+
+import pytest
+import redis
+from django.db import DataError, OperationalError
+
+from delivery.queue import key_usage, valkey
+from delivery.queue.key_usage import EACH_MOST, SEEN, Usage
+from tenants import sightings
+
+
+async def waiting(link: valkey.Link, store: redis.Redis) -> list[tuple[int, str]]:
+    """What has been handed over."""
+    await link.flushed()
+    return [(key, name) for key, name, _ in map(json.loads, store.lrange(SEEN, 0, -1))]
+
+
+async def test_what_is_seen_again_within_the_minute_is_told_once(link: valkey.Link, store: redis.Redis) -> None:
+    noticed = Usage(link)
+    for _ in range(3):
+        noticed.note(3, "a")
+        noticed.note(3, "b")
+        noticed.flush()
+    assert await waiting(link, store) == [(3, "a"), (3, "b")]
+
+
+async def test_a_minute_later_it_is_told_again(
+    link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed = Usage(link)
+    monkeypatch.setattr(key_usage, "FRESH", -1.0)
+    for _ in range(2):
+        noticed.note(3, "a")
+        noticed.flush()
+    assert await waiting(link, store) == [(3, "a")] * 2
+
+
+async def test_pushes_without_a_key_are_of_no_interest(link: valkey.Link, store: redis.Redis) -> None:
+    noticed = Usage(link)
+    noticed.note(0, "a")
+    noticed.flush()
+    assert await waiting(link, store) == []
+
+
+async def test_one_keys_made_up_server_ids_do_not_hide_another_key(link: valkey.Link, store: redis.Redis) -> None:
+    noticed = Usage(link)
+    for number in range(10_000):
+        noticed.note(3, f"made up {number}")
+    noticed.note(4, "a")
+    noticed.flush()
+    told = await waiting(link, store)
+    assert len(told) == EACH_MOST + 1
+    assert (4, "a") in told
+
+
+async def test_server_ids_as_long_as_a_body_do_not_fill_the_memory(link: valkey.Link, store: redis.Redis) -> None:
+    noticed = Usage(link)
+    for number in range(3):
+        noticed.note(3, f"{number}" + "x" * 200_000)
+        noticed.note(3, "y" * 200_000 + f"{number}")
+    assert max(map(len, noticed._seen[3])) == sightings.LONGEST
+    noticed.flush()
+    assert len(await waiting(link, store)) == 4
+
+
+async def test_more_keys_than_are_remembered_change_nothing_for_those_that_are(
+    link: valkey.Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_usage, "KEYS_MOST", 2)
+    noticed = Usage(link)
+    for key in (1, 2, 3):
+        noticed.note(key, "a")
+    noticed.note(1, "b")
+    assert noticed._news == [(1, "a"), (2, "a"), (1, "b")]
+
+
+async def test_while_valkey_is_away_news_waits_for_a_minute_at_most(
+    link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed = Usage(link)
+    link.up = False
+    noticed.note(3, "a")
+    noticed.flush()
+    link.up = True
+    noticed.flush()
+    assert await waiting(link, store) == [(3, "a")]
+    link.up = False
+    monkeypatch.setattr(key_usage, "FRESH", -1.0)
+    for number in range(5):
+        noticed.note(3, str(number))
+        noticed.flush()
+        assert not noticed._news
+
+
+async def test_what_waits_in_valkey_has_a_bound_and_the_oldest_goes(
+    link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_usage, "WAITING", 3)
+    noticed = Usage(link)
+    for number in range(5):
+        noticed.note(number + 1, "a")
+        noticed.flush()
+    assert [key for key, _ in await waiting(link, store)] == [3, 4, 5]
+
+
+# --- The worker's share. What record() writes: tests/tenants/test_sightings.py
+
+
+def put(store: redis.Redis, *entries: tuple[int, str, int]) -> None:
+    store.rpush(SEEN, *map(json.dumps, entries))
+
+
+@pytest.mark.django_db
+def test_what_waits_is_written_in_chunks_and_gone(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_usage, "CHUNK", 2)
+    put(store, *((number, "a", 60) for number in range(1, 6)))
+    assert key_usage.write(store) == 5
+    assert store.llen(SEEN) == 0
+    assert key_usage.write(store) == 0
+
+
+@pytest.mark.parametrize(("error", "left"), [(OperationalError, 3), (DataError, 1)])
+def test_what_postgres_cannot_take_now_is_back_in_its_place_and_what_it_never_will_is_not(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch, error: type[Exception], left: int
+) -> None:
+    def away() -> None:
+        raise error("away")
+
+    monkeypatch.setattr(key_usage, "CHUNK", 2)
+    monkeypatch.setattr(sightings.transaction, "atomic", away)
+    put(store, (1, "a", 60), (2, "b", 60), (3, "c", 60))
+    with pytest.raises(error):
+        key_usage.write(store)
+    assert [json.loads(entry)[0] for entry in store.lrange(SEEN, 0, -1)] == [1, 2, 3][-left:]
