@@ -7,7 +7,8 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from billing import entitlements
-from tenants import audit, services
+from tenants import services
+from tenants.audit import recording
 from tenants.changes import Changed, collision, named, tell
 from tenants.models import AuditEvent, Customer, Role
 from tenants.problem import ProblemError
@@ -28,7 +29,7 @@ def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
             customer, created = Customer.objects.get_or_create(slug=slug, defaults={"name": name, "offer": offer})
             if created:
                 entitlements.grant(customer=customer)
-                audit.record("customer.add", customer=customer, target=name, offer=offer)
+                recording.record("customer.add", customer=customer, target=name, offer=offer)
                 tell()
     except IntegrityError as error:
         raise collision(error) from error
@@ -77,7 +78,7 @@ def ask_erasure(*, customer: Customer) -> Changed[Customer]:
         if erasure_asked(customer=customer) is not None:
             return Changed(customer, changed=False)
         suspended, _ = suspend(customer=customer, reason="an owner asked for its erasure")
-        audit.record("erasure.ask", customer=customer, target=customer.name)
+        recording.record("erasure.ask", customer=customer, target=customer.name)
     return Changed(suspended, changed=True)
 
 
@@ -99,7 +100,7 @@ def erase(*, customer: Customer) -> services.Erased:
         if locked is None:
             raise ProblemError(f"{customer.slug} was erased in the meantime")
         refuse_to_erase_a_served_one(locked)
-        audit.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
+        recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         entitlements.withdraw(customer=locked)
         erased = services.customer_erase(customer=locked)
         tell()
@@ -116,7 +117,7 @@ def _set_status(customer: Customer, status: Customer.Status, action: str, reason
     with transaction.atomic():
         changed = Customer.objects.filter(pk=customer.pk).exclude(status=status).update(status=status)
         if changed:
-            audit.record(action, customer=customer, target=customer.name, reason=reason)
+            recording.record(action, customer=customer, target=customer.name, reason=reason)
         tell()
     customer.refresh_from_db()
     return Changed(customer, changed == 1)

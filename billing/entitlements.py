@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from billing.offers import TERMS, Limits
-from tenants import audit
+from tenants.audit import recording
 from tenants.changes import Changed, tell
 from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
@@ -56,7 +56,7 @@ def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitl
         row.save()
         for name, value in news.items():
             action = "limit.change" if name in _LIMITS else "entitlement.change"
-            audit.record(action, customer=customer, target=name.replace("_", " "), before=before[name], after=value)
+            recording.record(action, customer=customer, target=name.replace("_", " "), before=before[name], after=value)
         tell()
     return Changed(row, changed=True)
 
@@ -94,6 +94,6 @@ def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:
             tls_required=terms.tls_required,
             **terms.limits._asdict(),
         )
-        audit.record("offer.change", customer=there, target=there.name, before=before, after=offer)
+        recording.record("offer.change", customer=there, target=there.name, before=before, after=offer)
         tell()
     return Changed(there, changed=True)

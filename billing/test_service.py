@@ -5,7 +5,7 @@ from typing import Final
 from django.db import transaction
 
 from billing import customers
-from tenants import audit
+from tenants.audit import recording
 from tenants.changes import Changed, tell
 from tenants.models import Server
 
@@ -20,6 +20,6 @@ def add() -> Changed[Server]:
         customer = customers.add(name=NAME, offer="tpns", slug=SLUG).row
         server, created = Server.objects.get_or_create(anonymous=True, defaults={"customer": customer, "name": SERVER})
         if created:
-            audit.record("server.add", customer=customer, target=SERVER, target_id=server.pk)
+            recording.record("server.add", customer=customer, target=SERVER, target_id=server.pk)
             tell()
     return Changed(server, created)

@@ -16,8 +16,8 @@ from django.db.models import Q, QuerySet, Value
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from tenants import actors, audit
 from tenants.admin import ReadOnly
+from tenants.audit import actors, recording
 from tenants.models import Invitation, Membership
 from tenants.services.second_factors import end_sessions
 
@@ -52,9 +52,9 @@ class PersonAdmin(ReadOnly):
         super().save_model(request, obj, form, change)
         if not obj.is_active:
             end_sessions(obj)
-        with audit.acting(actors.of(request)):
+        with recording.acting(actors.of(request)):
             action = "person.let_in" if obj.is_active else "person.lock_out"
-            audit.record(action, customer=None, target=obj.email, target_id=obj.pk)
+            recording.record(action, customer=None, target=obj.email, target_id=obj.pk)
 
     @admin.display(description="second factor", empty_value="none")
     def second_factor(self, row: User) -> str | None:

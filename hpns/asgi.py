@@ -30,7 +30,7 @@ from delivery.metrics import counting
 from hpns import leaving, spool, state
 from hpns.celery import app as celery_app
 from hpns.pages import Pages
-from tenants.directory import DIRECTORY
+from tenants.directory.live import DIRECTORY
 
 SEND_PUSH, ACK = "/api/v1/send_push", "/api/v1/ack"
 KEY_PATH = "/t/"

@@ -11,7 +11,7 @@ from django.utils import timezone
 from delivery import selectors
 from tenants import scope
 from tenants.models import Credential, PushApp, Server, ServerKey, Use
-from tenants.pages import CustomerRequest, customer_page
+from tenants.pages.door import CustomerRequest, customer_page
 
 # How far back the home page looks into the log, and at how many pushes.
 RECENT: Final = timedelta(days=7)

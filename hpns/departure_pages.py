@@ -12,9 +12,10 @@ from django.shortcuts import redirect, render
 from billing import customers
 from hpns.export import writing
 from hpns.export.kinds import KINDS
-from tenants import audit, mail
-from tenants.page_forms import ConfirmForm
-from tenants.pages import CustomerRequest, customer_page
+from tenants import mail
+from tenants.audit import recording
+from tenants.pages.door import CustomerRequest, customer_page
+from tenants.pages.forms import ConfirmForm
 
 
 @customer_page("customer.export", change="customer.export")
@@ -22,7 +23,7 @@ def export(request: CustomerRequest) -> HttpResponseBase:
     """Say what the archive holds; by POST, download it."""
     if request.method != "POST":
         return render(request, "hpns/export.html", {"kinds": KINDS, "days": settings.RETENTION_DAYS})
-    audit.record("customer.export", customer=request.customer, target=request.customer.name)
+    recording.record("customer.export", customer=request.customer, target=request.customer.name)
     pieces = _one_by_one(writing.export(request.customer))
     answer = StreamingHttpResponse(pieces, content_type="application/zip")
     answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}.zip"'

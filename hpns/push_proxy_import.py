@@ -14,10 +14,11 @@ from django.db import transaction
 from billing import customers
 from hpns import push_proxy_file
 from hpns.push_proxy_file import Configuration, Entry
-from tenants import provider_files, services, uploads
+from tenants import services
+from tenants.credentials import provider_files, uploads
+from tenants.credentials.provider_files import Parsed
 from tenants.models import Credential, Customer, PushApp
 from tenants.problem import ProblemError
-from tenants.provider_files import Parsed
 
 OFFER: Final = Customer.Offer.EAS
 _INACTIVE: Final = "it names no key and no certificate, so it was not in use"

@@ -207,16 +207,16 @@ REST_FRAMEWORK: dict[str, Any] = {
     "UNAUTHENTICATED_USER": None,
 }
 # --- People: accounts by invitation, logged in by e-mail address and password, and a second factor where there is one.
-# django-allauth; what it stands for is in tenants/accounts.py. Its limits on attempts are its defaults: 5 in 5 minutes
-# for an account and 10 a minute for a network address, for passwords and for one-time codes.
+# django-allauth; what it stands for is in tenants/accounts/allauth_adapters.py. Its limits on attempts are its
+# defaults: 5 in 5 minutes for an account and 10 a minute for a network address, for passwords and one-time codes.
 
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
-SESSION_SERIALIZER = "tenants.sealed_sessions.Serializer"
+SESSION_SERIALIZER = "tenants.accounts.sealed_sessions.Serializer"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account-start"
 LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_ADAPTER = "tenants.accounts.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "tenants.account_forms.SignupForm"}
+ACCOUNT_ADAPTER = "tenants.accounts.allauth_adapters.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "tenants.accounts.forms.SignupForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
@@ -229,8 +229,8 @@ ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
 # Whoever finds a session open must not make the account theirs by another e-mail address and a new password.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = False
-ACCOUNT_USER_DISPLAY = "tenants.accounts.display"
-MFA_ADAPTER = "tenants.accounts.SecondFactorAdapter"
+ACCOUNT_USER_DISPLAY = "tenants.accounts.allauth_adapters.display"
+MFA_ADAPTER = "tenants.accounts.allauth_adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Push notification service"

@@ -15,8 +15,8 @@ from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
-from tenants.mfa import mfa_passed
-from tenants.staff_pages import StaffPages
+from tenants.accounts.mfa import mfa_passed
+from tenants.pages.staff import StaffPages
 
 
 class StaffSite(StaffPages):

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from hpns.celery.transport import LEASE
-from tenants.directory import DIRECTORY
+from tenants.directory.live import DIRECTORY
 
 
 class Door(Protocol):

@@ -15,8 +15,8 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from tenants import selectors, services
-from tenants.audit_words import WORDS
 from tenants.models import AuditEvent, Customer, Server, ServerId, ServerKey
+from tenants.models.audit_words import WORDS
 from tenants.problem import ProblemError
 
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.

@@ -20,4 +20,4 @@ class TenantsConfig(AppConfig):
         register(checks.what_is_agreed_on_is_kept)
         register(checks.secrets_are_not_for_trying_out, Tags.security, deploy=True)
         # Models can be imported from here on only.
-        import_string("tenants.account_events.connect")()
+        import_string("tenants.accounts.audit_signals.connect")()

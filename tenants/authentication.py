@@ -22,9 +22,10 @@ from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 
 from tenants import keys, network
-from tenants.directory import DIRECTORY, Directory
+from tenants.directory.live import DIRECTORY, Directory
+from tenants.directory.snapshot import Identity
 from tenants.network import Asked, Doorway
-from tenants.refused import (
+from tenants.refusals import (
     ExpiredKey,
     NoKey,
     NotListed,
@@ -39,7 +40,6 @@ from tenants.refused import (
     UnreadableKey,
     WrongNetwork,
 )
-from tenants.snapshot import Identity
 
 PATH_MARK: Final = "/t/"
 AUTH, SERVER_ID = "x-mattermost-auth", "x-mattermost-serverid"

@@ -4,7 +4,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from django.db import IntegrityError, transaction
 
-from tenants import stamp
+from tenants.directory import version_stamp
 from tenants.problem import ProblemError
 
 Row = TypeVar("Row")
@@ -43,4 +43,4 @@ def named(name: str, what: str) -> str:
 
 
 def _touch() -> None:
-    stamp.touch()
+    version_stamp.touch()

@@ -4,7 +4,9 @@ from celery import shared_task
 from django.conf import settings
 from django.db import close_old_connections
 
-from tenants import expiry, services, sessions
+from tenants import services
+from tenants.accounts import sessions
+from tenants.credentials import expiry
 
 
 @shared_task(name="tenants.warn_of_expiry", acks_late=True, ignore_result=True)

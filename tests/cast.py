@@ -8,7 +8,8 @@ from pathlib import Path
 
 from billing import customers
 from delivery.sandbox import demo
-from tenants import provider_files, services
+from tenants import services
+from tenants.credentials import provider_files
 
 # Label, topic (bundle id or package name), Apple's host: the apps that the reference was recorded with.
 APPS = (

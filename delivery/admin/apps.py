@@ -14,11 +14,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from delivery.worker import credential_check
-from tenants import provider_files, services, uploads
+from tenants import services
 from tenants.admin import ReadOnly, ServiceForm, Told
+from tenants.credentials import provider_files, uploads
+from tenants.credentials.provider_files import Parsed
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
-from tenants.provider_files import Parsed
 
 ENDS_SOON: Final = 30
 

@@ -23,8 +23,8 @@ from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
-from tenants.refused import NoKey, Refused
-from tenants.snapshot import Identity
+from tenants.directory.snapshot import Identity
+from tenants.refusals import NoKey, Refused
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from django.conf import settings
 from delivery.ingest.outbox import Outbox
 from delivery.protocol import policy, wire
 from tenants.authentication import Keyless
+from tenants.directory.snapshot import Identity
 from tenants.network import Asked
-from tenants.refused import NoKey
-from tenants.snapshot import Identity
+from tenants.refusals import NoKey
 
 _EMPTY = wire.Push()
 

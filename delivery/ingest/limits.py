@@ -15,7 +15,7 @@ from delivery.ingest.token_bucket import Bucket
 from delivery.log import writing
 from delivery.protocol.wire import Push
 from delivery.queue import valkey
-from tenants.snapshot import Identity, Limit
+from tenants.directory.snapshot import Identity, Limit
 
 TESTS: Final = Limit(5, 200)
 # Of a server that pushes by its server_id.

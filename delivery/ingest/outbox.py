@@ -29,7 +29,7 @@ from delivery.protocol import wire
 from delivery.queue import batch, valkey
 from delivery.queue.key_usage import Usage
 from tenants import vault
-from tenants.snapshot import Identity
+from tenants.directory.snapshot import Identity
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import asyncio
 
 from delivery.ingest.limits import Pair
 from delivery.protocol import wire
-from tenants.snapshot import Identity
+from tenants.directory.snapshot import Identity
 
 
 class Pending:

@@ -5,7 +5,7 @@ Answered before anything is done with it, because the phone waits for the answer
 
 from delivery.metrics import counting
 from delivery.protocol import wire
-from tenants.snapshot import Identity
+from tenants.directory.snapshot import Identity
 
 
 def accept(who: Identity, body: bytes) -> str:

@@ -14,7 +14,7 @@ import time
 from typing import Any, Final
 
 from delivery.queue import valkey
-from tenants.snapshot import Limit
+from tenants.directory.snapshot import Limit
 
 logger = logging.getLogger(__name__)
 

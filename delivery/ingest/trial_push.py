@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from delivery.ingest import intake
 from delivery.ingest.outbox import Outbox
 from delivery.protocol.wire import Push, encode_push
-from tenants.snapshot import Identity
+from tenants.directory.snapshot import Identity
 
 # Seconds to wait for the answer beyond the deadline that it has anyway.
 PATIENCE: Final = 3.0

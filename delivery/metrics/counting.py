@@ -21,7 +21,7 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer, Attempt, Verdict
 from delivery.protocol import policy
 from delivery.protocol.wire import Ack, Push
-from tenants.directory import DIRECTORY
+from tenants.directory.live import DIRECTORY
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from django import forms
 
-from tenants import provider_files
+from tenants.credentials import provider_files
 from tenants.models import PushApp
 
 # The labels that Mattermost's apps of today send; servers since 11.9 let no others log in.

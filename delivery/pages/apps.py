@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from delivery.pages.app_forms import AppForm, UploadForm
 from delivery.worker import credential_check
-from tenants import scope, services, uploads
+from tenants import scope, services
+from tenants.credentials import uploads
 from tenants.models import Credential, PushApp
-from tenants.page_forms import ConfirmForm
-from tenants.pages import CustomerRequest, customer_page
+from tenants.pages.door import CustomerRequest, customer_page
+from tenants.pages.forms import ConfirmForm
 from tenants.problem import ProblemError
 
 # Days before its end from which on a credential is spoken of.

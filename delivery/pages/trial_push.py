@@ -15,10 +15,10 @@ from delivery.ingest import trial_push
 from delivery.log import timeline
 from delivery.pages.trial_form import TestPushForm
 from tenants import scope
-from tenants.directory import DIRECTORY
+from tenants.directory.live import DIRECTORY
+from tenants.directory.snapshot import Identity
 from tenants.models import PushApp, Server, ServerKey
-from tenants.pages import CustomerRequest, customer_page
-from tenants.snapshot import Identity
+from tenants.pages.door import CustomerRequest, customer_page
 
 # How long a test push is looked for after it was sent, and how far back a phone's own test may lie.
 RECENT: Final = timedelta(days=1)

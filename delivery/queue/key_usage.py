@@ -13,7 +13,7 @@ import redis
 from django.db import IntegrityError, InterfaceError, OperationalError
 
 from delivery.queue import valkey
-from tenants import sightings
+from tenants import key_sightings
 
 SEEN: Final = "usage:seen"
 # Seconds between two looks at what is new, and after which everything counts as new again.
@@ -21,7 +21,7 @@ TICK: Final = 2.0
 FRESH: Final = 60.0
 # Keys, and server_ids of each, that one process remembers at a time; the bearer of a key chooses its server_ids.
 KEYS_MOST: Final = 20_000
-EACH_MOST: Final = sightings.MOST
+EACH_MOST: Final = key_sightings.MOST
 # Entries that wait in Valkey while nobody records, and how many are taken out at a time.
 WAITING: Final = 50_000
 CHUNK: Final = 1_000
@@ -45,7 +45,7 @@ class Usage:
             seen = self._seen[key_id] = set()
         elif server_id in seen or len(seen) >= EACH_MOST:
             return
-        server_id = server_id[: sightings.LONGEST]
+        server_id = server_id[: key_sightings.LONGEST]
         if server_id not in seen:
             seen.add(server_id)
             self._news.append((key_id, server_id))
@@ -80,7 +80,7 @@ def write(store: redis.Redis) -> int:
     while entries := cast("list[bytes]", store.lpop(SEEN, CHUNK)):  # with a count it is a list
         rows: list[Any] = json.loads(b"[%b]" % b",".join(entries))
         try:
-            sightings.record([(key_id, server_id, at) for key_id, server_id, at in rows])
+            key_sightings.record([(key_id, server_id, at) for key_id, server_id, at in rows])
         except (OperationalError, InterfaceError, IntegrityError):
             # It is away, or a key was deleted just now. A leaked key may be used only once: this may be all that there
             # will be to see of it.

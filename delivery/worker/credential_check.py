@@ -22,10 +22,11 @@ from delivery.providers.apns.sender import ApnsSender
 from delivery.providers.base import Target, Try
 from delivery.providers.fcm.sender import FcmSender
 from delivery.worker import routes
-from tenants import services, snapshot, vault
+from tenants import services, vault
+from tenants.directory import snapshot
+from tenants.directory.snapshot import AppRow
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
-from tenants.snapshot import AppRow
 
 Step = Callable[[], AbstractContextManager[Any]]
 # Seconds for everything: connection, access token and answer.

@@ -16,7 +16,8 @@ from django.db import connections
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
 from delivery.providers.base import Target
-from tenants import credential_mail, mail, services
+from tenants import mail, services
+from tenants.credentials import mails
 from tenants.models import Credential
 from tenants.problem import ProblemError
 
@@ -122,6 +123,6 @@ def _send(told: services.Refusal) -> None:
     row = told.credential
     try:
         others = Credential.objects.filter(app_id=row.app_id).exclude(pk=row.pk).first()
-        credential_mail.refused(row, told.spare, None if told.spare else others)
+        mails.refused(row, told.spare, None if told.spare else others)
     finally:
         connections.close_all()

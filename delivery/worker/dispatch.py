@@ -30,7 +30,7 @@ from delivery.worker.credential_reports import Reporter
 from delivery.worker.routes import Routes
 from delivery.worker.settlement import Settler, Work
 from tenants import vault
-from tenants.directory import DIRECTORY
+from tenants.directory.live import DIRECTORY
 
 logger = logging.getLogger(__name__)
 

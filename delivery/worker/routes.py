@@ -14,9 +14,10 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol import policy
 from delivery.providers.base import Target
-from tenants import credentials, vault
-from tenants.directory import DIRECTORY, Directory
-from tenants.snapshot import AppRow
+from tenants import vault
+from tenants.credentials import sealing
+from tenants.directory.live import DIRECTORY, Directory
+from tenants.directory.snapshot import AppRow
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class Routes:
 
 def target_of(app: AppRow) -> Target:
     """What the senders need of an app and its credential. Raises vault.VaultError when that cannot be opened."""
-    secret = credentials.secret(app)
+    secret = sealing.secret(app)
     return Target(
         app_id=app.app_id,
         family="apns" if app.family == "apns" else "fcm",

@@ -16,7 +16,7 @@ from hpns.backup import folder, programs
 from hpns.backup.folder import Clear
 from hpns.backup.sealing import SALT_BYTES, Seal, Work
 from hpns.backup.settings_kept import kept
-from tenants import audit
+from tenants.audit import recording
 
 
 def make(path: Path, passphrase: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def make(path: Path, passphrase: str) -> dict[str, Any]:
     seal = Seal(passphrase, clear.salt, clear.work)
     folder.make(path)
     # In the copy, too: whoever holds it holds everything.
-    audit.record("backup.make", customer=None, target=path)
+    recording.record("backup.make", customer=None, target=path)
     with _moment() as (snapshot, migrations):
         inside = {"settings": kept(), "migrations": migrations, "made_at": clear.made_at}
         keys = folder.write(path / folder.KEYS, seal.close(folder.KEYS, [json.dumps(inside).encode()]))

@@ -11,7 +11,8 @@ from django.db.migrations.loader import MigrationLoader
 from hpns.backup import folder, programs
 from hpns.backup.sealing import Seal
 from hpns.backup.settings_kept import lacking
-from tenants import audit, stamp
+from tenants.audit import recording
+from tenants.directory import version_stamp
 from tenants.problem import ProblemError
 
 _TABLES = """
@@ -46,8 +47,8 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     connection.close()  # it knows nothing of the tables that have come
     call_command("migrate", verbosity=0, interactive=False)
     call_command("database_roles", verbosity=0)
-    audit.record("backup.restore", customer=None, target=path, made_at=clear.made_at)
-    told = stamp.touch()
+    recording.record("backup.restore", customer=None, target=path, made_at=clear.made_at)
+    told = version_stamp.touch()
     return {
         "restored_from": str(path),
         "made_at": clear.made_at,

@@ -15,7 +15,8 @@ from delivery.sandbox import demo
 from hpns.local.account import for_servers
 from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
 from hpns.local.folder import Folder
-from tenants import provider_files, services
+from tenants import services
+from tenants.credentials import provider_files
 from tenants.keys import parse
 from tenants.models import Membership, Role, Server, ServerKey
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from hpns.backup.passphrases import VARIABLE, passphrase
-from tenants import audit
+from tenants.audit import recording
 from tenants.management.subcommands import account
 from tenants.models import AuditEvent
 from tenants.problem import ProblemError
@@ -30,7 +30,7 @@ class BackupCommand(BaseCommand):
         """Run it and print what it returns."""
         name = type(self).__module__.rpartition(".")[2]
         try:
-            with audit.acting(audit.Actor(AuditEvent.Kind.COMMAND, f"manage.py {name} ({account()})")):
+            with recording.acting(recording.Actor(AuditEvent.Kind.COMMAND, f"manage.py {name} ({account()})")):
                 result = self.run(passphrase(options["passphrase_file"]), **options)
         except ProblemError as error:
             raise CommandError(str(error)) from error

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from tenants import audit
+from tenants.audit import recording
 from tenants.models import AuditEvent
 from tenants.problem import ProblemError
 from tenants.vault import VaultError
@@ -97,7 +97,7 @@ class SubcommandsCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the verb and print what it returns."""
         try:
-            with audit.acting(audit.Actor(AuditEvent.Kind.COMMAND, self._said(options))):
+            with recording.acting(recording.Actor(AuditEvent.Kind.COMMAND, self._said(options))):
                 result = getattr(self, options["method"])(**{name: options[name] for name in options["names"]})
         except (ProblemError, VaultError) as error:
             raise CommandError(str(error)) from error

@@ -2,8 +2,8 @@
 
 from django.db import models
 
-from tenants.audit_words import words
 from tenants.fence import Paths, Walled
+from tenants.models.audit_words import words
 
 
 class AuditEvent(Walled):

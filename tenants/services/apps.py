@@ -5,7 +5,7 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 
-from tenants import audit
+from tenants.audit import recording
 from tenants.changes import Changed, collision, tell
 from tenants.models import Customer, PushApp
 from tenants.problem import ProblemError
@@ -48,7 +48,7 @@ def app_add(
         with transaction.atomic():
             app, created = PushApp.objects.get_or_create(customer=customer, label=label, enabled=True, defaults=wanted)
             if created:
-                audit.record("app.add", customer=customer, target=app, target_id=app.pk, topic=topic, host=host)
+                recording.record("app.add", customer=customer, target=app, target_id=app.pk, topic=topic, host=host)
                 tell()
     except IntegrityError as error:
         raise collision(error) from error
@@ -81,7 +81,7 @@ def _set(app: PushApp, field: str, value: bool, action: str) -> Changed[PushApp]
                 return Changed(there, changed=False)
             setattr(there, field, value)
             there.save(update_fields=[field])
-            audit.record(action, customer=there.customer_id, target=there, target_id=there.pk, value=value)
+            recording.record(action, customer=there.customer_id, target=there, target_id=there.pk, value=value)
             tell()
     except IntegrityError as error:
         raise collision(error) from error

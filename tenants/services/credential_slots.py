@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Case, Value, When
 from django.utils import timezone
 
-from tenants import audit
+from tenants.audit import recording
 from tenants.changes import Changed, tell
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
@@ -50,7 +50,7 @@ def credential_promote(*, app: PushApp, expected_id: int) -> Credential:
             raise ProblemError(f"the next credential of the app {app} is refused ({row.refused_code}): check it again")
         _swap(app.pk)
         before = there.get(CURRENT)
-        audit.record(
+        recording.record(
             "credential.promote",
             customer=app.customer_id,
             target=row,
@@ -85,7 +85,7 @@ def credential_refused(*, app_id: int, credential_id: int, code: str, spare_id: 
         if swap:
             _swap(app_id)
         if news or swap:
-            audit.record(
+            recording.record(
                 "credential.fall_back" if swap else "credential.refused",
                 customer=row.app.customer_id,
                 target=row,
@@ -122,8 +122,8 @@ def credential_checked(
             spare_changed = False
         row.save(update_fields=["checked_at", "check_code", "refused_at", "refused_code"])
         # The service asks every few minutes about what is refused; only its news are worth a line.
-        if changed or spare_changed or audit.actor() != audit.SERVICE:
-            audit.record("credential.check", customer=row.app.customer_id, target=row, target_id=row.pk, code=code)
+        if changed or spare_changed or recording.actor() != recording.SERVICE:
+            recording.record("credential.check", customer=row.app.customer_id, target=row, target_id=row.pk, code=code)
         if spare_changed:
             tell()
     return Changed(row, changed)

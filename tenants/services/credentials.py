@@ -4,11 +4,13 @@ from typing import Final
 
 from django.db import transaction
 
-from tenants import audit, credentials, vault
+from tenants import vault
+from tenants.audit import recording
 from tenants.changes import Changed, tell
+from tenants.credentials import sealing
+from tenants.credentials.provider_files import Parsed
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
-from tenants.provider_files import Parsed
 
 _FAMILY_OF_KIND: Final = {"apns_key": "apns", "apns_cert": "apns", "fcm_account": "fcm"}
 _TAKES: Final = {
@@ -41,7 +43,7 @@ def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Ch
             key_id=parsed.key_id,
             expires_at=parsed.expires_at,
         )
-        audit.record(
+        recording.record(
             "credential.add",
             customer=app.customer_id,
             target=row,
@@ -69,7 +71,7 @@ def credential_remove(*, app: PushApp, slot: str = "next", expected_id: int | No
             raise ProblemError(f"somebody else has just changed the credentials of the app {app}: look again")
         if slot == Credential.Slot.CURRENT and Credential.Slot.NEXT in there:
             raise ProblemError("there is a next credential: promote that one first, then the old one can be removed")
-        audit.record(
+        recording.record(
             "credential.remove", customer=app.customer_id, target=row, target_id=row.pk, kind=row.kind, slot=slot
         )
         Credential.objects.filter(pk=row.pk).delete()
@@ -87,13 +89,13 @@ def slots(app_id: int) -> dict[str, Credential]:
 def credential_holds(there: Credential, parsed: Parsed) -> bool:
     """Whether a credential is just this one."""
     try:
-        return there.kind == parsed.kind and credentials.open_(there.app_id, there.sealed) == parsed.secret
+        return there.kind == parsed.kind and sealing.open_(there.app_id, there.sealed) == parsed.secret
     except vault.VaultError:
         return False  # Cannot be opened any more, which is why somebody adds it again.
 
 
 def _sealed(app: PushApp, secret: dict[str, str]) -> str:
     try:
-        return credentials.seal(app.pk, secret)
+        return sealing.seal(app.pk, secret)
     except vault.VaultError as error:
         raise ProblemError(f"the credential cannot be sealed: {error}") from error

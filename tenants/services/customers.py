@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
-from tenants import audit
+from tenants.audit import recording
 from tenants.changes import Changed, named, tell
 from tenants.models import Customer
 from tenants.problem import ProblemError
@@ -49,6 +49,6 @@ def _set(customer: Customer, field: str, value: str | list[str], action: str) ->
         setattr(there, field, value)
         there.save(update_fields=[field])
         told = [", ".join(each) if isinstance(each, list) else each for each in (before, value)]
-        audit.record(action, customer=there, target=there.name, before=told[0], after=told[1])
+        recording.record(action, customer=there, target=there.name, before=told[0], after=told[1])
         tell()
     return Changed(there, changed=True)

@@ -11,10 +11,12 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from tenants import audit, invitation_tokens, mail, people
+from tenants import mail, people
+from tenants.audit import recording
 from tenants.changes import Changed, collision
 from tenants.models import Customer, Invitation, Membership, Role
 from tenants.problem import ProblemError
+from tenants.services import invitation_tokens
 from tenants.services.members import By, Operator, check_role, locked_members, may_touch
 
 LIFETIME: Final = timedelta(days=7)
@@ -56,7 +58,7 @@ def invitation_add(*, customer: Customer, email: str, role: str, by: By) -> NewI
                 invited_by=inviter,
                 expires_at=timezone.now() + LIFETIME,
             )
-            audit.record("invitation.add", customer=customer, target=email, target_id=row.pk, role=role)
+            recording.record("invitation.add", customer=customer, target=email, target_id=row.pk, role=role)
     except IntegrityError as error:
         raise collision(error) from error
     return NewInvitation(row, link)
@@ -101,7 +103,7 @@ def invitation_accept(*, invitation: Invitation, user: User) -> Changed[Membersh
         membership, created = Membership.objects.get_or_create(
             customer=row.customer, user=user, defaults={"role": row.role}
         )
-        audit.record(
+        recording.record(
             "invitation.accept", customer=row.customer, target=row.email, target_id=row.pk, role=membership.role
         )
     return Changed(membership, created)
@@ -110,7 +112,7 @@ def invitation_accept(*, invitation: Invitation, user: User) -> Changed[Membersh
 def _withdraw(row: Invitation, reason: str) -> None:
     row.withdrawn_at = timezone.now()
     row.save(update_fields=("withdrawn_at",))
-    audit.record("invitation.withdraw", customer=row.customer, target=row.email, target_id=row.pk, reason=reason)
+    recording.record("invitation.withdraw", customer=row.customer, target=row.email, target_id=row.pk, reason=reason)
 
 
 def _address(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
-from tenants import audit
+from tenants.audit import recording
 from tenants.changes import Changed
 from tenants.models import Customer, Invitation, Membership, Role
 from tenants.problem import ProblemError
@@ -113,7 +113,7 @@ def _withdraw_invitations_by(row: Membership) -> None:
     for invitation in theirs:
         invitation.withdrawn_at = timezone.now()
         invitation.save(update_fields=("withdrawn_at",))
-        audit.record(
+        recording.record(
             "invitation.withdraw",
             customer=row.customer,
             target=invitation.email,
@@ -123,4 +123,4 @@ def _withdraw_invitations_by(row: Membership) -> None:
 
 
 def _record(action: str, row: Membership, **details: object) -> None:
-    audit.record(action, customer=row.customer, target=row.user.email, target_id=row.user_id, **details)
+    recording.record(action, customer=row.customer, target=row.user.email, target_id=row.user_id, **details)

@@ -10,8 +10,10 @@ from typing import Final
 
 from django.db import transaction
 
-from tenants import audit, credentials, vault
+from tenants import vault
+from tenants.audit import recording
 from tenants.changes import tell
+from tenants.credentials import sealing
 from tenants.models import Credential
 from tenants.problem import ProblemError
 from tenants.services.second_factors import second_factors_reseal
@@ -31,14 +33,14 @@ def credentials_reseal() -> int:
             last, fresh = rows[-1].pk, 0
             for row in rows:
                 try:
-                    sealed = credentials.reseal(row.app_id, row.sealed)
+                    sealed = sealing.reseal(row.app_id, row.sealed)
                 except vault.VaultError as error:
                     troubles.append(f"the credential {row.pk} of the app {row.app_id}: {error}")
                     continue
                 if sealed != row.sealed:
                     fresh += Credential.objects.filter(pk=row.pk).update(sealed=sealed)
             if fresh:
-                audit.record("credential.reseal", customer=None, target="all credentials", changed=fresh)
+                recording.record("credential.reseal", customer=None, target="all credentials", changed=fresh)
                 tell()
         changed += fresh
     if troubles:

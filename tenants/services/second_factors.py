@@ -5,7 +5,8 @@ from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from tenants import audit, vault
+from tenants import vault
+from tenants.audit import recording
 from tenants.problem import ProblemError
 
 # What the secrets of second factors are sealed for; see vault.py.
@@ -26,7 +27,7 @@ def second_factors_reseal() -> int:
                 row.save(update_fields=("data",))
                 changed += 1
         if changed:
-            audit.record("second_factor.reseal", customer=None, target="all second factors", changed=changed)
+            recording.record("second_factor.reseal", customer=None, target="all second factors", changed=changed)
     return changed
 
 
@@ -39,7 +40,7 @@ def second_factor_reset(*, user: User) -> int:
         end_sessions(user)
         if rows:
             kinds = ", ".join(sorted(row.type for row in rows))
-            audit.record("second_factor.reset", customer=None, target=user.email, target_id=user.pk, kinds=kinds)
+            recording.record("second_factor.reset", customer=None, target=user.email, target_id=user.pk, kinds=kinds)
     return len(rows)
 
 

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from tenants import audit, keys, network
+from tenants import keys, network
+from tenants.audit import recording
 from tenants.changes import Changed, named, tell
 from tenants.models import Customer, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
@@ -31,7 +32,7 @@ def server_add(*, customer: Customer, name: str) -> Changed[Server]:
     with transaction.atomic():
         row, created = Server.objects.get_or_create(customer=customer, name=name)
         if created:
-            audit.record("server.add", customer=customer, target=name, target_id=row.pk)
+            recording.record("server.add", customer=customer, target=name, target_id=row.pk)
     return Changed(row, created)
 
 
@@ -45,7 +46,9 @@ def server_rename(*, server: Server, name: str) -> Changed[Server]:
         with transaction.atomic():
             server.name = name
             server.save(update_fields=["name"])
-            audit.record("server.rename", customer=server.customer_id, target=name, target_id=server.pk, before=before)
+            recording.record(
+                "server.rename", customer=server.customer_id, target=name, target_id=server.pk, before=before
+            )
     except IntegrityError as error:
         server.name = before
         raise ProblemError(f"there is a server with the name {name} already") from error
@@ -68,7 +71,7 @@ def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Serve
         if changed:
             there.networks = wanted
             there.save(update_fields=["networks"])
-            audit.record(
+            recording.record(
                 "server.networks",
                 customer=there.customer_id,
                 target=there.name,
@@ -96,7 +99,7 @@ def server_id_add(*, server: Server, mattermost_id: str, confirmed: bool = False
             raise ProblemError(_TAKEN)
         row, created = ServerId.objects.get_or_create(server=server, mattermost_id=mattermost_id)
         if created:
-            audit.record("server_id.add", customer=server.customer_id, target=mattermost_id, server=server.name)
+            recording.record("server_id.add", customer=server.customer_id, target=mattermost_id, server=server.name)
         if confirmed:
             row, news = server_id_confirm(server_id=row)
             created = created or news
@@ -118,7 +121,7 @@ def server_id_confirm(*, server_id: ServerId) -> Changed[ServerId]:
                 return Changed(row, changed=False)
             row.confirmed_at = timezone.now()
             row.save(update_fields=["confirmed_at"])
-            audit.record(
+            recording.record(
                 "server_id.confirm",
                 customer=row.server.customer_id,
                 target=row.mattermost_id,
@@ -143,7 +146,7 @@ def _confirmed_for(other: ServerId) -> str:
 def server_id_remove(*, server_id: ServerId) -> None:
     """Forget a server_id; pushes that come by it alone are refused from now on."""
     with transaction.atomic():
-        audit.record(
+        recording.record(
             "server_id.remove",
             customer=server_id.server.customer_id,
             target=server_id.mattermost_id,
@@ -161,7 +164,7 @@ def key_add(*, server: Server, name: str = "", expires_at: datetime | None = Non
     text, prefix, digest = keys.new_key(settings.HASH_KEY)
     with transaction.atomic():
         row = ServerKey.objects.create(server=server, prefix=prefix, digest=digest, name=name, expires_at=expires_at)
-        audit.record(
+        recording.record(
             "key.add", customer=server.customer_id, target=row, target_id=row.pk, server=server.name, expires=expires_at
         )
         tell()
@@ -173,7 +176,7 @@ def key_revoke(*, key: ServerKey) -> Changed[ServerKey]:
     with transaction.atomic():
         changed = ServerKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
         if changed:
-            audit.record(
+            recording.record(
                 "key.revoke",
                 customer=key.server.customer_id,
                 target=key,

@@ -9,7 +9,8 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
 
-from tenants import audit, mail
+from tenants import mail
+from tenants.audit import recording
 from tenants.changes import Changed, named
 from tenants.problem import ProblemError
 from tenants.services.second_factors import end_sessions
@@ -34,7 +35,7 @@ def staff_add(*, email: str, name: str = "") -> Changed[User]:
         if changed:
             user.is_staff = user.is_superuser = user.is_active = True
             user.save()
-            audit.record("staff.add", customer=None, target=email, target_id=user.pk)
+            recording.record("staff.add", customer=None, target=email, target_id=user.pk)
         address, _ = EmailAddress.objects.get_or_create(user=user, email=email)
         if not address.set_verified() or not address.set_as_primary():
             raise ProblemError(f"{email} is another account's verified address")
@@ -49,7 +50,7 @@ def staff_remove(*, user: User) -> Changed[User]:
             user.is_staff = user.is_superuser = False
             user.save(update_fields=("is_staff", "is_superuser"))
             end_sessions(user)
-            audit.record("staff.remove", customer=None, target=user.email, target_id=user.pk)
+            recording.record("staff.remove", customer=None, target=user.email, target_id=user.pk)
     return Changed(user, changed)
 
 

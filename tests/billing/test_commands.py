@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from billing import customers, test_service
 from tenants.models import AuditEvent, Customer, Server
-from tests.tenants.test_commands import run
+from tests.tenants.management.test_commands import run
 
 pytestmark = pytest.mark.django_db
 ACME = ("--slug", "acme")

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 
 from billing import customers, entitlements
 from billing.offers import TERMS
-from tenants import stamp
+from tenants.directory import version_stamp
 from tenants.models import AuditEvent, Entitlement
 from tenants.problem import ProblemError
 
@@ -24,14 +24,14 @@ def test_a_new_customer_has_the_terms_and_limits_of_its_offer(valkey: redis.Redi
 
 def test_limits_are_changed_audited_and_told(valkey: redis.Redis) -> None:
     acme = customers.add(name="Acme", offer="hpns").row
-    before = stamp.current(valkey)
+    before = version_stamp.current(valkey)
     assert entitlements.change(customer=acme, rate=10, burst=20).changed
     assert not entitlements.change(customer=acme, rate=10, burst=20).changed
     acme.entitlement.refresh_from_db()
     assert (acme.entitlement.rate, acme.entitlement.burst) == (10, 20)
     seen = {event.target: event.details for event in AuditEvent.objects.filter(action="limit.change")}
     assert seen == {"rate": {"before": 2000, "after": 10}, "burst": {"before": 100_000, "after": 20}}
-    assert stamp.current(valkey) >= before
+    assert version_stamp.current(valkey) >= before
 
 
 @pytest.mark.parametrize(

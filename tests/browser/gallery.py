@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import include, path
 
-from tenants.page_forms import ConfirmForm
+from tenants.pages.forms import ConfirmForm
 
 handler404 = "hpns.views.not_found"
 handler500 = "hpns.views.server_error"

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.looks import WIDE, assert_accessible, assert_no_sideways_scroll
 from tests.stage import Stage, running_stage, wait_for
-from tests.tenants.people.test_second_factor import code
+from tests.tenants.accounts.test_second_factor import code
 
 PASSWORD: Final = "correct horse battery staple"
 ADA: Final = "ada@newcomer.example"

@@ -12,8 +12,8 @@ from delivery.log import writing
 from delivery.queue import batch
 from tenants import vault
 from tenants.authentication import Keyless
-from tenants.directory import Directory
-from tenants.snapshot import Identity, Limit, Snapshot
+from tenants.directory.live import Directory
+from tenants.directory.snapshot import Identity, Limit, Snapshot
 from tests.delivery.several import until
 
 TINY = Limit(1, 3)

@@ -13,9 +13,10 @@ from django.test.utils import override_settings
 
 from billing import customers
 from delivery.sandbox import demo
-from tenants import provider_files, services
+from tenants import services
+from tenants.credentials import provider_files
+from tenants.credentials.provider_files import Parsed
 from tenants.models import Customer, Server
-from tenants.provider_files import Parsed
 from tests.tenants import files
 
 SEED = """

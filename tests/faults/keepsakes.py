@@ -26,7 +26,8 @@ from django.test.utils import override_settings
 
 from billing import customers
 from delivery.sandbox import demo
-from tenants import provider_files, services
+from tenants import services
+from tenants.credentials import provider_files
 from tenants.models import Customer, Membership
 from tests.tenants import files
 

@@ -9,7 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import customers
-from tenants import provider_files, services
+from tenants import services
+from tenants.credentials import provider_files
 from tenants.models import Customer, ServerKey
 from tests.browsing import browser
 from tests.tenants import files

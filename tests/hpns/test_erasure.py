@@ -21,8 +21,10 @@ from pytest_django import Settings
 from billing import customers, entitlements
 from delivery.log import erasing
 from hpns.roles import WORKER
-from tenants import audit, fence, services, stamp
-from tenants.directory import Directory
+from tenants import fence, services
+from tenants.audit import recording
+from tenants.directory import version_stamp
+from tenants.directory.live import Directory
 from tenants.models import AuditEvent, Customer, Entitlement, Membership, PushApp, Role, Server
 from tenants.services.erasing import ROWS
 from tests.browsing import Browser, member
@@ -122,14 +124,14 @@ def test_each_kind_of_row_is_known_to_the_erasure() -> None:
 
 
 def test_the_keys_are_unknown_to_every_process_at_once(cast: Cast, valkey: redis.Redis) -> None:
-    before, directory = stamp.current(valkey), Directory()
+    before, directory = version_stamp.current(valkey), Directory()
     directory.load()
     assert directory.find("Acme0000") is not None
     with transaction.atomic():
         erase()
-    stamp.touch()  # what the commit does, which a test does not
+    version_stamp.touch()  # what the commit does, which a test does not
     directory.load()
-    assert stamp.current(valkey) > before
+    assert version_stamp.current(valkey) > before
     assert directory.find("Acme0000") is None
     assert directory.find("Cosmos00") is not None
 
@@ -159,19 +161,19 @@ def test_accounts_go_whose_people_belong_to_nobody_else(cast: Cast) -> None:
 
 
 def test_what_was_agreed_on_is_kept_without_persons_and_the_rest_goes(cast: Cast) -> None:
-    acme, ada = cast.acme.customer, audit.Actor("member", cast.ada.email, cast.ada.pk, "192.0.2.1")
-    other = audit.Actor("member", "viewer-acme@acme.example", 4711, "192.0.2.2")
-    boss = audit.Actor("staff", "staff@example.com", 1, "192.0.2.3")
-    with audit.acting(ada):
-        audit.record("erasure.ask", customer=acme, target="Acme")
-        audit.record("key.add", customer=acme, target="hk_x")
-        audit.record("account.log_in", customer=None, target=cast.ada.email, target_id=cast.ada.pk)
-    with audit.acting(other):
-        audit.record("subscription.change", customer=acme, target=cast.ada.email.upper(), target_id=cast.ada.pk)
-    with audit.acting(boss):
+    acme, ada = cast.acme.customer, recording.Actor("member", cast.ada.email, cast.ada.pk, "192.0.2.1")
+    other = recording.Actor("member", "viewer-acme@acme.example", 4711, "192.0.2.2")
+    boss = recording.Actor("staff", "staff@example.com", 1, "192.0.2.3")
+    with recording.acting(ada):
+        recording.record("erasure.ask", customer=acme, target="Acme")
+        recording.record("key.add", customer=acme, target="hk_x")
+        recording.record("account.log_in", customer=None, target=cast.ada.email, target_id=cast.ada.pk)
+    with recording.acting(other):
+        recording.record("subscription.change", customer=acme, target=cast.ada.email.upper(), target_id=cast.ada.pk)
+    with recording.acting(boss):
         customers.suspend(customer=acme)
         entitlements.change(customer=acme, rate=7, burst=7)
-        audit.record("offer.change", customer=acme, target="Acme", reason=f"as <{cast.ada.email}> wished, 7 times")
+        recording.record("offer.change", customer=acme, target="Acme", reason=f"as <{cast.ada.email}> wished, 7 times")
     erase()
     kept = AuditEvent.objects.filter(customer_id=acme.pk).order_by("pk")
     assert [(event.action, event.actor, event.actor_id, event.target, event.target_id) for event in kept] == [

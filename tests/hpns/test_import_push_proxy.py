@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 
 from billing import customers
 from hpns import push_proxy_file
-from tenants import services, uploads
+from tenants import services
+from tenants.credentials import uploads
 from tenants.models import AuditEvent, Credential, Customer, PushApp
 from tests.tenants import files
 

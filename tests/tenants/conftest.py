@@ -12,7 +12,8 @@ from django.db import connections
 from pytest_django import Settings
 
 from billing import customers
-from tenants import provider_files, services
+from tenants import services
+from tenants.credentials import provider_files
 from tenants.models import Credential, Customer, PushApp, Server, ServerKey
 from tests.tenants.relay import Relay
 

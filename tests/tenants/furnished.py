@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 
 from delivery.log import writing
-from tenants import audit, scope
+from tenants import scope
+from tenants.audit import recording
 from tenants.models import Credential, Invitation, PushApp, Role, ServerId, Sighting
 from tests.browsing import Tenant, member, tenant
 from tests.roles import PAGES, acting_as
@@ -53,7 +54,7 @@ def furnish(one: Tenant) -> User:
     Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
-    audit.record("server.add", customer=customer, target=name)
+    recording.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
         columns = ", ".join(writing.COLUMNS)
         cursor.execute(
@@ -68,7 +69,7 @@ def furnished() -> Cast:
     """Make it all."""
     shared = PushApp.objects.create(label="apple_shared", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=shared, kind="apns_key", sealed="v1:x", key_id="shared")
-    audit.record("settings.change", customer=None)
+    recording.record("settings.change", customer=None)
     acme, cosmos = tenant("Acme"), tenant("Cosmos")
     ada = furnish(acme)
     furnish(cosmos)

@@ -7,7 +7,9 @@ import redis
 from django.test import Client
 
 from billing import customers
-from tenants import audit, services, stamp
+from tenants import services
+from tenants.audit import recording
+from tenants.directory import version_stamp
 from tenants.models import AuditEvent, ServerId, Sighting
 from tests import people
 from tests.tenants.conftest import Acme
@@ -60,12 +62,12 @@ def test_nothing_can_be_deleted(acme: Acme, staff: Client, page: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_an_app_can_be_disabled_and_keeps_its_label(acme: Acme, staff: Client, valkey: redis.Redis) -> None:
-    before = stamp.current(valkey)
+    before = version_stamp.current(valkey)
     answer = staff.post(f"/admin/tenants/pushapp/{acme.app.pk}/change/", {"label": "apple_x", "topic": "com.x"})
     assert answer.status_code == 302
     acme.app.refresh_from_db()
     assert (acme.app.enabled, acme.app.label, acme.app.topic) == (False, "apple_rn", "com.mattermost.rn")
-    assert stamp.current(valkey) > before
+    assert version_stamp.current(valkey) > before
 
 
 def test_keys_are_revoked_by_an_action_that_needs_the_right_to_it(acme: Acme, staff: Client) -> None:
@@ -164,8 +166,8 @@ def test_what_no_customer_could_save_of_a_server_staff_cannot_either(
 
 
 def test_staff_read_in_words_what_was_done_by_anybody_and_narrow_it_down(acme: Acme, staff: Client) -> None:
-    audit.record("account.log_in", customer=None, target="ada@example.com")
-    audit.record("customer.erase", customer=999_999, target="Cosmos")
+    recording.record("account.log_in", customer=None, target="ada@example.com")
+    recording.record("customer.erase", customer=999_999, target="Cosmos")
     text = staff.get("/admin/tenants/auditevent/").content.decode()
     for told in ("Made a key", ">acme<", "Logged in", "Erased the customer", "erased: 999999"):
         assert told in text.partition("<tbody>")[2], told

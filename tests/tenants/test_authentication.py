@@ -9,8 +9,8 @@ from pytest_django import Settings
 
 from tenants import authentication, keys
 from tenants.authentication import KeyAuthentication, Refused
-from tenants.directory import Directory
-from tenants.snapshot import Identity, Snapshot
+from tenants.directory.live import Directory
+from tenants.directory.snapshot import Identity, Snapshot
 from tests.tenants.asking import Request
 
 HASH_KEY = b"h" * 32

@@ -3,7 +3,8 @@
 import pytest
 from django.contrib.auth.models import User
 
-from tenants import audit, fence, scope
+from tenants import fence, scope
+from tenants.audit import recording
 from tenants.models import Invitation, Membership, Role
 from tests.browsing import Tenant, member
 from tests.roles import PAGES, WORKER, acting_as
@@ -166,9 +167,9 @@ def test_an_invitation_makes_the_one_membership_that_it_speaks_of(cast: Cast) ->
             with refused():
                 join(user, one, role)
         join(cast.ada, cast.cosmos, "viewer")
-        audit.record("invitation.accept", customer=cast.cosmos.customer)
+        recording.record("invitation.accept", customer=cast.cosmos.customer)
         with refused():
-            audit.record("invitation.accept", customer=cast.acme.customer)
+            recording.record("invitation.accept", customer=cast.acme.customer)
     assert Membership.objects.filter(user=cast.ada, customer=cast.cosmos.customer, role="viewer").exists()
 
 

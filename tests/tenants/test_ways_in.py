@@ -6,9 +6,9 @@ from pytest_django import Settings
 
 from tenants import keys, network
 from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
-from tenants.directory import Directory
-from tenants.refused import Refused, WrongNetwork
-from tenants.snapshot import Identity, Snapshot
+from tenants.directory.live import Directory
+from tenants.directory.snapshot import Identity, Snapshot
+from tenants.refusals import Refused, WrongNetwork
 from tests.tenants.asking import Request
 
 HASH_KEY = b"h" * 32

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from delivery.worker import credential_check
 from delivery.worker.credential_check import Result
-from tenants import credentials, provider_files, selectors, services, uploads, vault
+from tenants import selectors, services, vault
+from tenants.credentials import provider_files, sealing, uploads
+from tenants.credentials.provider_files import Parsed
 from tenants.management import rows
 from tenants.management.owner import owner
 from tenants.management.subcommands import OWNER, Failing, Option, SubcommandsCommand, subcommand
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
-from tenants.provider_files import Parsed
 
 _FILES: Final = ("file", "p8", "p12", "pem", "service_account")
 _LABEL: Final = Option("--label", "the app's label", required=True)
@@ -137,7 +138,7 @@ def _told(result: Result) -> dict[str, Any]:
 
 def _examined(row: Credential) -> dict[str, Any]:
     try:
-        credentials.open_(row.app_id, row.sealed)
+        sealing.open_(row.app_id, row.sealed)
         sealed = "ok"
     except vault.VaultError as error:
         sealed = str(error)

@@ -7,7 +7,8 @@ from billing.management.commands import customer as billing
 from hpns import erasure
 from hpns.export import writing
 from hpns.export.file import write
-from tenants import audit, selectors, services
+from tenants import selectors, services
+from tenants.audit import recording
 from tenants.management.subcommands import Option, subcommand
 from tenants.problem import ProblemError
 
@@ -27,7 +28,7 @@ class Command(billing.Command):
     def export(self, *, slug: str, out: str) -> dict[str, Any]:
         """Print where it is."""
         customer, path = selectors.customer(slug), Path(out).absolute()
-        audit.record("customer.export", customer=customer, target=customer.name)
+        recording.record("customer.export", customer=customer, target=customer.name)
         return {"customer": slug, "file": str(path), "bytes": write(path, writing.export(customer))}
 
     @subcommand(

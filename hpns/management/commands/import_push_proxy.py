@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from hpns import push_proxy_import
 from hpns.push_proxy_import import Line, Wanted
-from tenants import audit
+from tenants.audit import recording
 from tenants.management.subcommands import account
 from tenants.models import AuditEvent, Customer
 from tenants.problem import ProblemError
@@ -56,7 +56,9 @@ class Command(BaseCommand):
                 packages=_packages(options["package"]),
                 skip=frozenset(options["skip"]),
             )
-            with audit.acting(audit.Actor(AuditEvent.Kind.COMMAND, f"manage.py import_push_proxy ({account()})")):
+            with recording.acting(
+                recording.Actor(AuditEvent.Kind.COMMAND, f"manage.py import_push_proxy ({account()})")
+            ):
                 lines = push_proxy_import.run(Path(options["file"]), wanted, apply=options["apply"])
         except (ProblemError, VaultError) as error:
             raise CommandError(str(error)) from error

@@ -4,7 +4,7 @@ from typing import Any
 
 from delivery.ingest.limits import Limits, Pair
 from delivery.protocol.wire import Push
-from tenants.snapshot import Identity, Limit
+from tenants.directory.snapshot import Identity, Limit
 from tests.delivery.several import answered
 
 HASH_KEY = b"h" * 32

@@ -13,8 +13,8 @@ from delivery.log import writing
 from delivery.protocol import wire
 from delivery.protocol.policy import NO_TEXT
 from delivery.queue import key_usage
-from tenants.refused import NoKey, NotListed, PlainHttp, Refused, Suspended, WrongNetwork
-from tenants.snapshot import Identity
+from tenants.directory.snapshot import Identity
+from tenants.refusals import NoKey, NotListed, PlainHttp, Refused, Suspended, WrongNetwork
 from tests.delivery.taking import ACME, LISTED, REGISTERED, body, keyless, queued, rows, told
 from tests.tenants.asking import Request
 

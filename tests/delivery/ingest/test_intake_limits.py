@@ -13,7 +13,7 @@ from delivery.ingest.pending import Pending
 from delivery.log import writing
 from delivery.protocol import wire
 from delivery.queue import valkey
-from tenants.snapshot import Identity, Limit
+from tenants.directory.snapshot import Identity, Limit
 from tests.delivery.several import disconnect, until
 from tests.delivery.taking import ACME, TINY, body, queued, rows, told
 

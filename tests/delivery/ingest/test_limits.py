@@ -12,7 +12,7 @@ from billing.offers import TERMS
 from delivery.ingest import limits
 from delivery.ingest.limits import Limits, Pair
 from delivery.queue import valkey
-from tenants.snapshot import Limit
+from tenants.directory.snapshot import Limit
 from tests.delivery.ingest.limiting import HASH_KEY, SLOW, flood, identity, say, settled, stranger
 from tests.delivery.several import links, until
 

@@ -6,7 +6,7 @@ import redis
 from delivery.ingest import limits
 from delivery.ingest.limits import Limits, Pair
 from delivery.log import writing
-from tenants.snapshot import Limit
+from tenants.directory.snapshot import Limit
 from tests.delivery.ingest.limiting import HASH_KEY, SLOW, flood, identity, listed, say, settled, stranger
 
 

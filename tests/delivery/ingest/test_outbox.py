@@ -15,7 +15,7 @@ from delivery.log import writing
 from delivery.protocol import wire
 from delivery.queue import batch
 from tenants import vault
-from tenants.snapshot import Identity
+from tenants.directory.snapshot import Identity
 from tests.delivery.several import disconnect
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, why="", digest=b"")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delivery.ingest import token_bucket
 from delivery.ingest.token_bucket import SHARE, Bucket
-from tenants.snapshot import Limit
+from tenants.directory.snapshot import Limit
 from tests.delivery.several import answered, drained, links, until
 from tests.tenants.relay import Relay
 

@@ -10,7 +10,8 @@ from django.db import connections, transaction
 
 from billing import customers
 from delivery.worker import credential_check
-from tenants import provider_files, services
+from tenants import services
+from tenants.credentials import provider_files
 from tenants.models import Credential, Customer, PushApp
 from tests.browsing import Browser, browser
 from tests.sandbox_fixture import SandboxClient

@@ -13,7 +13,7 @@ from delivery.ingest import trial_push
 from delivery.log import timeline, writing
 from delivery.models import Delivery
 from tenants import services
-from tenants.directory import DIRECTORY
+from tenants.directory.live import DIRECTORY
 from tenants.models import Customer, PushApp, Server
 from tests.browsing import Browser, browser
 

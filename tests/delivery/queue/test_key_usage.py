@@ -8,7 +8,7 @@ from django.db import DataError, OperationalError
 
 from delivery.queue import key_usage, valkey
 from delivery.queue.key_usage import EACH_MOST, SEEN, Usage
-from tenants import sightings
+from tenants import key_sightings
 
 
 async def waiting(link: valkey.Link, store: redis.Redis) -> list[tuple[int, str]]:
@@ -60,7 +60,7 @@ async def test_server_ids_as_long_as_a_body_do_not_fill_the_memory(link: valkey.
     for number in range(3):
         noticed.note(3, f"{number}" + "x" * 200_000)
         noticed.note(3, "y" * 200_000 + f"{number}")
-    assert max(map(len, noticed._seen[3])) == sightings.LONGEST
+    assert max(map(len, noticed._seen[3])) == key_sightings.LONGEST
     noticed.flush()
     assert len(await waiting(link, store)) == 4
 
@@ -105,7 +105,7 @@ async def test_what_waits_in_valkey_has_a_bound_and_the_oldest_goes(
     assert [key for key, _ in await waiting(link, store)] == [3, 4, 5]
 
 
-# --- The worker's share. What record() writes: tests/tenants/test_sightings.py
+# --- The worker's share. What record() writes: tests/tenants/test_key_sightings.py
 
 
 def put(store: redis.Redis, *entries: tuple[int, str, int]) -> None:
@@ -129,7 +129,7 @@ def test_what_postgres_cannot_take_now_is_back_in_its_place_and_what_it_never_wi
         raise error("away")
 
     monkeypatch.setattr(key_usage, "CHUNK", 2)
-    monkeypatch.setattr(sightings.transaction, "atomic", away)
+    monkeypatch.setattr(key_sightings.transaction, "atomic", away)
     put(store, (1, "a", 60), (2, "b", 60), (3, "c", 60))
     with pytest.raises(error):
         key_usage.write(store)

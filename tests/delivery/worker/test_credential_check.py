@@ -10,10 +10,11 @@ from django.utils import timezone
 from delivery.outcomes import apns, fcm, judge
 from delivery.worker import credential_check
 from delivery.worker.credential_check import NOBODY, Result
-from tenants import provider_files, services, uploads
+from tenants import services
+from tenants.credentials import provider_files, uploads
+from tenants.credentials.provider_files import Parsed
 from tenants.models import AuditEvent, Credential, PushApp
 from tenants.problem import ProblemError
-from tenants.provider_files import Parsed
 from tests.sandbox_fixture import SandboxClient
 from tests.tenants import files
 

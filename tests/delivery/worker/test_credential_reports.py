@@ -14,8 +14,9 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Attempt
 from delivery.worker.credential_reports import Report, Reporter, write_down
 from delivery.worker.routes import Route, Routes
-from tenants import credential_mail, provider_files, services
-from tenants.directory import Directory
+from tenants import services
+from tenants.credentials import mails, provider_files
+from tenants.directory.live import Directory
 from tenants.models import AuditEvent, Credential, Customer, PushApp
 from tests.tenants import files
 
@@ -197,7 +198,7 @@ def test_a_refusal_without_a_spare_is_told_with_what_to_do(app: PushApp) -> None
     services.credential_remove(app=app)
     told = write_down(Report(app.pk, current, "apns_forbidden"))
     assert told is not None
-    credential_mail.refused(told.credential, told.spare)
+    mails.refused(told.credential, told.spare)
     [mail] = outbox.outbox
     assert mail.subject == "Apple refuses the key of the app apple_own: pushes fail"
     assert "upload another one" in mail.body

@@ -1,0 +1,1 @@
+"""The audit log: recording events, reading them, and who acts."""

@@ -1,0 +1,1 @@
+"""Providers' credentials: reading uploaded files, sealing what they hold, expiry, and e-mail about them."""

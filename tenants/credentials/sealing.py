@@ -1,0 +1,41 @@
+"""How a credential's secret is kept: sealed for one app, so that it opens in no other app's row.
+
+What is inside, by kind (all values are text):
+apns_key     {"key_pem", "key_id", "team_id"}
+apns_cert    {"cert_pem", "key_pem"}
+fcm_account  {"account_json"}
+"""
+
+import msgspec
+
+from tenants import vault
+from tenants.directory.snapshot import AppRow
+
+_DECODER = msgspec.json.Decoder(dict[str, str])
+
+
+def seal(app_id: int, secret: dict[str, str]) -> str:
+    """The sealed text to store with this app."""
+    return vault.seal(secret, _purpose(app_id))
+
+
+def open_(app_id: int, sealed: str) -> dict[str, str]:
+    """The secret of this app's credential. Raises vault.VaultError."""
+    try:
+        return _DECODER.decode(vault.open_(sealed, _purpose(app_id)))
+    except msgspec.DecodeError:
+        raise vault.VaultError("what was sealed is not a credential") from None
+
+
+def reseal(app_id: int, sealed: str) -> str:
+    """The same under the primary key of the vault. Raises vault.VaultError."""
+    return vault.reseal(sealed, _purpose(app_id))
+
+
+def secret(app: AppRow) -> dict[str, str]:
+    """The secret that an app of the directory is signed with. Raises vault.VaultError."""
+    return open_(app.app_id, app.sealed)
+
+
+def _purpose(app_id: int) -> str:
+    return f"credential of app {app_id}"

@@ -1,0 +1,103 @@
+"""Answers the hot path's two questions from memory: who is behind a key, and which app takes a push.
+
+No I/O, and nothing that can fail: each is one to four dictionary look-ups. The dictionaries are replaced as a whole and
+never changed, so that readers need no lock.
+"""
+
+import logging
+import threading
+
+from tenants.directory.snapshot import AppRow, Identity, Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class DirectoryError(Exception):
+    """Neither PostgreSQL nor a usable copy, and nothing was known before; the text names both causes."""
+
+
+class Lookup:
+    """The contents of one snapshot at a time, and what is known about its age."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Identity] = {}
+        self._own: dict[tuple[int, str], AppRow] = {}
+        self._shared: dict[str, AppRow] = {}
+        self._own_defaults: dict[tuple[int, str], AppRow] = {}
+        self._shared_defaults: dict[str, AppRow] = {}
+        # 0 stands for whoever has no key: they may use shared apps only, and own none.
+        self._sharers: frozenset[int] = frozenset((0,))
+        self._listed: dict[str, Identity] = {}
+        self._anonymous: Identity | None = None
+        self._installing = threading.Lock()
+        self.read_at = 0.0
+        self.version = 0
+        self.installed = 0
+        self.source = ""
+        self.fresh_at = 0.0
+        self.problem = "nothing was read yet"
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to answer from.
+
+        More is said by `source` ("postgres", "copy" or ""), `fresh_at` (unix seconds at which it was last known to be
+        up to date) and `problem` (plain words; "" when all is well).
+        """
+        return self.source != ""
+
+    def find(self, prefix: str) -> Identity | None:
+        """Whom the key with this prefix speaks for; None when there is no such key. The caller checks the secret."""
+        return self._keys.get(prefix)
+
+    def listed(self, server_id: str) -> Identity | None:
+        """Whom a push without a key and with this server_id speaks for; None when none may push by it."""
+        return self._listed.get(server_id)
+
+    def anonymous(self) -> Identity | None:
+        """Whom all other pushes without a key are put down to; None when there is no test service."""
+        return self._anonymous
+
+    def takes_keyless(self, test_service: bool) -> bool:
+        """Whether a push without a key can be anything but refused; `test_service`: the setting of this name."""
+        return bool(self._listed) or (test_service and self._anonymous is not None)
+
+    def route(self, customer_id: int, label: str, family: str) -> AppRow | None:
+        """The app that takes a push of this label ("apple_rn") and family ("apns", "fcm", "" for unknown).
+
+        In this order: the customer's own app of the label, the shared one, the customer's default for the family, the
+        shared default; shared ones only for a customer that may use them, and 0 for a push without a key. None: no app.
+        """
+        app = self._own.get((customer_id, label))
+        if app is not None:
+            return app
+        shares = customer_id in self._sharers
+        if shares and (app := self._shared.get(label)) is not None:
+            return app
+        app = self._own_defaults.get((customer_id, family))
+        if app is None and shares:
+            app = self._shared_defaults.get(family)
+        return app
+
+    def install(self, fresh: Snapshot, source: str) -> None:
+        """Answer from this snapshot from now on; `source` is "postgres" or "copy"."""
+        own, own_defaults = {}, {}
+        shared, shared_defaults = {}, {}
+        for app in fresh.apps:
+            if app.customer_id is None:
+                shared[app.label] = app
+                if app.is_default:
+                    shared_defaults[app.family] = app
+            else:
+                own[app.customer_id, app.label] = app
+                if app.is_default:
+                    own_defaults[app.customer_id, app.family] = app
+        with self._installing:
+            self._keys, self._sharers = fresh.keys, frozenset((0, *fresh.sharers))
+            self._listed, self._anonymous = fresh.listed, next(iter(fresh.anonymous), None)
+            self._own, self._own_defaults = own, own_defaults
+            self._shared, self._shared_defaults = shared, shared_defaults
+            if source != self.source:
+                log.info("the directory comes from %s: %d keys, %d apps", source, len(fresh.keys), len(fresh.apps))
+            self.version, self.read_at, self.source = fresh.version, fresh.read_at, source
+            self.installed += 1

@@ -1,0 +1,25 @@
+"""The staff's pages: what of Django's admin sites is ours, the scope of everything and the actor of the audit log."""
+
+from functools import wraps
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponseBase
+
+from tenants import scope
+from tenants.audit import actors, recording
+from tenants.pages.door import rendered
+
+
+class StaffPages(AdminSite):
+    """An admin site whose pages reach everything, once its has_permission has let somebody in."""
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """As Django's."""
+
+        @wraps(view)
+        def reaching(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            with scope.staff(), recording.acting(actors.of(request)):
+                return rendered(view(request, *args, **kwargs))
+
+        return super().admin_view(reaching, cacheable)

@@ -1,0 +1,53 @@
+"""The audit log is only added to, whoever asks the database, and however."""
+
+import pytest
+from django.db import ProgrammingError
+
+from tenants import fence, scope
+from tenants.audit import recording
+from tests.roles import PAGES, WORKER, acting_as
+from tests.tenants.furnished import Cast, count, furnished, refused, sql
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return furnished()
+
+
+@pytest.mark.parametrize("kind", [PAGES, WORKER])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tenants_auditevent SET target = ''",
+        "DELETE FROM tenants_auditevent",
+        "TRUNCATE tenants_auditevent",
+        "ALTER TABLE tenants_auditevent DISABLE TRIGGER ALL",
+        "DROP TABLE tenants_auditevent",
+    ],
+)
+def test_no_role_of_the_running_service_changes_the_audit_log(cast: Cast, kind: str, statement: str) -> None:
+    with acting_as(kind):
+        sql("SELECT set_config('hpns.erasure', 'on', true)")
+        with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), scope.staff():
+            sql(statement)
+        recording.record("key.add", customer=None)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE tenants_auditevent SET target = ''", "DELETE FROM tenants_auditevent"])
+def test_not_even_the_owner_changes_it_by_accident(cast: Cast, statement: str) -> None:
+    sql("SELECT set_config('hpns.erasure', '', true)")
+    for each in (statement, "TRUNCATE tenants_auditevent"):
+        with refused():
+            sql(each)
+    sql("SELECT set_config('hpns.erasure', 'on', true)")
+    assert sql(statement) == [3]
+
+
+def test_somebody_who_is_not_logged_in_can_be_noted_and_reads_nothing(cast: Cast) -> None:
+    with acting_as(PAGES), fence.reaching(fence.NOTHING):
+        recording.record("account.log_in_limited", customer=None, target="x@example.com")
+        assert count("tenants_auditevent") == 0
+        with refused():
+            recording.record("key.revoke", customer=cast.acme.customer)

@@ -1,0 +1,219 @@
+"""News reaches a running process, and no outage stops it for good."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import redis
+from django.db import connections
+
+from tenants import services
+from tenants.directory import following, version_stamp
+from tenants.directory.live import Directory
+from tenants.models import ServerKey
+from tests.tenants.conftest import Acme
+from tests.tenants.relay import Relay
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rhythm, five times as fast."""
+    for name in ("POLL", "RETRY", "PATIENCE"):
+        monkeypatch.setattr(following, name, getattr(following, name) / 5)
+
+
+@contextlib.asynccontextmanager
+async def kept_fresh(*directories: Directory) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(directory.follow()) for directory in directories]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            assert not task.done(), task
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(true: Callable[[], bool], within: float) -> float:
+    """Wait for it; the seconds it took."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < within, "it did not happen in time"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - started
+
+
+def refused(directory: Directory, acme: Acme) -> bool:
+    identity = directory.find(acme.key.prefix)
+    return identity is not None and identity.why == "revoked_key"
+
+
+async def blocking(work: Callable[[], object]) -> None:
+    """Run it in a thread, on a connection of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    await asyncio.to_thread(run)
+
+
+async def revoke(acme: Acme) -> None:
+    await blocking(lambda: services.key_revoke(key=acme.key))
+
+
+async def revoke_silently(acme: Acme) -> None:
+    revoked = ServerKey.objects.filter(pk=acme.key.pk)
+    await blocking(lambda: revoked.update(revoked_at="2026-01-01T00:00:00Z"))
+
+
+async def test_a_revoked_key_is_refused_in_all_processes_within_two_seconds(acme: Acme) -> None:
+    directories = [Directory() for _ in range(4)]
+    async with kept_fresh(*directories):
+        await until(lambda: all(directory.ready for directory in directories), 5)
+        await revoke(acme)
+        seconds = await until(lambda: all(refused(directory, acme) for directory in directories), 2)
+    assert seconds < 2
+
+
+async def test_the_stamp_alone_is_enough_when_no_message_arrives(acme: Acme, valkey: redis.Redis) -> None:
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 5)
+        await asyncio.sleep(0.2)
+        await revoke_silently(acme)
+        valkey.set(version_stamp.VERSION, directory.version + 1)  # without a message
+        await until(lambda: refused(directory, acme), 2)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_change_that_nobody_told_is_found_by_reading_again(acme: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "REREAD", 0.3)
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 5)
+        await revoke_silently(acme)
+        await until(lambda: refused(directory, acme), 4)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_nothing_is_read_while_nothing_changes(acme: Acme) -> None:
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 5)
+        await asyncio.sleep(0.1)
+        installed, fresh_at = directory.installed, directory.fresh_at
+        await asyncio.sleep(0.6)
+        assert directory.installed == installed
+        assert directory.fresh_at > fresh_at + 0.3
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_without_postgres_the_copy_serves_until_postgres_is_back(
+    acme: Acme, postgres_relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="tenants")
+    await blocking(Directory().load)
+    postgres_relay.refuse()
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 5)
+        assert directory.source == "copy"
+        postgres_relay.serve()
+        await until(lambda: directory.source == "postgres", 6)
+        await until(lambda: "the directory is up to date" in caplog.text, 2)
+        await revoke(acme)
+        await until(lambda: refused(directory, acme), 2)
+    assert "PostgreSQL cannot be read" in caplog.text
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_without_both_it_is_not_ready_says_so_and_keeps_trying(
+    acme: Acme, valkey_relay: Relay, postgres_relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    postgres_relay.refuse()
+    valkey_relay.refuse()
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: "no server key can be recognised yet" in caplog.text, 5)
+        assert not directory.ready
+        assert "PostgreSQL" in directory.problem
+        assert "Valkey" in directory.problem
+        postgres_relay.serve()
+        valkey_relay.serve()
+        await until(lambda: directory.source == "postgres" and not directory.problem, 8)
+
+
+async def test_a_follower_that_is_stopped_during_a_reading_does_not_trip_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    going, tripped = threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", tripped.append)
+    reading = following._in_daemon_thread(lambda: str(going.wait(10)))
+    (thread,) = (one for one in threading.enumerate() if one.name == "directory")
+    reading.cancel()
+    await asyncio.sleep(0)
+    going.set()
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()
+    assert not tripped
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_postgres_that_never_answers_does_not_keep_the_copy_from_use(
+    acme: Acme, postgres_relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PATIENCE", 0.3)
+    await blocking(Directory().load)
+    postgres_relay.hush()
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 4)
+        assert directory.source == "copy"
+        assert directory.problem == "PostgreSQL does not answer"
+        postgres_relay.refuse()
+        postgres_relay.serve()
+        await until(lambda: directory.source == "postgres", 8)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_postgres_going_away_in_mid_flight_changes_nothing(acme: Acme, postgres_relay: Relay) -> None:
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 5)
+        postgres_relay.refuse()
+        version_stamp.touch()
+        await until(lambda: "PostgreSQL cannot be read" in directory.problem, 4)
+        assert directory.find(acme.key.prefix) is not None
+        assert directory.source == "postgres"
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_change_made_while_valkey_was_away_is_noticed_when_it_is_back(acme: Acme, valkey_relay: Relay) -> None:
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 5)
+        valkey_relay.refuse()
+        await until(lambda: "Valkey cannot be reached" in directory.problem, 5)
+        await revoke(acme)  # whose touch reaches nobody
+        valkey_relay.serve()
+        await until(lambda: refused(directory, acme) and not directory.problem, 6)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_fault_of_our_own_is_logged_and_does_not_end_it(
+    acme: Acme, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = Directory()
+    with monkeypatch.context() as patched:
+        patched.setattr(version_stamp, "as_number", lambda value: 1 / 0)
+        async with kept_fresh(directory):
+            await until(lambda: "keeping the directory fresh failed" in caplog.text, 5)
+            patched.undo()
+            await until(lambda: directory.ready, 5)
