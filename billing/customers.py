@@ -92,7 +92,8 @@ def erasure_asked(*, customer: Customer) -> AuditEvent | None:
 def erase(*, customer: Customer) -> services.Erased:
     """Delete a suspended customer with its entitlement and all that tenants keeps of it, in one transaction.
 
-    What delivery keeps of it goes before (hpns/erasure.py). Raises ProblemError for a customer that is served.
+    What delivery keeps of it goes before (hpns/departure/erasure.py). Raises ProblemError for a customer that is
+    served.
     """
     with transaction.atomic():
         # Whoever adds a row to the customer meanwhile waits, and finds it gone.

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 from django.core.checks import Tags, register
 
-from hpns import checks, checks_roles, checks_stores, checks_tls
+from hpns.checks import roles, settings, stores, tls
 
 
 class HpnsConfig(AppConfig):
@@ -14,16 +14,16 @@ class HpnsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks; those that ask the servers run where a database is named (migrate, check --database)."""
-        register(checks.settings_are_usable, Tags.security)
-        register(checks.settings_are_for_production, Tags.security, deploy=True)
-        register(checks_roles.roles_are_named, Tags.security, deploy=True)
-        register(checks_roles.roles_are_fit, Tags.database, deploy=True)
-        register(checks_tls.certificate_is_usable, Tags.security)
-        register(checks_stores.postgres_is_fit, Tags.database)
-        register(checks_stores.valkey_keeps_what_it_has, Tags.database, deploy=True)
+        register(settings.settings_are_usable, Tags.security)
+        register(settings.settings_are_for_production, Tags.security, deploy=True)
+        register(roles.roles_are_named, Tags.security, deploy=True)
+        register(roles.roles_are_fit, Tags.database, deploy=True)
+        register(tls.certificate_is_usable, Tags.security)
+        register(stores.postgres_is_fit, Tags.database)
+        register(stores.valkey_keeps_what_it_has, Tags.database, deploy=True)
 
 
 class StaffAdminConfig(AdminConfig):
     """Django's admin, whose site lets staff in with a second factor only."""
 
-    default_site = "hpns.staff_site.StaffSite"
+    default_site = "hpns.pages.staff_site.StaffSite"

@@ -1,8 +1,9 @@
 """The front door of the web process, on granian's RSGI interface. It has two leaves.
 
 The two machine endpoints go to delivery.ingest.api on a lean request: no middleware, no thread. Everything else goes to
-Django's normal handler with the full middleware (pages.py). RSGI because an ASGI server costs a push about as much as
-the whole of Django does on this path. https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
+Django's normal handler with the full middleware (web/django_bridge.py). RSGI because an ASGI server costs a push about
+as much as the whole of Django does on this path.
+https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 
 Invariant: nothing here redirects, and a path that is not known is 404 at once: a redirect turns a push into a GET.
 """
@@ -27,9 +28,10 @@ from delivery.ingest import trial_push
 from delivery.ingest.api import LeanRequest, machines
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
-from hpns import leaving, spool, state
 from hpns.celery import app as celery_app
-from hpns.pages import Pages
+from hpns.watching import readiness
+from hpns.web import draining, spool
+from hpns.web.django_bridge import Pages
 from tenants.directory.live import DIRECTORY
 
 SEND_PUSH, ACK = "/api/v1/send_push", "/api/v1/ack"
@@ -57,10 +59,10 @@ class FrontDoor:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start what runs beside the requests, on the loop that will serve them."""
-        if leaving.INHERITED.listener is not None:
-            self._leaving = leaving.Leaving(loop, leaving.INHERITED.listener, self.leave)
+        if draining.INHERITED.listener is not None:
+            self._leaving = draining.Leaving(loop, draining.INHERITED.listener, self.leave)
         loop.run_until_complete(self.start())
-        loop.call_soon(leaving.tell_ready)
+        loop.call_soon(draining.tell_ready)
 
     def leave(self) -> None:
         """From now on each answer closes its connection: another process takes the next one, or none does."""
@@ -73,7 +75,7 @@ class FrontDoor:
         trial_push.offer(self.outbox)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), counting.keep("ingest"))]
-        state.outbox = self.outbox
+        readiness.outbox = self.outbox
         until = loop.time() + START_PATIENCE
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:
             await asyncio.sleep(0.01)

@@ -2,7 +2,7 @@
 
 `python -m hpns.ingest --port N [--host H] [--workers N]`. TLS is on where TLS_CERT_FILE is set; a renewed certificate
 file is noticed within seconds and new processes take over, while the old ones finish what they have
-(certificates.py, web_server.py, leaving.py).
+(hpns/web: certificates.py, server.py, draining.py).
 """
 
 import argparse
@@ -18,9 +18,10 @@ from django.conf import settings
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, TaskImpl
 from granian.http import HTTP1Settings
 
-from hpns import logs, starting
-from hpns.certificates import CertificateError, Renewal
-from hpns.web_server import WebServer
+from hpns.checks import starting
+from hpns.logs import setup
+from hpns.web.certificates import CertificateError, Renewal
+from hpns.web.server import WebServer
 
 # Seconds that a caller's connection may stay idle: above the 90 s after which Mattermost closes it itself (Go's
 # IdleConnTimeout), for a push that meets a connection just closed by us is lost. The time for a request's head as well.
@@ -59,7 +60,7 @@ def server(options: argparse.Namespace) -> WebServer:
         websockets=False,
         backpressure=4096,
         log_access=False,
-        log_dictconfig=logs.GRANIAN,
+        log_dictconfig=setup.GRANIAN,
         renewal=renewal,
         patience=settings.PUSH_DEADLINE + PATIENCE,
     )
@@ -71,7 +72,7 @@ def main() -> None:
     multiprocessing.set_start_method("fork")
     options = parse()
     starting.stop_unless_set_up()
-    logs.configure(settings.LOGGING)
+    setup.configure(settings.LOGGING)
     try:
         server(options).serve()
     except CertificateError as error:

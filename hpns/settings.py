@@ -169,7 +169,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "hpns.headers.PageHeaders",
+    "hpns.web.security_headers.PageHeaders",
     # Above WhiteNoise, so that scripts and styles are packed as well.
     "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -194,12 +194,12 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "hpns.page_context.page",
+                "hpns.pages.context.page",
             ]
         },
     }
 ]
-FORM_RENDERER = "hpns.forms.Renderer"
+FORM_RENDERER = "hpns.pages.forms.Renderer"
 # No authenticator, parser or renderer of DRF's defaults: each machine endpoint names its own, deny by default.
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -252,6 +252,6 @@ STATICFILES_DIRS: list[Path] = []
 # Static files are served straight from the apps' folders: there is no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
-# Everything goes through structlog; see logs.py.
-LOGGING_CONFIG = "hpns.logs.configure"
+# Everything goes through structlog; see hpns/logs/setup.py.
+LOGGING_CONFIG = "hpns.logs.setup.configure"
 LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}

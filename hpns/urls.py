@@ -5,28 +5,29 @@ directly.
 from django.contrib import admin
 from django.urls import include, path
 
-from hpns import customer_pages, departure_pages, views
+from hpns.departure import pages
+from hpns.pages import customer_home, front
 
-handler404 = "hpns.views.not_found"
-handler500 = "hpns.views.server_error"
+handler404 = "hpns.pages.front.not_found"
+handler500 = "hpns.pages.front.server_error"
 
 urlpatterns = [
-    path("", views.home, name="home"),
-    path("version", views.version, name="version"),
-    path("t/<str:key>", views.home, name="home-key"),
-    path("t/<str:key>/", views.home, name="home-key-slash"),
-    path("t/<str:key>/version", views.version, name="version-key"),
-    path("health/live", views.live, name="live"),
-    path("health/ready", views.ready, name="ready"),
-    path("metrics", views.prometheus, name="metrics"),
+    path("", front.home, name="home"),
+    path("version", front.version, name="version"),
+    path("t/<str:key>", front.home, name="home-key"),
+    path("t/<str:key>/", front.home, name="home-key-slash"),
+    path("t/<str:key>/version", front.version, name="version-key"),
+    path("health/live", front.live, name="live"),
+    path("health/ready", front.ready, name="ready"),
+    path("metrics", front.prometheus, name="metrics"),
     path("", include("tenants.accounts.urls")),
     path("", include("tenants.pages.people_urls")),
-    path("c/<slug:slug>/", customer_pages.home, name="customer"),
+    path("c/<slug:slug>/", customer_home.home, name="customer"),
     path("", include("tenants.pages.audit_urls")),
     path("", include("tenants.pages.server_urls")),
     path("", include("tenants.pages.settings_urls")),
-    path("c/<slug:slug>/settings/export/", departure_pages.export, name="customer-export"),
-    path("c/<slug:slug>/settings/erase/", departure_pages.erase, name="customer-erase"),
+    path("c/<slug:slug>/settings/export/", pages.export, name="customer-export"),
+    path("c/<slug:slug>/settings/erase/", pages.erase, name="customer-erase"),
     path("", include("delivery.pages.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,6 +1,6 @@
 """Reads variables of the environment. Invariant: a value that cannot be read is named, and so is what it should be.
 
-What can be said of a value that was read is said by the system checks (checks.py), all of it at once; here stands only
+What can be said of a value that was read is said by the system checks (checks/), all of it at once; here stands only
 what would keep the settings from being read at all.
 """
 

@@ -12,8 +12,8 @@ import django
 
 django.setup()
 
-from hpns import starting
 from hpns.celery import DELIVER, RECORD, app, hub
+from hpns.checks import starting
 
 
 def main() -> int:

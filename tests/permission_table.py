@@ -100,7 +100,9 @@ TABLE: Final[dict[str, Row]] = {
     "t/<str:key>/version": for_reading("/t/hk_x/version", all_get(200)),
     "health/live": for_reading("/health/live", all_get(200)),
     "health/ready": for_reading("/health/ready", all_get((200, 503))),
-    "metrics": for_reading("/metrics", all_get(200)),  # from loopback; tests/hpns/test_metrics.py has the rest
+    "metrics": for_reading(
+        "/metrics", all_get(200)
+    ),  # from loopback; tests/hpns/watching/test_metrics_page.py has the rest
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/audit.csv": of_customer("audit.csv", members_get(403, 200, 200, staff=403)),
     "c/<slug:slug>/": of_customer("", members_get(200, 200, 200, staff=200)),

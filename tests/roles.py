@@ -1,7 +1,7 @@
 """The roles of the pages and of the worker in the tests' database: what runs inside acting_as() has their power only.
 
-The tests' own connection is a superuser's, whom no policy binds. Made once per process, with rights of hpns.roles; each
-process of pytest-xdist has a database of its own, and roles named after it.
+The tests' own connection is a superuser's, whom no policy binds. Made once per process, with rights of
+hpns.database_roles; each process of pytest-xdist has a database of its own, and roles named after it.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
-from hpns import roles
+from hpns import database_roles
 
-PAGES: Final = roles.PAGES
-WORKER: Final = roles.WORKER
+PAGES: Final = database_roles.PAGES
+WORKER: Final = database_roles.WORKER
 
 
 @contextmanager
@@ -47,6 +47,6 @@ def _made(database: str, kind: str) -> str:
         if own.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
             power = "BYPASSRLS" if kind == WORKER else "NOBYPASSRLS"
             own.execute(sql.SQL("CREATE ROLE {} NOLOGIN {}").format(sql.Identifier(name), sql.SQL(power)))
-        for statement in roles.grants(name, kind):
+        for statement in database_roles.grants(name, kind):
             own.execute(statement)
     return name

@@ -19,7 +19,7 @@ os.environ.setdefault("DATABASE_ROLE", "worker")
 
 from django.conf import settings
 
-from hpns import logs
+from hpns.logs import setup
 
 TRANSPORT_ALIASES["valkey"] = TRANSPORT_ALIASES["valkeys"] = "hpns.celery.transport:Transport"
 
@@ -34,7 +34,7 @@ def broker_url(url: str) -> str:
     return url
 
 
-setup_logging.connect(logs.for_celery)
+setup_logging.connect(setup.for_celery)
 app = Celery("hpns")
 app.conf.update(
     broker_url=broker_url(settings.CELERY_BROKER_URL),

@@ -9,7 +9,7 @@ from django.template.context import Context
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils.safestring import SafeString
 
-from hpns.navigation import Link, links
+from hpns.pages.navigation import Link, links
 
 register = template.Library()
 

@@ -15,8 +15,8 @@ from django.urls import include, path
 
 from tenants.pages.forms import ConfirmForm
 
-handler404 = "hpns.views.not_found"
-handler500 = "hpns.views.server_error"
+handler404 = "hpns.pages.front.not_found"
+handler500 = "hpns.pages.front.server_error"
 
 WORDS = "A name that is far longer than anybody had thought of when the page was drawn, " * 3
 UNBROKEN = "0123456789abcdef" * 40

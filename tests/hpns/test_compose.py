@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from hpns import ingest, leaving
+from hpns import ingest
 from hpns.celery.pool import DRAIN
+from hpns.web import draining
 from tests.stage import ROOT
 
 COMPOSE = os.environ.get("DOCKER_COMPOSE", "")
@@ -125,7 +126,7 @@ def test_the_engine_waits_longer_than_what_was_accepted_takes(services: dict[str
     def seconds(name: str) -> float:
         return float(services[name]["stop_grace_period"].removesuffix("s"))
 
-    assert seconds("web") > 5.0 + ingest.PATIENCE > 5.0 + leaving.STOPPED_SECONDS
+    assert seconds("web") > 5.0 + ingest.PATIENCE > 5.0 + draining.STOPPED_SECONDS
     assert seconds("worker") > DRAIN + 5
 
 

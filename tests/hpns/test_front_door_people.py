@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 import psycopg
 import pytest
 
-from hpns import web_server
-from hpns.pages import AT_ONCE
+from hpns.web import server
+from hpns.web.django_bridge import AT_ONCE
 from tests.hpns.door import Door, Stores, answer, request
 from tests.stage import ROOT, wait_for
 
@@ -137,9 +137,9 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Doo
 
 
 def test_whoever_takes_nothing_for_too_long_has_no_connection_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert web_server.TAKES_NOTHING == 60_000
-    monkeypatch.setattr(web_server, "TAKES_NOTHING", 500)
-    with web_server.listening(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    assert server.TAKES_NOTHING == 60_000
+    monkeypatch.setattr(server, "TAKES_NOTHING", 500)
+    with server.listening(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:

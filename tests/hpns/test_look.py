@@ -16,12 +16,12 @@ from django.test import Client, RequestFactory
 from django.urls import include, path
 from pytest_django import Settings
 
-from hpns.navigation import links
+from hpns.pages.navigation import links
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
-handler404 = "hpns.views.not_found"
-handler500 = "hpns.views.server_error"
+handler404 = "hpns.pages.front.not_found"
+handler500 = "hpns.pages.front.server_error"
 
 
 def fail(_request: HttpRequest) -> HttpResponse:
@@ -82,10 +82,10 @@ def test_an_error_page_is_made_of_nothing_but_itself(name: str) -> None:
 
 
 def test_a_fault_of_ours_has_a_trace_id_on_the_page_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR, "hpns.views"):
+    with caplog.at_level(logging.ERROR, "hpns.pages.front"):
         answer = Client(raise_request_exception=False).get("/fail")
     assert answer.status_code == 500
-    trace = next(record.trace for record in caplog.records if record.name == "hpns.views")  # type: ignore[attr-defined]
+    trace = next(record.trace for record in caplog.records if record.name == "hpns.pages.front")  # type: ignore[attr-defined]
     assert f">{trace}</code>" in answer.text
     assert "never shown" not in answer.text
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from billing.management.commands import customer as billing
-from hpns import erasure
-from hpns.export import writing
-from hpns.export.file import write
+from hpns.departure import erasure
+from hpns.departure.export import writing
+from hpns.departure.export.file import write
 from tenants import selectors, services
 from tenants.audit import recording
 from tenants.management.subcommands import Option, subcommand

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection, transaction
 from psycopg import sql
 
-from hpns import roles
-from hpns.roles import Login
+from hpns import database_roles
+from hpns.database_roles import Login
 
 _SHOULD_BE: Final = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
 
@@ -22,14 +22,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Raises CommandError with what an administrator of the database has to do."""
         wanted = (
-            (roles.PAGES, settings.PAGES_DATABASE_URL, False),
-            (roles.WORKER, settings.WORKER_DATABASE_URL, True),
+            (database_roles.PAGES, settings.PAGES_DATABASE_URL, False),
+            (database_roles.WORKER, settings.WORKER_DATABASE_URL, True),
         )
         made = []
         for kind, url, bypasses in wanted:
             if not url:
                 continue
-            role = roles.login(url, bypasses=bypasses)
+            role = database_roles.login(url, bypasses=bypasses)
             if not role.name or not role.password:
                 raise CommandError(f"{kind.upper()}_DATABASE_URL must name a user and a password.")
             if role.name == connection.settings_dict["USER"] or role.name in made:
@@ -40,10 +40,10 @@ class Command(BaseCommand):
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtext('hpns roles'))")
                 if not _is_as_wanted(cursor, role, url):
                     _make(cursor, role)
-                missing = set(roles.GRANTS) - roles.tables(cursor)
+                missing = set(database_roles.GRANTS) - database_roles.tables(cursor)
                 if missing:
                     raise CommandError(f"There is no table {min(missing)} yet: run manage.py migrate first.")
-                for statement in roles.grants(role.name, kind):
+                for statement in database_roles.grants(role.name, kind):
                     cursor.execute(statement)
         if options["verbosity"]:
             told = ", ".join(made) or "none; everything runs as the owner, and row-level security binds nobody"

@@ -7,8 +7,8 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from hpns import push_proxy_import
-from hpns.push_proxy_import import Line, Wanted
+from hpns.push_proxy import importing
+from hpns.push_proxy.importing import Line, Wanted
 from tenants.audit import recording
 from tenants.management.subcommands import account
 from tenants.models import AuditEvent, Customer
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             with recording.acting(
                 recording.Actor(AuditEvent.Kind.COMMAND, f"manage.py import_push_proxy ({account()})")
             ):
-                lines = push_proxy_import.run(Path(options["file"]), wanted, apply=options["apply"])
+                lines = importing.run(Path(options["file"]), wanted, apply=options["apply"])
         except (ProblemError, VaultError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:

@@ -29,7 +29,7 @@ def cast(db: None) -> Cast:
 )
 def test_no_role_of_the_running_service_changes_the_audit_log(cast: Cast, kind: str, statement: str) -> None:
     with acting_as(kind):
-        sql("SELECT set_config('hpns.erasure', 'on', true)")
+        sql("SELECT set_config('hpns.departure.erasure', 'on', true)")
         with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), scope.staff():
             sql(statement)
         recording.record("key.add", customer=None)
@@ -37,11 +37,11 @@ def test_no_role_of_the_running_service_changes_the_audit_log(cast: Cast, kind: 
 
 @pytest.mark.parametrize("statement", ["UPDATE tenants_auditevent SET target = ''", "DELETE FROM tenants_auditevent"])
 def test_not_even_the_owner_changes_it_by_accident(cast: Cast, statement: str) -> None:
-    sql("SELECT set_config('hpns.erasure', '', true)")
+    sql("SELECT set_config('hpns.departure.erasure', '', true)")
     for each in (statement, "TRUNCATE tenants_auditevent"):
         with refused():
             sql(each)
-    sql("SELECT set_config('hpns.erasure', 'on', true)")
+    sql("SELECT set_config('hpns.departure.erasure', 'on', true)")
     assert sql(statement) == [3]
 
 

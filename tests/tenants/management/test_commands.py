@@ -20,7 +20,7 @@ from tests.tenants import files
 from tests.tenants.conftest import Acme
 from tests.tenants.relay import Relay
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(*words: str) -> Any:

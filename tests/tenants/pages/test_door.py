@@ -73,7 +73,7 @@ urlpatterns = [
     path("c/<slug:slug>/things/<int:pk>/", one_server),
     path("c/<slug:slug>/fails/", fails),
 ]
-handler404 = "hpns.views.not_found"
+handler404 = "hpns.pages.front.not_found"
 
 
 @pytest.fixture

@@ -1,0 +1,147 @@
+"""System checks of the settings: what is missing or weak is named with a hint, all of it at once, and never quoted.
+
+hpns.E: the service cannot work; hpns.W: it works, and something is wrong. tls.py has the certificate's
+(020 to 029); stores.py and roles.py have those that ask the servers (030 to 039).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.apps.config import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
+from django.core.exceptions import ImproperlyConfigured
+from kombu.transport import TRANSPORT_ALIASES
+
+from hpns.logs import setup
+from hpns.variables import DATABASE_SCHEMES
+
+REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
+SHORTEST_KEY: Final = 32
+SHORTEST_TOKEN: Final = 16
+MAKE_KEY: Final = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(50))"'
+DATABASE_FORM: Final = "It has the form postgresql://USER:PASSWORD@HOST:5432/NAME; %-escape what is special in it."
+REDIS_FORM: Final = "It has the form redis://:PASSWORD@HOST:6379/0, or rediss:// with TLS, or unix:///PATH."
+
+
+def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E001 to E006, W001 to W006; see the texts."""
+    return [*_secret_key(), *_web(), *_stores(), *_watching()]
+
+
+def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """For a deployment. E007: DEBUG; E008: the stores for trying out; E009: no address for links; W009, W010: what
+    others could read or change; W011, W012: e-mail that would not arrive."""
+    found: list[CheckMessage] = []
+    if settings.DEBUG:
+        text = "DEBUG is on: whoever causes an error is shown our settings and variables."
+        found.append(Error(text, hint="Set DEBUG=false.", id="hpns.E007"))
+    if settings.EMBEDDED_STORES:
+        text = "PostgreSQL and Valkey are the embedded ones, which are for trying out."
+        hint = "Set DATABASE_URL and REDIS_URL to servers that somebody looks after, backs up and updates."
+        found.append(Error(text, hint=hint, id="hpns.E008"))
+    if settings.TRUSTED_PROXIES and not settings.METRICS_TOKEN:
+        text = "METRICS_TOKEN is not set: behind a proxy nobody can read /metrics."
+        hint = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(24))"'
+        found.append(Caution(text, hint=hint, id="hpns.W009"))
+    if not settings.PUBLIC_URL:
+        text = "PUBLIC_URL is not set: nobody can be invited, because the links in e-mails are made of it."
+        found.append(Error(text, hint="Set it to such as https://push.example.com.", id="hpns.E009"))
+    if not settings.EMAIL_URL:
+        text = "EMAIL_URL is not set: invitations are printed by the web process instead of being sent."
+        hint = "Set it to such as smtp+tls://USER:PASSWORD@mail.example.com:587; %-escape what is special in it."
+        found.append(Caution(text, hint=hint, id="hpns.W011"))
+    elif settings.DEFAULT_FROM_EMAIL.endswith("@localhost"):
+        text = "DEFAULT_FROM_EMAIL is not set: mail servers refuse what comes from localhost."
+        found.append(Caution(text, hint="Set it to such as push@example.com.", id="hpns.W012"))
+    if settings.PUBLIC_URL and urlsplit(settings.PUBLIC_URL).scheme != "https":
+        text = "PUBLIC_URL is not https: server keys and messages would travel in the clear."
+        hint = "Set TLS_CERT_FILE and TLS_KEY_FILE, or put a proxy with TLS in front and name it in TRUSTED_PROXIES."
+        found.append(Caution(text, hint=hint, id="hpns.W010"))
+    return found
+
+
+def _secret_key() -> Iterator[CheckMessage]:
+    try:
+        key = settings.SECRET_KEY
+    except ImproperlyConfigured:
+        yield Error("SECRET_KEY is not set: nobody can log in.", hint=MAKE_KEY, id="hpns.E001")
+        return
+    if len(key) < SHORTEST_KEY:
+        text = f"SECRET_KEY has {len(key)} characters; it should have at least {SHORTEST_KEY}, and better 50."
+        yield Caution(text, hint=MAKE_KEY, id="hpns.W001")
+
+
+def _web() -> Iterator[CheckMessage]:
+    if not settings.ALLOWED_HOSTS and not settings.DEBUG:
+        text = "ALLOWED_HOSTS is empty: no page would be shown, and /health/ready would answer 400."
+        hint = "Set it to the names under which browsers reach the service, such as push.example.com."
+        yield Caution(text, hint=hint, id="hpns.W002")
+    for origin in settings.CSRF_TRUSTED_ORIGINS:
+        if not urlsplit(origin).scheme or not urlsplit(origin).netloc:
+            text = "CSRF_TRUSTED_ORIGINS has an entry without a scheme: forms would be refused."
+            yield Error(text, hint="Entries look like https://push.example.com.", id="hpns.E002")
+
+
+def _stores() -> Iterator[CheckMessage]:
+    if not settings.DATABASE_URL:
+        text = "DATABASE_URL is not set: there is nowhere to keep customers and the delivery log."
+        yield Error(text, hint=DATABASE_FORM, id="hpns.E003")
+    elif trouble := _trouble(settings.DATABASE_URL, DATABASE_SCHEMES):
+        yield Error(f"DATABASE_URL is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
+    elif not urlsplit(settings.DATABASE_URL).path.strip("/"):
+        yield Error("DATABASE_URL is unusable: it names no database.", hint=DATABASE_FORM, id="hpns.E004")
+    for name in ("PAGES_DATABASE_URL", "WORKER_DATABASE_URL"):
+        url = getattr(settings, name)
+        if url and (trouble := _trouble(url, DATABASE_SCHEMES)):
+            yield Error(f"{name} is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
+    if not settings.REDIS_URL:
+        text = "REDIS_URL is not set: there is no queue, and no push could be taken."
+        yield Error(text, hint=REDIS_FORM, id="hpns.E005")
+    elif trouble := _trouble(settings.REDIS_URL, REDIS_SCHEMES):
+        yield Error(f"REDIS_URL is unusable: {trouble}.", hint=REDIS_FORM, id="hpns.E006")
+    broker = settings.CELERY_BROKER_URL
+    if broker != settings.REDIS_URL and (trouble := _trouble(broker, tuple(TRANSPORT_ALIASES))):
+        hint = "Leave it empty for REDIS_URL, or set amqp://USER:PASSWORD@HOST:5672/VHOST for RabbitMQ."
+        yield Error(f"CELERY_BROKER_URL is unusable: {trouble}.", hint=hint, id="hpns.E006")
+
+
+def _trouble(url: str, schemes: Sequence[str]) -> str:
+    """What is wrong with a URL, "" when nothing is; no part of it that may be secret."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "it cannot be taken apart; is a special character in the password not escaped?"
+    if parts.scheme not in schemes:
+        return f"it begins with {parts.scheme[:20]!r}" if parts.scheme else "it has no scheme"
+    if parts.scheme != "unix" and not parts.hostname and "memory" not in parts.scheme:
+        return "it names no host"
+    return "its port is 0" if port == 0 else ""
+
+
+def _watching() -> Iterator[CheckMessage]:
+    if settings.LOG_LEVEL.upper() not in setup.LEVELS:
+        text = f"LOG_LEVEL is {settings.LOG_LEVEL[:20]!r}, which is no level; INFO is used."
+        yield Caution(text, hint=f"It is one of {', '.join(setup.LEVELS)}.", id="hpns.W003")
+    if settings.LOG_FORMAT not in setup.FORMATS:
+        text = f"LOG_FORMAT is {settings.LOG_FORMAT[:20]!r}, which is no format; plain is used."
+        yield Caution(text, hint=f"It is one of {', '.join(setup.FORMATS)}.", id="hpns.W004")
+    if 0 < len(settings.METRICS_TOKEN) < SHORTEST_TOKEN:
+        text = f"METRICS_TOKEN has {len(settings.METRICS_TOKEN)} characters and could be guessed."
+        yield Caution(text, hint=f"Use at least {SHORTEST_TOKEN} random ones.", id="hpns.W005")
+    folder = settings.METRICS_DIR and Path(settings.METRICS_DIR)
+    if folder and not _can_be_written(folder):
+        text = "METRICS_DIR is no folder that we may write to: each process would show its own counts only."
+        yield Caution(text, hint=f"Make {folder} a folder of the service's user.", id="hpns.W006")
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether the folder is there, or can be made, for us to write to."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -1,0 +1,71 @@
+"""Leaving: an owner takes along what the customer owns, and asks for its erasure. /c/<slug>/settings/export|erase/"""
+
+from collections.abc import AsyncIterator, Iterator
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+
+from billing import customers
+from hpns.departure.export import writing
+from hpns.departure.export.kinds import KINDS
+from tenants import mail
+from tenants.audit import recording
+from tenants.pages.door import CustomerRequest, customer_page
+from tenants.pages.forms import ConfirmForm
+
+
+@customer_page("customer.export", change="customer.export")
+def export(request: CustomerRequest) -> HttpResponseBase:
+    """Say what the archive holds; by POST, download it."""
+    if request.method != "POST":
+        return render(request, "hpns/export.html", {"kinds": KINDS, "days": settings.RETENTION_DAYS})
+    recording.record("customer.export", customer=request.customer, target=request.customer.name)
+    pieces = _one_by_one(writing.export(request.customer))
+    answer = StreamingHttpResponse(pieces, content_type="application/zip")
+    answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}.zip"'
+    answer["Content-Encoding"] = "identity"  # it is packed already
+    return answer
+
+
+@customer_page("customer.erase", change="customer.erase")
+def erase(request: CustomerRequest) -> HttpResponse:
+    """Say what erasing means; with the slug typed by POST, suspend the customer and tell the operator."""
+    form = ConfirmForm(request.POST or None, word=request.customer.slug, what="the slug")
+    if request.method == "POST" and form.is_valid():
+        changed = customers.ask_erasure(customer=request.customer)
+        if changed.changed:
+            transaction.on_commit(lambda: _tell_the_operator(request))
+        return redirect("customer-erase", request.customer.slug)
+    context = {
+        "form": form,
+        "asked": customers.erasure_asked(customer=request.customer),
+        "years": settings.AGREEMENT_YEARS,
+        "support": settings.SUPPORT_CONTACT,
+    }
+    return render(request, "hpns/erase.html", context)
+
+
+def _tell_the_operator(request: CustomerRequest) -> None:
+    """By e-mail, once it is committed; the next page says whether that went well. The audit log says it anyway."""
+    context = {"customer": request.customer, "user": request.user}
+    told = False
+    for address in settings.OPERATOR_EMAIL:
+        try:
+            mail.send("hpns/mail/erasure_asked", to=address, context=context)
+            told = True
+        except mail.MailError:
+            continue  # logged there
+    if told:
+        messages.success(request, "The operator has been told by e-mail.")
+    else:
+        messages.error(request, f"The operator could not be told by e-mail: write to {settings.SUPPORT_CONTACT}.")
+
+
+async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    following = sync_to_async(lambda: next(pieces, None))
+    while (piece := await following()) is not None:
+        yield piece

@@ -1,0 +1,1 @@
+"""Structured logging of every process, and the redaction of secrets and content."""

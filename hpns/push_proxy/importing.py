@@ -1,0 +1,184 @@
+"""Takes the customer, the apps and the credentials of a reference push proxy over into this service.
+
+All of it happens in one transaction, in a dry run too: what is told is what would have happened. Nothing that is there
+already is changed or replaced, so that a second run changes nothing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
+
+from django.db import transaction
+
+from billing import customers
+from hpns.push_proxy import file as push_proxy_file
+from hpns.push_proxy.file import Configuration, Entry
+from tenants import services
+from tenants.credentials import provider_files, uploads
+from tenants.credentials.provider_files import Parsed
+from tenants.models import Credential, Customer, PushApp
+from tenants.problem import ProblemError
+
+OFFER: Final = Customer.Offer.EAS
+_INACTIVE: Final = "it names no key and no certificate, so it was not in use"
+
+
+class Line(NamedTuple):
+    """What became of one part of the file: it was taken, was there already, was left, or is no good."""
+
+    about: str
+    result: Literal["took", "there", "left", "trouble"]
+    text: str
+
+
+class Wanted(NamedTuple):
+    """Where to and from where: the customer (made when there is none of the slug), and folders of the key files.
+
+    `packages` are package names by Type; `skip` are Types to leave.
+    """
+
+    slug: str
+    name: str = ""
+    offer: str = ""
+    folders: tuple[Path, ...] = ()
+    packages: Mapping[str, str] = MappingProxyType({})
+    skip: frozenset[str] = frozenset()
+
+
+def run(path: Path, wanted: Wanted, *, apply: bool) -> list[Line]:
+    """Import a file; the lines say what happened, or with apply=False what would.
+
+    Nothing is kept when one of the lines is trouble. Raises ProblemError for a file that cannot be read at all.
+    """
+    content = push_proxy_file.read(path)
+    folders = (*wanted.folders, path.parent, path.parent.parent)
+    with transaction.atomic():
+        customer, line = _customer(wanted)
+        lines = [line]
+        for entry in _last_of_each_type(content, lines):
+            lines.append(_taken(entry, customer, wanted, folders))
+        if not apply or any(line.result == "trouble" for line in lines):
+            transaction.set_rollback(True)
+    lines += [Line(name, "left", push_proxy_file.elsewhere(name)) for name in content.others]
+    return lines
+
+
+def _customer(wanted: Wanted) -> tuple[Customer, Line]:
+    there = Customer.objects.filter(slug=wanted.slug).first()
+    if there is not None:
+        for field in ("name", "offer"):
+            if getattr(wanted, field) not in ("", getattr(there, field)):
+                raise ProblemError(f"there is a customer {there.slug} with another {field}: leave --{field} out")
+        return there, Line("customer", "there", f"{there.slug} ({there.name})")
+    made = customers.add(name=wanted.name or wanted.slug, offer=wanted.offer or OFFER, slug=wanted.slug).row
+    return made, Line("customer", "took", f"{made.slug} ({made.name}), offer {made.offer}")
+
+
+def _last_of_each_type(content: Configuration, lines: list[Line]) -> list[Entry]:
+    """The entries that count: of several of one Type the reference uses the last."""
+    entries = [*content.apple, *content.android]
+    last = {entry.members["Type"]: entry for entry in entries}
+    for entry in entries:
+        if entry is not last[entry.members["Type"]]:
+            lines.append(Line(entry.about, "left", "a later entry has the same Type, and the push proxy used that one"))
+    return [entry for entry in entries if entry is last[entry.members["Type"]]]
+
+
+def _taken(entry: Entry, customer: Customer, wanted: Wanted, folders: tuple[Path, ...]) -> Line:
+    members = entry.members
+    if members["Type"] in wanted.skip:
+        return Line(entry.about, "left", "as told by --skip")
+    try:
+        if "ServiceFileLocation" in members:
+            return _android(entry, customer, wanted.packages, folders)
+        return _apple(entry, customer, folders)
+    except ProblemError as error:
+        return Line(entry.about, "trouble", str(error))
+
+
+def _apple(entry: Entry, customer: Customer, folders: tuple[Path, ...]) -> Line:
+    members = entry.members
+    by_key = bool(members["AppleAuthKeyFile"])
+    named = members["AppleAuthKeyFile"] or members["ApplePushCertPrivate"]
+    if not named:
+        return Line(entry.about, "left", _INACTIVE)
+    parsed = _file(
+        named,
+        folders,
+        kind="apns_key" if by_key else "apns_cert",
+        password="" if by_key else members["ApplePushCertPassword"],
+        key_id=members["AppleAuthKeyID"] if by_key else "",
+        team_id=members["AppleTeamID"] if by_key else "",
+    )
+    topic = members["ApplePushTopic"] or (next(iter(parsed.topics)) if len(parsed.topics) == 1 else "")
+    if not topic:
+        raise ProblemError("it has no ApplePushTopic: enter the app's bundle id there")
+    host = PushApp.Host.SANDBOX if members["ApplePushUseDevelopment"] else PushApp.Host.PRODUCTION
+    note = (
+        "; its certificate was left, the push proxy used the key" if by_key and members["ApplePushCertPrivate"] else ""
+    )
+    return _kept(entry, customer, parsed, family="apns", topic=topic, host=host, note=note)
+
+
+def _android(entry: Entry, customer: Customer, packages: Mapping[str, str], folders: tuple[Path, ...]) -> Line:
+    members = entry.members
+    if not members["ServiceFileLocation"]:
+        if members["AndroidApiKey"]:
+            text = "AndroidApiKey is of Google's old interface, which is switched off: get a service account's file"
+            return Line(entry.about, "left", text)
+        return Line(entry.about, "left", _INACTIVE)
+    parsed = _file(members["ServiceFileLocation"], folders, kind="fcm_account")
+    package, note = packages.get(members["Type"], ""), ""
+    if not package:
+        # No push needs it; it is what people know the app by.
+        package = parsed.key_id.partition("/")[0].replace(":", "-")
+        note = (
+            f"; named after its project, since the file knows no package name (give --package {members['Type']}=NAME)"
+        )
+    return _kept(entry, customer, parsed, family="fcm", topic=package, host="", note=note)
+
+
+def _kept(entry: Entry, customer: Customer, parsed: Parsed, *, family: str, topic: str, host: str, note: str) -> Line:
+    label = entry.members["Type"]
+    with transaction.atomic():
+        app = services.app_add(customer=customer, label=label, family=family, topic=topic, host=host)
+        current = Credential.objects.filter(app=app.row, slot=Credential.Slot.CURRENT).first()
+        if current is not None:
+            if services.credential_holds(current, parsed):
+                return Line(entry.about, "there", f"{topic} with {current.key_id}{note}")
+            text = f"the app has the credential {current.key_id} already: add this one with --slot next, and promote it"
+            return Line(entry.about, "left", text)
+        row = services.credential_add(app=app.row, parsed=parsed).row
+    where = f" on Apple's {host} host" if host else ""
+    return Line(entry.about, "took", f"{topic}{where} with {row.get_kind_display()} {row.key_id}{note}")
+
+
+def _file(
+    named: str, folders: tuple[Path, ...], *, kind: str, password: str = "", key_id: str = "", team_id: str = ""
+) -> Parsed:
+    path = _found(named, folders)
+    try:
+        with path.open("rb") as file:
+            data = file.read(provider_files.SIZE_MAX + 1)
+    except OSError as error:
+        raise ProblemError(f"{named} cannot be read: {error.strerror}") from error
+    try:
+        parsed = uploads.parse(data, filename=path.name, password=password, key_id=key_id, team_id=team_id)
+    except ProblemError as error:
+        raise ProblemError(f"{named}: {error}") from error
+    if parsed.kind != kind:
+        held, wanted = Credential.Kind(parsed.kind).label, Credential.Kind(kind).label
+        raise ProblemError(f"{named} is the file of another kind of credential ({held}, where it should be {wanted})")
+    return parsed
+
+
+def _found(named: str, folders: tuple[Path, ...]) -> Path:
+    """The file of this name: where it says, or in one of the folders, with its own folders or without."""
+    wanted = Path(named)
+    tries = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
+    tries += [folder / wanted.name for folder in folders]
+    for path in tries:
+        if path.is_file():
+            return path
+    raise ProblemError(f"{named} is not there: give the folder of the key files with --files")

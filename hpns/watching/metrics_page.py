@@ -1,0 +1,161 @@
+"""The /metrics page: what the processes have counted (delivery/metrics/counting.py), and the state of the queue at this
+moment.
+
+With METRICS_DIR it speaks for all processes that share the folder, else for this one alone. Invariant: nothing on it
+tells one customer from another, and a store that does not answer makes a gap and never an error.
+"""
+
+import hmac
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate, groupby
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+import redis
+from django.conf import settings
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from delivery.log import writing
+from delivery.metrics import counting, files
+from delivery.metrics.names import METERS
+from hpns.celery import DELIVER
+from hpns.watching import readiness
+
+logger = logging.getLogger(__name__)
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+T = TypeVar("T")
+LOOPBACK: Final = ("127.0.0.1", "::1")
+# With one of these a request came through a proxy, and its address is the proxy's.
+FORWARDED: Final = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded", "via")
+# Seconds for Valkey's answer; Prometheus itself waits ten.
+PATIENCE: Final = 2.0
+_ROLE: Final = "ingest"
+
+
+def may_read(address: str, headers: "Iterable[str]", authorization: str) -> bool:
+    """Whether a caller may read the metrics: with METRICS_TOKEN its bearer, else whoever calls from this machine.
+
+    address: the caller's; headers: the names of the request's headers; authorization: that header. Behind a proxy
+    everybody calls from the proxy's address, so that without a token nobody may read.
+    """
+    token = settings.METRICS_TOKEN
+    if token:
+        return hmac.compare_digest(authorization.encode("utf-8", "replace"), f"Bearer {token}".encode())
+    if settings.TRUSTED_PROXIES or any(name.lower() in FORWARDED for name in headers):
+        return False
+    return address in LOOPBACK
+
+
+def render() -> tuple[bytes, str]:
+    """The page in Prometheus's text format, and its content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Counted())
+    registry.register(_Queue())
+    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+def _counts() -> files.Counts:
+    if not settings.METRICS_DIR:
+        return counting.snapshot(_ROLE)
+    for _ in range(20):
+        try:
+            return files.add_up(Path(settings.METRICS_DIR))
+        except BlockingIOError:
+            time.sleep(0.01)  # a process writes just now
+    raise BlockingIOError("METRICS_DIR was locked for 0.2 s")
+
+
+class _Counted(Collector):
+    """What the processes counted."""
+
+    def collect(self) -> Iterator[Family]:
+        try:
+            counts = _counts()
+        except OSError as error:
+            logger.error("the metrics in METRICS_DIR cannot be read: %s", error)
+            return
+        for name, single in _by_name(counts.counters):
+            counter = CounterMetricFamily(name, METERS[name].help, labels=METERS[name].labels)
+            for labels, value in single:
+                counter.add_metric(labels, value)
+            yield counter
+        for name, several in _by_name(counts.gauges):
+            gauge = GaugeMetricFamily(name, METERS[name].help, labels=METERS[name].labels)
+            for labels, values in several:
+                gauge.add_metric(labels, max(values) if METERS[name].highest else sum(values))
+            yield gauge
+        for name, spread in _by_name(counts.histograms):
+            histogram = HistogramMetricFamily(name, METERS[name].help, labels=METERS[name].labels)
+            bounds = [*(str(float(bound)) for bound in METERS[name].bounds), "+Inf"]
+            for labels, (*buckets, total) in spread:
+                if len(buckets) == len(bounds):  # else another version's
+                    histogram.add_metric(labels, list(zip(bounds, accumulate(buckets), strict=True)), total)
+            yield histogram
+
+
+def _by_name(counted: Mapping[files.Key, T]) -> Iterator[tuple[str, list[tuple[tuple[str, ...], T]]]]:
+    """The counts of each metric that there is, with their labels; what another version counted is left out."""
+    for name, group in groupby(sorted(counted), key=lambda key: key[0]):
+        if name in METERS:
+            yield name, [(key[1], counted[key]) for key in group]
+
+
+class _Queue(Collector):
+    """What stands in Valkey now. With another broker the queue itself is that broker's to watch."""
+
+    def collect(self) -> Iterator[Family]:
+        up = 1
+        families: list[Family] = []
+        try:
+            with redis.Redis.from_url(
+                settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+            ) as valkey:
+                families = list(self._look(valkey))
+        except redis.RedisError:
+            up = 0
+        yield GaugeMetricFamily("hpns_valkey_up", "Whether Valkey answers.", up)
+        yield from families
+
+    def _look(self, valkey: redis.Redis) -> Iterator[Family]:
+        with valkey.pipeline(transaction=False) as together:
+            together.llen(DELIVER)
+            together.lindex(DELIVER, -1)
+            together.llen(writing.ROWS)
+            together.llen(writing.REJECTED)
+            together.smembers(writing.SEGMENTS)
+            depth, oldest, rows, rejected, segments = together.execute()
+        rows += sum(valkey.llen(f"{writing.ROWS}:{name.decode()}") for name in segments)
+        yield GaugeMetricFamily("hpns_queue_batches", "Batches that no worker has taken yet.", depth)
+        yield GaugeMetricFamily("hpns_queue_oldest_seconds", "How long the first of them has waited.", _age(oldest))
+        yield GaugeMetricFamily("hpns_log_entries_waiting", "Ends that are not yet in the log.", rows)
+        yield GaugeMetricFamily("hpns_log_rows_rejected", "Rows that the log's table refused.", rejected)
+        yield GaugeMetricFamily("hpns_workers", "Workers with a sign of life.", readiness.workers(valkey))
+
+
+class _Headers(msgspec.Struct):
+    at: float = 0.0
+
+
+class _Message(msgspec.Struct):
+    headers: _Headers
+
+
+_message = msgspec.json.Decoder(_Message).decode
+
+
+def _age(message: bytes | None) -> float:
+    """Seconds since a message of the queue was put there, 0 for none and for one that does not say."""
+    if message is None:
+        return 0.0
+    try:
+        at = _message(message).headers.at
+    except msgspec.DecodeError:
+        return 0.0
+    return max(0.0, time.time() - at) if at else 0.0

@@ -1,0 +1,53 @@
+"""A process that lacks a setting says so in one line each and ends; one that has them all says nothing."""
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+SET_UP = {
+    "SECRET_KEY": "k" * 50,
+    "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
+    "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
+    "DATABASE_URL": "postgresql://u:p@127.0.0.1:9/hpns",
+    "REDIS_URL": "redis://127.0.0.1:9/0",
+}
+
+
+def python(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with these settings and no others."""
+    env = {"PATH": os.environ["PATH"], "READ_DOT_ENV": "false", "PYTHONPATH": str(ROOT), **settings}
+    return subprocess.run(
+        [sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+@pytest.mark.parametrize("part", ["hpns.ingest", "hpns.worker"])
+def test_each_missing_setting_is_one_line_that_says_what_to_do(part: str) -> None:
+    done = python("-m", part)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert {line.split()[0] for line in lines} == set(SET_UP)
+    assert len(lines) == len(SET_UP)
+    assert all("Make one with" in line or "It has the form" in line for line in lines)
+
+
+@pytest.mark.parametrize("part", ["hpns.ingest", "hpns.worker"])
+def test_one_missing_setting_is_enough(part: str) -> None:
+    done = python("-m", part, **{**SET_UP, "VAULT_KEYS": ""})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].startswith("VAULT_KEYS is not set")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_process_with_all_of_them_goes_on_whatever_its_stores_do_and_without_a_certificate_for_another_part() -> None:
+    code = (
+        "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'hpns.settings'\n"
+        "from hpns import starting; starting.stop_unless_set_up(); print('goes on')"
+    )
+    done = python("-c", code, **SET_UP, TLS_CERT_FILE="/nowhere/cert.pem", TLS_KEY_FILE="/nowhere/key.pem")
+    assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr

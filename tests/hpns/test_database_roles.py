@@ -1,0 +1,211 @@
+"""The two roles of the running service: their rights, how they are made, and which process is which."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import ProgrammingError, connection, transaction
+from pytest_django import Settings
+
+from hpns import database_roles, variables
+from hpns.checks import roles as checks_roles
+from hpns.local import verify
+from tests.roles import PAGES, WORKER, acting_as
+from tests.stage import ROOT
+
+pytestmark = pytest.mark.django_db
+OWNER_URL, PAGES_URL, WORKER_URL = (f"postgresql://{user}:secret@db/hpns" for user in ("hpns", "pages", "worker"))
+
+
+def rights(table: str) -> str:
+    """What the present role may do with a table."""
+    verbs = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege(%s, verb) FROM unnest(%s::text[]) AS verb", [table, list(verbs)])
+        return ", ".join(verb for verb, (held,) in zip(verbs, cursor.fetchall(), strict=True) if held)
+
+
+def test_every_table_of_the_database_is_in_the_table_of_grants() -> None:
+    with connection.cursor() as cursor:
+        assert database_roles.tables(cursor) == set(database_roles.GRANTS)
+        cursor.execute("CREATE TABLE delivery_2026_01_02 (); CREATE TABLE tenants_secret ()")
+        assert database_roles.tables(cursor) - set(database_roles.GRANTS) == {"tenants_secret"}
+
+
+@pytest.mark.parametrize("kind", [PAGES, WORKER])
+def test_each_role_has_the_rights_of_the_table_and_no_other(kind: str) -> None:
+    place = (PAGES, WORKER).index(kind)
+    with acting_as(kind):
+        assert {table: rights(table) for table in database_roles.GRANTS} == {
+            table: granted[place] for table, granted in database_roles.GRANTS.items()
+        }
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            connection.cursor().execute("CREATE TABLE mine ()")
+
+
+# --- manage.py database_roles
+
+
+@pytest.fixture
+def named(settings: Settings, transactional_db: None) -> Iterator[Settings]:
+    """URLs of this test's own two users of the tests' database, which are not there yet."""
+    values = connection.settings_dict
+    name = f"{values['NAME']}_made"
+    place = f"{values['HOST']}:{values['PORT']}/{values['NAME']}"
+    settings.PAGES_DATABASE_URL = f"postgresql://{name}_pages:p%40ss1@{place}"
+    settings.WORKER_DATABASE_URL = f"postgresql://{name}_worker:pass2@{place}"
+    yield settings
+    with connection.cursor() as cursor:
+        for role in (f"{name}_pages", f"{name}_worker"):
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+            if cursor.fetchone():
+                cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def ask(url: str, statement: str) -> Any:
+    with psycopg.connect(url) as own:
+        found = own.execute(statement).fetchone()
+    return found and found[0]
+
+
+def problems(settings: Settings) -> list[str | None]:
+    settings.DATABASE_URL = OWNER_URL
+    return [one.id for one in checks_roles.roles_are_fit(None, databases=["default"])]
+
+
+def test_the_command_makes_both_and_run_again_changes_nothing(named: Settings) -> None:
+    assert problems(named) == ["hpns.E037", "hpns.E037"]
+    for _ in range(2):
+        call_command("database_roles", verbosity=0)
+    assert problems(named) == []
+    for url, bypasses in ((named.PAGES_DATABASE_URL, False), (named.WORKER_DATABASE_URL, True)):
+        assert ask(url, "SELECT rolbypassrls FROM pg_roles WHERE rolname = current_user") is bypasses
+        assert ask(url, "SELECT count(*) FROM tenants_customer") == 0
+
+
+def test_a_new_password_and_a_new_table_are_taken_up(named: Settings) -> None:
+    call_command("database_roles", verbosity=0)
+    named.PAGES_DATABASE_URL = named.PAGES_DATABASE_URL.replace("p%40ss1", "other")
+    with connection.cursor() as cursor:
+        cursor.execute(f"REVOKE ALL ON tenants_server FROM {urlsplit(named.PAGES_DATABASE_URL).username}")
+    call_command("database_roles", verbosity=0)
+    assert ask(named.PAGES_DATABASE_URL, "SELECT count(*) FROM tenants_server") == 0
+
+
+def test_a_role_with_too_much_or_too_little_power_is_named_and_mended(named: Settings) -> None:
+    call_command("database_roles", verbosity=0)
+    pages, worker = (urlsplit(url).username for url in (named.PAGES_DATABASE_URL, named.WORKER_DATABASE_URL))
+    for statement, expected in (
+        (f"ALTER ROLE {pages} SUPERUSER", ["hpns.E035"]),
+        (f"ALTER ROLE {pages} NOSUPERUSER BYPASSRLS", ["hpns.E035"]),
+        (f"ALTER ROLE {worker} NOBYPASSRLS", ["hpns.E035", "hpns.E036"]),
+    ):
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        assert problems(named) == expected
+    call_command("database_roles", verbosity=0)
+    assert problems(named) == []
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE theirs (); ALTER TABLE theirs OWNER TO {pages}")
+        assert problems(named) == ["hpns.E035"]
+        cursor.execute("DROP TABLE theirs")
+
+
+@pytest.mark.parametrize(
+    ("pages", "said"),
+    [
+        ("postgresql://{owner}:x@db/x", "each role needs a user of its own"),
+        ("postgresql://db/x", "a user and a password"),
+    ],
+)
+def test_a_url_that_will_not_do_is_told(settings: Settings, pages: str, said: str) -> None:
+    settings.PAGES_DATABASE_URL = pages.format(owner=connection.settings_dict["USER"])
+    with pytest.raises(CommandError, match=said):
+        call_command("database_roles", verbosity=0)
+
+
+def test_an_owner_who_may_make_no_role_is_told_what_an_administrator_has_to_do(named: Settings) -> None:
+    with acting_as(WORKER), pytest.raises(CommandError, match="let an administrator run: CREATE ROLE") as told:
+        call_command("database_roles", verbosity=0)
+    assert "p@ss1" not in str(told.value)
+
+
+def test_without_urls_nothing_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("database_roles")
+    assert "everything runs as the owner" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("pages", "worker", "expected"),
+    [
+        (PAGES_URL, WORKER_URL, []),
+        ("", WORKER_URL, ["PAGES_DATABASE_URL"]),
+        (PAGES_URL, "", ["WORKER_DATABASE_URL"]),
+        (PAGES_URL, PAGES_URL, ["WORKER_DATABASE_URL"]),
+        (OWNER_URL, WORKER_URL, ["PAGES_DATABASE_URL"]),
+        ("postgresql://[", WORKER_URL, ["PAGES_DATABASE_URL"]),
+    ],
+)
+def test_a_deployment_names_three_users(settings: Settings, pages: str, worker: str, expected: list[str]) -> None:
+    settings.DATABASE_URL, settings.PAGES_DATABASE_URL, settings.WORKER_DATABASE_URL = OWNER_URL, pages, worker
+    found = checks_roles.roles_are_named(None)
+    assert [one.msg.partition(" ")[0] for one in found] == expected
+    assert {one.id for one in found} <= {"hpns.E009"}
+    assert "secret" not in str(found)
+
+
+# --- Which process is which
+
+
+@pytest.mark.parametrize(
+    ("role", "users"),
+    [
+        ("owner", {"default": "hpns", "directory": "worker"}),
+        ("pages", {"default": "pages", "directory": "worker"}),
+        ("worker", {"default": "worker", "owner": "hpns"}),
+    ],
+)
+def test_each_role_has_the_connections_that_it_needs(role: str, users: dict[str, str]) -> None:
+    found = variables.databases(role, owner=OWNER_URL, pages=PAGES_URL, worker=WORKER_URL)
+    assert {alias: values["USER"] for alias, values in found.items()} == users
+
+
+def test_without_roles_there_is_one_connection() -> None:
+    for role in ("owner", "pages", "worker"):
+        found = variables.databases(role, owner=OWNER_URL, pages="", worker="")
+        assert {alias: values["USER"] for alias, values in found.items()} == {"default": "hpns"}
+
+
+@pytest.mark.parametrize(
+    ("module", "user", "directory", "owner"),
+    [
+        ("hpns.ingest", "pages", "directory", "default"),
+        ("hpns.asgi", "pages", "directory", "default"),
+        ("hpns.worker", "worker", "default", "owner"),
+        ("hpns.celery", "worker", "default", "owner"),
+    ],
+)
+def test_each_program_is_what_it_should_be(module: str, user: str, directory: str, owner: str) -> None:
+    program = (
+        f"import {module}; from django.conf import settings as s; "
+        "print(s.DATABASES['default']['USER'], s.DIRECTORY_DATABASE, s.OWNER_DATABASE)"
+    )
+    given = {"DATABASE_URL": OWNER_URL, "PAGES_DATABASE_URL": PAGES_URL, "WORKER_DATABASE_URL": WORKER_URL}
+    wanted = ("PATH", "REDIS_URL", "PYTHONPYCACHEPREFIX")
+    env = {**{name: os.environ[name] for name in wanted if name in os.environ}, **given}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**verify.deployment(), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.split() == [user, directory, owner], done.stderr

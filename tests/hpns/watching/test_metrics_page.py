@@ -1,0 +1,189 @@
+"""The /metrics page: who may read it, what it says of the queue, and that it speaks for all processes."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import Settings
+
+from delivery import tasks
+from delivery.log import writing
+from delivery.metrics import counting, files
+from delivery.metrics.names import METERS
+from delivery.outcomes.judge import refusal
+from delivery.protocol.wire import Push
+from hpns.watching import metrics_page
+from tenants import network
+
+TOKEN = "a-token-that-is-long-enough"
+
+
+@pytest.fixture(autouse=True)
+def from_zero() -> Iterator[None]:
+    counting.forget()
+    yield
+    counting.forget()
+
+
+@pytest.fixture
+def valkey(settings: Settings) -> Iterator[redis.Redis]:
+    """An empty queue."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        names = ["push", "workers", writing.ROWS, writing.SEGMENTS, writing.REJECTED]
+        client.delete(*names)
+        yield client
+        client.delete(*names)
+
+
+def scrape(**headers: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Name and labels -> value, read by prometheus_client's own parser."""
+    answer = Client().get("/metrics", headers=headers)
+    assert answer.status_code == 200
+    families = text_string_to_metric_families(answer.content.decode())
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def value(name: str, **labels: str) -> float:
+    return scrape()[name, frozenset(labels.items())]
+
+
+# --- Who may read
+
+
+@pytest.mark.parametrize(
+    ("address", "status"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 404), ("", 404), ("127.0.0.1.evil", 404)]
+)
+def test_without_a_token_only_this_machine_may_read(address: str, status: int) -> None:
+    assert Client(REMOTE_ADDR=address).get("/metrics").status_code == status
+
+
+@pytest.mark.parametrize("header", metrics_page.FORWARDED)
+def test_a_request_that_came_through_a_proxy_is_not_from_this_machine(header: str) -> None:
+    assert Client().get("/metrics", headers={header: "127.0.0.1"}).status_code == 404
+
+
+def test_behind_a_proxy_nobody_may_read_without_a_token(settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
+    assert Client().get("/metrics").status_code == 404
+    settings.METRICS_TOKEN = TOKEN
+    assert Client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [(f"Bearer {TOKEN}", 200), ("", 404), ("Bearer ", 404), (TOKEN, 404), (f"Bearer {TOKEN}x", 404), ("Bearer ü", 404)],
+)
+def test_with_a_token_its_bearer_may_read_from_anywhere_and_nobody_else(
+    settings: Settings, authorization: str, status: int
+) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    client = Client(REMOTE_ADDR="203.0.113.9", HTTP_AUTHORIZATION=authorization)
+    assert client.get("/metrics").status_code == status
+    local = Client(HTTP_AUTHORIZATION=authorization)
+    assert local.get("/metrics").status_code == status
+
+
+# --- What it says
+
+
+def test_the_page_is_what_prometheus_reads(valkey: redis.Redis) -> None:
+    counting.ended(Push(platform="android_rn", type="message"), refusal("overloaded"), 0.3)
+    counting.answered(0.3)
+    answer = Client().get("/metrics")
+    assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(answer.content.decode())}
+    histogram = {
+        sample.labels.get("le", sample.name): sample.value
+        for sample in families["service_request_duration_seconds"].samples
+    }
+    assert histogram["0.25"] == 0
+    assert histogram["0.5"] == histogram["+Inf"] == histogram["service_request_duration_seconds_count"] == 1
+    assert histogram["service_request_duration_seconds_sum"] == pytest.approx(0.3)
+    assert value("service_failure_with_reason_total", platform="android", type="message", reason="overloaded") == 1
+    for family in families.values():
+        assert family.documentation
+
+
+def test_no_label_names_a_customer_and_every_metric_says_what_it_is() -> None:
+    for name, meter in METERS.items():
+        assert name.startswith(("service_", "hpns_"))
+        assert meter.help
+        assert not {"customer", "server", "key", "app", "credential", "device"} & set(meter.labels)
+
+
+def test_the_depth_of_the_queue_and_the_age_of_its_oldest_batch_are_told(valkey: redis.Redis) -> None:
+    for at in (time.time() - 100, time.time() - 50, time.time()):
+        valkey.lpush("push", json.dumps({"body": "x", "headers": {"at": at}, "properties": {}}))
+    valkey.rpush(writing.ROWS, "a", "b")
+    assert value("hpns_queue_batches") == 3
+    assert 99 < value("hpns_queue_oldest_seconds") < 110
+    assert value("hpns_log_entries_waiting") == 2
+
+
+@pytest.mark.parametrize("message", [b"", b"{}", b'{"headers":{}}', b'{"headers":{"at":"x"}}', b"\xff"])
+def test_a_message_that_does_not_say_when_it_came_has_no_age(valkey: redis.Redis, message: bytes) -> None:
+    valkey.lpush("push", message)
+    assert value("hpns_queue_oldest_seconds") == 0
+
+
+def test_rows_in_segments_are_waiting_too(valkey: redis.Redis) -> None:
+    valkey.rpush(f"{writing.ROWS}:abc", "a", "b", "c")
+    valkey.sadd(writing.SEGMENTS, "abc")
+    assert value("hpns_log_entries_waiting") == 3
+    valkey.delete(f"{writing.ROWS}:abc")
+
+
+def test_workers_with_a_sign_of_life_are_counted(valkey: redis.Redis) -> None:
+    now = valkey.time()[0]
+    valkey.zadd("workers", {"alive": now, "dead": now - 3600})
+    assert value("hpns_workers") == 1
+
+
+def test_an_empty_queue_is_told_as_such(valkey: redis.Redis) -> None:
+    assert value("hpns_queue_batches") == value("hpns_queue_oldest_seconds") == value("hpns_workers") == 0
+
+
+def test_without_valkey_the_page_says_so_and_tells_the_rest(settings: Settings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    counting.accepted(2)
+    told = scrape()
+    assert told["hpns_valkey_up", frozenset()] == 0
+    assert told["hpns_accepted_total", frozenset()] == 2
+    assert not any(name == "hpns_queue_batches" for name, _ in told)
+
+
+def test_with_a_folder_the_page_speaks_for_all_processes(
+    valkey: redis.Redis, tmp_path: Path, settings: Settings
+) -> None:
+    settings.METRICS_DIR = str(tmp_path)
+    for role, age in (("ingest", 3.0), ("worker", 7.0), ("worker", 5.0)):
+        counts = files.Counts(
+            {("hpns_accepted_total", ()): 2.0, ("hpns_gone_since", ()): 1.0},
+            {},
+            {("hpns_processes", (role,)): [1.0], ("hpns_directory_age_seconds", (role,)): [age]},
+        )
+        files.Own(tmp_path).write(files.encode(counts))
+    assert value("hpns_accepted_total") == 6
+    assert value("hpns_processes", role="worker") == 2
+    assert value("hpns_directory_age_seconds", role="worker") == 7
+
+
+def test_a_folder_that_is_not_there_makes_a_gap_and_no_error(
+    valkey: redis.Redis, tmp_path: Path, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.METRICS_DIR = str(tmp_path / "nowhere")
+    assert scrape()["hpns_valkey_up", frozenset()] == 1
+    assert "METRICS_DIR" in caplog.text
+
+
+def test_the_envelope_of_a_batch_has_a_place_for_when_it_was_put_there() -> None:
+    _, message = tasks.envelope(with_payload=True)
+    headers: dict[str, Any] = msgspec.json.decode(message)["headers"]
+    assert headers["at"] == tasks.AT
