@@ -5,7 +5,7 @@ import redis
 from django.core.management import CommandError
 from pytest_django import Settings
 
-from billing import customers, test_service
+from billing import customers, tpns
 from tenants.models import AuditEvent, Customer, Server
 from tests.tenants.management.test_commands import run
 
@@ -92,17 +92,17 @@ def test_a_choice_that_there_is_not_is_refused(words: str) -> None:
 
 def test_the_test_service_is_prepared_once_and_says_whether_it_is_on(settings: Settings) -> None:
     settings.TEST_SERVICE = True
-    first, second = run("test_service", "add"), run("test_service", "add")
+    first, second = run("tpns", "add"), run("tpns", "add")
     assert (first["changed"], first["on"], second["changed"]) == (True, True, False)
     settings.TEST_SERVICE = False
-    assert run("test_service", "add")["on"] is False
+    assert run("tpns", "add")["on"] is False
     server = Server.objects.get(anonymous=True)
-    assert (server.customer.slug, server.customer.offer) == (test_service.SLUG, "tpns")
+    assert (server.customer.slug, server.customer.offer) == (tpns.SLUG, "tpns")
     assert not server.keys.exists()
 
 
 def test_a_customer_that_has_taken_the_test_services_name_is_not_made_it(acme: Customer) -> None:
-    customers.add(name="Somebody", offer="hpns", slug=test_service.SLUG)
+    customers.add(name="Somebody", offer="hpns", slug=tpns.SLUG)
     with pytest.raises(CommandError, match="there is a customer test-service already, with the name Somebody"):
-        run("test_service", "add")
+        run("tpns", "add")
     assert not Server.objects.filter(anonymous=True).exists()

@@ -36,7 +36,7 @@ django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 call_command("database_roles", verbosity=0)
-from billing import customers, entitlements, test_service
+from billing import customers, entitlements, tpns
 from tenants import services
 def server(name, offer="eas"):
     customer = customers.add(name=name, offer=offer).row
@@ -47,7 +47,7 @@ services.server_id_add(server=hugo, mattermost_id="hugos-own", confirmed=True)
 fenced = services.server_add(customer=hugo.customer, name="fenced").row
 services.server_networks(server=fenced, networks=["203.0.113.0/24"])
 trial = server("Trial", "tpns")
-test_service.add()
+tpns.add()
 revoked = services.key_add(server=acme)
 services.key_revoke(key=revoked.row)
 print(json.dumps({"key": services.key_add(server=acme).text, "stranger": services.key_add(server=cosmos).text,

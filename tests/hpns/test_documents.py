@@ -26,7 +26,7 @@ def files_named_in(text: str) -> set[str]:
 
 def commands_in(text: str) -> list[list[str]]:
     """The words of each of our management commands in it."""
-    nouns = "customer|server|key|app|credential|test_service|backup|restore"
+    nouns = "customer|server|key|app|credential|tpns|backup|restore"
     return [shlex.split(line, comments=True) for line in re.findall(rf"manage ((?:{nouns}) [^`\n]+)", text)]
 
 

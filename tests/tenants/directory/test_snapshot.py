@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from billing import customers, entitlements, test_service
+from billing import customers, entitlements, tpns
 from billing.offers import Limits
 from tenants import services
 from tenants.directory import snapshot
@@ -127,7 +127,7 @@ def test_the_test_service_takes_pushes_without_a_key_in_its_own_first_class(acme
     directory.load()
     assert directory.anonymous() is None
     assert not directory.takes_keyless(test_service=True)
-    server = test_service.add().row
+    server = tpns.add().row
     directory.load()
     identity = directory.anonymous()
     assert identity is not None
@@ -138,7 +138,7 @@ def test_the_test_service_takes_pushes_without_a_key_in_its_own_first_class(acme
 
 
 def test_a_test_service_that_may_not_use_the_shared_apps_takes_none(acme: Acme) -> None:
-    server = test_service.add().row
+    server = tpns.add().row
     entitlements.change(customer=server.customer, may_use_shared=False)
     assert snapshot.read(1).anonymous == []
 
@@ -148,7 +148,7 @@ def test_a_customer_that_is_added_while_we_read_does_not_stop_the_reading(
 ) -> None:
     services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True)
-    test_service.add()
+    tpns.add()
     # What was read first is from before they were there.
     monkeypatch.setattr(Entitlement.objects, "using", lambda *_: Entitlement.objects.none())
     fresh = snapshot.read(1)

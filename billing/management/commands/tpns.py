@@ -1,10 +1,10 @@
-"""`manage.py test_service add`."""
+"""`manage.py tpns add`."""
 
 from typing import Any
 
 from django.conf import settings
 
-from billing import test_service
+from billing import tpns
 from tenants.management import rows
 from tenants.management.subcommands import SubcommandsCommand, subcommand
 
@@ -17,5 +17,5 @@ class Command(SubcommandsCommand):
     @subcommand("Make what the test service needs; the same again changes nothing.")
     def add(self) -> dict[str, Any]:
         """Print its server, and whether TEST_SERVICE is on."""
-        row, changed = test_service.add()
+        row, changed = tpns.add()
         return {**rows.server(row), "changed": changed, "on": settings.TEST_SERVICE}
