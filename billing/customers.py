@@ -9,7 +9,7 @@ from django.utils.text import slugify
 from billing import entitlements
 from tenants import services
 from tenants.audit import recording
-from tenants.changes import Changed, collision, named, tell
+from tenants.changes import Changed, collision, normalised_name, notify_processes
 from tenants.models import AuditEvent, Customer, Role
 from tenants.problem import ProblemError
 
@@ -18,7 +18,7 @@ _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
     """Add a customer, entitled to what its offer (hpns, eas, tpns) includes; the same again changes nothing."""
-    name = named(name, "customer")
+    name = normalised_name(name, "customer")
     slug = slug or slugify(name)[:64].strip("-")
     if not _SLUG.fullmatch(slug):
         raise ProblemError("the slug must be 1 to 64 of a-z, 0-9 and -, beginning with a letter or digit (give --slug)")
@@ -30,7 +30,7 @@ def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
             if created:
                 entitlements.grant(customer=customer)
                 recording.record("customer.add", customer=customer, target=name, offer=offer)
-                tell()
+                notify_processes()
     except IntegrityError as error:
         raise collision(error) from error
     if not created and (customer.name, customer.offer) != (name, offer):
@@ -104,7 +104,7 @@ def erase(*, customer: Customer) -> services.Erased:
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         entitlements.withdraw(customer=locked)
         erased = services.customer_erase(customer=locked)
-        tell()
+        notify_processes()
     return erased
 
 
@@ -119,6 +119,6 @@ def _set_status(customer: Customer, status: Customer.Status, action: str, reason
         changed = Customer.objects.filter(pk=customer.pk).exclude(status=status).update(status=status)
         if changed:
             recording.record(action, customer=customer, target=customer.name, reason=reason)
-        tell()
+        notify_processes()
     customer.refresh_from_db()
     return Changed(customer, changed == 1)

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet, Value
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from tenants.admin import ReadOnly
+from tenants.admin import ReadOnlyAdmin
 from tenants.audit import actors, recording
 from tenants.models import Invitation, Membership
 from tenants.services.second_factors import end_sessions
@@ -27,7 +27,7 @@ for theirs in (EmailAddress, Authenticator, UserSession, User):
 
 
 @admin.register(User)
-class PersonAdmin(ReadOnly):
+class PersonAdmin(ReadOnlyAdmin):
     """People. Locking somebody out ends their sessions."""
 
     list_display = ("email", "first_name", "is_active", "is_staff", "second_factor", "last_login", "date_joined")
@@ -63,7 +63,7 @@ class PersonAdmin(ReadOnly):
 
 
 @admin.register(Membership)
-class MembershipAdmin(ReadOnly):
+class MembershipAdmin(ReadOnlyAdmin):
     """Who belongs to which customer."""
 
     list_display = ("user", "email", "customer", "role", "created_at")
@@ -78,7 +78,7 @@ class MembershipAdmin(ReadOnly):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(ReadOnly):
+class InvitationAdmin(ReadOnlyAdmin):
     """Invitations, without what their links are made of."""
 
     list_display = (

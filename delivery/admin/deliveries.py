@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 from delivery import selectors
 from delivery.models import Delivery
 from delivery.outcomes import apns, fcm, own
-from tenants.admin import ReadOnly
+from tenants.admin import ReadOnlyAdmin
 
 # As outbox.trace() makes them.
 TRACE: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{1,16}")
@@ -124,7 +124,7 @@ class PlatformFilter(OutcomeFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly):
+class DeliveryAdmin(ReadOnlyAdmin):
     """One line per push; a page per push with its attempts."""
 
     list_display = ("when", "customer", "server", "platform", "type", "outcome", "code", "answer", "latency", "count")

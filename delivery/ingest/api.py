@@ -24,7 +24,7 @@ from delivery.outcomes import judge
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
-from tenants.refusals import NoKey, Refused
+from tenants.refusals import CallerRejected, NoKey
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class MachineView(APIView):
         """Put an exception in the push proxy's language: DRF's own are refusals, all others are faults of ours."""
         trace = self.outbox.trace()
         details: dict[str, str] = {}
-        if isinstance(error, Refused):
+        if isinstance(error, CallerRejected):
             verdict, details = judge.refusal(error.code), error.details
         elif isinstance(error, APIException):
             verdict = judge.refusal("over_limit")

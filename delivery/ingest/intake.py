@@ -12,7 +12,7 @@ from delivery.ingest.outbox import Outbox
 from delivery.protocol import policy, wire
 from tenants.authentication import Keyless
 from tenants.directory.snapshot import Identity
-from tenants.network import Asked
+from tenants.network import RequestInfo
 from tenants.refusals import NoKey
 
 _EMPTY = wire.Push()
@@ -32,14 +32,14 @@ def accept(
     return _judge(outbox, who, push, plain, len(body), source, noted=noted)
 
 
-def accept_keyless(outbox: Outbox, keyless: Keyless, request: Asked, body: bytes) -> "asyncio.Future[bytes]":
-    """The same for a request without a key: the push itself says whose it may be. Raises a Refused where nobody's."""
+def accept_keyless(outbox: Outbox, keyless: Keyless, request: RequestInfo, body: bytes) -> "asyncio.Future[bytes]":
+    """The same for a request without a key: the push itself says whose it may be. Raises CallerRejected."""
     try:
         push, plain = wire.decode_push(body)
     except wire.Malformed:
         raise NoKey from None
     who = keyless.identify(push.server_id, request)
-    return _judge(outbox, who, push, plain, len(body), keyless.source(request))
+    return _judge(outbox, who, push, plain, len(body), keyless.rate_limit_network(request))
 
 
 def _judge(

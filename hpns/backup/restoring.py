@@ -48,7 +48,7 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     call_command("migrate", verbosity=0, interactive=False)
     call_command("database_roles", verbosity=0)
     recording.record("backup.restore", customer=None, target=path, made_at=clear.made_at)
-    told = version_stamp.touch()
+    told = version_stamp.bump()
     return {
         "restored_from": str(path),
         "made_at": clear.made_at,

@@ -20,7 +20,9 @@ def plan(*, customer: Customer) -> dict[str, Any]:
     customers.refuse_to_erase_a_served_one(customer)
     kept = agreements(customer.pk).count()
     deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
-    rows = {model._meta.verbose_name_plural: model.objects.filter(**{way: customer}).count() for model, way in ROWS}
+    rows = {
+        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count() for model, lookup in ROWS
+    }
     return {
         "slug": customer.slug,
         "name": customer.name,

@@ -34,7 +34,7 @@ def export(request: CustomerRequest) -> HttpResponseBase:
 @customer_page("customer.erase", change="customer.erase")
 def erase(request: CustomerRequest) -> HttpResponse:
     """Say what erasing means; with the slug typed by POST, suspend the customer and tell the operator."""
-    form = ConfirmForm(request.POST or None, word=request.customer.slug, what="the slug")
+    form = ConfirmForm(request.POST or None, expected=request.customer.slug, what="the slug")
     if request.method == "POST" and form.is_valid():
         changed = customers.ask_erasure(customer=request.customer)
         if changed.changed:

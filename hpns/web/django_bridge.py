@@ -16,7 +16,7 @@ from django.core.handlers.asgi import ASGIHandler
 
 from hpns.web.page_limit import Gate
 from hpns.web.spool import Spool
-from tenants.network import Doorway
+from tenants.network import TrustedProxies
 
 # Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
 LIMIT = 8 * 1024 * 1024
@@ -40,7 +40,7 @@ class Pages:
 
     def __init__(self) -> None:
         self.handler = ASGIHandler()
-        self.doorway = Doorway(settings.TRUSTED_PROXIES)
+        self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
         self.leaving = False  # set: each answer closes its connection
         self.gate, self.side_gate = Gate(AT_ONCE, WAITING, WAIT), Gate(2, WAITING, WAIT)
 
@@ -51,7 +51,7 @@ class Pages:
             proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
             return
         gate = self.side_gate if path.startswith(WATCHING) else self.gate
-        bridge = _Bridge(scope, proto, path, self.doorway, gate)
+        bridge = _Bridge(scope, proto, path, self.proxies, gate)
         if self.leaving:
             bridge.more_headers = [("connection", "close")]
         try:
@@ -67,9 +67,9 @@ class Pages:
 
 
 class _Bridge:
-    def __init__(self, scope: Any, proto: Any, path: str, doorway: Doorway, gate: Gate) -> None:
+    def __init__(self, scope: Any, proto: Any, path: str, proxies: TrustedProxies, gate: Gate) -> None:
         asked = _Asked(scope)
-        address = doorway.client(asked)
+        address = proxies.client(asked)
         self.proto = proto
         self.body = proto.__aiter__() if scope.method not in ("GET", "HEAD") else None
         self.read = 0
@@ -91,7 +91,7 @@ class _Bridge:
             "http_version": scope.http_version,
             "method": scope.method,
             # Django and all that stands on it need not know of proxies: what they see is the client's.
-            "scheme": "https" if doorway.is_encrypted(asked) else "http",
+            "scheme": "https" if proxies.is_encrypted(asked) else "http",
             "path": path,
             "raw_path": scope.path.encode(),
             "query_string": scope.query_string.encode(),

@@ -46,7 +46,7 @@ def display(user: AbstractBaseUser) -> str:
 
 
 def fold(text: str) -> str:
-    """A form in which spellings of one address that are found alike are alike."""
+    """Case-folded form of an address, so that spellings that are found alike are alike."""
     return unicodedata.normalize("NFKC", text.strip()).casefold()
 
 
@@ -71,7 +71,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return invited(request) is not None
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Whose attempts are counted together."""
+        """The client address by which login attempts are rate-limited."""
         address = client_address(request)
         if address is None:
             raise PermissionDenied("the request came from no network address")
@@ -87,7 +87,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return mail.link(path.replace("UID-KEY", quote(key)))
 
     def send_account_already_exists_mail(self, email: str) -> None:
-        """Told to the address that somebody wanted to use a second time."""
+        """The e-mail to an address with which somebody wanted to sign up a second time."""
         context = {"password_reset_url": mail.link(reverse("account_reset_password"))}
         self.send_mail("account/email/account_already_exists", email, context)
 

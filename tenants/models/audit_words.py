@@ -6,7 +6,7 @@ reads both.
 
 from typing import Final
 
-WORDS: Final[dict[str, str]] = {
+DESCRIPTIONS: Final[dict[str, str]] = {
     "account.add_second_factor": "Added a second factor",
     "account.change_email": "Changed their e-mail address",
     "account.change_password": "Changed their password",
@@ -69,6 +69,6 @@ WORDS: Final[dict[str, str]] = {
 }
 
 
-def words(action: str) -> str:
+def description(action: str) -> str:
     """What people read of an action. What is none, such as a noun or one of an older version, is as it is."""
-    return WORDS.get(action, action)
+    return DESCRIPTIONS.get(action, action)

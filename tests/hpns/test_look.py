@@ -126,7 +126,7 @@ def asked(path: str, *actions: str) -> Any:
     """A request that has come through a customer's door with these actions allowed."""
     request: Any = RequestFactory().get(path)
     request.customer = SimpleNamespace(pk=1, slug="acme", name="Acme")
-    request.may, request.looking_as_staff = actions.__contains__, False
+    request.may, request.viewing_as_staff = actions.__contains__, False
     return request
 
 

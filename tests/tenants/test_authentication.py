@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from tenants import authentication, keys
-from tenants.authentication import KeyAuthentication, Refused
+from tenants.authentication import CallerRejected, KeyAuthentication
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Identity, Snapshot
 from tests.tenants.asking import Request
@@ -23,7 +23,7 @@ class Door:
     def __init__(self) -> None:
         self.keys: dict[str, str] = {}
         known: dict[str, Identity] = {}
-        for number, (name, why, expires_at) in enumerate(
+        for number, (name, rejection_code, expires_at) in enumerate(
             [
                 ("ada", "", 0.0),
                 ("ben", "", 0.0),
@@ -36,7 +36,7 @@ class Door:
         ):
             text, prefix, digest = keys.new_key(HASH_KEY)
             self.keys[name] = text
-            known[prefix] = Identity(number, number, number, not why, why, digest, expires_at)
+            known[prefix] = Identity(number, number, number, not rejection_code, rejection_code, digest, expires_at)
         self.directory = Directory()
         self.directory.install(Snapshot(1, 1.0, known, [], []), "postgres")
         self._authentication = KeyAuthentication(self.directory, clock=lambda: NOW)
@@ -45,7 +45,7 @@ class Door:
         return self._authentication.authenticate(request)[0].customer_id
 
     def refusal(self, request: Request) -> str:
-        with pytest.raises(Refused) as raised:
+        with pytest.raises(CallerRejected) as raised:
             self._authentication.authenticate(request)
         assert str(raised.value.detail) == raised.value.cause
         return raised.value.code
@@ -180,7 +180,7 @@ def test_the_constant_time_comparison_decides_for_known_and_unknown_keys_alike(
 def test_before_anything_is_known_a_key_is_not_called_unknown(settings: Settings) -> None:
     settings.HASH_KEY = HASH_KEY
     text = keys.new_key(HASH_KEY)[0]
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(CallerRejected) as raised:
         KeyAuthentication(Directory()).authenticate(Request(f"/t/{text}/"))
     assert raised.value.code == "not_ready"
 

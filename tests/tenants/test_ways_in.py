@@ -8,13 +8,13 @@ from tenants import keys, network
 from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Identity, Snapshot
-from tenants.refusals import Refused, WrongNetwork
+from tenants.refusals import CallerRejected, WrongNetwork
 from tests.tenants.asking import Request
 
 HASH_KEY = b"h" * 32
 CLIENT, LOCAL = "203.0.113.9:4711", "127.0.0.1:4711"
-LISTED = Identity(0, 1, 1, active=True, why="", digest=b"")
-ANYBODY = Identity(0, 9, 9, active=True, why="", digest=b"", tls=False, trial=True, anonymous=True)
+LISTED = Identity(0, 1, 1, active=True, rejection_code="", digest=b"")
+ANYBODY = Identity(0, 9, 9, active=True, rejection_code="", digest=b"", tls=False, trial=True, anonymous=True)
 GOOD, OTHER = keys.new_key(HASH_KEY), keys.new_key(HASH_KEY)
 KEY = GOOD[0]
 
@@ -24,7 +24,7 @@ class Door:
 
     def __init__(self, listed: bool = False, anybody: bool = False, **members: object) -> None:
         known = {
-            prefix: Identity(number, number, number, active=True, why="", digest=digest)
+            prefix: Identity(number, number, number, active=True, rejection_code="", digest=digest)
             for number, (_, prefix, digest) in enumerate((GOOD, OTHER), 1)
         }
         known[GOOD[1]] = msgspec.structs.replace(known[GOOD[1]], **members)
@@ -38,7 +38,7 @@ class Door:
         return KeyAuthentication(self.directory).authenticate(request)[0].customer_id
 
     def refusal(self, request: Request) -> str:
-        with pytest.raises(Refused) as raised:
+        with pytest.raises(CallerRejected) as raised:
             self.enter(request)
         return raised.value.code
 
@@ -47,7 +47,7 @@ class Door:
         return Keyless(self.directory).identify(server_id, request or Request()).customer_id
 
     def unidentified(self, server_id: str = "registered", request: Request | None = None) -> str:
-        with pytest.raises(Refused) as raised:
+        with pytest.raises(CallerRejected) as raised:
             self.identify(server_id, request)
         return raised.value.code
 
@@ -207,7 +207,7 @@ def test_a_key_that_is_none_is_not_taken_for_no_key(settings: Settings) -> None:
 
 
 def test_what_stands_for_no_key_may_do_nothing_by_itself() -> None:
-    assert (KEYLESS.active, KEYLESS.why, KEYLESS.key_id, KEYLESS.customer_id) == (False, "no_key", 0, 0)
+    assert (KEYLESS.active, KEYLESS.rejection_code, KEYLESS.key_id, KEYLESS.customer_id) == (False, "no_key", 0, 0)
 
 
 @pytest.mark.parametrize("server_id", ["", "REGISTERED", "registered ", "registered\x00", "x" * 100_000, "ｒegistered"])
@@ -228,7 +228,7 @@ def test_whoever_is_not_registered_is_the_test_services_while_it_is_on(settings:
 def test_a_registered_server_id_is_held_to_what_its_keys_are() -> None:
     assert Door(listed=True).unidentified(request=Request(scheme="http", peer=CLIENT)) == "plain_http"
     assert Door(listed=True, networks=("198.51.100.0/24",)).unidentified() == "wrong_network"
-    assert Door(listed=True, active=False, why="suspended").unidentified() == "suspended"
+    assert Door(listed=True, active=False, rejection_code="suspended").unidentified() == "suspended"
 
 
 @pytest.mark.parametrize("tls", [True, False])
@@ -241,7 +241,7 @@ def test_customers_of_the_test_service_are_refused_while_it_is_off(settings: Set
 
 
 def test_before_anything_is_known_nobody_is_told_that_a_key_is_missing() -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(CallerRejected) as raised:
         KeyAuthentication(Directory()).authenticate(Request())
     assert raised.value.code == "not_ready"
 
@@ -249,8 +249,11 @@ def test_before_anything_is_known_nobody_is_told_that_a_key_is_missing() -> None
 def test_an_unknown_caller_is_counted_by_the_network_of_the_client(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
     keyless = Keyless(Directory())
-    assert keyless.source(Request(peer=CLIENT)) == "203.0.113.0/24"
-    assert keyless.source(Request(peer="10.0.0.1:1", x_forwarded_for="1.2.3.4, 198.51.100.7")) == "198.51.100.0/24"
+    assert keyless.rate_limit_network(Request(peer=CLIENT)) == "203.0.113.0/24"
+    assert (
+        keyless.rate_limit_network(Request(peer="10.0.0.1:1", x_forwarded_for="1.2.3.4, 198.51.100.7"))
+        == "198.51.100.0/24"
+    )
 
 
 def test_a_wrong_key_costs_no_query() -> None:

@@ -7,7 +7,7 @@ it that a new field is in one of the two.
 from typing import Any, Final, NamedTuple
 
 from delivery.models import Delivery
-from tenants.fence import Walled
+from tenants.fence import TenantModel
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -41,7 +41,7 @@ class Kind(NamedTuple):
 
     file: str
     words: str
-    model: type[Walled]
+    model: type[TenantModel]
     owner: str
     fields: tuple[Field, ...]
 

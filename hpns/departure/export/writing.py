@@ -26,7 +26,7 @@ def export(customer: Customer) -> Iterator[bytes]:
     """The archive, piece by piece. In a page each piece is read in a scope of its own: a long log must not hold a
     transaction open. Files are of the moment at which they are read; what changes meanwhile may be in one of two.
     """
-    at, in_page = timezone.now(), fence.reach() is not None
+    at, in_page = timezone.now(), fence.active_scope() is not None
     readme = Member("README.txt", [_readme(customer, at)])
     kinds = (Member(kind.file, _lines(kind, customer.pk, in_page=in_page)) for kind in KINDS)
     return zipped(chain([readme], kinds), at)

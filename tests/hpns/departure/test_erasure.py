@@ -111,16 +111,16 @@ def test_the_slug_is_said_twice_or_nothing_is_done(cast: Cast) -> None:
 def test_each_kind_of_row_is_known_to_the_erasure() -> None:
     """A new model that belongs to a customer has to be put into ROWS, or somewhere else on purpose."""
     known = {model for model, _ in ROWS}
-    assert {model for model in fence.fenced() if model not in known} == {
+    assert {model for model in fence.tenant_models() if model not in known} == {
         *(Customer, Entitlement, AuditEvent, apps.get_model("delivery", "Delivery"))
     }
     pointing = {
         model
         for model in apps.get_models()
         for field in model._meta.get_fields()
-        if isinstance(field, models.ForeignKey) and issubclass(field.related_model, fence.Walled)  # type: ignore[arg-type]
+        if isinstance(field, models.ForeignKey) and issubclass(field.related_model, fence.TenantModel)  # type: ignore[arg-type]
     }
-    assert pointing <= set(fence.fenced())
+    assert pointing <= set(fence.tenant_models())
 
 
 def test_the_keys_are_unknown_to_every_process_at_once(cast: Cast, valkey: redis.Redis) -> None:
@@ -129,7 +129,7 @@ def test_the_keys_are_unknown_to_every_process_at_once(cast: Cast, valkey: redis
     assert directory.find("Acme0000") is not None
     with transaction.atomic():
         erase()
-    version_stamp.touch()  # what the commit does, which a test does not
+    version_stamp.bump()  # what the commit does, which a test does not
     directory.load()
     assert version_stamp.current(valkey) > before
     assert directory.find("Acme0000") is None

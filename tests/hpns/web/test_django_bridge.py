@@ -8,14 +8,16 @@ import pytest
 
 from hpns.web.django_bridge import _Bridge
 from hpns.web.page_limit import Gate
-from tenants.network import Doorway, networks
+from tenants.network import TrustedProxies, networks
 from tests.tenants.asking import Headers
 
 PROXY, CLIENT = "10.0.0.1:40000", "203.0.113.9"
-TRUSTING = Doorway(networks(["10.0.0.0/8"]))
+TRUSTING = TrustedProxies(networks(["10.0.0.0/8"]))
 
 
-def seen(peer: str, doorway: Doorway = TRUSTING, scheme: str = "http", **headers: str | list[str]) -> tuple[Any, str]:
+def seen(
+    peer: str, proxies: TrustedProxies = TRUSTING, scheme: str = "http", **headers: str | list[str]
+) -> tuple[Any, str]:
     """The address and the scheme that Django is given."""
     scope = SimpleNamespace(
         method="GET",
@@ -30,7 +32,7 @@ def seen(peer: str, doorway: Doorway = TRUSTING, scheme: str = "http", **headers
     )
 
     async def bridged() -> dict[str, Any]:
-        return _Bridge(scope, SimpleNamespace(), "/", doorway, Gate(1, 0, 0)).scope
+        return _Bridge(scope, SimpleNamespace(), "/", proxies, Gate(1, 0, 0)).scope
 
     told = asyncio.run(bridged())
     return told["client"] and told["client"][0], told["scheme"]
@@ -41,9 +43,9 @@ def test_a_page_behind_a_trusted_proxy_is_asked_for_by_the_client_and_over_its_s
     assert seen(PROXY, x_forwarded_for=f"127.0.0.1, {CLIENT}", x_forwarded_proto="http") == (CLIENT, "http")
 
 
-@pytest.mark.parametrize("doorway", [TRUSTING, Doorway()])
-def test_what_a_stranger_writes_into_these_headers_is_not_believed(doorway: Doorway) -> None:
-    assert seen(f"{CLIENT}:1", doorway, x_forwarded_for="127.0.0.1", x_forwarded_proto="https") == (CLIENT, "http")
+@pytest.mark.parametrize("proxies", [TRUSTING, TrustedProxies()])
+def test_what_a_stranger_writes_into_these_headers_is_not_believed(proxies: TrustedProxies) -> None:
+    assert seen(f"{CLIENT}:1", proxies, x_forwarded_for="127.0.0.1", x_forwarded_proto="https") == (CLIENT, "http")
 
 
 def test_our_own_tls_is_https_whatever_a_proxy_says() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hpns.web import django_bridge, spool
 from hpns.web.page_limit import Gate
 from hpns.web.spool import IN_MEMORY, Spool
-from tenants.network import Doorway
+from tenants.network import TrustedProxies
 from tests.tenants.asking import Headers
 
 HEADERS = [("content-type", "text/csv"), ("content-length", "7")]
@@ -110,7 +110,7 @@ def bridged(taking: Taking, messages: list[dict[str, Any]]) -> None:
     scope.headers = Headers([])
 
     async def go() -> None:
-        bridge = django_bridge._Bridge(scope, taking, "/", Doorway(), Gate(1, 0, 0))
+        bridge = django_bridge._Bridge(scope, taking, "/", TrustedProxies(), Gate(1, 0, 0))
         await bridge.send({"type": "http.response.start", "status": 200, "headers": []})
         for message in messages:
             await bridge.send({"type": "http.response.body", **message})

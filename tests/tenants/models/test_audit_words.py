@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenants.models.audit_words import WORDS, words
+from tenants.models.audit_words import DESCRIPTIONS, description
 from tests.test_house import APPS, sources
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -72,7 +72,7 @@ def everything_recorded() -> set[str]:
 
 
 def test_each_action_that_is_recorded_has_words_and_no_other_has() -> None:
-    assert everything_recorded() == set(WORDS)
+    assert everything_recorded() == set(DESCRIPTIONS)
 
 
 def test_no_file_records_in_a_way_that_is_not_looked_at() -> None:
@@ -84,13 +84,13 @@ def test_no_file_records_in_a_way_that_is_not_looked_at() -> None:
 
 
 def test_all_words_are_different_and_read_as_a_sentence() -> None:
-    assert len(set(WORDS.values())) == len(WORDS)
-    assert all(text[0].isupper() and not text.endswith(".") for text in WORDS.values())
+    assert len(set(DESCRIPTIONS.values())) == len(DESCRIPTIONS)
+    assert all(text[0].isupper() and not text.endswith(".") for text in DESCRIPTIONS.values())
 
 
 def test_what_is_no_action_is_shown_as_it_is() -> None:
-    assert words("key") == "key"
-    assert words("key.revoke") == "Revoked a key"
+    assert description("key") == "key"
+    assert description("key.revoke") == "Revoked a key"
 
 
 @pytest.mark.parametrize(
