@@ -146,7 +146,7 @@ class Stage:
     def stop(self, name: str, seconds: float = 20) -> None:
         """Ask a process to stop and wait until it has."""
         child = self.children.pop(name)
-        child.ask_to_stop()
+        child.send_stop_signal()
         try:
             wait_for(lambda: child.poll() is not None, seconds, f"{name} stops")
         finally:

@@ -53,29 +53,29 @@ def write(path: Path, blocks: Iterable[bytes]) -> int:
 
 def write_clear(path: Path, clear: Clear) -> None:
     """Write backup.json, the last file. Raises ProblemError."""
-    told = {
+    members = {
         "format": FORMAT,
         "made_at": clear.made_at,
         "version": clear.version,
         "salt": clear.salt.hex(),
         "scrypt": clear.work._asdict(),
     }
-    write(path / CLEAR, [json.dumps(told, indent=2).encode() + b"\n"])
+    write(path / CLEAR, [json.dumps(members, indent=2).encode() + b"\n"])
 
 
 def read_clear(path: Path) -> Clear:
     """Read backup.json. Raises ProblemError where there is none, or one of another format."""
     try:
-        told: dict[str, Any] = json.loads((path / CLEAR).read_text(encoding="utf-8"))
+        members: dict[str, Any] = json.loads((path / CLEAR).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ProblemError(f"{path} is no backup, or one that was interrupted: it has no {CLEAR}") from None
     except (OSError, ValueError) as error:
         raise ProblemError(f"{path / CLEAR} cannot be read: {error}") from error
-    if not isinstance(told, dict) or told.get("format") != FORMAT:
+    if not isinstance(members, dict) or members.get("format") != FORMAT:
         raise ProblemError(f"{path / CLEAR} is not of the format {FORMAT!r}: use the version that made it")
     try:
-        work = Work(**{name: int(told["scrypt"][name]) for name in Work._fields})
-        return Clear(str(told["made_at"]), str(told["version"]), bytes.fromhex(told["salt"]), work)
+        work = Work(**{name: int(members["scrypt"][name]) for name in Work._fields})
+        return Clear(str(members["made_at"]), str(members["version"]), bytes.fromhex(members["salt"]), work)
     except (KeyError, TypeError, ValueError) as error:
         raise ProblemError(f"{path / CLEAR} was altered: it lacks what a backup has") from error
 

@@ -48,12 +48,12 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     call_command("migrate", verbosity=0, interactive=False)
     call_command("database_roles", verbosity=0)
     recording.record("backup.restore", customer=None, target=path, made_at=clear.made_at)
-    told = version_stamp.bump()
+    notified = version_stamp.bump()
     return {
         "restored_from": str(path),
         "made_at": clear.made_at,
         "made_by_version": clear.version,
-        "processes_told": told,
+        "processes_told": notified,
         "lost": "what was accepted after the backup, and changes since; phones and servers need nothing",
     }
 

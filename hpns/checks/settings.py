@@ -91,26 +91,26 @@ def _stores() -> Iterator[CheckMessage]:
     if not settings.DATABASE_URL:
         text = "DATABASE_URL is not set: there is nowhere to keep customers and the delivery log."
         yield Error(text, hint=DATABASE_FORM, id="hpns.E003")
-    elif trouble := _trouble(settings.DATABASE_URL, DATABASE_SCHEMES):
-        yield Error(f"DATABASE_URL is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
+    elif fault := _url_fault(settings.DATABASE_URL, DATABASE_SCHEMES):
+        yield Error(f"DATABASE_URL is unusable: {fault}.", hint=DATABASE_FORM, id="hpns.E004")
     elif not urlsplit(settings.DATABASE_URL).path.strip("/"):
         yield Error("DATABASE_URL is unusable: it names no database.", hint=DATABASE_FORM, id="hpns.E004")
     for name in ("PAGES_DATABASE_URL", "WORKER_DATABASE_URL"):
         url = getattr(settings, name)
-        if url and (trouble := _trouble(url, DATABASE_SCHEMES)):
-            yield Error(f"{name} is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
+        if url and (fault := _url_fault(url, DATABASE_SCHEMES)):
+            yield Error(f"{name} is unusable: {fault}.", hint=DATABASE_FORM, id="hpns.E004")
     if not settings.REDIS_URL:
         text = "REDIS_URL is not set: there is no queue, and no push could be taken."
         yield Error(text, hint=REDIS_FORM, id="hpns.E005")
-    elif trouble := _trouble(settings.REDIS_URL, REDIS_SCHEMES):
-        yield Error(f"REDIS_URL is unusable: {trouble}.", hint=REDIS_FORM, id="hpns.E006")
+    elif fault := _url_fault(settings.REDIS_URL, REDIS_SCHEMES):
+        yield Error(f"REDIS_URL is unusable: {fault}.", hint=REDIS_FORM, id="hpns.E006")
     broker = settings.CELERY_BROKER_URL
-    if broker != settings.REDIS_URL and (trouble := _trouble(broker, tuple(TRANSPORT_ALIASES))):
+    if broker != settings.REDIS_URL and (fault := _url_fault(broker, tuple(TRANSPORT_ALIASES))):
         hint = "Leave it empty for REDIS_URL, or set amqp://USER:PASSWORD@HOST:5672/VHOST for RabbitMQ."
-        yield Error(f"CELERY_BROKER_URL is unusable: {trouble}.", hint=hint, id="hpns.E006")
+        yield Error(f"CELERY_BROKER_URL is unusable: {fault}.", hint=hint, id="hpns.E006")
 
 
-def _trouble(url: str, schemes: Sequence[str]) -> str:
+def _url_fault(url: str, schemes: Sequence[str]) -> str:
     """What is wrong with a URL, "" when nothing is; no part of it that may be secret."""
     try:
         parts = urlsplit(url)

@@ -1,4 +1,7 @@
-"""Leaving: an owner takes along what the customer owns, and asks for its erasure. /c/<slug>/settings/export|erase/"""
+"""Pages of offboarding: an owner takes along what the customer owns, and asks for its erasure.
+
+They are /c/<slug>/settings/export/ and /c/<slug>/settings/erase/.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -38,7 +41,7 @@ def erase(request: CustomerRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         changed = customers.ask_erasure(customer=request.customer)
         if changed.changed:
-            transaction.on_commit(lambda: _tell_the_operator(request))
+            transaction.on_commit(lambda: _notify_operator(request))
         return redirect("customer-erase", request.customer.slug)
     context = {
         "form": form,
@@ -49,17 +52,20 @@ def erase(request: CustomerRequest) -> HttpResponse:
     return render(request, "hpns/erase.html", context)
 
 
-def _tell_the_operator(request: CustomerRequest) -> None:
-    """By e-mail, once it is committed; the next page says whether that went well. The audit log says it anyway."""
+def _notify_operator(request: CustomerRequest) -> None:
+    """Notify the operator by e-mail, once it is committed; the next page says whether that went well.
+
+    The audit log says it anyway.
+    """
     context = {"customer": request.customer, "user": request.user}
-    told = False
+    notified = False
     for address in settings.OPERATOR_EMAIL:
         try:
             mail.send("hpns/mail/erasure_asked", to=address, context=context)
-            told = True
+            notified = True
         except mail.MailError:
             continue  # logged there
-    if told:
+    if notified:
         messages.success(request, "The operator has been told by e-mail.")
     else:
         messages.error(request, f"The operator could not be told by e-mail: write to {settings.SUPPORT_CONTACT}.")

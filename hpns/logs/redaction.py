@@ -1,4 +1,4 @@
-"""What must never stand in a log line, and what stands there instead. Pure; works on the finished text of a line.
+"""Redaction of secrets and content in log lines. Pure; works on the finished text of a line.
 
 Invariant: of a server key nothing but its public prefix is left, of a device token at most its first 8 characters, and
 of a message, a name, a credential or one of our own secrets nothing. The rules know shapes, not places: a key is found
@@ -88,7 +88,7 @@ _RULES: Final[tuple[_Rule, ...]] = (
 
 
 class Redactor:
-    """Takes out what must not stand in a log line. `secrets`: our own, to be found wherever they turn up."""
+    """Redacts a log line. `secrets`: our own, to be found wherever they turn up."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {

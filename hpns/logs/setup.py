@@ -68,11 +68,11 @@ Event = MutableMapping[str, Any]
 
 def _role() -> str:
     """What this process is, by its command line: "ingest", "worker", "beat", a subcommand of manage.py, a program."""
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     name = Path(sys.argv[0]).stem if sys.argv else ""
-    if name in ("celery", "__main__") and "beat" in words:
+    if name in ("celery", "__main__") and "beat" in arguments:
         return "beat"
-    return words[0] if name == "manage" and words else name or "python"
+    return arguments[0] if name == "manage" and arguments else name or "python"
 
 
 ROLE: Final = _role()
@@ -108,10 +108,10 @@ def _printable(text: str) -> str:
 
 def _plain(_logger: Any, _method: str, event: Event) -> str:
     at, level, role = event.pop("at"), str(event.pop("level", "")).upper(), event.pop("role")
-    pid, name, said = event.pop("pid"), event.pop("logger", ""), str(event.pop("event"))
+    pid, name, message = event.pop("pid"), event.pop("logger", ""), str(event.pop("event"))
     below = "".join(f"\n    {_printable(line)}" for line in str(event.pop("exception", "")).splitlines())
     more = "".join(f" {key}={_printable(str(value))}" for key, value in event.items())
-    return f"{at} {level:<8} {role}[{pid}] {name}: {_printable(said)}{more}{below}"
+    return f"{at} {level:<8} {role}[{pid}] {name}: {_printable(message)}{more}{below}"
 
 
 class Handler(logging.StreamHandler[TextIO]):

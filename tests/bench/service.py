@@ -17,7 +17,7 @@ import psycopg
 
 from delivery.sandbox import demo
 from hpns.local.announce import RUN_FILE
-from hpns.local.ask import ask
+from hpns.local.ask import request
 from hpns.local.folder import Folder, free
 from hpns.local.logs import end_of
 from hpns.local.problem import ProblemError
@@ -119,7 +119,7 @@ class Service:
         for child in (self._tls, self._child):
             if child is None:
                 continue
-            child.ask_to_stop()
+            child.send_stop_signal()
             limit = time.monotonic() + 40
             while child.poll() is None and time.monotonic() < limit:
                 time.sleep(0.05)
@@ -173,7 +173,7 @@ class Service:
                 if time.monotonic() > limit:
                     raise ProblemError(f"The first push got the answer {status} {answer}; {self._log()}")
                 self._alive(self._child, limit)
-                status, answer = ask("POST", self.port, f"{self.prefix}/api/v1/send_push", body)
+                status, answer = request("POST", self.port, f"{self.prefix}/api/v1/send_push", body)
 
     def rows(self) -> int:
         """How many pushes the delivery log holds by now. Raises psycopg's errors."""

@@ -126,7 +126,7 @@ def test_the_engine_waits_longer_than_what_was_accepted_takes(services: dict[str
     def seconds(name: str) -> float:
         return float(services[name]["stop_grace_period"].removesuffix("s"))
 
-    assert seconds("web") > 5.0 + ingest.PATIENCE > 5.0 + draining.STOPPED_SECONDS
+    assert seconds("web") > 5.0 + ingest.DRAIN_TIMEOUT > 5.0 + draining.STOPPED_SECONDS
     assert seconds("worker") > DRAIN + 5
 
 

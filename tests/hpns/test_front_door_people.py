@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from hpns.web import server
-from hpns.web.django_bridge import AT_ONCE
+from hpns.web.django_bridge import CONCURRENT
 from tests.hpns.door import Door, Stores, answer, request
 from tests.stage import ROOT, wait_for
 
@@ -119,11 +119,11 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Doo
     readers, begun = [], []
     try:
         # More than there are places, and each is answered: all of them have an answer that they do not read.
-        for _ in range(AT_ONCE + 1):
+        for _ in range(CONCURRENT + 1):
             readers.append(Reader(door, people.ada))
             begun.append(readers[-1].begin())
         assert {found.status for found in begun} == {200}
-        assert held(door) == AT_ONCE + 1
+        assert held(door) == CONCURRENT + 1
         wait_for(lambda: connections(door.stores) == 0, 5, "no page holds a connection to the database")
         assert answer(door.send(request("/c/acme/audit/", method="GET", **logged_in(people.ada))), "GET").status == 200
         # Whoever reads on gets the rest; the length says what the whole is.
@@ -137,8 +137,8 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Doo
 
 
 def test_whoever_takes_nothing_for_too_long_has_no_connection_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server.TAKES_NOTHING == 60_000
-    monkeypatch.setattr(server, "TAKES_NOTHING", 500)
+    assert server.USER_TIMEOUT_MS == 60_000
+    monkeypatch.setattr(server, "USER_TIMEOUT_MS", 500)
     with server.listening(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

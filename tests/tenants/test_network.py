@@ -214,7 +214,7 @@ def test_connections_that_are_remembered_do_not_fill_the_memory() -> None:
     proxies = TrustedProxies()
     for port in range(network.PEERS_CACHED_MAX + 10):
         proxies.accepts_keys(Request(scheme="http", peer=f"{CLIENT}:{port}"))
-    assert len(proxies._known) <= network.PEERS_CACHED_MAX
+    assert len(proxies._peers) <= network.PEERS_CACHED_MAX
 
 
 # --- Networks

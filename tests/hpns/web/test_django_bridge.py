@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpns.web.django_bridge import _Bridge
-from hpns.web.page_limit import Gate
+from hpns.web.page_limit import ConcurrencyLimit
 from tenants.network import TrustedProxies, networks
 from tests.tenants.asking import Headers
 
@@ -32,7 +32,7 @@ def seen(
     )
 
     async def bridged() -> dict[str, Any]:
-        return _Bridge(scope, SimpleNamespace(), "/", proxies, Gate(1, 0, 0)).scope
+        return _Bridge(scope, SimpleNamespace(), "/", proxies, ConcurrencyLimit(1, 0, 0)).scope
 
     told = asyncio.run(bridged())
     return told["client"] and told["client"][0], told["scheme"]
