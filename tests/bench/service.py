@@ -91,10 +91,10 @@ class Service:
         limit = time.monotonic() + 120
         while not run_file.exists():
             self._alive(self._child, limit)
-        told: dict[str, Any] = Folder(self._home, self._folder.account).read(RUN_FILE)
-        self.processes = {name: int(pid) for name, pid in told["processes"].items()}
-        self.prefix = f"/t/{told['demo_key']}"
-        self._settings = {**self._environment(), **exported(Path(told["env"]).read_text(encoding="utf-8"))}
+        run_info: dict[str, Any] = Folder(self._home, self._folder.account).read(RUN_FILE)
+        self.processes = {name: int(pid) for name, pid in run_info["processes"].items()}
+        self.prefix = f"/t/{run_info['demo_key']}"
+        self._settings = {**self._environment(), **exported(Path(run_info["env"]).read_text(encoding="utf-8"))}
         self._seed()
         arguments = ["hpns.ingest", "--port", str(self.tls_port)]
         self._tls = self._run("ingest-tls", *arguments, env={**self._settings, **self._tls_files()})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tenants import network
 from tenants.network import TrustedProxies
-from tests.tenants.asking import Request
+from tests.tenants.push_request import Request
 
 PROXIES = network.networks(["10.0.0.0/8", "fd00::/8"])
 PROXY, CLIENT, OTHER = "10.0.0.1:40000", "203.0.113.9", "198.51.100.7"

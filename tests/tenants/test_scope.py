@@ -72,7 +72,7 @@ def test_every_model_that_has_a_customer_is_fenced() -> None:
 
 @pytest.mark.parametrize("model", sorted(ALL, key=lambda one: one.__name__))
 def test_a_page_that_forgets_the_scope_fails_and_the_error_names_the_model(model: Any, page: None) -> None:
-    for ask in (
+    for query in (
         lambda: list(model.objects.all()),
         model.objects.count,
         lambda: model.objects.filter(pk=1).exists(),
@@ -87,7 +87,7 @@ def test_a_page_that_forgets_the_scope_fails_and_the_error_names_the_model(model
         lambda: model(pk=1).delete(),
     ):
         with pytest.raises(Unscoped, match=model.__name__):
-            ask()
+            query()
 
 
 def test_a_query_that_was_written_elsewhere_is_fenced_when_it_is_sent(two: Two) -> None:

@@ -16,7 +16,7 @@ from delivery.queue import key_usage
 from tenants.directory.snapshot import Identity
 from tenants.refusals import CallerRejected, NoKey, NotListed, PlainHttp, Suspended, WrongNetwork
 from tests.delivery.taking import ACME, LISTED, REGISTERED, body, keyless, queued, rows, told
-from tests.tenants.asking import Request
+from tests.tenants.push_request import Request
 
 # --- Without a key
 

@@ -63,10 +63,10 @@ def everything() -> dict[str, list[str]]:
 
 
 def test_nothing_of_the_customer_is_left_and_everything_of_others_is(cast: Cast) -> None:
-    told = erase()
-    assert told["erased"] is True
-    assert told["deleted"]["deliveries"] == 1
-    assert told["deleted"]["accounts"] == 2
+    report = erase()
+    assert report["erased"] is True
+    assert report["deleted"]["deliveries"] == 1
+    assert report["deleted"]["accounts"] == 2
     shared = {"tenants_credential": 1}
     for table, cosmos in TABLES.items():
         if table != "tenants_auditevent":
@@ -81,14 +81,14 @@ def test_nothing_of_the_customer_is_left_and_everything_of_others_is(cast: Cast)
 
 def test_a_plan_says_what_would_go_and_changes_nothing(cast: Cast) -> None:
     before = everything()
-    told = run("erase", "--slug", "acme")
+    report = run("erase", "--slug", "acme")
     assert everything() == before
-    assert told["erased"] is False
-    assert told["deletes"]["servers"] == 1
-    assert told["deletes"]["deliveries"] == 1
-    assert told["deletes"]["accounts"] == ["owner-acme@acme.example", "viewer-acme@acme.example"]
-    assert told["keeps"] == {"audit events of what was agreed on, without persons": 1}
-    assert told["cannot_reach"] == "backups that were made before"
+    assert report["erased"] is False
+    assert report["deletes"]["servers"] == 1
+    assert report["deletes"]["deliveries"] == 1
+    assert report["deletes"]["accounts"] == ["owner-acme@acme.example", "viewer-acme@acme.example"]
+    assert report["keeps"] == {"audit events of what was agreed on, without persons": 1}
+    assert report["cannot_reach"] == "backups that were made before"
 
 
 def test_a_customer_that_is_served_is_not_erased(cast: Cast) -> None:

@@ -147,8 +147,8 @@ def command(*words: str) -> Any:
 
 def test_the_command_writes_the_same_to_a_file_for_nobody_else(cast: Cast, tmp_path: Path) -> None:
     file = tmp_path / "acme.zip"
-    told = command("--out", str(file))
-    assert (told["file"], told["bytes"]) == (str(file), file.stat().st_size)
+    report = command("--out", str(file))
+    assert (report["file"], report["bytes"]) == (str(file), file.stat().st_size)
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(lines(file.read_bytes(), "people.jsonl")) == 2
     assert "Cosmos" not in "".join(unpacked(file.read_bytes()).values())

@@ -9,7 +9,7 @@ import pytest
 from hpns.web.django_bridge import _Bridge
 from hpns.web.page_limit import ConcurrencyLimit
 from tenants.network import TrustedProxies, networks
-from tests.tenants.asking import Headers
+from tests.tenants.push_request import Headers
 
 PROXY, CLIENT = "10.0.0.1:40000", "203.0.113.9"
 TRUSTING = TrustedProxies(networks(["10.0.0.0/8"]))
@@ -34,8 +34,8 @@ def seen(
     async def bridged() -> dict[str, Any]:
         return _Bridge(scope, SimpleNamespace(), "/", proxies, ConcurrencyLimit(1, 0, 0)).scope
 
-    told = asyncio.run(bridged())
-    return told["client"] and told["client"][0], told["scheme"]
+    asgi_scope = asyncio.run(bridged())
+    return asgi_scope["client"] and asgi_scope["client"][0], asgi_scope["scheme"]
 
 
 def test_a_page_behind_a_trusted_proxy_is_asked_for_by_the_client_and_over_its_scheme() -> None:
@@ -52,9 +52,9 @@ def test_our_own_tls_is_https_whatever_a_proxy_says() -> None:
     assert seen(PROXY, scheme="https", x_forwarded_for=CLIENT, x_forwarded_proto="http") == (CLIENT, "https")
 
 
-@pytest.mark.parametrize("told", ["unknown", "é", "203.0.113.9, é"])
-def test_a_client_whom_the_proxy_does_not_name_has_no_address(told: str) -> None:
-    assert seen(PROXY, x_forwarded_for=told)[0] is None
+@pytest.mark.parametrize("forwarded", ["unknown", "é", "203.0.113.9, é"])
+def test_a_client_whom_the_proxy_does_not_name_has_no_address(forwarded: str) -> None:
+    assert seen(PROXY, x_forwarded_for=forwarded)[0] is None
 
 
 def test_an_address_of_ipv6_has_neither_brackets_nor_a_zone() -> None:

@@ -11,7 +11,7 @@ from hpns.web import django_bridge, spool
 from hpns.web.page_limit import ConcurrencyLimit
 from hpns.web.spool import IN_MEMORY, Spool
 from tenants.network import TrustedProxies
-from tests.tenants.asking import Headers
+from tests.tenants.push_request import Headers
 
 HEADERS = [("content-type", "text/csv"), ("content-length", "7")]
 

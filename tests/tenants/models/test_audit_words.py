@@ -22,7 +22,7 @@ def recorded(source: str) -> set[str]:
     found: set[str] = set()
     for function in functions:
         for call in _calls(function, "record", of="audit"):
-            found |= set(_said(call.args[0], function, functions))
+            found |= set(_actions_in(call.args[0], function, functions))
     return found
 
 
@@ -37,19 +37,19 @@ def _calls(inside: ast.AST, name: str, of: str = "") -> Iterator[ast.Call]:
             yield node
 
 
-def _said(value: ast.expr, function: Function, functions: list[Function]) -> Iterator[str]:
+def _actions_in(value: ast.expr, function: Function, functions: list[Function]) -> Iterator[str]:
     """The texts that a value can be, as it is used in a function."""
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         yield value.value
     elif isinstance(value, ast.IfExp):
-        yield from _said(value.body, function, functions)
-        yield from _said(value.orelse, function, functions)
+        yield from _actions_in(value.body, function, functions)
+        yield from _actions_in(value.orelse, function, functions)
     elif isinstance(value, ast.Name):
         values = list(_given(value.id, function, functions))
         if not values:
             raise Unreadable(f"line {value.lineno}: {value.id}")
         for each, where in values:
-            yield from _said(each, where, functions)
+            yield from _actions_in(each, where, functions)
     else:
         raise Unreadable(f"line {value.lineno}: {ast.unparse(value)}")
 
