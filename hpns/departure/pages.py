@@ -39,13 +39,13 @@ def erase(request: CustomerRequest) -> HttpResponse:
     """Say what erasing means; with the slug typed by POST, suspend the customer and tell the operator."""
     form = ConfirmForm(request.POST or None, expected=request.customer.slug, what="the slug")
     if request.method == "POST" and form.is_valid():
-        changed = customers.ask_erasure(customer=request.customer)
+        changed = customers.request_erasure(customer=request.customer)
         if changed.changed:
             transaction.on_commit(lambda: _notify_operator(request))
         return redirect("customer-erase", request.customer.slug)
     context = {
         "form": form,
-        "asked": customers.erasure_asked(customer=request.customer),
+        "erasure_request": customers.erasure_request(customer=request.customer),
         "years": settings.AGREEMENT_YEARS,
         "support": settings.SUPPORT_CONTACT,
     }

@@ -84,5 +84,5 @@ def server_error(_request: HttpRequest) -> HttpResponse:
     """500, with a trace id that is in the log as well; it asks no store, which may be what has failed."""
     trace = secrets.token_hex(8)
     # The traceback is in a line of Django's own, just before or after this one.
-    logger.error("a page failed, and its reader was told this trace id", extra={"trace": trace})
+    logger.error("a page failed; its response carries this trace id", extra={"trace": trace})
     return HttpResponseServerError(render_to_string("500.html", {"trace": trace}))

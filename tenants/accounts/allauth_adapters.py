@@ -139,7 +139,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         try:
             mail.send(template_prefix, to=to, context=known)
         except mail.MailError:
-            log.warning("User %s was not told of %s.", user.pk, template_prefix)
+            log.warning("User %s was not notified of %s by e-mail.", user.pk, template_prefix)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
