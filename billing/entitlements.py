@@ -15,7 +15,7 @@ from tenants.problem import ProblemError
 
 _LIMITS = Limits._fields
 # More would not fit the column, and limits nobody.
-_MOST = 1_000_000_000
+_LIMIT_MAX = 1_000_000_000
 
 
 def grant(*, customer: Customer) -> Entitlement:
@@ -73,8 +73,8 @@ def _check_sizes(wanted: Mapping[str, bool | int | None]) -> None:
     for name, value in wanted.items():
         if name in _LIMITS and value is not None and value < 1:
             raise ProblemError(f"{name.replace('_', ' ')} must be at least 1, or empty for no limit")
-        if name in _LIMITS and value is not None and value > _MOST:
-            raise ProblemError(f"{name.replace('_', ' ')} must be at most {_MOST:,}: leave it empty for no limit")
+        if name in _LIMITS and value is not None and value > _LIMIT_MAX:
+            raise ProblemError(f"{name.replace('_', ' ')} must be at most {_LIMIT_MAX:,}: leave it empty for no limit")
 
 
 def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:

@@ -1,4 +1,4 @@
-"""Run the web process: granian with the front door of asgi.py.
+"""Run the web process: granian with the RSGI application of asgi.py.
 
 `python -m hpns.ingest --port N [--host H] [--workers N]`. TLS is on where TLS_CERT_FILE is set; a renewed certificate
 file is noticed within seconds and new processes take over, while the old ones finish what they have

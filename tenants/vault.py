@@ -1,4 +1,4 @@
-"""Secrets at rest: what is sealed here can be opened only with a key of VAULT_KEYS, and only for the purpose it had.
+"""Encryption of secrets at rest: what is sealed here opens only with a key of VAULT_KEYS, and for its purpose.
 
 The first key of the list seals, each key of the list opens; a key is taken out of the list only after everything was
 sealed anew (`manage.py credential reseal`). Nothing is ever opened "as far as possible": every failure is a VaultError

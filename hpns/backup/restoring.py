@@ -1,4 +1,4 @@
-"""Brings a backup back into an empty database: `manage.py restore`."""
+"""Restores a backup into an empty database: `manage.py restore`."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.re
 def keys(path: Path, passphrase: str) -> dict[str, str]:
     """The settings that a backup keeps, in the clear, for whoever sets up another machine. Raises ProblemError."""
     _, seal = folder.opened(path, passphrase)
-    settings: dict[str, str] = _inside(path, seal)["settings"]
+    settings: dict[str, str] = _decrypted(path, seal)["settings"]
     return settings
 
 
@@ -35,13 +35,13 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     brought up to this version. Raises ProblemError.
     """
     clear, seal = folder.opened(path, passphrase)
-    inside = _inside(path, seal)
+    inside = _decrypted(path, seal)
     if wrong := lacking(inside["settings"]):
         raise ProblemError(
             f"{' and '.join(wrong)} must be those of the backup, or it cannot be used: `restore --keys` prints them"
         )
-    _refuse_a_newer_one(inside["migrations"], clear.version)
-    _refuse_what_is_not_empty()
+    _reject_newer_backup(inside["migrations"], clear.version)
+    _reject_non_empty_database()
     with (path / folder.DATABASE).open("rb") as file:
         programs.restore(seal.open_(folder.DATABASE, file))
     connection.close()  # it knows nothing of the tables that have come
@@ -58,7 +58,7 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     }
 
 
-def _inside(path: Path, seal: Seal) -> dict[str, Any]:
+def _decrypted(path: Path, seal: Seal) -> dict[str, Any]:
     try:
         with (path / folder.KEYS).open("rb") as file:
             inside: dict[str, Any] = json.loads(b"".join(seal.open_(folder.KEYS, file)))
@@ -67,16 +67,16 @@ def _inside(path: Path, seal: Seal) -> dict[str, Any]:
     return inside
 
 
-def _refuse_a_newer_one(migrations: list[list[str]], version: str) -> None:
+def _reject_newer_backup(migrations: list[list[str]], version: str) -> None:
     known = MigrationLoader(None).disk_migrations
-    strange = next((f"{app}.{name}" for app, name in migrations if (app, name) not in known), None)
-    if strange:
+    unknown = next((f"{app}.{name}" for app, name in migrations if (app, name) not in known), None)
+    if unknown:
         raise ProblemError(
-            f"the backup is of version {version}, whose migration {strange} is not known here: use that version"
+            f"the backup is of version {version}, whose migration {unknown} is not known here: use that version"
         )
 
 
-def _refuse_what_is_not_empty() -> None:
+def _reject_non_empty_database() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         (there,) = cursor.fetchone()

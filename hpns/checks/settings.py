@@ -21,8 +21,8 @@ from hpns.logs import setup
 from hpns.variables import DATABASE_SCHEMES
 
 REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
-SHORTEST_KEY: Final = 32
-SHORTEST_TOKEN: Final = 16
+KEY_MIN_LENGTH: Final = 32
+TOKEN_MIN_LENGTH: Final = 16
 MAKE_KEY: Final = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(50))"'
 DATABASE_FORM: Final = "It has the form postgresql://USER:PASSWORD@HOST:5432/NAME; %-escape what is special in it."
 REDIS_FORM: Final = "It has the form redis://:PASSWORD@HOST:6379/0, or rediss:// with TLS, or unix:///PATH."
@@ -71,8 +71,8 @@ def _secret_key() -> Iterator[CheckMessage]:
     except ImproperlyConfigured:
         yield Error("SECRET_KEY is not set: nobody can log in.", hint=MAKE_KEY, id="hpns.E001")
         return
-    if len(key) < SHORTEST_KEY:
-        text = f"SECRET_KEY has {len(key)} characters; it should have at least {SHORTEST_KEY}, and better 50."
+    if len(key) < KEY_MIN_LENGTH:
+        text = f"SECRET_KEY has {len(key)} characters; it should have at least {KEY_MIN_LENGTH}, and better 50."
         yield Caution(text, hint=MAKE_KEY, id="hpns.W001")
 
 
@@ -131,9 +131,9 @@ def _watching() -> Iterator[CheckMessage]:
     if settings.LOG_FORMAT not in setup.FORMATS:
         text = f"LOG_FORMAT is {settings.LOG_FORMAT[:20]!r}, which is no format; plain is used."
         yield Caution(text, hint=f"It is one of {', '.join(setup.FORMATS)}.", id="hpns.W004")
-    if 0 < len(settings.METRICS_TOKEN) < SHORTEST_TOKEN:
+    if 0 < len(settings.METRICS_TOKEN) < TOKEN_MIN_LENGTH:
         text = f"METRICS_TOKEN has {len(settings.METRICS_TOKEN)} characters and could be guessed."
-        yield Caution(text, hint=f"Use at least {SHORTEST_TOKEN} random ones.", id="hpns.W005")
+        yield Caution(text, hint=f"Use at least {TOKEN_MIN_LENGTH} random ones.", id="hpns.W005")
     folder = settings.METRICS_DIR and Path(settings.METRICS_DIR)
     if folder and not _can_be_written(folder):
         text = "METRICS_DIR is no folder that we may write to: each process would show its own counts only."

@@ -51,10 +51,10 @@ def valkey_keeps_what_it_has(
     except (redis.RedisError, ValueError) as error:
         hint = "Is it running, and are REDIS_URL's host, port and password right?"
         return [Error(f"Valkey does not answer ({type(error).__name__}).", hint=hint, id="hpns.E032")]
-    return list(judge(info))
+    return list(check_info(info))
 
 
-def judge(info: dict[str, Any]) -> Iterator[CheckMessage]:
+def check_info(info: dict[str, Any]) -> Iterator[CheckMessage]:
     """What is to be said of a Valkey or Redis whose INFO is `info`."""
     version = str(info.get("redis_version", "0"))
     if int(version.partition(".")[0]) < OLDEST_VALKEY:

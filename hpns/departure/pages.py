@@ -27,8 +27,8 @@ def export(request: CustomerRequest) -> HttpResponseBase:
     if request.method != "POST":
         return render(request, "hpns/export.html", {"kinds": KINDS, "days": settings.RETENTION_DAYS})
     recording.record("customer.export", customer=request.customer, target=request.customer.name)
-    pieces = _one_by_one(writing.export(request.customer))
-    answer = StreamingHttpResponse(pieces, content_type="application/zip")
+    chunks = _async_chunks(writing.export(request.customer))
+    answer = StreamingHttpResponse(chunks, content_type="application/zip")
     answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}.zip"'
     answer["Content-Encoding"] = "identity"  # it is packed already
     return answer
@@ -71,7 +71,7 @@ def _notify_operator(request: CustomerRequest) -> None:
         messages.error(request, f"The operator could not be told by e-mail: write to {settings.SUPPORT_CONTACT}.")
 
 
-async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    following = sync_to_async(lambda: next(pieces, None))
-    while (piece := await following()) is not None:
-        yield piece
+async def _async_chunks(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    following = sync_to_async(lambda: next(chunks, None))
+    while (chunk := await following()) is not None:
+        yield chunk

@@ -27,7 +27,7 @@ def print_line(line: str, *, error: bool = False) -> None:
         pass  # nobody reads it any more; the logs have what matters
 
 
-def forget(run_file: Path, guard: int) -> None:
+def remove_run_file(run_file: Path, guard: int) -> None:
     """Remove the run.json of a supervisor below `guard` that was killed, and none of anybody else."""
     try:
         run = json.loads(run_file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The first push: into the front door as a Mattermost server sends it, and a look at what came out at the other end."""
+"""End-to-end check of a first push: sent as a Mattermost server sends it, and looked for at the sandbox's phone."""
 
 import json
 import secrets

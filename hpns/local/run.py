@@ -200,7 +200,7 @@ def main() -> int:
     run_file = options.state.resolve() / announce.RUN_FILE
 
     def killed() -> None:
-        announce.forget(run_file, os.getpid())
+        announce.remove_run_file(run_file, os.getpid())
         announce.print_line(
             "bin/run was killed; ending what it started. What was accepted is kept: start it again.", error=True
         )

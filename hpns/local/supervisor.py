@@ -1,4 +1,4 @@
-"""Starts the processes in order, keeps them running, stops them in the reverse order.
+"""Process supervisor: starts the processes in order, keeps them running, stops them in the reverse order.
 
 Invariant: whatever was started is stopped again, newest first, each within its time; whoever is not done by then is
 killed with its group. One thread: children are bound to it, and every wait notices a signal at once.

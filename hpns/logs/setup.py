@@ -1,4 +1,4 @@
-"""Every log line of every process, ours and the libraries', through structlog: one event, one line.
+"""Logging setup of every process, ours and the libraries' loggers, through structlog: one event, one line.
 
 LOG_FORMAT json: an object per line, a traceback as one of its members. LOG_FORMAT plain, for people: one line, and a
 traceback below it in lines that begin with spaces; what a stranger sent cannot begin a line. Invariant: whatever the

@@ -34,7 +34,7 @@ T = TypeVar("T")
 LOOPBACK: Final = ("127.0.0.1", "::1")
 # With one of these a request came through a proxy, and its address is the proxy's.
 FORWARDED: Final = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded", "via")
-# Seconds for Valkey's answer; Prometheus itself waits ten.
+# Seconds for Valkey's answer; Prometheus itself has a timeout of ten.
 TIMEOUT: Final = 2.0
 _ROLE: Final = "ingest"
 

@@ -1,4 +1,4 @@
-"""Accounts: what of django-allauth is ours. https://docs.allauth.org/en/latest/account/adapter.html
+"""Adapters of django-allauth for accounts and second factors. https://docs.allauth.org/en/latest/account/adapter.html
 
 Invariants: nobody makes an account without an invitation; whoever tries addresses out learns nothing of them; no link
 in an e-mail is made of a request; no secret of a second factor lies open in the database.

@@ -43,7 +43,7 @@ def second_factor(request: PersonRequest) -> HttpResponse:
     return render(request, "tenants/account/second_factor.html")
 
 
-class _First:
+class _FirstFactorMixin:
     """Notes that the first second factor was shown in the request that has set it up."""
 
     request: PersonRequest
@@ -60,9 +60,9 @@ class _First:
         return answer
 
 
-class ActivateApp(_First, ActivateTOTPView):  # type: ignore[misc]
+class ActivateApp(_FirstFactorMixin, ActivateTOTPView):  # type: ignore[misc]
     """Sets up an authenticator app."""
 
 
-class AddKey(_First, AddWebAuthnView):  # type: ignore[misc]
+class AddKey(_FirstFactorMixin, AddWebAuthnView):  # type: ignore[misc]
     """Adds a security key or passkey."""

@@ -1,4 +1,4 @@
-"""What people read of the audit log's actions: for each action that is recorded anywhere, its words.
+"""Descriptions of the audit log's actions for people: one for each action that is recorded anywhere.
 
 Invariant: the table has every action that the code records, and no other; tests/tenants/models/test_audit_words.py
 reads both.

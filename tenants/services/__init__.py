@@ -1,4 +1,4 @@
-"""Every change to tenants' rows: one transaction each, checked in plain words, audited, told to the running processes.
+"""Every change to tenants' rows: one transaction each, validated, audited, notified to the running processes.
 
 All functions take keywords only. An `_add` returns `Changed`: the row, and `changed`, which is False when just this
 was there already, so that a script may run twice. They raise ProblemError with one sentence that says what to do.

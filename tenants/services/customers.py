@@ -12,7 +12,7 @@ from tenants.changes import Changed, normalised_name, notify_processes
 from tenants.models import Customer
 from tenants.problem import ProblemError
 
-CONTACTS_MOST: Final = 20
+CONTACTS_MAX: Final = 20
 
 
 def customer_rename(*, customer: Customer, name: str) -> Changed[Customer]:
@@ -30,8 +30,8 @@ def customer_content(*, customer: Customer, content: str) -> Changed[Customer]:
 def customer_contacts(*, customer: Customer, contacts: Sequence[str]) -> Changed[Customer]:
     """Say who gets e-mail about credentials that expire or are refused."""
     wanted = list(dict.fromkeys(filter(None, map(str.strip, contacts))))
-    if len(wanted) > CONTACTS_MOST:
-        raise ProblemError(f"a customer can have {CONTACTS_MOST} contacts at most")
+    if len(wanted) > CONTACTS_MAX:
+        raise ProblemError(f"a customer can have {CONTACTS_MAX} contacts at most")
     for address in wanted:
         try:
             validate_email(address)

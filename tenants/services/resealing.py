@@ -1,4 +1,4 @@
-"""Seals what is sealed anew, with the first key of VAULT_KEYS, after which the other keys may go.
+"""Key rotation: re-encrypts all secrets with the first key of VAULT_KEYS, after which the other keys may go.
 
 Rows are taken a few at a time, each few in a transaction of its own, so that a run may be interrupted at any moment and
 be run again; what was sealed anew stays so. A row that cannot be opened does not keep the others.
@@ -19,7 +19,7 @@ from tenants.problem import ProblemError
 from tenants.services.second_factors import second_factors_reseal
 
 # Rows of one transaction: pushes wait for none of them, but whoever changes one of them waits.
-AT_ONCE: Final = 50
+BATCH_SIZE: Final = 50
 
 
 def credentials_reseal() -> int:
@@ -27,7 +27,7 @@ def credentials_reseal() -> int:
     changed, last, errors = 0, 0, []
     while True:
         with transaction.atomic():
-            rows = list(Credential.objects.select_for_update().filter(pk__gt=last).order_by("pk")[:AT_ONCE])
+            rows = list(Credential.objects.select_for_update().filter(pk__gt=last).order_by("pk")[:BATCH_SIZE])
             if not rows:
                 break
             last, fresh = rows[-1].pk, 0

@@ -15,7 +15,7 @@ from tenants.changes import Changed, normalised_name, notify_processes
 from tenants.models import Customer, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
 
-NETWORKS_MOST: Final = 50
+NETWORKS_MAX: Final = 50
 _SERVER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -61,8 +61,8 @@ def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Serve
         wanted = [str(each) for each in dict.fromkeys(network.networks(filter(None, map(str.strip, networks))))]
     except ValueError as error:
         raise ProblemError(str(error)) from error
-    if len(wanted) > NETWORKS_MOST:
-        raise ProblemError(f"a server can have {NETWORKS_MOST} networks at most")
+    if len(wanted) > NETWORKS_MAX:
+        raise ProblemError(f"a server can have {NETWORKS_MAX} networks at most")
     if any(each.endswith("/0") for each in wanted):
         raise ProblemError("a network that ends in /0 is everywhere: leave the list empty for that")
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Who is staff. They are made by a command, because nobody may make themselves staff by a page."""
+"""Granting and revoking staff rights, by a command, because nobody may make themselves staff by a page."""
 
 from allauth.account import app_settings
 from allauth.account.models import EmailAddress

@@ -19,7 +19,7 @@ from tests.faults import keepsakes
 from tests.faults.pushes import TEXT, android, iphone, push, wait_for_worker
 from tests.stage import Stage, wait_for
 
-PIECE = 18
+CHUNK_BYTES = 18
 """Bytes out of the middle of a long secret that are looked for: a part of it is a leak, too."""
 PLANTED = b"planted: a secret that somebody forgot in a table"
 
@@ -77,8 +77,8 @@ def _bare(found: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 def forms(secret: bytes) -> dict[str, bytes]:
     """How a secret may be written; in base64 also where it begins in the middle of three bytes."""
-    middle = (len(secret) - PIECE) // 2
-    piece = secret[middle : middle + PIECE] if middle > 0 else secret
+    middle = (len(secret) - CHUNK_BYTES) // 2
+    piece = secret[middle : middle + CHUNK_BYTES] if middle > 0 else secret
     found = {"raw": piece, "hex": piece.hex().encode(), "HEX": piece.hex().upper().encode()}
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + piece)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hpns.backup import sealing
-from hpns.backup.sealing import PIECE, TAG, Seal, Work
+from hpns.backup.sealing import CHUNK_BYTES, TAG, Seal, Work
 from tenants.problem import ProblemError
 
 # Cheap: what a guess costs is scrypt's affair, and not under test.
@@ -29,18 +29,20 @@ def opened(seal: Seal, sealed: bytes, name: str = "a") -> bytes:
     return b"".join(seal.open_(name, io.BytesIO(sealed)))
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 5])
+@pytest.mark.parametrize(
+    "size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 5]
+)
 def test_what_is_opened_is_what_was_sealed(seal: Seal, size: int) -> None:
     data = os.urandom(size)
     sealed = b"".join(seal.close("a", blocks(data)))
-    assert len(sealed) == size + TAG * max(1, -(-size // PIECE))
+    assert len(sealed) == size + TAG * max(1, -(-size // CHUNK_BYTES))
     assert data[:50] not in sealed or not data
     assert opened(Seal(WORDS, SALT, CHEAP), sealed) == data
 
 
 def test_what_is_not_whole_is_not_opened(seal: Seal) -> None:
-    sealed = b"".join(seal.close("a", blocks(os.urandom(2 * PIECE + 100))))
-    piece = PIECE + TAG
+    sealed = b"".join(seal.close("a", blocks(os.urandom(2 * CHUNK_BYTES + 100))))
+    piece = CHUNK_BYTES + TAG
     first, second, last = sealed[:piece], sealed[piece : 2 * piece], sealed[2 * piece :]
     for wrong in (
         *(b"", sealed[:-1], sealed + b"x", first + second, first + last, second + first + last, first + first + last),
@@ -66,7 +68,7 @@ def test_another_passphrase_or_salt_opens_nothing(seal: Seal, words: str, salt: 
 
 def test_a_short_passphrase_is_refused() -> None:
     with pytest.raises(ProblemError, match="at least 12"):
-        Seal("x" * (sealing.SHORTEST - 1), SALT, CHEAP)
+        Seal("x" * (sealing.PASSPHRASE_MIN_LENGTH - 1), SALT, CHEAP)
 
 
 @pytest.mark.parametrize("work", [Work(log_n=40), Work(log_n=1), Work(r=9), Work(p=99)])

@@ -205,7 +205,7 @@ def test_a_valkey_that_does_not_answer_is_named(settings: Settings) -> None:
 )
 def test_what_a_valkey_says_of_itself_is_judged(info: dict[str, Any], expected: list[str]) -> None:
     good = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1}
-    assert [message.id for message in checks_stores.judge({**good, **info})] == expected
+    assert [message.id for message in checks_stores.check_info({**good, **info})] == expected
 
 
 # --- The whole command
