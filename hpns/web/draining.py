@@ -1,11 +1,12 @@
 """Graceful draining of a web process: when the service stops, and when a new process takes its place.
 
-All web processes accept from one listening socket. A process that leaves stops accepting, answers what it has and what
-still comes on its open connections, each with `Connection: close`, and ends when they are closed. granian by itself
-would break off TLS handshakes and close connections on which a request is on its way.
+All web processes accept from one listening socket. A process that drains stops accepting: dup2() puts an unnamed
+AF_UNIX listener over the listening descriptor, so that the accept loop finds nothing while handshakes in progress go
+on. It answers what it has and what still comes on its open connections, each with `Connection: close`, and ends when
+they are closed. granian by itself would break off TLS handshakes and close connections with a request on its way.
 
-Invariant: a request that this process has accepted is answered, unless it takes longer than the patience that
-server.py has with a process that leaves.
+Invariant: a request that this process has accepted is answered, unless it takes longer than the drain timeout of
+server.py.
 """
 
 import asyncio

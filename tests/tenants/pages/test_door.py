@@ -284,9 +284,9 @@ def test_the_whole_log_is_taken_along_as_csv(cast: Cast, monkeypatch: pytest.Mon
 
 def test_what_comes_in_pieces_is_not_packed_piece_by_piece(cast: Cast) -> None:
     # Browsers read the first pack alone; what comes whole is packed.
-    asked = {"Accept-Encoding": "gzip"}
-    assert cast.ada.get("/c/acme/audit.csv", headers=asked)["Content-Encoding"] == "identity"
-    assert cast.ada.get(AUDIT, headers=asked)["Content-Encoding"] == "gzip"
+    headers = {"Accept-Encoding": "gzip"}
+    assert cast.ada.get("/c/acme/audit.csv", headers=headers)["Content-Encoding"] == "identity"
+    assert cast.ada.get(AUDIT, headers=headers)["Content-Encoding"] == "gzip"
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
