@@ -48,7 +48,7 @@ class PersonAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("auth.change_user")) and (obj is None or obj.pk != request.user.pk)
 
     def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[Any]", change: bool) -> None:
-        """Save, and end the sessions of who is locked out."""
+        """Save, and end the sessions of a person who was deactivated."""
         super().save_model(request, obj, form, change)
         if not obj.is_active:
             end_sessions(obj)
@@ -64,7 +64,7 @@ class PersonAdmin(ReadOnlyAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(ReadOnlyAdmin):
-    """Who belongs to which customer."""
+    """Memberships of people in customers."""
 
     list_display = ("user", "email", "customer", "role", "created_at")
     list_filter = ("role",)

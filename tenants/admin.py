@@ -137,7 +137,7 @@ class ServerKeyAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{changed} keys were revoked.")
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change keys elsewhere; the pages themselves stay read-only."""
+        """Whether the user has the permission to change keys; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverkey"))
 
 
@@ -202,7 +202,7 @@ class ServerIdAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{changed} server_ids were confirmed.")
 
     def has_confirm_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change server_ids elsewhere; the pages themselves stay read-only."""
+        """Whether the user has the permission to change server_ids; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverid"))
 
 

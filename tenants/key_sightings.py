@@ -39,7 +39,7 @@ DO UPDATE SET last_at = greatest(tenants_sighting.last_at, excluded.last_at)
 
 
 def record(sightings: Sequence[tuple[int, str, int]]) -> None:
-    """Note what was seen: (id of the key, server_id, unix seconds), to the minute. Keys that are gone are left out."""
+    """Record sightings: (id of the key, server_id, unix seconds), to the minute. Keys that are gone are left out."""
     ids = [key_id for key_id, _, _ in sightings]
     names = [name.replace("\0", "")[:SERVER_ID_MAX_LENGTH] for _, name, _ in sightings]
     moments = [datetime.fromtimestamp(at - at % 60, UTC) for _, _, at in sightings]

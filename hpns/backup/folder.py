@@ -19,7 +19,7 @@ FORMAT: Final = "hpns backup 1"
 
 
 class Clear(NamedTuple):
-    """What everybody may know who has the folder."""
+    """The unencrypted metadata of a backup."""
 
     made_at: str
     version: str

@@ -28,7 +28,7 @@ WORK_MAX: Final = 20
 
 
 class Work(NamedTuple):
-    """What scrypt is to spend on a guess: memory is 128 * 2^log_n * r bytes (128 MB)."""
+    """Cost parameters of scrypt: memory is 128 * 2^log_n * r bytes (128 MB)."""
 
     log_n: int = 17
     r: int = 8

@@ -111,7 +111,7 @@ def _stores() -> Iterator[CheckMessage]:
 
 
 def _url_fault(url: str, schemes: Sequence[str]) -> str:
-    """What is wrong with a URL, "" when nothing is; no part of it that may be secret."""
+    """The fault of a URL, "" for none; no part of it that may be secret."""
     try:
         parts = urlsplit(url)
         port = parts.port

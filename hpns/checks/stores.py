@@ -55,7 +55,7 @@ def valkey_keeps_what_it_has(
 
 
 def check_info(info: dict[str, Any]) -> Iterator[CheckMessage]:
-    """What is to be said of a Valkey or Redis whose INFO is `info`."""
+    """Check messages on a Valkey or Redis whose INFO is `info`."""
     version = str(info.get("redis_version", "0"))
     if int(version.partition(".")[0]) < OLDEST_VALKEY:
         text = f"The server at REDIS_URL speaks the language of version {version}; {OLDEST_VALKEY}.0 is needed."

@@ -31,7 +31,7 @@ def push(message: str) -> dict[str, object]:
 
 
 def send(port: int, key: str, page_port: int) -> str:
-    """Send it through the front door on `port`; returns a line on what became of it.
+    """Send it through the web server on `port`; returns a line on the result.
 
     Raises ProblemError when the answer is not OK or the sandbox (its API on `page_port`) did not see the push.
     """

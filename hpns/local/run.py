@@ -75,7 +75,7 @@ class Start:
         announce.print_line(f"{time.monotonic() - self.since:6.1f} s  {line}")
 
     def up(self) -> None:
-        """Bring everything up, send the first push, tell where it all is. Raises ProblemError, StoppedError."""
+        """Bring everything up, send the first push, print the summary. Raises ProblemError, StoppedError."""
         environment = surroundings.settings(self.folder, self._stores(), self.options.port)
         credentials: list[Path] = []
         ports = {"front door": self.options.port}

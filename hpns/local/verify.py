@@ -99,7 +99,7 @@ def quiet(supervisor: Supervisor, command: list[str], environment: Mapping[str, 
 
 
 def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
-    """All steps; stops early only when somebody asks for it."""
+    """Run all steps; stops early only when a stop is requested."""
     since = time.monotonic()
     found = programs.provide(folder.logs / "apt.log", print)
     enough = programs.are_enough(found, ci=bool(os.environ.get("CI")))

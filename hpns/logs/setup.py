@@ -79,13 +79,13 @@ ROLE: Final = _role()
 
 
 def _bind(_logger: Any, _method: str, event: Event) -> Event:
-    """What each line says of its process."""
+    """Bind the process's role and id to an event."""
     event["role"], event["pid"] = ROLE, os.getpid()
     return event
 
 
 def _only_known(_logger: Any, _method: str, event: Event) -> Event:
-    """Nothing but what this module knows, whoever made the event."""
+    """Keep the known fields of an event only, whoever made it."""
     return {name: event[name] for name in (*BASE, *FIELDS) if name in event}
 
 
@@ -118,7 +118,7 @@ class Handler(logging.StreamHandler[TextIO]):
     """A stream handler that never shows what it could not format: logging's own prints the arguments."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
-        """One line that says where the faulty line stands in our code."""
+        """Write one line with the source location of the faulty call."""
         kind = sys.exc_info()[0]
         try:
             self.stream.write(

@@ -26,7 +26,7 @@ _INACTIVE: Final = "it names no key and no certificate, so it was not in use"
 
 
 class Line(NamedTuple):
-    """What became of one part of the file: it was taken, was there already, was left, or is no good."""
+    """The result of importing one part of the file: taken, there already, left, or faulty."""
 
     about: str
     result: Literal["took", "there", "left", "trouble"]

@@ -130,7 +130,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         context: Mapping[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        """Tell somebody of a change to their account. The change stands, also where this e-mail cannot be sent."""
+        """Notify somebody by e-mail of a change to their account. The change stands, also where that fails."""
         to = email or EmailAddress.objects.get_primary_email(user)
         if not to:
             return
@@ -164,7 +164,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """What a security key is bound to: the public name, not the one that a request names."""
+        """The relying party (WebAuthn) of security keys: the public host name, not the one that a request names."""
         entity: dict[str, str] = super().get_public_key_credential_rp_entity()
         public = urlsplit(settings.PUBLIC_URL).hostname
         return {"id": public or entity["id"], "name": settings.MFA_TOTP_ISSUER}

@@ -30,7 +30,7 @@ def connect() -> None:
 
 
 def logged_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """Somebody has logged in, by which methods."""
+    """Record a login, with its methods."""
     methods = [str(record["method"]) for record in get_authentication_records(request, user)]
     _record(request, user, "account.log_in", methods=" + ".join(methods))
 

@@ -36,7 +36,7 @@ class PersonRequest(HttpRequest):
 @login_required
 @never_cache
 def second_factor(request: PersonRequest) -> HttpResponse:
-    """Tells staff why they need a second factor, and leads to one."""
+    """The page that explains to staff why they need a second factor, and leads to one."""
     wanted = request.GET.get("next", "")
     if wanted and get_adapter(request).is_safe_url(wanted):
         request.session[WANTED] = wanted
@@ -44,7 +44,7 @@ def second_factor(request: PersonRequest) -> HttpResponse:
 
 
 class _FirstFactorMixin:
-    """Notes that the first second factor was shown in the request that has set it up."""
+    """Mixin that marks the first second factor as passed in the request that has set it up."""
 
     request: PersonRequest
 

@@ -14,7 +14,7 @@ class AuditEvent(TenantModel):
     """
 
     class Kind(models.TextChoices):
-        """In what capacity somebody acted."""
+        """Kinds of actors."""
 
         MEMBER = "member"
         STAFF = "staff"

@@ -70,5 +70,5 @@ DESCRIPTIONS: Final[dict[str, str]] = {
 
 
 def description(action: str) -> str:
-    """What people read of an action. What is none, such as a noun or one of an older version, is as it is."""
+    """The description of an action for people. What is none, such as a noun or one of an older version, is as it is."""
     return DESCRIPTIONS.get(action, action)

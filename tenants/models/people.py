@@ -9,7 +9,7 @@ from tenants.models.customers import Customer
 
 
 class Role(models.TextChoices):
-    """What a member may do; permissions.py says it action by action."""
+    """Roles of members; permissions.py says action by action what each may do."""
 
     OWNER = "owner"
     ADMIN = "admin"

@@ -15,7 +15,7 @@ class Member(NamedTuple):
 
 
 class _Sink(io.RawIOBase):
-    """Takes what zipfile writes until it is taken away. It cannot seek, so zipfile writes sizes behind each file."""
+    """Write buffer between zipfile and the archive's consumer. It cannot seek, so zipfile writes sizes behind each file."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
