@@ -15,7 +15,7 @@ class Member(NamedTuple):
 
 
 class _Sink(io.RawIOBase):
-    """Write buffer between zipfile and the archive's consumer. It cannot seek, so zipfile writes sizes behind each file."""
+    """Write buffer between zipfile and the consumer of the archive. Not seekable: zipfile writes sizes behind files."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
