@@ -4,25 +4,27 @@ import asyncio
 import socket
 from typing import Any, Final
 
+from delivery.outcomes.transport import TransportFault
+
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After so long without an answer the next address is tried beside it (RFC 8305, 5)."""
 KEEPALIVE_SECONDS: Final = 30
 
 
 class DialError(Exception):
-    """No connection: word is a transport word of delivery/outcomes/own.py, the text a remark for the log."""
+    """No connection: the text is a remark for the log."""
 
-    def __init__(self, word: str, text: str) -> None:
+    def __init__(self, fault: TransportFault, text: str) -> None:
         super().__init__(text)
-        self.word = word
+        self.fault = fault
 
 
-async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, word: str) -> socket.socket:
-    """Return a connection to the first address that takes one. DialError; `word` is for a name that is not known."""
+async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, fault: TransportFault) -> socket.socket:
+    """Return a connection to the first address that takes one. DialError; `fault` is for a name that is not known."""
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise DialError(word, f"the name {host} cannot be resolved ({error.strerror})") from error
+        raise DialError(fault, f"the name {host} cannot be resolved ({error.strerror})") from error
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     tries: set[asyncio.Task[socket.socket]] = set()
     trouble: BaseException | None = None
@@ -47,7 +49,7 @@ async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, word: s
             one.add_done_callback(_close_latecomer)
             one.cancel()
     if winner is None:
-        raise DialError("connect", getattr(trouble, "strerror", None) or str(trouble))
+        raise DialError(TransportFault.CONNECT, getattr(trouble, "strerror", None) or str(trouble))
     return winner
 
 

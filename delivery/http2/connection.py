@@ -18,6 +18,7 @@ from delivery.http2.exchange import Exchange
 from delivery.http2.frames import FrameError
 from delivery.http2.heads import Heads
 from delivery.http2.outgoing import MAX_ANSWER_BYTES, OUR_WINDOW, Outgoing
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import NOT_SENT
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,9 @@ class Connection(Outgoing):
         self,
         ready: Callable[[], None],
         ended: Callable[[Exchange], None],
-        lost: Callable[[str, str], None],
+        lost: Callable[[TransportFault, str], None],
     ) -> None:
-        """ready: more can be sent; ended: an exchange has; lost(word, error): the connection has, or is of no use."""
+        """ready: more can be sent; ended: an exchange has; lost(fault, error): the connection has, or is of no use."""
         super().__init__(ready)
         self._ended, self._lost = ended, lost
         self.greeted = False
@@ -48,7 +49,8 @@ class Connection(Outgoing):
         if told:
             return
         # Without TLS's farewell, it was closed all the same.
-        self._lost("closed" if error is None or "EOF" in str(error) else "reset", str(error or ""))
+        closed = error is None or "EOF" in str(error)
+        self._lost(TransportFault.CLOSED if closed else TransportFault.RESET, str(error or ""))
 
     def data_received(self, data: bytes) -> None:
         """Take what the peer has sent."""
@@ -74,7 +76,7 @@ class Connection(Outgoing):
         """End the connection: the peer does not keep to HTTP/2, or we do not understand it."""
         if not self.over:
             self.close(frames.PROTOCOL_ERROR)
-            self._lost("protocol", reason)
+            self._lost(TransportFault.PROTOCOL, reason)
 
     def _take(self, kind: int, flags: int, stream: int, content: bytes) -> None:
         if not self.greeted and kind != frames.SETTINGS:
@@ -170,13 +172,13 @@ class Connection(Outgoing):
         if code == frames.REFUSED_STREAM:
             self._disowned(exchange)
             return
-        exchange.word, exchange.error = "reset", f"stream reset with error {code}"
+        exchange.fault, exchange.error = TransportFault.RESET, f"stream reset with error {code}"
         exchange.cut()
         self._ended(exchange)
 
     def _disowned(self, exchange: Exchange) -> None:
         if not exchange.status:  # what was answered was processed, whatever is said later
-            exchange.word, exchange.wire = "refused_stream", NOT_SENT
+            exchange.fault, exchange.wire = TransportFault.REFUSED_STREAM, NOT_SENT
         exchange.cut()
         self._ended(exchange)
 

@@ -1,4 +1,4 @@
-"""Open a connection to a provider: TCP (addresses.py), outgoing proxy, TLS; and say what failed in one word.
+"""Open a connection to a provider: TCP (addresses.py), outgoing proxy, TLS; and say what failed as a TransportFault.
 
 Invariant: trust, proxy and client certificate come from the Way alone, never from the environment; nothing but HTTP/2
 over TLS is ever spoken to a provider.
@@ -18,6 +18,7 @@ import certifi
 
 from delivery.http2.addresses import DialError, connect
 from delivery.http2.connection import Connection
+from delivery.outcomes.transport import TransportFault
 
 _LIMITS: Final[dict[str, Any]] = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 1.0}
 """In seconds. The first is beyond every deadline; the second is how long a silent peer keeps a closed connection."""
@@ -51,7 +52,7 @@ class Trust:
         try:
             context.load_verify_locations(cafile=self.ca_file)
         except OSError as error:
-            raise DialError("tls", f"{self.ca_file} cannot be used ({error})") from error
+            raise DialError(TransportFault.TLS, f"{self.ca_file} cannot be used ({error})") from error
         return context
 
     def http2_context(self) -> ssl.SSLContext:
@@ -94,7 +95,7 @@ class Way:
             try:
                 _load(context, self._pem)
             except (OSError, ValueError) as error:
-                raise DialError("credential", "the certificate and its key cannot be used") from error
+                raise DialError(TransportFault.CREDENTIAL, "the certificate and its key cannot be used") from error
             self._own = context
         return self._own
 
@@ -103,9 +104,9 @@ class Way:
         tls = self.tls()
         proxy = self._trust.proxy(self.host)
         if proxy is None:
-            sock = await connect(loop, self.host, self.port, "dns")
+            sock = await connect(loop, self.host, self.port, TransportFault.DNS)
         else:
-            sock = await connect(loop, proxy.hostname or "", proxy.port or _PORTS[proxy.scheme], "proxy")
+            sock = await connect(loop, proxy.hostname or "", proxy.port or _PORTS[proxy.scheme], TransportFault.PROXY)
         connection = make()
         transport: Any = None
         try:
@@ -118,7 +119,7 @@ class Way:
                 transport = await loop.start_tls(transport, connection, tls, server_hostname=self.host, **_LIMITS)
                 connection.connection_made(transport)
             if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-                raise DialError("protocol", "the server does not offer HTTP/2")
+                raise DialError(TransportFault.PROTOCOL, "the server does not offer HTTP/2")
         except BaseException as error:  # a cancelled dial, too, leaves nothing open
             connection.over = True  # whatever the event loop may still tell it
             if transport is not None:
@@ -144,7 +145,7 @@ class Way:
                 transport.abort()
             if isinstance(error, OSError):
                 detail = getattr(error, "verify_message", "") or error.strerror or type(error).__name__
-                raise DialError("proxy", f"no connection to the proxy ({detail})") from error
+                raise DialError(TransportFault.PROXY, f"no connection to the proxy ({detail})") from error
             raise
         return transport
 
@@ -182,7 +183,9 @@ class _Tunnel(asyncio.Protocol):
         if whole and status[:1] == "2":
             self.granted.set_result(None)
         else:
-            self.granted.set_exception(DialError("proxy", f"the proxy's answer to CONNECT is {status or 'none'}"))
+            self.granted.set_exception(
+                DialError(TransportFault.PROXY, f"the proxy's answer to CONNECT is {status or 'none'}")
+            )
 
 
 def _load(context: ssl.SSLContext, pem: str) -> None:
@@ -204,7 +207,7 @@ def _told(error: OSError) -> DialError:
     """What went wrong in a handshake."""
     text = str(getattr(error, "reason", "") or error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return DialError("tls", error.verify_message)
+        return DialError(TransportFault.TLS, error.verify_message)
     if "ALERT" in text.upper() and any(sign in text.lower() for sign in _CERTIFICATE_REFUSED):
-        return DialError("credential", text)
-    return DialError("tls", text or "the connection was closed during the handshake")
+        return DialError(TransportFault.CREDENTIAL, text)
+    return DialError(TransportFault.TLS, text or "the connection was closed during the handshake")

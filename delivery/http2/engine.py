@@ -17,6 +17,7 @@ from delivery.http2 import fields, frames
 from delivery.http2.dial import Trust, Way
 from delivery.http2.exchange import Exchange
 from delivery.http2.lane import Lane
+from delivery.outcomes.transport import TransportFault
 
 IDLE_SECONDS: Final = 900.0
 """A channel unused for so long is closed."""
@@ -72,7 +73,7 @@ class Channel:
     def _put(self, exchange: Exchange, now: float) -> None:
         lane = self._lane
         if self.closed:
-            exchange.word = "stopped"
+            exchange.fault = TransportFault.STOPPED
             if exchange.done is not None:
                 self._loop.call_soon(exchange.done, exchange)
             return

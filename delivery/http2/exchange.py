@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT
+from delivery.outcomes.transport import NoFault, TransportFault
+from delivery.outcomes.verdict import ANSWERED, NOT_SENT, WireState
 
 
 class Exchange:
     """One request and what came of it.
 
-    status is the HTTP status (0: no answer) and body the answer's body; word and wire tell of a request without an
-    answer (delivery/outcomes/verdict.py); error is a short text for the log; at is in unix seconds, started and
-    deadline are time.monotonic, ms is the duration; opened tells whether a connection was opened for it; tag belongs to
-    the caller.
+    status is the HTTP status (0: no answer) and body the answer's body; fault and wire tell of a request without an
+    answer (delivery/outcomes/transport.py, verdict.py); error is a short text for the log; at is in unix seconds,
+    started and deadline are time.monotonic, ms is the duration; opened tells whether a connection was opened for it;
+    tag belongs to the caller.
     """
 
     __slots__ = (
@@ -24,6 +25,7 @@ class Exchange:
         "deadline",
         "done",
         "error",
+        "fault",
         "head",
         "ms",
         "opened",
@@ -34,7 +36,6 @@ class Exchange:
         "stream",
         "tag",
         "wire",
-        "word",
     )
 
     def __init__(
@@ -58,8 +59,9 @@ class Exchange:
         self.stream = 0
         self.credit = 0
         self.status = self.ms = self.received = 0
-        self.wire = NOT_SENT
-        self.word = self.error = ""
+        self.wire: WireState = NOT_SENT
+        self.fault: TransportFault | NoFault = ""
+        self.error = ""
         self.opened = False
         self._fields: Sequence[tuple[bytes, bytes]] = ()
         self._body: list[bytes] | None = None

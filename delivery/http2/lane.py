@@ -15,6 +15,7 @@ from delivery.http2.addresses import DialError
 from delivery.http2.connection import Connection
 from delivery.http2.dial import Way
 from delivery.http2.exchange import Exchange
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import NOT_SENT
 
 log = logging.getLogger(__name__)
@@ -75,11 +76,11 @@ class Lane:
         try:
             connection = await self._way.open(self._loop, lambda: Connection(self._go_on, self._ended, self._lost))
         except DialError as error:
-            self._lost(error.word, str(error))
+            self._lost(error.fault, str(error))
             return
         except Exception as error:  # noqa: BLE001  its text is not told: it may quote the proxy's password
             log.error("a connection could not be opened, in an unforeseen way: %s", type(error).__name__)
-            self._lost("connect", type(error).__name__)
+            self._lost(TransportFault.CONNECT, type(error).__name__)
             return
         finally:
             self._dialling = None
@@ -104,7 +105,7 @@ class Lane:
     def _leave(self, unsent: list[Exchange]) -> None:
         """Give what was never written to another connection; not from one that ends before it answers anything."""
         if not self.answered:
-            self._end_all(unsent, "refused_stream", "")
+            self._end_all(unsent, TransportFault.REFUSED_STREAM, "")
             return
         self._waiting.clear()
         for exchange in unsent:
@@ -126,11 +127,11 @@ class Lane:
         self._close_if_over()
 
     def close(self) -> None:
-        """End at once: what is under way ends as "stopped"."""
+        """End at once: what is under way ends as TransportFault.STOPPED."""
         if self.closed:
             return
         self._shut()
-        self._end_all([*self._sent(), *self._waiting], "stopped", "")
+        self._end_all([*self._sent(), *self._waiting], TransportFault.STOPPED, "")
 
     def _shut(self) -> None:
         self.closed = True
@@ -147,12 +148,12 @@ class Lane:
         if (self.retired or self._unfit) and not self._streams and not self._waiting and not self.closed:
             self._shut()
 
-    def _lost(self, word: str, error: str) -> None:
+    def _lost(self, fault: TransportFault, error: str) -> None:
         """The connection has ended, or could not be opened."""
         if self.closed:
             return
         self._shut()
-        self._end_all([*self._sent(), *self._waiting], word, error)
+        self._end_all([*self._sent(), *self._waiting], fault, error)
 
     def _sent(self) -> list[Exchange]:
         """Take what was sent and has no end yet; what has come of its answers is not whole."""
@@ -162,11 +163,11 @@ class Lane:
             exchange.cut()
         return sent
 
-    def _end_all(self, exchanges: list[Exchange], word: str, error: str) -> None:
+    def _end_all(self, exchanges: list[Exchange], fault: TransportFault, error: str) -> None:
         self._waiting.clear()
         for exchange in exchanges:
             if not exchange.status:
-                exchange.word, exchange.error = word, error
+                exchange.fault, exchange.error = fault, error
             self._end(exchange)
 
     def _tick(self) -> None:
@@ -188,7 +189,7 @@ class Lane:
             exchange.cut()
         for exchange in (*due, *late):
             if not exchange.status:
-                exchange.word = "timeout_connect" if exchange.wire == NOT_SENT else "timeout"
+                exchange.fault = TransportFault.TIMEOUT_CONNECT if exchange.wire == NOT_SENT else TransportFault.TIMEOUT
                 self._unfit = self._unfit or self.quiet_since <= exchange.started
             self._end(exchange)
         if due or late:
@@ -199,7 +200,7 @@ class Lane:
         """An answer is whole, or the provider has broken its stream off."""
         if exchange.status:
             self.answered = True
-        elif exchange.word == "refused_stream":
+        elif exchange.fault == TransportFault.REFUSED_STREAM:
             self._unfit = True
         self._end(exchange)
         if self._waiting:
@@ -215,7 +216,7 @@ class Lane:
         exchange.ms = int((now - exchange.started) * 1000)
         if exchange.status:
             self.quiet_since = now
-            exchange.word = exchange.error = ""
+            exchange.fault = exchange.error = ""
         try:
             done(exchange)
         except Exception:

@@ -34,6 +34,8 @@ _ANSWERS: Final = {
     "apns": (apns.APNS, apns.SENT, apns.UNKNOWN),
     "fcm": (fcm.FCM, fcm.SENT, fcm.UNKNOWN),
 }
+_TRANSPORT: Final[dict[tuple[str, int], Verdict]] = dict(own.TRANSPORT.items())
+"""The same rows for any reason of an Attempt, which is a str."""
 _BY_CODE: Final = {
     verdict.code: verdict
     for verdict in (
@@ -73,7 +75,7 @@ def judge(attempt: Attempt) -> Verdict:
     if status == 200:
         return sent
     if status == 0:
-        return own.TRANSPORT.get((attempt.reason, attempt.wire), own.NO_WORD)
+        return _TRANSPORT.get((attempt.reason, attempt.wire), own.NO_WORD)
     if 200 < status < 300 and attempt.provider == "fcm":
         return sent
     return table.get((status, attempt.reason), unknown)

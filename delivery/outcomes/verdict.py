@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
+WireState = Literal[0, 1, 2]
+"""Whether a request can have reached the provider: NOT_SENT, MAYBE or ANSWERED."""
 NOT_SENT: Final = 0
 """Surely no complete request reached the provider."""
 MAYBE: Final = 1
@@ -27,8 +29,8 @@ class Attempt(msgspec.Struct, gc=False):
     """One request to a provider (or the try to make one), as it is logged. Holds no secret and no device token.
 
     provider is "apns" or "fcm"; host is the provider's host name; status is the HTTP status (0: no answer); reason is
-    Apple's reason, FCM's error code or, without an answer, a transport word of delivery/outcomes/own.py ("" on success
-    and for answers that could not be read); wire is NOT_SENT, MAYBE or ANSWERED; at is in unix seconds, ms and
+    Apple's reason, FCM's error code or, without an answer, a TransportFault ("" on success and for answers that could
+    not be read); wire is NOT_SENT, MAYBE or ANSWERED; at is in unix seconds, ms and
     retry_after (0: not said) are durations in milliseconds and seconds; gone_at is the moment in unix milliseconds
     since when Apple knows that the token is gone (0: not said); detail is a short remark for the log.
     """
@@ -37,7 +39,7 @@ class Attempt(msgspec.Struct, gc=False):
     host: str
     status: int
     reason: str
-    wire: int
+    wire: WireState
     at: float
     ms: int
     retry_after: float = 0.0

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import NOT_SENT, Attempt
 from delivery.protocol.wire import Push
 
@@ -82,8 +83,6 @@ class Try:
         self.index = index
 
 
-def unsent(provider: str, host: str, word: str, detail: str) -> Attempt:
-    """Return the attempt that came to nothing before anything was sent; word: a transport word of
-    delivery/outcomes/own.py.
-    """
-    return Attempt(provider, host, 0, word, NOT_SENT, time.time(), 0, detail=detail)
+def unsent(provider: str, host: str, fault: TransportFault, detail: str) -> Attempt:
+    """Return the attempt that came to nothing before anything was sent."""
+    return Attempt(provider, host, 0, fault, NOT_SENT, time.time(), 0, detail=detail)

@@ -18,6 +18,7 @@ from cryptography import x509
 from delivery.http2 import fields
 from delivery.http2.engine import Engine
 from delivery.http2.exchange import Exchange
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.protocol import policy
 from delivery.providers.apns import payload
@@ -134,23 +135,23 @@ class ApnsSender:
         try:
             self._send(t)
         except CredentialError as error:
-            self._refuse(t, "credential", str(error))
+            self._refuse(t, TransportFault.CREDENTIAL, str(error))
         except UnicodeError:
-            self._refuse(t, "bad_token", "not ASCII")
+            self._refuse(t, TransportFault.BAD_TOKEN, "not ASCII")
         except ValueError as error:  # a topic that fits into no field, or is far too long
-            self._refuse(t, "credential", str(error))
+            self._refuse(t, TransportFault.CREDENTIAL, str(error))
 
     def _send(self, t: Try) -> None:
         target, push = t.target, t.push
         if self._engine.closed:
-            self._refuse(t, "stopped", "")
+            self._refuse(t, TransportFault.STOPPED, "")
             return
         route = self._routes.get(target.app_id)
         if route is None or route.target is not target or route.channel.closed:
             route = self._routes[target.app_id] = _Route(target, self._tokens, self._engine)
         segment = path_segment(push.device_id)
         if not segment:
-            self._refuse(t, "bad_token", "empty, too long or not text")
+            self._refuse(t, TransportFault.BAD_TOKEN, "empty, too long or not text")
             return
         head = route.head(voip=push.transport == "voip") + _id(t.push_id) + _expiration(str(t.expires_at))
         if collapse_id := policy.collapse_id(push):
@@ -158,14 +159,14 @@ class ApnsSender:
         body = payload.body(push, t.app_version)
         route.channel.post("/3/device/" + segment, head, body, t.timeout, self._ended, (t, route))
 
-    def _refuse(self, t: Try, word: str, detail: str) -> None:
+    def _refuse(self, t: Try, fault: TransportFault, detail: str) -> None:
         host = urlsplit(t.target.origin).hostname or ""
-        self._engine.loop.call_soon(t.on_done, t, unsent("apns", host, word, detail))
+        self._engine.loop.call_soon(t.on_done, t, unsent("apns", host, fault, detail))
 
     def _ended(self, exchange: Exchange) -> None:
         t, route = exchange.tag
         status = exchange.status
-        attempt = Attempt("apns", route.host, status, exchange.word, exchange.wire, exchange.at, exchange.ms)
+        attempt = Attempt("apns", route.host, status, exchange.fault, exchange.wire, exchange.at, exchange.ms)
         if status == 200:
             if route.token is not None:
                 route.token.proven = True

@@ -17,6 +17,7 @@ import msgspec
 from delivery.http2 import fields
 from delivery.http2.engine import Channel, Engine
 from delivery.http2.exchange import Exchange
+from delivery.outcomes.transport import NoFault, TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.providers.base import Target, Try, unsent
 from delivery.providers.fcm import payload
@@ -108,32 +109,32 @@ class FcmSender:
             self._tokens[target.credential_id] = token
         return token
 
-    def _go_on(self, t: Try, route: _Route, until: float, word: str, detail: str) -> None:
+    def _go_on(self, t: Try, route: _Route, until: float, fault: TransportFault | NoFault, detail: str) -> None:
         """Send what waited for an access token, or say that there is none."""
-        if word:
-            t.on_done(t, unsent("fcm", route.host, word, detail))
+        if fault:
+            t.on_done(t, unsent("fcm", route.host, fault, detail))
             return
         self._post(t, route, route.token.header(), until - time.monotonic())
 
     def _post(self, t: Try, route: _Route, authorization: str, timeout: float) -> None:
         push = t.push
         if self._engine.closed:
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "stopped", ""))
+            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.STOPPED, ""))
             return
         try:
             body = self._body(push, min(max(0, t.expires_at - int(time.time())), LONGEST_TTL))
         except UnicodeEncodeError:  # a lone surrogate, which is no text and no token
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "bad_token", "not text"))
+            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.BAD_TOKEN, "not text"))
             return
         try:
             route.channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route))
         except ValueError as error:  # a project's name that no request can carry
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "credential", str(error)))
+            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.CREDENTIAL, str(error)))
 
     def _ended(self, exchange: Exchange) -> None:
         t, route = exchange.tag
         status = exchange.status
-        attempt = Attempt("fcm", route.host, status, exchange.word, exchange.wire, exchange.at, exchange.ms)
+        attempt = Attempt("fcm", route.host, status, exchange.fault, exchange.wire, exchange.at, exchange.ms)
         if status >= 300:
             try:
                 self._refused(attempt, exchange, route)

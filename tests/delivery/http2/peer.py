@@ -10,6 +10,7 @@ from hyperframe.frame import Frame, HeadersFrame, SettingsFrame
 from delivery.http2 import fields, frames
 from delivery.http2.connection import Connection
 from delivery.http2.exchange import Exchange
+from delivery.outcomes.transport import TransportFault
 
 HEAD = fields.opening("localhost") + fields.text(b"/3/device/ab")
 AT = 1_000_000_000.0
@@ -34,13 +35,13 @@ class Peer:
     def __init__(self, *, made: bool = True) -> None:
         """made: whether the connection has begun."""
         self.ended: list[Exchange] = []
-        self.lost: list[str] = []
+        self.lost: list[TransportFault] = []
         self.readies = 0
         self.written = b""
         self.closed = False
         self.unread = 0
         self.when_ended: Callable[[Exchange], None] = lambda exchange: None
-        self.connection = Connection(self._ready, self._ended, lambda word, error: self.lost.append(word))
+        self.connection = Connection(self._ready, self._ended, lambda fault, error: self.lost.append(fault))
         if made:
             self.connection.connection_made(self)  # type: ignore[arg-type]
 
@@ -100,4 +101,4 @@ def outline(found: list[Any]) -> list[tuple[str, int, int]]:
 
 def told(exchange: Exchange) -> tuple[int, str, int, bytes]:
     """What came of a request."""
-    return exchange.status, exchange.word, exchange.wire, exchange.body
+    return exchange.status, exchange.fault, exchange.wire, exchange.body

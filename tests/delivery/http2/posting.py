@@ -15,7 +15,7 @@ class Seen(NamedTuple):
     """What an Exchange told while it could be asked."""
 
     status: int
-    word: str
+    fault: str
     wire: int
     error: str
     body: bytes
@@ -30,7 +30,7 @@ async def post(
     seen: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
 
     def done(exchange: Exchange) -> None:
-        told = (exchange.status, exchange.word, exchange.wire, exchange.error, exchange.body, exchange.ms)
+        told = (exchange.status, exchange.fault, exchange.wire, exchange.error, exchange.body, exchange.ms)
         seen.set_result(Seen(*told, int(exchange.opened)))
 
     engine.channel(origin, credential).post(path, HEAD, body, seconds, done)

@@ -1,4 +1,4 @@
-"""A provider with bad manners: HTTP/2 over TLS, on a thread of its own, that does what the path's last word says.
+"""A provider with bad manners: HTTP/2 over TLS, on a thread of its own, that does what the path's last segment says.
 
 The sandbox has the faults that a provider shows now and then; this has those that need a worse server, and it knows
 which requests it owns up to. Invariant: `taken` counts the complete requests that it neither refused nor disowned.
@@ -55,7 +55,7 @@ class RoughServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection. A request's path ends with WORD or WORD_NUMBER."""
+    """One connection. A request's path ends with BEHAVIOUR or BEHAVIOUR_NUMBER."""
 
     def __init__(self, server: RoughServer) -> None:
         self._server = server
@@ -88,13 +88,13 @@ class _Connection(asyncio.Protocol):
 
     def _complete(self, stream: int) -> None:
         name = self._names[stream]
-        word = name.partition("_")[0]
+        behaviour = name.partition("_")[0]
         self._server.complete[name] += 1
         if self._last_owned is not None and stream > self._last_owned:
             return
-        if word not in ("refuse", "disown"):
+        if behaviour not in ("refuse", "disown"):
             self._server.taken[name] += 1
-        getattr(self, f"_do_{word}")(stream)
+        getattr(self, f"_do_{behaviour}")(stream)
 
     def _do_ok(self, stream: int) -> None:
         self._h2.send_headers(stream, [(":status", "200")], end_stream=True)

@@ -158,14 +158,14 @@ async def test_a_second_farewell_disowns_what_the_first_had_left(peer: Peer) -> 
 
 
 @pytest.mark.parametrize(
-    ("code", "word", "wire"), [(7, "refused_stream", NOT_SENT), (0, "reset", MAYBE), (2, "reset", MAYBE)]
+    ("code", "fault", "wire"), [(7, "refused_stream", NOT_SENT), (0, "reset", MAYBE), (2, "reset", MAYBE)]
 )
 async def test_a_reset_request_was_not_sent_only_where_the_peer_says_so(
-    peer: Peer, code: int, word: str, wire: int
+    peer: Peer, code: int, fault: str, wire: int
 ) -> None:
     exchange, other = peer.send(), peer.send()
     await peer.says(RstStreamFrame(1, code))
-    assert (peer.ended, told(exchange)) == ([exchange], (0, word, wire, b""))
+    assert (peer.ended, told(exchange)) == ([exchange], (0, fault, wire, b""))
     assert peer.connection.streams == {3: other}
 
 
@@ -219,7 +219,7 @@ def test_whatever_a_peer_says_each_request_ends_once_or_is_left_for_the_end(said
                 peer.connection.data_received(one)
         left = list(peer.connection.streams.values())
         assert sorted(map(id, [*peer.ended, *left])) == sorted(map(id, sent))
-        assert all(one.status or one.word for one in peer.ended)
+        assert all(one.status or one.fault for one in peer.ended)
         assert peer.lost in ([], ["protocol"])
         assert peer.closed is bool(peer.lost)
         assert all(one.wire != MAYBE for one in sent if one.rest)
@@ -264,4 +264,4 @@ async def test_a_caller_may_give_the_others_up_when_a_farewell_disowns_one(peer:
     first, second = peer.send(), peer.send()
     peer.when_ended = lambda exchange: peer.connection.forget(second)
     await peer.says(GoAwayFrame(0, last_stream_id=0))
-    assert (peer.ended, second.word, peer.lost) == ([first], "", [])
+    assert (peer.ended, second.fault, peer.lost) == ([first], "", [])

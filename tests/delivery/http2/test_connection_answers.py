@@ -147,7 +147,7 @@ async def test_what_comes_for_a_request_that_was_given_up_is_ignored(peer: Peer)
     assert (type(reset), reset.stream_id, reset.error_code) == (RstStreamFrame, 1, frames.CANCEL)
     late = [head(1, 400, flags=()), DataFrame(1, b"{}"), WindowUpdateFrame(1, 9), RstStreamFrame(1, 7)]
     assert await peer.says(*late, head(1, 200)) == []
-    assert (peer.ended, given_up.status, given_up.word, given_up.wire) == ([], 0, "", MAYBE)
+    assert (peer.ended, given_up.status, given_up.fault, given_up.wire) == ([], 0, "", MAYBE)
     peer.connection.forget(given_up)
     assert await peer.says(head(3, 200)) == []
     assert (peer.ended, peer.lost) == ([other], [])
@@ -212,7 +212,7 @@ async def test_what_begins_without_settings_is_not_http2(first: Frame | bytes) -
 
 
 @pytest.mark.parametrize(
-    ("error", "word"),
+    ("error", "fault"),
     [
         (None, "closed"),
         (ConnectionResetError(104, "Connection reset by peer"), "reset"),
@@ -221,14 +221,14 @@ async def test_what_begins_without_settings_is_not_http2(first: Frame | bytes) -
     ],
 )
 async def test_the_end_of_a_connection_is_told_once_with_its_kind(
-    peer: Peer, error: Exception | None, word: str
+    peer: Peer, error: Exception | None, fault: str
 ) -> None:
     exchange = peer.send()
     peer.connection.connection_lost(error)
     peer.connection.connection_lost(error)
     peer.connection.close()
     await asyncio.sleep(0)
-    assert (peer.lost, peer.connection.streams, peer.connection.room(0)) == ([word], {1: exchange}, False)
+    assert (peer.lost, peer.connection.streams, peer.connection.room(0)) == ([fault], {1: exchange}, False)
 
 
 async def test_a_connection_that_we_close_says_farewell_after_what_was_sent_and_is_not_lost(peer: Peer) -> None:

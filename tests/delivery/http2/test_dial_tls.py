@@ -78,7 +78,7 @@ async def test_a_certificate_for_another_name_is_not_accepted(rough: RoughServer
     )
     async with server, engine_to(rough.ca_file) as engine:
         seen = await post(engine, f"https://127.0.0.2:{server.sockets[0].getsockname()[1]}", OK)
-    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
     assert "127.0.0.2" in seen.error
 
 
@@ -91,7 +91,7 @@ async def test_a_file_of_authorities_that_cannot_be_used_is_named(
         file.write_text(content)
     async with engine_to(str(file)) as engine:
         seen = await post(engine, rough.origin, OK)
-    assert (seen.status, seen.word, seen.wire) == (0, "tls", NOT_SENT)
+    assert (seen.status, seen.fault, seen.wire) == (0, "tls", NOT_SENT)
     assert str(file) in seen.error
 
 
@@ -106,7 +106,7 @@ async def test_the_environments_authorities_are_not_trusted(
     assert ssl.create_default_context().get_ca_certs(), "others would trust it"
     async with engine_to("") as engine:
         seen = await post(engine, rough.origin, OK)
-    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
 
 
 async def test_the_environments_authorities_and_proxies_are_not_needed(
@@ -179,7 +179,7 @@ async def test_a_client_certificate_that_the_provider_refuses_is_said_to_be_the_
         refusal = asyncio.create_task(asyncio.to_thread(refuse, server, certificates.context(folder, "server")))
         async with engine_to(rough.ca_file) as engine:
             seen = await post_with(engine, f"https://localhost:{server.getsockname()[1]}", *stranger)
-        assert (seen.status, seen.word, seen.wire) == (0, "credential", NOT_SENT)
+        assert (seen.status, seen.fault, seen.wire) == (0, "credential", NOT_SENT)
         await refusal
 
 
@@ -198,7 +198,7 @@ async def test_a_client_key_that_cannot_be_used_is_said_to_be_the_fault(
     }[fault]
     async with engine_to(rough.ca_file) as engine:
         seen = await post_with(engine, rough.origin, certificate, key)
-    assert (seen.status, seen.word, seen.wire) == (0, "credential", NOT_SENT)
+    assert (seen.status, seen.fault, seen.wire) == (0, "credential", NOT_SENT)
     assert not set(key.splitlines()) & set(seen.error.splitlines())
 
 
@@ -209,7 +209,7 @@ os.login_tty(0)
 try:
     Way("https://localhost", Trust(sys.argv[1]), sys.argv[2], sys.argv[3]).tls()
 except DialError as error:
-    print("refused as", error.word)
+    print("refused as", error.fault)
 """
 
 

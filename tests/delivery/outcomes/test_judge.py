@@ -22,6 +22,7 @@ from delivery.outcomes.judge import (
     refusal,
     text,
 )
+from delivery.outcomes.verdict import WireState
 
 APPLE = {
     400: "BadCollapseId BadDeviceToken BadExpirationDate BadMessageId BadPriority BadTopic DeviceTokenNotForTopic"
@@ -69,8 +70,8 @@ def answered(provider: str, status: int, reason: str = "") -> Attempt:
     return Attempt(provider, "push.example", status, reason, ANSWERED, 1_795_000_000.0, 12)
 
 
-def unanswered(word: str, wire: int) -> Attempt:
-    return Attempt("apns", "push.example", 0, word, wire, 1_795_000_000.0, 12)
+def unanswered(fault: str, wire: WireState) -> Attempt:
+    return Attempt("apns", "push.example", 0, fault, wire, 1_795_000_000.0, 12)
 
 
 def removing(tables: Mapping[str, Mapping[tuple[int, str], Verdict]]) -> set[tuple[str, int, str]]:
@@ -162,9 +163,9 @@ def test_the_fuse_is_asked_for_the_four_answers_that_a_wrong_key_can_cause() -> 
     assert all(row.answer is Answer.FAIL for row in ALL if row.fuse)
 
 
-@pytest.mark.parametrize(("word", "wire"), own.TRANSPORT)
-def test_a_transport_fault_is_retried_only_if_nothing_was_sent(word: str, wire: int) -> None:
-    verdict = judge(unanswered(word, wire))
+@pytest.mark.parametrize(("fault", "wire"), own.TRANSPORT)
+def test_a_transport_fault_is_retried_only_if_nothing_was_sent(fault: str, wire: WireState) -> None:
+    verdict = judge(unanswered(fault, wire))
     if wire == MAYBE:
         assert (verdict.outcome, verdict.retry) == (Outcome.UNKNOWN, Retry.NEVER)
     else:
@@ -172,10 +173,10 @@ def test_a_transport_fault_is_retried_only_if_nothing_was_sent(word: str, wire: 
         assert verdict.retry in (Retry.SAFE, Retry.NEVER)
 
 
-@pytest.mark.parametrize("word", ["dns", "connect", "tls", "proxy", "timeout_connect", "refused_stream", "credential"])
-def test_a_fault_before_sending_cannot_be_claimed_of_a_sent_request(word: str) -> None:
-    assert judge(unanswered(word, MAYBE)).outcome is Outcome.UNKNOWN
-    assert judge(unanswered(word, NOT_SENT)).outcome is not Outcome.UNKNOWN
+@pytest.mark.parametrize("fault", ["dns", "connect", "tls", "proxy", "timeout_connect", "refused_stream", "credential"])
+def test_a_fault_before_sending_cannot_be_claimed_of_a_sent_request(fault: str) -> None:
+    assert judge(unanswered(fault, MAYBE)).outcome is Outcome.UNKNOWN
+    assert judge(unanswered(fault, NOT_SENT)).outcome is not Outcome.UNKNOWN
 
 
 def test_only_safe_retries_follow_a_fault_and_only_other_retries_follow_an_answer() -> None:
