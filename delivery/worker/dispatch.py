@@ -82,9 +82,9 @@ class Dispatcher:
 
     def _gauges(self) -> Iterator[counting.Gauge]:
         yield "hpns_pushes_in_flight", ("worker",), self.in_flight
-        for state in self.engine.connections():
+        for state in self.engine.channel_states():
             host = urlsplit(state.origin).hostname or ""
-            yield "hpns_provider_connections", (host,), state.lanes
+            yield "hpns_provider_connections", (host,), state.connections
             yield "hpns_provider_requests", (host,), state.in_flight
 
     def _spawn(self, coroutine: Any) -> None:

@@ -15,9 +15,9 @@ import msgspec
 from aioapns.common import PRIORITY_HIGH, PushType
 from cryptography import x509
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
-from delivery.http2.exchange import Exchange
+from delivery.http2.stream import Stream
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.protocol import policy
@@ -34,9 +34,9 @@ _REASON: Final = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII).fullmatch
 _CLOCK_REASONS: Final = frozenset({"ExpiredProviderToken", "InvalidProviderToken"})
 
 
-_id: Final = fields.short(b"apns-id")
-_expiration: Final = fields.short(b"apns-expiration")
-_collapse_id: Final = fields.short(b"apns-collapse-id")
+_id: Final = hpack_encoding.short_field_encoder(b"apns-id")
+_expiration: Final = hpack_encoding.short_field_encoder(b"apns-expiration")
+_collapse_id: Final = hpack_encoding.short_field_encoder(b"apns-collapse-id")
 
 
 class _Refusal(msgspec.Struct, gc=False):
@@ -105,7 +105,7 @@ def _head(topic: str, push_type: PushType, authorization: str) -> bytes:
         (b"apns-priority", PRIORITY_HIGH),
         (b"content-type", "application/json; charset=utf-8"),
     ]
-    return fields.block([(b"authorization", authorization), *common] if authorization else common)
+    return hpack_encoding.field_block([(b"authorization", authorization), *common] if authorization else common)
 
 
 def path_segment(token: str) -> str:
@@ -163,28 +163,28 @@ class ApnsSender:
         host = urlsplit(t.target.origin).hostname or ""
         self._engine.loop.call_soon(t.on_done, t, unsent("apns", host, fault, detail))
 
-    def _ended(self, exchange: Exchange) -> None:
-        t, route = exchange.tag
-        status = exchange.status
-        attempt = Attempt("apns", route.host, status, exchange.fault, exchange.wire, exchange.at, exchange.ms)
+    def _ended(self, stream: Stream) -> None:
+        t, route = stream.tag
+        status = stream.status
+        attempt = Attempt("apns", route.host, status, stream.fault, stream.wire, stream.at, stream.ms)
         if status == 200:
             if route.token is not None:
                 route.token.proven = True
         elif status:
             try:
-                self._refused(attempt, exchange, route)
+                self._refused(attempt, stream, route)
             except Exception:
                 log.exception("an answer of Apple's could not be read")  # and the push ends all the same
         else:
-            attempt.detail = exchange.error[:120]
+            attempt.detail = stream.error[:120]
         t.on_done(t, attempt)
 
-    def _refused(self, attempt: Attempt, exchange: Exchange, route: _Route) -> None:
-        _read_refusal(attempt, exchange.body)
-        attempt.retry_after = exchange.retry_after
+    def _refused(self, attempt: Attempt, stream: Stream, route: _Route) -> None:
+        _read_refusal(attempt, stream.body)
+        attempt.retry_after = stream.retry_after
         if attempt.reason in _CLOCK_REASONS and route.token is not None:
-            route.token.doubted(exchange.started, expired=attempt.reason == "ExpiredProviderToken")
-            attempt.detail = skew(exchange.date, exchange.at)
+            route.token.doubted(stream.started, expired=attempt.reason == "ExpiredProviderToken")
+            attempt.detail = skew(stream.date, stream.at)
 
 
 def _read_refusal(attempt: Attempt, body: bytes) -> None:

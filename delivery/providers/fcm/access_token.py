@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.auth.crypt import RSASigner
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
-from delivery.http2.exchange import Exchange
+from delivery.http2.stream import Stream
 from delivery.outcomes.transport import NoFault, TransportFault
 from delivery.providers.apns.provider_token import CredentialError, skew
 
@@ -60,7 +60,7 @@ class _Grant(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_Grant).decode
-_FORM: Final = fields.block([(b"content-type", "application/x-www-form-urlencoded")])
+_FORM: Final = hpack_encoding.field_block([(b"content-type", "application/x-www-form-urlencoded")])
 Waiter = Callable[[TransportFault | NoFault, str], None]
 """Called with ("", "") when there is a token, else with a fault and a detail."""
 
@@ -181,38 +181,38 @@ class AccessToken:
                 TransportFault.CREDENTIAL, "the service account's token_uri is no address", BAD_ACCOUNT_SECONDS
             )
 
-    def _answered(self, exchange: Exchange) -> None:
-        if not exchange.status:
-            self._failed(TransportFault.TOKEN_ENDPOINT, exchange.fault, PAUSE_SECONDS)
+    def _answered(self, stream: Stream) -> None:
+        if not stream.status:
+            self._failed(TransportFault.TOKEN_ENDPOINT, stream.fault, PAUSE_SECONDS)
             return
         try:
-            grant = _decode(exchange.body)
+            grant = _decode(stream.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             grant = _Grant()
-        if exchange.status != 200:
-            self._refused_grant(exchange, grant)
+        if stream.status != 200:
+            self._refused_grant(stream, grant)
         elif not _TOKEN(grant.access_token) or grant.expires_in <= 0:
             self._failed(TransportFault.CREDENTIAL, "Google's answer holds no access token", PAUSE_SECONDS)
         else:
             life = min(grant.expires_in, LIFETIME)
             self._made_at = time.monotonic()
-            self._renew_at, self._ends_at = exchange.started + life * RENEW_AT, exchange.started + life
+            self._renew_at, self._ends_at = stream.started + life * RENEW_AT, stream.started + life
             self._header = f"Bearer {grant.access_token}"
             self._fetching, self._trouble_until = False, 0.0
             self._tell("", "")
 
-    def _refused_grant(self, exchange: Exchange, grant: _Grant) -> None:
+    def _refused_grant(self, stream: Stream, grant: _Grant) -> None:
         error = bytes(grant.error).strip(b'"').decode("latin-1")
-        detail = f"{exchange.status} {error}" if _WORD(error) else str(exchange.status)
-        if (remark := skew(exchange.date, exchange.at)) != "":
+        detail = f"{stream.status} {error}" if _WORD(error) else str(stream.status)
+        if (remark := skew(stream.date, stream.at)) != "":
             detail = f"{detail}; {remark}"
-        if exchange.status in (400, 401, 403):
+        if stream.status in (400, 401, 403):
             self._failed(TransportFault.CREDENTIAL, detail, BAD_ACCOUNT_SECONDS)
         else:
             self._failed(
                 TransportFault.TOKEN_ENDPOINT,
                 detail,
-                max(PAUSE_SECONDS, min(exchange.retry_after, BAD_ACCOUNT_SECONDS)),
+                max(PAUSE_SECONDS, min(stream.retry_after, BAD_ACCOUNT_SECONDS)),
             )
 
     def _failed(self, fault: TransportFault, detail: str, pause: float) -> None:

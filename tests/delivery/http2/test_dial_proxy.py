@@ -50,9 +50,9 @@ def test_an_encrypted_proxy_that_refuses_is_named_as_the_fault_each_time(rough: 
 
 
 class Clinging(Proxy):
-    """A proxy that refuses or says nothing, and closes no connection itself; left counts those that we closed."""
+    """A proxy that refuses or is silent, and closes no connection itself; closed_by_us counts those that we closed."""
 
-    left = 0
+    closed_by_us = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.heads.append(await reader.readuntil(b"\r\n\r\n"))
@@ -60,7 +60,7 @@ class Clinging(Proxy):
         try:
             await reader.read()
         finally:
-            self.left += 1
+            self.closed_by_us += 1
             writer.close()
 
 
@@ -87,10 +87,10 @@ def test_the_connection_to_a_proxy_that_leads_nowhere_is_closed_and_harms_no_oth
                     assert (refused.fault, refused.wire, seen.status) == (fault, NOT_SENT, 200)
             # On a busy machine a dial may be given up before the proxy hears of it; those that it heard of are closed.
             for _ in range(100):
-                if proxy.heads and proxy.left == len(proxy.heads):
+                if proxy.heads and proxy.closed_by_us == len(proxy.heads):
                     break
                 await asyncio.sleep(0.05)
-            assert 1 <= proxy.left == len(proxy.heads) <= 4
+            assert 1 <= proxy.closed_by_us == len(proxy.heads) <= 4
 
     run(loop, main())
 

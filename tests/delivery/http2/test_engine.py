@@ -1,4 +1,4 @@
-"""Which connection a request takes, how long it may take, and which way it goes out."""
+"""The HTTP/2 engine: which connection of the pool a request takes, its deadline, and its transport errors."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from delivery.http2.engine import MOST_CONNECTIONS, STREAMS_PER_CONNECTION, Engine
+from delivery.http2.engine import MAX_CONNECTIONS, STREAMS_PER_CONNECTION, Engine
 from delivery.outcomes.verdict import MAYBE, NOT_SENT
 from delivery.sandbox import certificates
 from tests.delivery.http2.posting import Seen, post
@@ -49,7 +49,7 @@ async def test_more_requests_than_one_connection_should_carry_may_open_a_few_mor
     many = STREAMS_PER_CONNECTION * 3
     seen = await asyncio.gather(*(post(engine, sandbox.origin, f"/3/device/many{n}", seconds=5) for n in range(many)))
     assert {one.status for one in seen} == {200}
-    assert 1 <= len(connections(sandbox, "many")) <= MOST_CONNECTIONS
+    assert 1 <= len(connections(sandbox, "many")) <= MAX_CONNECTIONS
 
 
 async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClient, engine: Engine) -> None:
@@ -58,7 +58,7 @@ async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClien
         await post(engine, sandbox.origin, "/3/device/own", credential=credential)
     used = [request["connection"] for request in sandbox.requests("own")]
     assert used[0] == used[2] != used[1]
-    assert [(state.credential_id, state.lanes, state.in_flight) for state in engine.connections()] == [
+    assert [(state.credential_id, state.connections, state.in_flight) for state in engine.channel_states()] == [
         (1, 1, 0),
         (2, 1, 0),
     ]
@@ -74,22 +74,22 @@ async def test_a_connection_that_answers_nothing_gets_no_further_requests(rough:
 async def test_requests_leave_a_quiet_connection_before_the_first_of_them_has_timed_out(
     rough: RoughServer, plain: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.http2.lane.QUIET_SECONDS", 0.2)
+    monkeypatch.setattr("delivery.http2.pooled_connection.UNRESPONSIVE_SECONDS", 0.2)
     await post(plain, rough.origin, "/3/device/ok")
     stuck = asyncio.create_task(post(plain, rough.origin, "/3/device/silence", seconds=2.0))
     await asyncio.sleep(0.3)
     seen = await post(plain, rough.origin, "/3/device/ok")
     assert (seen.status, seen.new_connections, stuck.done()) == (200, 1, False)
-    assert plain.connections()[0].lanes == 2
+    assert plain.channel_states()[0].connections == 2
     assert (await stuck).fault == "timeout"
     await asyncio.sleep(0.05)
-    assert plain.connections()[0].lanes == 1
+    assert plain.channel_states()[0].connections == 1
 
 
 async def test_what_was_not_written_yet_when_a_connection_ends_goes_out_on_the_next(
     rough: RoughServer, plain: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.http2.engine.MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("delivery.http2.engine.MAX_CONNECTIONS", 1)
     await post(plain, rough.origin, "/3/device/ok")
     # The server takes a hundred at once, and says goodbye after the first.
     names = ["drain_then", *(f"silence_{n}_then" for n in range(99)), *(f"ok_{n}_then" for n in range(5))]
@@ -216,12 +216,12 @@ async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypa
     monkeypatch.setattr("delivery.http2.engine.IDLE_SECONDS", 0.1)
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)
     await post(engine, rough.origin, "/3/device/ok")
-    assert len(engine.connections()) == 1
+    assert len(engine.channel_states()) == 1
     for _ in range(60):
         await asyncio.sleep(0.05)
-        if not engine.connections():
+        if not engine.channel_states():
             break
-    assert engine.connections() == []
+    assert engine.channel_states() == []
     assert (await post(engine, rough.origin, "/3/device/ok")).status == 200
     await engine.close()
 
@@ -239,7 +239,7 @@ def test_it_runs_on_uvloop(provider_process: SandboxClient) -> None:
 async def test_what_a_callers_mistake_raises_stays_with_the_caller(
     sandbox: SandboxClient, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def stumble(exchange: object) -> None:
+    def stumble(stream: object) -> None:
         raise RuntimeError("in the caller's callback")
 
     engine.channel(sandbox.origin, 1).post(PATH, b"", b"{}", 2.0, stumble)

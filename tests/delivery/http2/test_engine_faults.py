@@ -1,4 +1,4 @@
-"""Each fault below HTTP: one request on the wire, the right fault, and NOT_SENT of nothing that a provider took."""
+"""Each transport error: one request on the wire, the right fault, and NOT_SENT of nothing that a provider took."""
 
 import asyncio
 import random
