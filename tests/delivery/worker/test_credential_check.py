@@ -11,10 +11,11 @@ from delivery.outcomes import apns, fcm, judge
 from delivery.worker import credential_check
 from delivery.worker.credential_check import NOBODY, Result
 from tenants import services
-from tenants.credentials import provider_files, uploads
-from tenants.credentials.provider_files import Parsed
+from tenants.credentials import uploads
 from tenants.models import AuditEvent, Credential, PushApp
 from tenants.problem import ProblemError
+from tenants.providers import apple_files
+from tenants.providers.base import Parsed
 from tests.sandbox_fixture import SandboxClient
 from tests.tenants import files
 
@@ -30,7 +31,7 @@ def apple(providers: SandboxClient, **given: Any) -> Parsed:
     """The demo's token key."""
     made = providers.demo
     ids = {"key_id": made.key_id, "team_id": made.team_id, **given}
-    return provider_files.apple_key(made.apns_key.read_bytes(), **ids)
+    return apple_files.apple_key(made.apns_key.read_bytes(), **ids)
 
 
 def google(account: dict[str, str]) -> Parsed:
@@ -237,7 +238,7 @@ def test_promoting_asks_first(providers: SandboxClient) -> None:
     with pytest.raises(ProblemError, match=r"is not promoted .* does not accept the key STRANGE123"):
         credential_check.promote(app=row.app, expected_id=bad.pk)
     assert stored(bad).slot == "next"
-    other = provider_files.apple_key(files.p8(), key_id=providers.demo.key_id, team_id="TEAM123456")
+    other = apple_files.apple_key(files.p8(), key_id=providers.demo.key_id, team_id="TEAM123456")
     services.credential_add(app=row.app, parsed=other, slot="next")
     services.credential_remove(app=row.app)
     good = credential(apple(providers), row.app, "next")

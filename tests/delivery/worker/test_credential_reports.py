@@ -15,17 +15,19 @@ from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Attempt
 from delivery.worker.credential_reports import Report, Reporter, write_down
 from delivery.worker.routes import Route, Routes
 from tenants import services
-from tenants.credentials import mails, provider_files
+from tenants.credentials import mails
 from tenants.directory.live import Directory
 from tenants.models import AuditEvent, Credential, Customer, PushApp
+from tenants.providers import apple_files
+from tenants.providers.base import Parsed
 from tests.tenants import files
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PLATFORM = "apple_own-v2"
 
 
-def key(key_id: str) -> provider_files.Parsed:
-    return provider_files.apple_key(files.p8(), key_id=key_id, team_id="TEAM123456")
+def key(key_id: str) -> Parsed:
+    return apple_files.apple_key(files.p8(), key_id=key_id, team_id="TEAM123456")
 
 
 @pytest.fixture
