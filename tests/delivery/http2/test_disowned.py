@@ -1,4 +1,4 @@
-"""A provider that disowns one request, or says goodbye, holds up none of those that follow it."""
+"""A provider that disowns one request, or sends GOAWAY, holds up none of those that follow it."""
 
 import asyncio
 import time
