@@ -1,7 +1,8 @@
 """Transport errors: why a request to a provider came to nothing below HTTP, or was never made.
 
 Invariant: the values are contracts. They stand as `reason` in the attempts of the delivery log, in log lines, and in
-the codes of verdicts; delivery/outcomes/own.py has a row for each of them and each state of the wire that it can have.
+the codes of verdicts; delivery/outcomes/own.py, or a provider's outcomes.py, has a row for each of
+them and each state of the wire that it can have.
 """
 
 from enum import StrEnum

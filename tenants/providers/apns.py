@@ -26,7 +26,8 @@ _EXPORT: Final = "import it into the Mac's keychain and export it together with 
 def read(upload: Upload) -> Parsed | None:
     """A .p8, .p12 or .pem file; None for what is neither PEM nor DER, or is JSON, in which Google wraps its PEM.
 
-    ProblemError says what else the file is, or what is wrong with it. `filename` gives Apple's key id where it is AuthKey_<key id>.p8; `password` opens a .p12 or .pem file.
+    ProblemError says what else the file is, or what is wrong with it. `filename` gives Apple's key id where it is
+    AuthKey_<key id>.p8; `password` opens a .p12 or .pem file.
     """
     if upload.data.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
         return None

@@ -9,9 +9,10 @@ import pytest
 
 from delivery.log import writing
 from delivery.outcomes import own
-from delivery.outcomes.judge import judge
 from delivery.outcomes.transport import TransportFault
-from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attempt, Verdict, WireState
+from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attempt, Outcome, Verdict, WireState
+from delivery.providers.fcm import outcomes as fcm
+from delivery.providers.table import OUTCOMES, judge
 
 ROOT = Path(__file__).resolve().parents[3]
 REPORTING = ("delivery/http2", "delivery/providers")
@@ -33,6 +34,10 @@ POSSIBLE: dict[TransportFault, set[WireState]] = {
     TransportFault.BAD_TOKEN: {NOT_SENT},
 }
 """The states of the wire in which each can happen."""
+ROWS = {
+    key: row for table in (own.TRANSPORT, *(one.transport for one in OUTCOMES.values())) for key, row in table.items()
+}
+"""The verdicts on all faults, those that one provider alone can have included."""
 
 
 def without_verdict(
@@ -56,24 +61,34 @@ def bare(source: str) -> list[str]:
 
 def test_each_fault_has_a_verdict_for_each_state_of_the_wire_that_it_can_have() -> None:
     assert POSSIBLE.keys() == set(TransportFault)
-    assert without_verdict(own.TRANSPORT) == set()
+    assert without_verdict(ROWS) == set()
 
 
 def test_a_fault_without_a_verdict_would_be_noticed() -> None:
-    planted = {key: row for key, row in own.TRANSPORT.items() if key != (TransportFault.CLOSED, MAYBE)}
+    planted = {key: row for key, row in ROWS.items() if key != (TransportFault.CLOSED, MAYBE)}
     assert without_verdict(planted) == {(TransportFault.CLOSED, MAYBE)}
 
 
 def test_no_verdict_stands_for_a_fault_that_cannot_happen() -> None:
-    assert {(fault, wire) for fault, states in POSSIBLE.items() for wire in states} == own.TRANSPORT.keys()
+    assert {(fault, wire) for fault, states in POSSIBLE.items() for wire in states} == ROWS.keys()
 
 
-@pytest.mark.parametrize(("fault", "wire"), own.TRANSPORT)
+@pytest.mark.parametrize(("fault", "wire"), ROWS)
 def test_a_fault_is_judged_by_its_row_as_a_member_and_as_the_text_in_the_log(
     fault: TransportFault, wire: WireState
 ) -> None:
     for reason in (fault, fault.value):
-        assert judge(Attempt("fcm", "h", 0, reason, wire, 0.0, 1)) is own.TRANSPORT[fault, wire]
+        assert judge(Attempt("fcm", "h", 0, reason, wire, 0.0, 1)) is ROWS[fault, wire]
+
+
+def test_a_fault_of_one_provider_alone_has_no_verdict_at_another() -> None:
+    made = Attempt("apns", "h", 0, TransportFault.TOKEN_ENDPOINT, NOT_SENT, 0.0, 1)
+    assert judge(made) is own.UNKNOWN_FAULT
+    assert fcm.TRANSPORT.keys().isdisjoint(own.TRANSPORT)
+
+
+def test_a_reason_that_is_no_fault_is_unknown() -> None:
+    assert judge(Attempt("fcm", "h", 0, "a new one", NOT_SENT, 0.0, 1)).outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("folder", REPORTING)

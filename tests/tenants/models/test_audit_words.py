@@ -16,7 +16,9 @@ class Unreadable(Exception):
 
 
 def recorded(source: str) -> set[str]:
-    """The actions that a source text records by recording.record, also where they are handed through its own functions."""
+    """The actions that a source text records by recording.record, also where they are handed through its own
+    functions.
+    """
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
     found: set[str] = set()
