@@ -6,9 +6,9 @@ Invariants: the password is in no list of processes; a program that fails is nev
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from django.db import connection
 from psycopg.pq import Conninfo
@@ -35,8 +35,9 @@ def dump(snapshot: str) -> Iterator[bytes]:
         _finished(process, told, "pg_dump")
 
 
-def restore(blocks: Iterable[bytes]) -> None:
-    """Fill the empty database with what `dump` gave, in one transaction: all of it or nothing. Raises ProblemError."""
+def restore(fill: Callable[[BinaryIO], object]) -> None:
+    """Fill the empty database with what `dump` gave, in one transaction: all of it or nothing. `fill` writes it into
+    the file that it is given. Raises ProblemError, and what `fill` raises."""
     values = _parameters()
     command = ["pg_restore", "--no-owner", "--no-privileges", "--no-password", "--exit-on-error"]
     command += ["--single-transaction", f"--dbname={values['dbname']}"]
@@ -44,8 +45,7 @@ def restore(blocks: Iterable[bytes]) -> None:
         try:
             # One that has ended already says why below.
             with suppress(BrokenPipeError):
-                for block in blocks:
-                    process.stdin.write(block)
+                fill(process.stdin)
         except BaseException:
             process.kill()  # half a stream must not look like its end
             raise

@@ -1,6 +1,8 @@
 """Brings a backup back into an empty database: `manage.py restore`."""
 
+import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from hpns.backup import folder, programs
-from hpns.backup.sealing import Seal
+from hpns.backup.folder import Backup
 from hpns.backup.settings_kept import lacking
 from tenants.audit import recording
 from tenants.directory import version_stamp
@@ -23,8 +25,7 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.re
 
 def keys(path: Path, passphrase: str) -> dict[str, str]:
     """The settings that a backup keeps, in the clear, for whoever sets up another machine. Raises ProblemError."""
-    _, seal = folder.opened(path, passphrase)
-    settings: dict[str, str] = _inside(path, seal)["settings"]
+    settings: dict[str, str] = _inside(folder.opened(path, passphrase))["settings"]
     return settings
 
 
@@ -34,36 +35,33 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     First everything is looked at that could be wrong, then the database comes in one transaction; an older backup is
     brought up to this version. Raises ProblemError.
     """
-    clear, seal = folder.opened(path, passphrase)
-    inside = _inside(path, seal)
+    backup = folder.opened(path, passphrase)
+    inside = _inside(backup)
     if wrong := lacking(inside["settings"]):
         raise ProblemError(
             f"{' and '.join(wrong)} must be those of the backup, or it cannot be used: `restore --keys` prints them"
         )
-    _refuse_a_newer_one(inside["migrations"], clear.version)
+    _refuse_a_newer_one(inside["migrations"], backup.version)
     _refuse_what_is_not_empty()
-    with (path / folder.DATABASE).open("rb") as file:
-        programs.restore(seal.open_(folder.DATABASE, file))
+    programs.restore(partial(backup.read, folder.DATABASE))
     connection.close()  # it knows nothing of the tables that have come
     call_command("migrate", verbosity=0, interactive=False)
     call_command("database_roles", verbosity=0)
-    recording.record("backup.restore", customer=None, target=path, made_at=clear.made_at)
+    recording.record("backup.restore", customer=None, target=path, made_at=backup.made_at)
     told = version_stamp.touch()
     return {
         "restored_from": str(path),
-        "made_at": clear.made_at,
-        "made_by_version": clear.version,
+        "made_at": backup.made_at,
+        "made_by_version": backup.version,
         "processes_told": told,
         "lost": "what was accepted after the backup, and changes since; phones and servers need nothing",
     }
 
 
-def _inside(path: Path, seal: Seal) -> dict[str, Any]:
-    try:
-        with (path / folder.KEYS).open("rb") as file:
-            inside: dict[str, Any] = json.loads(b"".join(seal.open_(folder.KEYS, file)))
-    except OSError as error:
-        raise ProblemError(f"{path / folder.KEYS} cannot be read: {error.strerror}") from error
+def _inside(backup: Backup) -> dict[str, Any]:
+    content = io.BytesIO()
+    backup.read(folder.KEYS, content)
+    inside: dict[str, Any] = json.loads(content.getvalue())
     return inside
 
 

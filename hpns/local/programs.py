@@ -1,4 +1,4 @@
-"""Programs that the tests use and no wheel brings: a browser and docker-compose.
+"""Programs that the tests use and no wheel brings: a browser, docker-compose and age.
 
 Invariant: a missing one is installed (root on Debian), or said to be missing, or in CI an error; never passed over.
 """
@@ -20,6 +20,7 @@ WANTED = {
         "browser tests",
     ),
     "DOCKER_COMPOSE": (("docker-compose",), (), ("docker-compose",), "the check of docker-compose.yml"),
+    "AGE": (("age",), (), ("age",), "that a backup is opened without this program"),
 }
 
 

@@ -59,6 +59,7 @@ def test_a_missing_program_is_said_with_what_is_not_tested(place: Path) -> None:
     assert programs.complaints(found) == [
         "not run: browser tests (missing: apt install chromium libatomic1)",
         "not run: the check of docker-compose.yml (missing: apt install docker-compose)",
+        "not run: that a backup is opened without this program (missing: apt install age)",
     ]
 
 
