@@ -23,6 +23,8 @@ from kombu.exceptions import OperationalError
 from kombu.transport import virtual
 
 from delivery.log import writing
+from delivery.log.partitions import drop_partitions, make_partitions
+from delivery.log.rows import ROWS
 from delivery.queue import key_usage, valkey
 from delivery.worker import credential_check, dispatch
 from tenants import vault
@@ -72,8 +74,8 @@ def partitions() -> None:
     """Make the log's partitions of the days to come and drop those whose time is over."""
     close_old_connections()
     today = datetime.now(UTC).date()
-    writing.make_partitions(today)
-    writing.drop_partitions(today)
+    make_partitions(today)
+    drop_partitions(today)
 
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
@@ -89,7 +91,7 @@ async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:
     while True:
         await asyncio.sleep(MINDED)
         try:
-            before, waiting = waiting, await link.ask("LLEN", writing.ROWS)
+            before, waiting = waiting, await link.ask("LLEN", ROWS)
             if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
                 await loop.run_in_executor(None, record)
         except (ConnectionError, DatabaseError, redis.RedisError) as error:

@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from delivery.ingest.token_bucket import Bucket
-from delivery.log import writing
+from delivery.log import rows
 from delivery.protocol.wire import Push
 from delivery.queue import valkey
 from tenants.directory.snapshot import Identity, Limit
@@ -120,7 +120,7 @@ class Limits:
         network = self._bucket(f"limit:network:{source}", NETWORK)
         if not network.take():
             return _spent(network, "the free test service from your network")
-        device = self._bucket(f"limit:device:{writing.fingerprint(push.device_id, self._hash_key)}", DEVICE)
+        device = self._bucket(f"limit:device:{rows.fingerprint(push.device_id, self._hash_key)}", DEVICE)
         return "" if device.take() else _spent(device, "the free test service to one phone")
 
     def _pair(self, who: Identity) -> Pair:

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from delivery.ingest.pending import Pending
-from delivery.log import writing
+from delivery.log import rows
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
@@ -68,7 +68,7 @@ class Refusals:
             return
         said: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         said.add_done_callback(lambda future: self._said(future, owed))
-        self.link.post(valkey.pack(("RPUSH", writing.ROWS, *[row for row, _ in owed.values()])), 1, said)
+        self.link.post(valkey.pack(("RPUSH", rows.ROWS, *[row for row, _ in owed.values()])), 1, said)
 
     def _said(self, future: "asyncio.Future[Any]", owed: Owed) -> None:
         if future.cancelled() or (future.exception() is None and not isinstance(future.result(), Exception)):
@@ -80,20 +80,20 @@ class Refusals:
             if unsure and len(key) == SHARED:
                 key = (*key, row.partition(b"\t")[0])
             more = self._owed.get(key, (b"", 0))[1]
-            self._owed[key] = (writing.with_count(row, count + more), count + more)
+            self._owed[key] = (rows.with_count(row, count + more), count + more)
         if self.link.up and self._payment is None:
             self._payment = asyncio.get_running_loop().call_later(PAUSE, self.pay)
 
     def _row(self, pending: Pending, verdict: Verdict, count: int) -> bytes:
         who, device = pending.who, pending.push.device_id
-        return writing.row(
+        return rows.row(
             pending.trace,
             pending.at,
             time.time(),
-            f"{who.customer_id}\t{who.server_id}\t{who.key_id or writing.NO_KEY}",
+            f"{who.customer_id}\t{who.server_id}\t{who.key_id or rows.NO_KEY}",
             None,
             pending.push,
-            writing.fingerprint(device, self.hash_key) if device else "",
+            rows.fingerprint(device, self.hash_key) if device else "",
             pending.size,
             verdict,
             (),

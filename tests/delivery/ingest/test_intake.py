@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from delivery.ingest import intake
 from delivery.ingest.outbox import Outbox
-from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.protocol.policy import NO_TEXT
 from delivery.queue import key_usage
@@ -47,7 +47,7 @@ async def test_what_is_no_push_has_no_key_and_leaves_no_row(taking: Outbox, stor
     with pytest.raises(NoKey):
         intake.accept_keyless(taking, keyless(), Request(), junk)
     await taking.link.flushed()
-    assert not store.exists(writing.ROWS)
+    assert not store.exists(ROWS)
 
 
 @pytest.mark.parametrize(

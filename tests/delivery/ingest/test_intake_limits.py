@@ -10,7 +10,7 @@ from pytest_django import Settings
 from delivery.ingest import intake
 from delivery.ingest.outbox import Outbox
 from delivery.ingest.pending import Pending
-from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.queue import valkey
 from tenants.directory.snapshot import Identity, Limit
@@ -68,7 +68,7 @@ async def test_rows_of_a_flood_that_no_answer_came_for_are_counted_once(taking: 
         await taking.link.flushed()
     await until(lambda: not taking.refusals._owed)
     await taking.link.flushed()
-    lines = b"".join(store.lrange(writing.ROWS, 0, -1)).decode().splitlines()
+    lines = b"".join(store.lrange(ROWS, 0, -1)).decode().splitlines()
     assert len(lines) > len({line.partition("\t")[0] for line in lines}), "no row came twice: this test shows nothing"
     by_name: dict[str, int] = {}
     for line in lines:  # the table takes the first row of a name

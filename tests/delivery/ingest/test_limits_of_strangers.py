@@ -5,7 +5,7 @@ import redis
 
 from delivery.ingest import limits
 from delivery.ingest.limits import Limits, Pair
-from delivery.log import writing
+from delivery.log import rows
 from tenants.directory.snapshot import Limit
 from tests.delivery.ingest.limiting import HASH_KEY, SLOW, flood, identity, listed, say, settled, stranger
 
@@ -80,7 +80,7 @@ async def test_no_device_token_stands_in_valkey(process: Limits, valkey_url: str
     say(process, stranger(), source="n", device_id="a-very-long-device-token")
     await settled(process)
     store = redis.Redis.from_url(valkey_url, decode_responses=True)
-    assert f"limit:device:{writing.fingerprint('a-very-long-device-token', HASH_KEY)}" in store.keys()  # noqa: SIM118
+    assert f"limit:device:{rows.fingerprint('a-very-long-device-token', HASH_KEY)}" in store.keys()  # noqa: SIM118
     assert not [key for key in store.keys() if "long" in key]  # noqa: SIM118
 
 

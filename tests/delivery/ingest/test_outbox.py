@@ -11,7 +11,7 @@ import redis
 from pytest_django import Settings
 
 from delivery.ingest.outbox import Outbox
-from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.queue import batch
 from tenants import vault
@@ -136,7 +136,7 @@ async def test_more_pushes_than_may_wait_are_refused_at_once_and_have_a_row(outb
     told = json.loads(await answers[2])
     assert told["error"].startswith("overloaded")
     await outbox.link.flushed()
-    (row,) = store.lrange(writing.ROWS, 0, -1)
+    (row,) = store.lrange(ROWS, 0, -1)
     assert b"\toverloaded\t" in row
 
 
@@ -146,9 +146,9 @@ async def test_without_valkey_a_push_is_refused_at_once_and_its_row_follows(outb
         await asyncio.sleep(0)
     told = json.loads(await submit(outbox, ack_id="while-away"))
     assert told["error"].startswith("queue_down")
-    while not store.llen(writing.ROWS):
+    while not store.llen(ROWS):
         await asyncio.sleep(0.01)
-    (row,) = store.lrange(writing.ROWS, 0, -1)
+    (row,) = store.lrange(ROWS, 0, -1)
     assert b"\twhile-away\t" in row
     assert row.endswith(b"\t1\n")
 
@@ -162,9 +162,9 @@ async def test_a_flood_of_refusals_shares_rows_that_count_each(
         await asyncio.sleep(0)
     for number in range(10):
         submit(outbox, ack_id=str(number))
-    while not store.llen(writing.ROWS):
+    while not store.llen(ROWS):
         await asyncio.sleep(0.01)
-    rows = store.lrange(writing.ROWS, 0, -1)
+    rows = store.lrange(ROWS, 0, -1)
     assert len(rows) == 4
     assert sum(int(row.rstrip().rpartition(b"\t")[2]) for row in rows) == 10
 
@@ -197,9 +197,9 @@ async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox
     told = json.loads(await asyncio.wait_for(answer, 2))
     assert told["error"].startswith("queue_down")
     disconnect(store)
-    while not store.llen(writing.ROWS):
+    while not store.llen(ROWS):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
-    (row,) = store.lrange(writing.ROWS, 0, -1)
+    (row,) = store.lrange(ROWS, 0, -1)
     assert b"\tnever\t" in row
     assert store.llen("push") == 0

@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from delivery import tasks
 from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
 from delivery.outcomes.judge import refusal
@@ -36,7 +37,7 @@ def from_zero() -> Iterator[None]:
 def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        names = ["push", "workers", writing.ROWS, writing.SEGMENTS, writing.REJECTED]
+        names = ["push", "workers", ROWS, writing.SEGMENTS, writing.REJECTED]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -121,7 +122,7 @@ def test_no_label_names_a_customer_and_every_metric_says_what_it_is() -> None:
 def test_the_depth_of_the_queue_and_the_age_of_its_oldest_batch_are_told(valkey: redis.Redis) -> None:
     for at in (time.time() - 100, time.time() - 50, time.time()):
         valkey.lpush("push", json.dumps({"body": "x", "headers": {"at": at}, "properties": {}}))
-    valkey.rpush(writing.ROWS, "a", "b")
+    valkey.rpush(ROWS, "a", "b")
     assert value("hpns_queue_batches") == 3
     assert 99 < value("hpns_queue_oldest_seconds") < 110
     assert value("hpns_log_entries_waiting") == 2
@@ -134,10 +135,10 @@ def test_a_message_that_does_not_say_when_it_came_has_no_age(valkey: redis.Redis
 
 
 def test_rows_in_segments_are_waiting_too(valkey: redis.Redis) -> None:
-    valkey.rpush(f"{writing.ROWS}:abc", "a", "b", "c")
+    valkey.rpush(f"{ROWS}:abc", "a", "b", "c")
     valkey.sadd(writing.SEGMENTS, "abc")
     assert value("hpns_log_entries_waiting") == 3
-    valkey.delete(f"{writing.ROWS}:abc")
+    valkey.delete(f"{ROWS}:abc")
 
 
 def test_workers_with_a_sign_of_life_are_counted(valkey: redis.Redis) -> None:
