@@ -9,7 +9,7 @@ import collections
 import time
 from typing import Any
 
-from delivery.ingest.pending import Pending
+from delivery.ingest.pending import PendingPush
 from delivery.log import rows
 from delivery.metrics import counting
 from delivery.outcomes import judge
@@ -38,7 +38,7 @@ class Refusals:
         self._owed: Owed = collections.OrderedDict()
         self._payment: asyncio.Handle | None = None
 
-    def refuse(self, pending: Pending, code: str, **details: object) -> "asyncio.Future[bytes]":
+    def refuse(self, pending: PendingPush, code: str, **details: object) -> "asyncio.Future[bytes]":
         """End a push with a refusal of our own; an answer that was given before stays."""
         verdict = judge.refusal(code)
         if not pending.answer.done():
@@ -47,7 +47,7 @@ class Refusals:
         self._owe(pending, verdict)
         return pending.answer
 
-    def _owe(self, pending: Pending, verdict: Verdict) -> None:
+    def _owe(self, pending: PendingPush, verdict: Verdict) -> None:
         key: tuple[Any, ...] = (pending.trace,)
         flood = verdict.code in FLOODS or not pending.who.key_id
         if flood or len(self._owed) >= OWED:
@@ -84,7 +84,7 @@ class Refusals:
         if self.link.up and self._payment is None:
             self._payment = asyncio.get_running_loop().call_later(PAUSE, self.pay)
 
-    def _row(self, pending: Pending, verdict: Verdict, count: int) -> bytes:
+    def _row(self, pending: PendingPush, verdict: Verdict, count: int) -> bytes:
         who, device = pending.who, pending.push.device_id
         return rows.row(
             pending.trace,

@@ -66,7 +66,7 @@ async def test_a_server_id_opens_no_door_that_a_key_would_not(
 
 
 async def test_a_push_without_a_key_counts_in_no_sla_whoever_is_to_blame(taking: Outbox, store: redis.Redis) -> None:
-    taking.limit = 0  # "overloaded" is our own fault, and counts for those with a key
+    taking.waiting_limit = 0  # "overloaded" is our own fault, and counts for those with a key
     await intake.accept_keyless(taking, keyless(), Request(), body())
     await intake.accept(taking, ACME, body())
     keyed = {row["key_id"]: row["counts"] for row in await rows(store, 2)}

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from delivery.ingest import intake
 from delivery.ingest.outbox import Outbox
-from delivery.ingest.pending import Pending
+from delivery.ingest.pending import PendingPush
 from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.queue import valkey
@@ -76,8 +76,8 @@ async def test_rows_of_a_flood_that_no_answer_came_for_are_counted_once(taking: 
     assert sum(by_name.values()) == 5 * (10 + 3)
 
 
-def _over(taking: Outbox, who: Identity) -> Pending:
-    return Pending(who, wire.Push(), taking.trace(), 1_700_000_000.0, 1, taking.loop.create_future())
+def _over(taking: Outbox, who: Identity) -> PendingPush:
+    return PendingPush(who, wire.Push(), taking.trace(), 1_700_000_000.0, 1, taking.loop.create_future())
 
 
 async def test_rows_of_a_flood_are_handed_over_when_the_process_ends(taking: Outbox, store: redis.Redis) -> None:
@@ -112,7 +112,7 @@ async def test_what_waits_is_told_again_when_it_has_its_answer(taking: Outbox) -
 async def test_a_push_that_is_not_taken_on_is_not_counted_as_waiting(taking: Outbox, trouble: str) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 5))
     if trouble == "overloaded":
-        taking.limit = 0
+        taking.waiting_limit = 0
     else:
         taking.link.up = False
     for _ in range(10):
@@ -129,18 +129,18 @@ async def test_pushes_that_never_reached_the_queue_are_no_longer_waiting(taking:
     for text in await asyncio.gather(*map(told, answers)):
         assert text.startswith("queue_down")
     disconnect(store)
-    await until(lambda: not taking._sent)
+    await until(lambda: not taking.responses.batches)
     assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
-    assert taking.waiting == 0
+    assert taking.responses.waiting == 0
 
 
 async def test_pushes_that_valkey_refuses_are_no_longer_waiting(taking: Outbox) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 5))
     answers = [intake.accept(taking, who, body()) for _ in range(5)]
     taking._flush()
-    (sent,) = taking._sent.values()
-    taking._give_up(sent, "queue_down")
+    (sent,) = taking.responses.batches.values()
+    taking._publisher._give_up(sent)
     for text in await asyncio.gather(*map(told, answers)):
         assert text.startswith("queue_down")
     assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
-    assert taking.waiting == 0
+    assert taking.responses.waiting == 0

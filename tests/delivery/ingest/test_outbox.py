@@ -10,13 +10,14 @@ import pytest
 import redis
 from pytest_django import Settings
 
+from delivery.ingest import publishing
 from delivery.ingest.outbox import Outbox
 from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.queue import batch
 from tenants import vault
 from tenants.directory.snapshot import Identity
-from tests.delivery.several import disconnect
+from tests.delivery.several import disconnect, until
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, why="", digest=b"")
 
@@ -77,7 +78,7 @@ async def test_pushes_that_wait_together_travel_as_one_task(outbox: Outbox, stor
 async def test_a_lone_push_does_not_wait_for_company(outbox: Outbox, store: redis.Redis) -> None:
     submit(outbox)
     await asyncio.sleep(0)
-    assert not outbox._gathered
+    assert not outbox._collected
 
 
 async def test_a_batch_has_a_most(outbox: Outbox, store: redis.Redis) -> None:
@@ -108,8 +109,8 @@ async def test_the_answers_of_a_worker_reach_those_who_wait(outbox: Outbox, stor
         b'{"status":"REMOVE"}',
         b'{"status":"FAIL","error":"no_app: add one"}',
     ]
-    assert outbox.waiting == 0
-    assert not outbox._sent
+    assert outbox.responses.waiting == 0
+    assert not outbox.responses.batches
 
 
 async def test_an_answer_that_cannot_be_read_harms_no_other(outbox: Outbox, store: redis.Redis) -> None:
@@ -127,11 +128,11 @@ async def test_a_message_still_queued_at_the_deadline_is_ok_and_a_test_is_not(ou
     told = json.loads(await asyncio.wait_for(test, 1))
     assert told["status"] == "FAIL"
     assert told["error"].startswith("late_test")
-    assert outbox.waiting == 0
+    assert outbox.responses.waiting == 0
 
 
 async def test_more_pushes_than_may_wait_are_refused_at_once_and_have_a_row(outbox: Outbox, store: redis.Redis) -> None:
-    outbox.limit = 2
+    outbox.waiting_limit = 2
     answers = [submit(outbox, ack_id=str(number)) for number in range(3)]
     told = json.loads(await answers[2])
     assert told["error"].startswith("overloaded")
@@ -172,12 +173,12 @@ async def test_a_flood_of_refusals_shares_rows_that_count_each(
 async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not_arrive(
     outbox: Outbox, store: redis.Redis
 ) -> None:
-    outbox.deadline = 5
+    outbox.responses.deadline = 5
     arrived = submit(outbox, ack_id="arrived")
     await taken(store)
     # Not yet told that it arrived, and a second one that never did: as when the connection broke in between.
-    (first,) = outbox._sent.values()
-    first.arrived = False
+    (first,) = outbox.responses.batches.values()
+    first.published = False
     lost = submit(outbox, ack_id="lost")
     outbox._flush()
     outbox.link._unwritten.clear()
@@ -203,3 +204,15 @@ async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox
     (row,) = store.lrange(ROWS, 0, -1)
     assert b"\tnever\t" in row
     assert store.llen("push") == 0
+
+
+async def test_a_connection_on_which_valkey_confirms_nothing_is_broken_off(outbox: Outbox) -> None:
+    submit(outbox)
+    outbox._flush()
+    (batch_in_flight,) = outbox.responses.batches.values()
+    outbox.link._unwritten.clear()
+    outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT - 0.1)
+    await asyncio.sleep(0.05)
+    assert outbox.ready
+    outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT + 0.1)
+    await until(lambda: not outbox.ready)
