@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from delivery import tasks
-from delivery.ingest.envelope import Press
+from delivery.ingest.envelope import EnvelopeTemplate
 from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.refusals import Refusals
 from delivery.ingest.responses import Responses
@@ -37,7 +37,7 @@ class Publisher:
         self._process, self._link, self._responses, self._refusals = process, link, responses, refusals
         self._cipher = vault.queue_cipher("queue")
         self._numbers = itertools.count(1)
-        self._press = Press(process)
+        self._envelope = EnvelopeTemplate(process)
         self._via_celery = not settings.CELERY_BROKER_URL.startswith(REDIS_SCHEMES)
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -52,7 +52,7 @@ class Publisher:
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
             return
-        pending.commands, pending.command_count = self._press.commands(batch_id, number, sealed)
+        pending.commands, pending.command_count = self._envelope.commands(batch_id, number, sealed)
         self._post(pending)
 
     def _post(self, pending: PendingBatch) -> None:

@@ -13,7 +13,7 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from delivery import tasks
+from delivery.ingest import envelope
 from delivery.log import writing
 from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
@@ -185,6 +185,6 @@ def test_a_folder_that_is_not_there_makes_a_gap_and_no_error(
 
 
 def test_the_envelope_of_a_batch_has_a_place_for_when_it_was_put_there() -> None:
-    _, message = tasks.envelope(with_payload=True)
+    _, message = envelope.serialised(with_payload=True)
     headers: dict[str, Any] = msgspec.json.decode(message)["headers"]
-    assert headers["at"] == tasks.AT
+    assert headers["at"] == envelope.AT
