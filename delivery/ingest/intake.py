@@ -8,6 +8,7 @@ import asyncio
 
 from django.conf import settings
 
+from delivery.ingest.limits import LimitExceeded
 from delivery.ingest.outbox import Outbox
 from delivery.protocol import policy, wire
 from tenants.authentication import Keyless
@@ -52,15 +53,16 @@ def _judge(
         return outbox.turn_away(who, push, size, "missing_device_id")
     if not push.platform:
         return outbox.turn_away(who, push, size, "missing_platform")
-    pair = outbox.limits.admit(who, push, source)
-    if isinstance(pair, str):
-        return outbox.turn_away(who, push, size, "over_limit", detail=pair, contact=settings.SUPPORT_CONTACT)
+    admitted = outbox.limits.admit(who, push, source)
+    if isinstance(admitted, LimitExceeded):
+        contact = settings.SUPPORT_CONTACT
+        return outbox.turn_away(who, push, size, "over_limit", detail=admitted.reason, contact=contact)
     if who.content != "as_sent":
         push = policy.without_text(push, who.content)
         plain = wire.encode_push(push)
     if noted:
         outbox.usage.note(who.key_id, push.server_id)
-    return outbox.submit(who, push, plain, size, pair)
+    return outbox.submit(who, push, plain, size, admitted)
 
 
 def too_large(outbox: Outbox, who: Identity, size: int) -> "asyncio.Future[bytes]":

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 
-from delivery.ingest.limits import Limits, Pair
+from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.pending import PendingPush
 from delivery.ingest.publishing import Publisher
 from delivery.ingest.refusals import Refusals
@@ -58,7 +58,7 @@ class Outbox:
         self.loop = asyncio.get_running_loop()
         self.link.start()
         counting.watch(lambda: [("hpns_pushes_in_flight", ("ingest",), self.responses.waiting)])
-        beside = (self.responses.listen(), self._watch(), self.limits.keep(), self.usage.keep())
+        beside = (self.responses.listen(), self._watch(), self.limits.maintain(), self.usage.keep())
         self._tasks = [self.loop.create_task(each) for each in beside]
 
     @property
@@ -91,7 +91,9 @@ class Outbox:
         pending = PendingPush(who, push, self.trace(), time.time(), size, self.loop.create_future())
         return self.refusals.refuse(pending, code, **details)
 
-    def submit(self, who: Identity, push: wire.Push, plain: bytes, size: int, pair: Pair) -> "asyncio.Future[bytes]":
+    def submit(
+        self, who: Identity, push: wire.Push, plain: bytes, size: int, allowance: Allowance
+    ) -> "asyncio.Future[bytes]":
         """Take a push on; the future gives the body of the answer within the deadline. `plain` is the push as JSON."""
         answer: asyncio.Future[bytes] = self.loop.create_future()
         pending = PendingPush(who, push, self.trace(), time.time(), size, answer)
@@ -102,8 +104,8 @@ class Outbox:
             return self.refusals.refuse(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         responses.waiting += 1
-        pending.pair = pair
-        pair.enter()
+        pending.allowance = allowance
+        allowance.acquire()
         collected = self._collected
         collected.append((pending, item))
         self._collected_bytes += len(item)

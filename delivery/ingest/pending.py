@@ -2,7 +2,7 @@
 
 import asyncio
 
-from delivery.ingest.limits import Pair
+from delivery.ingest.limits import Allowance
 from delivery.protocol import wire
 from tenants.directory.snapshot import Identity
 
@@ -10,13 +10,13 @@ from tenants.directory.snapshot import Identity
 class PendingPush:
     """One push on its way: who sent it, the push, and the future of the answer's body."""
 
-    __slots__ = ("answer", "at", "pair", "push", "size", "trace", "who")
+    __slots__ = ("allowance", "answer", "at", "push", "size", "trace", "who")
 
     def __init__(
         self, who: Identity, push: wire.Push, trace: str, at: float, size: int, answer: "asyncio.Future[bytes]"
     ):
         self.who, self.push, self.trace, self.at, self.size, self.answer = who, push, trace, at, size, answer
-        self.pair: Pair | None = None
+        self.allowance: Allowance | None = None
 
 
 class PendingBatch:

@@ -94,8 +94,8 @@ class Responses:
     def release(self, push: PendingPush) -> None:
         """Count a push as waiting no longer, here and in its limits."""
         self.waiting -= 1
-        if push.pair is not None:
-            push.pair.leave()
+        if push.allowance is not None:
+            push.allowance.release()
 
     def check_deadlines(self, now: float) -> None:
         """Answer the batches whose deadline has come, and forget those that are published; `now` in the loop's time."""

@@ -104,7 +104,7 @@ async def test_what_waits_is_told_again_when_it_has_its_answer(taking: Outbox) -
     answers = [intake.accept(taking, who, body()) for _ in range(2)]
     assert (await told(intake.accept(taking, who, body()))).startswith("over_limit")
     await asyncio.gather(*answers)
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
     assert await told(intake.accept(taking, who, body())) == ""
 
 
@@ -118,7 +118,7 @@ async def test_a_push_that_is_not_taken_on_is_not_counted_as_waiting(taking: Out
     for _ in range(10):
         assert (await told(intake.accept(taking, who, body()))).startswith(trouble)
     taking.link.up = True
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
 
 
 async def test_pushes_that_never_reached_the_queue_are_no_longer_waiting(taking: Outbox, store: redis.Redis) -> None:
@@ -130,7 +130,7 @@ async def test_pushes_that_never_reached_the_queue_are_no_longer_waiting(taking:
         assert text.startswith("queue_down")
     disconnect(store)
     await until(lambda: not taking.responses.batches)
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
     assert taking.responses.waiting == 0
 
 
@@ -142,5 +142,5 @@ async def test_pushes_that_valkey_refuses_are_no_longer_waiting(taking: Outbox) 
     taking._publisher._give_up(sent)
     for text in await asyncio.gather(*map(told, answers)):
         assert text.startswith("queue_down")
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
     assert taking.responses.waiting == 0

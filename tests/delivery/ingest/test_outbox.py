@@ -11,6 +11,7 @@ import redis
 from pytest_django import Settings
 
 from delivery.ingest import publishing
+from delivery.ingest.limits import Allowance
 from delivery.ingest.outbox import Outbox
 from delivery.log.rows import ROWS
 from delivery.protocol import wire
@@ -45,9 +46,9 @@ def submit(outbox: Outbox, **members: Any) -> "asyncio.Future[bytes]":
     """Hand in a push of Acme's."""
     push = wire.Push(**{"platform": "apple_rn-v2", "device_id": "d", "server_id": "s", "type": "message", **members})
     plain = msgspec.json.encode(push)
-    pair = outbox.limits.admit(ACME, push)
-    assert not isinstance(pair, str)
-    return outbox.submit(ACME, push, plain, len(plain), pair)
+    allowance = outbox.limits.admit(ACME, push)
+    assert isinstance(allowance, Allowance)
+    return outbox.submit(ACME, push, plain, len(plain), allowance)
 
 
 async def taken(store: redis.Redis, count: int = 1) -> list[dict[str, Any]]:
