@@ -86,7 +86,7 @@ async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:
     while True:
         await asyncio.sleep(MINDED)
         try:
-            before, waiting = waiting, await link.ask("LLEN", ROWS)
+            before, waiting = waiting, await link.execute("LLEN", ROWS)
             if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
                 await loop.run_in_executor(None, record)
         except (ConnectionError, DatabaseError, redis.RedisError) as error:

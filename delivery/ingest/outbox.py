@@ -18,12 +18,12 @@ from django.conf import settings
 from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.pending import PendingPush
 from delivery.ingest.publishing import Publisher
-from delivery.ingest.refusals import Refusals
+from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import TICK, Responses
 from delivery.metrics import counting
 from delivery.protocol import wire
 from delivery.queue import batch, valkey
-from delivery.queue.key_usage import Usage
+from delivery.queue.key_usage import KeyUsage
 from tenants.directory.snapshot import Identity
 
 logger = logging.getLogger(__name__)
@@ -46,19 +46,19 @@ class Outbox:
         self._collected_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self.link = valkey.Link(settings.REDIS_URL, on_up=self._on_reconnected)
-        self.refusals = Refusals(self.link, settings.HASH_KEY)
-        self.usage = Usage(self.link)
+        self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected)
+        self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY)
+        self.key_usage = KeyUsage(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
         self.responses = Responses(self.process, settings.PUSH_DEADLINE)
-        self._publisher = Publisher(self.process, self.link, self.responses, self.refusals)
+        self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away)
 
     def start(self) -> None:
         """Connect and begin to listen for answers."""
         self.loop = asyncio.get_running_loop()
         self.link.start()
         counting.watch(lambda: [("hpns_pushes_in_flight", ("ingest",), self.responses.waiting)])
-        beside = (self.responses.listen(), self._watch(), self.limits.maintain(), self.usage.keep())
+        beside = (self.responses.listen(), self._watch(), self.limits.maintain(), self.key_usage.flush_periodically())
         self._tasks = [self.loop.create_task(each) for each in beside]
 
     @property
@@ -69,11 +69,11 @@ class Outbox:
     async def close(self) -> None:
         """Publish what is collected and close the connections."""
         self._flush()
-        self.usage.flush()
-        self.refusals.pay()
+        self.key_usage.flush()
+        self.turned_away.flush()
         if self.link.up:
             try:
-                await asyncio.wait_for(self.link.flushed(), 1)
+                await asyncio.wait_for(self.link.drain(), 1)
             except (ConnectionError, TimeoutError) as error:
                 logger.warning("closing without Valkey's last confirmations: %s", error)
         for task in self._tasks:
@@ -87,9 +87,9 @@ class Outbox:
     def turn_away(
         self, who: Identity, push: wire.Push, size: int, code: str, **details: object
     ) -> "asyncio.Future[bytes]":
-        """Refuse a push that is not taken on."""
+        """Answer and log a push that is not taken on; `code` is one of our own."""
         pending = PendingPush(who, push, self.trace(), time.time(), size, self.loop.create_future())
-        return self.refusals.refuse(pending, code, **details)
+        return self.turned_away.turn_away(pending, code, **details)
 
     def submit(
         self, who: Identity, push: wire.Push, plain: bytes, size: int, allowance: Allowance
@@ -98,10 +98,10 @@ class Outbox:
         answer: asyncio.Future[bytes] = self.loop.create_future()
         pending = PendingPush(who, push, self.trace(), time.time(), size, answer)
         if not self.link.up:
-            return self.refusals.refuse(pending, "queue_down")
+            return self.turned_away.turn_away(pending, "queue_down")
         responses = self.responses
         if responses.waiting >= self.waiting_limit:
-            return self.refusals.refuse(pending, "overloaded")
+            return self.turned_away.turn_away(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         responses.waiting += 1
         pending.allowance = allowance
@@ -129,9 +129,9 @@ class Outbox:
             self._publisher.publish([pending for pending, _ in collected], [item for _, item in collected])
 
     async def _on_reconnected(self, link: valkey.Link) -> None:
-        """The connection is back: publish again what did not arrive, pay the rows that are owed."""
+        """The connection is back: publish again what did not arrive, flush the rows of pushes turned away."""
         await self._publisher.on_reconnected()
-        self.refusals.pay()
+        self.turned_away.flush()
 
     async def _watch(self) -> None:
         while True:

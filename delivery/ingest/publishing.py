@@ -1,8 +1,8 @@
 """Publishes batches: seals the collected pushes and puts them into the queue as one Celery task.
 
 When the connection breaks before Valkey has confirmed a batch, the counter `sent:PROCESS`, written in one transaction
-with each batch, says which batches arrived; the others are sent again while somebody waits for them, and else end as
-refused. Invariant: a batch stands in the queue at most once.
+with each batch, says which batches arrived; the others are posted again while somebody waits for them, and else turned
+away. Invariant: a batch stands in the queue at most once.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from django.conf import settings
 from delivery import tasks
 from delivery.ingest.envelope import EnvelopeTemplate
 from delivery.ingest.pending import PendingBatch, PendingPush
-from delivery.ingest.refusals import Refusals
+from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import Responses
 from delivery.queue import batch, valkey
 from tenants import vault
@@ -33,8 +33,8 @@ REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 class Publisher:
     """The publishing side of one web process; publish() on its loop."""
 
-    def __init__(self, process: str, link: valkey.Link, responses: Responses, refusals: Refusals) -> None:
-        self._process, self._link, self._responses, self._refusals = process, link, responses, refusals
+    def __init__(self, process: str, link: valkey.Link, responses: Responses, turned_away: TurnedAwayPushes) -> None:
+        self._process, self._link, self._responses, self._turned_away = process, link, responses, turned_away
         self._cipher = vault.queue_cipher("queue")
         self._numbers = itertools.count(1)
         self._envelope = EnvelopeTemplate(process)
@@ -42,7 +42,7 @@ class Publisher:
         self._publishing: set[asyncio.Task[None]] = set()
 
     def publish(self, pushes: list[PendingPush], items: Sequence[bytes]) -> None:
-        """Publish one batch; `items` are its pushes in this order, encoded. What cannot be published is refused."""
+        """Publish one batch; `items` are its pushes in this order, encoded. What cannot be is turned away."""
         number = next(self._numbers)
         batch_id = f"{self._process}:{number}"
         pending = self._responses.track(number, batch_id, pushes)
@@ -79,7 +79,7 @@ class Publisher:
         for push in pending.pushes:
             if not push.answer.done():
                 responses.release(push)
-            self._refusals.refuse(push, "queue_down")
+            self._turned_away.turn_away(push, "queue_down")
 
     async def _publish_via_celery(self, pending: PendingBatch, sealed: bytes) -> None:
         """The way for any other broker: Celery's own, in a thread."""
@@ -94,7 +94,7 @@ class Publisher:
 
     async def on_reconnected(self) -> None:
         """Find out which batches arrived before the connection broke, and publish the others again or end them."""
-        answer = await self._link.ask("GET", f"sent:{self._process}")
+        answer = await self._link.execute("GET", f"sent:{self._process}")
         if isinstance(answer, Exception):
             raise ConnectionError(str(answer))
         last_number = int(answer or 0)
@@ -116,7 +116,7 @@ class Publisher:
         for pending in self._responses.batches.values():
             if not pending.published and pending.posted_at + CONFIRMATION_TIMEOUT < now:
                 logger.error("Valkey has confirmed nothing for %g s", CONFIRMATION_TIMEOUT)
-                self._link.give_up()
+                self._link.abort()
                 return
             if pending.deadline > now:
                 return

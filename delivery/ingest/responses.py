@@ -49,7 +49,7 @@ class Responses:
         await link.start()
         while True:
             try:
-                popped = await link.ask("BLMPOP", "5", "1", key, "LEFT", "COUNT", "100")
+                popped = await link.execute("BLMPOP", "5", "1", key, "LEFT", "COUNT", "100")
             except ConnectionError:
                 await asyncio.sleep(0.05)
                 continue

@@ -55,7 +55,7 @@ class TestPushForm(forms.Form):
             return given
         given["app_row"] = app
         given["server_row"] = self._servers.get(given.get("server", ""))
-        given["platform"], given["token"] = f"{app.label}-v2", trial_push.SANDBOX_PHONES[app.family]
+        given["platform"], given["token"] = f"{app.label}-v2", trial_push.SANDBOX_DEVICE_IDS[app.family]
         if given["target"] == PASTED:
             self._paste(given, app)
         return given

@@ -143,7 +143,9 @@ class Dispatcher:
             return base64.b64decode(sealed), None
         while True:
             try:
-                payload, done = await self.link.ask("MGET", batch.payload_key(batch_id), batch.progress_key(batch_id))
+                payload, done = await self.link.execute(
+                    "MGET", batch.payload_key(batch_id), batch.progress_key(batch_id)
+                )
             except ConnectionError:
                 await asyncio.sleep(0.1)
                 continue

@@ -126,10 +126,10 @@ class Taker:
                     await link.start()
                     await self._recover(link, queue)
                 await self._room()
-                item = await link.ask("BLMOVE", queue, self.taken(queue), "RIGHT", "LEFT", str(BLOCK))
+                item = await link.execute("BLMOVE", queue, self.taken(queue), "RIGHT", "LEFT", str(BLOCK))
                 if isinstance(item, Exception) and str(item).startswith("OOM"):
                     await asyncio.sleep(0.05)
-                    item = await link.ask("EVAL", TAKE, "2", queue, self.taken(queue))
+                    item = await link.execute("EVAL", TAKE, "2", queue, self.taken(queue))
                 if isinstance(item, Exception):
                     raise ConnectionError(str(item))
                 if item is not None:
@@ -160,9 +160,9 @@ class Taker:
     async def _recover(self, link: valkey.Link, queue: str) -> None:
         """After a broken connection: deliver what was moved for us while its answer got lost; drop what is acked."""
         known = {raw for _, raw in self.raw.values()}
-        for item in reversed(await link.ask("LRANGE", self.taken(queue), "0", "-1") or []):
+        for item in reversed(await link.execute("LRANGE", self.taken(queue), "0", "-1") or []):
             if item in self.unconfirmed:
-                await link.ask("LREM", self.taken(queue), "1", item)
+                await link.execute("LREM", self.taken(queue), "1", item)
                 self.unconfirmed.discard(item)
             elif item not in known:
                 self._deliver(queue, item)
@@ -195,9 +195,9 @@ class Taker:
     async def _keep_lease(self) -> None:
         while not self.closed:
             try:
-                await self.link.ask("EVAL", ALIVE, "0", self.worker)
+                await self.link.execute("EVAL", ALIVE, "0", self.worker)
                 self.alive.set()
-                back = await self.link.ask("EVAL", GIVE_BACK, "0", "", *self.deliverers)
+                back = await self.link.execute("EVAL", GIVE_BACK, "0", "", *self.deliverers)
                 if isinstance(back, Exception):
                     logger.error("the look for dead workers failed: %s", back)
                 elif back:
@@ -233,7 +233,7 @@ class Taker:
             logger.warning("could not give unfinished messages back at once, the lease will lapse: %s", error)
 
     async def _leave(self) -> None:
-        back = await self.link.ask("EVAL", GIVE_BACK, "0", self.worker, *self.deliverers)
+        back = await self.link.execute("EVAL", GIVE_BACK, "0", self.worker, *self.deliverers)
         if back:
             logger.warning("gave %s unfinished messages back to the queue", back)
 

@@ -45,7 +45,7 @@ async def told(future: "asyncio.Future[bytes]") -> str:
 async def queued(outbox: Outbox, store: redis.Redis) -> list[batch.Item]:
     """What stands in the queue."""
     outbox._flush()
-    await outbox.link.flushed()
+    await outbox.link.drain()
     items = []
     for message in reversed(store.lrange("push", 0, -1)):
         args, _, _ = json.loads(json.loads(message)["body"])

@@ -35,7 +35,7 @@ async def test_a_flood_shares_rows_whose_counts_add_up(taking: Outbox, store: re
     for number in range(300):
         assert (await told(intake.accept(taking, who, body(ack_id=str(number))))).startswith("over_limit")
         if number % 50 == 0:
-            taking.refusals.pay()
+            taking.turned_away.flush()
     found = await rows(store, 300)
     assert len(found) < 30
     assert {(row["code"], row["outcome"], row["counts"], row["attribution"]) for row in found} == {
@@ -59,15 +59,15 @@ async def test_rows_of_a_flood_that_no_answer_came_for_are_counted_once(taking: 
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 1))
     for _ in range(5):
         for _ in range(10):
-            taking.refusals.refuse(_over(taking, who), "over_limit")
-        taking.refusals.pay()
+            taking.turned_away.turn_away(_over(taking, who), "over_limit")
+        taking.turned_away.flush()
         # Valkey writes them, and the connection breaks before its answer is read.
-        taking.link._protocol.waiting[-1].set_exception(valkey.Gone("as if it broke"))  # type: ignore[union-attr]
+        taking.link._protocol.waiting[-1].set_exception(valkey.ConnectionLost("as if it broke"))  # type: ignore[union-attr]
         for _ in range(3):
-            taking.refusals.refuse(_over(taking, who), "over_limit")
-        await taking.link.flushed()
-    await until(lambda: not taking.refusals._owed)
-    await taking.link.flushed()
+            taking.turned_away.turn_away(_over(taking, who), "over_limit")
+        await taking.link.drain()
+    await until(lambda: not taking.turned_away._unsaved)
+    await taking.link.drain()
     lines = b"".join(store.lrange(ROWS, 0, -1)).decode().splitlines()
     assert len(lines) > len({line.partition("\t")[0] for line in lines}), "no row came twice: this test shows nothing"
     by_name: dict[str, int] = {}
@@ -82,7 +82,7 @@ def _over(taking: Outbox, who: Identity) -> PendingPush:
 
 async def test_rows_of_a_flood_are_handed_over_when_the_process_ends(taking: Outbox, store: redis.Redis) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 1))
-    taking.refusals.__dict__.update(_payment=taking.loop.call_later(1000, print))
+    taking.turned_away.__dict__.update(_flush_handle=taking.loop.call_later(1000, print))
     intake.accept(taking, who, body())
     for _ in range(7):
         await intake.accept(taking, who, body())

@@ -137,7 +137,7 @@ async def test_more_pushes_than_may_wait_are_refused_at_once_and_have_a_row(outb
     answers = [submit(outbox, ack_id=str(number)) for number in range(3)]
     told = json.loads(await answers[2])
     assert told["error"].startswith("overloaded")
-    await outbox.link.flushed()
+    await outbox.link.drain()
     (row,) = store.lrange(ROWS, 0, -1)
     assert b"\toverloaded\t" in row
 
@@ -158,7 +158,7 @@ async def test_without_valkey_a_push_is_refused_at_once_and_its_row_follows(outb
 async def test_a_flood_of_refusals_shares_rows_that_count_each(
     outbox: Outbox, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.ingest.refusals.OWED", 3)
+    monkeypatch.setattr("delivery.ingest.refusals.ROWS_MOST", 3)
     disconnect(store)
     while outbox.ready:
         await asyncio.sleep(0)

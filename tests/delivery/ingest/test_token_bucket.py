@@ -74,7 +74,7 @@ async def test_a_closed_bucket_asks_no_more_until_there_is_a_token(valkey_url: s
         assert bucket.empty_until > time.monotonic()
         before = store.info("commandstats").get("cmdstat_evalsha", {}).get("calls")
         assert not any(bucket.take() for _ in range(100))
-        await link.flushed()
+        await link.drain()
         assert store.info("commandstats").get("cmdstat_evalsha", {}).get("calls") == before
 
 
@@ -88,7 +88,7 @@ def test_however_pushes_come_no_more_pass_than_the_limit_and_its_tenths(
 ) -> None:
     async def play() -> tuple[int, float]:
         async with links(valkey_url, 2) as two:
-            await two[0].ask("DEL", KEY)
+            await two[0].execute("DEL", KEY)
             started = time.monotonic()
             buckets = [Bucket(KEY, limit, link, f"p{n}") for n, link in enumerate(two)]
             passed = 0

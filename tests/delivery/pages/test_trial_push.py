@@ -179,7 +179,7 @@ def test_the_steps_say_what_was_refused_and_what_was_never_answered() -> None:
 
 
 def test_a_test_push_is_a_push_of_today() -> None:
-    push = trial_push.push_to("ab" * 32, "apple_rn-v2", "server", "Acme")
-    other = trial_push.push_to("ab" * 32, "apple_rn-v2", "server", "Acme")
+    push = trial_push.make_push("ab" * 32, "apple_rn-v2", "server", "Acme")
+    other = trial_push.make_push("ab" * 32, "apple_rn-v2", "server", "Acme")
     assert push.ack_id != other.ack_id
     assert (push.type, push.version, push.message) == ("message", "v2", f"Acme: {trial_push.TEXT}")
