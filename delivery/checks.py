@@ -1,4 +1,4 @@
-"""System checks of what the path of a push needs: deadlines, the ways to Apple and Google, how long the log is kept."""
+"""System checks of what the path of a push needs: deadlines, the ways to the providers, how long the log is kept."""
 
 import ssl
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,9 @@ from django.apps.config import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
-ORIGINS: Final = ("APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN")
+from delivery.providers.table import PROVIDERS
+
+ORIGINS: Final = tuple(name for provider in PROVIDERS.values() for name in provider.origins)
 # Seconds after which a Mattermost server gives a push up (its httpservice's RequestTimeout).
 MATTERMOST_WAITS: Final = 30
 # Bytes of the longest push that a Mattermost server sends: 16,383 characters of text and its attachments' fallbacks.

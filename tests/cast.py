@@ -9,7 +9,7 @@ from pathlib import Path
 from billing import customers
 from delivery.sandbox import demo
 from tenants import services
-from tenants.credentials import provider_files
+from tenants.providers import apple_files, google_files
 
 # Label, topic (bundle id or package name), Apple's host: the apps that the reference was recorded with.
 APPS = (
@@ -24,9 +24,9 @@ APPS = (
 def seed(folder: Path) -> dict[str, str]:
     """Make the cast's rows with the demo credentials in `folder`; returns the texts of the keys."""
     made = demo.make(folder, os.environ["GOOGLE_TOKEN_ORIGIN"])
-    apple = provider_files.apple_key(made.apns_key.read_bytes(), key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
+    apple = apple_files.apple_key(made.apns_key.read_bytes(), key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
     uris = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
-    google = provider_files.service_account(made.service_account.read_bytes(), token_uris=uris)
+    google = google_files.service_account(made.service_account.read_bytes(), token_uris=uris)
     acme = customers.add(name="Acme", offer="eas").row
     for label, topic, host in APPS:
         app = services.app_add(label=label, topic=topic, host=host, customer=acme).row

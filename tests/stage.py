@@ -66,7 +66,9 @@ def wait_for(done: Callable[[], Any], seconds: float, what: str) -> Any:
 class Stage:
     """A running service. key: Acme's server key; url: where it listens; sandbox: the providers."""
 
-    def __init__(self, folder: Path, sandbox: SandboxClient, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, sandbox: SandboxClient, settings: dict[str, str], root: Path = ROOT) -> None:
+        """root: the tree whose programs run; what is not in it (the tests) is taken from this one."""
+        self.root = root
         self.folder = Folder(folder, for_servers())
         self.sandbox = sandbox
         self.postgres = Postgres(self.folder, "stage-password", fast=True)
@@ -77,7 +79,7 @@ class Stage:
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "READ_DOT_ENV": "false",
             "DJANGO_SETTINGS_MODULE": "hpns.settings",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys((str(root), str(ROOT)))),
             "SECRET_KEY": "stage-" + "s" * 50,
             "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
             "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
@@ -132,7 +134,7 @@ class Stage:
 
     def _python(self, name: str, *arguments: str) -> None:
         log = self.folder.path / f"{name}.log"
-        spec = Spec(name=name, command=(sys.executable, *arguments), env=self.env, log=log, cwd=ROOT)
+        spec = Spec(name=name, command=(sys.executable, *arguments), env=self.env, log=log, cwd=self.root)
         self.children[name] = Child(spec)
 
     def _start(self, spec: Spec) -> None:
@@ -178,7 +180,9 @@ class Stage:
     def run(self, *arguments: str) -> str:
         """Run Python with these arguments in the service's environment; returns what it printed."""
         command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False, timeout=60
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -269,14 +273,14 @@ def a_push(**members: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterator[Stage]:
+def running_stage(folder: Path, *, workers: int = 1, root: Path = ROOT, **settings: str) -> Iterator[Stage]:
     """A service that is ready, with `workers` workers named worker, worker2 ...; settings are environment variables."""
     # Not below pytest's own folder: that is closed to the account that the servers run as, and they would leave
     # folders elsewhere.
     home = Path(tempfile.mkdtemp(prefix="hpns-stage-"))
     home.chmod(0o755)
     with running_sandbox(folder / "sandbox") as sandbox:
-        stage = Stage(home / "service", sandbox, settings)
+        stage = Stage(home / "service", sandbox, settings, root)
         try:
             stage.start_postgres()
             stage.start_valkey()

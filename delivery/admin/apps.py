@@ -16,10 +16,12 @@ from django.utils.html import format_html
 from delivery.worker import credential_check
 from tenants import services
 from tenants.admin import ReadOnly, ServiceForm, Told
-from tenants.credentials import provider_files, uploads
-from tenants.credentials.provider_files import Parsed
+from tenants.credentials import uploads
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
+from tenants.providers import pem
+from tenants.providers.base import Parsed
+from tenants.providers.table import PROVIDERS
 
 ENDS_SOON: Final = 30
 
@@ -27,7 +29,9 @@ ENDS_SOON: Final = 30
 class PushAppForm(ServiceForm):
     """An app, and a file to sign it with: as the current credential where there is none, else as the next."""
 
-    file = forms.FileField(required=False, help_text="Apple's .p8, .p12 or .pem, or Google's .json. It is sealed.")
+    file = forms.FileField(
+        required=False, help_text=f"{', or '.join(provider.wanted for provider in PROVIDERS.values())}. It is sealed."
+    )
     key_id = forms.CharField(required=False, max_length=20, help_text="For a .p8 whose name is not AuthKey_....p8.")
     team_id = forms.CharField(required=False, max_length=20, help_text="For a .p8.")
     password = forms.CharField(
@@ -50,7 +54,7 @@ class PushAppForm(ServiceForm):
         if given.get("file") is not None and not self.errors:
             try:
                 self.parsed = uploads.parse(
-                    given["file"].read(provider_files.SIZE_MAX + 1),
+                    given["file"].read(pem.SIZE_MAX + 1),
                     filename=given["file"].name,
                     password=given["password"],
                     key_id=given["key_id"],

@@ -7,7 +7,8 @@ filter asks the table for its values.
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,18 +22,17 @@ from django.utils.safestring import SafeString
 
 from delivery import selectors
 from delivery.models import Delivery
-from delivery.outcomes import apns, fcm, own
+from delivery.outcomes import own
+from delivery.providers import table
 from tenants.admin import ReadOnly
+from tenants.providers.table import PLATFORMS
 
 # As outbox.trace() makes them.
 TRACE: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{1,16}")
 # Rows that are counted; beyond, the planner's word is good enough.
 COUNTED: Final = 2_000
 DAYS_SHOWN: Final = 8
-CODES: Final = sorted(
-    {verdict.code for table in (own.REFUSALS, own.TRANSPORT, apns.APNS, fcm.FCM) for verdict in table.values()}
-    | {own.NO_WORD.code, apns.UNKNOWN.code, fcm.UNKNOWN.code}
-)
+CODES: Final = sorted(table.CODES.union(own.REFUSALS))
 
 
 class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
@@ -111,15 +111,15 @@ class PlatformFilter(OutcomeFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """By the beginnings of the labels."""
-        return [("apple", "apple…"), ("android", "android…"), ("other", "other")]
+        return [*((head, f"{head}…") for head in PLATFORMS), ("other", "other")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
         """Rows of the chosen one."""
         value = self.value()
-        if value in ("apple", "android"):
+        if value in PLATFORMS:
             return queryset.filter(platform__startswith=value)
         if value == "other":
-            return queryset.exclude(Q(platform__startswith="apple") | Q(platform__startswith="android"))
+            return queryset.exclude(reduce(or_, (Q(platform__startswith=head) for head in PLATFORMS)))
         return queryset
 
 

@@ -1,4 +1,4 @@
-"""A test push of our own making, sent like every other: through intake, queue and worker to Apple or Google.
+"""A test push of our own making, sent like every other: through intake, queue and worker to its provider.
 
 It is for the page of test pushes, which runs in the web process: what that process registers here is the outbox that
 its own front door uses. Invariant: a test push is a push of its server, within its limits and in its log; but no use of
@@ -17,8 +17,6 @@ from tenants.directory.snapshot import Identity
 
 # Seconds to wait for the answer beyond the deadline that it has anyway.
 GRACE: Final = 3.0
-# Device ids for the provider sandbox, which delivers to whatever has the form of a token.
-SANDBOX_DEVICE_IDS: Final = {"apns": "5a" * 32, "fcm": "sandbox-phone:APA91b" + "5a" * 60}
 TEXT: Final = "This is a test push. If you can read this, notifications reach this phone."
 
 

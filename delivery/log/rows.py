@@ -60,7 +60,7 @@ def _judged(verdict: Verdict) -> str:
         return known[1]
     text = (
         f"{verdict.outcome.value}\t{verdict.code}\t{Answer(verdict.answer).name}\t{verdict.attribution}\t"
-        f"{'t' if verdict.counts else 'f'}"
+        f"{'t' if verdict.counts_in_sla else 'f'}"
     )
     _JUDGED[id(verdict)] = (verdict, text)
     return text

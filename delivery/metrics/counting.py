@@ -17,11 +17,11 @@ from django.conf import settings
 
 from delivery.metrics.files import Counts, Key, Own, encode
 from delivery.metrics.names import BAD_REQUESTS, PHONES, PLATFORMS, SECONDS, SIZES, TYPES
-from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer, Attempt, Verdict
 from delivery.protocol import policy
 from delivery.protocol.wire import Ack, Push
 from tenants.directory.live import DIRECTORY
+from tenants.providers.table import PROVIDERS, family_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,10 @@ _MILLISECONDS: Final = tuple(int(bound * 1000) for bound in SECONDS)
 # --- The hot path: one look-up and a few additions each. A cell is [what it stands for, sum, buckets...].
 
 Cell = list[Any]
+# How the codes of what a provider said begin.
+_PROVIDERS_OWN: Final = tuple(f"{family}_" for family in PROVIDERS)
 _ended: dict[tuple[str, str, str, bool], Cell] = {}
-_attempts: dict[tuple[str, str, int, str, int], Cell] = {}
+_attempts: dict[tuple[str, str, str], Cell] = {}
 _receipts: dict[tuple[str, str], int] = {}
 _refused: dict[str, int] = {}
 _answered: Cell = [None, 0.0, *([0] * (len(SECONDS) + 1))]
@@ -64,12 +66,12 @@ def batch(size: int) -> None:
     _batches[2 + bisect_left(SIZES, size)] += 1
 
 
-def attempt(made: Attempt) -> None:
-    """One attempt was made."""
-    key = (made.provider, made.host, made.status, made.reason, made.wire)
+def attempt(made: Attempt, code: str) -> None:
+    """Count an attempt by provider, host and the code of its verdict, and its duration."""
+    key = (made.provider, made.host, code)
     cell = _attempts.get(key)
     if cell is None:
-        cell = _new_cell(_attempts, key, made)
+        cell = _new_cell(_attempts, key, code)
     cell[1] += made.ms
     cell[2 + bisect_left(_MILLISECONDS, made.ms)] += 1
 
@@ -116,10 +118,10 @@ def gather() -> Counts:
     """Move what was counted since the last time into the totals of this process, and return these."""
     global _accepted  # noqa: PLW0603  a counter
     for (platform, kind, code, has_ack), cell in _ended.items():
-        _end(PLATFORMS[policy.family(policy.app_label(platform)[0])], _known(kind, TYPES), code, has_ack, cell)
-    for (provider, host, *_), cell in _attempts.items():
+        _end(PLATFORMS[family_of(policy.app_label(platform)[0])], _known(kind, TYPES), code, has_ack, cell)
+    for (provider, host, code), cell in _attempts.items():
         seconds = [*cell[2:], cell[1] / 1000]
-        _count("hpns_attempts_total", (provider, host, judge.judge(cell[0]).code), sum(cell[2:]))
+        _count("hpns_attempts_total", (provider, host, code), sum(cell[2:]))
         _spread("hpns_attempt_seconds", (provider, host), seconds)
         _spread("service_notification_duration_seconds", (PLATFORMS[provider],), seconds)
         _spread(f"service_{provider}_request_duration_seconds", (), seconds)
@@ -153,7 +155,7 @@ def _end(platform: str, kind: str, code: str, has_ack: bool, cell: Cell) -> None
         _count("service_failure_with_reason_total", (platform, kind, code), count)
     if verdict.answer is Answer.REMOVE:
         _count("service_removal_total", (platform, code), count)
-    if verdict.answer is not Answer.FAIL or code.startswith(("apns_", "fcm_")):
+    if verdict.answer is not Answer.FAIL or code.startswith(_PROVIDERS_OWN):
         _spread("hpns_handoff_seconds", (platform,), [*cell[2:], cell[1]])
     return None
 

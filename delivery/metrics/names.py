@@ -4,7 +4,8 @@ Where the meaning is the same, a metric has the name that the reference proxy gi
 (https://github.com/mattermost/mattermost-push-proxy, server/metrics.go), so that its dashboards go on to work:
 
 - service_notifications_total, service_success_total, service_failure_total {platform, type}: pushes that ended, OK, and
-  not OK (REMOVE too, as there). platform is "apple" or "android". Not among them: what is a bad request there.
+  not OK (REMOVE too, as there). platform is the head of the provider's platforms ("apple"). Not among them: what is a
+  bad request there.
 - service_success_with_ack_total {platform, type}: those of the successes that have an ack_id.
 - service_failure_with_reason_total {platform, type, reason}: the failures; the reason is our stable code for it.
 - service_removal_total {platform, reason}: answered with REMOVE; fewer than there, because some of its reasons for a
@@ -22,6 +23,8 @@ from typing import Final
 
 import msgspec
 
+from tenants.providers.table import PROVIDERS
+
 # Seconds; 1 and 3 are the marks of the promise (DESIGN: hand-off), 4 and 5 the deadlines.
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 60.0)
 SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -31,7 +34,7 @@ PHONES: Final = frozenset(("ios", "android"))
 BAD_REQUESTS: Final = frozenset(
     ("malformed", "too_large", "missing_server_id", "missing_device_id", "missing_platform", "no_app")
 )
-PLATFORMS: Final = {"apns": "apple", "fcm": "android", "": "other"}
+PLATFORMS: Final = {**{row.family: row.platform for row in PROVIDERS.values()}, "": "other"}
 
 
 class Meter(msgspec.Struct, frozen=True):
@@ -56,8 +59,10 @@ METERS: Final = {
     "service_delivered_total": Meter("counter", "Pushes that a phone acknowledged.", _PUSH),
     "service_request_duration_seconds": Meter("histogram", "From a push's arrival to its answer.", (), SECONDS),
     "service_notification_duration_seconds": Meter("histogram", "Attempts at the provider.", ("platform",), SECONDS),
-    "service_apns_request_duration_seconds": Meter("histogram", "Attempts at Apple.", (), SECONDS),
-    "service_fcm_request_duration_seconds": Meter("histogram", "Attempts at Google.", (), SECONDS),
+    **{
+        f"service_{row.family}_request_duration_seconds": Meter("histogram", f"Attempts at {row.name}.", (), SECONDS)
+        for row in PROVIDERS.values()
+    },
     "hpns_handoff_seconds": Meter("histogram", "From acceptance to the provider's word.", ("platform",), SECONDS),
     "hpns_attempts_total": Meter("counter", "Attempts by their verdict.", ("provider", "host", "result")),
     "hpns_attempt_seconds": Meter("histogram", "Attempts by host.", ("provider", "host"), SECONDS),

@@ -9,39 +9,9 @@ from typing import Final
 
 import msgspec
 
-from delivery.outcomes import apns, fcm, own
-from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, Answer, Attempt, Attribution, Outcome, Retry, Verdict
+from delivery.outcomes import own
+from delivery.outcomes.verdict import Attempt, Outcomes, Verdict
 
-__all__ = [
-    "ANSWERED",
-    "MAYBE",
-    "NOT_SENT",
-    "Answer",
-    "Attempt",
-    "Attribution",
-    "Outcome",
-    "Retry",
-    "Verdict",
-    "blame",
-    "judge",
-    "of_code",
-    "refusal",
-    "text",
-    "words",
-]
-
-_ANSWERS: Final = {
-    "apns": (apns.APNS, apns.SENT, apns.UNKNOWN),
-    "fcm": (fcm.FCM, fcm.SENT, fcm.UNKNOWN),
-}
-_BY_CODE: Final = {
-    verdict.code: verdict
-    for verdict in (
-        *(verdict for table, sent, unknown in _ANSWERS.values() for verdict in (*table.values(), sent, unknown)),
-        *own.TRANSPORT.values(),
-        own.NO_WORD,
-    )
-}
 _ABSENT: Final = {
     "address": "its address",
     "contact": "whoever operates this push service",
@@ -63,25 +33,20 @@ class _Details(dict[str, object]):
         return _ABSENT[name]
 
 
-def judge(attempt: Attempt) -> Verdict:
-    """Return the verdict on an attempt; total: every attempt has one."""
-    known = _ANSWERS.get(attempt.provider)
-    if known is None:
+def judge(attempt: Attempt, outcomes: Outcomes | None) -> Verdict:
+    """Return the verdict on an attempt at the provider whose answers these are; total: every attempt has one.
+
+    outcomes is None for a provider that nobody knows.
+    """
+    if outcomes is None:
         return own.NO_WORD
-    table, sent, unknown = known
     status = attempt.status
-    if status == 200:
-        return sent
+    if status in outcomes.accepts:
+        return outcomes.sent
     if status == 0:
-        return own.TRANSPORT.get((attempt.reason, attempt.wire), own.NO_WORD)
-    if 200 < status < 300 and attempt.provider == "fcm":
-        return sent
-    return table.get((status, attempt.reason), unknown)
-
-
-def of_code(code: str) -> Verdict | None:
-    """Return a verdict on an attempt by its code, for whoever has kept no more than that; None for an unknown one."""
-    return _BY_CODE.get(code)
+        key = (attempt.reason, attempt.wire)
+        return own.TRANSPORT.get(key) or outcomes.transport.get(key, own.NO_WORD)
+    return outcomes.answers.get((status, attempt.reason), outcomes.unknown)
 
 
 def refusal(code: str) -> Verdict:
@@ -92,8 +57,8 @@ def refusal(code: str) -> Verdict:
 @cache
 def blame(verdict: Verdict, shared: bool) -> Verdict:
     """Return the verdict for a push of a shared app (shared=True): faults of its credential are ours, and count."""
-    if shared and verdict.credential and verdict.attribution == "customer":
-        return msgspec.structs.replace(verdict, attribution="ours", counts=True, level="error")
+    if shared and verdict.is_credential_fault and verdict.attribution == "customer":
+        return msgspec.structs.replace(verdict, attribution="ours", counts_in_sla=True, level="error")
     return verdict
 
 

@@ -6,7 +6,7 @@ request reached the provider. Codes are stable: customers and monitors look for 
 
 from typing import Final
 
-from delivery.outcomes.verdict import MAYBE, NOT_SENT, Answer, Attribution, Outcome, Retry, Verdict, failed
+from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attribution, Outcome, Retry, Verdict, failed
 
 _LASTS = "nothing to do unless it lasts; the status page of the push service knows more"
 _REPORT = "report it with the trace id if it lasts"
@@ -60,16 +60,9 @@ TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
         "check it on the app's page, or upload a new one",
         attribution="customer",
         outcome=Outcome.REFUSED,
-        counts=False,
-        credential=True,
-        key_refused=True,
-    ),
-    ("token_endpoint", NOT_SENT): failed(
-        "fcm_no_access_token",
-        "Google's token service gave no access token ({detail})",
-        _LASTS,
-        attribution="provider",
-        retry=Retry.SAFE,
+        counts_in_sla=False,
+        is_credential_fault=True,
+        is_key_fault=True,
     ),
     ("bad_token", NOT_SENT): failed(
         "bad_device_token",
@@ -77,7 +70,7 @@ TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
         "let the user of this phone log in to the app again, so that it registers anew",
         attribution="device",
         outcome=Outcome.REFUSED,
-        counts=False,
+        counts_in_sla=False,
     ),
 }
 
@@ -91,7 +84,7 @@ NO_WORD: Final = failed(
 )
 
 
-def _refused(code: str, cause: str, fix: str, *, credential: bool = False) -> Verdict:
+def _refused(code: str, cause: str, fix: str, *, is_credential_fault: bool = False) -> Verdict:
     """Return the verdict on something the customer has to change; it is no event of the SLA."""
     return failed(
         code,
@@ -99,8 +92,8 @@ def _refused(code: str, cause: str, fix: str, *, credential: bool = False) -> Ve
         fix,
         attribution="customer",
         outcome=Outcome.REFUSED,
-        counts=False,
-        credential=credential,
+        counts_in_sla=False,
+        is_credential_fault=is_credential_fault,
         level="info",
     )
 
@@ -161,7 +154,7 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "no_credential",
             "the app {label} has no credential",
             "upload a key for it on the app's page",
-            credential=True,
+            is_credential_fault=True,
         ),
         _refused(
             "too_large", "the request is larger than 256 KB", "check what sends it; no push of Mattermost is that large"
@@ -184,16 +177,10 @@ REFUSALS: Final[dict[str, Verdict]] = {
         _ours("lost", "the push was accepted and its end is not known", "report it with the trace id", Outcome.LOST),
     )
 }
-REFUSALS["expired"] = Verdict(
-    Outcome.EXPIRED,
+REFUSALS["expired"] = failed(
     "expired",
-    Answer.FAIL,
-    "ours",
-    True,
-    Retry.NEVER,
-    False,
-    False,
     "the push was no longer of use before it could be sent",
     _LASTS,
-    "warning",
+    attribution="ours",
+    outcome=Outcome.EXPIRED,
 )

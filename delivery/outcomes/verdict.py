@@ -1,8 +1,8 @@
 """The words the delivery of a push is judged in: what one attempt was, and what it means.
 
-Pure data types, no rule: the rules are rows of delivery/outcomes/apns.py, fcm.py and own.py, looked up by
-delivery/outcomes/judge.py. Invariant: a Verdict is immutable and says everything that later stages need, so that none
-of them has to look at a provider's answer again.
+Pure data types, no rule: the rules are rows of delivery/outcomes/own.py and of each provider's outcomes.py, looked up
+by delivery/outcomes/judge.py. Invariant: a Verdict is immutable and says everything that later stages need, so that
+none of them has to look at a provider's answer again.
 """
 
 from enum import Enum, IntEnum
@@ -26,11 +26,12 @@ Attribution = Literal["ours", "provider", "customer", "device"]
 class Attempt(msgspec.Struct, gc=False):
     """One request to a provider (or the try to make one), as it is logged. Holds no secret and no device token.
 
-    provider is "apns" or "fcm"; host is the provider's host name; status is the HTTP status (0: no answer); reason is
-    Apple's reason, FCM's error code or, without an answer, a transport word of delivery/outcomes/own.py ("" on success
-    and for answers that could not be read); wire is NOT_SENT, MAYBE or ANSWERED; at is in unix seconds, ms and
-    retry_after (0: not said) are durations in milliseconds and seconds; gone_at is the moment in unix milliseconds
-    since when Apple knows that the token is gone (0: not said); detail is a short remark for the log.
+    provider is the provider's family ("apns", "fcm"); host is the provider's host name; status is the HTTP status (0:
+    no answer); reason is Apple's reason, FCM's error code or, without an answer, a transport word of
+    delivery/outcomes/own.py ("" on success and for answers that could not be read); wire is NOT_SENT, MAYBE or
+    ANSWERED; at is in unix seconds, ms and retry_after (0: not said) are durations in milliseconds and seconds; gone_at
+    is the moment in unix milliseconds since when Apple knows that the token is gone (0: not said); detail is a short
+    remark for the log.
     """
 
     provider: str
@@ -80,25 +81,41 @@ class Retry(Enum):
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What an attempt, or a refusal of our own, means.
 
-    code is stable and starts with the provider's name where a provider spoke; counts says whether the push is a valid
-    event of the SLA; fuse marks answers that would mean REMOVE if the credential is known to be right, and are FAIL
-    until then; credential marks causes in the app's credential or set-up, which are ours where the app is ours; cause
-    and fix are templates for outcomes.text(); level names a logging level; key_refused says that the provider took
-    nothing because of the key itself, so that the same push may be sent with another credential of the app.
+    code is stable and starts with the provider's name where a provider spoke; counts_in_sla says whether the push is a
+    valid event of the SLA; remove_when_proven marks answers that would mean REMOVE if the credential is known to be
+    right, and are FAIL until then; is_credential_fault marks causes in the app's credential or set-up, which are ours
+    where the app is ours; cause and fix are templates for judge.text(); level names a logging level; is_key_fault says
+    that the provider took nothing because of the key itself, so that the same push may be sent with another credential
+    of the app.
     """
 
     outcome: Outcome
     code: str
     answer: Answer
     attribution: Attribution
-    counts: bool
-    retry: Retry
-    fuse: bool
-    credential: bool
     cause: str
     fix: str
     level: str
-    key_refused: bool = False
+    counts_in_sla: bool = True
+    retry: Retry = Retry.NEVER
+    remove_when_proven: bool = False
+    is_credential_fault: bool = False
+    is_key_fault: bool = False
+
+
+class Outcomes(msgspec.Struct, frozen=True):
+    """What the answers of one provider mean.
+
+    accepts holds the HTTP statuses of an accepted push, whose verdict is sent; answers has a row for each documented
+    refusal, by (HTTP status, reason), and unknown stands for every other; transport has rows for what happens below
+    HTTP at this provider alone, by (transport word, wire).
+    """
+
+    accepts: range
+    sent: Verdict
+    answers: dict[tuple[int, str], Verdict]
+    unknown: Verdict
+    transport: dict[tuple[str, int], Verdict] = {}
 
 
 def failed(
@@ -108,14 +125,25 @@ def failed(
     *,
     attribution: Attribution,
     outcome: Outcome = Outcome.FAILED,
-    counts: bool = True,
+    counts_in_sla: bool = True,
     retry: Retry = Retry.NEVER,
-    fuse: bool = False,
-    credential: bool = False,
+    remove_when_proven: bool = False,
+    is_credential_fault: bool = False,
     level: str = "warning",
-    key_refused: bool = False,
+    is_key_fault: bool = False,
 ) -> Verdict:
     """Return a verdict that is answered with FAIL. What a row leaves out is the cautious choice: no retry."""
     return Verdict(
-        outcome, code, Answer.FAIL, attribution, counts, retry, fuse, credential, cause, fix, level, key_refused
+        outcome=outcome,
+        code=code,
+        answer=Answer.FAIL,
+        attribution=attribution,
+        cause=cause,
+        fix=fix,
+        level=level,
+        counts_in_sla=counts_in_sla,
+        retry=retry,
+        remove_when_proven=remove_when_proven,
+        is_credential_fault=is_credential_fault,
+        is_key_fault=is_key_fault,
     )

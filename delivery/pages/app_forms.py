@@ -4,16 +4,13 @@ from typing import Any, Final
 
 from django import forms
 
-from tenants.credentials import provider_files
-from tenants.models import PushApp
+from tenants.providers import pem, table
+from tenants.providers.table import PROVIDERS
 
-# The labels that Mattermost's apps of today send; servers since 11.9 let no others log in.
-LABELS: Final = (
-    ("apple_rn", "iPhone (apple_rn)"),
-    ("apple_rnbeta", "iPhone, beta (apple_rnbeta)"),
-    ("android_rn", "Android (android_rn)"),
-    ("apple", "Classic iPhone app of before 2018 (apple)"),
-    ("android", "Classic Android app of before 2018 (android)"),
+# The labels that Mattermost's apps of today send come first; servers since 11.9 let no others log in.
+LABELS: Final = sorted(
+    (label for provider in PROVIDERS.values() for label in provider.labels),
+    key=lambda label: label[1].startswith("Classic"),
 )
 
 
@@ -25,24 +22,22 @@ class AppForm(forms.Form):
         max_length=255, label="Bundle id or package name", help_text="Such as com.example.chat, as in the store."
     )
     host = forms.ChoiceField(
-        choices=PushApp.Host.choices,
-        initial=PushApp.Host.PRODUCTION,
+        choices=table.hosts,
+        initial=table.HOSTS[0],
         label="Apple's host",
         help_text="Production for builds of the App Store and TestFlight, sandbox for builds out of Xcode.",
     )
 
-    def apple_host(self) -> str:
-        """The host for an app of Apple's; Google has one only."""
-        return str(self.cleaned_data["host"]) if self.cleaned_data["label"].startswith("apple") else ""
+    def provider_host(self) -> str:
+        """The host that was chosen, if the label's provider has several; else none."""
+        provider = PROVIDERS.get(table.family_of(self.cleaned_data["label"]))
+        return str(self.cleaned_data["host"]) if provider is not None and provider.hosts else ""
 
 
 class UploadForm(forms.Form):
     """A file of Apple's or Google's that pushes are signed with."""
 
-    file = forms.FileField(
-        label="File",
-        help_text="Apple's key (.p8), or a certificate with its key (.p12, .pem).",
-    )
+    file = forms.FileField(label="File")
     key_id = forms.CharField(
         required=False, max_length=20, label="Key id", help_text="For a .p8 whose name is not AuthKey_….p8."
     )
@@ -62,15 +57,13 @@ class UploadForm(forms.Form):
     )
 
     def __init__(self, *args: Any, family: str, **kwargs: Any) -> None:
-        """`family`: whose app it is for, apns or fcm; what only the other's files need is not asked for."""
+        """`family`: whose app it is for; what only other providers' files need is not asked for."""
         super().__init__(*args, **kwargs)
-        if family == PushApp.Family.FCM:
-            self.fields[
-                "file"
-            ].help_text = "Google's service account (.json): Firebase console, Project settings, Service accounts."
-            for name in ("key_id", "team_id", "password"):
-                del self.fields[name]
+        provider = PROVIDERS[family]
+        self.fields["file"].help_text = provider.upload_help
+        for name in set(self.fields) - {"file"} - provider.upload_fields:
+            del self.fields[name]
 
     def content(self) -> bytes:
         """The file, as far as anything that is a credential goes."""
-        return bytes(self.cleaned_data["file"].read(provider_files.SIZE_MAX + 1))
+        return bytes(self.cleaned_data["file"].read(pem.SIZE_MAX + 1))

@@ -31,7 +31,7 @@ def apps(request: CustomerRequest) -> HttpResponse:
         given = form.cleaned_data
         try:
             row, added = services.app_add(
-                label=given["label"], topic=given["topic"].strip(), host=form.apple_host(), customer=request.customer
+                label=given["label"], topic=given["topic"].strip(), host=form.provider_host(), customer=request.customer
             )
         except ProblemError as problem:
             form.add_error("topic", problem.sentence)

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from django import forms
 
-from delivery.ingest import trial_push
 from delivery.protocol import policy
+from delivery.providers import table
 from tenants.models import PushApp, Server
+from tenants.providers.table import family_of
 
 SANDBOX: Final = "sandbox"
 PASTED: Final = "pasted"
@@ -55,7 +56,7 @@ class TestPushForm(forms.Form):
             return given
         given["app_row"] = app
         given["server_row"] = self._servers.get(given.get("server", ""))
-        given["platform"], given["token"] = f"{app.label}-v2", trial_push.SANDBOX_DEVICE_IDS[app.family]
+        given["platform"], given["token"] = f"{app.label}-v2", table.PROVIDERS[app.family].sandbox_phone
         if given["target"] == PASTED:
             self._paste(given, app)
         return given
@@ -65,7 +66,7 @@ class TestPushForm(forms.Form):
         head, colon, token = text.partition(":")
         if colon and policy.app_label(head)[0] == app.label:
             given["platform"] = head
-        elif colon and policy.family(head):
+        elif colon and family_of(head):
             self.add_error("device_id", f"This is a device of the app {policy.app_label(head)[0]}, not of {app.label}.")
             return
         else:

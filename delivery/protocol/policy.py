@@ -8,13 +8,10 @@ import re
 import uuid
 from functools import lru_cache
 from hashlib import sha1, sha256
-from typing import Literal
 
 import msgspec
 
 from delivery.protocol.wire import Push
-
-Family = Literal["apns", "fcm", ""]
 
 WEEK = 7 * 24 * 3600
 VOIP_LIFETIME = 60
@@ -79,18 +76,6 @@ def _cut(platform: str) -> tuple[str, int]:
         if -(2**63) <= number < 2**63:
             return label, number
     return label, 1
-
-
-def family(label: str) -> Family:
-    """Return the provider that a label names by its beginning, "" if it names none.
-
-    For defaults and texts only: the app that the label leads to knows its own provider.
-    """
-    if label.startswith("apple"):
-        return "apns"
-    if label.startswith("android"):
-        return "fcm"
-    return ""
 
 
 def is_voip(push: Push) -> bool:

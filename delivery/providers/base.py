@@ -1,36 +1,37 @@
-"""What a sender is given and what it gives back. Pure data, no I/O.
+"""What a push provider is to the worker, what its sender is given and what it gives back. Data types, no I/O.
 
 Invariant: for each Try exactly one Attempt comes back, through on_done, on the event loop and within the try's timeout.
 """
 
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
-from delivery.outcomes.verdict import NOT_SENT, Attempt
+from delivery.http2.engine import Engine
+from delivery.outcomes.verdict import NOT_SENT, Attempt, Outcomes, Verdict
 from delivery.protocol.wire import Push
 
-Family = Literal["apns", "fcm"]
-Kind = Literal["apns_key", "apns_cert", "fcm_account"]
+Setting = Callable[[str], str]
+"""Reads one of our settings by its name."""
 
 
 class Target(msgspec.Struct, gc=False):
     """One app with its opened credential, shared by all pushes of the app.
 
-    topic is the bundle id (fcm: the package name); project is the Firebase project ("" for apns); origin is
-    "https://host[:port]"; secret holds, by kind, {"key_pem", "key_id", "team_id"}, {"cert_pem", "key_pem"} or
-    {"account_json"}. Senders keep connections and tokens by credential_id: a changed secret needs a new id.
+    family names the provider and kind its credential, whose secret is as the provider's file in tenants/providers says;
+    topic is the bundle id or package name; project is the Firebase project ("" where there is none); origin is
+    "https://host[:port]". Senders keep connections and tokens by credential_id: a changed secret needs a new id.
     """
 
     app_id: int
-    family: Family
+    family: str
     topic: str
     project: str
     origin: str
     credential_id: int
-    kind: Kind
+    kind: str
     secret: dict[str, str]
 
     def __repr__(self) -> str:
@@ -41,9 +42,9 @@ class Target(msgspec.Struct, gc=False):
 class Try:
     """One attempt to be made.
 
-    push_id is the apns-id (a UUID; "" for FCM, which has none); expires_at is in unix seconds; app_version is the
-    number behind "-v" of the platform; timeout is a hard limit in seconds for everything: dial, handshake, access token
-    and answer. batch and index belong to the caller. on_done(try, attempt) must not raise.
+    push_id is the apns-id (a UUID; "" for a provider that takes none); expires_at is in unix seconds; app_version is
+    the number behind "-v" of the platform; timeout is a hard limit in seconds for everything: dial, handshake, access
+    token and answer. batch and index belong to the caller. on_done(try, attempt) must not raise.
     """
 
     __slots__ = (
@@ -87,3 +88,47 @@ def unsent(provider: str, host: str, word: str, detail: str) -> Attempt:
     delivery/outcomes/own.py.
     """
     return Attempt(provider, host, 0, word, NOT_SENT, time.time(), 0, detail=detail)
+
+
+class Sender(Protocol):
+    """Sends to one provider over the process's HTTP/2 engine."""
+
+    def send(self, t: Try) -> None:
+        """Make one attempt; t.on_done(t, attempt) follows on the loop, within t.timeout and not before send returns."""
+
+
+class CredentialTrial(msgspec.Struct, frozen=True):
+    """How a credential is tried at its provider without reaching a phone, and what is said of the result.
+
+    nobody is a device token of the right form that belongs to nobody; good are the codes of verdicts that say that the
+    credential was accepted; accepted() says so in words; words are other words than the table's (cause and fix, by
+    code), which speaks to somebody whose push has failed; ids() finds in a credential's key_id, by its kind, what these
+    words name; special() has words for a verdict that its code alone does not tell enough of, or None.
+    """
+
+    nobody: str
+    good: frozenset[str]
+    accepted: Callable[[Target], str]
+    words: Mapping[str, tuple[str, str]]
+    ids: Callable[[str, str], dict[str, str]]
+    special: Callable[[Verdict, Attempt], tuple[str, str] | None]
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """One push provider as the worker needs it: how a push is sent to it, and what its answers mean.
+
+    origins are the settings that hold its origins, of which origin(host, setting) picks the one for an app's host;
+    sender(engine, setting, only_ask) makes its sender, which with only_ask reaches no phone; project(kind, secret)
+    finds the project that a credential is for; takes_push_id says whether each push carries an id of ours;
+    sandbox_phone is a device token that the provider sandbox delivers to.
+    """
+
+    family: str
+    origins: tuple[str, ...]
+    origin: Callable[[str, Setting], str]
+    sender: Callable[[Engine, Setting, bool], Sender]
+    project: Callable[[str, Mapping[str, str]], str]
+    takes_push_id: bool
+    outcomes: Outcomes
+    trial: CredentialTrial
+    sandbox_phone: str

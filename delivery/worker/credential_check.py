@@ -1,8 +1,8 @@
-"""Asks Apple or Google about a credential without reaching a phone, the very way a push goes.
+"""Tries a credential at its provider without reaching a phone, the very way a push goes.
 
 The push is for a device that nobody has, and of the right form. A provider looks at the key first, then at the topic or
-project, and at the device last: whoever complains about the device has accepted the rest. Google is asked with
-validate_only besides.
+project, and at the device last: whoever complains about the device has accepted the rest. A provider that can be asked
+without delivering (Google, by validate_only) is asked so besides.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import CLOCK, Attempt, Verdict
 from delivery.protocol import policy
 from delivery.protocol.wire import Push
-from delivery.providers.apns.sender import ApnsSender
+from delivery.providers import table
 from delivery.providers.base import Target, Try
-from delivery.providers.fcm.sender import FcmSender
 from delivery.worker import routes
 from tenants import services, vault
+from tenants.credentials import uploads
 from tenants.directory import snapshot
 from tenants.directory.snapshot import AppRow
 from tenants.models import Credential, PushApp
@@ -31,34 +31,8 @@ from tenants.problem import ProblemError
 Step = Callable[[], AbstractContextManager[Any]]
 # Seconds for everything: connection, access token and answer.
 SECONDS: Final = 5.0
-NOBODY: Final = {"apns": "dead0400" + 56 * "0", "fcm": "invalid:APA91b" + 134 * "0"}
-"""Device tokens of the right form that belong to nobody."""
 OK: Final = "ok"
 UNREADABLE: Final = "credential_unreadable"
-
-_GOOD: Final = frozenset(
-    ("sent", "apns_bad_device_token", "apns_unregistered", "apns_expired_token", "fcm_invalid_token")
-) | {"fcm_unregistered"}
-_WORDS: Final = {
-    "apns_invalid_provider_token": (
-        "Apple does not accept the key {key_id} of the team {team_id}",
-        "check both ids; the key must be one for the Apple Push Notifications service, and not be revoked",
-    ),
-    "apns_bad_certificate": ("Apple refuses the certificate", "make a new one: this one is revoked, or not for pushes"),
-    "fcm_unauthenticated": (
-        "Google refuses the access token of the service account",
-        "check again in a minute; if it lasts, make a new key of the service account",
-    ),
-    "fcm_invalid_argument": (
-        "Google has accepted the account and not the question",
-        "this is a fault of the push service; report it",
-    ),
-}
-"""Other words than the table's, which speaks to somebody whose push has failed."""
-_NO_GRANT: Final = (
-    "Google does not accept the key of this service account any more ({detail})",
-    "make a new key of the account in the Firebase console: the key was deleted, or the account switched off",
-)
 
 
 class Result(NamedTuple):
@@ -87,19 +61,21 @@ def said(credential: Credential, code: str) -> Said:
         return Said("good", "Good")
     if code == UNREADABLE:
         return Said("bad", "Its secret cannot be opened")
-    verdict = judge.of_code(code)
+    verdict = table.verdict_of(code)
     if verdict is None:
         return Said("bad", "It is not accepted")
-    # As the label of a token key is made; what else was known when it was said is not kept.
-    team_id, _, key_id = credential.key_id.rpartition("/") if credential.kind == "apns_key" else ("", "", "")
-    details = {"topic": credential.app.topic, "key_id": key_id}
-    own = _WORDS.get(code)
+    trial = table.PROVIDERS[credential.app.family].trial
+    ids = trial.ids(credential.kind, credential.key_id)
+    details = {"topic": credential.app.topic, "key_id": ids["key_id"]}
+    own = trial.words.get(code)
     if own is not None:
-        words = own[0].format(**details, team_id=team_id)
+        words = own[0].format(**details, team_id=ids["team_id"])
     else:
         cause = verdict.cause.replace(" ({detail})", "")
         words, _ = judge.words(msgspec.structs.replace(verdict, cause=cause), **details)
-    return Said("bad" if verdict.credential or verdict.key_refused else "warn", f"{words[:1].upper()}{words[1:]}")
+    return Said(
+        "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn", f"{words[:1].upper()}{words[1:]}"
+    )
 
 
 def check(credential: Credential, step: Step = nullcontext) -> Result:
@@ -151,24 +127,21 @@ def ask(app: AppRow) -> Result:
     except vault.VaultError as error:
         return Result(UNREADABLE, False, True, False, str(error), "upload the credential again")
     attempt = asyncio.run(_try(target))
-    return _told(target, attempt, judge.judge(attempt))
+    return _told(target, attempt, table.judge(attempt))
 
 
 async def _try(target: Target) -> Attempt:
     loop = asyncio.get_running_loop()
     engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
-    sender: ApnsSender | FcmSender
-    if target.family == "apns":
-        sender = ApnsSender(engine)
-    else:
-        sender = FcmSender(engine, settings.GOOGLE_TOKEN_ORIGIN, only_ask=True)
-    push = Push(device_id=NOBODY[target.family], type="clear", version="2", platform=target.family)
+    provider = table.PROVIDERS[target.family]
+    sender = provider.sender(engine, uploads.setting, True)
+    push = Push(device_id=provider.trial.nobody, type="clear", version="2", platform=target.family)
     made: asyncio.Future[Attempt] = loop.create_future()
 
     def done(_: Try, attempt: Attempt) -> None:
         made.set_result(attempt)
 
-    push_id = policy.push_id(0, push) if target.family == "apns" else ""
+    push_id = policy.push_id(0, push) if provider.takes_push_id else ""
     try:
         sender.send(Try(push, target, push_id, 0, 2, SECONDS, done))
         return await made
@@ -177,13 +150,9 @@ async def _try(target: Target) -> Attempt:
 
 
 def _told(target: Target, attempt: Attempt, verdict: Verdict) -> Result:
-    if verdict.code in _GOOD:
-        if target.family == "fcm":
-            meaning = f"Google accepts this service account for project {target.project}"
-        else:
-            what = "key" if target.kind == "apns_key" else "certificate"
-            meaning = f"Apple accepts this {what} for {target.topic}"
-        return Result(OK, True, True, False, meaning, "nothing to do")
+    trial = table.PROVIDERS[target.family].trial
+    if verdict.code in trial.good:
+        return Result(OK, True, True, False, trial.accepted(target), "nothing to do")
     details = {
         "topic": target.topic,
         "project": target.project,
@@ -194,13 +163,11 @@ def _told(target: Target, attempt: Attempt, verdict: Verdict) -> Result:
         "detail": attempt.detail,
     }
     meaning, fix = judge.words(verdict, **details)
-    own = _WORDS.get(verdict.code)
-    if verdict.code == "credential_unusable" and "invalid_grant" in attempt.detail:
-        own = _NO_GRANT
+    own = trial.special(verdict, attempt) or trial.words.get(verdict.code)
     if own is not None:
         meaning, fix = (part.format(**details, team_id=target.secret.get("team_id", "")) for part in own)
     if CLOCK in attempt.detail:
         fix = f"set the clock of this machine first: {attempt.detail[attempt.detail.index(CLOCK) :]}"
-    refused = verdict.key_refused and verdict.attribution == "customer" and CLOCK not in attempt.detail
-    known = verdict.credential and CLOCK not in attempt.detail
+    refused = verdict.is_key_fault and verdict.attribution == "customer" and CLOCK not in attempt.detail
+    known = verdict.is_credential_fault and CLOCK not in attempt.detail
     return Result(verdict.code, False, known, refused, meaning, fix)

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from delivery.outcomes import judge
 from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
+from delivery.providers import table
 from delivery.providers.base import Target
 from tenants import mail, services
 from tenants.credentials import mails
@@ -57,8 +57,8 @@ class Reporter:
 
     def spare_tried(self, target: Target, spare: Target, first: Attempt, attempt: Attempt) -> bool:
         """Whether the provider accepted the spare after it had refused the target's credential; reports either."""
-        refusal = judge.judge(first)
-        if judge.judge(attempt).outcome not in (Outcome.SENT, Outcome.GONE):
+        refusal = table.judge(first)
+        if table.judge(attempt).outcome not in (Outcome.SENT, Outcome.GONE):
             self.refused(target, first, refusal)
             return False
         self.report(Report(target.app_id, target.credential_id, refusal.code, spare.credential_id))

@@ -1,7 +1,6 @@
-"""After the queue: open a batch, find each push its way, send, judge, try again where it is safe, and settle.
+"""Takes a batch out of the queue: decrypt it, begin each of its pushes (attempts.py), and wait until all are settled.
 
-One Dispatcher per worker process. Invariant: every push of a batch ends in exactly one verdict within its deadline, and
-a batch is given up (acknowledged) only after all of it is settled.
+One Dispatcher per worker process. Invariant: a batch is given up (acknowledged) only after all of it is settled.
 """
 
 import asyncio
@@ -19,41 +18,23 @@ from django.conf import settings
 from delivery.http2.engine import Engine
 from delivery.metrics import counting
 from delivery.outcomes import judge
-from delivery.outcomes.verdict import Answer, Attempt, Retry, Verdict
-from delivery.protocol import policy
-from delivery.providers.apns.sender import ApnsSender
-from delivery.providers.base import Try
-from delivery.providers.fcm.sender import FcmSender
 from delivery.queue import batch, valkey
 from delivery.worker import settlement
+from delivery.worker.attempts import Deliverer
 from delivery.worker.credential_reports import Reporter
-from delivery.worker.routes import Routes
 from delivery.worker.settlement import Settler, Work
 from tenants import vault
 from tenants.directory.live import DIRECTORY
 
 logger = logging.getLogger(__name__)
 
-# Seconds that finished pushes of an unfinished batch wait for company before they are settled.
-GATHER = 0.003
-# When a provider takes long anyway, a tenth of what it took may be waited, up to this: fewer settlements cost less.
-GATHER_MOST, SHARE = 0.010, 0.1
-# Seconds before the first and each further try after a fault below HTTP, doubled each time; at least this much time
-# must be left for a try to be worth it.
-PAUSE, WORTH = 0.05, 0.1
-# A push that comes out of the queue when little is left of its time gets a fresh window: its server is told OK.
-LATE = 1.0
-
 
 class Dispatcher:
     """See the module. Made by here(); start() before the first batch."""
 
     def __init__(self) -> None:
-        self.routes = Routes()
         self.cipher = vault.queue_cipher("queue")
         self.in_flight = 0
-        # Read once: a look into Django's settings costs as much as a look-up of a route.
-        self.attempt_deadline, self.push_deadline = settings.ATTEMPT_DEADLINE, settings.PUSH_DEADLINE
         self._ready: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -69,10 +50,7 @@ class Dispatcher:
             self._spawn(self.reporter.run())
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
             self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
-            self.senders: dict[str, ApnsSender | FcmSender] = {
-                "apns": ApnsSender(self.engine),
-                "fcm": FcmSender(self.engine, settings.GOOGLE_TOKEN_ORIGIN),
-            }
+            self.deliverer = Deliverer(self.loop, self.engine, self.reporter, self.settler)
             counting.watch(self._gauges)
             # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
             gc.collect()
@@ -123,17 +101,18 @@ class Dispatcher:
         counting.batch(len(items))
         now, clock = time.time(), self.loop.time()
         work.begun = clock
-        self.routes.refresh()  # what follows waits for nothing, so they stay as they are
+        self.deliverer.routes.refresh()  # what follows waits for nothing, so they stay as they are
+        begin = self.deliverer.begin
         for index, item in enumerate(items):
             if done is not None and settlement.settled_before(done, index):
                 work.left -= 1
                 work.again = True
                 continue
             try:
-                self._begin(work, index, item, now, clock)
+                begin(work, index, item, now, clock)
             except Exception:
                 logger.exception("a push could not be begun", extra={"trace": item.trace})
-                self._end(work, index, judge.refusal("internal_error"))
+                self.deliverer.end(work, index, judge.refusal("internal_error"))
         if work.left or work.ended:
             await work.finished
         self.in_flight -= len(items)
@@ -152,146 +131,6 @@ class Dispatcher:
             if done is not None and done[:1] == b"*":
                 return None, None
             return (base64.b64decode(sealed) if sealed else payload), done
-
-    def _begin(self, work: Work, index: int, item: batch.Item, now: float, clock: float) -> None:
-        push = item.push
-        age = max(0.0, now - item.at)  # the machine that accepted it may have a clock that is ahead of ours
-        lifetime = policy.lifetime(push)
-        if age > lifetime:
-            return self._end(work, index, judge.refusal("expired"))
-        window = self.attempt_deadline - age
-        if window < LATE:
-            if push.type == "test" and age >= self.push_deadline:
-                return self._end(work, index, judge.refusal("late_test"), seconds=int(self.push_deadline))
-            window = self.attempt_deadline
-        route = work.routes[index] = self.routes.known(item.customer if item.key else 0, push.platform)
-        target = route.target
-        if target is None:
-            return self._end(work, index, route.refusal or judge.refusal("no_app"), label=route.label)
-        work.until[index] = clock + window
-        family = target.family
-        self.senders[family].send(
-            Try(
-                push,
-                target,
-                policy.push_id(item.server, push) if family == "apns" else "",
-                int(item.at) + lifetime,
-                route.version,
-                window,
-                self._tried,
-                work,
-                index,
-            )
-        )
-        return None
-
-    def _tried(self, tried: Try, attempt: Attempt) -> None:
-        work: Work = tried.batch  # type: ignore[assignment]
-        index = tried.index
-        verdict = judge.judge(attempt)
-        work.attempts[index] = (*work.attempts[index], attempt)
-        counting.attempt(attempt)
-        if verdict.answer is Answer.OK:
-            return self._end(work, index, verdict)
-        if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, verdict.retry):
-            return None
-        route = work.routes[index]
-        assert route is not None  # noqa: S101  it was tried on one
-        if verdict.key_refused and self._try_spare(work, index, tried, attempt, verdict):
-            return None
-        verdict = judge.blame(verdict, route.shared)
-        return self._end(
-            work,
-            index,
-            verdict,
-            label=route.label,
-            topic=tried.target.topic,
-            project=tried.target.project,
-            key_id=tried.target.secret.get("key_id", ""),
-            host=attempt.host,
-            status=attempt.status,
-            reason=attempt.reason,
-            detail=attempt.detail,
-        )
-
-    def _try_again(self, work: Work, index: int, tried: Try, retry: Retry) -> bool:
-        """Start another try if the verdict and the time left allow it. Nothing sent is ever sent again here."""
-        tries = len(work.attempts[index])
-        if retry is Retry.SAFE:
-            pause = PAUSE * 2 ** (tries - 1)
-        elif retry is Retry.RENEW and tries == 1:
-            pause = 0.0
-        else:
-            return False
-        left = work.until[index] - self.loop.time() - pause
-        if left < WORTH:
-            return False
-        tried.timeout = left
-        self.loop.call_later(pause, self._send_again, work, index, tried)
-        return True
-
-    def _try_spare(self, work: Work, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
-        """Start another try with the app's other credential, because this one was refused for its key."""
-        route = work.routes[index]
-        spare = self.routes.spare(route) if route is not None and route.target is tried.target else None
-        left = work.until[index] - self.loop.time()
-        if spare is None or left < WORTH:
-            self.reporter.refused(tried.target, attempt, verdict)
-            return False
-        self._send_again(
-            work,
-            index,
-            Try(
-                tried.push,
-                spare,
-                tried.push_id,
-                tried.expires_at,
-                tried.app_version,
-                left,
-                self._tried_spare,
-                work,
-                index,
-            ),
-        )
-        return True
-
-    def _tried_spare(self, tried: Try, attempt: Attempt) -> None:
-        work: Work = tried.batch  # type: ignore[assignment]
-        route = work.routes[tried.index]
-        assert route is not None  # noqa: S101  a spare is the spare of a route
-        assert route.target is not None  # noqa: S101
-        if self.reporter.spare_tried(route.target, tried.target, work.attempts[tried.index][-1], attempt):
-            self.routes.fall_back(route.target.app_id, route.target.credential_id)
-        self._tried(tried, attempt)
-
-    def _send_again(self, work: Work, index: int, tried: Try) -> None:
-        try:
-            self.senders[tried.target.family].send(tried)
-        except Exception:
-            logger.exception("a push could not be tried again", extra={"trace": work.items[index].trace})
-            self._end(work, index, judge.refusal("internal_error"))
-
-    def _end(self, work: Work, index: int, verdict: Verdict, **details: object) -> None:
-        """Note the end of one push; settle when the batch is complete, else in a moment together with others."""
-        text = ""
-        if verdict.answer is Answer.FAIL:
-            item = work.items[index]
-            text = judge.text(verdict, item.trace, **details)
-            logger.log(
-                logging.getLevelNamesMapping()[verdict.level.upper()],
-                "push failed",
-                extra={"trace": item.trace, "code": verdict.code, "customer": item.customer, "server": item.server},
-            )
-        work.ended.append((index, verdict, text))
-        work.left -= 1
-        if not work.left:
-            if work.timer is not None:
-                work.timer.cancel()
-            # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.
-            self.loop.call_soon(self.settler.settle, work)
-        elif work.timer is None:
-            gather = min(GATHER_MOST, max(GATHER, SHARE * (self.loop.time() - work.begun)))
-            work.timer = self.loop.call_later(gather, self.settler.settle, work)
 
 
 _here: Dispatcher | None = None

@@ -4,20 +4,20 @@ A push's platform only picks among the apps that its customer may use. Invariant
 app or a readable credential the push is refused with a text that says what to add.
 """
 
-import json
 import logging
 
 import msgspec
-from django.conf import settings
 
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol import policy
 from delivery.providers.base import Target
+from delivery.providers.table import PROVIDERS
 from tenants import vault
-from tenants.credentials import sealing
+from tenants.credentials import sealing, uploads
 from tenants.directory.live import DIRECTORY, Directory
 from tenants.directory.snapshot import AppRow
+from tenants.providers.table import family_of
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Routes:
 
     def _make(self, customer_id: int, platform: str) -> Route:
         label, version = policy.app_label(platform)
-        app = self.directory.route(customer_id, label, policy.family(label))
+        app = self.directory.route(customer_id, label, family_of(label))
         if app is None:
             return Route(label[:SHOWN], version, None, False, None, judge.refusal("no_app"))
         shared = app.customer_id is None
@@ -124,12 +124,12 @@ def target_of(app: AppRow) -> Target:
     secret = sealing.secret(app)
     return Target(
         app_id=app.app_id,
-        family="apns" if app.family == "apns" else "fcm",
+        family=app.family,
         topic=app.topic,
-        project=json.loads(secret["account_json"])["project_id"] if app.kind == "fcm_account" else "",
+        project=PROVIDERS[app.family].project(app.kind, secret),
         origin=_origin(app),
         credential_id=app.credential_id,
-        kind=app.kind,  # type: ignore[arg-type]  # the database holds nothing else
+        kind=app.kind,
         secret=secret,
     )
 
@@ -144,6 +144,4 @@ def _by_spare(app: AppRow) -> AppRow | None:
 
 
 def _origin(app: AppRow) -> str:
-    if app.family != "apns":
-        return str(settings.FCM_ORIGIN)
-    return str(settings.APNS_SANDBOX_ORIGIN if app.host == "sandbox" else settings.APNS_ORIGIN)
+    return PROVIDERS[app.family].origin(app.host, uploads.setting)

@@ -16,9 +16,10 @@ from hpns.local.account import for_servers
 from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
 from hpns.local.folder import Folder
 from tenants import services
-from tenants.credentials import provider_files
 from tenants.keys import parse
 from tenants.models import Membership, Role, Server, ServerKey
+from tenants.providers import apple_files, google_files
+from tenants.providers.base import Parsed
 
 # Label, topic (bundle id or package name), Apple's host. No app is the default of its family.
 APPS = (
@@ -66,8 +67,8 @@ def _staff(password: str) -> User:
     return user
 
 
-def _parsed(apns_key: Path, service_account: Path) -> tuple[provider_files.Parsed, provider_files.Parsed]:
-    apple = provider_files.apple_key(apns_key.read_bytes(), key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
+def _parsed(apns_key: Path, service_account: Path) -> tuple[Parsed, Parsed]:
+    apple = apple_files.apple_key(apns_key.read_bytes(), key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
     # The service account says where its tokens are to be had: at the sandbox, which is told to us by the same setting.
     tokens = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
-    return apple, provider_files.service_account(service_account.read_bytes(), token_uris=tokens)
+    return apple, google_files.service_account(service_account.read_bytes(), token_uris=tokens)

@@ -15,10 +15,11 @@ from billing import customers
 from hpns.push_proxy import file as push_proxy_file
 from hpns.push_proxy.file import Configuration, Entry
 from tenants import services
-from tenants.credentials import provider_files, uploads
-from tenants.credentials.provider_files import Parsed
-from tenants.models import Credential, Customer, PushApp
+from tenants.credentials import uploads
+from tenants.models import Credential, Customer
 from tenants.problem import ProblemError
+from tenants.providers import pem, table
+from tenants.providers.base import Parsed
 
 OFFER: Final = Customer.Offer.EAS
 _INACTIVE: Final = "it names no key and no certificate, so it was not in use"
@@ -114,7 +115,7 @@ def _apple(entry: Entry, customer: Customer, folders: tuple[Path, ...]) -> Line:
     topic = members["ApplePushTopic"] or (next(iter(parsed.topics)) if len(parsed.topics) == 1 else "")
     if not topic:
         raise ProblemError("it has no ApplePushTopic: enter the app's bundle id there")
-    host = PushApp.Host.SANDBOX if members["ApplePushUseDevelopment"] else PushApp.Host.PRODUCTION
+    host = "sandbox" if members["ApplePushUseDevelopment"] else "production"
     note = (
         "; its certificate was left, the push proxy used the key" if by_key and members["ApplePushCertPrivate"] else ""
     )
@@ -160,7 +161,7 @@ def _file(
     path = _found(named, folders)
     try:
         with path.open("rb") as file:
-            data = file.read(provider_files.SIZE_MAX + 1)
+            data = file.read(pem.SIZE_MAX + 1)
     except OSError as error:
         raise ProblemError(f"{named} cannot be read: {error.strerror}") from error
     try:
@@ -168,7 +169,8 @@ def _file(
     except ProblemError as error:
         raise ProblemError(f"{named}: {error}") from error
     if parsed.kind != kind:
-        held, wanted = Credential.Kind(parsed.kind).label, Credential.Kind(kind).label
+        words = dict(table.kinds())
+        held, wanted = words[parsed.kind], words[kind]
         raise ProblemError(f"{named} is the file of another kind of credential ({held}, where it should be {wanted})")
     return parsed
 

@@ -2,16 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Final
 
 from django.conf import settings
 
 from tenants import mail
 from tenants.models import Credential, Customer, Membership, Role
+from tenants.providers.table import PROVIDERS
 
 log = logging.getLogger(__name__)
-
-_PROVIDERS: Final = {"apns": "Apple", "fcm": "Google"}
 
 
 def readers(customer: Customer | None) -> list[str]:
@@ -43,7 +41,7 @@ def _send(name: str, credential: Credential, context: Mapping[str, object]) -> N
         "kind": credential.get_kind_display(),
         "app": app,
         "customer": app.customer,
-        "provider": _PROVIDERS[app.family],
+        "provider": PROVIDERS[app.family].name,
         **context,
     }
     to = readers(app.customer)

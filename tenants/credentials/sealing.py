@@ -1,9 +1,6 @@
 """How a credential's secret is kept: sealed for one app, so that it opens in no other app's row.
 
-What is inside, by kind (all values are text):
-apns_key     {"key_pem", "key_id", "team_id"}
-apns_cert    {"cert_pem", "key_pem"}
-fcm_account  {"account_json"}
+What is inside depends on the kind and is said by the provider's file in tenants/providers; all values are text.
 """
 
 import msgspec

@@ -1,10 +1,33 @@
 """The mobile apps that can be signed for, and the credentials they are signed with."""
 
+from functools import reduce
+from operator import or_
+
 from django.db import models
 from django.db.models import Q
 
 from tenants.fence import Paths, Walled
 from tenants.models.customers import Customer
+from tenants.providers import table
+from tenants.providers.base import Provider
+from tenants.providers.table import FAMILY_OF_KIND, PROVIDERS
+
+
+def _host_fits(provider: Provider) -> Q:
+    """An app of this provider names one of its hosts, if it has several, and else none."""
+    if provider.hosts:
+        return Q(family=provider.family, host__in=provider.hosts)
+    return Q(family=provider.family, host="")
+
+
+def _labels_fit() -> Q:
+    """A label that begins as one provider's platforms do is of no other's app."""
+    fit = Q()
+    for provider in PROVIDERS.values():
+        for other in PROVIDERS.values():
+            if other is not provider:
+                fit &= ~Q(label__startswith=provider.platform, family=other.family)
+    return fit
 
 
 class PushApp(Walled):
@@ -14,25 +37,13 @@ class PushApp(Walled):
     id, or Android's package name (the Firebase project stands in the credential). Only an enabled app is found.
     """
 
-    class Family(models.TextChoices):
-        """Whose network the app's phones hang on."""
-
-        APNS = "apns", "Apple"
-        FCM = "fcm", "Google"
-
-    class Host(models.TextChoices):
-        """Which of Apple's two hosts the app's tokens belong to; Google has one only."""
-
-        PRODUCTION = "production"
-        SANDBOX = "sandbox"
-
     paths = Paths("customer_id")
 
     customer = models.ForeignKey(Customer, null=True, blank=True, on_delete=models.PROTECT, related_name="apps")
     label = models.CharField(max_length=64, help_text="The head of a push's platform, such as apple_rn.")
-    family = models.CharField(max_length=8, choices=Family)
+    family = models.CharField(max_length=8, choices=table.families)
     topic = models.CharField(max_length=255, help_text="Bundle id, or Android package name.")
-    host = models.CharField(max_length=16, choices=Host, blank=True, help_text="Apple only.")
+    host = models.CharField(max_length=16, choices=table.hosts, blank=True, help_text="Apple only.")
     is_default = models.BooleanField(default=False, help_text="Takes pushes of its family that no label matches.")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -64,11 +75,11 @@ class PushApp(Walled):
                 condition=Q(label__regex=r"^[A-Za-z0-9_.-]+$") & ~Q(label__contains="-v"), name="tenants_app_label"
             ),
             models.CheckConstraint(
-                condition=Q(family="apns", host__in=("production", "sandbox")) | Q(family="fcm", host=""),
+                condition=reduce(or_, map(_host_fits, PROVIDERS.values())),
                 name="tenants_app_family_host",
             ),
             models.CheckConstraint(
-                condition=~Q(label__startswith="apple", family="fcm") & ~Q(label__startswith="android", family="apns"),
+                condition=_labels_fit(),
                 name="tenants_app_label_family",
             ),
             models.CheckConstraint(condition=Q(topic__regex=r"^[A-Za-z0-9_.-]+$"), name="tenants_app_topic"),
@@ -90,18 +101,11 @@ class Credential(Walled):
         CURRENT = "current"
         NEXT = "next"
 
-    class Kind(models.TextChoices):
-        """Apple's token key (.p8), Apple's certificate (.p12 or .pem), Google's service account (.json)."""
-
-        APNS_KEY = "apns_key", "Apple token key"
-        APNS_CERT = "apns_cert", "Apple certificate"
-        FCM_ACCOUNT = "fcm_account", "Google service account"
-
     paths = Paths("app__customer_id")
 
     app = models.ForeignKey(PushApp, on_delete=models.PROTECT, related_name="credentials")
     slot = models.CharField(max_length=8, choices=Slot, default=Slot.CURRENT)
-    kind = models.CharField(max_length=16, choices=Kind)
+    kind = models.CharField(max_length=16, choices=table.kinds)
     sealed = models.TextField(editable=False)
     key_id = models.CharField(max_length=200, help_text="Tells this key from others; not a secret.")
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -122,9 +126,7 @@ class Credential(Walled):
                 fields=("app", "slot"), deferrable=models.Deferrable.IMMEDIATE, name="tenants_credential_one_per_slot"
             ),
             models.CheckConstraint(condition=Q(slot__in=("current", "next")), name="tenants_credential_slot"),
-            models.CheckConstraint(
-                condition=Q(kind__in=("apns_key", "apns_cert", "fcm_account")), name="tenants_credential_kind"
-            ),
+            models.CheckConstraint(condition=Q(kind__in=tuple(FAMILY_OF_KIND)), name="tenants_credential_kind"),
             # A secret that somebody wrote into the table as it is must not stay there unnoticed.
             models.CheckConstraint(condition=Q(sealed__startswith="v1:"), name="tenants_credential_sealed"),
         )

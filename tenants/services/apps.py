@@ -9,10 +9,10 @@ from tenants.audit import recording
 from tenants.changes import Changed, collision, tell
 from tenants.models import Customer, PushApp
 from tenants.problem import ProblemError
+from tenants.providers import table
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_.-]{1,255}")
-_FAMILY_OF_LABEL: Final = {"apple": "apns", "android": "fcm"}
 
 
 def app_add(
@@ -26,23 +26,25 @@ def app_add(
 ) -> Changed[PushApp]:
     """Add an app: a customer's own, or without one an app that the operator shares.
 
-    `family` may be left out for a label that begins with apple or android, `host` for Apple's production.
+    `family` may be left out for a label that begins as a provider's platforms do, `host` for its usual one.
     """
     if not _LABEL.fullmatch(label) or "-v" in label:
         raise ProblemError("the label must be 1 to 64 letters, digits, _, . or -, without -v in it (such as apple_rn)")
-    implied = next((family_ for head, family_ in _FAMILY_OF_LABEL.items() if label.startswith(head)), "")
+    implied = table.family_of(label)
     family = family or implied
-    if family not in PushApp.Family.values:
-        raise ProblemError("say whose app it is: the family must be apns or fcm")
+    provider = table.PROVIDERS.get(family)
+    if provider is None:
+        raise ProblemError(f"say whose app it is: the family must be {' or '.join(table.PROVIDERS)}")
     if implied and family != implied:
         raise ProblemError(f"an app with the label {label} must be of the family {implied}")
     if not _TOPIC.fullmatch(topic):
         raise ProblemError("the topic must be the app's bundle id or package name, such as com.example.app")
-    if family == "fcm" and host:
-        raise ProblemError("only Apple has two hosts: leave the host out")
-    host = host or ("production" if family == "apns" else "")
-    if family == "apns" and host not in PushApp.Host.values:
-        raise ProblemError("the host must be production or sandbox")
+    if host and not provider.hosts:
+        several = " and ".join(row.name for row in table.PROVIDERS.values() if row.hosts)
+        raise ProblemError(f"only {several} has two hosts: leave the host out")
+    host = host or (provider.hosts[0] if provider.hosts else "")
+    if provider.hosts and host not in provider.hosts:
+        raise ProblemError(f"the host must be {' or '.join(provider.hosts)}")
     wanted = {"family": family, "topic": topic, "host": host, "is_default": is_default}
     try:
         with transaction.atomic():

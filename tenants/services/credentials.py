@@ -1,34 +1,30 @@
 """Changes to credentials: what an app is signed with."""
 
-from typing import Final
-
 from django.db import transaction
 
 from tenants import vault
 from tenants.audit import recording
 from tenants.changes import Changed, tell
 from tenants.credentials import sealing
-from tenants.credentials.provider_files import Parsed
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
-
-_FAMILY_OF_KIND: Final = {"apns_key": "apns", "apns_cert": "apns", "fcm_account": "fcm"}
-_TAKES: Final = {
-    "apns": "Apple's key (.p8), or a certificate with its key (.p12, .pem)",
-    "fcm": "Google's service account (.json)",
-}
+from tenants.providers.base import Parsed
+from tenants.providers.table import PROVIDERS
 
 
 def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Changed[Credential]:
     """Seal a credential and put it in a slot of the app; what was in the slot is deleted, secret and all."""
     if slot not in Credential.Slot.values:
         raise ProblemError(f"the slot must be one of {', '.join(Credential.Slot.values)}")
-    if _FAMILY_OF_KIND[parsed.kind] != app.family:
-        raise ProblemError(f"the app {app} is of the family {app.family}: give {_TAKES[app.family]}")
+    provider = PROVIDERS[app.family]
+    if parsed.kind not in provider.kinds:
+        raise ProblemError(f"the app {app} is of the family {app.family}: give {provider.files}")
     if parsed.topics and app.topic not in parsed.topics:
         raise ProblemError(f"the certificate is for {', '.join(sorted(parsed.topics))}, the app is {app.topic}")
     if parsed.hosts and app.host not in parsed.hosts:
-        raise ProblemError(f"the certificate is for Apple's {' and '.join(parsed.hosts)} host, the app uses {app.host}")
+        raise ProblemError(
+            f"the certificate is for {provider.name}'s {' and '.join(parsed.hosts)} host, the app uses {app.host}"
+        )
     with transaction.atomic():
         there = slots(app.pk).get(slot)
         if there is not None:

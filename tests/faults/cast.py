@@ -14,9 +14,9 @@ from django.test.utils import override_settings
 from billing import customers
 from delivery.sandbox import demo
 from tenants import services
-from tenants.credentials import provider_files
-from tenants.credentials.provider_files import Parsed
 from tenants.models import Customer, Server
+from tenants.providers import apple_files, google_files
+from tenants.providers.base import Parsed
 from tests.tenants import files
 
 SEED = """
@@ -43,11 +43,11 @@ def seed(folder: Path) -> dict[str, str]:
     """Make the rows; `folder` holds demo/ (the demo credentials), lapsed.pem, good.pem and the .json accounts."""
     acme = Customer.objects.get(slug="acme")
     good = (folder / "demo" / f"AuthKey_{demo.KEY_ID}.p8").read_bytes()
-    known = provider_files.apple_key(good, key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
-    strange = provider_files.apple_key(files.p8(), key_id="STRANGE123", team_id=demo.TEAM_ID)
+    known = apple_files.apple_key(good, key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
+    strange = apple_files.apple_key(files.p8(), key_id="STRANGE123", team_id=demo.TEAM_ID)
     last_month = datetime.now(UTC) - timedelta(30)
-    lapsed = provider_files.apple_certificate_pem((folder / "lapsed.pem").read_bytes(), now=last_month)
-    certified = provider_files.apple_certificate_pem((folder / "good.pem").read_bytes())
+    lapsed = apple_files.apple_certificate_pem((folder / "lapsed.pem").read_bytes(), now=last_month)
+    certified = apple_files.apple_certificate_pem((folder / "good.pem").read_bytes())
 
     _app("apple_bare", "com.example.bare", None, acme)
     with override_settings(VAULT_KEYS=[GONE_KEY]):
@@ -58,7 +58,7 @@ def seed(folder: Path) -> dict[str, str]:
     for name in ("android_unlisted", "android_leaving", "android_quiet"):
         content = (folder / f"{name}.json").read_bytes()
         uri = str(json.loads(content)["token_uri"])
-        _app(name, f"com.example.{name}", provider_files.service_account(content, token_uris=[uri]), acme)
+        _app(name, f"com.example.{name}", google_files.service_account(content, token_uris=[uri]), acme)
     _app("apple_certified", CERTIFIED, certified, acme)
 
     _app("apple_shared", "com.mattermost.rn", strange, None)

@@ -27,8 +27,8 @@ from django.test.utils import override_settings
 from billing import customers
 from delivery.sandbox import demo
 from tenants import services
-from tenants.credentials import provider_files
 from tenants.models import Customer, Membership
+from tenants.providers import apple_files, google_files
 from tests.tenants import files
 
 SEED = """
@@ -63,13 +63,13 @@ def _credentials(iris: Customer, folder: Path) -> dict[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     p12 = files.p12(P12_PASSWORD.encode(), files.certificate(key, now=datetime.now(UTC)), key)
     another = files.p8()
-    apple = provider_files.apple_key(p8, key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
-    google = provider_files.service_account(account)
-    certificate = provider_files.apple_certificate_p12(p12, password=P12_PASSWORD)
+    apple = apple_files.apple_key(p8, key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
+    google = google_files.service_account(account)
+    certificate = apple_files.apple_certificate_p12(p12, password=P12_PASSWORD)
     app = services.app_add(label="apple_rn", topic="com.mattermost.rn", customer=iris).row
     services.credential_add(app=app, parsed=apple)
     services.credential_add(
-        app=app, parsed=provider_files.apple_key(another, key_id="NEXTNEXT12", team_id=demo.TEAM_ID), slot="next"
+        app=app, parsed=apple_files.apple_key(another, key_id="NEXTNEXT12", team_id=demo.TEAM_ID), slot="next"
     )
     for label, topic, parsed in (("apple_cert", "com.example.app", certificate), ("android_rn", "com.iris", google)):
         made = services.app_add(label=label, topic=topic, customer=iris).row

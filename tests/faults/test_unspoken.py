@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery.worker import credential_check
+from delivery.providers import table
 from tests.faults.told import TEXT, android, at_once, iphone, rows
 from tests.faults.told import Told as Answered
 from tests.stage import Stage, a_push
@@ -47,7 +47,7 @@ def secrets(service: Stage, keys: dict[str, str], troubled: dict[str, Answered])
     found |= {key.rpartition("_")[2] for key in (service.key, keys["hugo"], keys["spare"])}
     for request in service.sandbox.requests():
         # The token that a credential is tried with is nobody's, and nearly all zeros: so is the name of a WAL file.
-        nobodys = request["token"] in credential_check.NOBODY.values()
+        nobodys = request["token"] in {provider.trial.nobody for provider in table.PROVIDERS.values()}
         if request["provider"] in ("apns", "fcm") and len(request["token"]) >= 40 and not nobodys:
             found.add(request["token"][LEAST : 2 * LEAST])
     for pem in [service.sandbox.demo.apns_key, *service.sandbox.folder.glob("*.pem")]:

@@ -13,8 +13,8 @@ from pytest_django import Settings
 
 from billing import customers
 from tenants import services
-from tenants.credentials import provider_files
 from tenants.models import Credential, Customer, PushApp, Server, ServerKey
+from tenants.providers import apple_files
 from tests.tenants.relay import Relay
 
 
@@ -70,6 +70,6 @@ def acme(db: None, valkey: redis.Redis, p8: bytes) -> Acme:
     server = services.server_add(customer=customer, name="main").row
     key = services.key_add(server=server)
     app = services.app_add(label="apple_rn", topic="com.mattermost.rn").row
-    parsed = provider_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
     credential = services.credential_add(app=app, parsed=parsed).row
     return Acme(customer, server, key.row, key.text, app, credential, parsed.secret)

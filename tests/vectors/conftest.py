@@ -14,16 +14,17 @@ import json, os, sys
 from pathlib import Path
 import django
 django.setup()
-from tenants import provider_files, services
+from tenants import services
+from tenants.providers import apple_files, google_files
 from tenants.models import Customer
 acme = Customer.objects.get(name="Acme")
 uris = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
 for label, topic, file in json.loads(sys.argv[1]):
     data = Path(file).read_bytes()
     if label.startswith("apple"):
-        parsed = provider_files.apple_certificate_pem(data)
+        parsed = apple_files.apple_certificate_pem(data)
     else:
-        parsed = provider_files.service_account(data, token_uris=uris)
+        parsed = google_files.service_account(data, token_uris=uris)
     app = services.app_add(label=label, topic=topic, customer=acme).row
     services.credential_add(app=app, parsed=parsed)
 """

@@ -10,15 +10,18 @@ from django.utils import timezone
 from delivery.worker import credential_check
 from delivery.worker.credential_check import Result
 from tenants import selectors, services, vault
-from tenants.credentials import provider_files, sealing, uploads
-from tenants.credentials.provider_files import Parsed
+from tenants.credentials import sealing, uploads
 from tenants.management import rows
 from tenants.management.owner import owner
 from tenants.management.subcommands import OWNER, Failing, Option, SubcommandsCommand, subcommand
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
+from tenants.providers import pem
+from tenants.providers.base import Parsed
+from tenants.providers.table import PROVIDERS
 
-_FILES: Final = ("file", "p8", "p12", "pem", "service_account")
+_OPTIONS: Final = {option.name: option for provider in PROVIDERS.values() for option in provider.options}
+_FILES: Final = ("file", *_OPTIONS)
 _LABEL: Final = Option("--label", "the app's label", required=True)
 _SOON: Final = timedelta(days=30)
 
@@ -33,13 +36,10 @@ class Command(SubcommandsCommand):
         *OWNER,
         _LABEL,
         Option("--file", "any of the files below: it is found out which"),
-        Option("--p8", "Apple's token key (AuthKey_....p8), with --key-id and --team-id"),
+        *(Option(f"--{option.name.replace('_', '-')}", option.help) for option in _OPTIONS.values()),
         Option("--key-id", "the id of the token key (default: from the name of the file)"),
         Option("--team-id", "the id of the team at Apple"),
-        Option("--p12", "Apple's certificate with its key, as the Mac's keychain exports it"),
-        Option("--pem", "Apple's certificate with its key in one PEM file"),
         Option("--password-env", "the environment variable that holds the password of --p12 or --pem"),
-        Option("--service-account", "Google's service account (.json)"),
         Option("--slot", "current signs pushes, next waits", choices=Credential.Slot.values, default="current"),
         Option("--check", "ask the provider about it afterwards", kind="switch"),
     )
@@ -153,7 +153,8 @@ def _examined(row: Credential) -> dict[str, Any]:
 def _parsed(given: dict[str, str]) -> Parsed:
     files = [name for name in _FILES if given[name]]
     if len(files) != 1:
-        raise ProblemError("give exactly one of --file, --p8, --p12, --pem and --service-account")
+        *others, last = (f"--{name.replace('_', '-')}" for name in _FILES)
+        raise ProblemError(f"give exactly one of {', '.join(others)} and {last}")
     path = Path(given[files[0]])
     data = _read(path)
     password = ""
@@ -161,18 +162,19 @@ def _parsed(given: dict[str, str]) -> Parsed:
         password = os.environ.get(given["password_env"], "")
         if not password:
             raise ProblemError(f"the environment variable {given['password_env']} is not set, or empty")
-    if files[0] == "service_account":
-        return provider_files.service_account(data, token_uris=uploads.token_uris())
-    if files[0] == "p12":
-        return provider_files.apple_certificate_p12(data, password=password)
-    if files[0] == "pem":
-        return provider_files.apple_certificate_pem(data, password=password)
-    return uploads.parse(data, filename=path.name, password=password, key_id=given["key_id"], team_id=given["team_id"])
+    return uploads.parse(
+        data,
+        filename=path.name,
+        password=password,
+        key_id=given["key_id"],
+        team_id=given["team_id"],
+        option=_OPTIONS.get(files[0]),
+    )
 
 
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(provider_files.SIZE_MAX + 1)
+            return file.read(pem.SIZE_MAX + 1)
     except OSError as error:
         raise ProblemError(f"{path} cannot be read: {error.strerror}") from error

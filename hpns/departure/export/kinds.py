@@ -21,6 +21,7 @@ from tenants.models import (
     ServerKey,
     Sighting,
 )
+from tenants.providers.table import FAMILY_OF_KIND, PROVIDERS
 
 
 class Field(NamedTuple):
@@ -177,7 +178,7 @@ KINDS: Final = (
         (
             _ID,
             Field("label", "the head of the platform that its pushes carry"),
-            Field("family", "apns (Apple) or fcm (Google)"),
+            Field("family", " or ".join(f"{row.family} ({row.name})" for row in PROVIDERS.values())),
             Field("topic", "the bundle id or package name"),
             Field("host", "which of Apple's hosts its tokens belong to"),
             Field("is_default", "whether it takes pushes that no label matches"),
@@ -194,7 +195,7 @@ KINDS: Final = (
             _ID,
             Field("app_id", "the app, by its id in apps.jsonl"),
             Field("slot", "current: in use; next: waits to take its place"),
-            Field("kind", "apns_key, apns_cert or fcm_account"),
+            Field("kind", " or ".join(", ".join(FAMILY_OF_KIND).rsplit(", ", 1))),
             Field("key_id", "which key it is"),
             Field("expires_at", "when it ends"),
             _CREATED,

@@ -7,6 +7,7 @@ from tenants.management import rows
 from tenants.management.owner import owner
 from tenants.management.subcommands import OWNER, Option, SubcommandsCommand, subcommand
 from tenants.models import PushApp
+from tenants.providers import table
 from tenants.services import Changed
 
 _LABEL: Final = Option("--label", "the app's label", required=True)
@@ -22,8 +23,8 @@ class Command(SubcommandsCommand):
         *OWNER,
         Option("--label", "the head of its pushes' platform: apple_rn, apple_rnbeta, android_rn", required=True),
         Option("--topic", "its bundle id (Apple) or package name (Android)", required=True),
-        Option("--family", "default: by the label", choices=PushApp.Family.values),
-        Option("--host", "which of Apple's hosts; default: production", choices=PushApp.Host.values),
+        Option("--family", "default: by the label", choices=list(table.PROVIDERS)),
+        Option("--host", "which of Apple's hosts; default: production", choices=list(table.HOSTS)),
         Option("--default", "also takes pushes of its family that no label matches", kind="switch"),
     )
     def add(

@@ -17,6 +17,7 @@ from delivery.models import Delivery
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, Attempt
 from delivery.protocol.wire import Push
+from delivery.providers import table
 from tenants import services
 from tenants.models import Server
 from tests import people
@@ -41,7 +42,7 @@ def write(server: Server, trace: str = TRACE, *, age: float = 60.0, **members: A
     at = time.time() - age
     made = Attempt("apns", "api.push.apple.com", 400, "<b>BadTopic</b>", ANSWERED, at + 0.1, 140, detail="x")
     push = Push(**{"platform": "apple_rn-v2", "type": "message", "ack_id": "ack-one", "device_id": "d", **members})
-    verdict = judge.refusal("no_app") if push.sub_type == "refused" else judge.judge(made)
+    verdict = judge.refusal("no_app") if push.sub_type == "refused" else table.judge(made)
     who = f"{server.customer_id}\t{server.pk}\t\\N"
     with connection.cursor() as cursor, cursor.cursor.copy(COPY) as copy:
         attempts = () if push.sub_type == "refused" else (made,)

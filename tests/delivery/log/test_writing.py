@@ -10,14 +10,14 @@ from django.db import connection
 
 from delivery.log import partitions, rows, writing
 from delivery.models import Delivery
-from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, Attempt
 from delivery.protocol.wire import Push
+from delivery.providers import table
 
 pytestmark = pytest.mark.django_db
 
 NOON = 1_790_000_000.123  # 2026-09-21
-SENT = judge.judge(Attempt("apns", "api.push.apple.com", 200, "", ANSWERED, NOON, 12))
+SENT = table.judge(Attempt("apns", "api.push.apple.com", 200, "", ANSWERED, NOON, 12))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_whatever_a_push_holds_stays_in_its_column(store: redis.Redis, hostile: 
 def test_a_providers_words_cannot_break_a_row(store: redis.Redis) -> None:
     attempt = Attempt("apns", "host", 400, 'a"b\\c\td', ANSWERED, NOON, 1, detail='say "no"\n\\')
     push = Push(platform="apple_rn-v2")
-    verdict = judge.judge(attempt)
+    verdict = table.judge(attempt)
     store.rpush(rows.ROWS, rows.row("t-1", NOON, NOON, "1\t2\t3", None, push, "", 1, verdict, [attempt]))
     assert writing.write(store) == 1
     (told,) = Delivery.objects.get(trace="t-1").attempts

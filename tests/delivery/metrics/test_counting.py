@@ -15,10 +15,11 @@ from delivery.metrics.names import METERS
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, MAYBE, Attempt, Verdict
 from delivery.protocol.wire import Ack, Push
+from delivery.providers import table
 
-OK = judge.judge(Attempt("apns", "h", 200, "", ANSWERED, 0.0, 1))
-GONE = judge.judge(Attempt("apns", "h", 410, "Unregistered", ANSWERED, 0.0, 1))
-TOPIC = judge.judge(Attempt("apns", "h", 400, "DeviceTokenNotForTopic", ANSWERED, 0.0, 1))
+OK = table.judge(Attempt("apns", "h", 200, "", ANSWERED, 0.0, 1))
+GONE = table.judge(Attempt("apns", "h", 410, "Unregistered", ANSWERED, 0.0, 1))
+TOPIC = table.judge(Attempt("apns", "h", 400, "DeviceTokenNotForTopic", ANSWERED, 0.0, 1))
 PUSH = Push(platform="apple_rn-v2", type="message", ack_id="a", device_id="d")
 
 
@@ -92,7 +93,7 @@ def test_a_flood_of_different_platforms_does_not_fill_the_memory() -> None:
 
 def test_an_attempt_is_counted_by_host_and_by_the_word_of_its_verdict() -> None:
     for made in (attempt(), attempt(410, "Unregistered"), attempt(0, "timeout", 4000, MAYBE), attempt(499, "<evil>")):
-        counting.attempt(made)
+        counting.attempt(made, table.judge(made).code)
     words = {labels[2] for name, labels in counting.gather().counters if name == "hpns_attempts_total"}
     assert words == {"sent", "apns_unregistered", "transport_timeout_unanswered", "apns_unknown"}
     for name, *labels in (
@@ -134,7 +135,7 @@ def test_everything_that_is_counted_is_in_the_table_with_as_many_labels() -> Non
     counting.ended(PUSH, GONE, 0.1)
     counting.ended(PUSH, OK, 0.1)
     counting.ended(PUSH, judge.refusal("malformed"), 0.1)
-    counting.attempt(attempt())
+    counting.attempt(attempt(), "sent")
     counting.turned_away("no_key")
     counting.receipt(Ack("i", 0, "ios", "message"))
     counts = counting.snapshot("worker")
@@ -154,7 +155,7 @@ def test_counting_a_push_costs_a_few_microseconds_at_most() -> None:
     def cost() -> float:
         began = time.process_time()
         for _ in itertools.repeat(None, rounds):
-            counting.attempt(made)
+            counting.attempt(made, "sent")
             counting.ended(PUSH, OK, 0.04)
             counting.answered(0.041)
         return (time.process_time() - began) / rounds

@@ -7,21 +7,12 @@ from typing import Any
 import pytest
 from firebase_admin import messaging
 
-from delivery.outcomes import apns, fcm, own
-from delivery.outcomes.judge import (
-    ANSWERED,
-    MAYBE,
-    NOT_SENT,
-    Answer,
-    Attempt,
-    Outcome,
-    Retry,
-    Verdict,
-    blame,
-    judge,
-    refusal,
-    text,
-)
+from delivery.outcomes import own
+from delivery.outcomes.judge import blame, refusal, text
+from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, Answer, Attempt, Outcome, Retry, Verdict
+from delivery.providers.apns import outcomes as apns
+from delivery.providers.fcm import outcomes as fcm
+from delivery.providers.table import judge
 
 APPLE = {
     400: "BadCollapseId BadDeviceToken BadExpirationDate BadMessageId BadPriority BadTopic DeviceTokenNotForTopic"
@@ -47,7 +38,7 @@ GOOGLE = {
     504: "DEADLINE_EXCEEDED",
 }
 REMOVING = {("apns", 410, "Unregistered"), ("apns", 410, "ExpiredToken"), ("fcm", 404, "UNREGISTERED")}
-TABLES: dict[str, Mapping[tuple[int, str], Verdict]] = {"apns": apns.APNS, "fcm": fcm.FCM}
+TABLES: dict[str, Mapping[tuple[int, str], Verdict]] = {"apns": apns.ANSWERS, "fcm": fcm.ANSWERS}
 
 
 def documented(page: Mapping[int, str], provider: str) -> list[tuple[str, int, str]]:
@@ -55,11 +46,11 @@ def documented(page: Mapping[int, str], provider: str) -> list[tuple[str, int, s
 
 
 DOCUMENTED = documented(APPLE, "apns") + documented(GOOGLE, "fcm")
-OWN = [*own.TRANSPORT.values(), own.NO_WORD, *own.REFUSALS.values()]
+OWN = [*own.TRANSPORT.values(), *fcm.TRANSPORT.values(), own.NO_WORD, *own.REFUSALS.values()]
 ALL = [
-    *apns.APNS.values(),
+    *apns.ANSWERS.values(),
     apns.UNKNOWN,
-    *fcm.FCM.values(),
+    *fcm.ANSWERS.values(),
     fcm.UNKNOWN,
     *OWN,
 ]
@@ -122,7 +113,7 @@ def test_only_three_answers_mute_a_phone() -> None:
 
 
 def test_the_guard_against_muting_phones_notices_one_row_too_many() -> None:
-    planted = {"apns": {**apns.APNS, (400, "BadDeviceToken"): apns.APNS[410, "Unregistered"]}}
+    planted = {"apns": {**apns.ANSWERS, (400, "BadDeviceToken"): apns.ANSWERS[410, "Unregistered"]}}
     assert removing(planted) - REMOVING == {("apns", 400, "BadDeviceToken")}
 
 
@@ -147,19 +138,19 @@ def test_an_invented_answer_is_unknown_and_never_mutes_a_phone(provider: str, st
 
 
 def test_an_invented_answer_would_be_noticed_if_it_had_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(apns.APNS, (400, "SomethingNew"), apns.APNS[410, "Unregistered"])
+    monkeypatch.setitem(apns.ANSWERS, (400, "SomethingNew"), apns.ANSWERS[410, "Unregistered"])
     assert judge(answered("apns", 400, "SomethingNew")).outcome is not Outcome.UNKNOWN
 
 
 def test_the_fuse_is_asked_for_the_four_answers_that_a_wrong_key_can_cause() -> None:
-    fused = {row.code for row in ALL if row.fuse}
+    fused = {row.code for row in ALL if row.remove_when_proven}
     assert fused == {
         "apns_bad_device_token",
         "apns_device_token_not_for_topic",
         "apns_missing_device_token",
         "fcm_sender_id_mismatch",
     }
-    assert all(row.answer is Answer.FAIL for row in ALL if row.fuse)
+    assert all(row.answer is Answer.FAIL for row in ALL if row.remove_when_proven)
 
 
 @pytest.mark.parametrize(("word", "wire"), own.TRANSPORT)
@@ -199,16 +190,16 @@ def test_a_refusal_that_nobody_wrote_a_row_for_is_an_error_in_our_code() -> None
 
 
 def test_a_customers_mistake_is_no_event_of_the_sla() -> None:
-    wrong = [row.code for row in ALL if row.attribution == "customer" and row.counts]
+    wrong = [row.code for row in ALL if row.attribution == "customer" and row.counts_in_sla]
     assert wrong == []
-    assert all(row.counts for row in ALL if row.attribution in ("ours", "provider"))
+    assert all(row.counts_in_sla for row in ALL if row.attribution in ("ours", "provider"))
 
 
 def test_a_fault_of_a_shared_apps_credential_is_ours_and_counts() -> None:
     customers = judge(answered("apns", 403, "InvalidProviderToken"))
     shared = blame(customers, True)
-    assert (customers.attribution, customers.counts) == ("customer", False)
-    assert (shared.attribution, shared.counts, shared.code) == ("ours", True, customers.code)
+    assert (customers.attribution, customers.counts_in_sla) == ("customer", False)
+    assert (shared.attribution, shared.counts_in_sla, shared.code) == ("ours", True, customers.code)
     assert blame(customers, False) is customers
     assert blame(refusal("malformed"), True) is refusal("malformed")
 

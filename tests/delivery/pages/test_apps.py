@@ -11,8 +11,8 @@ from django.db import connections, transaction
 from billing import customers
 from delivery.worker import credential_check
 from tenants import services
-from tenants.credentials import provider_files
 from tenants.models import Credential, Customer, PushApp
+from tenants.providers import apple_files
 from tests.browsing import Browser, browser
 from tests.sandbox_fixture import SandboxClient
 from tests.tenants import files
@@ -57,7 +57,7 @@ def test_the_operators_apps_are_shown_where_they_may_be_used_without_their_crede
     ada: Browser, acme: Customer
 ) -> None:
     shared = services.app_add(label="apple_rn", topic="com.mattermost.rn").row
-    parsed = provider_files.apple_key(files.p8(), key_id="SHARED1234", team_id="TEAM123456")
+    parsed = apple_files.apple_key(files.p8(), key_id="SHARED1234", team_id="TEAM123456")
     services.credential_add(app=shared, parsed=parsed)
     assert "com.mattermost.rn" not in ada.get("/c/acme/apps/").content.decode()
     acme.entitlement.may_use_shared = True
@@ -108,7 +108,7 @@ def test_a_file_that_is_none_is_said_at_its_field(ada: Browser, app: PushApp, pr
 
 
 def test_a_credential_goes_only_after_its_id_was_typed(ada: Browser, app: PushApp) -> None:
-    parsed = provider_files.apple_key(files.p8(), key_id="ABC123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(files.p8(), key_id="ABC123DEFG", team_id="TEAM123456")
     row = services.credential_add(app=app, parsed=parsed).row
     where = f"/c/acme/apps/{app.pk}/credentials/{row.pk}/remove/"
     assert "This is not" in ada.post(where, {"typed": "yes"}).content.decode()
@@ -120,7 +120,7 @@ def test_a_credential_goes_only_after_its_id_was_typed(ada: Browser, app: PushAp
 def test_what_is_another_customers_is_not_found(ada: Browser, app: PushApp) -> None:
     cosmos = customers.add(name="Cosmos", offer="eas").row
     theirs = services.app_add(label="apple_rn", topic="com.cosmos", customer=cosmos).row
-    parsed = provider_files.apple_key(files.p8(), key_id="ABC123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(files.p8(), key_id="ABC123DEFG", team_id="TEAM123456")
     row = services.credential_add(app=theirs, parsed=parsed).row
     for pk in (app.pk, theirs.pk):
         for act in ("check", "remove"):

@@ -45,23 +45,6 @@ def test_a_platform_as_long_as_a_body_is_read_and_not_remembered() -> None:
     assert policy._cut.cache_info().currsize == before
 
 
-@pytest.mark.parametrize(
-    ("label", "family"),
-    [
-        ("apple", "apns"),
-        ("apple_rnbeta", "apns"),
-        ("android", "fcm"),
-        ("android_rn", "fcm"),
-        ("APPLE_RN", ""),
-        (" apple", ""),
-        ("windows", ""),
-        ("", ""),
-    ],
-)
-def test_a_label_names_its_provider_by_its_beginning(label: str, family: str) -> None:
-    assert policy.family(label) == family
-
-
 @pytest.mark.parametrize("transport", ["", "VoIP", "voip ", "standard", "background"])
 def test_only_the_exact_word_makes_a_call(transport: str) -> None:
     assert not policy.is_voip(Push(platform="apple_rn-v2", transport=transport))

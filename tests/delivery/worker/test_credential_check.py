@@ -7,18 +7,24 @@ import pytest
 import redis
 from django.utils import timezone
 
-from delivery.outcomes import apns, fcm, judge
+from delivery.providers import table
+from delivery.providers.apns import outcomes as apns
+from delivery.providers.fcm import outcomes as fcm
 from delivery.worker import credential_check
-from delivery.worker.credential_check import NOBODY, Result
+from delivery.worker.credential_check import Result
 from tenants import services
-from tenants.credentials import provider_files, uploads
-from tenants.credentials.provider_files import Parsed
+from tenants.credentials import uploads
 from tenants.models import AuditEvent, Credential, PushApp
 from tenants.problem import ProblemError
+from tenants.providers import apple_files
+from tenants.providers.base import Parsed
 from tests.sandbox_fixture import SandboxClient
 from tests.tenants import files
 
 pytestmark = pytest.mark.django_db
+
+NOBODY = {family: provider.trial.nobody for family, provider in table.PROVIDERS.items()}
+WORDS = {code for provider in table.PROVIDERS.values() for code in provider.trial.words}
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +36,7 @@ def apple(providers: SandboxClient, **given: Any) -> Parsed:
     """The demo's token key."""
     made = providers.demo
     ids = {"key_id": made.key_id, "team_id": made.team_id, **given}
-    return provider_files.apple_key(made.apns_key.read_bytes(), **ids)
+    return apple_files.apple_key(made.apns_key.read_bytes(), **ids)
 
 
 def google(account: dict[str, str]) -> Parsed:
@@ -165,7 +171,7 @@ def test_each_other_answer_of_apples_is_not_good(
     providers.script(NOBODY["apns"], apple_says(status, reason))
     result = credential_check.check(credential(apple(providers)))
     assert (result.good, result.known, result.refused) == (False, known, refused)
-    expected = apns.APNS.get((status, reason), apns.UNKNOWN)
+    expected = apns.ANSWERS.get((status, reason), apns.UNKNOWN)
     assert result.code == expected.code
     assert result.meaning
     assert result.fix
@@ -197,7 +203,7 @@ def test_each_other_answer_of_googles_is_not_good(
     providers.script(NOBODY["fcm"], google_says(status, reason))
     result = credential_check.check(credential(google(json.loads(providers.demo.service_account.read_bytes()))))
     assert (result.good, result.known, result.refused) == (False, known, refused)
-    assert result.code == fcm.FCM[status, reason].code
+    assert result.code == fcm.ANSWERS[status, reason].code
     assert "{" not in result.meaning + result.fix
 
 
@@ -237,7 +243,7 @@ def test_promoting_asks_first(providers: SandboxClient) -> None:
     with pytest.raises(ProblemError, match=r"is not promoted .* does not accept the key STRANGE123"):
         credential_check.promote(app=row.app, expected_id=bad.pk)
     assert stored(bad).slot == "next"
-    other = provider_files.apple_key(files.p8(), key_id=providers.demo.key_id, team_id="TEAM123456")
+    other = apple_files.apple_key(files.p8(), key_id=providers.demo.key_id, team_id="TEAM123456")
     services.credential_add(app=row.app, parsed=other, slot="next")
     services.credential_remove(app=row.app)
     good = credential(apple(providers), row.app, "next")
@@ -258,12 +264,14 @@ def test_no_secret_is_in_what_is_said(providers: SandboxClient) -> None:
     assert parsed.secret["key_pem"].splitlines()[1] not in told
 
 
-CODES = sorted({*credential_check._WORDS, *judge._BY_CODE, credential_check.UNREADABLE, "of_an_older_version"})
+CODES = sorted({*WORDS, *table.CODES, credential_check.UNREADABLE, "of_an_older_version"})
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_code_that_can_be_kept_has_words_of_its_own_and_a_mark(code: str) -> None:
-    row = Credential(kind="apns_key", key_id="TEAM123456/ABC123DEFG", app=PushApp(topic="com.mattermost.rn"))
+    family, kind = ("fcm", "fcm_account") if code.startswith("fcm_") else ("apns", "apns_key")
+    app = PushApp(topic="com.mattermost.rn", family=family)
+    row = Credential(kind=kind, key_id="TEAM123456/ABC123DEFG", app=app)
     kind, words = credential_check.said(row, code)
     assert kind in ("bad", "warn")
     assert words[0].isupper()
@@ -286,5 +294,7 @@ def test_each_code_that_can_be_kept_has_words_of_its_own_and_a_mark(code: str) -
     ],
 )
 def test_what_is_not_said_of_the_credential_is_no_fault_of_it(code: str, kind: str, words: str) -> None:
-    row = Credential(kind="apns_key", key_id="TEAM123456/ABC123DEFG", app=PushApp(topic="com.mattermost.rn"))
+    row = Credential(
+        kind="apns_key", key_id="TEAM123456/ABC123DEFG", app=PushApp(topic="com.mattermost.rn", family="apns")
+    )
     assert credential_check.said(row, code) == (kind, words)

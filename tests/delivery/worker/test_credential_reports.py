@@ -10,22 +10,24 @@ from django.core import mail as outbox
 from django.db import connections
 
 from billing import customers
-from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Attempt
+from delivery.providers import table
 from delivery.worker.credential_reports import Report, Reporter, write_down
 from delivery.worker.routes import Route, Routes
 from tenants import services
-from tenants.credentials import mails, provider_files
+from tenants.credentials import mails
 from tenants.directory.live import Directory
 from tenants.models import AuditEvent, Credential, Customer, PushApp
+from tenants.providers import apple_files
+from tenants.providers.base import Parsed
 from tests.tenants import files
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PLATFORM = "apple_own-v2"
 
 
-def key(key_id: str) -> provider_files.Parsed:
-    return provider_files.apple_key(files.p8(), key_id=key_id, team_id="TEAM123456")
+def key(key_id: str) -> Parsed:
+    return apple_files.apple_key(files.p8(), key_id=key_id, team_id="TEAM123456")
 
 
 @pytest.fixture
@@ -168,7 +170,7 @@ def test_a_refusal_is_reported_with_what_came_of_the_spare(routes: Routes, app: 
     assert not reporter.spare_tried(route.target, spare, refusal(), busy)
     assert reporter._waiting.popitem()[1].spare_id == 0
     assert reporter.spare_tried(route.target, spare, refusal(), sent)
-    reporter.refused(route.target, refusal(), judge.judge(refusal()))
+    reporter.refused(route.target, refusal(), table.judge(refusal()))
     assert reporter._waiting.popitem()[1].spare_id == spare.credential_id, "the weaker word came later"
     reporter._loop.close()
 
@@ -188,7 +190,7 @@ def test_a_key_is_not_said_to_be_bad_while_our_clock_may_be_why(
     target = routes.find(acme.pk, PLATFORM).target
     assert target is not None
     reporter = Reporter(asyncio.new_event_loop())
-    reporter.refused(target, attempt, judge.judge(attempt))
+    reporter.refused(target, attempt, table.judge(attempt))
     assert bool(reporter._waiting) is reported
     reporter._loop.close()
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from billing import customers
 from tenants import services
-from tenants.credentials import provider_files
 from tenants.models import Customer, ServerKey
+from tenants.providers import apple_files
 from tests.browsing import browser
 from tests.tenants import files
 
@@ -44,7 +44,7 @@ def test_the_checklist_sees_each_step_as_it_is_done(ada: Client, acme: Customer)
     assert steps(ada)[:2] == ["Done", "Done"]
     app = services.app_add(label="apple_rn", topic="com.acme.chat", customer=acme).row
     assert steps(ada)[2] == "To do"
-    parsed = provider_files.apple_key(files.p8(), key_id="ABC123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(files.p8(), key_id="ABC123DEFG", team_id="TEAM123456")
     services.credential_add(app=app, parsed=parsed)
     assert steps(ada)[2] == "Done"
     ServerKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())

@@ -7,9 +7,10 @@ from django.core import mail as outbox
 from pytest_django import Settings
 
 from tenants import services
-from tenants.credentials import expiry, mails, provider_files
-from tenants.credentials.provider_files import Parsed
+from tenants.credentials import expiry, mails
 from tenants.models import Credential, Customer
+from tenants.providers import apple_files
+from tenants.providers.base import Parsed
 from tests.tenants import files
 from tests.tenants.conftest import Acme
 from tests.tenants.files import NOW
@@ -27,7 +28,7 @@ def own(acme: Acme) -> Credential:
 
 def certificate() -> Parsed:
     """A push certificate that ends 300 days from NOW."""
-    return provider_files.apple_certificate_pem(files.certificate_pem(), now=NOW)
+    return apple_files.apple_certificate_pem(files.certificate_pem(), now=NOW)
 
 
 def end(row: Credential) -> datetime:

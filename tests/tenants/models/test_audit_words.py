@@ -16,12 +16,14 @@ class Unreadable(Exception):
 
 
 def recorded(source: str) -> set[str]:
-    """The actions that a source text records by audit.record, also where they are handed through its own functions."""
+    """The actions that a source text records by recording.record, also where they are handed through its own
+    functions.
+    """
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
     found: set[str] = set()
     for function in functions:
-        for call in _calls(function, "record", of="audit"):
+        for call in _calls(function, "record", of="recording"):
             found |= set(_said(call.args[0], function, functions))
     return found
 
@@ -80,7 +82,7 @@ def test_no_file_records_in_a_way_that_is_not_looked_at() -> None:
     for path in sources(*APPS):
         text = path.read_text(encoding="utf-8")
         assert "from tenants.audit.recording import record" not in text, path
-        assert "audit as " not in text, path
+        assert "recording as " not in text, path
 
 
 def test_all_words_are_different_and_read_as_a_sentence() -> None:
@@ -96,10 +98,10 @@ def test_what_is_no_action_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("def f():\n    audit.record('a.b', customer=None)", {"a.b"}),
-        ("def f(x):\n    audit.record('a.b' if x else 'a.c', customer=None)", {"a.b", "a.c"}),
-        ("def f(x):\n    y = 'a.b' if x else 'a.c'\n    audit.record(y, customer=None)", {"a.b", "a.c"}),
-        ("def f(x, y):\n    audit.record(y)\ndef g():\n    return f(1, 'a.b')", {"a.b"}),
+        ("def f():\n    recording.record('a.b', customer=None)", {"a.b"}),
+        ("def f(x):\n    recording.record('a.b' if x else 'a.c', customer=None)", {"a.b", "a.c"}),
+        ("def f(x):\n    y = 'a.b' if x else 'a.c'\n    recording.record(y, customer=None)", {"a.b", "a.c"}),
+        ("def f(x, y):\n    recording.record(y)\ndef g():\n    return f(1, 'a.b')", {"a.b"}),
         ("def f():\n    other.record('a.b')", set()),
     ],
 )
@@ -107,7 +109,7 @@ def test_an_action_is_found_wherever_it_is_said(source: str, found: set[str]) ->
     assert recorded(source) == found
 
 
-@pytest.mark.parametrize("source", ["def f(x):\n    audit.record(x.y)", "def f(x):\n    audit.record(x)"])
+@pytest.mark.parametrize("source", ["def f(x):\n    recording.record(x.y)", "def f(x):\n    recording.record(x)"])
 def test_an_action_that_cannot_be_read_is_noticed(source: str) -> None:
     with pytest.raises(Unreadable):
         recorded(source)

@@ -9,17 +9,18 @@ from django.utils import timezone
 
 from tenants import services
 from tenants.audit import recording
-from tenants.credentials import provider_files
 from tenants.directory import snapshot
 from tenants.models import AuditEvent, Credential
 from tenants.problem import ProblemError
+from tenants.providers import apple_files
+from tenants.providers.base import Parsed
 from tests.tenants import files
 from tests.tenants.conftest import Acme
 
 
-def another(key_id: str = "ZZZ123DEFG") -> provider_files.Parsed:
+def another(key_id: str = "ZZZ123DEFG") -> Parsed:
     """A token key with a secret of its own."""
-    return provider_files.apple_key(files.p8(), key_id=key_id, team_id="TEAM123456")
+    return apple_files.apple_key(files.p8(), key_id=key_id, team_id="TEAM123456")
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from django.db import OperationalError, connection, connections, transaction
 from pytest_django import Settings
 
 from tenants import services
-from tenants.credentials import provider_files
 from tenants.models import AuditEvent, Credential
 from tenants.problem import ProblemError
+from tenants.providers import apple_files
 from tenants.services import resealing
 from tests.tenants import files
 from tests.tenants.conftest import Acme
@@ -49,7 +49,7 @@ def test_a_run_that_breaks_off_keeps_what_it_has_done_and_the_next_one_finishes(
 ) -> None:
     for number in range(3):
         app = services.app_add(label=f"apple_{number}", topic="com.example.app").row
-        parsed = provider_files.apple_key(files.p8(), key_id=f"ABC123DEF{number}", team_id="TEAM123456")
+        parsed = apple_files.apple_key(files.p8(), key_id=f"ABC123DEF{number}", team_id="TEAM123456")
         services.credential_add(app=app, parsed=parsed)
     third = Credential.objects.order_by("pk")[2].pk
     settings.VAULT_KEYS = ["new:" + "A" * 43 + "=", *settings.VAULT_KEYS]

@@ -10,10 +10,11 @@ from pytest_django import Settings
 
 from billing import customers
 from tenants import keys, services, vault
-from tenants.credentials import provider_files, sealing
+from tenants.credentials import sealing
 from tenants.directory import version_stamp
 from tenants.models import Credential, Customer, PushApp, ServerKey
 from tenants.problem import ProblemError
+from tenants.providers import apple_files, google_files
 from tests.tenants import files
 from tests.tenants.conftest import Acme
 
@@ -32,7 +33,7 @@ def test_the_same_again_changes_nothing(acme: Acme, p8: bytes) -> None:
     assert customers.add(name="Acme", offer="hpns") == (acme.customer, False)
     assert services.server_add(customer=acme.customer, name="main") == (acme.server, False)
     assert services.app_add(label="apple_rn", topic="com.mattermost.rn", host="production") == (acme.app, False)
-    parsed = provider_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
     assert services.credential_add(app=acme.app, parsed=parsed) == (acme.credential, False)
 
 
@@ -140,7 +141,7 @@ def test_the_database_itself_refuses_other_ambiguities(acme: Acme) -> None:
 
 
 def test_another_secret_takes_the_place_of_the_first_under_another_id(acme: Acme) -> None:
-    parsed = provider_files.apple_key(files.p8(), key_id="ZZZ123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(files.p8(), key_id="ZZZ123DEFG", team_id="TEAM123456")
     row, changed = services.credential_add(app=acme.app, parsed=parsed)
     assert changed
     assert row.pk != acme.credential.pk
@@ -149,7 +150,7 @@ def test_another_secret_takes_the_place_of_the_first_under_another_id(acme: Acme
 
 
 def test_the_next_credential_waits_beside_the_current_one(acme: Acme) -> None:
-    parsed = provider_files.apple_key(files.p8(), key_id="ZZZ123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(files.p8(), key_id="ZZZ123DEFG", team_id="TEAM123456")
     services.credential_add(app=acme.app, parsed=parsed, slot="next")
     assert {one.slot for one in Credential.objects.filter(app=acme.app)} == {"current", "next"}
 
@@ -160,14 +161,14 @@ def test_a_sealed_secret_does_not_open_in_another_apps_row(acme: Acme) -> None:
 
 
 def test_a_credential_must_fit_its_app(acme: Acme) -> None:
-    account = provider_files.service_account(files.account())
+    account = google_files.service_account(files.account())
     with pytest.raises(ProblemError, match="of the family apns"):
         services.credential_add(app=acme.app, parsed=account)
-    other = provider_files.apple_certificate_pem(files.certificate_pem(), now=files.NOW)
+    other = apple_files.apple_certificate_pem(files.certificate_pem(), now=files.NOW)
     with pytest.raises(ProblemError, match=r"is for com\.example\.app, the app is com\.mattermost\.rn"):
         services.credential_add(app=acme.app, parsed=other)
     sandbox = files.certificate(uid="com.mattermost.rn", name="x", hosts="1")
-    parsed = provider_files.apple_certificate_pem(files.certificate_pem(sandbox), now=files.NOW)
+    parsed = apple_files.apple_certificate_pem(files.certificate_pem(sandbox), now=files.NOW)
     with pytest.raises(ProblemError, match="for Apple's sandbox host, the app uses production"):
         services.credential_add(app=acme.app, parsed=parsed)
 
@@ -187,7 +188,7 @@ def test_resealing_moves_everything_to_the_first_key(acme: Acme, settings: Setti
 
 def test_a_credential_that_no_longer_opens_can_be_added_again(acme: Acme, settings: Settings, p8: bytes) -> None:
     settings.VAULT_KEYS = ["new:" + "A" * 43 + "="]
-    parsed = provider_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
+    parsed = apple_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
     row, changed = services.credential_add(app=acme.app, parsed=parsed)
     assert changed
     assert sealing.open_(row.app_id, row.sealed) == acme.secret

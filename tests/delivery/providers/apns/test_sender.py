@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from delivery.http2.engine import Engine
-from delivery.outcomes.judge import Answer, Outcome, judge
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT
+from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Outcome
 from delivery.providers.apns.sender import ApnsSender, path_segment
+from delivery.providers.table import judge
 from delivery.sandbox import certificates
 from tests.delivery.providers.trying import DEVICE, EXPIRES_AT, PUSH_ID, apns_target, attempt, push
 from tests.sandbox_fixture import SandboxClient

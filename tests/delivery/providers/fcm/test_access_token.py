@@ -12,12 +12,12 @@ import pytest
 from firebase_admin.credentials import Certificate
 
 from delivery.http2.engine import Engine
-from delivery.outcomes.judge import judge
 from delivery.outcomes.verdict import NOT_SENT, Attempt
 from delivery.providers.apns.provider_token import CredentialError
 from delivery.providers.fcm import access_token
 from delivery.providers.fcm.access_token import AccessToken, token_url
 from delivery.providers.fcm.sender import FcmSender
+from delivery.providers.table import judge
 from tests.delivery.providers.trying import FCM_DEVICE, attempt, fcm_target, push
 from tests.sandbox_fixture import SandboxClient
 

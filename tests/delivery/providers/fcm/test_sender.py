@@ -8,10 +8,10 @@ import pytest
 from firebase_admin import exceptions, messaging
 
 from delivery.http2.engine import Engine
-from delivery.outcomes.judge import Answer, Outcome, judge
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Attempt
+from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Attempt, Outcome
 from delivery.providers.fcm import payload
 from delivery.providers.fcm.sender import LONGEST_TTL, FcmSender, read_refusal
+from delivery.providers.table import judge
 from tests.delivery.providers.trying import FCM_DEVICE, attempt, fcm_target, push
 from tests.sandbox_fixture import SandboxClient
 

@@ -8,29 +8,31 @@ for the rest google/rpc/code.proto (https://github.com/googleapis/googleapis/blo
 
 from typing import Final
 
-from delivery.outcomes.verdict import Answer, Outcome, Retry, Verdict, failed
+from delivery.outcomes.verdict import NOT_SENT, Answer, Outcome, Outcomes, Retry, Verdict, failed
 
 SENT: Final = Verdict(
-    Outcome.SENT,
-    "sent",
-    Answer.OK,
-    "provider",
-    True,
-    Retry.NEVER,
-    False,
-    False,
-    "Google accepted the push",
-    "nothing",
-    "info",
+    outcome=Outcome.SENT,
+    code="sent",
+    answer=Answer.OK,
+    attribution="provider",
+    cause="Google accepted the push",
+    fix="nothing",
+    level="info",
 )
 
 
 def _set_up(
-    code: str, cause: str, fix: str, *, retry: Retry = Retry.NEVER, fuse: bool = False, key: bool = False
+    code: str,
+    cause: str,
+    fix: str,
+    *,
+    retry: Retry = Retry.NEVER,
+    remove_when_proven: bool = False,
+    is_key_fault: bool = False,
 ) -> Verdict:
     """Return the verdict on a service account or project that does not fit: the owner of the app has to act.
 
-    key: it is the account itself, whatever it is used for.
+    is_key_fault: it is the account itself, whatever it is used for.
     """
     return failed(
         code,
@@ -38,11 +40,11 @@ def _set_up(
         fix,
         attribution="customer",
         outcome=Outcome.REFUSED,
-        counts=False,
+        counts_in_sla=False,
         retry=retry,
-        fuse=fuse,
-        credential=True,
-        key_refused=key,
+        remove_when_proven=remove_when_proven,
+        is_credential_fault=True,
+        is_key_fault=is_key_fault,
     )
 
 
@@ -69,7 +71,7 @@ _UNSPECIFIED: Final = failed(
     level="error",
 )
 
-FCM: Final[dict[tuple[int, str], Verdict]] = {
+ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (200, ""): SENT,
     (400, "UNSPECIFIED_ERROR"): _UNSPECIFIED,
     (500, "UNSPECIFIED_ERROR"): _UNSPECIFIED,
@@ -86,7 +88,7 @@ FCM: Final[dict[tuple[int, str], Verdict]] = {
         "let the user of this phone log in to the app again, so that it registers anew",
         attribution="device",
         outcome=Outcome.REFUSED,
-        counts=False,
+        counts_in_sla=False,
     ),
     (401, "THIRD_PARTY_AUTH_ERROR"): _set_up(
         "fcm_third_party_auth_error",
@@ -98,35 +100,31 @@ FCM: Final[dict[tuple[int, str], Verdict]] = {
         "Google refused the access token of the service account",
         "it has been renewed; if it happens again, upload a new key of the service account of project {project}",
         retry=Retry.RENEW,
-        key=True,
+        is_key_fault=True,
     ),
     (403, "PERMISSION_DENIED"): _set_up(
         "fcm_permission_denied",
         "this service account may not send for project {project}",
         "switch on the Firebase Cloud Messaging API in the project and give the account the role for it",
-        key=True,
+        is_key_fault=True,
     ),
     (403, "SENDER_ID_MISMATCH"): _set_up(
         "fcm_sender_id_mismatch",
         "this device token belongs to another Firebase project than {project}",
         "upload the service account of the project whose google-services.json the mobile app was built with",
-        fuse=True,
+        remove_when_proven=True,
     ),
     (404, "NOT_FOUND"): _set_up(
         "fcm_not_found", "Google does not know project {project}", "check the project id of the service account"
     ),
     (404, "UNREGISTERED"): Verdict(
-        Outcome.GONE,
-        "fcm_unregistered",
-        Answer.REMOVE,
-        "device",
-        True,
-        Retry.NEVER,
-        False,
-        False,
-        "the app is no longer installed on this device, or has a new token",
-        "the server stops sending to it; the app registers again when its user opens it",
-        "info",
+        outcome=Outcome.GONE,
+        code="fcm_unregistered",
+        answer=Answer.REMOVE,
+        attribution="device",
+        cause="the app is no longer installed on this device, or has a new token",
+        fix="the server stops sending to it; the app registers again when its user opens it",
+        level="info",
     ),
     (429, "QUOTA_EXCEEDED"): _over_quota("fcm_quota_exceeded"),
     (429, "RESOURCE_EXHAUSTED"): _over_quota("fcm_resource_exhausted"),
@@ -149,3 +147,15 @@ UNKNOWN: Final = failed(
     outcome=Outcome.UNKNOWN,
     level="error",
 )
+
+TRANSPORT: Final = {
+    ("token_endpoint", NOT_SENT): failed(
+        "fcm_no_access_token",
+        "Google's token service gave no access token ({detail})",
+        "nothing to do unless it lasts; the status page of the push service knows more",
+        attribution="provider",
+        retry=Retry.SAFE,
+    ),
+}
+
+OUTCOMES: Final = Outcomes(accepts=range(200, 300), sent=SENT, answers=ANSWERS, unknown=UNKNOWN, transport=TRANSPORT)

@@ -7,26 +7,30 @@ Source: Apple, "Handling notification responses from APNs", tables "APNs status 
 
 from typing import Final
 
-from delivery.outcomes.verdict import Answer, Attribution, Outcome, Retry, Verdict, failed
+from delivery.outcomes.verdict import Answer, Attribution, Outcome, Outcomes, Retry, Verdict, failed
 
 SENT: Final = Verdict(
-    Outcome.SENT,
-    "sent",
-    Answer.OK,
-    "provider",
-    True,
-    Retry.NEVER,
-    False,
-    False,
-    "Apple accepted the push",
-    "nothing",
-    "info",
+    outcome=Outcome.SENT,
+    code="sent",
+    answer=Answer.OK,
+    attribution="provider",
+    cause="Apple accepted the push",
+    fix="nothing",
+    level="info",
 )
 
 
 def _gone(code: str, cause: str) -> Verdict:
     fix = "the server stops sending to it; the app registers again when its user opens it"
-    return Verdict(Outcome.GONE, code, Answer.REMOVE, "device", True, Retry.NEVER, False, False, cause, fix, "info")
+    return Verdict(
+        outcome=Outcome.GONE,
+        code=code,
+        answer=Answer.REMOVE,
+        attribution="device",
+        cause=cause,
+        fix=fix,
+        level="info",
+    )
 
 
 def _ours(code: str, cause: str, *, retry: Retry = Retry.NEVER) -> Verdict:
@@ -41,14 +45,18 @@ def _ours(code: str, cause: str, *, retry: Retry = Retry.NEVER) -> Verdict:
     )
 
 
-def _later(code: str, cause: str, fix: str, attribution: Attribution = "provider", *, counts: bool = True) -> Verdict:
-    return failed(code, cause, fix, attribution=attribution, counts=counts, retry=Retry.BACKOFF)
+def _later(
+    code: str, cause: str, fix: str, attribution: Attribution = "provider", *, counts_in_sla: bool = True
+) -> Verdict:
+    return failed(code, cause, fix, attribution=attribution, counts_in_sla=counts_in_sla, retry=Retry.BACKOFF)
 
 
-def _set_up(code: str, cause: str, fix: str, *, fuse: bool = False, key: bool = False) -> Verdict:
+def _set_up(
+    code: str, cause: str, fix: str, *, remove_when_proven: bool = False, is_key_fault: bool = False
+) -> Verdict:
     """Return the verdict on a credential, topic or host that does not fit: the owner of the app has to act.
 
-    key: it is the credential itself, whatever it is used for.
+    is_key_fault: it is the credential itself, whatever it is used for.
     """
     return failed(
         code,
@@ -56,14 +64,14 @@ def _set_up(code: str, cause: str, fix: str, *, fuse: bool = False, key: bool = 
         fix,
         attribution="customer",
         outcome=Outcome.REFUSED,
-        counts=False,
-        fuse=fuse,
-        credential=True,
-        key_refused=key,
+        counts_in_sla=False,
+        remove_when_proven=remove_when_proven,
+        is_credential_fault=True,
+        is_key_fault=is_key_fault,
     )
 
 
-APNS: Final[dict[tuple[int, str], Verdict]] = {
+ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (200, ""): SENT,
     (400, "BadCollapseId"): _ours("apns_bad_collapse_id", "Apple refused the collapse id that we sent"),
     (400, "BadDeviceToken"): _set_up(
@@ -71,7 +79,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "Apple does not accept this device token",
         "if it is one phone, let its user log in to the app again; if it is many, check that the app's Apple host"
         " (production or sandbox) is the one it was built for",
-        fuse=True,
+        remove_when_proven=True,
     ),
     (400, "BadExpirationDate"): _ours("apns_bad_expiration_date", "Apple refused the expiration date that we sent"),
     (400, "BadMessageId"): _ours("apns_bad_message_id", "Apple refused the notification id that we sent"),
@@ -85,7 +93,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_device_token_not_for_topic",
         "this device token belongs to another app than {topic}",
         "set the bundle id of the mobile app that this phone runs, or use the app that the bundle id names",
-        fuse=True,
+        remove_when_proven=True,
     ),
     (400, "DuplicateHeaders"): _ours("apns_duplicate_headers", "Apple saw a header twice"),
     (400, "IdleTimeout"): _later(
@@ -98,7 +106,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_missing_device_token",
         "Apple saw no device token in the request",
         "let the user of this phone log in to the app again, so that it registers a whole token",
-        fuse=True,
+        remove_when_proven=True,
     ),
     (400, "MissingTopic"): _set_up(
         "apns_missing_topic",
@@ -115,13 +123,13 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_bad_certificate",
         "Apple refused the certificate",
         "upload a push certificate for {topic} that is neither expired nor revoked",
-        key=True,
+        is_key_fault=True,
     ),
     (403, "BadCertificateEnvironment"): _set_up(
         "apns_bad_certificate_environment",
         "the certificate is for Apple's other host (production or sandbox)",
         "change the app's Apple host, or upload a certificate for this one",
-        key=True,
+        is_key_fault=True,
     ),
     (403, "ExpiredProviderToken"): failed(
         "apns_expired_provider_token",
@@ -130,19 +138,19 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         attribution="ours",
         retry=Retry.RENEW,
         level="error",
-        key_refused=True,
+        is_key_fault=True,
     ),
     (403, "Forbidden"): _set_up(
         "apns_forbidden",
         "Apple forbids this",
         "check in Apple's developer account that key {key_id} may send to {topic}",
-        key=True,
+        is_key_fault=True,
     ),
     (403, "InvalidProviderToken"): _set_up(
         "apns_invalid_provider_token",
         "Apple refused the signing token made with key {key_id} ({detail})",
         "check that key id, team id and key file belong together and that Apple still lists the key",
-        key=True,
+        is_key_fault=True,
     ),
     (403, "MissingProviderToken"): _ours(
         "apns_missing_provider_token", "Apple saw neither a signing token nor a certificate"
@@ -154,7 +162,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_bad_environment_key_id_in_token",
         "key {key_id} is for Apple's other host (production or sandbox)",
         "change the app's Apple host, or upload a key for this one",
-        key=True,
+        is_key_fault=True,
     ),
     (404, "BadPath"): _ours("apns_bad_path", "Apple does not know the path of our request"),
     (405, "MethodNotAllowed"): _ours("apns_method_not_allowed", "Apple did not see a POST"),
@@ -169,7 +177,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "check what sends it; its ids and names are far longer than Mattermost's",
         attribution="customer",
         outcome=Outcome.REFUSED,
-        counts=False,
+        counts_in_sla=False,
     ),
     (429, "TooManyProviderTokenUpdates"): _later(
         "apns_too_many_provider_token_updates",
@@ -182,7 +190,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
         "Apple takes no more pushes for this device for now",
         "nothing to do unless it lasts; many pushes within seconds go to this phone",
         "customer",
-        counts=False,
+        counts_in_sla=False,
     ),
     (500, "InternalServerError"): _later(
         "apns_internal_server_error",
@@ -209,3 +217,5 @@ UNKNOWN: Final = failed(
     outcome=Outcome.UNKNOWN,
     level="error",
 )
+
+OUTCOMES: Final = Outcomes(accepts=range(200, 201), sent=SENT, answers=ANSWERS, unknown=UNKNOWN)

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tenants.credentials import apple_certificate, password_files, provider_files
 from tenants.problem import ProblemError
+from tenants.providers import apple_certificate, apple_files, google_files, password_files
 from tests.tenants import files
 from tests.tenants.files import NOW
 
@@ -18,7 +18,7 @@ IDS = {"key_id": "ABC123DEFG", "team_id": "TEAM123456"}
 
 def test_a_token_key_is_kept_with_its_ids() -> None:
     data = files.p8()
-    parsed = provider_files.apple_key(data, **IDS)
+    parsed = apple_files.apple_key(data, **IDS)
     assert parsed.kind == "apns_key"
     assert parsed.secret == {"key_pem": data.decode(), **IDS}
     assert parsed.key_id == "TEAM123456/ABC123DEFG"
@@ -27,7 +27,7 @@ def test_a_token_key_is_kept_with_its_ids() -> None:
 
 def test_windows_line_ends_and_text_around_the_key_do_not_matter() -> None:
     data = files.p8()
-    parsed = provider_files.apple_key(b"\xef\xbb\xbfMy key\r\n" + data.replace(b"\n", b"\r\n"), **IDS)
+    parsed = apple_files.apple_key(b"\xef\xbb\xbfMy key\r\n" + data.replace(b"\n", b"\r\n"), **IDS)
     assert parsed.secret["key_pem"] == data.decode()
 
 
@@ -53,13 +53,13 @@ def test_windows_line_ends_and_text_around_the_key_do_not_matter() -> None:
 )
 def test_a_bad_token_key_is_refused(data: bytes, ids: dict[str, str], said: str) -> None:
     with pytest.raises(ProblemError, match=said):
-        provider_files.apple_key(data, **{**IDS, **ids})
+        apple_files.apple_key(data, **{**IDS, **ids})
 
 
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
 def test_a_certificate_is_kept_with_its_key_and_what_it_is_for(form: str) -> None:
     made = files.certificate(files.RSA_KEY, topics=files.topics("com.example.app", "com.example.app.voip"))
-    parsed = provider_files.apple_certificate_pem(
+    parsed = apple_files.apple_certificate_pem(
         files.certificate_pem(made, files.pem(files.RSA_KEY, form=form)), now=NOW
     )
     assert parsed.kind == "apns_cert"
@@ -75,7 +75,7 @@ def test_the_keys_own_certificate_comes_first_in_a_chain() -> None:
     other = files.certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048), uid="com.other")
     mine = files.certificate()
     data = files.certificate_pem(other, b"") + files.certificate_pem(mine)
-    parsed = provider_files.apple_certificate_pem(data, now=NOW)
+    parsed = apple_files.apple_certificate_pem(data, now=NOW)
     assert parsed.secret["cert_pem"].count("BEGIN CERTIFICATE") == 2
     assert parsed.topics == {"com.example.app"}
 
@@ -96,13 +96,13 @@ def test_the_keys_own_certificate_comes_first_in_a_chain() -> None:
 )
 def test_a_bad_certificate_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(ProblemError, match=said):
-        provider_files.apple_certificate_pem(data, now=NOW)
+        apple_files.apple_certificate_pem(data, now=NOW)
 
 
 @pytest.mark.parametrize("hosts", ["1", "2", ""])
 def test_a_certificate_for_one_host_says_so(hosts: str) -> None:
     expected = {"1": {"sandbox"}, "2": {"production"}, "": set()}[hosts]
-    parsed = provider_files.apple_certificate_pem(files.certificate_pem(files.certificate(hosts=hosts)), now=NOW)
+    parsed = apple_files.apple_certificate_pem(files.certificate_pem(files.certificate(hosts=hosts)), now=NOW)
     assert parsed.hosts == expected
 
 
@@ -114,7 +114,7 @@ def test_a_malformed_topic_list_is_read_as_none(der: bytes) -> None:
 
 @pytest.mark.parametrize("password", ["pw", ""])
 def test_a_p12_file_is_read_like_its_certificate(password: str) -> None:
-    parsed = provider_files.apple_certificate_p12(files.p12(password.encode()), password=password, now=NOW)
+    parsed = apple_files.apple_certificate_p12(files.p12(password.encode()), password=password, now=NOW)
     assert parsed.kind == "apns_cert"
     assert parsed.topics == {"com.example.app"}
 
@@ -122,12 +122,12 @@ def test_a_p12_file_is_read_like_its_certificate(password: str) -> None:
 def test_an_encrypted_pem_key_opens_with_its_password() -> None:
     data = files.certificate_pem(None, files.pem(files.RSA_KEY, b"pw"))
     assert (
-        provider_files.apple_certificate_pem(data, password="pw", now=NOW)
+        apple_files.apple_certificate_pem(data, password="pw", now=NOW)
         .secret["key_pem"]
         .startswith("-----BEGIN PRIVATE KEY-----")
     )
     with pytest.raises(ProblemError, match="is the password right"):
-        provider_files.apple_certificate_pem(data, password="wrong", now=NOW)
+        apple_files.apple_certificate_pem(data, password="wrong", now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_encrypted_pem_key_opens_with_its_password() -> None:
 )
 def test_a_bad_p12_file_is_refused(data: bytes, password: str, said: str) -> None:
     with pytest.raises(ProblemError, match=said):
-        provider_files.apple_certificate_p12(data, password=password, now=NOW)
+        apple_files.apple_certificate_p12(data, password=password, now=NOW)
 
 
 def test_a_few_files_are_opened_at_once_and_no_more() -> None:
@@ -159,12 +159,12 @@ def test_a_few_files_are_opened_at_once_and_no_more() -> None:
 def test_a_p12_file_that_wants_endless_rounds_is_given_up() -> None:
     started = time.monotonic()
     with pytest.raises(ProblemError, match="cannot be opened within 1 seconds"):
-        provider_files.apple_certificate_p12(files.endless_p12(), password="pw", now=NOW, seconds=1)
+        apple_files.apple_certificate_p12(files.endless_p12(), password="pw", now=NOW, seconds=1)
     assert time.monotonic() - started < 3
 
 
 def test_a_service_account_is_kept_without_what_is_not_needed() -> None:
-    parsed = provider_files.service_account(files.account())
+    parsed = google_files.service_account(files.account())
     kept = json.loads(parsed.secret["account_json"])
     assert parsed.kind == "fcm_account"
     assert parsed.key_id == "demo-project/0123456789ab"
@@ -174,9 +174,9 @@ def test_a_service_account_is_kept_without_what_is_not_needed() -> None:
 
 def test_a_token_uri_is_googles_or_the_one_of_the_settings() -> None:
     old = files.account(token_uri="https://accounts.google.com/o/oauth2/token")
-    assert provider_files.service_account(old)
+    assert google_files.service_account(old)
     own = files.account(token_uri="https://localhost:1/token")
-    assert provider_files.service_account(own, token_uris=("https://localhost:1/token",))
+    assert google_files.service_account(own, token_uris=("https://localhost:1/token",))
 
 
 @pytest.mark.parametrize(
@@ -206,4 +206,4 @@ def test_a_token_uri_is_googles_or_the_one_of_the_settings() -> None:
 )
 def test_a_bad_service_account_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(ProblemError, match=said):
-        provider_files.service_account(data)
+        google_files.service_account(data)

@@ -1,0 +1,62 @@
+"""Apple's push service (APNs) as the worker needs it: one row of the table of providers."""
+
+from typing import Final
+
+from delivery.http2.engine import Engine
+from delivery.outcomes.verdict import Attempt, Verdict
+from delivery.providers.apns.outcomes import OUTCOMES
+from delivery.providers.apns.sender import ApnsSender
+from delivery.providers.base import CredentialTrial, Provider, Sender, Setting, Target
+
+
+def _origin(host: str, setting: Setting) -> str:
+    return setting("APNS_SANDBOX_ORIGIN" if host == "sandbox" else "APNS_ORIGIN")
+
+
+def _sender(engine: Engine, setting: Setting, only_ask: bool) -> Sender:
+    """Apple has no way to only ask: the device that nobody has is enough."""
+    return ApnsSender(engine)
+
+
+def _accepted(target: Target) -> str:
+    what = "key" if target.kind == "apns_key" else "certificate"
+    return f"Apple accepts this {what} for {target.topic}"
+
+
+def _ids(kind: str, key_id: str) -> dict[str, str]:
+    """As the label of a token key is made; what else was known when it was tried is not kept."""
+    team_id, _, own = key_id.rpartition("/") if kind == "apns_key" else ("", "", "")
+    return {"team_id": team_id, "key_id": own}
+
+
+def _nothing_special(verdict: Verdict, attempt: Attempt) -> None:
+    return None
+
+
+APNS: Final = Provider(
+    family="apns",
+    origins=("APNS_ORIGIN", "APNS_SANDBOX_ORIGIN"),
+    origin=_origin,
+    sender=_sender,
+    project=lambda kind, secret: "",
+    takes_push_id=True,
+    outcomes=OUTCOMES,
+    trial=CredentialTrial(
+        nobody="dead0400" + 56 * "0",
+        good=frozenset(("sent", "apns_bad_device_token", "apns_unregistered", "apns_expired_token")),
+        accepted=_accepted,
+        words={
+            "apns_invalid_provider_token": (
+                "Apple does not accept the key {key_id} of the team {team_id}",
+                "check both ids; the key must be one for the Apple Push Notifications service, and not be revoked",
+            ),
+            "apns_bad_certificate": (
+                "Apple refuses the certificate",
+                "make a new one: this one is revoked, or not for pushes",
+            ),
+        },
+        ids=_ids,
+        special=_nothing_special,
+    ),
+    sandbox_phone="5a" * 32,
+)

@@ -1,0 +1,62 @@
+"""Google's push service (FCM) as the worker needs it: one row of the table of providers."""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from delivery.http2.engine import Engine
+from delivery.outcomes.verdict import Attempt, Verdict
+from delivery.providers.base import CredentialTrial, Provider, Sender, Setting, Target
+from delivery.providers.fcm.outcomes import OUTCOMES
+from delivery.providers.fcm.sender import FcmSender
+
+
+def _sender(engine: Engine, setting: Setting, only_ask: bool) -> Sender:
+    return FcmSender(engine, setting("GOOGLE_TOKEN_ORIGIN"), only_ask=only_ask)
+
+
+def _project(kind: str, secret: Mapping[str, str]) -> str:
+    return str(json.loads(secret["account_json"])["project_id"])
+
+
+def _accepted(target: Target) -> str:
+    return f"Google accepts this service account for project {target.project}"
+
+
+def _no_grant(verdict: Verdict, attempt: Attempt) -> tuple[str, str] | None:
+    """The token endpoint's invalid_grant: the account, and not the way to it."""
+    if verdict.code != "credential_unusable" or "invalid_grant" not in attempt.detail:
+        return None
+    return (
+        "Google does not accept the key of this service account any more ({detail})",
+        "make a new key of the account in the Firebase console: the key was deleted, or the account switched off",
+    )
+
+
+FCM: Final = Provider(
+    family="fcm",
+    origins=("FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN"),
+    origin=lambda host, setting: setting("FCM_ORIGIN"),
+    sender=_sender,
+    project=_project,
+    takes_push_id=False,
+    outcomes=OUTCOMES,
+    trial=CredentialTrial(
+        nobody="invalid:APA91b" + 134 * "0",
+        good=frozenset(("sent", "fcm_invalid_token", "fcm_unregistered")),
+        accepted=_accepted,
+        words={
+            "fcm_unauthenticated": (
+                "Google refuses the access token of the service account",
+                "check again in a minute; if it lasts, make a new key of the service account",
+            ),
+            "fcm_invalid_argument": (
+                "Google has accepted the account and not the question",
+                "this is a fault of the push service; report it",
+            ),
+        },
+        ids=lambda kind, key_id: {"team_id": "", "key_id": ""},
+        special=_no_grant,
+    ),
+    sandbox_phone="sandbox-phone:APA91b" + "5a" * 60,
+)

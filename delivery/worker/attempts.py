@@ -1,0 +1,192 @@
+"""Delivers the pushes of a batch: route, send, judge, retry where it is safe, and note the end of each.
+
+Invariant: every push that is begun ends in exactly one verdict within its deadline. Nothing here waits; senders call
+back.
+"""
+
+import asyncio
+import logging
+
+from django.conf import settings
+
+from delivery.http2.engine import Engine
+from delivery.metrics import counting
+from delivery.outcomes import judge
+from delivery.outcomes.verdict import Answer, Attempt, Retry, Verdict
+from delivery.protocol import policy
+from delivery.providers import table
+from delivery.providers.base import Try
+from delivery.queue import batch
+from delivery.worker.credential_reports import Reporter
+from delivery.worker.routes import Routes
+from delivery.worker.settlement import Settler, Work
+from tenants.credentials import uploads
+
+logger = logging.getLogger(__name__)
+
+# Seconds that finished pushes of an unfinished batch wait for company before they are settled.
+GATHER = 0.003
+# When a provider takes long anyway, a tenth of what it took may be waited, up to this: fewer settlements cost less.
+GATHER_MOST, SHARE = 0.010, 0.1
+# Seconds before the first and each further try after a fault below HTTP, doubled each time; at least this much time
+# must be left for a try to be worth it.
+PAUSE, WORTH = 0.05, 0.1
+# A push that comes out of the queue when little is left of its time gets a fresh window: its server is told OK.
+LATE = 1.0
+
+
+class Deliverer:
+    """One per worker process, on its loop. reporter hears of credential faults, settler of batches with ended
+    pushes.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter, settler: Settler) -> None:
+        self.routes = Routes()
+        self._loop, self._reporter, self._settler = loop, reporter, settler
+        self._senders = {
+            family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
+        }
+        self._with_push_id = frozenset(family for family, provider in table.PROVIDERS.items() if provider.takes_push_id)
+        # Read once: a look into Django's settings costs as much as a look-up of a route.
+        self._attempt_deadline, self._push_deadline = settings.ATTEMPT_DEADLINE, settings.PUSH_DEADLINE
+
+    def begin(self, work: Work, index: int, item: batch.Item, now: float, clock: float) -> None:
+        """Start a push's first attempt, or end it where none is to be made; now: unix seconds, clock: the loop's."""
+        push = item.push
+        age = max(0.0, now - item.at)  # the machine that accepted it may have a clock that is ahead of ours
+        lifetime = policy.lifetime(push)
+        if age > lifetime:
+            return self.end(work, index, judge.refusal("expired"))
+        window = self._attempt_deadline - age
+        if window < LATE:
+            if push.type == "test" and age >= self._push_deadline:
+                return self.end(work, index, judge.refusal("late_test"), seconds=int(self._push_deadline))
+            window = self._attempt_deadline
+        route = work.routes[index] = self.routes.known(item.customer if item.key else 0, push.platform)
+        target = route.target
+        if target is None:
+            return self.end(work, index, route.refusal or judge.refusal("no_app"), label=route.label)
+        work.until[index] = clock + window
+        family = target.family
+        self._senders[family].send(
+            Try(
+                push,
+                target,
+                policy.push_id(item.server, push) if family in self._with_push_id else "",
+                int(item.at) + lifetime,
+                route.version,
+                window,
+                self._tried,
+                work,
+                index,
+            )
+        )
+        return None
+
+    def _tried(self, tried: Try, attempt: Attempt) -> None:
+        work: Work = tried.batch  # type: ignore[assignment]
+        index = tried.index
+        verdict = table.judge(attempt)
+        work.attempts[index] = (*work.attempts[index], attempt)
+        counting.attempt(attempt, verdict.code)
+        if verdict.answer is Answer.OK:
+            return self.end(work, index, verdict)
+        if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, verdict.retry):
+            return None
+        route = work.routes[index]
+        assert route is not None  # noqa: S101  it was tried on one
+        if verdict.is_key_fault and self._try_spare(work, index, tried, attempt, verdict):
+            return None
+        verdict = judge.blame(verdict, route.shared)
+        return self.end(
+            work,
+            index,
+            verdict,
+            label=route.label,
+            topic=tried.target.topic,
+            project=tried.target.project,
+            key_id=tried.target.secret.get("key_id", ""),
+            host=attempt.host,
+            status=attempt.status,
+            reason=attempt.reason,
+            detail=attempt.detail,
+        )
+
+    def _try_again(self, work: Work, index: int, tried: Try, retry: Retry) -> bool:
+        """Start another try if the verdict and the time left allow it. Nothing sent is ever sent again here."""
+        tries = len(work.attempts[index])
+        if retry is Retry.SAFE:
+            pause = PAUSE * 2 ** (tries - 1)
+        elif retry is Retry.RENEW and tries == 1:
+            pause = 0.0
+        else:
+            return False
+        left = work.until[index] - self._loop.time() - pause
+        if left < WORTH:
+            return False
+        tried.timeout = left
+        self._loop.call_later(pause, self._send_again, work, index, tried)
+        return True
+
+    def _try_spare(self, work: Work, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
+        """Start another try with the app's other credential, because this one was refused for its key."""
+        route = work.routes[index]
+        spare = self.routes.spare(route) if route is not None and route.target is tried.target else None
+        left = work.until[index] - self._loop.time()
+        if spare is None or left < WORTH:
+            self._reporter.refused(tried.target, attempt, verdict)
+            return False
+        self._send_again(
+            work,
+            index,
+            Try(
+                tried.push,
+                spare,
+                tried.push_id,
+                tried.expires_at,
+                tried.app_version,
+                left,
+                self._tried_spare,
+                work,
+                index,
+            ),
+        )
+        return True
+
+    def _tried_spare(self, tried: Try, attempt: Attempt) -> None:
+        work: Work = tried.batch  # type: ignore[assignment]
+        route = work.routes[tried.index]
+        assert route is not None  # noqa: S101  a spare is the spare of a route
+        assert route.target is not None  # noqa: S101
+        if self._reporter.spare_tried(route.target, tried.target, work.attempts[tried.index][-1], attempt):
+            self.routes.fall_back(route.target.app_id, route.target.credential_id)
+        self._tried(tried, attempt)
+
+    def _send_again(self, work: Work, index: int, tried: Try) -> None:
+        try:
+            self._senders[tried.target.family].send(tried)
+        except Exception:
+            logger.exception("a push could not be tried again", extra={"trace": work.items[index].trace})
+            self.end(work, index, judge.refusal("internal_error"))
+
+    def end(self, work: Work, index: int, verdict: Verdict, **details: object) -> None:
+        """Note the end of one push; settle when the batch is complete, else in a moment together with others."""
+        text = ""
+        if verdict.answer is Answer.FAIL:
+            item = work.items[index]
+            text = judge.text(verdict, item.trace, **details)
+            logger.log(
+                logging.getLevelNamesMapping()[verdict.level.upper()],
+                "push failed",
+                extra={"trace": item.trace, "code": verdict.code, "customer": item.customer, "server": item.server},
+            )
+        work.ended.append((index, verdict, text))
+        work.left -= 1
+        if not work.left:
+            if work.timer is not None:
+                work.timer.cancel()
+            # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.
+            self._loop.call_soon(self._settler.settle, work)
+        elif work.timer is None:
+            gather = min(GATHER_MOST, max(GATHER, SHARE * (self._loop.time() - work.begun)))
+            work.timer = self._loop.call_later(gather, self._settler.settle, work)

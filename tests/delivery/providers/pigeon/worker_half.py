@@ -1,0 +1,84 @@
+"""The pigeon post, a third provider, as the worker needs it. test_third_provider puts it into a copy."""
+
+import os
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from delivery.http2 import fields
+from delivery.http2.engine import Engine
+from delivery.outcomes.verdict import Answer, Attempt, Outcome, Outcomes, Verdict, failed
+from delivery.providers.base import CredentialTrial, Provider, Setting, Target, Try
+
+ACCEPTED: Final = Verdict(Outcome.SENT, "sent", Answer.OK, "provider", "the pigeon flies", "nothing", "info")
+GONE: Final = Verdict(
+    Outcome.GONE, "pigeon_gone", Answer.REMOVE, "device", "this loft is empty", "let its user log in again", "info"
+)
+KEY: Final = failed(
+    "pigeon_wrong_key",
+    "the pigeons do not know this key",
+    "upload another one",
+    attribution="customer",
+    outcome=Outcome.REFUSED,
+    counts_in_sla=False,
+    is_credential_fault=True,
+    is_key_fault=True,
+)
+UNKNOWN: Final = failed(
+    "pigeon_unknown",
+    "the pigeon came back with {status}",
+    "report it with the trace id",
+    attribution="provider",
+    outcome=Outcome.UNKNOWN,
+)
+
+
+class PigeonSender:
+    """One request a push, as the two real senders make theirs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def send(self, t: Try) -> None:
+        """Make one attempt."""
+        channel = self._engine.channel(t.target.origin, t.target.credential_id)
+        head = fields.block([(b"authorization", t.target.secret["pigeon_secret"])])
+        body = msgspec.json.encode({"loft": t.push.device_id, "note": t.push.message})
+        channel.post("/fly", head, body, t.timeout, self._ended, t)
+
+    def _ended(self, exchange) -> None:  # type: ignore[no-untyped-def]
+        t = exchange.tag
+        host = urlsplit(t.target.origin).hostname or ""
+        attempt = Attempt("pigeon", host, exchange.status, exchange.word, exchange.wire, exchange.at, exchange.ms)
+        t.on_done(t, attempt)
+
+
+def _origin(host: str, setting: Setting) -> str:
+    return os.environ["PIGEON_ORIGIN"]
+
+
+def _accepted(target: Target) -> str:
+    return f"the pigeons know the way to {target.topic}"
+
+
+PIGEON: Final = Provider(
+    family="pigeon",
+    origins=(),
+    origin=_origin,
+    sender=lambda engine, setting, only_ask: PigeonSender(engine),
+    project=lambda kind, secret: "",
+    takes_push_id=False,
+    outcomes=Outcomes(
+        accepts=range(200, 201), sent=ACCEPTED, answers={(404, ""): GONE, (401, ""): KEY}, unknown=UNKNOWN
+    ),
+    trial=CredentialTrial(
+        nobody="nobodys-loft",
+        good=frozenset(("sent", "pigeon_gone")),
+        accepted=_accepted,
+        words={},
+        ids=lambda kind, key_id: {"team_id": "", "key_id": ""},
+        special=lambda verdict, attempt: None,
+    ),
+    sandbox_phone="a-loft-of-the-sandbox",
+)
