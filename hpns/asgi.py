@@ -74,7 +74,9 @@ class FrontDoor:
         self.outbox.start()
         trial_push.register(self.outbox)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), counting.keep("ingest"))]
+        self._tasks = [
+            loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), counting.export("ingest"))
+        ]
         readiness.outbox = self.outbox
         until = loop.time() + START_PATIENCE
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:

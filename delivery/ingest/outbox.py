@@ -57,7 +57,7 @@ class Outbox:
         """Connect and begin to listen for answers."""
         self.loop = asyncio.get_running_loop()
         self.link.start()
-        counting.watch(lambda: [("hpns_pushes_in_flight", ("ingest",), self.responses.waiting)])
+        counting.register_gauges(lambda: [("hpns_pushes_in_flight", ("ingest",), self.responses.waiting)])
         beside = (self.responses.listen(), self._watch(), self.limits.maintain(), self.key_usage.flush_periodically())
         self._tasks = [self.loop.create_task(each) for each in beside]
 

@@ -67,7 +67,7 @@ def _counts() -> files.Counts:
         return counting.snapshot(_ROLE)
     for _ in range(20):
         try:
-            return files.add_up(Path(settings.METRICS_DIR))
+            return files.aggregate(Path(settings.METRICS_DIR))
         except BlockingIOError:
             time.sleep(0.01)  # a process writes just now
     raise BlockingIOError("METRICS_DIR was locked for 0.2 s")

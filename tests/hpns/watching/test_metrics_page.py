@@ -28,9 +28,9 @@ TOKEN = "a-token-that-is-long-enough"
 
 @pytest.fixture(autouse=True)
 def from_zero() -> Iterator[None]:
-    counting.forget()
+    counting.reset()
     yield
-    counting.forget()
+    counting.reset()
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_with_a_folder_the_page_speaks_for_all_processes(
             {},
             {("hpns_processes", (role,)): [1.0], ("hpns_directory_age_seconds", (role,)): [age]},
         )
-        files.Own(tmp_path).write(files.encode(counts))
+        files.ProcessFile(tmp_path).write(files.encode(counts))
     assert value("hpns_accepted_total") == 6
     assert value("hpns_processes", role="worker") == 2
     assert value("hpns_directory_age_seconds", role="worker") == 7
