@@ -25,7 +25,7 @@ django.setup()
 from django.conf import settings
 
 from delivery.ingest import trial_push
-from delivery.ingest.api import LeanRequest, machines
+from delivery.ingest.api import LeanRequest, machine_views
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from hpns.celery import app as celery_app
@@ -49,7 +49,7 @@ class FrontDoor:
     def __init__(self) -> None:
         celery_app.finalize()
         self.outbox = Outbox()
-        self.send_push, self.ack = machines(self.outbox)
+        self.send_push, self.ack = machine_views(self.outbox)
         self.pages = Pages()
         self.limit = int(settings.BODY_LIMIT)
         self.headers = [("content-type", "application/json")]
@@ -72,9 +72,11 @@ class FrontDoor:
     async def start(self) -> None:
         """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
-        trial_push.offer(self.outbox)
+        trial_push.register(self.outbox)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), counting.keep("ingest"))]
+        self._tasks = [
+            loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), counting.export("ingest"))
+        ]
         readiness.outbox = self.outbox
         until = loop.time() + START_PATIENCE
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:
@@ -131,17 +133,17 @@ class FrontDoor:
         except asyncio.CancelledError:  # by _watch
             if isinstance(waiting, asyncio.Task):
                 waiting.uncancel()
-            request.trouble = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
+            request.body_error = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
             return
         except (RuntimeError, ValueError) as error:
-            request.trouble = f"its body did not arrive whole ({type(error).__name__})"
+            request.body_error = f"its body did not arrive whole ({type(error).__name__})"
             return
         finally:
             self.reading.pop(waiting, None)
         if request.too_large:
             return
         if length is not None and length.isdigit() and len(body) < int(length):
-            request.trouble = "its body did not arrive whole"
+            request.body_error = "its body did not arrive whole"
         elif packed is not None and packed.lower() not in ("", "identity"):
             body = self._unpacked(body, packed.lower(), request)
         request.payload = body
@@ -170,19 +172,19 @@ class FrontDoor:
 
     def _unpacked(self, body: bytes, encoding: str, request: LeanRequest) -> bytes:
         if encoding not in ("gzip", "x-gzip"):
-            request.trouble = "its Content-Encoding is not gzip"
+            request.body_error = "its Content-Encoding is not gzip"
             return b""
         unpacker = zlib.decompressobj(wbits=31)
         try:
             plain = unpacker.decompress(body, self.limit + 1)
         except zlib.error:
-            request.trouble = "its body is not gzip, as its Content-Encoding says"
+            request.body_error = "its body is not gzip, as its Content-Encoding says"
             return b""
         if len(plain) > self.limit:
             request.too_large = len(plain)
             return b""
         if not unpacker.eof or unpacker.unused_data:
-            request.trouble = "its gzip body does not end where it should"
+            request.body_error = "its gzip body does not end where it should"
             return b""
         return plain
 

@@ -41,10 +41,10 @@ def test_push(request: CustomerRequest) -> HttpResponse:
             form.add_error("server", "No key of this server is in use yet. A key works two seconds after it was made.")
         else:
             server_id = _server_id(given["server_row"])
-            push = trial_push.push_to(given["token"], given["platform"], server_id, request.customer.name)
+            push = trial_push.make_push(given["token"], given["platform"], server_id, request.customer.name)
             try:
                 sent = trial_push.send(who, push, settings.PUSH_DEADLINE)
-            except trial_push.NoWayError as error:
+            except trial_push.TrialPushError as error:
                 form.add_error(None, f"The test push could not be sent: {error}.")
             else:
                 told = json.loads(sent.answer)

@@ -44,14 +44,14 @@ class Dispatcher:
             self.loop = asyncio.get_running_loop()
             self._ready = self.loop.create_future()
             self._spawn(DIRECTORY.follow())
-            self._spawn(counting.keep())
+            self._spawn(counting.export())
             self.link = valkey.shared(settings.REDIS_URL)
             self.reporter = Reporter(self.loop)
             self._spawn(self.reporter.run())
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
             self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
             self.deliverer = Deliverer(self.loop, self.engine, self.reporter, self.settler)
-            counting.watch(self._gauges)
+            counting.register_gauges(self._gauges)
             # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
             gc.collect()
             gc.set_threshold(20_000, 50, 100)
@@ -122,7 +122,9 @@ class Dispatcher:
             return base64.b64decode(sealed), None
         while True:
             try:
-                payload, done = await self.link.ask("MGET", batch.payload_key(batch_id), batch.progress_key(batch_id))
+                payload, done = await self.link.execute(
+                    "MGET", batch.payload_key(batch_id), batch.progress_key(batch_id)
+                )
             except ConnectionError:
                 await asyncio.sleep(0.1)
                 continue

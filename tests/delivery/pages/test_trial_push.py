@@ -10,7 +10,8 @@ from pytest_django import Settings
 
 from billing import customers
 from delivery.ingest import trial_push
-from delivery.log import timeline, writing
+from delivery.log import timeline
+from delivery.log.rows import COLUMNS
 from delivery.models import Delivery
 from tenants import services
 from tenants.directory.live import DIRECTORY
@@ -60,7 +61,7 @@ def logged(chat: Server, ack_id: str, kind: str = "message", answer: str = "OK")
     attempts = f'[{{"at":{at + 0.010:.3f},"host":"api.push.apple.com","status":200,"ms":25}}]'
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO delivery_delivery ({', '.join(writing.COLUMNS)}) VALUES "  # noqa: S608
+            f"INSERT INTO delivery_delivery ({', '.join(COLUMNS)}) VALUES "  # noqa: S608
             "(%s, to_timestamp(%s), to_timestamp(%s), %s, %s, NULL, NULL, 'apple_rn-v2', %s, '', %s, 's', 'd', 1, "
             "'sent', 'ok', %s, 'ours', true, %s, 1)",
             [f"t-{ack_id}", at, at + 0.040, chat.customer_id, chat.pk, kind, ack_id, answer, attempts],
@@ -178,7 +179,7 @@ def test_the_steps_say_what_was_refused_and_what_was_never_answered() -> None:
 
 
 def test_a_test_push_is_a_push_of_today() -> None:
-    push = trial_push.push_to("ab" * 32, "apple_rn-v2", "server", "Acme")
-    other = trial_push.push_to("ab" * 32, "apple_rn-v2", "server", "Acme")
+    push = trial_push.make_push("ab" * 32, "apple_rn-v2", "server", "Acme")
+    other = trial_push.make_push("ab" * 32, "apple_rn-v2", "server", "Acme")
     assert push.ack_id != other.ack_id
     assert (push.type, push.version, push.message) == ("message", "v2", f"Acme: {trial_push.TEXT}")
