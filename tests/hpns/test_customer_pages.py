@@ -84,4 +84,4 @@ def test_the_operators_apps_count_where_they_may_be_used(ada: Client, acme: Cust
 
 
 def test_without_pushes_the_page_says_so(ada: Client) -> None:
-    assert "No push has come in the last week." in ada.get("/c/acme/").content.decode()
+    assert "No push has come in the last week" in ada.get("/c/acme/").content.decode()

@@ -209,9 +209,17 @@ def test_the_log_is_read_page_by_page_the_newest_first(cast: Cast) -> None:
     while address:
         text = cast.ben.get(address).content.decode()
         seen += [cell.partition("<")[0] for cell in text.split('data-label="On">')[1:]]
-        _, _, rest = text.partition('<a rel="next" href="')
+        _, _, rest = text.partition('<a class="button" rel="next" href="')
         address = AUDIT + rest.partition('"')[0].replace("&amp;", "&") if rest else ""
     assert seen == [f"key.add {number:03}" for number in reversed(range(120))]
+
+
+def test_an_older_page_of_the_log_leads_back_to_the_newest_of_the_same_kind(cast: Cast) -> None:
+    note(cast, 51)
+    first = cast.ben.get(f"{AUDIT}?action=key.add").content.decode()
+    assert ">Newest<" not in first
+    older = first.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert '<a class="button" href="?action=key.add">Newest</a>' in cast.ben.get(AUDIT + older).content.decode()
 
 
 def test_the_log_can_be_narrowed_to_an_action_or_to_a_noun(cast: Cast) -> None:
