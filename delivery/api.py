@@ -1,9 +1,11 @@
 """The two endpoints that machines call: send_push and ack, in the language of the push proxy.
 
-DRF views with a dispatch of their own: DRF's authentication and exceptions, none of its content negotiation, parsing
-and rendering, which would cost ten times the rest (a Mattermost server sends no Content-Type and reads one flat object
-of strings). Invariant: what the caller did wrong is HTTP 200 with FAIL and a reason, because a Mattermost server drops
-the reason, the push and the connection on any other status; only a wrong method is 405, for that is no push at all.
+DRF views with a dispatch of their own: DRF's authentication and its exceptions, none of its content negotiation,
+parsing and rendering, which would cost ten times the rest (a Mattermost server sends no Content-Type and reads one flat
+object of strings). Limits are no throttles of DRF's but intake's: they depend on the push, are given back with its
+answer, and what is over one has its row in the log. Invariant: what the caller did wrong is HTTP 200 with FAIL and a
+reason, because a Mattermost server drops the reason, the push and the connection on any other status; only a wrong
+method is 405, for that is no push at all.
 """
 
 import logging
@@ -13,8 +15,6 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from delivery import intake, meters, outcomes, receipts, wire
@@ -74,12 +74,9 @@ _PREPARED = {wire.OK_BODY: _OK, wire.REMOVE_BODY: _REMOVE}
 
 
 class MachineView(APIView):
-    """An APIView for one outbox: authenticate, throttle, post; every refusal in the push proxy's language."""
+    """An APIView for one outbox: authenticate, post; every refusal in the push proxy's language."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (KeyAuthentication,)
-    throttle_classes: Sequence[type[BaseThrottle]] = ()
-    permission_classes: Sequence[Any] = ()
-    http_method_names: Sequence[str] = ("post",)
 
     def __init__(self, outbox: Outbox) -> None:
         super().__init__()
@@ -87,7 +84,6 @@ class MachineView(APIView):
         self.keyless = Keyless()
         # Made once per view, not per request as DRF does: they hold no state of a request.
         self.authenticators = [make() for make in self.authentication_classes]
-        self.throttles = [make() for make in self.throttle_classes]
 
     async def __call__(self, request: LeanRequest) -> HttpResponse:
         """Answer one request. Never raises: an error of ours is logged and told as FAIL."""
@@ -96,9 +92,6 @@ class MachineView(APIView):
         try:
             for authenticator in self.authenticators:
                 request.user, request.auth = authenticator.authenticate(request)  # type: ignore[attr-defined,misc,arg-type]
-            for throttle in self.throttles:
-                if not throttle.allow_request(request, self):  # type: ignore[arg-type]
-                    self.throttled(request, throttle.wait() or 0)  # type: ignore[arg-type]
             return await self.take(request.user, request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  refused() logs what is not a refusal
             return self.refused(error)
@@ -108,13 +101,11 @@ class MachineView(APIView):
         raise NotImplementedError
 
     def refused(self, error: Exception) -> HttpResponse:
-        """Put an exception in the push proxy's language: DRF's own are refusals, all others are faults of ours."""
+        """Put an exception in the push proxy's language: a Refused is a refusal, all others are faults of ours."""
         trace = self.outbox.trace()
         details: dict[str, str] = {}
         if isinstance(error, Refused):
             verdict, details = outcomes.refusal(error.code), error.details
-        elif isinstance(error, APIException):
-            verdict = outcomes.refusal("over_limit")
         else:
             logger.error("a request failed inside", exc_info=error, extra={"trace": trace})
             verdict = outcomes.refusal("internal_error")
