@@ -64,7 +64,7 @@ class Dispatcher:
             self.reporter = Reporter(self.loop)
             self._spawn(self.reporter.run())
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
-            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
+            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
             self.senders: dict[str, ApnsSender | FcmSender] = {
                 "apns": ApnsSender(self.engine),
                 "fcm": FcmSender(self.engine, settings.GOOGLE_TOKEN_ORIGIN),

@@ -153,7 +153,7 @@ def ask(app: AppRow) -> Result:
 
 async def _try(target: Target) -> Attempt:
     loop = asyncio.get_running_loop()
-    engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
+    engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
     sender: ApnsSender | FcmSender
     if target.family == "apns":
         sender = ApnsSender(engine)

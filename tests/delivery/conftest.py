@@ -29,7 +29,7 @@ def providers(provider_process: SandboxClient, settings: Settings) -> Iterator[S
     settings.APNS_ORIGIN = settings.FCM_ORIGIN = settings.GOOGLE_TOKEN_ORIGIN = provider_process.origin
     settings.APNS_SANDBOX_ORIGIN = provider_process.other_origin
     settings.PROVIDER_CA_FILE = provider_process.ca_file
-    settings.HTTPS_PROXY = ""
+    settings.HTTPS_PROXY = settings.NO_PROXY = ""
     yield provider_process
     provider_process.demo.accounts.write_bytes(accounts)
     if provider_process.state()["mode"] != "up":
