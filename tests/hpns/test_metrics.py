@@ -13,7 +13,7 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from delivery import log, meters, tally, tasks
+from delivery import log, meters, press, tally
 from delivery.metrics import METERS
 from delivery.outcomes import refusal
 from delivery.wire import Push
@@ -182,6 +182,6 @@ def test_a_folder_that_is_not_there_makes_a_gap_and_no_error(
 
 
 def test_the_envelope_of_a_batch_has_a_place_for_when_it_was_put_there() -> None:
-    _, message = tasks.envelope(with_payload=True)
+    _, message = press.envelope(with_payload=True)
     headers: dict[str, Any] = msgspec.json.decode(message)["headers"]
-    assert headers["at"] == tasks.AT
+    assert headers["at"] == press.AT
