@@ -111,16 +111,21 @@ def test_the_rules_notice_what_they_forbid(tmp_path: Path) -> None:
     assert not list(undocumented('"""Docs."""\n'))
 
 
-def test_a_push_travels_down_and_the_contracts_notice_what_travels_up(tmp_path: Path) -> None:
-    # A planted violation in a copy of the tree: the wire must not know the queue.
+def test_the_contracts_on_imports_are_kept_and_notice_what_breaks_them(tmp_path: Path) -> None:
+    # Planted violations in a copy of the tree: the wire must not know the queue, nor a web process the supervisor.
+    planted = {
+        "delivery/wire.py": ("from delivery import outbox", "A push travels down and never back up"),
+        "hpns/leaving.py": ("from hpns.local import process", "Nothing that serves imports the developers' supervisor"),
+    }
     for app in APPS:
         subprocess.run(["cp", "-r", str(ROOT / app), str(tmp_path / app)], check=True)
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     kept = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert kept.returncode == 0, kept.stdout
-    wire = tmp_path / "delivery" / "wire.py"
-    wire.write_text(wire.read_text() + "\nfrom delivery import outbox\n")
+    for name, (line, _) in planted.items():
+        (tmp_path / name).write_text(f"{(tmp_path / name).read_text()}\n{line}\n")
     broken = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert broken.returncode == 1
-    assert "A push travels down and never back up BROKEN" in broken.stdout
+    for _, contract in planted.values():
+        assert f"{contract} BROKEN" in broken.stdout
