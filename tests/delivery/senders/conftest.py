@@ -7,7 +7,7 @@ import pytest
 
 from delivery.senders.http2 import Engine
 from tests.delivery.senders.rough_server import RoughServer
-from tests.sandbox_fixture import SandboxClient, running_sandbox
+from tests.sandbox_fixture import SandboxClient, as_new, running_sandbox
 
 
 @pytest.fixture(scope="session")
@@ -20,11 +20,8 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxClient]
 @pytest.fixture
 def sandbox(process: SandboxClient) -> Iterator[SandboxClient]:
     """The sandbox as new."""
-    process.clear()
-    yield process
-    process.settings(lenient_tokens=False, limit_token_updates=False)
-    if process.state()["mode"] != "up":
-        process.mode("up")
+    with as_new(process) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
