@@ -143,7 +143,7 @@ class Ack(MachineView):
             return _answer(
                 wire.fail_body(outcomes.text(refusal, self.outbox.trace(), detail=request.trouble or "too large"))
             )
-        code = receipts.accept(who, request.payload)
+        code = receipts.accept(request.payload)
         if code:
             return _answer(wire.fail_body(outcomes.text(outcomes.refusal(code), self.outbox.trace())))
         return _OK

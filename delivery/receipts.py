@@ -4,10 +4,9 @@ Answered before anything is done with it, because the phone waits for the answer
 """
 
 from delivery import meters, wire
-from tenants.snapshot import Identity
 
 
-def accept(who: Identity, body: bytes) -> str:
+def accept(body: bytes) -> str:
     """Take the body of a request to ack; returns "" or the code of a refusal. Never waits."""
     try:
         ack = wire.decode_ack(body)

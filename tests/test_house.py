@@ -1,6 +1,7 @@
 """The rules of the house that a tool can check; each has a test that shows it can fail."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("hpns", "billing", "delivery", "tenants")
 LONGEST = 300
+STYLES = (ROOT / "hpns/static/hpns/site.css", ROOT / "delivery/static/delivery/sandbox/phone.css")
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "core", "base_utils", "misc"}
 
 
@@ -68,6 +70,12 @@ def unused_parts(root: Path) -> set[str]:
     return unused
 
 
+def unused_classes(css: str, texts: str) -> set[str]:
+    """The classes of a stylesheet that no word of the pages' templates and scripts names."""
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    return set(re.findall(r"\.([a-zA-Z][\w-]*)(?=[^{}]*\{)", css)) - set(re.findall(r"[\w-]+", texts))
+
+
 @pytest.mark.parametrize("path", sources(*APPS, "tests"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_short_and_imports_openly(path: Path) -> None:
     assert not too_long(path), f"{path} has more than {LONGEST} lines: split it by step or noun"
@@ -97,6 +105,18 @@ def test_a_part_that_only_unused_parts_include_is_noticed(tmp_path: Path) -> Non
         (tmp_path / "templates" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "templates" / name).write_text(text)
     assert unused_parts(tmp_path) == {"parts/unused.html", "parts/by_an_unused_part.html"}
+
+
+@pytest.mark.parametrize("css", STYLES, ids=lambda path: path.name)
+def test_each_class_of_a_stylesheet_is_on_a_page(css: Path) -> None:
+    made = [ROOT / "templates", css.parent, *(ROOT / app for app in APPS)]
+    files = [path for folder in made for path in folder.rglob("*") if path.suffix in (".html", ".js", ".py")]
+    assert not unused_classes(css.read_text(), "\n".join(path.read_text() for path in files))
+
+
+def test_a_class_that_no_page_has_is_noticed() -> None:
+    css = "/* .no { } */ a.used, .menu > .unused:hover { margin: .5em; } @media print { .also-unused { margin: 0; } }"
+    assert unused_classes(css, '<a class="used menu">') == {"unused", "also-unused"}
 
 
 def test_the_rules_notice_what_they_forbid(tmp_path: Path) -> None:

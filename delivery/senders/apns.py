@@ -165,16 +165,13 @@ class ApnsSender:
         t, route = exchange.tag
         status = exchange.status
         attempt = Attempt("apns", route.host, status, exchange.word, exchange.wire, exchange.at, exchange.ms)
-        if status == 200:
-            if route.token is not None:
-                route.token.proven = True
-        elif status:
+        if not status:
+            attempt.detail = exchange.error[:120]
+        elif status != 200:
             try:
                 self._refused(attempt, exchange, route)
             except Exception:
                 log.exception("an answer of Apple's could not be read")  # and the push ends all the same
-        else:
-            attempt.detail = exchange.error[:120]
         t.on_done(t, attempt)
 
     def _refused(self, attempt: Attempt, exchange: Exchange, route: _Route) -> None:

@@ -167,7 +167,6 @@ urlpatterns = [
     path("gallery/<str:kind>/", show),
     path("gallery/sent/", show, {"kind": "normal"}, name="account_logout"),
     _place("", "customer"),
-    _place("search/", "search"),
     _place("delivery/", "delivery"),
     _place("servers/", "servers"),
     _place("apps/", "apps"),
