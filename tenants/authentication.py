@@ -141,10 +141,6 @@ class KeyAuthentication(BaseAuthentication):
         self._guard.let_pass(identity, request)
         return identity, None
 
-    def authenticate_header(self, request: Caller) -> str:  # type: ignore[override]
-        """For whoever turns a refusal into a 401."""
-        return 'Basic realm="push"'
-
 
 class Guard:
     """Whether somebody who is known may come this way: encrypted, and from where the server is."""

@@ -49,7 +49,7 @@ class Dispatcher:
             self.reporter = Reporter(self.loop)
             self._spawn(self.reporter.run())
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
-            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
+            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
             self.deliverer = Deliverer(self.loop, self.engine, self.reporter, self.settler)
             counting.register_gauges(self._gauges)
             # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).

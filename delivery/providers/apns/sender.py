@@ -167,16 +167,13 @@ class ApnsSender:
         t, route = stream.tag
         status = stream.status
         attempt = Attempt("apns", route.host, status, stream.fault, stream.wire, stream.at, stream.ms)
-        if status == 200:
-            if route.token is not None:
-                route.token.proven = True
-        elif status:
+        if not status:
+            attempt.detail = stream.error[:120]
+        elif status != 200:
             try:
                 self._refused(attempt, stream, route)
             except Exception:
                 log.exception("an answer of Apple's could not be read")  # and the push ends all the same
-        else:
-            attempt.detail = stream.error[:120]
         t.on_done(t, attempt)
 
     def _refused(self, attempt: Attempt, stream: Stream, route: _Route) -> None:
