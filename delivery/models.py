@@ -1,7 +1,7 @@
 """The delivery log: one row per authenticated push, written once, never changed.
 
-The table is partitioned by day of acceptance (see migrations/0001_delivery_log.py and log/writing.py); rows leave it by
-dropping partitions. It holds no message text and no device token, only a keyed fingerprint of the token.
+The table is partitioned by day of acceptance (see migrations/0001_delivery_log.py and log/partitions.py); rows leave it
+by dropping partitions. It holds no message text and no device token, only a keyed fingerprint of the token.
 """
 
 from django.db import models

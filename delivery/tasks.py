@@ -1,4 +1,4 @@
-"""The queue: every Celery task of the delivery, and the envelope that the outbox fills in.
+"""The Celery tasks of the delivery.
 
 No rule of ours lives here: a task hands over to the file that knows. `deliver` carries one batch of pushes; `record`
 moves what ended into the delivery log; `partitions` keeps its days; `recheck` asks about credentials that are refused.
@@ -10,32 +10,29 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import redis
-from celery import current_app, shared_task
+from celery import shared_task
 from celery.exceptions import Reject
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
-from kombu import Connection
 from kombu.exceptions import OperationalError
-from kombu.transport import virtual
 
 from delivery.log import writing
+from delivery.log.partitions import drop_partitions, make_partitions
+from delivery.log.rows import ROWS
 from delivery.queue import key_usage, valkey
 from delivery.worker import credential_check, dispatch
 from tenants import vault
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["OperationalError", "deliver", "envelope", "partitions", "publish", "recheck", "record"]
+__all__ = ["OperationalError", "deliver", "partitions", "publish", "recheck", "record"]
 
 # Seconds between two looks at the rows that wait for the log.
 MINDED = 5.0
 _minding: list["asyncio.Task[None]"] = []
-
-TASK, BATCH, SEALED, AT = "@TASK@", "@BATCH@", "@SEALED@", "@AT@"
 
 
 @shared_task(name="delivery.deliver", acks_late=True, ignore_result=True)
@@ -72,8 +69,8 @@ def partitions() -> None:
     """Make the log's partitions of the days to come and drop those whose time is over."""
     close_old_connections()
     today = datetime.now(UTC).date()
-    writing.make_partitions(today)
-    writing.drop_partitions(today)
+    make_partitions(today)
+    drop_partitions(today)
 
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
@@ -89,7 +86,7 @@ async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:
     while True:
         await asyncio.sleep(MINDED)
         try:
-            before, waiting = waiting, await link.ask("LLEN", writing.ROWS)
+            before, waiting = waiting, await link.execute("LLEN", ROWS)
             if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
                 await loop.run_in_executor(None, record)
         except (ConnectionError, DatabaseError, redis.RedisError) as error:
@@ -119,47 +116,6 @@ def _end(sender: Any = None, **_: Any) -> None:
     loop = asyncio.get_event_loop_policy().get_event_loop()
     if not loop.is_closed() and not loop.is_running():
         loop.run_until_complete(dispatch.here().close())
-
-
-# --- The envelope
-
-
-class _Sheet(virtual.Channel):  # type: ignore[misc]
-    """A kombu channel that keeps what would be put on the wire."""
-
-    do_restore = False
-    body_encoding = None
-
-    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
-        self.connection.sheets.append((queue, message))
-
-
-class _Press(virtual.Transport):  # type: ignore[misc]
-    Channel = _Sheet
-
-    def __init__(self, client: Any, **options: Any) -> None:
-        super().__init__(client, **options)
-        self.sheets: list[tuple[str, dict[str, Any]]] = []
-
-
-def envelope(*, with_payload: bool) -> tuple[str, bytes]:
-    """The queue's name and the message of a `deliver` task as Celery itself makes it, with marks to fill in.
-
-    TASK stands for the task's id (twice, and as the delivery tag), BATCH for the batch's id, AT with its quotes for the
-    unix time, SEALED (only with_payload) for the sealed pushes in base64. Making the envelope once and filling it in
-    costs a few microseconds a batch; apply_async costs 300 to 600.
-    """
-    with Connection(transport=_Press) as connection:
-        producer = current_app.amqp.Producer(connection.channel())
-        args = (BATCH, SEALED) if with_payload else (BATCH,)
-        deliver.apply_async(
-            args, producer=producer, task_id=TASK, add_to_parent=False, retry=False, argsrepr="", kwargsrepr=""
-        )
-        queue, message = connection.transport.sheets[0]
-    message["properties"]["delivery_tag"] = TASK
-    message["headers"]["at"] = AT  # for the age of the oldest batch on the page of metrics
-    message["properties"]["delivery_info"]["redelivered"] = False
-    return queue, msgspec.json.encode(message)
 
 
 def publish(batch_id: str, sealed: str) -> None:

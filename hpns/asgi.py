@@ -25,7 +25,7 @@ django.setup()
 from django.conf import settings
 
 from delivery.ingest import trial_push
-from delivery.ingest.api import LeanRequest, machines
+from delivery.ingest.api import LeanRequest, machine_views
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from hpns.celery import app as celery_app
@@ -49,7 +49,7 @@ class RsgiApplication:
     def __init__(self) -> None:
         celery_app.finalize()
         self.outbox = Outbox()
-        self.send_push, self.ack = machines(self.outbox)
+        self.send_push, self.ack = machine_views(self.outbox)
         self.pages = Pages()
         self.limit = int(settings.BODY_LIMIT)
         self.headers = [("content-type", "application/json")]
@@ -72,12 +72,10 @@ class RsgiApplication:
     async def start(self) -> None:
         """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
-        trial_push.offer(self.outbox)
+        trial_push.register(self.outbox)
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(each)
-            for each in (DIRECTORY.follow(), self._enforce_body_deadlines(), counting.keep("ingest"))
-        ]
+        background = (DIRECTORY.follow(), self._enforce_body_deadlines(), counting.export("ingest"))
+        self._tasks = [loop.create_task(each) for each in background]
         readiness.outbox = self.outbox
         until = loop.time() + STARTUP_TIMEOUT
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:
@@ -134,17 +132,17 @@ class RsgiApplication:
         except asyncio.CancelledError:  # by _watch
             if isinstance(reader, asyncio.Task):
                 reader.uncancel()
-            request.trouble = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
+            request.body_error = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
             return
         except (RuntimeError, ValueError) as error:
-            request.trouble = f"its body did not arrive whole ({type(error).__name__})"
+            request.body_error = f"its body did not arrive whole ({type(error).__name__})"
             return
         finally:
             self.body_readers.pop(reader, None)
         if request.too_large:
             return
         if length is not None and length.isdigit() and len(body) < int(length):
-            request.trouble = "its body did not arrive whole"
+            request.body_error = "its body did not arrive whole"
         elif encoding is not None and encoding.lower() not in ("", "identity"):
             body = self._decompressed(body, encoding.lower(), request)
         request.payload = body
@@ -173,19 +171,19 @@ class RsgiApplication:
 
     def _decompressed(self, body: bytes, encoding: str, request: LeanRequest) -> bytes:
         if encoding not in ("gzip", "x-gzip"):
-            request.trouble = "its Content-Encoding is not gzip"
+            request.body_error = "its Content-Encoding is not gzip"
             return b""
         decompressor = zlib.decompressobj(wbits=31)
         try:
             plain = decompressor.decompress(body, self.limit + 1)
         except zlib.error:
-            request.trouble = "its body is not gzip, as its Content-Encoding says"
+            request.body_error = "its body is not gzip, as its Content-Encoding says"
             return b""
         if len(plain) > self.limit:
             request.too_large = len(plain)
             return b""
         if not decompressor.eof or decompressor.unused_data:
-            request.trouble = "its gzip body does not end where it should"
+            request.body_error = "its gzip body does not end where it should"
             return b""
         return plain
 

@@ -22,7 +22,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
 import redis
 from django.conf import settings
 
-from hpns.celery.transport import LEASE
+from hpns.celery.transport import LEASE_SECONDS
 
 SECONDS = 8.0
 # Celery's beat writes its file every three minutes, when it sends what is due.
@@ -59,7 +59,7 @@ def worker() -> str:
     """Why no worker of this host counts as alive, "" when one does."""
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as valkey:
-            alive = valkey.zrangebyscore("workers", int(valkey.time()[0]) - LEASE, "+inf")
+            alive = valkey.zrangebyscore("workers", int(valkey.time()[0]) - LEASE_SECONDS, "+inf")
     except redis.RedisError as error:
         return f"Valkey does not answer: {type(error).__name__}"
     ours = f"{socket.gethostname()}:".encode()

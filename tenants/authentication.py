@@ -141,10 +141,6 @@ class KeyAuthentication(BaseAuthentication):
         self._access_policy.check_access(identity, request)
         return identity, None
 
-    def authenticate_header(self, request: KeyedRequest) -> str:  # type: ignore[override]
-        """The WWW-Authenticate header of a 401."""
-        return 'Basic realm="push"'
-
 
 class AccessPolicy:
     """Access policy of an authenticated identity: encrypted transport, allowed networks, the test service."""

@@ -10,25 +10,27 @@ from typing import Final
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from delivery.outcomes.transport import TransportFault
+
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After so long without an answer the next address is tried beside it (RFC 8305, 5)."""
 KEEPALIVE_SECONDS: Final = 30
 
 
 class DialError(Exception):
-    """No connection: word is a transport word of delivery/outcomes/own.py, the text a remark for the log."""
+    """No connection: the text is a remark for the log."""
 
-    def __init__(self, word: str, text: str) -> None:
+    def __init__(self, fault: TransportFault, text: str) -> None:
         super().__init__(text)
-        self.word = word
+        self.fault = fault
 
 
-async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, word: str) -> socket.socket:
-    """Return a connection to the first address that takes one. DialError; `word` is for a name that is not known."""
+async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, fault: TransportFault) -> socket.socket:
+    """Return a connection to the first address that takes one. DialError; `fault` is for a name that is not known."""
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise DialError(word, f"the name {host} cannot be resolved ({error.strerror})") from error
+        raise DialError(fault, f"the name {host} cannot be resolved ({error.strerror})") from error
     try:
         winner = await start_connection(
             list(dict.fromkeys(found)),
@@ -38,7 +40,7 @@ async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, word: s
             socket_factory=_socket,
         )
     except (OSError, RuntimeError) as error:  # uvloop raises the second in places where asyncio raises the first
-        raise DialError("connect", getattr(error, "strerror", None) or str(error)) from error
+        raise DialError(TransportFault.CONNECT, getattr(error, "strerror", None) or str(error)) from error
     task = asyncio.current_task(loop)
     if task is not None and task.cancelling():
         # The race waits for its losers to end, and does not pass on that it was cancelled at that moment.

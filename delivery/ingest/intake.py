@@ -1,13 +1,14 @@
-"""Before the queue: is this a push, may it be sent, is there anything that forbids it?
+"""Validation and admission of a push, before the queue.
 
-A push that is refused here gets its answer and its row at once; all others go to the outbox. What later work adds
-before the queue (limits, dead devices, repeats) belongs in `accept`, in this order: cheapest refusal first.
+A push that is turned away here gets its answer and its row at once; all others go to the outbox. What later work adds
+before the queue (limits, dead devices, repeats) belongs in `accept`, in this order: the cheapest check first.
 """
 
 import asyncio
 
 from django.conf import settings
 
+from delivery.ingest.limits import LimitExceeded
 from delivery.ingest.outbox import Outbox
 from delivery.protocol import policy, wire
 from tenants.authentication import Keyless
@@ -19,31 +20,31 @@ _EMPTY = wire.Push()
 
 
 def accept(
-    outbox: Outbox, who: Identity, body: bytes, source: str = "", *, noted: bool = True
+    outbox: Outbox, who: Identity, body: bytes, source: str = "", *, is_key_use: bool = True
 ) -> "asyncio.Future[bytes]":
-    """Judge the body of a request to send_push; the future gives the body of the answer. Never raises for a body.
+    """Accept the body of a request to send_push; the future gives the body of the answer. Never raises for a body.
 
-    `noted`: it counts as a use of the key; false for what no server has sent.
+    `is_key_use`: it counts as a use of the key; false for what no server has sent.
     """
     try:
         push, plain = wire.decode_push(body)
     except wire.Malformed as error:
         return outbox.turn_away(who, _EMPTY, len(body), "malformed", detail=str(error))
-    return _judge(outbox, who, push, plain, len(body), source, noted=noted)
+    return _admit(outbox, who, push, plain, len(body), source, is_key_use=is_key_use)
 
 
 def accept_keyless(outbox: Outbox, keyless: Keyless, request: RequestInfo, body: bytes) -> "asyncio.Future[bytes]":
-    """The same for a request without a key: the push itself says whose it may be. Raises CallerRejected."""
+    """Accept a request without a key: the push's server_id says whose it may be. Raises CallerRejected."""
     try:
         push, plain = wire.decode_push(body)
     except wire.Malformed:
         raise NoKey from None
     who = keyless.identify(push.server_id, request)
-    return _judge(outbox, who, push, plain, len(body), keyless.rate_limit_network(request))
+    return _admit(outbox, who, push, plain, len(body), keyless.rate_limit_network(request))
 
 
-def _judge(
-    outbox: Outbox, who: Identity, push: wire.Push, plain: bytes, size: int, source: str, *, noted: bool = True
+def _admit(
+    outbox: Outbox, who: Identity, push: wire.Push, plain: bytes, size: int, source: str, *, is_key_use: bool = True
 ) -> "asyncio.Future[bytes]":
     # In the order of the reference proxy.
     if not push.server_id:
@@ -52,22 +53,23 @@ def _judge(
         return outbox.turn_away(who, push, size, "missing_device_id")
     if not push.platform:
         return outbox.turn_away(who, push, size, "missing_platform")
-    pair = outbox.limits.admit(who, push, source)
-    if isinstance(pair, str):
-        return outbox.turn_away(who, push, size, "over_limit", detail=pair, contact=settings.SUPPORT_CONTACT)
+    admitted = outbox.limits.admit(who, push, source)
+    if isinstance(admitted, LimitExceeded):
+        contact = settings.SUPPORT_CONTACT
+        return outbox.turn_away(who, push, size, "over_limit", detail=admitted.reason, contact=contact)
     if who.content != "as_sent":
         push = policy.without_text(push, who.content)
         plain = wire.encode_push(push)
-    if noted:
-        outbox.usage.note(who.key_id, push.server_id)
-    return outbox.submit(who, push, plain, size, pair)
+    if is_key_use:
+        outbox.key_usage.observe(who.key_id, push.server_id)
+    return outbox.submit(who, push, plain, size, admitted)
 
 
 def too_large(outbox: Outbox, who: Identity, size: int) -> "asyncio.Future[bytes]":
-    """Refuse a push whose body is over the limit; `size` in bytes, as far as it was read."""
+    """Turn away a push whose body is over the limit; `size` in bytes, as far as it was read."""
     return outbox.turn_away(who, _EMPTY, size, "too_large")
 
 
 def unreadable(outbox: Outbox, who: Identity, why: str) -> "asyncio.Future[bytes]":
-    """Refuse a push whose body did not come whole, or not in a form that can be unpacked; `why` in plain words."""
+    """Turn away a push whose body did not come whole, or not in a form that can be unpacked; `why` in plain words."""
     return outbox.turn_away(who, _EMPTY, 0, "malformed", detail=why)

@@ -1,15 +1,14 @@
-"""Receipts: a phone's word, through its server, that it has shown a push.
+"""Delivery receipts: a phone acknowledges, through its server, that it has shown a push.
 
 Answered before anything is done with it, because the phone waits for the answer before it shows the notification.
 """
 
 from delivery.metrics import counting
 from delivery.protocol import wire
-from tenants.directory.snapshot import Identity
 
 
-def accept(who: Identity, body: bytes) -> str:
-    """Take the body of a request to ack; returns "" or the code of a refusal. Never waits."""
+def accept(body: bytes) -> str:
+    """Take the body of a request to ack; returns "" or the code of its FAIL. Never waits."""
     try:
         ack = wire.decode_ack(body)
     except wire.Malformed:

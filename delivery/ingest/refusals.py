@@ -1,7 +1,7 @@
-"""Pushes that end before the queue: their answer, and their row in the log.
+"""Pushes that are turned away before the queue: their answer, and their row in the delivery log.
 
 A row of ours goes straight to where workers put theirs. While Valkey is away rows are kept in memory, bounded: a flood
-of refused pushes then shares rows with a count. Invariant: each refused push is counted in exactly one row.
+of such pushes then shares rows with a count. Invariant: each push that is turned away is counted in exactly one row.
 """
 
 import asyncio
@@ -9,91 +9,92 @@ import collections
 import time
 from typing import Any
 
-from delivery.ingest.pending import Pending
-from delivery.log import writing
+from delivery.ingest.pending import PendingPush
+from delivery.log import rows
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
 from delivery.queue import valkey
 
-# Rows of refused pushes that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
-OWED = 2_000
-# Refusals that come in floods by their nature: those of a second share a row with a count. So do all of pushes without
-# a key: whoever sends them must not fill the log.
-FLOODS = frozenset(("over_limit",))
+# Rows that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
+ROWS_MOST = 2_000
+# Codes that come in floods by their nature: the pushes of a second share a row with a count. So do all of pushes
+# without a key: whoever sends them must not fill the log.
+AGGREGATED = frozenset(("over_limit",))
 
-# Seconds before rows that Valkey did not take are offered again.
+# Seconds for which the rows of floods are aggregated, and before rows that Valkey did not take are offered again.
 PAUSE = 1.0
-# Rows that are owed, with what each stands for, by trace or by what equal refusals share: so many things.
-SHARED = 3
-Owed = collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]]
+# Members of the key under which equal pushes share a row.
+AGGREGATE_KEY_LENGTH = 3
+# Rows that are not in Valkey yet, with how many pushes each stands for, by trace or by what equal ones share.
+UnsavedRows = collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]]
 
 
-class Refusals:
-    """Refuses pushes of one web process; pay() when Valkey is back."""
+class TurnedAwayPushes:
+    """Answers and logs the pushes that one web process turns away; flush() when Valkey is back."""
 
     def __init__(self, link: valkey.Link, hash_key: bytes) -> None:
         self.link, self.hash_key = link, hash_key
-        self._owed: Owed = collections.OrderedDict()
-        self._payment: asyncio.Handle | None = None
+        self._unsaved: UnsavedRows = collections.OrderedDict()
+        self._flush_handle: asyncio.Handle | None = None
 
-    def refuse(self, pending: Pending, code: str, **details: object) -> "asyncio.Future[bytes]":
-        """End a push with a refusal of our own; an answer that was given before stays."""
+    def turn_away(self, pending: PendingPush, code: str, **details: object) -> "asyncio.Future[bytes]":
+        """End a push with a FAIL of our own; an answer that was given before stays."""
         verdict = judge.refusal(code)
         if not pending.answer.done():
             pending.answer.set_result(wire.fail_body(judge.text(verdict, pending.trace, **details)))
         counting.ended(pending.push, verdict, time.time() - pending.at)
-        self._owe(pending, verdict)
+        self._add_row(pending, verdict)
         return pending.answer
 
-    def _owe(self, pending: Pending, verdict: Verdict) -> None:
+    def _add_row(self, pending: PendingPush, verdict: Verdict) -> None:
         key: tuple[Any, ...] = (pending.trace,)
-        flood = verdict.code in FLOODS or not pending.who.key_id
-        if flood or len(self._owed) >= OWED:
+        aggregated = verdict.code in AGGREGATED or not pending.who.key_id
+        if aggregated or len(self._unsaved) >= ROWS_MOST:
             key = (pending.who.server_id, pending.who.key_id, verdict.code)
-        count = self._owed.get(key, (b"", 0))[1] + 1
-        self._owed[key] = (self._row(pending, verdict, count), count)
-        if self.link.up and self._payment is None:
+        count = self._unsaved.get(key, (b"", 0))[1] + 1
+        self._unsaved[key] = (self._row(pending, verdict, count), count)
+        if self.link.up and self._flush_handle is None:
             loop = asyncio.get_running_loop()
-            self._payment = loop.call_later(PAUSE, self.pay) if flood else loop.call_soon(self.pay)
+            self._flush_handle = loop.call_later(PAUSE, self.flush) if aggregated else loop.call_soon(self.flush)
 
-    def pay(self) -> None:
-        """Hand over the rows that are owed; what Valkey does not take stays owed and is tried again."""
-        if self._payment is not None:
-            self._payment.cancel()
-            self._payment = None
-        owed, self._owed = self._owed, collections.OrderedDict()
-        if not owed:
+    def flush(self) -> None:
+        """Push the rows to Valkey; what it does not take is kept and tried again."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        unsaved, self._unsaved = self._unsaved, collections.OrderedDict()
+        if not unsaved:
             return
-        said: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        said.add_done_callback(lambda future: self._said(future, owed))
-        self.link.post(valkey.pack(("RPUSH", writing.ROWS, *[row for row, _ in owed.values()])), 1, said)
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        reply.add_done_callback(lambda future: self._on_flushed(future, unsaved))
+        self.link.post(valkey.pack(("RPUSH", rows.ROWS, *[row for row, _ in unsaved.values()])), 1, reply)
 
-    def _said(self, future: "asyncio.Future[Any]", owed: Owed) -> None:
-        if future.cancelled() or (future.exception() is None and not isinstance(future.result(), Exception)):
+    def _on_flushed(self, reply: "asyncio.Future[Any]", flushed: UnsavedRows) -> None:
+        if reply.cancelled() or (reply.exception() is None and not isinstance(reply.result(), Exception)):
             return
-        # Perhaps written, and only the answer lost: the table takes a row of one name only once. So such a row stays as
+        # Perhaps written, and only the reply lost: the table takes a row of one name only once. So such a row stays as
         # it is, and what comes after it is counted in another.
-        unsure = future.exception() is not None
-        for key, (row, count) in owed.items():
-            if unsure and len(key) == SHARED:
+        unsure = reply.exception() is not None
+        for key, (row, count) in flushed.items():
+            if unsure and len(key) == AGGREGATE_KEY_LENGTH:
                 key = (*key, row.partition(b"\t")[0])
-            more = self._owed.get(key, (b"", 0))[1]
-            self._owed[key] = (writing.with_count(row, count + more), count + more)
-        if self.link.up and self._payment is None:
-            self._payment = asyncio.get_running_loop().call_later(PAUSE, self.pay)
+            more = self._unsaved.get(key, (b"", 0))[1]
+            self._unsaved[key] = (rows.with_count(row, count + more), count + more)
+        if self.link.up and self._flush_handle is None:
+            self._flush_handle = asyncio.get_running_loop().call_later(PAUSE, self.flush)
 
-    def _row(self, pending: Pending, verdict: Verdict, count: int) -> bytes:
+    def _row(self, pending: PendingPush, verdict: Verdict, count: int) -> bytes:
         who, device = pending.who, pending.push.device_id
-        return writing.row(
+        return rows.row(
             pending.trace,
             pending.at,
             time.time(),
-            f"{who.customer_id}\t{who.server_id}\t{who.key_id or writing.NO_KEY}",
+            f"{who.customer_id}\t{who.server_id}\t{who.key_id or rows.NO_KEY}",
             None,
             pending.push,
-            writing.fingerprint(device, self.hash_key) if device else "",
+            rows.fingerprint(device, self.hash_key) if device else "",
             pending.size,
             verdict,
             (),

@@ -1,8 +1,8 @@
-"""A push of our own making, sent the way of every other: through intake, queue and worker to its provider.
+"""A test push of our own making, sent like every other: through intake, queue and worker to its provider.
 
-It is for the page of test pushes, which runs in the web process: what that process offers here is the outbox that its
-own front door uses. Invariant: a test push is a push of its server, within its limits and in its log; but no use of its
-key, which would say that the server has been set up.
+It is for the page of test pushes, which runs in the web process: what that process registers here is the outbox that
+its own front door uses. Invariant: a test push is a push of its server, within its limits and in its log; but no use of
+its key, which would say that the server has been set up.
 """
 
 import asyncio
@@ -16,32 +16,32 @@ from delivery.protocol.wire import Push, encode_push
 from tenants.directory.snapshot import Identity
 
 # Seconds to wait for the answer beyond the deadline that it has anyway.
-PATIENCE: Final = 3.0
+GRACE: Final = 3.0
 TEXT: Final = "This is a test push. If you can read this, notifications reach this phone."
 
 
-class Sent(NamedTuple):
-    """What the server would have been told, as JSON, and after how many seconds; `ack_id` finds the push in the log."""
+class TrialResult(NamedTuple):
+    """The answer that the server would have got, as JSON, and after how many seconds; `ack_id` finds it in the log."""
 
     ack_id: str
     answer: bytes
     seconds: float
 
 
-class NoWayError(Exception):
-    """This process has no outbox, or it did not answer."""
+class TrialPushError(Exception):
+    """A test push could not be sent: this process has no outbox, or it did not answer."""
 
 
-_offered: list[tuple[Outbox, asyncio.AbstractEventLoop]] = []
+_registered: list[tuple[Outbox, asyncio.AbstractEventLoop]] = []
 
 
-def offer(outbox: Outbox) -> None:
-    """The web process's word at its start, on its loop: test pushes may go through this outbox."""
-    _offered[:] = [(outbox, asyncio.get_running_loop())]
+def register(outbox: Outbox) -> None:
+    """Register the web process's outbox for test pushes; to be called on its loop."""
+    _registered[:] = [(outbox, asyncio.get_running_loop())]
 
 
-def push_to(device_id: str, platform: str, server_id: str, sender: str) -> Push:
-    """A message to one phone, in the fields that a Mattermost server sends; nobody's server has signed it."""
+def make_push(device_id: str, platform: str, server_id: str, sender: str) -> Push:
+    """A message to one phone, with the fields that a Mattermost server sends; nobody's server has signed it."""
     return Push(
         ack_id=secrets.token_hex(13),
         platform=platform,
@@ -59,20 +59,20 @@ def push_to(device_id: str, platform: str, server_id: str, sender: str) -> Push:
     )
 
 
-def send(who: Identity, push: Push, deadline: float) -> Sent:
-    """Send a push for this identity and wait for its answer, from any thread but the loop's. Raises NoWayError."""
-    if not _offered:
-        raise NoWayError("test pushes are sent by the web process, and this is none")
-    outbox, loop = _offered[0]
+def send(who: Identity, push: Push, deadline: float) -> TrialResult:
+    """Send a push for this identity and wait for its answer, from any thread but the loop's. Raises TrialPushError."""
+    if not _registered:
+        raise TrialPushError("test pushes are sent by the web process, and this is none")
+    outbox, loop = _registered[0]
 
-    async def sent() -> bytes:
-        return await intake.accept(outbox, who, encode_push(push), noted=False)
+    async def accepted() -> bytes:
+        return await intake.accept(outbox, who, encode_push(push), is_key_use=False)
 
-    begun = time.monotonic()
-    waiting = asyncio.run_coroutine_threadsafe(sent(), loop)
+    started = time.monotonic()
+    future = asyncio.run_coroutine_threadsafe(accepted(), loop)
     try:
-        answer = waiting.result(deadline + PATIENCE)
+        answer = future.result(deadline + GRACE)
     except TimeoutError:
-        waiting.cancel()
-        raise NoWayError("the test push was not answered in time") from None
-    return Sent(push.ack_id, answer, time.monotonic() - begun)
+        future.cancel()
+        raise TrialPushError("the test push was not answered in time") from None
+    return TrialResult(push.ack_id, answer, time.monotonic() - started)

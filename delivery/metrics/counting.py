@@ -1,4 +1,4 @@
-"""What is counted on the path of a push. Plain counters in memory here, handed over once a second by keep().
+"""Metrics of the path of a push: plain counters in memory, written to this process's file once a second by export().
 
 Invariants: counting never waits, never fails a push, and knows no customer, text or device; a label has values of ours
 alone, so what a stranger sends cannot add to their number ("other"). delivery/metrics/names.py lists what there is.
@@ -15,8 +15,18 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from delivery.metrics.files import Counts, Key, Own, encode
-from delivery.metrics.names import BAD_REQUESTS, PHONES, PLATFORMS, SECONDS, SIZES, TYPES
+from delivery.metrics.files import Counts, Key, ProcessFile, encode
+from delivery.metrics.names import (
+    BAD_REQUESTS,
+    PHONES,
+    PLATFORMS,
+    REQUEST_DURATION,
+    SECONDS,
+    SIZES,
+    TYPES,
+    MetricName,
+    ProviderMetricName,
+)
 from delivery.outcomes.verdict import Answer, Attempt, Verdict
 from delivery.protocol import policy
 from delivery.protocol.wire import Ack, Push
@@ -30,38 +40,38 @@ _MILLISECONDS: Final = tuple(int(bound * 1000) for bound in SECONDS)
 # --- The hot path: one look-up and a few additions each. A cell is [what it stands for, sum, buckets...].
 
 Cell = list[Any]
-# How the codes of what a provider said begin.
-_PROVIDERS_OWN: Final = tuple(f"{family}_" for family in PROVIDERS)
+# How the codes of a provider's own responses begin.
+_PROVIDER_CODES: Final = tuple(f"{family}_" for family in PROVIDERS)
 _ended: dict[tuple[str, str, str, bool], Cell] = {}
 _attempts: dict[tuple[str, str, str], Cell] = {}
 _receipts: dict[tuple[str, str], int] = {}
-_refused: dict[str, int] = {}
+_turned_away: dict[str, int] = {}
 _answered: Cell = [None, 0.0, *([0] * (len(SECONDS) + 1))]
 _batches: Cell = [None, 0.0, *([0] * (len(SIZES) + 1))]
 _accepted = 0
-# Different keys between two hand-overs: strangers choose a part of them, and must not fill the memory.
+# Different keys between two collections: strangers choose a part of them, and must not fill the memory.
 MOST: Final = 2_000
 
 
 def accepted(pushes: int) -> None:
-    """So many pushes go to the queue."""
+    """Count pushes that are enqueued."""
     global _accepted  # noqa: PLW0603  a counter
     _accepted += pushes
 
 
 def turned_away(code: str) -> None:
-    """A request ended before it was a push of anybody's: no good key, or a fault of ours; `code` is one of our own."""
-    _refused[code] = _refused.get(code, 0) + 1
+    """Count a request answered with FAIL before it was validated: a rejected caller, or a fault of ours."""
+    _turned_away[code] = _turned_away.get(code, 0) + 1
 
 
 def answered(seconds: float) -> None:
-    """A waiting server gets its answer, `seconds` after its push was accepted."""
+    """Count an answer to a waiting server, `seconds` after its push was accepted."""
     _answered[1] += seconds
     _answered[2 + bisect_left(SECONDS, seconds)] += 1
 
 
 def batch(size: int) -> None:
-    """A batch of `size` pushes came out of the queue."""
+    """Count a batch of `size` pushes that was taken from the queue."""
     _batches[1] += size
     _batches[2 + bisect_left(SIZES, size)] += 1
 
@@ -77,7 +87,7 @@ def attempt(made: Attempt, code: str) -> None:
 
 
 def ended(push: Push, verdict: Verdict, seconds: float) -> None:
-    """A push ended, `seconds` after it was accepted."""
+    """Count a push by its outcome, `seconds` after it was accepted."""
     key = (push.platform, push.type, verdict.code, push.ack_id != "")
     cell = _ended.get(key)
     if cell is None:
@@ -87,52 +97,53 @@ def ended(push: Push, verdict: Verdict, seconds: float) -> None:
 
 
 def receipt(ack: Ack) -> None:
-    """A phone acknowledged a push."""
+    """Count a push that a phone acknowledged."""
     key = (ack.platform, ack.type)
     if len(_receipts) >= MOST:
-        gather()
+        collect()
     _receipts[key] = _receipts.get(key, 0) + 1
 
 
 def _new_cell(cells: dict[Any, Cell], key: Any, what: Any) -> Cell:
     if len(cells) >= MOST:
-        gather()
+        collect()
     cell = cells[key] = [what, 0.0, *([0] * (len(SECONDS) + 1))]
     return cell
 
 
-# --- The hand-over
+# --- Collection
 
-Gauge = tuple[str, tuple[str, ...], float]
+Gauge = tuple[MetricName, tuple[str, ...], float]
 _totals = Counts()
 _cpu_seconds = 0.0
 _gauges: list[Callable[[], Iterable[Gauge]]] = []
 
 
-def watch(read: Callable[[], Iterable[Gauge]]) -> None:
-    """Ask `read` once a second for gauges: (name, values of its labels, value); equal ones are added up."""
+def register_gauges(read: Callable[[], Iterable[Gauge]]) -> None:
+    """Register a callback for gauges: (name, values of its labels, value); equal ones are added up."""
     _gauges.append(read)
 
 
-def gather() -> Counts:
-    """Move what was counted since the last time into the totals of this process, and return these."""
+def collect() -> Counts:
+    """Add what was counted since the last call to this process's totals, and return these."""
     global _accepted  # noqa: PLW0603  a counter
     for (platform, kind, code, has_ack), cell in _ended.items():
-        _end(PLATFORMS[family_of(policy.app_label(platform)[0])], _known(kind, TYPES), code, has_ack, cell)
+        _count_outcome(PLATFORMS[family_of(policy.app_label(platform)[0])], _known(kind, TYPES), code, has_ack, cell)
     for (provider, host, code), cell in _attempts.items():
         seconds = [*cell[2:], cell[1] / 1000]
         _count("hpns_attempts_total", (provider, host, code), sum(cell[2:]))
-        _spread("hpns_attempt_seconds", (provider, host), seconds)
-        _spread("service_notification_duration_seconds", (PLATFORMS[provider],), seconds)
-        _spread(f"service_{provider}_request_duration_seconds", (), seconds)
+        _observe("hpns_attempt_seconds", (provider, host), seconds)
+        _observe("service_notification_duration_seconds", (PLATFORMS[provider],), seconds)
+        _observe(REQUEST_DURATION[provider], (), seconds)
     for (platform, kind), count in _receipts.items():
         _count("service_delivered_total", (_known(platform, PHONES), _known(kind, TYPES)), count)
-    for code, count in _refused.items():
+    for code, count in _turned_away.items():
         _count("hpns_turned_away_total", (code,), count)
-    for cells in (_ended, _attempts, _receipts, _refused):
+    for cells in (_ended, _attempts, _receipts, _turned_away):
         cells.clear()
-    for name, cell in (("service_request_duration_seconds", _answered), ("hpns_batch_pushes", _batches)):
-        _spread(name, (), [*cell[2:], cell[1]])
+    _observe("service_request_duration_seconds", (), [*_answered[2:], _answered[1]])
+    _observe("hpns_batch_pushes", (), [*_batches[2:], _batches[1]])
+    for cell in (_answered, _batches):
         cell[1:] = [0.0, *([0] * (len(cell) - 2))]
     _count("hpns_accepted_total", (), _accepted)
     _count("service_bad_request_total", (), 0)  # there from the start, so that its first rise is seen
@@ -140,7 +151,7 @@ def gather() -> Counts:
     return _totals
 
 
-def _end(platform: str, kind: str, code: str, has_ack: bool, cell: Cell) -> None:
+def _count_outcome(platform: str, kind: str, code: str, has_ack: bool, cell: Cell) -> None:
     verdict: Verdict = cell[0]
     count = sum(cell[2:])
     if code in BAD_REQUESTS:
@@ -155,8 +166,8 @@ def _end(platform: str, kind: str, code: str, has_ack: bool, cell: Cell) -> None
         _count("service_failure_with_reason_total", (platform, kind, code), count)
     if verdict.answer is Answer.REMOVE:
         _count("service_removal_total", (platform, code), count)
-    if verdict.answer is not Answer.FAIL or code.startswith(_PROVIDERS_OWN):
-        _spread("hpns_handoff_seconds", (platform,), [*cell[2:], cell[1]])
+    if verdict.answer is not Answer.FAIL or code.startswith(_PROVIDER_CODES):
+        _observe("hpns_handoff_seconds", (platform,), [*cell[2:], cell[1]])
     return None
 
 
@@ -164,16 +175,16 @@ def _known(value: str, values: frozenset[str]) -> str:
     return value if value in values else "other"
 
 
-def _count(name: str, labels: tuple[str, ...], count: float) -> None:
+def _count(name: MetricName, labels: tuple[str, ...], count: float) -> None:
     key: Key = (name, labels)
     _totals.counters[key] = _totals.counters.get(key, 0.0) + count
 
 
-def _spread(name: str, labels: tuple[str, ...], buckets: list[float]) -> None:
+def _observe(name: MetricName | ProviderMetricName, labels: tuple[str, ...], buckets: list[float]) -> None:
     _totals.add(Counts(histograms={(name, labels): buckets}))
 
 
-def _look(role: str) -> None:
+def _read_gauges(role: str) -> None:
     """Read all gauges anew."""
     global _cpu_seconds
     usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -194,61 +205,61 @@ def _look(role: str) -> None:
 
 
 def snapshot(role: str) -> Counts:
-    """All that this process has counted, and its gauges as they are now."""
-    counts = gather()
-    _look(role)
+    """This process's counters and histograms, and its gauges as they are now."""
+    counts = collect()
+    _read_gauges(role)
     return counts
 
 
-def forget() -> None:
+def reset() -> None:
     """Count from zero: the file with what was counted so far was added to those of the dead."""
-    gather()
+    collect()
     for part in (_totals.counters, _totals.histograms, _totals.gauges):
         part.clear()
 
 
-_keeping = False
+_exporting = False
 
 
-async def keep(role: str = "worker") -> None:
-    """Hand the counters over once a second, until cancelled, to the file of this process in settings.METRICS_DIR.
+async def export(role: str = "worker") -> None:
+    """Write the metrics once a second, until cancelled, to the file of this process in settings.METRICS_DIR.
 
-    Without METRICS_DIR they are only gathered, for this process's own page. A second call in one process does nothing.
+    Without METRICS_DIR they are only collected, for this process's own page. A second call in one process does nothing.
     """
-    global _keeping  # noqa: PLW0603  one per process
-    if _keeping:
+    global _exporting  # noqa: PLW0603  one per process
+    if _exporting:
         return
-    _keeping = True
-    own = Own(Path(settings.METRICS_DIR)) if settings.METRICS_DIR else None
-    said = ""
+    _exporting = True
+    file = ProcessFile(Path(settings.METRICS_DIR)) if settings.METRICS_DIR else None
+    last_error = ""
     try:
         while True:
             await asyncio.sleep(1)
             counts = snapshot(role)
-            if own is None:
+            if file is None:
                 continue
             try:
                 # In a thread: a disk that stands still must not hold up the pushes.
-                if not await asyncio.to_thread(own.write, encode(counts)):
-                    forget()
-                said = ""
+                if not await asyncio.to_thread(file.write, encode(counts)):
+                    reset()
+                last_error = ""
             except BlockingIOError:
-                pass  # they are being added up just now; there is more in a second
+                pass  # another process aggregates just now; there is more in a second
             except OSError as error:
-                if not said:
+                if not last_error:
                     logger.error("the metrics cannot be written to METRICS_DIR: %s", error)
-                said = str(error)
+                last_error = str(error)
     finally:
-        _keeping = False
-        if own is not None:
-            _last_word(own, role)
+        _exporting = False
+        if file is not None:
+            _write_last(file, role)
 
 
-def _last_word(own: Own, role: str) -> None:
-    """What was counted in the last second of this process, without the gauges."""
+def _write_last(file: ProcessFile, role: str) -> None:
+    """Write what was counted in this process's last second, without the gauges."""
     counts = snapshot(role)
     counts.gauges.clear()
     try:
-        own.write(encode(counts))
+        file.write(encode(counts))
     except OSError as error:
         logger.warning("the last second's metrics could not be written: %s", error)

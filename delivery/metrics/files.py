@@ -1,4 +1,4 @@
-"""The counts of all processes of a host, one small file per process in a folder, added up by whoever is asked.
+"""Metrics of all processes of a host: one small file per process in a folder, aggregated by whoever is scraped.
 
 Files of our own instead of prometheus_client's memory-mapped ones: those belong to a process number, which two
 containers on one folder share, stay for ever after each process that ends, and have to be chosen before its first
@@ -18,10 +18,10 @@ from typing import Final
 
 import msgspec
 
-# Seconds without news after which a process's gauges are void, and after which it counts as dead.
-STALE: Final = 10.0
-DEAD: Final = 60.0
-PAST: Final = "past.json"
+# Seconds without a write after which a process's gauges are void, and after which it counts as dead.
+STALE_AFTER: Final = 10.0
+DEAD_AFTER: Final = 60.0
+ENDED: Final = "past.json"
 
 Key = tuple[str, tuple[str, ...]]
 """The name of a metric, and the values of its labels."""
@@ -40,11 +40,11 @@ class Counts(msgspec.Struct):
         for key, value in other.counters.items():
             self.counters[key] = self.counters.get(key, 0.0) + value
         for key, buckets in other.histograms.items():
-            mine = self.histograms.get(key)
-            if mine is None or len(mine) != len(buckets):  # another version's buckets do not add up with ours
+            own = self.histograms.get(key)
+            if own is None or len(own) != len(buckets):  # another version's buckets do not add up with ours
                 self.histograms[key] = list(buckets)
             else:
-                self.histograms[key] = [a + b for a, b in zip(mine, buckets, strict=True)]
+                self.histograms[key] = [a + b for a, b in zip(own, buckets, strict=True)]
         for key, values in other.gauges.items():
             self.gauges.setdefault(key, []).extend(values)
 
@@ -59,7 +59,7 @@ _decode = msgspec.json.Decoder(_File).decode
 
 
 def encode(counts: Counts) -> bytes:
-    """What stands in a file."""
+    """The content of a file."""
     return msgspec.json.encode(
         _File(
             [(*key, value) for key, value in counts.counters.items()],
@@ -79,7 +79,7 @@ def decode(data: bytes) -> Counts:
     )
 
 
-class Own:
+class ProcessFile:
     """This process's file in `folder`, which is made if need be."""
 
     def __init__(self, folder: Path) -> None:
@@ -87,12 +87,12 @@ class Own:
         self.path: Path | None = None
 
     def write(self, data: bytes) -> bool:
-        """Put `data` in place of what stands there; False when the file was taken away: count on from zero then.
+        """Replace the content by `data`; False when the file was taken away: count on from zero then.
 
-        Raises OSError when it cannot be written, BlockingIOError when somebody else is adding up just now.
+        Raises OSError when it cannot be written, BlockingIOError when another process aggregates just now.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(self.folder):
+        with _locked(self.folder):
             if self.path is not None and not self.path.exists():
                 self.path = None
                 return False
@@ -103,14 +103,14 @@ class Own:
         return True
 
 
-def add_up(folder: Path) -> Counts:
-    """The counts of all processes, living and dead; gauges of living ones only. Moves the dead ones' into one file.
+def aggregate(folder: Path) -> Counts:
+    """Aggregate the metrics of all processes, living and dead; gauges of living ones only. Merges the dead ones' files.
 
     Raises BlockingIOError when another process is doing the same, OSError when the folder cannot be read.
     """
-    with _alone(folder):
+    with _locked(folder):
         now = time.time()
-        total = _read(folder / PAST) or Counts()
+        total = _read(folder / ENDED) or Counts()
         dead: list[Path] = []
         living: list[Counts] = []
         for path in folder.glob("*-*.json"):
@@ -118,16 +118,16 @@ def add_up(folder: Path) -> Counts:
             counts = _read(path)
             if counts is None:
                 continue
-            if age > STALE:
+            if age > STALE_AFTER:
                 counts.gauges.clear()
-            if age > DEAD:
+            if age > DEAD_AFTER:
                 dead.append(path)
                 total.add(counts)
             else:
                 living.append(counts)
         if dead:
             # In this order: should we die in between, some is counted twice rather than a total falls.
-            _replace(folder / PAST, encode(total))
+            _replace(folder / ENDED, encode(total))
             for path in dead:
                 path.unlink()
         for counts in living:
@@ -149,8 +149,8 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; it goes with the process that holds it."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; it is released when its process ends, too."""
     with (folder / "lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -1,4 +1,4 @@
-"""The metrics that there are: their names, labels, bounds and meaning. A table, no code.
+"""The table of metrics: their names, labels, bucket bounds and help texts.
 
 Where the meaning is the same, a metric has the name that the reference proxy gives it
 (https://github.com/mattermost/mattermost-push-proxy, server/metrics.go), so that its dashboards go on to work:
@@ -19,7 +19,8 @@ Where the meaning is the same, a metric has the name that the reference proxy gi
 What is ours alone begins with hpns_; METERS has them all.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal, NewType
 
 import msgspec
 
@@ -37,6 +38,37 @@ BAD_REQUESTS: Final = frozenset(
 PLATFORMS: Final = {**{row.family: row.platform for row in PROVIDERS.values()}, "": "other"}
 
 
+MetricName = Literal[
+    "service_notifications_total",
+    "service_success_total",
+    "service_success_with_ack_total",
+    "service_failure_total",
+    "service_failure_with_reason_total",
+    "service_removal_total",
+    "service_bad_request_total",
+    "service_delivered_total",
+    "service_request_duration_seconds",
+    "service_notification_duration_seconds",
+    "hpns_handoff_seconds",
+    "hpns_attempts_total",
+    "hpns_attempt_seconds",
+    "hpns_accepted_total",
+    "hpns_turned_away_total",
+    "hpns_batch_pushes",
+    "hpns_pushes_in_flight",
+    "hpns_provider_connections",
+    "hpns_provider_requests",
+    "hpns_directory_age_seconds",
+    "hpns_directory_source",
+    "hpns_processes",
+    "hpns_process_resident_bytes",
+    "hpns_process_cpu_seconds_total",
+]
+"""A name of a metric that has a row below: mypy refuses to count under any other."""
+ProviderMetricName = NewType("ProviderMetricName", str)
+"""A name of a metric that each provider has: one of REQUEST_DURATION, and made nowhere else."""
+
+
 class Meter(msgspec.Struct, frozen=True):
     """One metric: "counter", "histogram" (with bounds) or "gauge"; highest: not the sum of the processes."""
 
@@ -47,34 +79,49 @@ class Meter(msgspec.Struct, frozen=True):
     highest: bool = False
 
 
-_PUSH = ("platform", "type")
-METERS: Final = {
-    "service_notifications_total": Meter("counter", "Pushes that ended.", _PUSH),
-    "service_success_total": Meter("counter", "Pushes that the provider took.", _PUSH),
-    "service_success_with_ack_total": Meter("counter", "Pushes with an ack_id that the provider took.", _PUSH),
-    "service_failure_total": Meter("counter", "Pushes that ended otherwise.", _PUSH),
-    "service_failure_with_reason_total": Meter("counter", "The same, by code.", (*_PUSH, "reason")),
-    "service_removal_total": Meter("counter", "Devices that are gone.", ("platform", "reason")),
-    "service_bad_request_total": Meter("counter", "Requests that are no push we could send."),
-    "service_delivered_total": Meter("counter", "Pushes that a phone acknowledged.", _PUSH),
-    "service_request_duration_seconds": Meter("histogram", "From a push's arrival to its answer.", (), SECONDS),
-    "service_notification_duration_seconds": Meter("histogram", "Attempts at the provider.", ("platform",), SECONDS),
-    **{
-        f"service_{row.family}_request_duration_seconds": Meter("histogram", f"Attempts at {row.name}.", (), SECONDS)
-        for row in PROVIDERS.values()
-    },
-    "hpns_handoff_seconds": Meter("histogram", "From acceptance to the provider's word.", ("platform",), SECONDS),
-    "hpns_attempts_total": Meter("counter", "Attempts by their verdict.", ("provider", "host", "result")),
-    "hpns_attempt_seconds": Meter("histogram", "Attempts by host.", ("provider", "host"), SECONDS),
-    "hpns_accepted_total": Meter("counter", "Pushes handed to the queue."),
-    "hpns_turned_away_total": Meter("counter", "Requests that were no push of anybody known.", ("code",)),
-    "hpns_batch_pushes": Meter("histogram", "Pushes in one batch.", (), SIZES),
-    "hpns_pushes_in_flight": Meter("gauge", "Pushes waiting for an answer (ingest) or an end (worker).", ("role",)),
-    "hpns_provider_connections": Meter("gauge", "Open connections.", ("host",)),
-    "hpns_provider_requests": Meter("gauge", "Requests under way.", ("host",)),
-    "hpns_directory_age_seconds": Meter("gauge", "Since the directory was fresh.", ("role",), (), highest=True),
-    "hpns_directory_source": Meter("gauge", "Processes by where their directory is from.", ("role", "source")),
-    "hpns_processes": Meter("gauge", "Living processes.", ("role",)),
-    "hpns_process_resident_bytes": Meter("gauge", "Memory.", ("role",)),
-    "hpns_process_cpu_seconds_total": Meter("counter", "CPU time.", ("role",)),
+REQUEST_DURATION: Final = {
+    family: ProviderMetricName(f"service_{family}_request_duration_seconds") for family in PROVIDERS
 }
+"""By the provider's family: the duration of an attempt at it."""
+
+_PUSH = ("platform", "type")
+_METERS: Final[Mapping[MetricName, Meter]] = {
+    "service_notifications_total": Meter("counter", "Pushes that reached an outcome.", _PUSH),
+    "service_success_total": Meter("counter", "Pushes accepted by the provider.", _PUSH),
+    "service_success_with_ack_total": Meter("counter", "Pushes with an ack_id accepted by the provider.", _PUSH),
+    "service_failure_total": Meter("counter", "Pushes answered with FAIL or REMOVE.", _PUSH),
+    "service_failure_with_reason_total": Meter(
+        "counter", "Pushes answered with FAIL or REMOVE, by code.", (*_PUSH, "reason")
+    ),
+    "service_removal_total": Meter(
+        "counter", "Pushes answered with REMOVE: the device token is no longer valid.", ("platform", "reason")
+    ),
+    "service_bad_request_total": Meter("counter", "Invalid requests, and pushes for an unknown app."),
+    "service_delivered_total": Meter("counter", "Pushes acknowledged by a phone.", _PUSH),
+    "service_request_duration_seconds": Meter("histogram", "Time from a push's arrival to its answer.", (), SECONDS),
+    "service_notification_duration_seconds": Meter(
+        "histogram", "Duration of an attempt at the provider.", ("platform",), SECONDS
+    ),
+    "hpns_handoff_seconds": Meter(
+        "histogram", "Time from accepting a push to the provider's response.", ("platform",), SECONDS
+    ),
+    "hpns_attempts_total": Meter("counter", "Attempts by the code of their verdict.", ("provider", "host", "result")),
+    "hpns_attempt_seconds": Meter("histogram", "Duration of an attempt, by host.", ("provider", "host"), SECONDS),
+    "hpns_accepted_total": Meter("counter", "Pushes enqueued."),
+    "hpns_turned_away_total": Meter("counter", "Requests answered with FAIL before they were validated.", ("code",)),
+    "hpns_batch_pushes": Meter("histogram", "Pushes per batch.", (), SIZES),
+    "hpns_pushes_in_flight": Meter("gauge", "Pushes waiting for an answer (ingest) or an outcome (worker).", ("role",)),
+    "hpns_provider_connections": Meter("gauge", "Open connections to the provider.", ("host",)),
+    "hpns_provider_requests": Meter("gauge", "Requests in flight at the provider.", ("host",)),
+    "hpns_directory_age_seconds": Meter("gauge", "Age of the oldest copy of the directory.", ("role",), highest=True),
+    "hpns_directory_source": Meter("gauge", "Processes by the source of their directory.", ("role", "source")),
+    "hpns_processes": Meter("gauge", "Running processes.", ("role",)),
+    "hpns_process_resident_bytes": Meter("gauge", "Resident memory.", ("role",)),
+    "hpns_process_cpu_seconds_total": Meter("counter", "CPU time used.", ("role",)),
+}
+_PROVIDER_METERS: Final = {
+    REQUEST_DURATION[row.family]: Meter("histogram", f"Duration of an attempt at {row.name}.", (), SECONDS)
+    for row in PROVIDERS.values()
+}
+METERS: Final[Mapping[str, Meter]] = dict([*_METERS.items(), *_PROVIDER_METERS.items()])
+"""By name, those of each provider included."""

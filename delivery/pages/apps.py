@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 
 from delivery.pages.app_forms import AppForm, UploadForm
@@ -39,7 +40,13 @@ def apps(request: CustomerRequest) -> HttpResponse:
             messages.success(request, f"{row.label} was added. Now upload its credential." if added else "It is there.")
             return redirect("app", request.customer.slug, row.pk)
     own = PushApp.objects.filter(enabled=True).prefetch_related("credentials")
-    context = {"apps": [_shown(row) for row in own], "shared": scope.shared_apps(), "form": form}
+    context = {
+        "apps": own,
+        "columns": [{"label": label} for label in ("App", "Bundle id or package", "State", "Signed with", "Ends")],
+        "rows": [_cells(request, row) for row in own],
+        "shared": scope.shared_apps(),
+        "form": form,
+    }
     return render(request, "delivery/apps/list.html", context)
 
 
@@ -167,6 +174,19 @@ def _acted(request: CustomerRequest, row: PushApp, act: Callable[[], None]) -> H
 
 def _one(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
     return render(request, "delivery/apps/app.html", {**_shown(row), "form": form})
+
+
+def _cells(request: CustomerRequest, row: PushApp) -> list[Any]:
+    """An app as a row of parts/table.html."""
+    shown = _shown(row)
+    current = shown["current"]
+    return [
+        {"text": row.label, "href": reverse("app", args=(request.customer.slug, row.pk))},
+        {"code": row.topic},
+        {"kind": shown["kind"], "text": shown["text"]},
+        {"code": current.key_id} if current else "nothing yet",
+        {"at": current.expires_at, "text": "never"} if current else "",
+    ]
 
 
 def _shown(row: PushApp) -> dict[str, Any]:

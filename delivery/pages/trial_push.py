@@ -41,16 +41,17 @@ def test_push(request: CustomerRequest) -> HttpResponse:
             form.add_error("server", "No key of this server is in use yet. A key works two seconds after it was made.")
         else:
             server_id = _server_id(given["server_row"])
-            push = trial_push.push_to(given["token"], given["platform"], server_id, request.customer.name)
+            push = trial_push.make_push(given["token"], given["platform"], server_id, request.customer.name)
             try:
                 sent = trial_push.send(who, push, settings.PUSH_DEADLINE)
-            except trial_push.NoWayError as error:
+            except trial_push.TrialPushError as error:
                 form.add_error(None, f"The test push could not be sent: {error}.")
             else:
                 told = json.loads(sent.answer)
                 _remember(request, sent.ack_id, {**told, "ms": round(sent.seconds * 1000)})
                 return redirect("test-push-result", request.customer.slug, sent.ack_id)
-    context = {"form": form, "servers": servers, "apps": apps, "since": int(timezone.now().timestamp())}
+    now = timezone.now()
+    context = {"form": form, "servers": servers, "apps": apps, "since": int(now.timestamp()), "now": now}
     return render(request, "delivery/test/form.html", context)
 
 
@@ -62,6 +63,7 @@ def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
         "ack_id": ack_id,
         "row": row,
         "steps": timeline.of(row) if row else [],
+        "now": timezone.now(),
         "told": request.session.get(TOLD, {}).get(ack_id),
         "phone_page": settings.SANDBOX_URL,
     }
@@ -78,7 +80,7 @@ def live(request: CustomerRequest) -> HttpResponse:
     if asked.isascii() and asked.isdigit() and len(asked) < 12:
         since = max(since, timezone.datetime.fromtimestamp(int(asked), timezone.get_current_timezone()))  # type: ignore[attr-defined]
     row = selectors.since(since).filter(type="test").first()
-    context = {"row": row, "steps": timeline.of(row) if row else [], "since": asked}
+    context = {"row": row, "steps": timeline.of(row) if row else [], "since": asked, "now": timezone.now()}
     return render(request, "delivery/test/live.html", context)
 
 

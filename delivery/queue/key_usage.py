@@ -1,7 +1,7 @@
-"""Which keys are used, and with which server_ids: what web processes notice, on its way to the database.
+"""Key usage: which keys are used, with which server_ids, from web processes by way of Valkey to the database.
 
 A process remembers what it has seen within the minute, so that a push costs one look into a set; what is new goes into
-a list in Valkey, which the task `record` empties. Losing some of it does little harm: the next minute says it again.
+a list in Valkey, which the task `record` empties. Losing some of it does little harm: the next minute sees it again.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from tenants import key_sightings
 SEEN: Final = "usage:seen"
 # Seconds between two looks at what is new, and after which everything counts as new again.
 TICK: Final = 2.0
-FRESH: Final = 60.0
+SEEN_TTL: Final = 60.0
 # Keys, and server_ids of each, that one process remembers at a time; the bearer of a key chooses its server_ids.
 KEYS_MOST: Final = 20_000
 EACH_MOST: Final = key_sightings.SERVER_IDS_PER_KEY_MAX
 # Entries that wait in Valkey while nobody records, and how many are taken out at a time.
-WAITING: Final = 50_000
+ENTRIES_MOST: Final = 50_000
 CHUNK: Final = 1_000
 
 
-class Usage:
-    """What one web process has seen; keep() on its loop."""
+class KeyUsage:
+    """The keys and server_ids that one web process has seen; flush_periodically() on its loop."""
 
     def __init__(self, link: valkey.Link) -> None:
         self._link = link
         self._seen: dict[int, set[str]] = {}
-        self._news: list[tuple[int, str]] = []
+        self._unsent: list[tuple[int, str]] = []
         self._since = time.monotonic()
 
-    def note(self, key_id: int, server_id: str) -> None:
-        """A push has come with this key and server_id; key 0 (none) is not of interest."""
+    def observe(self, key_id: int, server_id: str) -> None:
+        """Record that a push came with this key and server_id; key 0 (none) is not of interest."""
         seen = self._seen.get(key_id)
         if seen is None:
             if not key_id or len(self._seen) >= KEYS_MOST:
@@ -48,31 +48,31 @@ class Usage:
         server_id = server_id[: key_sightings.SERVER_ID_MAX_LENGTH]
         if server_id not in seen:
             seen.add(server_id)
-            self._news.append((key_id, server_id))
+            self._unsent.append((key_id, server_id))
 
-    async def keep(self) -> None:
-        """Hand over what is new, every two seconds."""
+    async def flush_periodically(self) -> None:
+        """Push what is new to Valkey, every two seconds."""
         while True:
             await asyncio.sleep(TICK)
             self.flush()
 
     def flush(self) -> None:
-        """Hand over what is new now."""
-        if self._news and self._link.up:
+        """Push what is new to Valkey now."""
+        if self._unsent and self._link.up:
             now = int(time.time())
-            entries = [json.dumps((*pair, now)) for pair in self._news]
-            self._news = []
+            entries = [json.dumps((*pair, now)) for pair in self._unsent]
+            self._unsent = []
             push = valkey.pack(("RPUSH", SEEN, *entries))
-            self._link.post(push + valkey.pack(("LTRIM", SEEN, str(-WAITING), "-1")), 2)
-        if time.monotonic() - self._since > FRESH:
+            self._link.post(push + valkey.pack(("LTRIM", SEEN, str(-ENTRIES_MOST), "-1")), 2)
+        if time.monotonic() - self._since > SEEN_TTL:
             self._since = time.monotonic()
             self._seen.clear()
             # Only while Valkey is away: what was seen a minute ago is about to be seen again.
-            self._news.clear()
+            self._unsent.clear()
 
 
 def write(store: redis.Redis) -> int:
-    """Move what waits in Valkey into the database; returns how many entries that were.
+    """Move the entries that wait in Valkey into the database; returns how many entries that were.
 
     Raises what the stores raise; what PostgreSQL did not take is back in its place then.
     """

@@ -1,4 +1,4 @@
-"""One pipelined connection to Valkey (or Redis) on an asyncio loop, which comes back by itself.
+"""One pipelined connection to Valkey (or Redis) on an asyncio loop, which reconnects by itself.
 
 Commands that are written in one turn of the loop leave in one system call, and nobody waits for an answer that nobody
 asked for: this is what keeps the queue's share of a push at a few microseconds. redis-py's own asyncio client costs
@@ -27,7 +27,7 @@ RETRY_FIRST, RETRY_MOST = 0.05, 1.0
 CONNECT_TIMEOUT = 3.0
 
 
-class Gone(ConnectionError):
+class ConnectionLost(ConnectionError):
     """The connection is down, or broke before the answer came."""
 
 
@@ -50,22 +50,22 @@ class _Protocol(asyncio.Protocol):
                 if not future.done():
                     future.set_result(answer)
             elif isinstance(answer, hiredis.ReplyError):
-                logger.error("valkey refused a command: %s", answer)
+                logger.error("Valkey answered a command with an error: %s", answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for future in self.waiting:
             if future is not None and not future.done():
-                future.set_exception(Gone("the connection to Valkey broke"))
+                future.set_exception(ConnectionLost("the connection to Valkey broke"))
                 future.exception()  # seen: whoever dropped the future does not care
         self.waiting.clear()
-        self.link.lost(self)
+        self.link.on_lost(self)
 
 
 class Link:
     """A connection that is opened again whenever it breaks, with growing pauses of at most a second.
 
     url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE), unix:///path.
-    on_up: a coroutine function run after each connection and before the link counts as up; it gets the link.
+    on_connect: a coroutine function run after each connection and before the link counts as up; it gets the link.
     loop: where it lives, if it is made before the loop runs.
     """
 
@@ -73,24 +73,24 @@ class Link:
         self,
         url: str,
         *,
-        on_up: Callable[["Link"], Awaitable[None]] | None = None,
+        on_connect: Callable[["Link"], Awaitable[None]] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.url = url
         self._loop = loop
         self.up = False
-        self._on_up = on_up
+        self._on_connect = on_connect
         self._protocol: _Protocol | None = None
         self._unwritten: list[bytes] = []
-        self._again: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._closing = False
 
     def start(self) -> "asyncio.Task[None]":
         """Begin connecting; the task ends when the link is up for the first time."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        self._again = self._loop.create_task(self._connect())
-        return self._again
+        self._connecting = self._loop.create_task(self._connect())
+        return self._connecting
 
     async def _connect(self) -> None:
         pause = RETRY_FIRST
@@ -98,10 +98,10 @@ class Link:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     await self._open()
-                if self._on_up is not None:
-                    await self._on_up(self)
+                if self._on_connect is not None:
+                    await self._on_connect(self)
             except (OSError, TimeoutError, hiredis.HiredisError) as error:
-                logger.warning("valkey is away, trying again in %.1f s: %s", pause, error)
+                logger.warning("Valkey is unreachable, reconnecting in %.1f s: %s", pause, error)
                 self._drop()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_MOST)
@@ -130,24 +130,24 @@ class Link:
         self._protocol = protocol
         if parts.password:
             user = (unquote(parts.username),) if parts.username else ()
-            self._expect_ok(await self._ask("AUTH", *user, unquote(parts.password)))
+            self._expect_ok(await self.execute("AUTH", *user, unquote(parts.password)))
         if db != "0":
-            self._expect_ok(await self._ask("SELECT", db))
-        self._expect_ok(await self._ask("PING"))  # answers LOADING while it still reads its append-only file
+            self._expect_ok(await self.execute("SELECT", db))
+        self._expect_ok(await self.execute("PING"))  # answers LOADING while it still reads its append-only file
 
     @staticmethod
     def _expect_ok(answer: Any) -> None:
         if isinstance(answer, Exception):
             raise ConnectionError(str(answer))
 
-    def lost(self, protocol: _Protocol) -> None:
-        """The protocol's word that its connection ended."""
+    def on_lost(self, protocol: _Protocol) -> None:
+        """Reconnect after the protocol's connection has ended."""
         if protocol is not self._protocol:
             return
         was_up, self.up, self._protocol = self.up, False, None
         self._unwritten.clear()
         if was_up and not self._closing:
-            logger.warning("lost the connection to valkey")
+            logger.warning("lost the connection to Valkey")
             self.start()
 
     def _drop(self) -> None:
@@ -159,12 +159,12 @@ class Link:
     def post(self, commands: bytes, count: int, last: "asyncio.Future[Any] | None" = None) -> bool:
         """Write `count` packed commands; `last` gets the answer to the last one (an Exception object if refused).
 
-        Returns False, having written nothing, when the link is down; `last` then raises Gone.
+        Returns False, having written nothing, when the link is down; `last` then raises ConnectionLost.
         """
         protocol = self._protocol
         if protocol is None:
             if last is not None and not last.done():
-                last.set_exception(Gone("Valkey is away"))
+                last.set_exception(ConnectionLost("Valkey is away"))
                 last.exception()
             return False
         waiting = protocol.waiting
@@ -179,34 +179,31 @@ class Link:
     def _write(self) -> None:
         commands = b"".join(self._unwritten)
         self._unwritten.clear()
-        # What was posted to a connection that broke in the same turn has been answered with Gone by its protocol.
+        # What was posted to a connection that broke in the same turn has got ConnectionLost from its protocol.
         if self._protocol is not None and self._protocol.transport is not None:
             self._protocol.transport.write(commands)
 
-    def _ask(self, *command: Any) -> "asyncio.Future[Any]":
+    def execute(self, *command: Any) -> "asyncio.Future[Any]":
+        """Write one command and return the future of its answer; ConnectionLost when the link is or goes down."""
         future: asyncio.Future[Any] = (self._loop or asyncio.get_running_loop()).create_future()
         self.post(pack(command), 1, future)
         return future
 
-    def ask(self, *command: Any) -> "asyncio.Future[Any]":
-        """Write one command and return the future of its answer; Gone when the link is or goes down."""
-        return self._ask(*command)
-
-    def give_up(self) -> None:
-        """Break the connection off because its server says nothing; the link counts as down and tries again."""
+    def abort(self) -> None:
+        """Break the connection off because its server does not reply; the link counts as down and reconnects."""
         if self._protocol is not None and self._protocol.transport is not None:
             self._protocol.transport.abort()
 
-    async def flushed(self) -> None:
-        """Wait until everything posted so far has been answered; Gone when the link breaks first."""
-        await self._ask("PING")
+    async def drain(self) -> None:
+        """Wait until every command posted so far has its reply; ConnectionLost when the link breaks first."""
+        await self.execute("PING")
 
     def close(self) -> None:
-        """Close for good; waiting answers end as Gone."""
+        """Close for good; waiting answers end as ConnectionLost."""
         self._closing = True
         self.up = False
-        if self._again is not None:
-            self._again.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._protocol is not None and self._protocol.transport is not None:
             self._protocol.transport.close()
 

@@ -44,14 +44,14 @@ class Dispatcher:
             self.loop = asyncio.get_running_loop()
             self._ready = self.loop.create_future()
             self._spawn(DIRECTORY.follow())
-            self._spawn(counting.keep())
+            self._spawn(counting.export())
             self.link = valkey.shared(settings.REDIS_URL)
             self.reporter = Reporter(self.loop)
             self._spawn(self.reporter.run())
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
-            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
+            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
             self.deliverer = Deliverer(self.loop, self.engine, self.reporter, self.settler)
-            counting.watch(self._gauges)
+            counting.register_gauges(self._gauges)
             # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
             gc.collect()
             gc.set_threshold(20_000, 50, 100)
@@ -60,9 +60,9 @@ class Dispatcher:
 
     def _gauges(self) -> Iterator[counting.Gauge]:
         yield "hpns_pushes_in_flight", ("worker",), self.in_flight
-        for state in self.engine.connections():
+        for state in self.engine.channel_states():
             host = urlsplit(state.origin).hostname or ""
-            yield "hpns_provider_connections", (host,), state.lanes
+            yield "hpns_provider_connections", (host,), state.connections
             yield "hpns_provider_requests", (host,), state.in_flight
 
     def _spawn(self, coroutine: Any) -> None:
@@ -122,7 +122,9 @@ class Dispatcher:
             return base64.b64decode(sealed), None
         while True:
             try:
-                payload, done = await self.link.ask("MGET", batch.payload_key(batch_id), batch.progress_key(batch_id))
+                payload, done = await self.link.execute(
+                    "MGET", batch.payload_key(batch_id), batch.progress_key(batch_id)
+                )
             except ConnectionError:
                 await asyncio.sleep(0.1)
                 continue

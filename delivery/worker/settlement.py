@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from delivery.log import writing
+from delivery.log.rows import NO_KEY, ROWS, fingerprint, row
 from delivery.metrics import counting
 from delivery.outcomes.verdict import Attempt, Verdict
 from delivery.queue import batch, valkey
@@ -65,7 +65,7 @@ def command(
     by_name: refer to the script by its hash; the answer NOSCRIPT means that it has to be sent in full once.
     """
     ingest = batch_id.partition(":")[0]
-    keys = (batch.progress_key(batch_id), writing.ROWS, batch.reply_key(ingest), batch.payload_key(batch_id))
+    keys = (batch.progress_key(batch_id), ROWS, batch.reply_key(ingest), batch.payload_key(batch_id))
     end = "last" if last else ""
     head = ("EVALSHA", SHA) if by_name else ("EVAL", SCRIPT)
     if whole:
@@ -147,14 +147,14 @@ class Settler:
     def _row(self, work: Work, index: int, verdict: Verdict, now: float) -> bytes:
         item = work.items[index]
         route = work.routes[index]
-        return writing.row(
+        return row(
             item.trace,
             item.at,
             now,
-            f"{item.customer}\t{item.server}\t{item.key or writing.NO_KEY}",
+            f"{item.customer}\t{item.server}\t{item.key or NO_KEY}",
             None if route is None else route.app_id,
             item.push,
-            writing.fingerprint(item.push.device_id, self.hash_key),
+            fingerprint(item.push.device_id, self.hash_key),
             item.size,
             verdict,
             work.attempts[index],

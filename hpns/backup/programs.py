@@ -13,8 +13,7 @@ from typing import Any, BinaryIO, Final
 from django.db import connection
 from psycopg.pq import Conninfo
 
-from hpns.local import wheels
-from hpns.local.problem import ProblemError as WheelError
+from hpns import wheels
 from tenants.problem import ProblemError
 
 BLOCK: Final = 1 << 20
@@ -58,7 +57,7 @@ def restore(fill: Callable[[BinaryIO], object]) -> None:
 def _started(command: list[str], stderr: Any, **pipes: Any) -> Any:
     try:
         program = wheels.postgres_program(command[0])
-    except WheelError as error:
+    except wheels.NotInstalledError as error:
         raise ProblemError(str(error)) from error
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **_environment()}
     if home := os.environ.get("HOME"):

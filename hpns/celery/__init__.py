@@ -1,8 +1,9 @@
 """The Celery app: queues, routes, the timetable (beat), and how a worker runs.
 
-This package and the apps' tasks.py are the only code that imports Celery. A worker differs from the stock one in three
-places, each through an extension point that Celery or kombu offers: a hub on asyncio (hub.py), a pool whose tasks are
-coroutines (pool.py) and, on Valkey/Redis, a transport that takes messages atomically (transport.py).
+This package, the apps' tasks.py and delivery/ingest/envelope.py are the only code that imports Celery. A worker differs
+from the stock one in three places, each through an extension point that Celery or kombu offers: a hub on asyncio
+(hub.py), a pool whose tasks are coroutines (pool.py) and, on Valkey/Redis, a transport that takes messages atomically
+(transport.py).
 """
 
 import os

@@ -1,12 +1,12 @@
-"""kombu's Redis transport with an atomic take, so that no message is ever nowhere.
+"""Reliable queue on BLMOVE: a message is in its queue or in one worker's processing list, never in neither.
 
-kombu takes a message with BRPOP and notes it as unacknowledged in a second command: a worker that is killed in
-between, or while the answer lies in its socket, loses the message (test_transport.py shows it). Here a message moves
-with one BLMOVE from its queue into a list of this worker and leaves it when it is acknowledged. A worker gives
-signs of life; the lists of workers that have given none for a while go back to the heads of their queues, marked as
-redelivered, whatever host they ran on. The envelope and everything on the publishing side stay kombu's.
+kombu's Redis transport takes a message with BRPOP and notes it as unacknowledged in a second command: a worker that is
+killed in between, or while the answer lies in its socket, loses the message (test_transport.py shows it). Here one
+BLMOVE moves a message from its queue to the worker's list (https://valkey.io/commands/lmove/, "Reliable queue"), which
+it leaves when it is acknowledged. A worker sends heartbeats; the lists of workers whose lease has expired go back to
+the heads of their queues, marked as redelivered, whatever host they ran on. Publishing and the envelope stay kombu's.
 
-Keys: QUEUE · taken:WORKER:QUEUE (list) · workers (sorted set: worker by its last sign of life, in unix seconds).
+Keys: QUEUE · taken:WORKER:QUEUE (processing list) · workers (sorted set: worker by its last heartbeat, unix seconds).
 """
 
 import asyncio
@@ -26,233 +26,235 @@ from hpns.celery.hub import AsyncioHub
 
 logger = logging.getLogger(__name__)
 
-# Seconds: a worker without a sign of life for LEASE counts as dead; looked at every BEAT. Together with the restart of
+# A worker without a heartbeat for so long counts as dead, which each heartbeat looks for. Together with the restart of
 # the batch this keeps the pushes of a killed worker going within 15 s.
-LEASE, BEAT = 6, 2
-# Seconds for which one BLMOVE waits at the server. A worker that is held still, or cut off, goes on taking for so long.
-BLOCK = 5
+LEASE_SECONDS, HEARTBEAT_SECONDS = 6, 2
+# For how long one BLMOVE blocks at the server. A worker that is held still, or cut off, goes on consuming for so long.
+BLOCK_SECONDS = 5
 
-# What the workers whose lease has lapsed have taken goes back to the heads of its queues. A worker is forgotten only
-# when it cannot take any more: until then a move that it asked for may still come about. ARGV: a worker that leaves of
-# its own accord or "", then the queues. The clock is the server's.
-GIVE_BACK = f"""#!lua flags=allow-oom
+# Requeues the processing lists of workers whose lease has expired, at the heads of their queues. A worker is forgotten
+# only when it cannot consume any more: until then a BLMOVE that it has sent may still come about. ARGV: a worker that
+# gives its lease up or "", then the queues. The clock is the server's.
+REQUEUE_EXPIRED = f"""#!lua flags=allow-oom
 local now = tonumber(redis.call('TIME')[1])
-if ARGV[1] ~= '' then redis.call('ZADD', 'workers', now - {LEASE} - 1, ARGV[1]) end
-local back = 0
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', 'workers', '-inf', '(' .. (now - {LEASE}))) do
+if ARGV[1] ~= '' then redis.call('ZADD', 'workers', now - {LEASE_SECONDS} - 1, ARGV[1]) end
+local requeued = 0
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', 'workers', '-inf', '(' .. (now - {LEASE_SECONDS}))) do
   for i = 2, #ARGV do
     local taken = 'taken:' .. worker .. ':' .. ARGV[i]
     local item = redis.call('LPOP', taken)
     while item do
       item = string.gsub(item, '"redelivered":false', '"redelivered":true', 1)
       redis.call('RPUSH', ARGV[i], item)
-      back = back + 1
+      requeued = requeued + 1
       item = redis.call('LPOP', taken)
     end
   end
 end
-redis.call('ZREMRANGEBYSCORE', 'workers', '-inf', now - {LEASE + BLOCK + 5})
-return back
+redis.call('ZREMRANGEBYSCORE', 'workers', '-inf', now - {LEASE_SECONDS + BLOCK_SECONDS + 5})
+return requeued
 """
-# A sign of life. ARGV: the worker.
-ALIVE = "#!lua flags=allow-oom\nreturn redis.call('ZADD', 'workers', redis.call('TIME')[1], ARGV[1])"
-# The same move as BLMOVE, without waiting: Valkey refuses BLMOVE when memory is full, and then taking is what frees it.
-TAKE = "#!lua flags=allow-oom\nreturn redis.call('LMOVE', KEYS[1], KEYS[2], 'RIGHT', 'LEFT')"
+# Renews a lease. ARGV: the worker.
+HEARTBEAT = "#!lua flags=allow-oom\nreturn redis.call('ZADD', 'workers', redis.call('TIME')[1], ARGV[1])"
+# The same as BLMOVE, without blocking: Valkey refuses BLMOVE when memory is full, and then consuming is what frees it.
+MOVE = "#!lua flags=allow-oom\nreturn redis.call('LMOVE', KEYS[1], KEYS[2], 'RIGHT', 'LEFT')"
 UNREADABLE = "unreadable"  # a list of what came through a queue and is no message
 
 
 class QoS(kombu_redis.QoS):  # type: ignore[misc]
-    """Acknowledgement = removal from this worker's list; nothing else is kept at the server."""
+    """Acknowledgement = removal from this worker's processing list; nothing else is kept at the server."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note a message as delivered to a consumer."""
         kombu_redis.virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Take the message off this worker's list."""
-        self.channel.taker.ack(delivery_tag)
+        """Acknowledge: remove the message from this worker's processing list."""
+        self.channel.consumer.ack(delivery_tag)
         kombu_redis.virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Drop the message, or leave it in the list until the next look for left-overs of this worker."""
+        """Reject: drop the message, or requeue it at the end of its queue."""
         if requeue:
-            self.channel.taker.requeue(delivery_tag)
+            self.channel.consumer.requeue(delivery_tag)
         else:
-            self.channel.taker.ack(delivery_tag)
+            self.channel.consumer.ack(delivery_tag)
         kombu_redis.virtual.QoS.ack(self, delivery_tag)
 
     def restore_visible(self, *_args: Any, **_options: Any) -> None:
         """Leases take the place of the visibility timeout."""
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
-        """The taker gives back what is left when its channel closes."""
+        """The consumer requeues what is unacknowledged when its channel closes."""
         self._on_collect.cancel()
 
 
-class Taker:
-    """Takes messages for one channel, one blocking connection per queue, and keeps this worker's lease."""
+class Consumer:
+    """Consumes messages for one channel, on one blocking connection per queue, and renews this worker's lease."""
 
     def __init__(self, channel: "Channel", url: str, loop: asyncio.AbstractEventLoop) -> None:
         self.channel, self.url, self.loop = channel, url, loop
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.link = valkey.shared(url, loop)
-        self.raw: dict[str, tuple[str, bytes]] = {}  # delivery tag -> (queue, message as it stands in the list)
-        self.unconfirmed: set[bytes] = set()  # acknowledged, but the server has not said so yet
-        self.deliverers: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self.unacked: dict[str, tuple[str, bytes]] = {}  # delivery tag -> (queue, message as it stands in the list)
+        self.unconfirmed_acks: set[bytes] = set()  # acknowledged, but the server has not confirmed it yet
+        self.callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
         self.links: dict[str, valkey.Link] = {}
-        self.takers: list[asyncio.Task[None]] = []
-        self.lease: asyncio.Task[None] | None = None
-        self.room = asyncio.Event()
-        self.alive = asyncio.Event()  # known to the others: what is taken before that would come back to nobody
+        self.consuming: list[asyncio.Task[None]] = []
+        self.heartbeat: asyncio.Task[None] | None = None
+        self.prefetch_room = asyncio.Event()
+        self.registered = asyncio.Event()  # has a lease: what is consumed before that would be requeued by nobody
         self.closed = False
 
-    def taken(self, queue: str) -> str:
-        """The key of the list that holds what this worker took from `queue`."""
+    def processing_list(self, queue: str) -> str:
+        """The key of this worker's processing list for `queue`."""
         return f"taken:{self.worker}:{queue}"
 
     def consume(self, queue: str, deliver: Callable[[dict[str, Any]], None]) -> None:
-        """Begin taking from `queue`; `deliver` gets each decoded message."""
-        if not self.deliverers:
-            self.lease = self.loop.create_task(self._keep_lease())
-        self.deliverers[queue] = deliver
-        self.takers.append(self.loop.create_task(self._take(queue)))
+        """Begin consuming from `queue`; `deliver` gets each decoded message."""
+        if not self.callbacks:
+            self.heartbeat = self.loop.create_task(self._renew_lease())
+        self.callbacks[queue] = deliver
+        self.consuming.append(self.loop.create_task(self._consume(queue)))
 
-    async def _take(self, queue: str) -> None:
+    async def _consume(self, queue: str) -> None:
         link = self.links[queue] = valkey.Link(self.url)
-        await self.alive.wait()
+        await self.registered.wait()
         while not self.closed:
             try:
                 if not link.up:
                     await link.start()
                     await self._recover(link, queue)
-                await self._room()
-                item = await link.ask("BLMOVE", queue, self.taken(queue), "RIGHT", "LEFT", str(BLOCK))
+                await self._wait_for_room()
+                item = await link.execute(
+                    "BLMOVE", queue, self.processing_list(queue), "RIGHT", "LEFT", str(BLOCK_SECONDS)
+                )
                 if isinstance(item, Exception) and str(item).startswith("OOM"):
                     await asyncio.sleep(0.05)
-                    item = await link.ask("EVAL", TAKE, "2", queue, self.taken(queue))
+                    item = await link.execute("EVAL", MOVE, "2", queue, self.processing_list(queue))
                 if isinstance(item, Exception):
                     raise ConnectionError(str(item))
                 if item is not None:
                     self._deliver(queue, item)
             except ConnectionError as error:
-                logger.warning("taking from %s stopped, will go on: %s", queue, error)
+                logger.warning("consuming from %s was interrupted, will resume: %s", queue, error)
                 await asyncio.sleep(0.1)
                 if link.up:
                     link.close()
                     link = self.links[queue] = valkey.Link(self.url)
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         while not self.channel.qos.can_consume():
-            self.room.clear()
-            await self.room.wait()
+            self.prefetch_room.clear()
+            await self.prefetch_room.wait()
 
     def _deliver(self, queue: str, item: bytes) -> None:
         try:
             message = msgspec.json.decode(item)
             tag: str = message["properties"]["delivery_tag"]
         except (msgspec.DecodeError, KeyError, TypeError):
-            logger.exception("what came through %s is no message, it is kept in %s", queue, UNREADABLE)
-            self.link.post(valkey.pack(("LMOVE", self.taken(queue), UNREADABLE, "LEFT", "LEFT")), 1)
+            logger.exception("a message of queue %s cannot be decoded, it is kept in %s", queue, UNREADABLE)
+            self.link.post(valkey.pack(("LMOVE", self.processing_list(queue), UNREADABLE, "LEFT", "LEFT")), 1)
             return
-        self.raw[tag] = (queue, item)
-        self.deliverers[queue](message)
+        self.unacked[tag] = (queue, item)
+        self.callbacks[queue](message)
 
     async def _recover(self, link: valkey.Link, queue: str) -> None:
-        """After a broken connection: deliver what was moved for us while its answer got lost; drop what is acked."""
-        known = {raw for _, raw in self.raw.values()}
-        for item in reversed(await link.ask("LRANGE", self.taken(queue), "0", "-1") or []):
-            if item in self.unconfirmed:
-                await link.ask("LREM", self.taken(queue), "1", item)
-                self.unconfirmed.discard(item)
+        """After a reconnect: deliver what was moved for us while the reply got lost; drop what is acknowledged."""
+        known = {raw for _, raw in self.unacked.values()}
+        for item in reversed(await link.execute("LRANGE", self.processing_list(queue), "0", "-1") or []):
+            if item in self.unconfirmed_acks:
+                await link.execute("LREM", self.processing_list(queue), "1", item)
+                self.unconfirmed_acks.discard(item)
             elif item not in known:
                 self._deliver(queue, item)
 
     def ack(self, tag: str) -> None:
         """Acknowledge by delivery tag."""
-        queue, item = self.raw.pop(tag)
-        self.unconfirmed.add(item)
-        future: asyncio.Future[Any] = self.loop.create_future()
-        future.add_done_callback(lambda done: self._acked(done, item))
-        self.link.post(valkey.pack(("LREM", self.taken(queue), "1", item)), 1, future)
-        self.room.set()
+        queue, item = self.unacked.pop(tag)
+        self.unconfirmed_acks.add(item)
+        reply: asyncio.Future[Any] = self.loop.create_future()
+        reply.add_done_callback(lambda reply: self._on_acked(reply, item))
+        self.link.post(valkey.pack(("LREM", self.processing_list(queue), "1", item)), 1, reply)
+        self.prefetch_room.set()
 
-    def _acked(self, done: "asyncio.Future[Any]", item: bytes) -> None:
-        if not done.cancelled() and done.exception() is None and not isinstance(done.result(), Exception):
-            self.unconfirmed.discard(item)
+    def _on_acked(self, reply: "asyncio.Future[Any]", item: bytes) -> None:
+        if not reply.cancelled() and reply.exception() is None and not isinstance(reply.result(), Exception):
+            self.unconfirmed_acks.discard(item)
 
     def requeue(self, tag: str) -> None:
-        """Put a message to the end of its queue: what cannot be done now must not stand in the way of what can."""
-        queue, item = self.raw.pop(tag)
+        """Requeue a message at the end of its queue: what cannot be done now must not stand in the way of what can."""
+        queue, item = self.unacked.pop(tag)
         self.link.post(
             valkey.pack(("MULTI",))
-            + valkey.pack(("LREM", self.taken(queue), "1", item))
+            + valkey.pack(("LREM", self.processing_list(queue), "1", item))
             + valkey.pack(("LPUSH", queue, item))
             + valkey.pack(("EXEC",)),
             4,
         )
-        self.room.set()
+        self.prefetch_room.set()
 
-    async def _keep_lease(self) -> None:
+    async def _renew_lease(self) -> None:
         while not self.closed:
             try:
-                await self.link.ask("EVAL", ALIVE, "0", self.worker)
-                self.alive.set()
-                back = await self.link.ask("EVAL", GIVE_BACK, "0", "", *self.deliverers)
-                if isinstance(back, Exception):
-                    logger.error("the look for dead workers failed: %s", back)
-                elif back:
-                    logger.warning("put %d messages of workers that died back to the queue", back)
+                await self.link.execute("EVAL", HEARTBEAT, "0", self.worker)
+                self.registered.set()
+                requeued = await self.link.execute("EVAL", REQUEUE_EXPIRED, "0", "", *self.callbacks)
+                if isinstance(requeued, Exception):
+                    logger.error("requeueing messages of expired workers failed: %s", requeued)
+                elif requeued:
+                    logger.warning("requeued %d messages of workers whose lease has expired", requeued)
             except ConnectionError:
-                # The link says so itself and comes back; until then no lease can be kept by anybody.
+                # The link logs it and reconnects; until then nobody can renew a lease.
                 await asyncio.sleep(0.1)
                 continue
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
 
     def stop(self) -> None:
-        """Take no further message; what runs may still be acknowledged, and the lease is kept meanwhile."""
-        for task in self.takers:
+        """Consume no further message; what runs may still be acknowledged, and the lease is renewed meanwhile."""
+        for task in self.consuming:
             task.cancel()
-        self.takers.clear()
+        self.consuming.clear()
 
     def _end(self) -> None:
         self.stop()
         self.closed = True
-        if self.lease is not None:
-            self.lease.cancel()
+        if self.heartbeat is not None:
+            self.heartbeat.cancel()
 
     def close(self) -> None:
-        """Stop, wait for the answers to the last acknowledgements, and give the rest back to the queues."""
+        """Stop, wait for the replies to the last acknowledgements, and requeue the rest."""
         self._end()
         for link in self.links.values():
             link.close()
         if self.loop.is_closed() or self.loop.is_running():
-            return  # a broken broker connection: the lease lapses and others take over
+            return  # a broken broker connection: the lease expires and others requeue
         try:
-            self.loop.run_until_complete(asyncio.wait_for(self._leave(), 2))
+            self.loop.run_until_complete(asyncio.wait_for(self._give_lease_up(), 2))
         except (ConnectionError, TimeoutError) as error:
-            logger.warning("could not give unfinished messages back at once, the lease will lapse: %s", error)
+            logger.warning("could not requeue unfinished messages, others will when the lease expires: %s", error)
 
-    async def _leave(self) -> None:
-        back = await self.link.ask("EVAL", GIVE_BACK, "0", self.worker, *self.deliverers)
-        if back:
-            logger.warning("gave %s unfinished messages back to the queue", back)
+    async def _give_lease_up(self) -> None:
+        requeued = await self.link.execute("EVAL", REQUEUE_EXPIRED, "0", self.worker, *self.callbacks)
+        if requeued:
+            logger.warning("requeued %s unfinished messages", requeued)
 
 
 class Channel(kombu_redis.Channel):  # type: ignore[misc]
-    """A kombu channel whose consumers are fed by a Taker."""
+    """A kombu channel whose callbacks are fed by a Consumer."""
 
     QoS = QoS
     # JSON stands in the envelope as it is: base64 would cost a third more bytes at each hop.
     body_encoding = None
-    _taker: Taker | None = None
+    _consumer: Consumer | None = None
 
     @property
-    def taker(self) -> Taker:
-        """The taker of this channel, made at the first use."""
-        if self._taker is None:
-            self._taker = Taker(self, settings.CELERY_BROKER_URL, self.connection.hub.aio)
-            self.connection.hub.on_drain.append(self._taker.stop)
-        return self._taker
+    def consumer(self) -> Consumer:
+        """The consumer of this channel, made at the first use."""
+        if self._consumer is None:
+            self._consumer = Consumer(self, settings.CELERY_BROKER_URL, self.connection.hub.aio)
+            self.connection.hub.on_drain.append(self._consumer.stop)
+        return self._consumer
 
     def basic_consume(
         self, queue: str, no_ack: bool, callback: Callable[[Any], Any], consumer_tag: str, **_kwargs: Any
@@ -269,26 +271,26 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
             callback(message)
 
         self.connection._callbacks[queue] = deliver
-        self.taker.consume(queue, deliver)
+        self.consumer.consume(queue, deliver)
 
     def basic_cancel(self, consumer_tag: str) -> None:
-        """Stop taking; with several queues on a channel Celery cancels all of them together."""
+        """Stop consuming; with several queues on a channel Celery cancels all of them together."""
         self._consumers.discard(consumer_tag)
         queue = self._tag_to_queue.pop(consumer_tag, None)
         self.connection._callbacks.pop(queue, None)
-        if self._taker is not None:
-            self._taker.stop()
+        if self._consumer is not None:
+            self._consumer.stop()
 
     def close(self) -> None:
-        """Close the channel; unfinished messages go back."""
-        if self._taker is not None:
-            self._taker.close()
-            self._taker = None
+        """Close the channel; unacknowledged messages are requeued."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
         super().close()
 
 
 class Transport(kombu_redis.Transport):  # type: ignore[misc]
-    """See the module."""
+    """The transport as Celery loads it by its name (TRANSPORT_ALIASES)."""
 
     Channel = Channel
     hub: AsyncioHub

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from hpns.local.process import PR_SET_CHILD_SUBREAPER, bound_to_parent, descendants, prctl
+from hpns.local.process import bound_to_parent, descendants
 from hpns.local.supervisor import STOP_SIGNALS
+from hpns.processes import PR_SET_CHILD_SUBREAPER, prctl
 
 # Seconds for orphans to end by themselves (the kernel has sent the supervisor's children their stop signal, and they
 # stop theirs), and then for SIGTERM to work.

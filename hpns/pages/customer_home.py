@@ -1,7 +1,7 @@
 """A customer's home: what is done on the way to the first push, and the last pushes. /c/<slug>/"""
 
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from delivery import selectors
+from delivery.models import Delivery
 from tenants import scope
 from tenants.models import Credential, PushApp, Server, ServerKey, Use
 from tenants.pages.door import CustomerRequest, customer_page
@@ -17,6 +18,7 @@ from tenants.pages.door import CustomerRequest, customer_page
 RECENT: Final = timedelta(days=7)
 PUSHES_SAMPLED: Final = 200
 SHOWN: Final = 10
+ANSWERS: Final = {"OK": ("good", "Delivered"), "REMOVE": ("warn", "Device gone")}
 
 
 class Item(NamedTuple):
@@ -36,8 +38,27 @@ def home(request: CustomerRequest) -> HttpResponse:
     """The checklist until all of it is done, and the last pushes."""
     recent = selectors.since(timezone.now() - RECENT)
     items = _checklist(request, "OK" in recent.values_list("answer", flat=True)[:PUSHES_SAMPLED])
-    context = {"items": items, "open": [each for each in items if not each.done], "pushes": list(recent[:SHOWN])}
+    pushes = list(recent[:SHOWN])
+    context = {
+        "items": items,
+        "open": [each for each in items if not each.done],
+        "pushes": pushes,
+        "columns": [{"label": label} for label in ("Came", "Server", "App", "Type", "What became of it")],
+        "rows": [_cells(push) for push in pushes],
+    }
     return render(request, "hpns/home.html", context)
+
+
+def _cells(push: Delivery) -> list[Any]:
+    """A push as a row of parts/table.html."""
+    kind, text = ANSWERS.get(push.answer, ("bad", "Failed"))
+    became = {
+        "kind": kind,
+        "text": text,
+        "code": push.code if kind == "bad" else "",
+        "note": f"({push.count} times)" if push.count > 1 else "",
+    }
+    return [{"at": push.accepted_at}, push.server.name, push.platform, push.type, became]
 
 
 def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:

@@ -22,6 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
 from hpns.celery import DELIVER
@@ -66,7 +67,7 @@ def _counts() -> files.Counts:
         return counting.snapshot(_ROLE)
     for _ in range(20):
         try:
-            return files.add_up(Path(settings.METRICS_DIR))
+            return files.aggregate(Path(settings.METRICS_DIR))
         except BlockingIOError:
             time.sleep(0.01)  # a process writes just now
     raise BlockingIOError("METRICS_DIR was locked for 0.2 s")
@@ -127,11 +128,11 @@ class _QueueCollector(Collector):
         with valkey.pipeline(transaction=False) as together:
             together.llen(DELIVER)
             together.lindex(DELIVER, -1)
-            together.llen(writing.ROWS)
+            together.llen(ROWS)
             together.llen(writing.REJECTED)
             together.smembers(writing.SEGMENTS)
             depth, oldest, rows, rejected, segments = together.execute()
-        rows += sum(valkey.llen(f"{writing.ROWS}:{name.decode()}") for name in segments)
+        rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest))
         yield GaugeMetricFamily("hpns_log_entries_waiting", "Outcomes that are not yet in the delivery log.", rows)

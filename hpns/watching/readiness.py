@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from hpns.celery.transport import LEASE
+from hpns.celery.transport import LEASE_SECONDS
 from tenants.directory.live import DIRECTORY
 
 
@@ -40,7 +40,7 @@ class Health:
 
 def workers(valkey: redis.Redis) -> int:
     """The number of workers with a recent heartbeat. Raises RedisError."""
-    return int(valkey.zcount("workers", int(valkey.time()[0]) - LEASE, "+inf"))
+    return int(valkey.zcount("workers", int(valkey.time()[0]) - LEASE_SECONDS, "+inf"))
 
 
 def check() -> Health:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpns.local.process import PR_SET_PDEATHSIG, prctl
+from hpns.processes import PR_SET_PDEATHSIG, prctl
 
 logger = logging.getLogger(__name__)
 

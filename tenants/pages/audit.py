@@ -4,11 +4,14 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Iterable
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from asgiref.sync import sync_to_async
+from django import forms
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from tenants import scope
 from tenants.audit import reading, recording
@@ -23,20 +26,35 @@ COLUMNS: Final = ("time", "by", "capacity", "address", "action", "target", "deta
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
+class FilterForm(forms.Form):
+    """What of the log is shown."""
+
+    action = forms.ChoiceField(label="What happened", required=False)
+
+    def __init__(self, *args: Any, actions: list[tuple[str, str]], **kwargs: Any) -> None:
+        """`actions`: those to choose from, with their words."""
+        super().__init__(*args, **kwargs)
+        self.fields["action"].choices = [("", "Everything"), *actions]  # type: ignore[attr-defined]
+
+
 @customer_page("audit.see")
 def listing(request: CustomerRequest) -> HttpResponse:
     """Who did what, the newest first: `?action=` one action or noun, `?before=` the next page."""
     action = request.GET.get("action", "")
     before = reading.parse_cursor(request.GET.get("before", ""))
     found = reading.page(before=before, action=action, size=PAGE_SIZE)
+    chosen = {"action": action} if action else {}
+    caption = f"Only: {audit_words.description(action)}" if action else "All entries"
     context = {
-        "customer": request.customer,
-        "events": found.events,
-        "following": found.next_cursor,
+        "columns": [{"label": label} for label in ("Time", "By", "What", "On", "Details")],
+        "rows": [_row(event) for event in found.events],
+        "caption": f"{caption}, before {before.at:%Y-%m-%d %H:%M:%S} UTC" if before else caption,
+        "form": FilterForm(initial=chosen, actions=reading.actions(action)),
+        "newest": f"?{urlencode(chosen)}" if before else "",
+        "older": f"?{urlencode({**chosen, 'before': str(found.next_cursor)})}" if found.next_cursor else "",
+        "csv": f"{reverse('audit-csv', args=(request.customer.slug,))}?{urlencode(chosen)}",
         "before": before,
-        "action": action,
         "action_words": audit_words.description(action),
-        "actions": reading.actions(action),
         # Where there is something to be had: beyond the last page there is.
         "may_export": request.may("audit.export") and bool(found.events or before),
     }
@@ -70,6 +88,14 @@ async def _chunks(customer_id: int, action: str) -> AsyncIterator[bytes]:
 def _chunk(customer_id: int, before: Cursor | None, action: str) -> Page:
     with scope.customer(customer_id):
         return reading.page(before=before, action=action, size=CHUNK_SIZE)
+
+
+def _row(event: AuditEvent) -> list[Any]:
+    """An event as a row of parts/table.html."""
+    capacity = " (staff)" if event.actor_kind == "staff" else ""
+    address = f" from {event.address}" if event.address else ""
+    details = ", ".join(f"{name}: {value}" for name, value in event.given_details)
+    return [{"at": event.at, "exact": True}, f"{event.actor}{capacity}{address}", event.what, event.target, details]
 
 
 def _cells(event: AuditEvent) -> tuple[object, ...]:

@@ -40,7 +40,7 @@ async def until(done: Callable[[], object]) -> None:
 
 async def answered(*buckets: Bucket) -> None:
     """Wait until no lease is on its way."""
-    await until(lambda: not any(bucket._asking for bucket in buckets))
+    await until(lambda: not any(bucket._leasing for bucket in buckets))
 
 
 async def drained(*buckets: Bucket) -> int:
@@ -55,5 +55,5 @@ async def drained(*buckets: Bucket) -> int:
         await asyncio.sleep(0)
         if not let_in:
             await answered(*buckets)
-            if not any(bucket.tokens for bucket in buckets) and all(bucket.closed_until for bucket in buckets):
+            if not any(bucket.tokens for bucket in buckets) and all(bucket.empty_until for bucket in buckets):
                 return passed

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from delivery.ingest.outbox import Outbox
-from delivery.log import writing
+from delivery.log.rows import COLUMNS, ROWS
 from delivery.queue import batch
 from tenants import vault
 from tenants.authentication import Keyless
@@ -45,7 +45,7 @@ async def told(future: "asyncio.Future[bytes]") -> str:
 async def queued(outbox: Outbox, store: redis.Redis) -> list[batch.Item]:
     """What stands in the queue."""
     outbox._flush()
-    await outbox.link.flushed()
+    await outbox.link.drain()
     items = []
     for message in reversed(store.lrange("push", 0, -1)):
         args, _, _ = json.loads(json.loads(message)["body"])
@@ -58,8 +58,8 @@ async def rows(store: redis.Redis, count: int) -> list[dict[str, str]]:
     """The rows for the log, once they stand for `count` pushes."""
 
     def found() -> list[dict[str, str]]:
-        lines = b"".join(store.lrange(writing.ROWS, 0, -1)).decode().splitlines()
-        return [dict(zip(writing.COLUMNS, line.split("\t"), strict=True)) for line in lines]
+        lines = b"".join(store.lrange(ROWS, 0, -1)).decode().splitlines()
+        return [dict(zip(COLUMNS, line.split("\t"), strict=True)) for line in lines]
 
     await until(lambda: sum(int(row["count"]) for row in found()) >= count)
     assert sum(int(row["count"]) for row in found()) == count

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing import customers
 from delivery import selectors
-from delivery.log import writing
+from delivery.log.rows import COPY, row
 from delivery.models import Delivery
 from delivery.outcomes import judge
 from delivery.protocol.wire import Push
@@ -29,24 +29,24 @@ def write(server: Server, trace: str, *, age: float = 0.0, ack_id: str = "", row
     """Rows as a worker writes them."""
     at, push = time.time() - age, Push(platform="apple_rn-v2", type="message", ack_id=ack_id, device_id="d")
     verdict = judge.refusal("no_app")
-    with connection.cursor() as cursor, cursor.cursor.copy(writing.COPY) as copy:
+    with connection.cursor() as cursor, cursor.cursor.copy(COPY) as copy:
         for number in range(rows):
             who = f"{server.customer_id}\t{server.pk}\t\\N"
             name = f"{trace}{number or ''}"
-            copy.write(writing.row(name, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, ()))
+            copy.write(row(name, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, ()))
 
 
-def test_the_last_day_is_read_latest_first(server: Server) -> None:
+def test_what_came_since_a_moment_is_read_latest_first(server: Server) -> None:
     for trace, age in (("a", 3 * 86400), ("b", 3600), ("c", 60)):
         write(server, trace, age=age)
-    assert [row.trace for row in selectors.last_day()] == ["c", "b"]
+    assert [row.trace for row in selectors.since(timezone.now() - selectors.DAY)] == ["c", "b"]
     assert [row.trace for row in selectors.since(timezone.now() - timedelta(days=9))] == ["c", "b", "a"]
 
 
 def test_reading_a_row_with_its_customer_and_server_takes_one_query(server: Server) -> None:
     write(server, "a", rows=5)
     with CaptureQueriesContext(connection) as queries:
-        assert {str(row.server) for row in selectors.last_day()} == {"chat (Acme)"}
+        assert {str(row.server) for row in selectors.since(timezone.now() - selectors.DAY)} == {"chat (Acme)"}
     assert len(queries) == 1
 
 

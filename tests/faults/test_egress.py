@@ -1,4 +1,6 @@
-"""The outgoing proxy of the settings (HTTPS_PROXY): everything goes through it, and its refusals are named as such."""
+"""The outgoing proxy of the settings (HTTPS_PROXY): everything goes through it but what NO_PROXY excepts, and what it
+refuses is named as such.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -90,3 +92,13 @@ def test_a_proxy_that_breaks_off_between_two_pushes_is_connected_to_again(
     proxy.drop()
     answers = at_once(service, **BOTH)
     assert all(one.status == "OK" and one.seconds < PROMPT for one in answers.values()), answers
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_a_host_that_the_settings_except_is_reached_without_the_proxy(service: Stage, name: str) -> None:
+    with running_proxy() as closed:
+        closed.user_and_password = "nobody:knows"
+        replace_worker(service, **{"HTTPS_PROXY": f"http://127.0.0.1:{closed.port}", name: "other.example,localhost"})
+        through = passed(service, closed)
+    assert {answer.status for answer in through.answers.values()} == {"OK"}, through.answers
+    assert (closed.targets, closed.refused) == ([], 0)

@@ -159,8 +159,13 @@ _ALLAUTH: Final = (
     ("allauth.mfa.adapter:DefaultMFAAdapter.decrypt", takes("self", "encrypted_text"), ACCOUNTS, "replaced: opens"),
 )
 _OTHERS: Final = (
-    ("hpack:Decoder.__init__", takes("self", "max_header_list_size"), "delivery/http2/heads.py", "bounds a head"),
-    ("hpack:Decoder.header_table_size", there, "delivery/http2/heads.py", "0 once a peer keeps no table"),
+    (
+        "hpack:Decoder.__init__",
+        takes("self", "max_header_list_size"),
+        "delivery/http2/response_headers.py",
+        "bounds a head",
+    ),
+    ("hpack:Decoder.header_table_size", there, "delivery/http2/response_headers.py", "0 once a peer keeps no table"),
     ("hiredis:pack_command", there, "delivery/queue/valkey.py", "packs commands"),
     (
         "aioapns.connection:JWTAuthorizationHeaderProvider.get_header",

@@ -112,7 +112,7 @@ def test_each_answer_forbids_what_is_inline_and_from_elsewhere(address: str) -> 
     assert "camera=()" in answer["Permissions-Policy"]
 
 
-@pytest.mark.parametrize("name", ["site.css", "site.js", "chart.js", "vendor/uplot-1.6.32.min.js"])
+@pytest.mark.parametrize("name", ["site.css", "site.js"])
 def test_styles_and_scripts_are_packed_for_whoever_can_unpack(name: str) -> None:
     plain = Client().get(f"/static/hpns/{name}").getvalue()
     packed = Client().get(f"/static/hpns/{name}", headers={"Accept-Encoding": "gzip"})

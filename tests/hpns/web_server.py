@@ -18,10 +18,10 @@ from pathlib import Path
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.postgres import PAGES_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
-from tests.stage import ROOT, a_push, free_port, wait_for
+from tests.stage import ROOT, a_push, free_port, settings_on, wait_for
 
 # Seconds for a push and for a body at the server of conftest.py; bytes of a body at every server.
 DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.15, 1.0, 256 * 1024
@@ -69,21 +69,7 @@ class Stores:
         postgres = Postgres(self.folder, "door-password", fast=True)
         valkey = Valkey(self.folder, "door-password", fast=True)
         self.env = {
-            **{
-                name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPYCACHEPREFIX") if name in os.environ
-            },
-            "READ_DOT_ENV": "false",
-            "DJANGO_SETTINGS_MODULE": "hpns.settings",
-            "PYTHONPATH": str(ROOT),
-            "SECRET_KEY": "door-" + "s" * 50,
-            "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
-            "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
-            "ALLOWED_HOSTS": "127.0.0.1,localhost",
-            "LOG_FORMAT": "plain",
-            "DATABASE_URL": postgres.url,
-            "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
-            "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
-            "REDIS_URL": valkey.url,
+            **settings_on(postgres, valkey),
             # What a killed process leaves of its downloads goes with the rest.
             "TMPDIR": str(folder),
         }

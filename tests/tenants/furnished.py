@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 
-from delivery.log import writing
+from delivery.log.rows import COLUMNS
 from tenants import scope
 from tenants.audit import recording
 from tenants.models import Credential, Invitation, PushApp, Role, ServerId, Sighting
@@ -56,7 +56,7 @@ def furnish(one: Tenant) -> User:
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     recording.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
-        columns = ", ".join(writing.COLUMNS)
+        columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
             ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1)",

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing import customers
 from delivery.admin import deliveries
-from delivery.log import writing
+from delivery.log.rows import COPY, row
 from delivery.models import Delivery
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, Attempt
@@ -44,9 +44,9 @@ def write(server: Server, trace: str = TRACE, *, age: float = 60.0, **members: A
     push = Push(**{"platform": "apple_rn-v2", "type": "message", "ack_id": "ack-one", "device_id": "d", **members})
     verdict = judge.refusal("no_app") if push.sub_type == "refused" else table.judge(made)
     who = f"{server.customer_id}\t{server.pk}\t\\N"
-    with connection.cursor() as cursor, cursor.cursor.copy(writing.COPY) as copy:
+    with connection.cursor() as cursor, cursor.cursor.copy(COPY) as copy:
         attempts = () if push.sub_type == "refused" else (made,)
-        copy.write(writing.row(trace, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, attempts))
+        copy.write(row(trace, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, attempts))
 
 
 def listed(staff: Client, query: str = "") -> list[str]:

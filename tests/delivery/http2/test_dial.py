@@ -224,7 +224,7 @@ def test_a_name_of_which_no_address_answers_is_no_connection(rough: RoughServer,
     async def main() -> None:
         async with engine_to(rough.ca_file) as engine:
             seen = await post(engine, f"https://{NAME}:{port_of(rough.origin)}", OK)
-            assert (seen.word, seen.wire) == ("connect", NOT_SENT)
+            assert (seen.fault, seen.wire) == ("connect", NOT_SENT)
             assert seen.error
             assert still_open() == [False, False]
 
@@ -247,7 +247,7 @@ async def test_an_ipv6_address_is_an_origin_too(rough: RoughServer) -> None:
         pytest.skip("this machine has no IPv6")
     async with server, engine_to(rough.ca_file) as engine:
         seen = await post(engine, f"https://[::1]:{server.sockets[0].getsockname()[1]}", OK)
-        assert (seen.status, seen.word) == (200, "")
+        assert (seen.status, seen.fault) == (200, "")
 
 
 @on_both_loops
@@ -264,7 +264,7 @@ def test_a_dial_that_is_given_up_leaves_nothing_open(rough: RoughServer, loop: t
         server = await asyncio.start_server(hang, "127.0.0.1", 0)
         async with server, engine_to(rough.ca_file) as engine:
             seen = await post(engine, f"https://localhost:{server.sockets[0].getsockname()[1]}", OK, seconds=0.3)
-            assert (seen.word, seen.wire) == ("timeout_connect", NOT_SENT)
+            assert (seen.fault, seen.wire) == ("timeout_connect", NOT_SENT)
             await asyncio.wait_for(ended.wait(), 2)
             assert still_open() == [False]
 

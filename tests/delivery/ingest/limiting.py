@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from delivery.ingest.limits import Limits, Pair
+from delivery.ingest.limits import Allowance, LimitExceeded, Limits
 from delivery.protocol.wire import Push
 from tenants.directory.snapshot import Identity, Limit
 from tests.delivery.several import answered
@@ -27,9 +27,22 @@ def stranger(**members: Any) -> Identity:
     return identity(0, 9, 8, anonymous=True, trial=True, **members)
 
 
-def say(process: Limits, who: Identity, source: str = "", **members: Any) -> Pair | str:
+def admit(process: Limits, who: Identity, source: str = "", **members: Any) -> Allowance | LimitExceeded:
     """What comes of one push."""
     return process.admit(who, Push(**{"type": "message", "device_id": "d", **members}), source)
+
+
+def admitted(process: Limits, who: Identity, source: str = "", **members: Any) -> Allowance:
+    """The allowance of a push that is within its limits."""
+    allowance = admit(process, who, source, **members)
+    assert isinstance(allowance, Allowance), allowance
+    return allowance
+
+
+def exceeded(process: Limits, who: Identity, source: str = "", **members: Any) -> str:
+    """The reason that a push is over a limit; "" for one that is within."""
+    result = admit(process, who, source, **members)
+    return result.reason if isinstance(result, LimitExceeded) else ""
 
 
 async def settled(*processes: Limits) -> None:
@@ -38,13 +51,11 @@ async def settled(*processes: Limits) -> None:
 
 
 async def flood(process: Limits, who: Identity, count: int = 500, **members: Any) -> tuple[int, str]:
-    """Push until it is refused for good; how many were let in, and the last refusal."""
-    passed, refusal = 0, ""
+    """Push so many times; how many were admitted, and the reason that the last other was not."""
+    passed, reason = 0, ""
     for _ in range(count):
-        said = say(process, who, **members)
-        if isinstance(said, str):
-            refusal = said
-        else:
-            passed += 1
+        over = exceeded(process, who, **members)
+        passed += not over
+        reason = over or reason
         await settled(process)
-    return passed, refusal
+    return passed, reason

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from delivery.ingest import intake
 from delivery.ingest.outbox import Outbox
-from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.protocol.policy import NO_TEXT
 from delivery.queue import key_usage
@@ -46,8 +46,8 @@ async def test_without_the_test_service_only_the_registered_server_id_counts(
 async def test_what_is_no_push_has_no_key_and_leaves_no_row(taking: Outbox, store: redis.Redis, junk: bytes) -> None:
     with pytest.raises(NoKey):
         intake.accept_keyless(taking, keyless(), Request(), junk)
-    await taking.link.flushed()
-    assert not store.exists(writing.ROWS)
+    await taking.link.drain()
+    assert not store.exists(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_a_server_id_opens_no_door_that_a_key_would_not(
 
 
 async def test_a_push_without_a_key_counts_in_no_sla_whoever_is_to_blame(taking: Outbox, store: redis.Redis) -> None:
-    taking.limit = 0  # "overloaded" is our own fault, and counts for those with a key
+    taking.waiting_limit = 0  # "overloaded" is our own fault, and counts for those with a key
     await intake.accept_keyless(taking, keyless(), Request(), body())
     await intake.accept(taking, ACME, body())
     keyed = {row["key_id"]: row["counts"] for row in await rows(store, 2)}
@@ -113,14 +113,14 @@ async def test_a_key_is_noticed_with_each_of_its_server_ids_and_a_push_without_o
     for server_id in ("first", "second", "first"):
         intake.accept(taking, ACME, body(server_id=server_id))
     intake.accept_keyless(taking, keyless(), Request(), body())
-    taking.usage.flush()
-    await taking.link.flushed()
+    taking.key_usage.flush()
+    await taking.link.drain()
     assert [json.loads(each)[:2] for each in store.lrange("usage:seen", 0, -1)] == [[3, "first"], [3, "second"]]
 
 
 async def test_a_push_of_our_own_is_no_use_of_the_key(taking: Outbox, store: redis.Redis) -> None:
-    for noted in (False, True):
-        intake.accept(taking, ACME, body(), noted=noted)
-        taking.usage.flush()
-        await taking.link.flushed()
-        assert store.llen(key_usage.SEEN) == int(noted)
+    for is_key_use in (False, True):
+        intake.accept(taking, ACME, body(), is_key_use=is_key_use)
+        taking.key_usage.flush()
+        await taking.link.drain()
+        assert store.llen(key_usage.SEEN) == int(is_key_use)

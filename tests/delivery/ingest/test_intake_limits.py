@@ -9,8 +9,8 @@ from pytest_django import Settings
 
 from delivery.ingest import intake
 from delivery.ingest.outbox import Outbox
-from delivery.ingest.pending import Pending
-from delivery.log import writing
+from delivery.ingest.pending import PendingPush
+from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.queue import valkey
 from tenants.directory.snapshot import Identity, Limit
@@ -35,7 +35,7 @@ async def test_a_flood_shares_rows_whose_counts_add_up(taking: Outbox, store: re
     for number in range(300):
         assert (await told(intake.accept(taking, who, body(ack_id=str(number))))).startswith("over_limit")
         if number % 50 == 0:
-            taking.refusals.pay()
+            taking.turned_away.flush()
     found = await rows(store, 300)
     assert len(found) < 30
     assert {(row["code"], row["outcome"], row["counts"], row["attribution"]) for row in found} == {
@@ -59,16 +59,16 @@ async def test_rows_of_a_flood_that_no_answer_came_for_are_counted_once(taking: 
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 1))
     for _ in range(5):
         for _ in range(10):
-            taking.refusals.refuse(_over(taking, who), "over_limit")
-        taking.refusals.pay()
+            taking.turned_away.turn_away(_over(taking, who), "over_limit")
+        taking.turned_away.flush()
         # Valkey writes them, and the connection breaks before its answer is read.
-        taking.link._protocol.waiting[-1].set_exception(valkey.Gone("as if it broke"))  # type: ignore[union-attr]
+        taking.link._protocol.waiting[-1].set_exception(valkey.ConnectionLost("as if it broke"))  # type: ignore[union-attr]
         for _ in range(3):
-            taking.refusals.refuse(_over(taking, who), "over_limit")
-        await taking.link.flushed()
-    await until(lambda: not taking.refusals._owed)
-    await taking.link.flushed()
-    lines = b"".join(store.lrange(writing.ROWS, 0, -1)).decode().splitlines()
+            taking.turned_away.turn_away(_over(taking, who), "over_limit")
+        await taking.link.drain()
+    await until(lambda: not taking.turned_away._unsaved)
+    await taking.link.drain()
+    lines = b"".join(store.lrange(ROWS, 0, -1)).decode().splitlines()
     assert len(lines) > len({line.partition("\t")[0] for line in lines}), "no row came twice: this test shows nothing"
     by_name: dict[str, int] = {}
     for line in lines:  # the table takes the first row of a name
@@ -76,13 +76,13 @@ async def test_rows_of_a_flood_that_no_answer_came_for_are_counted_once(taking: 
     assert sum(by_name.values()) == 5 * (10 + 3)
 
 
-def _over(taking: Outbox, who: Identity) -> Pending:
-    return Pending(who, wire.Push(), taking.trace(), 1_700_000_000.0, 1, taking.loop.create_future())
+def _over(taking: Outbox, who: Identity) -> PendingPush:
+    return PendingPush(who, wire.Push(), taking.trace(), 1_700_000_000.0, 1, taking.loop.create_future())
 
 
 async def test_rows_of_a_flood_are_handed_over_when_the_process_ends(taking: Outbox, store: redis.Redis) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 1))
-    taking.refusals.__dict__.update(_payment=taking.loop.call_later(1000, print))
+    taking.turned_away.__dict__.update(_flush_handle=taking.loop.call_later(1000, print))
     intake.accept(taking, who, body())
     for _ in range(7):
         await intake.accept(taking, who, body())
@@ -104,7 +104,7 @@ async def test_what_waits_is_told_again_when_it_has_its_answer(taking: Outbox) -
     answers = [intake.accept(taking, who, body()) for _ in range(2)]
     assert (await told(intake.accept(taking, who, body()))).startswith("over_limit")
     await asyncio.gather(*answers)
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
     assert await told(intake.accept(taking, who, body())) == ""
 
 
@@ -112,13 +112,13 @@ async def test_what_waits_is_told_again_when_it_has_its_answer(taking: Outbox) -
 async def test_a_push_that_is_not_taken_on_is_not_counted_as_waiting(taking: Outbox, trouble: str) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 5))
     if trouble == "overloaded":
-        taking.limit = 0
+        taking.waiting_limit = 0
     else:
         taking.link.up = False
     for _ in range(10):
         assert (await told(intake.accept(taking, who, body()))).startswith(trouble)
     taking.link.up = True
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
 
 
 async def test_pushes_that_never_reached_the_queue_are_no_longer_waiting(taking: Outbox, store: redis.Redis) -> None:
@@ -129,18 +129,18 @@ async def test_pushes_that_never_reached_the_queue_are_no_longer_waiting(taking:
     for text in await asyncio.gather(*map(told, answers)):
         assert text.startswith("queue_down")
     disconnect(store)
-    await until(lambda: not taking._sent)
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
-    assert taking.waiting == 0
+    await until(lambda: not taking.responses.batches)
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
+    assert taking.responses.waiting == 0
 
 
 async def test_pushes_that_valkey_refuses_are_no_longer_waiting(taking: Outbox) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 5))
     answers = [intake.accept(taking, who, body()) for _ in range(5)]
     taking._flush()
-    (sent,) = taking._sent.values()
-    taking._give_up(sent, "queue_down")
+    (sent,) = taking.responses.batches.values()
+    taking._publisher._give_up(sent)
     for text in await asyncio.gather(*map(told, answers)):
         assert text.startswith("queue_down")
-    assert {bucket.mine for bucket in taking.limits._buckets.values()} == {0}
-    assert taking.waiting == 0
+    assert {bucket.in_flight for bucket in taking.limits._buckets.values()} == {0}
+    assert taking.responses.waiting == 0

@@ -4,10 +4,21 @@ import pytest
 import redis
 
 from delivery.ingest import limits
-from delivery.ingest.limits import Limits, Pair
-from delivery.log import writing
+from delivery.ingest.limits import Allowance, LimitExceeded, Limits
+from delivery.log import rows
 from tenants.directory.snapshot import Limit
-from tests.delivery.ingest.limiting import HASH_KEY, SLOW, flood, identity, listed, say, settled, stranger
+from tests.delivery.ingest.limiting import (
+    HASH_KEY,
+    SLOW,
+    admit,
+    admitted,
+    exceeded,
+    flood,
+    identity,
+    listed,
+    settled,
+    stranger,
+)
 
 
 async def test_tests_that_anybody_can_cause_use_up_nothing_but_their_own_limit(process: Limits) -> None:
@@ -21,7 +32,7 @@ async def test_tests_that_anybody_can_cause_use_up_nothing_but_their_own_limit(p
 async def test_messages_do_not_use_up_the_tests(process: Limits) -> None:
     who = identity(server=SLOW)
     await flood(process, who, 120)
-    assert isinstance(say(process, who, type="test"), Pair)
+    assert isinstance(admit(process, who, type="test"), Allowance)
 
 
 @pytest.mark.parametrize("kind", ["message", "test", "session"])
@@ -30,57 +41,57 @@ async def test_whoever_knows_a_server_id_cannot_use_up_what_comes_with_a_key(pro
     known, keyed = listed(server=ceiling, customer=ceiling), identity(server=ceiling, customer=ceiling)
     refused = 0
     for _ in range(3_000):
-        said = say(process, known, type=kind)
-        refused += isinstance(said, str)
-        if isinstance(said, Pair) and kind == "message":  # tests are to end at their rate, not at the ceiling
-            said.enter()
+        result = admit(process, known, type=kind)
+        refused += isinstance(result, LimitExceeded)
+        if isinstance(result, Allowance) and kind == "message":  # tests are to end at their rate, not at the ceiling
+            result.acquire()
         await settled(process)
     assert refused
     for each in ("message", "test"):
-        assert isinstance(say(process, keyed, type=each), Pair)
+        assert isinstance(admit(process, keyed, type=each), Allowance)
         await settled(process)
 
 
 async def test_strangers_are_limited_by_their_network(process: Limits) -> None:
     passed = refused = 0
     for number in range(100):
-        said = say(process, stranger(), source="203.0.113.0/24", device_id=str(number))
-        passed += isinstance(said, Pair)
-        refused += isinstance(said, str)
+        over = exceeded(process, stranger(), source="203.0.113.0/24", device_id=str(number))
+        passed += not over
+        refused += bool(over)
         await settled(process)
     assert 60 <= passed < 100
-    said = say(process, stranger(), source="203.0.113.0/24", device_id="x")
-    assert str(said).startswith("the free test service from your network may send 2 pushes a second and 60 at once")
-    assert isinstance(say(process, stranger(), source="198.51.100.0/24", device_id="x"), Pair)
+    reason = exceeded(process, stranger(), source="203.0.113.0/24", device_id="x")
+    assert reason.startswith("the free test service from your network may send 2 pushes a second and 60 at once")
+    assert isinstance(admit(process, stranger(), source="198.51.100.0/24", device_id="x"), Allowance)
 
 
 @pytest.mark.parametrize("kind", ["message", "session", "test"])
 async def test_strangers_cannot_flood_one_phone_from_many_networks_whatever_the_type(
     process: Limits, kind: str
 ) -> None:
-    said: list[Pair | str] = []
+    reasons: list[str] = []
     for number in range(60):
-        said.append(say(process, stranger(), source=f"n{number}", type=kind))
+        reasons.append(exceeded(process, stranger(), source=f"n{number}", type=kind))
         await settled(process)
     # Not the last of them alone: on a slow machine a second may have passed, which lets in one more.
-    told = "the free test service to one phone may send 1 pushes a second and 20 at once"
-    assert any(str(one).startswith(told) for one in said)
+    expected = "the free test service to one phone may send 1 pushes a second and 20 at once"
+    assert any(reason.startswith(expected) for reason in reasons)
 
 
 async def test_all_strangers_together_have_the_test_services_limit(process: Limits) -> None:
-    who, said = stranger(server=SLOW, customer=SLOW), []
+    who, reasons = stranger(server=SLOW, customer=SLOW), []
     for number in range(80):
-        said.append(say(process, who, source=f"n{number}", device_id=str(number)))
+        reasons.append(exceeded(process, who, source=f"n{number}", device_id=str(number)))
         await settled(process)
-    told = "the free test service may send 1 pushes a second and 50 at once"
-    assert any(str(one).startswith(told) for one in said)
+    expected = "the free test service may send 1 pushes a second and 50 at once"
+    assert any(reason.startswith(expected) for reason in reasons)
 
 
 async def test_no_device_token_stands_in_valkey(process: Limits, valkey_url: str) -> None:
-    say(process, stranger(), source="n", device_id="a-very-long-device-token")
+    admitted(process, stranger(), source="n", device_id="a-very-long-device-token")
     await settled(process)
     store = redis.Redis.from_url(valkey_url, decode_responses=True)
-    assert f"limit:device:{writing.fingerprint('a-very-long-device-token', HASH_KEY)}" in store.keys()  # noqa: SIM118
+    assert f"limit:device:{rows.fingerprint('a-very-long-device-token', HASH_KEY)}" in store.keys()  # noqa: SIM118
     assert not [key for key in store.keys() if "long" in key]  # noqa: SIM118
 
 
@@ -88,9 +99,9 @@ async def test_many_strangers_do_not_fill_the_memory_and_keep_no_customer_out(
     process: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MOST", 50)
-    said: Pair | str = ""
+    reason = ""
     for number in range(100):
-        said = say(process, stranger(), source=f"n{number}", device_id=str(number))
-    assert str(said) == "more callers at once than the free test service is made for"
+        reason = exceeded(process, stranger(), source=f"n{number}", device_id=str(number))
+    assert reason == "more callers at once than the free test service is made for"
     assert len(process._buckets) <= 50 + 2
-    assert isinstance(say(process, identity(server=SLOW)), Pair)
+    assert isinstance(admit(process, identity(server=SLOW)), Allowance)

@@ -10,13 +10,15 @@ import pytest
 import redis
 from pytest_django import Settings
 
+from delivery.ingest import publishing
+from delivery.ingest.limits import Allowance
 from delivery.ingest.outbox import Outbox
-from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.queue import batch
 from tenants import vault
 from tenants.directory.snapshot import Identity
-from tests.delivery.several import disconnect
+from tests.delivery.several import disconnect, until
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, rejection_code="", digest=b"")
 
@@ -44,9 +46,9 @@ def submit(outbox: Outbox, **members: Any) -> "asyncio.Future[bytes]":
     """Hand in a push of Acme's."""
     push = wire.Push(**{"platform": "apple_rn-v2", "device_id": "d", "server_id": "s", "type": "message", **members})
     plain = msgspec.json.encode(push)
-    pair = outbox.limits.admit(ACME, push)
-    assert not isinstance(pair, str)
-    return outbox.submit(ACME, push, plain, len(plain), pair)
+    allowance = outbox.limits.admit(ACME, push)
+    assert isinstance(allowance, Allowance)
+    return outbox.submit(ACME, push, plain, len(plain), allowance)
 
 
 async def taken(store: redis.Redis, count: int = 1) -> list[dict[str, Any]]:
@@ -77,7 +79,7 @@ async def test_pushes_that_wait_together_travel_as_one_task(outbox: Outbox, stor
 async def test_a_lone_push_does_not_wait_for_company(outbox: Outbox, store: redis.Redis) -> None:
     submit(outbox)
     await asyncio.sleep(0)
-    assert not outbox._gathered
+    assert not outbox._collected
 
 
 async def test_a_batch_has_a_most(outbox: Outbox, store: redis.Redis) -> None:
@@ -108,8 +110,8 @@ async def test_the_answers_of_a_worker_reach_those_who_wait(outbox: Outbox, stor
         b'{"status":"REMOVE"}',
         b'{"status":"FAIL","error":"no_app: add one"}',
     ]
-    assert outbox.waiting == 0
-    assert not outbox._sent
+    assert outbox.responses.waiting == 0
+    assert not outbox.responses.batches
 
 
 async def test_an_answer_that_cannot_be_read_harms_no_other(outbox: Outbox, store: redis.Redis) -> None:
@@ -127,16 +129,16 @@ async def test_a_message_still_queued_at_the_deadline_is_ok_and_a_test_is_not(ou
     told = json.loads(await asyncio.wait_for(test, 1))
     assert told["status"] == "FAIL"
     assert told["error"].startswith("late_test")
-    assert outbox.waiting == 0
+    assert outbox.responses.waiting == 0
 
 
 async def test_more_pushes_than_may_wait_are_refused_at_once_and_have_a_row(outbox: Outbox, store: redis.Redis) -> None:
-    outbox.limit = 2
+    outbox.waiting_limit = 2
     answers = [submit(outbox, ack_id=str(number)) for number in range(3)]
     told = json.loads(await answers[2])
     assert told["error"].startswith("overloaded")
-    await outbox.link.flushed()
-    (row,) = store.lrange(writing.ROWS, 0, -1)
+    await outbox.link.drain()
+    (row,) = store.lrange(ROWS, 0, -1)
     assert b"\toverloaded\t" in row
 
 
@@ -146,9 +148,9 @@ async def test_without_valkey_a_push_is_refused_at_once_and_its_row_follows(outb
         await asyncio.sleep(0)
     told = json.loads(await submit(outbox, ack_id="while-away"))
     assert told["error"].startswith("queue_down")
-    while not store.llen(writing.ROWS):
+    while not store.llen(ROWS):
         await asyncio.sleep(0.01)
-    (row,) = store.lrange(writing.ROWS, 0, -1)
+    (row,) = store.lrange(ROWS, 0, -1)
     assert b"\twhile-away\t" in row
     assert row.endswith(b"\t1\n")
 
@@ -156,15 +158,15 @@ async def test_without_valkey_a_push_is_refused_at_once_and_its_row_follows(outb
 async def test_a_flood_of_refusals_shares_rows_that_count_each(
     outbox: Outbox, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.ingest.refusals.OWED", 3)
+    monkeypatch.setattr("delivery.ingest.refusals.ROWS_MOST", 3)
     disconnect(store)
     while outbox.ready:
         await asyncio.sleep(0)
     for number in range(10):
         submit(outbox, ack_id=str(number))
-    while not store.llen(writing.ROWS):
+    while not store.llen(ROWS):
         await asyncio.sleep(0.01)
-    rows = store.lrange(writing.ROWS, 0, -1)
+    rows = store.lrange(ROWS, 0, -1)
     assert len(rows) == 4
     assert sum(int(row.rstrip().rpartition(b"\t")[2]) for row in rows) == 10
 
@@ -172,12 +174,12 @@ async def test_a_flood_of_refusals_shares_rows_that_count_each(
 async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not_arrive(
     outbox: Outbox, store: redis.Redis
 ) -> None:
-    outbox.deadline = 5
+    outbox.responses.deadline = 5
     arrived = submit(outbox, ack_id="arrived")
     await taken(store)
     # Not yet told that it arrived, and a second one that never did: as when the connection broke in between.
-    (first,) = outbox._sent.values()
-    first.arrived = False
+    (first,) = outbox.responses.batches.values()
+    first.published = False
     lost = submit(outbox, ack_id="lost")
     outbox._flush()
     outbox.link._unwritten.clear()
@@ -197,9 +199,21 @@ async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox
     told = json.loads(await asyncio.wait_for(answer, 2))
     assert told["error"].startswith("queue_down")
     disconnect(store)
-    while not store.llen(writing.ROWS):
+    while not store.llen(ROWS):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
-    (row,) = store.lrange(writing.ROWS, 0, -1)
+    (row,) = store.lrange(ROWS, 0, -1)
     assert b"\tnever\t" in row
     assert store.llen("push") == 0
+
+
+async def test_a_connection_on_which_valkey_confirms_nothing_is_broken_off(outbox: Outbox) -> None:
+    submit(outbox)
+    outbox._flush()
+    (batch_in_flight,) = outbox.responses.batches.values()
+    outbox.link._unwritten.clear()
+    outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT - 0.1)
+    await asyncio.sleep(0.05)
+    assert outbox.ready
+    outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT + 0.1)
+    await until(lambda: not outbox.ready)

@@ -51,7 +51,7 @@ async def test_what_went_on_credit_is_paid_so_that_each_token_is_spent_once(
         buckets = [Bucket(KEY, SLOW, link, f"p{n}") for n, link in enumerate(two)]
         passed = await drained(*buckets)
         for bucket in buckets:
-            bucket.settle()
+            bucket.return_unused()
         await answered(*buckets)
     assert SLOW.burst - passed <= kept(store) <= SLOW.burst - passed + SOME
 
@@ -71,10 +71,10 @@ async def test_a_closed_bucket_asks_no_more_until_there_is_a_token(valkey_url: s
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, SLOW, link, "p")
         await drained(bucket)
-        assert bucket.closed_until > time.monotonic()
+        assert bucket.empty_until > time.monotonic()
         before = store.info("commandstats").get("cmdstat_evalsha", {}).get("calls")
         assert not any(bucket.take() for _ in range(100))
-        await link.flushed()
+        await link.drain()
         assert store.info("commandstats").get("cmdstat_evalsha", {}).get("calls") == before
 
 
@@ -88,7 +88,7 @@ def test_however_pushes_come_no_more_pass_than_the_limit_and_its_tenths(
 ) -> None:
     async def play() -> tuple[int, float]:
         async with links(valkey_url, 2) as two:
-            await two[0].ask("DEL", KEY)
+            await two[0].execute("DEL", KEY)
             started = time.monotonic()
             buckets = [Bucket(KEY, limit, link, f"p{n}") for n, link in enumerate(two)]
             passed = 0
@@ -97,7 +97,7 @@ def test_however_pushes_come_no_more_pass_than_the_limit_and_its_tenths(
                 if waits:
                     await answered(*buckets)
                 if count % 3 == 0:
-                    buckets[number].settle()
+                    buckets[number].return_unused()
             await answered(*buckets)
             return passed, time.monotonic() - started
 
@@ -111,10 +111,10 @@ async def test_what_nobody_needs_is_given_back(valkey_url: str, store: redis.Red
         assert bucket.take()
         await answered(bucket)
         assert bucket.tokens > 0
-        bucket.settle()
+        bucket.return_unused()
         await answered(bucket)
         assert bucket.tokens == 0
-        await until(lambda: (bucket.ask(), kept(store) >= 989)[1])
+        await until(lambda: (bucket.lease(), kept(store) >= 989)[1])
 
 
 async def test_debts_are_paid_by_a_process_that_has_fallen_quiet(valkey_url: str, store: redis.Redis) -> None:
@@ -122,7 +122,7 @@ async def test_debts_are_paid_by_a_process_that_has_fallen_quiet(valkey_url: str
         bucket = Bucket(KEY, SLOW, link, "p")
         passed = sum(bucket.take() for _ in range(90))
         await answered(bucket)
-        bucket.settle()
+        bucket.return_unused()
         await answered(bucket)
     assert passed == 90
     assert SLOW.burst - 90 <= kept(store) <= SLOW.burst - 90 + SOME
@@ -133,7 +133,7 @@ async def test_asking_for_another_reason_gathers_no_tokens(valkey_url: str) -> N
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, limit, link, "p")
         for _ in range(30):
-            bucket.ask()
+            bucket.lease()
             await answered(bucket)
         assert 0 < bucket.tokens <= limit.burst // SHARE
 
@@ -143,8 +143,8 @@ async def test_one_process_never_holds_more_than_its_share(valkey_url: str) -> N
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, limit, link, "p")
         for _ in range(30):
-            bucket.asked = 10_000
-            bucket.ask()
+            bucket.taken = 10_000
+            bucket.lease()
             await answered(bucket)
         assert bucket.tokens == limit.burst // SHARE
 
@@ -155,7 +155,7 @@ async def test_a_lower_limit_is_in_force_at_once(valkey_url: str) -> None:
         assert bucket.take()
         await answered(bucket)
         assert bucket.tokens > 10
-        bucket.change(Limit(1, 10))
+        bucket.set_limit(Limit(1, 10))
         assert await drained(bucket) <= 10 + 1 + SOME
 
 
@@ -163,8 +163,8 @@ async def test_a_lease_under_the_old_limit_does_not_count_under_the_new_one(valk
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, Limit(1000, 100_000), link, "p")
         assert bucket.take()
-        assert bucket._asking
-        bucket.change(Limit(1, 10))
+        assert bucket._leasing
+        bucket.set_limit(Limit(1, 10))
         await answered(bucket)
         assert bucket.tokens == 0
 
@@ -173,7 +173,7 @@ async def test_a_limit_that_is_taken_away_is_none(valkey_url: str) -> None:
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, Limit(1, 10), link, "p")
         await drained(bucket)
-        bucket.change(Limit())
+        bucket.set_limit(Limit())
         assert all(bucket.take() for _ in range(1000))
 
 
@@ -183,12 +183,12 @@ async def test_a_limit_that_is_taken_away_is_none(valkey_url: str) -> None:
 async def test_a_valkey_that_has_lost_the_script_is_given_it_again(valkey_url: str, store: redis.Redis) -> None:
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, SLOW, link, "p")
-        bucket.ask()
+        bucket.lease()
         await answered(bucket)
         store.script_flush()
         had = bucket.tokens
-        bucket.asked = 200
-        bucket.ask()
+        bucket.taken = 200
+        bucket.lease()
         await answered(bucket)
         assert bucket.tokens > had
 
@@ -203,12 +203,12 @@ async def test_a_valkey_that_goes_away_and_comes_back_grants_again(valkey_url: s
         relay.refuse()
         await until(lambda: not link.up)
         for _ in range(5):
-            bucket.ask()
+            bucket.lease()
             await answered(bucket)
         relay.serve()
         await until(lambda: link.up)
-        bucket.asked = 100
-        bucket.ask()
+        bucket.taken = 100
+        bucket.lease()
         await answered(bucket)
         assert bucket.tokens > 1
     relay.refuse()

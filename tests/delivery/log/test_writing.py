@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.db import connection
 
-from delivery.log import writing
+from delivery.log import partitions, rows, writing
 from delivery.models import Delivery
 from delivery.outcomes.verdict import ANSWERED, Attempt
 from delivery.protocol.wire import Push
@@ -31,11 +31,11 @@ def a_row(trace: str, at: float = NOON, **members: Any) -> bytes:
     """A line for a push that was sent."""
     attempts = [Attempt("apns", "api.push.apple.com", 200, "", ANSWERED, at, 12)]
     push = Push(platform="apple_rn-v2", type="message", ack_id="ack", server_id="server", **members)
-    return writing.row(trace, at, at + 0.5, "1\t2\t3", 4, push, "f" * 32, 900, SENT, attempts)
+    return rows.row(trace, at, at + 0.5, "1\t2\t3", 4, push, "f" * 32, 900, SENT, attempts)
 
 
 def test_a_row_is_written_with_all_its_members(store: redis.Redis) -> None:
-    store.rpush(writing.ROWS, a_row("t-1"))
+    store.rpush(rows.ROWS, a_row("t-1"))
     assert writing.write(store) == 1
     row = Delivery.objects.get(trace="t-1")
     assert (row.customer_id, row.server_id, row.key_id, row.app_id) == (1, 2, 3, 4)
@@ -53,9 +53,9 @@ def test_a_row_is_written_with_all_its_members(store: redis.Redis) -> None:
 
 @pytest.mark.parametrize("hostile", ["a\tb", "a\nb", "a\\N", "\\.", "a\0b", "é" * 500, "\u2028", "'; DROP TABLE x"])
 def test_whatever_a_push_holds_stays_in_its_column(store: redis.Redis, hostile: str) -> None:
-    store.rpush(writing.ROWS, a_row("t-1", sub_type=hostile), a_row("t-2"))
+    store.rpush(rows.ROWS, a_row("t-1", sub_type=hostile), a_row("t-2"))
     assert writing.write(store) == 2
-    assert Delivery.objects.get(trace="t-1").sub_type == hostile.replace("\0", "")[: writing.KEPT]
+    assert Delivery.objects.get(trace="t-1").sub_type == hostile.replace("\0", "")[: rows.KEPT]
     assert Delivery.objects.get(trace="t-2").sub_type == ""
 
 
@@ -63,36 +63,36 @@ def test_a_providers_words_cannot_break_a_row(store: redis.Redis) -> None:
     attempt = Attempt("apns", "host", 400, 'a"b\\c\td', ANSWERED, NOON, 1, detail='say "no"\n\\')
     push = Push(platform="apple_rn-v2")
     verdict = table.judge(attempt)
-    store.rpush(writing.ROWS, writing.row("t-1", NOON, NOON, "1\t2\t3", None, push, "", 1, verdict, [attempt]))
+    store.rpush(rows.ROWS, rows.row("t-1", NOON, NOON, "1\t2\t3", None, push, "", 1, verdict, [attempt]))
     assert writing.write(store) == 1
     (told,) = Delivery.objects.get(trace="t-1").attempts
     assert (told["reason"], told["detail"]) == ('a"b\\c d', 'say "no" \\')
 
 
 def test_rows_are_written_once_when_a_writer_dies_before_it_cleans_up(store: redis.Redis) -> None:
-    store.rpush(writing.ROWS, a_row("t-1"))
-    copy = store.dump(writing.ROWS)
+    store.rpush(rows.ROWS, a_row("t-1"))
+    copy = store.dump(rows.ROWS)
     writing.write(store)
     (name,) = _written()
     # As a writer leaves it that committed and was killed before it could remove the segment.
-    store.restore(f"{writing.ROWS}:{name}", 0, copy)
+    store.restore(f"{rows.ROWS}:{name}", 0, copy)
     store.sadd(writing.SEGMENTS, name)
     assert writing.write(store) == 0
     assert Delivery.objects.count() == 1
-    assert not store.exists(f"{writing.ROWS}:{name}")
+    assert not store.exists(f"{rows.ROWS}:{name}")
 
 
 def test_a_line_that_the_table_refuses_is_kept_aside_and_the_others_are_written(store: redis.Redis) -> None:
-    store.rpush(writing.ROWS, a_row("t-1") + b"nonsense\n" + a_row("t-2"))
+    store.rpush(rows.ROWS, a_row("t-1") + b"nonsense\n" + a_row("t-2"))
     assert writing.write(store) == 2
     assert store.lrange(writing.REJECTED, 0, -1) == [b"nonsense\n"]
     assert set(Delivery.objects.values_list("trace", flat=True)) == {"t-1", "t-2"}
 
 
 def test_a_push_that_was_settled_twice_holds_up_no_other_row(store: redis.Redis) -> None:
-    store.rpush(writing.ROWS, a_row("t-1"))
+    store.rpush(rows.ROWS, a_row("t-1"))
     writing.write(store)
-    store.rpush(writing.ROWS, a_row("t-1"), a_row("t-2"))
+    store.rpush(rows.ROWS, a_row("t-1"), a_row("t-2"))
     assert writing.write(store) == 1
     assert store.lrange(writing.REJECTED, 0, -1) == [a_row("t-1")]
     assert not store.exists(writing.SEGMENTS)
@@ -100,10 +100,10 @@ def test_a_push_that_was_settled_twice_holds_up_no_other_row(store: redis.Redis)
 
 
 def test_rows_of_a_day_find_its_partition_also_when_they_came_before_it(store: redis.Redis) -> None:
-    store.rpush(writing.ROWS, a_row("t-1"))
+    store.rpush(rows.ROWS, a_row("t-1"))
     writing.write(store)
     assert _partition_of("t-1") == "delivery_other_days"
-    assert writing.make_partitions(date(2026, 9, 21)) == [
+    assert partitions.make_partitions(date(2026, 9, 21)) == [
         "delivery_2026_09_20",
         "delivery_2026_09_21",
         "delivery_2026_09_22",
@@ -111,14 +111,14 @@ def test_rows_of_a_day_find_its_partition_also_when_they_came_before_it(store: r
         "delivery_2026_09_24",
     ]
     assert _partition_of("t-1") == "delivery_2026_09_21"
-    assert writing.make_partitions(date(2026, 9, 21)) == []
+    assert partitions.make_partitions(date(2026, 9, 21)) == []
 
 
 def test_the_retention_drops_whole_days_and_no_younger_one(store: redis.Redis) -> None:
-    writing.make_partitions(date(2026, 9, 21))
-    store.rpush(writing.ROWS, a_row("old"), a_row("young", NOON + 2 * 86_400))
+    partitions.make_partitions(date(2026, 9, 21))
+    store.rpush(rows.ROWS, a_row("old"), a_row("young", NOON + 2 * 86_400))
     writing.write(store)
-    assert writing.drop_partitions(date(2026, 9, 25), keep_days=2) == [
+    assert partitions.drop_partitions(date(2026, 9, 25), keep_days=2) == [
         "delivery_2026_09_20",
         "delivery_2026_09_21",
         "delivery_2026_09_22",
@@ -127,10 +127,10 @@ def test_the_retention_drops_whole_days_and_no_younger_one(store: redis.Redis) -
 
 
 def test_devices_are_told_apart_and_not_known() -> None:
-    one, other = writing.fingerprint("a" * 64, b"key"), writing.fingerprint("b" * 64, b"key")
+    one, other = rows.fingerprint("a" * 64, b"key"), rows.fingerprint("b" * 64, b"key")
     assert one != other
-    assert one == writing.fingerprint("a" * 64, b"key")
-    assert one != writing.fingerprint("a" * 64, b"another key")
+    assert one == rows.fingerprint("a" * 64, b"key")
+    assert one != rows.fingerprint("a" * 64, b"another key")
     assert len(one) == 32
 
 

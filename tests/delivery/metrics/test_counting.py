@@ -25,17 +25,17 @@ PUSH = Push(platform="apple_rn-v2", type="message", ack_id="a", device_id="d")
 
 @pytest.fixture(autouse=True)
 def from_zero() -> Iterator[None]:
-    counting.forget()
+    counting.reset()
     yield
-    counting.forget()
+    counting.reset()
 
 
 def counted(name: str, *labels: str) -> float:
-    return counting.gather().counters.get((name, labels), 0.0)
+    return counting.collect().counters.get((name, labels), 0.0)
 
 
-def spread(name: str, *labels: str) -> list[float]:
-    return counting.gather().histograms[name, labels]
+def observed(name: str, *labels: str) -> list[float]:
+    return counting.collect().histograms[name, labels]
 
 
 def attempt(status: int = 200, reason: str = "", ms: int = 40, wire: int = ANSWERED) -> Attempt:
@@ -76,7 +76,7 @@ def test_what_strangers_send_adds_no_label() -> None:
     for platform, kind in (("<evil>", "message"), ("apple_evil", "evil\n"), ("", "")):
         counting.ended(Push(platform=platform, type=kind), OK, 0.1)
     counting.receipt(Ack("i", 0, "toaster", "burnt"))
-    counts = counting.gather()
+    counts = counting.collect()
     values = {value for name, labels in counts.counters if name.startswith("service_") for value in labels}
     assert values == {"apple", "message", "other"}
 
@@ -91,17 +91,17 @@ def test_a_flood_of_different_platforms_does_not_fill_the_memory() -> None:
     assert counted("service_delivered_total", "other", "other") == 3 * counting.MOST
 
 
-def test_an_attempt_is_counted_by_host_and_by_the_word_of_its_verdict() -> None:
+def test_an_attempt_is_counted_by_host_and_by_the_code_of_its_verdict() -> None:
     for made in (attempt(), attempt(410, "Unregistered"), attempt(0, "timeout", 4000, MAYBE), attempt(499, "<evil>")):
         counting.attempt(made, table.judge(made).code)
-    words = {labels[2] for name, labels in counting.gather().counters if name == "hpns_attempts_total"}
-    assert words == {"sent", "apns_unregistered", "transport_timeout_unanswered", "apns_unknown"}
+    codes = {labels[2] for name, labels in counting.collect().counters if name == "hpns_attempts_total"}
+    assert codes == {"sent", "apns_unregistered", "transport_timeout_unanswered", "apns_unknown"}
     for name, *labels in (
         ("hpns_attempt_seconds", "apns", "api.push.apple.com"),
         ("service_notification_duration_seconds", "apple"),
         ("service_apns_request_duration_seconds",),
     ):
-        *buckets, total = spread(name, *labels)
+        *buckets, total = observed(name, *labels)
         assert sum(buckets) == 4
         assert total == pytest.approx(4.12)
 
@@ -109,7 +109,7 @@ def test_an_attempt_is_counted_by_host_and_by_the_word_of_its_verdict() -> None:
 def test_the_hand_off_is_timed_where_the_provider_spoke_and_nowhere_else() -> None:
     for verdict in (OK, GONE, TOPIC, judge.refusal("no_app"), judge.refusal("expired")):
         counting.ended(PUSH, verdict, 0.02)
-    *buckets, total = spread("hpns_handoff_seconds", "apple")
+    *buckets, total = observed("hpns_handoff_seconds", "apple")
     assert sum(buckets) == 3
     assert total == pytest.approx(0.06)
 
@@ -117,7 +117,7 @@ def test_the_hand_off_is_timed_where_the_provider_spoke_and_nowhere_else() -> No
 def test_a_value_on_a_bound_falls_into_the_bucket_of_that_bound() -> None:
     counting.batch(200)
     counting.batch(201)
-    assert spread("hpns_batch_pushes") == [0] * 7 + [1, 1, 401]
+    assert observed("hpns_batch_pushes") == [0] * 7 + [1, 1, 401]
 
 
 def test_gathering_again_counts_nothing_twice() -> None:
@@ -125,10 +125,10 @@ def test_gathering_again_counts_nothing_twice() -> None:
     counting.answered(0.1)
     counting.accepted(3)
     for _ in range(3):
-        counting.gather()
+        counting.collect()
     assert counted("service_success_total", "apple", "message") == 1
     assert counted("hpns_accepted_total") == 3
-    assert sum(spread("service_request_duration_seconds")[:-1]) == 1
+    assert sum(observed("service_request_duration_seconds")[:-1]) == 1
 
 
 def test_everything_that_is_counted_is_in_the_table_with_as_many_labels() -> None:
@@ -153,19 +153,21 @@ def test_counting_a_push_costs_a_few_microseconds_at_most() -> None:
     made, rounds = attempt(), 20_000
 
     def cost() -> float:
-        began = time.process_time()
+        started = time.process_time()
         for _ in itertools.repeat(None, rounds):
             counting.attempt(made, "sent")
             counting.ended(PUSH, OK, 0.04)
             counting.answered(0.041)
-        return (time.process_time() - began) / rounds
+        return (time.process_time() - started) / rounds
 
     assert min(cost() for _ in range(5)) < 4e-6  # measured: 1.3; the rest is for a slow machine
 
 
 def test_gauges_are_read_when_asked_for_and_equal_ones_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "_gauges", [])
-    counting.watch(lambda: [("hpns_provider_connections", ("h",), 1), ("hpns_provider_connections", ("h",), 2)])
+    counting.register_gauges(
+        lambda: [("hpns_provider_connections", ("h",), 1), ("hpns_provider_connections", ("h",), 2)]
+    )
     assert counting.snapshot("x").gauges["hpns_provider_connections", ("h",)] == [3]
 
 
@@ -178,55 +180,55 @@ def some(count: float, gauge: float = 0.0) -> bytes:
     )
 
 
-def age(own: files.Own, seconds: float) -> None:
-    assert own.path
+def age(file: files.ProcessFile, seconds: float) -> None:
+    assert file.path
     at = time.time() - seconds
-    os.utime(own.path, (at, at))
+    os.utime(file.path, (at, at))
 
 
 def test_the_counts_of_several_processes_are_added_up(tmp_path: Path) -> None:
     for count in (1, 2, 4):
-        files.Own(tmp_path).write(some(count, gauge=count))
-    total = files.add_up(tmp_path)
+        files.ProcessFile(tmp_path).write(some(count, gauge=count))
+    total = files.aggregate(tmp_path)
     assert total.counters == {("c", ("x",)): 7}
     assert total.histograms == {("h", ()): [7, 0, 4.5]}
     assert sorted(total.gauges["g", ()]) == [1, 2, 4]
 
 
 def test_a_dead_process_leaves_its_counts_and_neither_its_gauges_nor_its_file(tmp_path: Path) -> None:
-    dead, living = files.Own(tmp_path), files.Own(tmp_path)
+    dead, living = files.ProcessFile(tmp_path), files.ProcessFile(tmp_path)
     dead.write(some(5, gauge=5))
     living.write(some(1, gauge=1))
-    age(dead, files.DEAD + 1)
+    age(dead, files.DEAD_AFTER + 1)
     for _ in range(3):
-        total = files.add_up(tmp_path)
+        total = files.aggregate(tmp_path)
         assert total.counters == {("c", ("x",)): 6}
         assert total.gauges == {("g", ()): [1]}
     assert len(list(tmp_path.glob("*-*.json"))) == 1
 
 
 def test_the_gauges_of_a_process_that_stands_still_are_void(tmp_path: Path) -> None:
-    own = files.Own(tmp_path)
-    own.write(some(5, gauge=5))
-    age(own, files.STALE + 1)
-    assert not files.add_up(tmp_path).gauges
-    assert files.add_up(tmp_path).counters
+    file = files.ProcessFile(tmp_path)
+    file.write(some(5, gauge=5))
+    age(file, files.STALE_AFTER + 1)
+    assert not files.aggregate(tmp_path).gauges
+    assert files.aggregate(tmp_path).counters
 
 
 def test_a_process_that_was_taken_for_dead_counts_on_from_zero(tmp_path: Path) -> None:
-    own = files.Own(tmp_path)
-    assert own.write(some(5))
-    age(own, files.DEAD + 1)
-    files.add_up(tmp_path)
-    assert not own.write(some(6))
-    assert own.write(some(1))
-    assert files.add_up(tmp_path).counters == {("c", ("x",)): 6}
+    file = files.ProcessFile(tmp_path)
+    assert file.write(some(5))
+    age(file, files.DEAD_AFTER + 1)
+    files.aggregate(tmp_path)
+    assert not file.write(some(6))
+    assert file.write(some(1))
+    assert files.aggregate(tmp_path).counters == {("c", ("x",)): 6}
 
 
 def test_a_file_of_another_version_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "old-1-aa.json").write_bytes(b"{}")
-    files.Own(tmp_path).write(some(1))
-    assert files.add_up(tmp_path).counters == {("c", ("x",)): 1}
+    files.ProcessFile(tmp_path).write(some(1))
+    assert files.aggregate(tmp_path).counters == {("c", ("x",)): 1}
 
 
 def test_buckets_of_another_version_are_not_mixed_with_ours() -> None:
@@ -236,26 +238,26 @@ def test_buckets_of_another_version_are_not_mixed_with_ours() -> None:
 
 
 def test_whoever_finds_the_folder_locked_does_not_wait(tmp_path: Path) -> None:
-    own = files.Own(tmp_path)
-    with files._alone(tmp_path):
-        began = time.monotonic()
+    file = files.ProcessFile(tmp_path)
+    with files._locked(tmp_path):
+        started = time.monotonic()
         with pytest.raises(BlockingIOError):
-            own.write(some(1))
-        assert time.monotonic() - began < 0.1
+            file.write(some(1))
+        assert time.monotonic() - started < 0.1
 
 
 async def test_the_counts_of_the_last_second_are_kept_when_a_process_ends(tmp_path: Path, settings: Settings) -> None:
     settings.METRICS_DIR = str(tmp_path / "made" / "by" / "us")
-    task = asyncio.create_task(counting.keep("ingest"))
+    task = asyncio.create_task(counting.export("ingest"))
     await asyncio.sleep(0.05)
     counting.accepted(7)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert files.add_up(Path(settings.METRICS_DIR)).counters["hpns_accepted_total", ()] == 7
+    assert files.aggregate(Path(settings.METRICS_DIR)).counters["hpns_accepted_total", ()] == 7
 
 
-async def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(
+async def test_a_folder_that_cannot_be_written_is_logged_once_and_stops_nothing(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
@@ -266,7 +268,7 @@ async def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(
         await real(0.01 if next(pauses) < 5 else seconds)
 
     monkeypatch.setattr("delivery.metrics.counting.asyncio.sleep", short)
-    task = asyncio.create_task(counting.keep())
+    task = asyncio.create_task(counting.export())
     await real(0.3)
     assert not task.done()
     task.cancel()

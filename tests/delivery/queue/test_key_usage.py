@@ -7,61 +7,61 @@ import redis
 from django.db import DataError, OperationalError
 
 from delivery.queue import key_usage, valkey
-from delivery.queue.key_usage import EACH_MOST, SEEN, Usage
+from delivery.queue.key_usage import EACH_MOST, SEEN, KeyUsage
 from tenants import key_sightings
 
 
 async def waiting(link: valkey.Link, store: redis.Redis) -> list[tuple[int, str]]:
     """What has been handed over."""
-    await link.flushed()
+    await link.drain()
     return [(key, name) for key, name, _ in map(json.loads, store.lrange(SEEN, 0, -1))]
 
 
 async def test_what_is_seen_again_within_the_minute_is_told_once(link: valkey.Link, store: redis.Redis) -> None:
-    noticed = Usage(link)
+    usage = KeyUsage(link)
     for _ in range(3):
-        noticed.note(3, "a")
-        noticed.note(3, "b")
-        noticed.flush()
+        usage.observe(3, "a")
+        usage.observe(3, "b")
+        usage.flush()
     assert await waiting(link, store) == [(3, "a"), (3, "b")]
 
 
 async def test_a_minute_later_it_is_told_again(
     link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noticed = Usage(link)
-    monkeypatch.setattr(key_usage, "FRESH", -1.0)
+    usage = KeyUsage(link)
+    monkeypatch.setattr(key_usage, "SEEN_TTL", -1.0)
     for _ in range(2):
-        noticed.note(3, "a")
-        noticed.flush()
+        usage.observe(3, "a")
+        usage.flush()
     assert await waiting(link, store) == [(3, "a")] * 2
 
 
 async def test_pushes_without_a_key_are_of_no_interest(link: valkey.Link, store: redis.Redis) -> None:
-    noticed = Usage(link)
-    noticed.note(0, "a")
-    noticed.flush()
+    usage = KeyUsage(link)
+    usage.observe(0, "a")
+    usage.flush()
     assert await waiting(link, store) == []
 
 
 async def test_one_keys_made_up_server_ids_do_not_hide_another_key(link: valkey.Link, store: redis.Redis) -> None:
-    noticed = Usage(link)
+    usage = KeyUsage(link)
     for number in range(10_000):
-        noticed.note(3, f"made up {number}")
-    noticed.note(4, "a")
-    noticed.flush()
-    told = await waiting(link, store)
-    assert len(told) == EACH_MOST + 1
-    assert (4, "a") in told
+        usage.observe(3, f"made up {number}")
+    usage.observe(4, "a")
+    usage.flush()
+    seen = await waiting(link, store)
+    assert len(seen) == EACH_MOST + 1
+    assert (4, "a") in seen
 
 
 async def test_server_ids_as_long_as_a_body_do_not_fill_the_memory(link: valkey.Link, store: redis.Redis) -> None:
-    noticed = Usage(link)
+    usage = KeyUsage(link)
     for number in range(3):
-        noticed.note(3, f"{number}" + "x" * 200_000)
-        noticed.note(3, "y" * 200_000 + f"{number}")
-    assert max(map(len, noticed._seen[3])) == key_sightings.SERVER_ID_MAX_LENGTH
-    noticed.flush()
+        usage.observe(3, f"{number}" + "x" * 200_000)
+        usage.observe(3, "y" * 200_000 + f"{number}")
+    assert max(map(len, usage._seen[3])) == key_sightings.SERVER_ID_MAX_LENGTH
+    usage.flush()
     assert len(await waiting(link, store)) == 4
 
 
@@ -69,39 +69,39 @@ async def test_more_keys_than_are_remembered_change_nothing_for_those_that_are(
     link: valkey.Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_usage, "KEYS_MOST", 2)
-    noticed = Usage(link)
+    usage = KeyUsage(link)
     for key in (1, 2, 3):
-        noticed.note(key, "a")
-    noticed.note(1, "b")
-    assert noticed._news == [(1, "a"), (2, "a"), (1, "b")]
+        usage.observe(key, "a")
+    usage.observe(1, "b")
+    assert usage._unsent == [(1, "a"), (2, "a"), (1, "b")]
 
 
 async def test_while_valkey_is_away_news_waits_for_a_minute_at_most(
     link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noticed = Usage(link)
+    usage = KeyUsage(link)
     link.up = False
-    noticed.note(3, "a")
-    noticed.flush()
+    usage.observe(3, "a")
+    usage.flush()
     link.up = True
-    noticed.flush()
+    usage.flush()
     assert await waiting(link, store) == [(3, "a")]
     link.up = False
-    monkeypatch.setattr(key_usage, "FRESH", -1.0)
+    monkeypatch.setattr(key_usage, "SEEN_TTL", -1.0)
     for number in range(5):
-        noticed.note(3, str(number))
-        noticed.flush()
-        assert not noticed._news
+        usage.observe(3, str(number))
+        usage.flush()
+        assert not usage._unsent
 
 
 async def test_what_waits_in_valkey_has_a_bound_and_the_oldest_goes(
     link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_usage, "WAITING", 3)
-    noticed = Usage(link)
+    monkeypatch.setattr(key_usage, "ENTRIES_MOST", 3)
+    usage = KeyUsage(link)
     for number in range(5):
-        noticed.note(number + 1, "a")
-        noticed.flush()
+        usage.observe(number + 1, "a")
+        usage.flush()
     assert [key for key, _ in await waiting(link, store)] == [3, 4, 5]
 
 

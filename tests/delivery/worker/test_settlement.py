@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import redis
 
-from delivery.log import writing
+from delivery.log import rows as log_rows
 from delivery.queue import valkey
 from delivery.worker import settlement
 
@@ -42,7 +42,7 @@ async def test_a_whole_batch_leaves_its_rows_and_its_answers_and_takes_its_paylo
 ) -> None:
     store.set(f"batch:{BATCH}", "sealed")
     assert await settled(link, ROWS, whole=True) == 1
-    assert store.lrange(writing.ROWS, 0, -1) == [b"row 0\nrow 1\n"]
+    assert store.lrange(log_rows.ROWS, 0, -1) == [b"row 0\nrow 1\n"]
     assert store.lrange("reply:abcdef", 0, -1) == [b"reply"]
     assert not store.exists(f"batch:{BATCH}")
     assert store.ttl("reply:abcdef") > 0
@@ -52,7 +52,7 @@ async def test_a_whole_batch_is_not_settled_twice(link: valkey.Link, store: redi
     await settled(link, ROWS, whole=True)
     assert await settled(link, ROWS, whole=True) == 0
     assert await settled(link, ROWS, whole=False) == 1
-    assert store.llen(writing.ROWS) == 1
+    assert store.llen(log_rows.ROWS) == 1
 
 
 async def test_parts_of_a_batch_are_settled_once_each(link: valkey.Link, store: redis.Redis) -> None:
@@ -60,7 +60,7 @@ async def test_parts_of_a_batch_are_settled_once_each(link: valkey.Link, store: 
     await settled(link, ROWS[:1], whole=False, last=False)
     assert store.exists(f"batch:{BATCH}")
     await settled(link, ROWS, whole=False)
-    assert store.lrange(writing.ROWS, 0, -1) == [b"row 0\n", b"row 1\n"]
+    assert store.lrange(log_rows.ROWS, 0, -1) == [b"row 0\n", b"row 1\n"]
     assert not store.exists(f"batch:{BATCH}")
 
 
@@ -76,7 +76,7 @@ async def test_progress_outlasts_an_outage_while_pushes_of_the_batch_are_left(
 async def test_a_batch_that_was_begun_is_not_settled_as_a_whole(link: valkey.Link, store: redis.Redis) -> None:
     await settled(link, ROWS[:1], whole=False, last=False)
     assert await settled(link, ROWS, whole=True) == 0
-    assert store.llen(writing.ROWS) == 1
+    assert store.llen(log_rows.ROWS) == 1
 
 
 async def test_progress_tells_which_pushes_are_settled(link: valkey.Link, store: redis.Redis) -> None:

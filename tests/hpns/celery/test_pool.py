@@ -77,14 +77,14 @@ def test_an_error_of_a_reader_ends_the_turn_with_that_error(hub: AsyncioHub) -> 
         turn_until(hub, lambda: False)
 
 
-class Ended:
-    """What Celery is told about the end of a task."""
+class Results:
+    """The callback that Celery passes for a task: the results that it was called with."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[bool, Any, float]] = []
+        self.results: list[tuple[bool, Any, float]] = []
 
-    def __call__(self, told: tuple[bool, Any, float]) -> None:
-        self.told.append(told)
+    def __call__(self, result: tuple[bool, Any, float]) -> None:
+        self.results.append(result)
 
 
 @pytest.fixture
@@ -115,9 +115,9 @@ def pool(hub: AsyncioHub) -> LoopPool:
     return pool
 
 
-def apply(pool: LoopPool, name: str, number: int) -> Ended:
+def apply(pool: LoopPool, name: str, number: int) -> Results:
     """Hand a task to the pool as Celery does."""
-    ended = Ended()
+    ended = Results()
     body = f"[[{number}], {{}}, {{}}]"
     args = (name, "id-1", {"id": "id-1"}, body, "application/json", "utf-8")
     pool.on_apply(None, args, callback=ended)
@@ -126,24 +126,24 @@ def apply(pool: LoopPool, name: str, number: int) -> Ended:
 
 def test_a_task_with_a_coroutine_is_awaited_on_the_loop(hub: AsyncioHub, pool: LoopPool) -> None:
     ended = [apply(pool, "waits", number) for number in range(5)]
-    turn_until(hub, lambda: all(one.told for one in ended))
+    turn_until(hub, lambda: all(one.results for one in ended))
     assert pool.seen[:5] == ["begun"] * 5, "they waited for each other"
     assert sorted(pool.seen[5:]) == [("id-1", number) for number in range(5)]
-    assert not any(one.told[0][0] for one in ended)
+    assert not any(one.results[0][0] for one in ended)
 
 
 def test_any_other_task_runs_in_a_thread(hub: AsyncioHub, pool: LoopPool) -> None:
     ended = apply(pool, "works", 7)
-    turn_until(hub, lambda: ended.told)
+    turn_until(hub, lambda: ended.results)
     assert pool.seen == [(False, 7)]
 
 
-def test_a_task_that_fails_is_told_to_celery_and_harms_no_other(hub: AsyncioHub, pool: LoopPool) -> None:
+def test_a_task_that_fails_is_reported_to_celery_and_harms_no_other(hub: AsyncioHub, pool: LoopPool) -> None:
     bad, good = apply(pool, "waits", -1), apply(pool, "waits", 1)
-    turn_until(hub, lambda: bad.told and good.told)
-    assert bad.told[0][0] is True
-    assert "less than nothing" in str(bad.told[0][1].exception)
-    assert good.told[0][0] is False
+    turn_until(hub, lambda: bad.results and good.results)
+    assert bad.results[0][0] is True
+    assert "less than nothing" in str(bad.results[0][1].exception)
+    assert good.results[0][0] is False
 
 
 def test_a_warm_shutdown_takes_nothing_more_and_awaits_what_runs(hub: AsyncioHub, pool: LoopPool) -> None:
@@ -152,4 +152,4 @@ def test_a_warm_shutdown_takes_nothing_more_and_awaits_what_runs(hub: AsyncioHub
     ended = apply(pool, "waits", 1)
     pool.close()
     assert stopped == [1]
-    assert ended.told
+    assert ended.results

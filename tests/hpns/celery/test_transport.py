@@ -1,4 +1,4 @@
-"""The atomic take: a message that a worker had in its hands when it died comes back; kombu's own transport loses it."""
+"""The reliable queue: a message that a worker held when it died is redelivered; kombu's own transport loses it."""
 
 import os
 import signal
@@ -20,10 +20,10 @@ import sys
 from kombu import Connection, Queue
 options = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
 with Connection(sys.argv[1], transport_options=options) as connection:
-    def take(body, message):
+    def on_message(body, message):
         print("took", flush=True)
         message.ack()
-    with connection.Consumer(Queue(sys.argv[2]), callbacks=[take]):
+    with connection.Consumer(Queue(sys.argv[2]), callbacks=[on_message]):
         while True:
             try:
                 connection.drain_events(timeout=1)
@@ -41,11 +41,11 @@ from kombu import Connection, Queue
 loop = hub.install()
 with Connection(sys.argv[1], transport=Transport) as connection:
     connection.connection.register_with_event_loop(connection.connection, loop)
-    def take(body, message):
+    def on_message(body, message):
         print("took", message.properties["delivery_info"].get("redelivered"), flush=True)
         message.ack()
     queue = Queue(sys.argv[2])
-    with connection.Consumer(queue, callbacks=[take]):
+    with connection.Consumer(queue, callbacks=[on_message]):
         print("waiting", flush=True)
         for _ in loop.create_loop():
             pass
@@ -61,12 +61,12 @@ class Consumer:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program, url, QUEUE, "consume"], cwd=ROOT, env=env, stdout=out, stderr=out
             )
-        wait_for(lambda: "waiting" in self.said(), 20, "the consumer waits")
+        wait_for(lambda: "waiting" in self.output(), 20, "the consumer waits")
 
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self.process.kill()
         self.process.wait()
 
@@ -104,7 +104,7 @@ def lose_a_consumer_with_a_message(program: str, url: str, env: dict[str, str], 
         connection.Producer().publish({"n": 1}, routing_key=QUEUE, declare=[Queue(QUEUE)])
     with redis.Redis.from_url(url) as valkey:
         wait_for(lambda: valkey.llen(QUEUE) == 0, 5, "the message is handed over")
-    consumer.end()
+    consumer.kill()
 
 
 def test_a_message_in_the_socket_of_a_killed_worker_is_given_to_another(
@@ -113,9 +113,9 @@ def test_a_message_in_the_socket_of_a_killed_worker_is_given_to_another(
     lose_a_consumer_with_a_message(OURS, url, env, tmp_path)
     second = Consumer(OURS, url, env, tmp_path / "second.log")
     try:
-        wait_for(lambda: "took" in second.said(), 12, "the message comes back")
+        wait_for(lambda: "took" in second.output(), 12, "the message comes back")
     finally:
-        second.end()
+        second.kill()
 
 
 def test_the_stock_transport_loses_that_message(url: str, env: dict[str, str], tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_the_stock_transport_loses_that_message(url: str, env: dict[str, str], t
     second = Consumer(STOCK, url, env, tmp_path / "second.log")
     try:
         time.sleep(6)  # three times its visibility timeout
-        assert "took" not in second.said()
+        assert "took" not in second.output()
         with redis.Redis.from_url(url) as valkey:
             assert valkey.llen(QUEUE) == 0
             assert valkey.hlen("unacked") == 0
     finally:
-        second.end()
+        second.kill()

@@ -11,7 +11,7 @@ import redis
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 
-from delivery.log import writing as log
+from delivery.log.rows import COLUMNS
 from hpns.departure.export import writing
 from hpns.departure.export.kinds import KINDS, LEFT_OUT
 from tenants import fence
@@ -46,7 +46,7 @@ def lines(archive: bytes, file: str) -> list[dict[str, Any]]:
 def deliver(one: Tenant, count: int, at: str = "now()") -> None:
     """Rows of the delivery log of one moment."""
     with connection.cursor() as cursor:
-        columns = ", ".join(log.COLUMNS)
+        columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) SELECT 'more-' || n, {at}, now(), %s, %s, %s, NULL, "  # noqa: S608
             "'p', 't', '', 'a', 'm', md5(n::text), 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1 "

@@ -13,8 +13,9 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from delivery import tasks
+from delivery.ingest import envelope
 from delivery.log import writing
+from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
 from delivery.outcomes.judge import refusal
@@ -27,16 +28,16 @@ TOKEN = "a-token-that-is-long-enough"
 
 @pytest.fixture(autouse=True)
 def from_zero() -> Iterator[None]:
-    counting.forget()
+    counting.reset()
     yield
-    counting.forget()
+    counting.reset()
 
 
 @pytest.fixture
 def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        names = ["push", "workers", writing.ROWS, writing.SEGMENTS, writing.REJECTED]
+        names = ["push", "workers", ROWS, writing.SEGMENTS, writing.REJECTED]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -121,7 +122,7 @@ def test_no_label_names_a_customer_and_every_metric_says_what_it_is() -> None:
 def test_the_depth_of_the_queue_and_the_age_of_its_oldest_batch_are_told(valkey: redis.Redis) -> None:
     for at in (time.time() - 100, time.time() - 50, time.time()):
         valkey.lpush("push", json.dumps({"body": "x", "headers": {"at": at}, "properties": {}}))
-    valkey.rpush(writing.ROWS, "a", "b")
+    valkey.rpush(ROWS, "a", "b")
     assert value("hpns_queue_batches") == 3
     assert 99 < value("hpns_queue_oldest_seconds") < 110
     assert value("hpns_log_entries_waiting") == 2
@@ -134,10 +135,10 @@ def test_a_message_that_does_not_say_when_it_came_has_no_age(valkey: redis.Redis
 
 
 def test_rows_in_segments_are_waiting_too(valkey: redis.Redis) -> None:
-    valkey.rpush(f"{writing.ROWS}:abc", "a", "b", "c")
+    valkey.rpush(f"{ROWS}:abc", "a", "b", "c")
     valkey.sadd(writing.SEGMENTS, "abc")
     assert value("hpns_log_entries_waiting") == 3
-    valkey.delete(f"{writing.ROWS}:abc")
+    valkey.delete(f"{ROWS}:abc")
 
 
 def test_workers_with_a_sign_of_life_are_counted(valkey: redis.Redis) -> None:
@@ -169,7 +170,7 @@ def test_with_a_folder_the_page_speaks_for_all_processes(
             {},
             {("hpns_processes", (role,)): [1.0], ("hpns_directory_age_seconds", (role,)): [age]},
         )
-        files.Own(tmp_path).write(files.encode(counts))
+        files.ProcessFile(tmp_path).write(files.encode(counts))
     assert value("hpns_accepted_total") == 6
     assert value("hpns_processes", role="worker") == 2
     assert value("hpns_directory_age_seconds", role="worker") == 7
@@ -184,6 +185,6 @@ def test_a_folder_that_is_not_there_makes_a_gap_and_no_error(
 
 
 def test_the_envelope_of_a_batch_has_a_place_for_when_it_was_put_there() -> None:
-    _, message = tasks.envelope(with_payload=True)
+    _, message = envelope.serialised(with_payload=True)
     headers: dict[str, Any] = msgspec.json.decode(message)["headers"]
-    assert headers["at"] == tasks.AT
+    assert headers["at"] == envelope.AT

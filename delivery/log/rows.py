@@ -1,0 +1,109 @@
+"""A row of the delivery log as text for COPY, made where a push ends.
+
+A row travels as bytes through the list ROWS in Valkey, pushed there in one step with the answer to the server, so that
+it is as durable as the queue; delivery/log/writing.py moves what has come together into PostgreSQL.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+
+from delivery.outcomes.verdict import Answer, Attempt, Verdict
+from delivery.protocol.wire import Push
+
+ROWS = "log:rows"
+COLUMNS = (
+    *("trace", "accepted_at", "ended_at", "customer_id", "server_id", "key_id", "app_id", "platform", "type"),
+    *("sub_type", "ack_id", "mattermost_id", "device", "size", "outcome", "code", "answer", "attribution", "counts"),
+    *("attempts", "count"),
+)
+COPY = f"COPY delivery_delivery ({', '.join(COLUMNS)}) FROM STDIN"
+# In place of a key's id, for a push that came without one. It is no event of the SLA.
+NO_KEY = "\\N"
+# Characters of a member of a push that are kept; Mattermost's ids have 26, and a stranger's must not swell the log.
+KEPT = 64
+
+_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
+_JSON_QUOTED = str.maketrans({"\\": "\\\\\\\\", '"': '\\\\"', "\t": " ", "\n": " ", "\r": " ", "\0": ""})
+
+
+def fingerprint(device_id: str, hash_key: bytes) -> str:
+    """A keyed hash of a device token, 32 hex digits: tells devices apart and cannot be turned back."""
+    return hashlib.blake2b(device_id.encode(), digest_size=16, key=hash_key[:64]).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
+
+
+# Pushes come and end in bursts, so few milliseconds are told over and over.
+@lru_cache(maxsize=1024)
+def _millisecond(milliseconds: int) -> str:
+    second, millisecond = divmod(milliseconds, 1000)
+    return f"{_second(second)}.{millisecond:03d}+00"
+
+
+def moment(at: float) -> str:
+    """Unix seconds as PostgreSQL reads them, to the millisecond."""
+    return _millisecond(int(at * 1000 + 0.5))
+
+
+# By identity: verdicts are rows of a table that live as long as the process, and to hash one is to hash its texts.
+_JUDGED: dict[int, tuple[Verdict, str]] = {}
+
+
+def _judged(verdict: Verdict) -> str:
+    known = _JUDGED.get(id(verdict))
+    if known is not None:
+        return known[1]
+    text = (
+        f"{verdict.outcome.value}\t{verdict.code}\t{Answer(verdict.answer).name}\t{verdict.attribution}\t"
+        f"{'t' if verdict.counts_in_sla else 'f'}"
+    )
+    _JUDGED[id(verdict)] = (verdict, text)
+    return text
+
+
+def _attempt(attempt: Attempt) -> str:
+    extra = ""
+    if attempt.reason:
+        extra = f',"reason":"{attempt.reason[:KEPT].translate(_JSON_QUOTED)}"'
+    if attempt.detail:
+        extra += f',"detail":"{attempt.detail[:200].translate(_JSON_QUOTED)}"'
+    return f'{{"at":{attempt.at:.3f},"host":"{attempt.host}","status":{attempt.status},"ms":{attempt.ms}{extra}}}'
+
+
+def row(
+    trace: str,
+    accepted_at: float,
+    ended_at: float,
+    who: str,
+    app_id: int | None,
+    push: Push,
+    device: str,
+    size: int,
+    verdict: Verdict,
+    attempts: Sequence[Attempt],
+    count: int = 1,
+) -> bytes:
+    """One line for COPY. `who` is "customer<TAB>server<TAB>key" (ids); times in unix seconds, size in bytes."""
+    words = (push.platform[:KEPT], push.type[:KEPT], push.sub_type[:KEPT], push.ack_id[:KEPT], push.server_id[:KEPT])
+    spoken = "".join(words)
+    if not spoken.isprintable() or "\\" in spoken:
+        words = tuple(word.translate(_SPECIAL) for word in words)  # type: ignore[assignment]
+    told = ",".join(map(_attempt, attempts))
+    judged = _judged(verdict)
+    if who.endswith(NO_KEY):
+        judged = f"{judged[:-1]}f"
+    app = "\\N" if app_id is None else app_id
+    return (
+        f"{trace}\t{moment(accepted_at)}\t{moment(ended_at)}\t{who}\t{app}\t{words[0]}\t{words[1]}\t{words[2]}\t"
+        f"{words[3]}\t{words[4]}\t{device}\t{size}\t{judged}\t[{told}]\t{count}\n"
+    ).encode()
+
+
+def with_count(line: bytes, count: int) -> bytes:
+    """The same line, standing for `count` pushes."""
+    return b"%b\t%d\n" % (line.rpartition(b"\t")[0], count)
