@@ -3,10 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("hpns", "billing", "delivery", "tenants")
@@ -53,17 +51,49 @@ def undocumented(source: str) -> Iterator[str]:
             yield node.name
 
 
-@pytest.mark.parametrize("path", sources(*APPS, "tests"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_is_short_and_imports_openly(path: Path) -> None:
-    assert not too_long(path), f"{path} has more than {LONGEST} lines: split it by step or noun"
-    assert path.stem not in DRAWERS, f"{path} is a drawer for odds and ends"
-    if path.relative_to(ROOT) != Path("hpns/settings_test.py"):  # a settings file is one that extends another
-        assert not list(faults_of(path.read_text(encoding="utf-8")))
+def offences(paths: Iterable[Path], rule: Callable[[Path], Iterable[str]]) -> list[str]:
+    """What a rule finds in any of the files: each offence after the name of its file."""
+    return [f"{path}: {offence}" for path in paths for offence in rule(path)]
 
 
-@pytest.mark.parametrize("path", sources(*APPS), ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_is_public_says_what_it_is(path: Path) -> None:
-    assert not list(undocumented(path.read_text(encoding="utf-8")))
+def misfits(path: Path) -> Iterator[str]:
+    """What is wrong with a Python file of ours, tests too: its length, its name, its imports."""
+    if too_long(path):
+        yield f"more than {LONGEST} lines: split it by step or noun"
+    if path.stem in DRAWERS:
+        yield "a drawer for odds and ends"
+    if path != ROOT / "hpns" / "settings_test.py":  # a settings file is one that extends another
+        yield from faults_of(path.read_text(encoding="utf-8"))
+
+
+def unsaid(path: Path) -> Iterator[str]:
+    """What is public in a Python file and has no docstring."""
+    return undocumented(path.read_text(encoding="utf-8"))
+
+
+def test_every_file_is_short_and_imports_openly() -> None:
+    files = sources(*APPS, "tests")
+    assert len(files) > 400
+    assert offences(files, misfits) == []
+
+
+def test_all_that_is_public_says_what_it_is() -> None:
+    files = sources(*APPS)
+    assert len(files) > 200
+    assert offences(files, unsaid) == []
+
+
+def test_every_file_that_breaks_a_rule_is_named(tmp_path: Path) -> None:
+    sources_of = {"a.py": "x = 1\n" * (LONGEST + 1), "utils.py": '"""Docs."""\n', "b.py": "from os import *\n"}
+    for name, source in sources_of.items():
+        (tmp_path / name).write_text(source)
+    paths = [tmp_path / name for name in sources_of]
+    assert offences(paths, misfits) == [
+        f"{tmp_path}/a.py: more than {LONGEST} lines: split it by step or noun",
+        f"{tmp_path}/utils.py: a drawer for odds and ends",
+        f"{tmp_path}/b.py: line 1: a star import",
+    ]
+    assert offences(paths, unsaid) == [f"{tmp_path}/a.py: the module", f"{tmp_path}/b.py: the module"]
 
 
 def test_the_rules_notice_what_they_forbid(tmp_path: Path) -> None:
