@@ -11,7 +11,7 @@ from pytest_django import Settings
 from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
-from tests import schedule
+from tests import cluster, schedule
 
 # A busy machine must not fail a test: what an example takes says nothing about what it shows.
 hypothesis.settings.register_profile("hpns", deadline=None)
@@ -39,6 +39,18 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
         client.flushdb()
         yield client
         client.flushdb()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for what all processes of this run share; in the first of them alone."""
+    if not hasattr(config, "workerinput"):
+        cluster.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing of it."""
+    if not hasattr(config, "workerinput"):
+        cluster.end()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:

@@ -14,8 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,12 @@ import redis
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.postgres import Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
+from tests import cluster
 from tests.sandbox_fixture import SandboxClient, running_sandbox
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
@@ -37,9 +38,6 @@ import json, sys
 from pathlib import Path
 import django
 django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-call_command("database_roles", verbosity=0)
 from tests.cast import seed
 print(json.dumps(seed(Path(sys.argv[1]))))
 """
@@ -52,24 +50,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(done: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Poll until `done` gives something true and return that; fails after `seconds`, naming `what`."""
-    end = time.monotonic() + seconds
-    while True:
-        if value := done():
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {seconds:g} s")
-        time.sleep(0.05)
-
-
 class Stage:
     """A running service. key: Acme's server key; url: where it listens; sandbox: the providers."""
 
     def __init__(self, folder: Path, sandbox: SandboxClient, settings: dict[str, str]) -> None:
         self.folder = Folder(folder, for_servers())
         self.sandbox = sandbox
-        self.postgres = Postgres(self.folder, "stage-password", fast=True)
+        self.postgres = Postgres(self.folder, cluster.PASSWORD, fast=True)
         self.valkey = Valkey(self.folder, "stage-password")  # durable: what it said yes to survives its restart
         self.port = free_port()
         self.children: dict[str, Child] = {}
@@ -83,9 +70,7 @@ class Stage:
             "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "LOG_FORMAT": "plain",
-            "DATABASE_URL": self.postgres.url,
-            "PAGES_DATABASE_URL": self.postgres.url_of(PAGES_USER, "pages-password"),
-            "WORKER_DATABASE_URL": self.postgres.url_of(WORKER_USER, "worker-password"),
+            **cluster.urls(self.postgres),
             "REDIS_URL": self.valkey.url,
             "APNS_ORIGIN": sandbox.origin,
             "APNS_SANDBOX_ORIGIN": sandbox.other_origin,
@@ -278,6 +263,7 @@ def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterato
     with running_sandbox(folder / "sandbox") as sandbox:
         stage = Stage(home / "service", sandbox, settings)
         try:
+            cluster.copy_into(stage.folder, stage.env)
             stage.start_postgres()
             stage.start_valkey()
             told = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.postgres import PAGES_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
+from tests import cluster
 from tests.stage import ROOT, a_push, free_port, wait_for
 
 # Seconds for a push and for a body at the door of conftest.py; bytes of a body at every door.
@@ -33,9 +34,6 @@ SEED = """
 import json
 import django
 django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-call_command("database_roles", verbosity=0)
 from billing import customers, entitlements, test_service
 from tenants import services
 def server(name, offer="eas"):
@@ -66,7 +64,7 @@ class Stores:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Folder(folder, for_servers())
-        postgres = Postgres(self.folder, "door-password", fast=True)
+        postgres = Postgres(self.folder, cluster.PASSWORD, fast=True)
         valkey = Valkey(self.folder, "door-password", fast=True)
         self.env = {
             **{
@@ -80,9 +78,7 @@ class Stores:
             "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "LOG_FORMAT": "plain",
-            "DATABASE_URL": postgres.url,
-            "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
-            "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
+            **cluster.urls(postgres),
             "REDIS_URL": valkey.url,
             # What a killed process leaves of its downloads goes with the rest.
             "TMPDIR": str(folder),
@@ -90,6 +86,7 @@ class Stores:
         self.owner, self.pages_user = postgres.url, PAGES_USER
         self._children: list[Child] = []
         try:
+            cluster.copy_into(self.folder, self.env)
             for spec in (postgres.spec(), valkey.spec()):
                 self._children.append(Child(spec))
                 wait_for(spec.ready, 20, f"{spec.name} serves")
