@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from hpns.local.postgres import Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
 from tests import cluster
+from tests.console import Console
 from tests.sandbox_fixture import SandboxClient, running_sandbox
 from tests.waiting import wait_for
 
@@ -82,6 +82,7 @@ class Stage:
             **settings,
         }
         self.key = ""
+        self._console: Console | None = None
 
     # --- Processes
 
@@ -161,11 +162,21 @@ class Stage:
     # --- Looking
 
     def run(self, *arguments: str) -> str:
-        """Run Python with these arguments in the service's environment; returns what it printed."""
-        command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """Run `manage.py ...` or `-c CODE ...` in the service's environment; returns what it printed.
+
+        Raises AssertionError with what it wrote to stderr when it ends with another exit code than 0.
+        """
+        if self._console is None or self._console.env != self.env:
+            self._leave_console()
+            self._console = Console(self.env, self.folder.path / "console.log")
+        done = self._console.run(*arguments)
+        assert done.code == 0, done.err
+        return done.out
+
+    def _leave_console(self) -> None:
+        if self._console is not None:
+            self._console.close()
+            self._console = None
 
     def manage(self, *arguments: str) -> str:
         """Run a management command."""
@@ -226,6 +237,7 @@ class Stage:
 
     def close(self) -> None:
         """Stop everything, the stores last."""
+        self._leave_console()
         for name in reversed(list(self.children)):
             self.kill(name)
 
