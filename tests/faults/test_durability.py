@@ -32,7 +32,10 @@ def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any
         return {row["ack_id"] for row in found} >= accepted and sum(row["count"] for row in found) >= len(everyone)
 
     wait_for(all_counted, seconds, "every push is counted")
-    time.sleep(2.5)  # two more rounds of writing: a second row for a push would come now
+    for number in range(2):  # two more rounds of writing: a second row for a push would come with them, or before
+        marker = f"{load.name.replace('load', 'round')}-{number}"
+        assert stage.push(ack_id=marker)["status"] == "OK"
+        stage.logged(1, where=f"ack_id = '{marker}'")
     found = rows()
     assert sum(row["count"] for row in found) == len(everyone), "a push was counted twice"
     assert all(row["count"] == 1 for row in found if row["ack_id"] in accepted)
@@ -40,14 +43,20 @@ def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any
     return {row["ack_id"]: row for row in found}
 
 
+def under_way(load: Load) -> None:
+    """Wait until the load is at full speed."""
+    wait_for(lambda: len(load.answers) > 300, 20, "answers")
+
+
 def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: Stage) -> None:
     load = Load(stage, connections=24)
-    time.sleep(2)
+    under_way(load)
     # Held still first, so that it surely has batches in its hands when it dies.
     stage.pause("worker")
     time.sleep(0.3)
     stage.kill("worker")
     killed = time.monotonic()
+    load.ease()
     time.sleep(1.5)
     load.stop()
     rows = rows_of(stage, load, 20)
@@ -64,8 +73,9 @@ def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: S
 
 def test_a_restart_of_valkey_loses_nothing_that_was_told_ok_and_counts_every_refusal(stage: Stage) -> None:
     load = Load(stage, connections=24)
-    time.sleep(2)
+    under_way(load)
     stage.kill("valkey")
+    load.ease()
     time.sleep(1.5)
     away = f"{load.name}-away"
     load.answers[away] = load.stage.push(ack_id=away)
@@ -91,10 +101,11 @@ def test_pushes_go_on_while_postgres_is_away_and_their_rows_come_afterwards(stag
 
 def test_a_stopping_worker_finishes_what_it_has(stage: Stage) -> None:
     load = Load(stage, connections=16)
-    time.sleep(1)
+    under_way(load)
     stage.start_worker("worker3")
     stage.stop("worker")
     stage.stop("worker2")
+    load.ease()
     time.sleep(2)
     load.stop()
     rows = rows_of(stage, load, 20)
@@ -108,8 +119,9 @@ def test_a_stopping_worker_finishes_what_it_has(stage: Stage) -> None:
 def test_a_worker_that_stands_still_loses_its_batches_to_others_and_repeats_no_row(stage: Stage) -> None:
     stage.start_worker("worker2")
     load = Load(stage, connections=16)
-    time.sleep(1)
+    under_way(load)
     with stage.paused("worker"):
+        load.ease()
         # Longer than it takes to count as dead, and than the last move that it asked for can come about.
         time.sleep(9)
         load.stop()
