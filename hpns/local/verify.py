@@ -116,7 +116,7 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
     since = time.monotonic()
     # -rs: what was not run is said, with its reason. Many tests wait for something, so that several processes are
     # quicker even on few cores; tests/schedule.py says which of them stay together, and in which order they come.
-    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--no-loadscope-reorder"]
+    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--no-loadscope-reorder", "--durations=20"]
     code = supervisor.foreground(command, {**os.environ, **urls, **found}, signal.SIGINT)
     report.step("pytest", code, time.monotonic() - since)
 
