@@ -12,6 +12,8 @@ from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
 from tests import cluster, schedule
+from tests.faults.told import replace_worker
+from tests.stage import Stage, running_stage
 
 # A busy machine must not fail a test: what an example takes says nothing about what it shows.
 hypothesis.settings.register_profile("hpns", deadline=None)
@@ -39,6 +41,24 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
         client.flushdb()
         yield client
         client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def one_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A whole service with one worker, for all who leave it as they found it; use it as `service`."""
+    with running_stage(tmp_path_factory.mktemp("faults")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(one_service: Stage) -> Iterator[Stage]:
+    """The shared service with its usual worker; afterwards its providers are well and forget what they were to say."""
+    worker = one_service.children.get("worker")
+    if worker is None or worker.spec.env != one_service.env:
+        replace_worker(one_service)
+    yield one_service
+    one_service.sandbox.mode("up")
+    one_service.sandbox.clear_scripts()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,20 +1,18 @@
 """Nothing that was accepted is lost, and each push ends as exactly one row, whatever is killed."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.load import Load
-from tests.stage import Stage, running_stage, wait_for
+from tests.stage import Stage, wait_for
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A service with two workers, on stores that may be killed."""
-    with running_stage(tmp_path_factory.mktemp("stage"), workers=2) as running:
-        yield running
+@pytest.fixture
+def stage(bent_service: Stage) -> Stage:
+    """Two workers, on stores that may be killed."""
+    return bent_service
 
 
 def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any]]:
