@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from tests import schedule
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("hpns", "billing", "delivery", "tenants")
 LONGEST = 300
@@ -106,6 +108,13 @@ def test_the_rules_notice_what_they_forbid(tmp_path: Path) -> None:
     assert not list(faults_of("from os import path\n"))
     assert list(undocumented("def f():\n    pass\n")) == ["the module", "f"]
     assert not list(undocumented('"""Docs."""\n'))
+
+
+def test_what_the_schedule_keeps_together_is_there() -> None:
+    paths = [str(path.relative_to(ROOT)) for path in sources("tests")]
+    begins = [begin for together in schedule.TOGETHER for begin in together]
+    gone = [begin for begin in [*begins, "tests/nowhere/"] if not any(path.startswith(begin) for path in paths)]
+    assert gone == ["tests/nowhere/"]
 
 
 def test_a_push_travels_down_and_the_contracts_notice_what_travels_up(tmp_path: Path) -> None:
