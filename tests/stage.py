@@ -166,12 +166,16 @@ class Stage:
 
         Raises AssertionError with what it wrote to stderr when it ends with another exit code than 0.
         """
+        done = self.console().run(*arguments)
+        assert done.code == 0, done.err
+        return done.out
+
+    def console(self) -> Console:
+        """What runs commands in the service's environment; started when there is none for it as it is now."""
         if self._console is None or self._console.env != self.env:
             self._leave_console()
             self._console = Console(self.env, self.folder.path / "console.log")
-        done = self._console.run(*arguments)
-        assert done.code == 0, done.err
-        return done.out
+        return self._console
 
     def _leave_console(self) -> None:
         if self._console is not None:
@@ -275,6 +279,7 @@ def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterato
     with running_sandbox(folder / "sandbox") as sandbox:
         stage = Stage(home / "service", sandbox, settings)
         try:
+            stage.console()  # it needs a second for itself
             cluster.copy_into(stage.folder, stage.env)
             stage.start_postgres()
             stage.start_valkey()

@@ -41,14 +41,22 @@ def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any
     return {row["ack_id"]: row for row in found}
 
 
-def under_way(load: Load) -> None:
-    """Wait until the load is at full speed."""
+def under_way(stage: Stage, connections: int) -> Load:
+    """A load at full speed, in which every worker takes part."""
+    workers = {str(child.pid) for name, child in stage.children.items() if name.startswith("worker")}
+    with stage.redis() as valkey:
+        wait_for(
+            lambda: workers <= {name.decode().split(":")[1] for name in valkey.zrange("workers", 0, -1)},
+            30,
+            "every worker gives signs of life",
+        )
+    load = Load(stage, connections=connections)
     wait_for(lambda: len(load.answers) > 300, 20, "answers")
+    return load
 
 
 def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: Stage) -> None:
-    load = Load(stage, connections=24)
-    under_way(load)
+    load = under_way(stage, connections=24)
     # Held still first, so that it surely has batches in its hands when it dies.
     stage.pause("worker")
     time.sleep(0.3)
@@ -70,8 +78,7 @@ def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: S
 
 
 def test_a_restart_of_valkey_loses_nothing_that_was_told_ok_and_counts_every_refusal(stage: Stage) -> None:
-    load = Load(stage, connections=24)
-    under_way(load)
+    load = under_way(stage, connections=24)
     stage.kill("valkey")
     load.ease()
     time.sleep(1.5)
@@ -98,8 +105,7 @@ def test_pushes_go_on_while_postgres_is_away_and_their_rows_come_afterwards(stag
 
 
 def test_a_stopping_worker_finishes_what_it_has(stage: Stage) -> None:
-    load = Load(stage, connections=16)
-    under_way(load)
+    load = under_way(stage, connections=16)
     stage.start_worker("worker3")
     stage.stop("worker")
     stage.stop("worker2")
@@ -116,11 +122,16 @@ def test_a_stopping_worker_finishes_what_it_has(stage: Stage) -> None:
 
 def test_a_worker_that_stands_still_loses_its_batches_to_others_and_repeats_no_row(stage: Stage) -> None:
     stage.start_worker("worker2")
-    load = Load(stage, connections=16)
-    under_way(load)
+    others = [name for name in stage.children if name.startswith("worker") and name != "worker"]
+    before = {name: len(stage.log(name)) for name in others}
+
+    def taken_over() -> bool:
+        return any("messages of workers that died back" in stage.log(name)[before[name] :] for name in others)
+
+    load = under_way(stage, connections=16)
     with stage.paused("worker"):
         load.ease()
-        # Longer than it takes to count as dead, and than the last move that it asked for can come about.
-        time.sleep(9)
+        # It counts as dead by then, and the last move that it had asked for has come about.
+        wait_for(taken_over, 20, "its batches are taken over")
         load.stop()
     rows_of(stage, load, 20)
