@@ -11,7 +11,7 @@ from pytest_django import Settings
 from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
-from tests import cluster, schedule
+from tests import cluster, schedule, stage
 from tests.faults.told import replace_worker
 from tests.stage import Stage, running_stage
 
@@ -59,6 +59,15 @@ def service(one_service: Stage) -> Iterator[Stage]:
     yield one_service
     one_service.sandbox.mode("up")
     one_service.sandbox.clear_scripts()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the services of tests that stay together after the last of them: else they use the processor to the end."""
+    yield
+    if nextitem is not None and schedule.scope(nextitem.nodeid) != schedule.scope(item.nodeid):
+        while stage.RUNNING:
+            stage.RUNNING.pop().close()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -33,6 +33,7 @@ from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
+RUNNING: list["Stage"] = []
 SEED = """
 import json, sys
 from pathlib import Path
@@ -278,6 +279,7 @@ def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterato
     home.chmod(0o755)
     with running_sandbox(folder / "sandbox") as sandbox:
         stage = Stage(home / "service", sandbox, settings)
+        RUNNING.append(stage)
         try:
             stage.console()  # it needs a second for itself
             cluster.copy_into(stage.folder, stage.env)
