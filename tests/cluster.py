@@ -108,7 +108,7 @@ def _make(path: Path, env: dict[str, str], root: Path) -> Path:
             timeout=120,
         )
         assert done.returncode == 0, done.stderr
-        server.ask_to_stop()
+        server.send_stop_signal()
         wait_for(lambda: server.poll() is not None, 20, "postgres stops")
     finally:
         server.kill()
