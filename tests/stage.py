@@ -156,7 +156,7 @@ class Stage:
     def stop(self, name: str, seconds: float = 20) -> None:
         """Ask a process to stop and wait until it has."""
         child = self.children.pop(name)
-        child.ask_to_stop()
+        child.send_stop_signal()
         try:
             wait_for(lambda: child.poll() is not None, seconds, f"{name} stops")
         finally:
@@ -248,8 +248,8 @@ class Stage:
         path = f"/t/{key or self.key}/api/v1/send_push"
         status, answer = self.post(path, json.dumps(a_push(**members)).encode())
         assert status == 200, answer
-        told: dict[str, str] = json.loads(answer)
-        return told
+        body: dict[str, str] = json.loads(answer)
+        return body
 
     def close(self) -> None:
         """Stop everything, the stores last."""
@@ -292,8 +292,8 @@ def running_stage(folder: Path, *, workers: int = 1, root: Path = ROOT, **settin
         try:
             stage.start_postgres()
             stage.start_valkey()
-            told = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))
-            stage.key = told["key"]
+            seeded = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))
+            stage.key = seeded["key"]
             stage.start_ingest()
             for number in range(1, workers + 1):
                 stage.start_worker("worker" if number == 1 else f"worker{number}")

@@ -64,6 +64,6 @@ def test_each_contract_is_kept_and_notices_a_planted_violation(tmp_path: Path) -
 def test_a_new_file_has_to_be_put_into_a_layer(tmp_path: Path) -> None:
     tree = copied(tmp_path)
     (tree / "delivery" / "drawer.py").write_text('"""Odds and ends."""\n', encoding="utf-8")
-    said = lint(tree)
-    assert said.returncode == 1
-    assert "drawer" in said.stdout
+    result = lint(tree)
+    assert result.returncode == 1
+    assert "drawer" in result.stdout

@@ -24,7 +24,7 @@ from delivery.outcomes import judge
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
-from tenants.refusals import NoKey, Refused
+from tenants.refusals import CallerRejected, NoKey
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class MachineView(APIView):
         """The response to an exception: a Refused is the caller's doing, all others are faults of ours."""
         trace = self.outbox.trace()
         details: dict[str, str] = {}
-        if isinstance(error, Refused):
+        if isinstance(error, CallerRejected):
             verdict, details = judge.refusal(error.code), error.details
         else:
             logger.error("unhandled exception in a request", exc_info=error, extra={"trace": trace})

@@ -96,7 +96,7 @@ def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse
 def remove(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Delete a credential, after its id was typed."""
     row = _credential(app, credential)
-    form = ConfirmForm(request.POST or None, word=row.key_id)
+    form = ConfirmForm(request.POST or None, expected=row.key_id)
     if request.method == "POST" and form.is_valid():
 
         def act() -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from tenants.problem import ProblemError
 
-SHORTEST: Final = 12
+PASSPHRASE_MIN_LENGTH: Final = 12
 LOG_N: Final = 17
 """The binary logarithm of scrypt's cost for one guess: 128 MB of memory."""
 MOST_LOG_N: Final = 20
@@ -64,8 +64,8 @@ def open_(sealed: bytes, passphrase: str, name: str) -> bytes:
 
 
 def _refuse_a_short_one(passphrase: str) -> None:
-    if len(passphrase) < SHORTEST:
-        raise ProblemError(f"the passphrase must have at least {SHORTEST} characters: six words are good")
+    if len(passphrase) < PASSPHRASE_MIN_LENGTH:
+        raise ProblemError(f"the passphrase must have at least {PASSPHRASE_MIN_LENGTH} characters: six words are good")
 
 
 def _derived(file_key: bytes, salt: bytes, info: bytes) -> bytes:

@@ -22,10 +22,10 @@ FORMAT: Final = "hpns backup 1"
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16
 # Bytes of a piece in the clear, and what GCM adds to it.
-PIECE: Final = 1 << 20
+CHUNK_BYTES: Final = 1 << 20
 TAG: Final = 16
 # More than this is not asked of a machine by a file that somebody may have altered: 1 GB of memory.
-MOST_WORK: Final = 20
+WORK_MAX: Final = 20
 
 
 class Work(NamedTuple):
@@ -48,7 +48,7 @@ class FirstSeal:
             work = Work(**{name: int(clear["scrypt"][name]) for name in Work._fields})
         except (KeyError, TypeError, ValueError) as error:
             raise ProblemError("backup.json was altered: it lacks what a backup has") from error
-        if len(salt) != SALT_BYTES or not (10 <= work.log_n <= MOST_WORK and work.r == 8 and 1 <= work.p <= 4):
+        if len(salt) != SALT_BYTES or not (10 <= work.log_n <= WORK_MAX and work.r == 8 and 1 <= work.p <= 4):
             raise ProblemError("backup.json was altered: it asks for a key that no backup has")
         scrypt = Scrypt(salt=salt, length=KEY_BYTES, n=1 << work.log_n, r=work.r, p=work.p)
         self._key = scrypt.derive(passphrase.encode())
@@ -57,11 +57,11 @@ class FirstSeal:
         """Write what was sealed as `part` into `sink`, piece by piece. Raises ProblemError where it is not whole."""
         name = f"{part}{self.suffix}"
         cipher, number = self.cipher(name), 0
-        piece = file.read(PIECE + TAG)
+        chunk = file.read(CHUNK_BYTES + TAG)
         while True:
-            following = file.read(PIECE + TAG)
+            following = file.read(CHUNK_BYTES + TAG)
             try:
-                clear = cipher.decrypt(nonce(number, last=not following), piece, None)
+                clear = cipher.decrypt(nonce(number, last=not following), chunk, None)
             except (InvalidTag, ValueError):
                 raise ProblemError(
                     f"{name} cannot be opened: another passphrase, or the file was altered or cut short"
@@ -69,7 +69,7 @@ class FirstSeal:
             sink.write(clear)
             if not following:
                 return
-            piece, number = following, number + 1
+            chunk, number = following, number + 1
 
     def cipher(self, name: str) -> AESGCM:
         """Return the cipher of a file."""

@@ -1,4 +1,4 @@
-"""The folder of a backup: its files, and what stands in the clear in one of them.
+"""Folder format of a backup: its files, and what stands in the clear in one of them.
 
 Invariant: `backup.json` is written last, so that a folder with it is whole; nothing that is there is written over.
 """

@@ -48,7 +48,7 @@ def make(path: Path, passphrase: str) -> dict[str, Any]:
 
 @contextmanager
 def _moment() -> Iterator[tuple[str, list[list[str]]]]:
-    """A moment of the database that pg_dump can be told of, and the migrations that it had."""
+    """Export a snapshot of the database for pg_dump (--snapshot), with the migrations applied in it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SELECT pg_export_snapshot()")

@@ -1,4 +1,4 @@
-"""Brings a backup back into an empty database: `manage.py restore`."""
+"""Restores a backup into an empty database: `manage.py restore`."""
 
 import io
 import json
@@ -25,7 +25,7 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.re
 
 def keys(path: Path, passphrase: str) -> dict[str, str]:
     """The settings that a backup keeps, in the clear, for whoever sets up another machine. Raises ProblemError."""
-    settings: dict[str, str] = _inside(folder.opened(path, passphrase))["settings"]
+    settings: dict[str, str] = _decrypted(folder.opened(path, passphrase))["settings"]
     return settings
 
 
@@ -36,45 +36,45 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     brought up to this version. Raises ProblemError.
     """
     backup = folder.opened(path, passphrase)
-    inside = _inside(backup)
+    inside = _decrypted(backup)
     if wrong := lacking(inside["settings"]):
         raise ProblemError(
             f"{' and '.join(wrong)} must be those of the backup, or it cannot be used: `restore --keys` prints them"
         )
-    _refuse_a_newer_one(inside["migrations"], backup.version)
-    _refuse_what_is_not_empty()
+    _reject_newer_backup(inside["migrations"], backup.version)
+    _reject_non_empty_database()
     programs.restore(partial(backup.read, folder.DATABASE))
     connection.close()  # it knows nothing of the tables that have come
     call_command("migrate", verbosity=0, interactive=False)
     call_command("database_roles", verbosity=0)
     recording.record("backup.restore", customer=None, target=path, made_at=backup.made_at)
-    told = version_stamp.touch()
+    notified = version_stamp.bump()
     return {
         "restored_from": str(path),
         "made_at": backup.made_at,
         "made_by_version": backup.version,
-        "processes_told": told,
+        "processes_told": notified,
         "lost": "what was accepted after the backup, and changes since; phones and servers need nothing",
     }
 
 
-def _inside(backup: Backup) -> dict[str, Any]:
+def _decrypted(backup: Backup) -> dict[str, Any]:
     content = io.BytesIO()
     backup.read(folder.KEYS, content)
     inside: dict[str, Any] = json.loads(content.getvalue())
     return inside
 
 
-def _refuse_a_newer_one(migrations: list[list[str]], version: str) -> None:
+def _reject_newer_backup(migrations: list[list[str]], version: str) -> None:
     known = MigrationLoader(None).disk_migrations
-    strange = next((f"{app}.{name}" for app, name in migrations if (app, name) not in known), None)
-    if strange:
+    unknown = next((f"{app}.{name}" for app, name in migrations if (app, name) not in known), None)
+    if unknown:
         raise ProblemError(
-            f"the backup is of version {version}, whose migration {strange} is not known here: use that version"
+            f"the backup is of version {version}, whose migration {unknown} is not known here: use that version"
         )
 
 
-def _refuse_what_is_not_empty() -> None:
+def _reject_non_empty_database() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         (there,) = cursor.fetchone()

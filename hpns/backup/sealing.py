@@ -1,4 +1,4 @@
-"""Seals streams of any length with age v1, in bounded memory, so that the stock `age` program opens them, too.
+"""Streaming encryption with age v1, in bounded memory, so that the stock `age` program opens it, too.
 
 Each file of a backup is sealed by pyrage for an X25519 identity of its own; the identities stand in one identity file,
 which is sealed under the passphrase (age_passphrase.py). age's pieces are numbered and the last is marked, so that
@@ -130,16 +130,16 @@ def _pump(through: Callable[..., None], reader: _Reader, writer: _Writer, key: A
 
 def _reading(blocks: Iterable[bytes]) -> Callable[[int], bytes]:
     """Blocks of any size as a file's `read`."""
-    following, held = iter(blocks), memoryview(b"")
+    following, buffer = iter(blocks), memoryview(b"")
 
     def read(size: int) -> bytes:
-        nonlocal held
-        while not held:
+        nonlocal buffer
+        while not buffer:
             block = next(following, None)
             if block is None:
                 return b""
-            held = memoryview(block)
-        piece, held = held[:size], held[size:]
-        return bytes(piece)
+            buffer = memoryview(block)
+        chunk, buffer = buffer[:size], buffer[size:]
+        return bytes(chunk)
 
     return read

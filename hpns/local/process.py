@@ -69,8 +69,8 @@ class Child:
             self._process.wait()
         return self._process.returncode
 
-    def ask_to_stop(self) -> None:
-        """Send the stop signal to the process itself; it stops its own children."""
+    def send_stop_signal(self) -> None:
+        """Send the process its stop signal; it stops its own children."""
         if self.poll() is None:
             self._process.send_signal(self.spec.stop_signal)
 

@@ -79,12 +79,12 @@ def complaints(found: Mapping[str, str]) -> list[str]:
     ]
 
 
-def provide(log: Path, say: Callable[[str], None]) -> dict[str, str]:
+def provide(log: Path, print_line: Callable[[str], None]) -> dict[str, str]:
     """The programs for the tests, installed where possible; says what is missing still."""
     found = find()
     missing = [variable for variable in WANTED if variable not in found]
     if missing and install(missing, log):
         found = find()
     for line in complaints(found):
-        say(line)
+        print_line(line)
     return found

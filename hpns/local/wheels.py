@@ -1,4 +1,4 @@
-"""Where the servers' programs are: in the wheels, or in a copy that the servers' account can reach."""
+"""Paths of the embedded servers' programs: in the wheels, or in a copy that the servers' account can reach."""
 
 import importlib.metadata
 import shutil
@@ -40,15 +40,15 @@ def _site(folder: Folder, wheel: Wheel) -> Path:
     copies = folder.servers / "programs"
     copy = copies / f"{wheel.name}-{version}"
     if not copy.exists():
-        half = copies / f".{wheel.name}"
-        shutil.rmtree(half, ignore_errors=True)
+        temporary = copies / f".{wheel.name}"
+        shutil.rmtree(temporary, ignore_errors=True)
         for part in wheel.parts:
-            shutil.copytree(site / part, half / part, symlinks=True)
-        for path in [copies, half, *half.rglob("*")]:
+            shutil.copytree(site / part, temporary / part, symlinks=True)
+        for path in [copies, temporary, *temporary.rglob("*")]:
             if not path.is_symlink():
                 runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
                 path.chmod(0o755 if runs else 0o644)
         for old in copies.glob(f"{wheel.name}-*"):
             shutil.rmtree(old)
-        half.rename(copy)  # last, so that a copy is whole or not there
+        temporary.rename(copy)  # last, so that a copy is whole or not there
     return copy

@@ -16,7 +16,7 @@ from tenants.pages.door import CustomerRequest, customer_page
 
 # How far back the home page looks into the log, and at how many pushes.
 RECENT: Final = timedelta(days=7)
-LOOKED_AT: Final = 200
+PUSHES_SAMPLED: Final = 200
 SHOWN: Final = 10
 ANSWERS: Final = {"OK": ("good", "Delivered"), "REMOVE": ("warn", "Device gone")}
 
@@ -37,7 +37,7 @@ class Item(NamedTuple):
 def home(request: CustomerRequest) -> HttpResponse:
     """The checklist until all of it is done, and the last pushes."""
     recent = selectors.since(timezone.now() - RECENT)
-    items = _checklist(request, "OK" in recent.values_list("answer", flat=True)[:LOOKED_AT])
+    items = _checklist(request, "OK" in recent.values_list("answer", flat=True)[:PUSHES_SAMPLED])
     pushes = list(recent[:SHOWN])
     context = {
         "items": items,
@@ -65,8 +65,8 @@ def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
     """What the first push needs, in the order in which it is done; each is seen by itself."""
     slug = request.customer.slug
     servers = list(Server.objects.filter(anonymous=False)[:2])
-    here = reverse("servers", args=(slug,))
-    there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else here
+    servers_url = reverse("servers", args=(slug,))
+    there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else servers_url
     keys = ServerKey.use_of(ServerKey.objects.all())
     ready, found = _apps()
     testing = reverse("test-push", args=(slug,))
@@ -75,7 +75,7 @@ def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
             "Add your Mattermost server",
             bool(servers),
             f"{servers[0].name}{' and more' if servers[1:] else ''}" if servers else "Each has a key of its own.",
-            here,
+            servers_url,
             "Add server",
             request.may("server.change"),
         ),

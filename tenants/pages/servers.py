@@ -136,7 +136,7 @@ def revoke(request: CustomerRequest, server: uuid.UUID, prefix: str) -> HttpResp
     key = ServerKey.objects.filter(server=row, prefix=prefix).select_related("server").first()
     if key is None:
         raise Http404
-    form = ConfirmForm(request.POST or None, word=key.prefix)
+    form = ConfirmForm(request.POST or None, expected=key.prefix)
     if request.method == "POST" and form.is_valid():
         services.key_revoke(key=key)
         messages.success(request, f"The key {key} is revoked. It is refused everywhere within two seconds.")

@@ -98,7 +98,7 @@ def context(kind: str) -> dict[str, Any]:
         "steps": steps,
         "form": wrong if kind == "wrong" else ThingForm(initial={"name": text}),
         "filter_form": FilterForm(),
-        "confirm_form": ConfirmForm(prefix="confirm", word="hk_7Qm2"),
+        "confirm_form": ConfirmForm(prefix="confirm", expected="hk_7Qm2"),
         "own_customers": customers(kind),
     }
 
@@ -117,7 +117,7 @@ def dress(request: Any, kind: str) -> None:
     )
     request.customer = SimpleNamespace(pk=0, slug="acme", name=NAMES[kind])
     request.may = lambda _action: True
-    request.looking_as_staff = kind == "much"
+    request.viewing_as_staff = kind == "much"
 
 
 def show(request: HttpRequest, kind: str) -> HttpResponse:

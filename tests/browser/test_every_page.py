@@ -77,8 +77,8 @@ def test_the_page_for_erasure_after_a_slip_and_after_it_was_asked_for(page: Page
 
 
 def test_a_part_that_asks_by_itself_says_when_and_rests_once_it_is_paused(page: Page, cast: Cast) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/arrived/") else None)
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url) if request.url.endswith("/arrived/") else None)
     page.clock.install()
     answered_by(page, Browser().enter(cast.ada))
     page.goto(f"{ORIGIN}/c/acme/servers/{cast.acme.server.public_id}/")
@@ -91,9 +91,9 @@ def test_a_part_that_asks_by_itself_says_when_and_rests_once_it_is_paused(page: 
     pause.press("Enter")
     expect(pause).to_have_attribute("aria-pressed", "true")
     expect(pause).to_be_focused()
-    before = len(asked)
+    before = len(polls)
     page.clock.run_for(30_000)
-    assert len(asked) == before
+    assert len(polls) == before
     pause.press("Enter")
     with page.expect_response("**/arrived/"):
         page.clock.run_for(3_000)

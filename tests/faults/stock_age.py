@@ -38,10 +38,10 @@ def typed(command: str, passphrase: str, folder: Path, environment: Mapping[str,
         start_new_session=True,
     ) as process:
         os.close(theirs)
-        asked = b""
+        prompt = b""
         try:
-            while b"passphrase" not in asked:
-                asked += os.read(ours, 1000)
+            while b"passphrase" not in prompt:
+                prompt += os.read(ours, 1000)
             os.write(ours, f"{passphrase}\n".encode())
             printed, complaints = process.communicate(timeout=60)
         except BaseException:
@@ -49,5 +49,5 @@ def typed(command: str, passphrase: str, folder: Path, environment: Mapping[str,
             raise
         finally:
             os.close(ours)
-    assert process.returncode == 0, (asked, complaints)
+    assert process.returncode == 0, (prompt, complaints)
     return printed

@@ -57,8 +57,8 @@ def test_a_backup_brings_the_service_back_on_an_empty_machine(service: Stage, em
     words = tmp_path / "words"
     words.write_text(WORDS)
     folder = str(tmp_path / "backup")
-    told = json.loads(service.manage("backup", "--out", folder, "--passphrase-file", str(words)))
-    assert told["lacks"][0] == "what waits in Valkey's queue"
+    report = json.loads(service.manage("backup", "--out", folder, "--passphrase-file", str(words)))
+    assert report["lacks"][0] == "what waits in Valkey's queue"
 
     altered = shutil.copytree(folder, tmp_path / "altered")
     content = bytearray((altered / "database.age").read_bytes())
@@ -89,7 +89,7 @@ def test_a_backup_brings_the_service_back_on_an_empty_machine(service: Stage, em
         "SELECT grantee::text, table_name::text, privilege_type::text FROM information_schema.role_table_grants "
         "WHERE grantee ~ '^hpns_' AND table_name !~ '[0-9]' ORDER BY 1, 2, 3",
     ):
-        assert asked(empty, question) == asked(service, question) != []
+        assert query(empty, question) == query(service, question) != []
 
 
 @pytest.fixture
@@ -151,6 +151,6 @@ def test_age_and_pg_restore_open_a_backup_without_this_program(service: Stage, b
         typed(keys, WORDS + "!", backup, environment)
 
 
-def asked(stage: Stage, question: str) -> list[tuple[object, ...]]:
+def query(stage: Stage, question: str) -> list[tuple[object, ...]]:
     with psycopg.connect(stage.postgres.url) as connection:
         return connection.execute(question).fetchall()  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpns.backup.first_format import FORMAT, PIECE, FirstSeal, nonce
+from hpns.backup.first_format import CHUNK_BYTES, FORMAT, FirstSeal, nonce
 
 CLEAR = {"format": FORMAT, "made_at": "2026-06-01T00:00:00+00:00", "version": "0.1.0"}
 CHEAP = {"log_n": 10, "r": 8, "p": 1}
@@ -21,10 +21,10 @@ def sealed(passphrase: str, part: str, data: bytes, described: dict[str, object]
     cipher = seal.cipher(f"{part}.sealed")
 
     def pieces() -> Iterator[bytes]:
-        starts = range(0, max(1, len(data)), PIECE)
+        starts = range(0, max(1, len(data)), CHUNK_BYTES)
         for number, start in enumerate(starts):
             last = number == len(starts) - 1
-            yield cipher.encrypt(nonce(number, last=last), data[start : start + PIECE], None)
+            yield cipher.encrypt(nonce(number, last=last), data[start : start + CHUNK_BYTES], None)
 
     return b"".join(pieces())
 

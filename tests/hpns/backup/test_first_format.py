@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpns.backup import folder
-from hpns.backup.first_format import PIECE, TAG, FirstSeal
+from hpns.backup.first_format import CHUNK_BYTES, TAG, FirstSeal
 from tenants.problem import ProblemError
 from tests.hpns.backup.first_format_writer import CHEAP, clear, sealed
 
@@ -45,16 +45,16 @@ def test_another_passphrase_and_an_altered_file_of_an_older_version_are_told(tmp
         folder.opened(copy, WORDS).read(folder.KEYS, io.BytesIO())
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 5])
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES + 5])
 def test_what_is_opened_is_what_was_sealed(size: int) -> None:
     data = os.urandom(size)
     assert opened(WORDS, sealed(WORDS, "a", data)) == data
 
 
 def test_what_is_not_whole_is_not_opened() -> None:
-    content = sealed(WORDS, "a", os.urandom(2 * PIECE + 100))
-    piece = PIECE + TAG
-    first, second, last = content[:piece], content[piece : 2 * piece], content[2 * piece :]
+    content = sealed(WORDS, "a", os.urandom(2 * CHUNK_BYTES + 100))
+    chunk = CHUNK_BYTES + TAG
+    first, second, last = content[:chunk], content[chunk : 2 * chunk], content[2 * chunk :]
     for wrong in (
         *(b"", content[:-1], content + b"x", first + second, first + last, second + first + last),
         *(first + first + last, bytes([content[0] ^ 1]) + content[1:], content[:-1] + bytes([content[-1] ^ 1])),

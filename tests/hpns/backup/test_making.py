@@ -61,10 +61,10 @@ def test_a_backup_is_sealed_and_audited(made: Path, settings: Settings) -> None:
 
 def test_its_keys_are_told_to_whoever_has_the_passphrase(made: Path, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "words").write_text(f"{WORDS}\n")
-    told = run("restore", "--from", str(made), "--keys", "--passphrase-file", str(tmp_path / "words"))
-    assert told["VAULT_KEYS"].split(",") == settings.VAULT_KEYS
-    assert told["SECRET_KEY"] == settings.SECRET_KEY
-    assert set(told) == {"SECRET_KEY", "VAULT_KEYS", "HASH_KEY"}
+    kept = run("restore", "--from", str(made), "--keys", "--passphrase-file", str(tmp_path / "words"))
+    assert kept["VAULT_KEYS"].split(",") == settings.VAULT_KEYS
+    assert kept["SECRET_KEY"] == settings.SECRET_KEY
+    assert set(kept) == {"SECRET_KEY", "VAULT_KEYS", "HASH_KEY"}
     (tmp_path / "words").write_text("other words than those of it")
     with pytest.raises(CommandError, match="another passphrase"):
         run("restore", "--from", str(made), "--keys", "--passphrase-file", str(tmp_path / "words"))
@@ -126,14 +126,14 @@ def test_a_backup_that_was_interrupted_is_none(made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "content",
     [
         *("[]", "{", '{"format": "hpns backup 2"}', '{"format": "hpns backup 3", "made_at": "", "version": ""}'),
         '{"format": "hpns backup 1", "made_at": "", "version": ""}',
     ],
 )
-def test_what_stands_in_the_clear_is_not_believed(made: Path, told: str) -> None:
-    (made / folder.CLEAR).write_text(told)
+def test_what_stands_in_the_clear_is_not_believed(made: Path, content: str) -> None:
+    (made / folder.CLEAR).write_text(content)
     with pytest.raises(CommandError, match=r"backup\.json") as raised:
         run("restore", "--from", str(made))
     assert "\n" not in str(raised.value)

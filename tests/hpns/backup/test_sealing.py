@@ -16,7 +16,7 @@ from tenants.problem import ProblemError
 from tests.stage import ROOT
 
 WORDS = "six words that nobody would guess"
-PIECE, TAG = 65_536, 16
+CHUNK, TAG = 65_536, 16
 """age's own."""
 
 
@@ -47,7 +47,7 @@ def opened(seal: Seal, sealed: bytes, part: str = "a") -> bytes:
     return sink.getvalue()
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 5, 2_000_000])
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5, 2_000_000])
 def test_what_is_opened_is_what_was_sealed(seal: Seal, size: int) -> None:
     data = os.urandom(size)
     sealed = closed(seal, data)
@@ -72,10 +72,10 @@ def test_blocks_of_any_size_are_one_stream(seal: Seal) -> None:
 
 
 def test_what_is_not_whole_is_not_opened(seal: Seal) -> None:
-    sealed = closed(seal, os.urandom(2 * PIECE + 100))
-    head = len(sealed) - (2 * PIECE + 100 + 3 * TAG)
-    start, piece = sealed[:head], PIECE + TAG
-    first, second, last = (sealed[head:][place : place + piece] for place in (0, piece, 2 * piece))
+    sealed = closed(seal, os.urandom(2 * CHUNK + 100))
+    head = len(sealed) - (2 * CHUNK + 100 + 3 * TAG)
+    start, chunk = sealed[:head], CHUNK + TAG
+    first, second, last = (sealed[head:][place : place + chunk] for place in (0, chunk, 2 * chunk))
     assert start + first + second + last == sealed
     for wrong in (
         *(b"", start, sealed[:40], sealed[:-1], sealed + b"x", start + first + second, start + first + last),
@@ -88,12 +88,12 @@ def test_what_is_not_whole_is_not_opened(seal: Seal) -> None:
 
 
 def test_a_piece_that_was_altered_is_not_given_out(seal: Seal) -> None:
-    sealed = bytearray(closed(seal, b"x" * (10 * PIECE)))
-    sealed[-5 * PIECE] ^= 1
+    sealed = bytearray(closed(seal, b"x" * (10 * CHUNK)))
+    sealed[-5 * CHUNK] ^= 1
     sink = io.BytesIO()
     with pytest.raises(ProblemError):
         seal.open_("a", io.BytesIO(bytes(sealed)), sink)
-    assert sink.getvalue() in (b"x" * (number * PIECE) for number in range(6))
+    assert sink.getvalue() in (b"x" * (number * CHUNK) for number in range(6))
 
 
 def test_a_file_is_not_taken_for_another(seal: Seal) -> None:
@@ -130,7 +130,7 @@ def test_a_file_cannot_ask_for_work_without_end(seal: Seal, log_n: bytes) -> Non
 
 def test_a_short_passphrase_is_refused(seal: Seal) -> None:
     with pytest.raises(ProblemError, match="at least 12"):
-        seal.identity_file("x" * (age_passphrase.SHORTEST - 1))
+        seal.identity_file("x" * (age_passphrase.PASSPHRASE_MIN_LENGTH - 1))
 
 
 def test_a_guess_costs_as_much_as_was_decided(seal: Seal, monkeypatch: pytest.MonkeyPatch) -> None:

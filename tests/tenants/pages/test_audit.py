@@ -96,7 +96,7 @@ def test_what_stands_in_the_log_is_escaped(cast: Cast) -> None:
 
 
 def test_the_whole_log_is_taken_along_as_csv(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenants.pages.audit.IN_A_PIECE", 7)
+    monkeypatch.setattr("tenants.pages.audit.CHUNK_SIZE", 7)
     note(cast, 20)
     rows = list(csv.reader(io.StringIO(cast.ada.body("/c/acme/audit.csv").decode())))
     assert rows[0] == ["time", "by", "capacity", "address", "action", "target", "details", "words"]
@@ -108,9 +108,9 @@ def test_the_whole_log_is_taken_along_as_csv(cast: Cast, monkeypatch: pytest.Mon
 
 def test_what_comes_in_pieces_is_not_packed_piece_by_piece(cast: Cast) -> None:
     # Browsers read the first pack alone; what comes whole is packed.
-    asked = {"Accept-Encoding": "gzip"}
-    assert cast.ada.get("/c/acme/audit.csv", headers=asked)["Content-Encoding"] == "identity"
-    assert cast.ada.get(AUDIT, headers=asked)["Content-Encoding"] == "gzip"
+    headers = {"Accept-Encoding": "gzip"}
+    assert cast.ada.get("/c/acme/audit.csv", headers=headers)["Content-Encoding"] == "identity"
+    assert cast.ada.get(AUDIT, headers=headers)["Content-Encoding"] == "gzip"
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:

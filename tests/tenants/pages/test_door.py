@@ -83,7 +83,7 @@ def test_another_customers_id_in_an_address_is_not_found(cast: Cast) -> None:
 def test_what_a_template_asks_for_is_in_the_customers_scope(cast: Cast) -> None:
     assert cast.ada.get("/c/acme/things/").content == b"chat.acme.example,True"
     assert cast.ben.get("/c/acme/things/").content == b"chat.acme.example,False"
-    assert fence.reach() is None
+    assert fence.active_scope() is None
 
 
 @pytest.mark.usefixtures("with_views")
@@ -108,7 +108,7 @@ def test_a_page_that_fails_leaves_nothing_half_done(cast: Cast) -> None:
     with pytest.raises(ZeroDivisionError):
         cast.ada.post("/c/acme/fails/")
     assert not Server.objects.filter(name="half done").exists()
-    assert fence.reach() is None
+    assert fence.active_scope() is None
 
 
 @pytest.mark.usefixtures("with_views")
@@ -159,7 +159,7 @@ def test_an_action_that_there_is_not_is_noticed_when_the_page_is_written() -> No
 
 def test_a_view_that_is_not_behind_the_door_reaches_nothing(cast: Cast) -> None:
     inner: Callable[..., HttpResponse] = one_server.__wrapped__.__wrapped__  # type: ignore[attr-defined]
-    with fence.reaching(fence.NOTHING), pytest.raises(fence.Unscoped):
+    with fence.activate(fence.NOTHING), pytest.raises(fence.Unscoped):
         inner(RequestFactory().get("/"), pk=1)
 
 
