@@ -9,6 +9,6 @@ register = template.Library()
 
 
 @register.filter
-def said(credential: Credential, code: str) -> credential_check.Said:
+def credential_status(credential: Credential, code: str) -> credential_check.CredentialStatus:
     """What a code that was kept of a credential means, as `kind` and `words`."""
-    return credential_check.said(credential, code)
+    return credential_check.credential_status(credential, code)
