@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from billing import customers, entitlements
 from billing.offers import Limits
 from tenants import services
-from tenants.admin import ReadOnly, ServiceForm, Told
+from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
 from tenants.mail import MailError
 from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
@@ -107,7 +107,7 @@ class EntitlementInline(admin.StackedInline):  # type: ignore[type-arg]
 
 
 @admin.register(Customer)
-class CustomerAdmin(Told):
+class CustomerAdmin(ServiceAdmin):
     """Customers; the slug is fixed once it is in use."""
 
     list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at", "pages")
@@ -198,7 +198,7 @@ class CustomerAdmin(Told):
 
 
 @admin.register(Entitlement)
-class EntitlementAdmin(ReadOnly):
+class EntitlementAdmin(ReadOnlyAdmin):
     """What customers may do, at a glance; it is changed on the customer's page."""
 
     list_display = ("customer", "active", "may_use_shared", "tls_required", "may_use_server_id", "rate", "burst")

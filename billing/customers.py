@@ -9,7 +9,7 @@ from django.utils.text import slugify
 from billing import entitlements
 from tenants import services
 from tenants.audit import recording
-from tenants.changes import Changed, collision, named, tell
+from tenants.changes import Changed, collision, normalised_name, notify_processes
 from tenants.models import AuditEvent, Customer, Role
 from tenants.problem import ProblemError
 
@@ -18,7 +18,7 @@ _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
     """Add a customer, entitled to what its offer (hpns, eas, tpns) includes; the same again changes nothing."""
-    name = named(name, "customer")
+    name = normalised_name(name, "customer")
     slug = slug or slugify(name)[:64].strip("-")
     if not _SLUG.fullmatch(slug):
         raise ProblemError("the slug must be 1 to 64 of a-z, 0-9 and -, beginning with a letter or digit (give --slug)")
@@ -30,7 +30,7 @@ def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
             if created:
                 entitlements.grant(customer=customer)
                 recording.record("customer.add", customer=customer, target=name, offer=offer)
-                tell()
+                notify_processes()
     except IntegrityError as error:
         raise collision(error) from error
     if not created and (customer.name, customer.offer) != (name, offer):
@@ -62,28 +62,28 @@ def take_on(*, name: str, offer: str, owner_email: str, slug: str = "", server_n
 
 
 def suspend(*, customer: Customer, reason: str = "") -> Changed[Customer]:
-    """Refuse every push of this customer from now on. `changed` says whether that is news."""
+    """Refuse every push of this customer from now on. `changed` is False when it was served already."""
     return _set_status(customer, Customer.Status.SUSPENDED, "customer.suspend", reason)
 
 
 def resume(*, customer: Customer) -> Changed[Customer]:
-    """Serve a suspended customer again. `changed` says whether that is news."""
+    """Serve a suspended customer again. `changed` is False when it was served already."""
     return _set_status(customer, Customer.Status.ACTIVE, "customer.resume", "")
 
 
-def ask_erasure(*, customer: Customer) -> Changed[Customer]:
+def request_erasure(*, customer: Customer) -> Changed[Customer]:
     """Note that an owner wants the customer erased, and suspend it until the operator does so, or resumes it."""
     with transaction.atomic():
         customer = Customer.objects.select_for_update().get(pk=customer.pk)  # two may ask at once
-        if erasure_asked(customer=customer) is not None:
+        if erasure_request(customer=customer) is not None:
             return Changed(customer, changed=False)
         suspended, _ = suspend(customer=customer, reason="an owner asked for its erasure")
         recording.record("erasure.ask", customer=customer, target=customer.name)
     return Changed(suspended, changed=True)
 
 
-def erasure_asked(*, customer: Customer) -> AuditEvent | None:
-    """The latest event of asking, unless the customer was resumed since."""
+def erasure_request(*, customer: Customer) -> AuditEvent | None:
+    """The latest request for erasure, unless the customer was resumed since."""
     found = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("erasure.ask", "customer.resume"))
     latest = found.order_by("-at", "-id").first()
     return latest if latest is not None and latest.action == "erasure.ask" else None
@@ -100,15 +100,15 @@ def erase(*, customer: Customer) -> services.Erased:
         locked = Customer.objects.select_for_update().filter(pk=customer.pk).first()
         if locked is None:
             raise ProblemError(f"{customer.slug} was erased in the meantime")
-        refuse_to_erase_a_served_one(locked)
+        check_suspended(locked)
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         entitlements.withdraw(customer=locked)
         erased = services.customer_erase(customer=locked)
-        tell()
+        notify_processes()
     return erased
 
 
-def refuse_to_erase_a_served_one(customer: Customer) -> None:
+def check_suspended(customer: Customer) -> None:
     """Raise ProblemError unless the customer is suspended: its servers have to be told before."""
     if customer.status != Customer.Status.SUSPENDED:
         raise ProblemError(f"{customer.slug} is served: suspend it first (`customer suspend --slug {customer.slug}`)")
@@ -119,6 +119,6 @@ def _set_status(customer: Customer, status: Customer.Status, action: str, reason
         changed = Customer.objects.filter(pk=customer.pk).exclude(status=status).update(status=status)
         if changed:
             recording.record(action, customer=customer, target=customer.name, reason=reason)
-        tell()
+        notify_processes()
     customer.refresh_from_db()
     return Changed(customer, changed == 1)

@@ -9,13 +9,13 @@ from django.db import transaction
 
 from billing.offers import TERMS, Limits
 from tenants.audit import recording
-from tenants.changes import Changed, tell
+from tenants.changes import Changed, notify_processes
 from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
 
 _LIMITS = Limits._fields
 # More would not fit the column, and limits nobody.
-_MOST = 1_000_000_000
+_LIMIT_MAX = 1_000_000_000
 
 
 def grant(*, customer: Customer) -> Entitlement:
@@ -28,7 +28,7 @@ def grant(*, customer: Customer) -> Entitlement:
             tls_required=terms.tls_required,
             **terms.limits._asdict(),
         )
-        tell()
+        notify_processes()
     return row
 
 
@@ -36,7 +36,7 @@ def withdraw(*, customer: Customer) -> None:
     """Delete what a customer is entitled to: it is about to be erased."""
     with transaction.atomic():
         Entitlement.objects.filter(customer=customer).delete()
-        tell()
+        notify_processes()
 
 
 def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitlement]:
@@ -46,18 +46,18 @@ def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitl
     _check_sizes(wanted)
     with transaction.atomic():
         row = Entitlement.objects.select_for_update().get(customer=customer)
-        news = {name: value for name, value in wanted.items() if getattr(row, name) != value}
-        if not news:
+        changes = {name: value for name, value in wanted.items() if getattr(row, name) != value}
+        if not changes:
             return Changed(row, changed=False)
-        before = {name: getattr(row, name) for name in news}
-        for name, value in news.items():
+        before = {name: getattr(row, name) for name in changes}
+        for name, value in changes.items():
             setattr(row, name, value)
         check({name: getattr(row, name) for name in _LIMITS})
         row.save()
-        for name, value in news.items():
+        for name, value in changes.items():
             action = "limit.change" if name in _LIMITS else "entitlement.change"
             recording.record(action, customer=customer, target=name.replace("_", " "), before=before[name], after=value)
-        tell()
+        notify_processes()
     return Changed(row, changed=True)
 
 
@@ -73,8 +73,8 @@ def _check_sizes(wanted: Mapping[str, bool | int | None]) -> None:
     for name, value in wanted.items():
         if name in _LIMITS and value is not None and value < 1:
             raise ProblemError(f"{name.replace('_', ' ')} must be at least 1, or empty for no limit")
-        if name in _LIMITS and value is not None and value > _MOST:
-            raise ProblemError(f"{name.replace('_', ' ')} must be at most {_MOST:,}: leave it empty for no limit")
+        if name in _LIMITS and value is not None and value > _LIMIT_MAX:
+            raise ProblemError(f"{name.replace('_', ' ')} must be at most {_LIMIT_MAX:,}: leave it empty for no limit")
 
 
 def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:
@@ -95,5 +95,5 @@ def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:
             **terms.limits._asdict(),
         )
         recording.record("offer.change", customer=there, target=there.name, before=before, after=offer)
-        tell()
+        notify_processes()
     return Changed(there, changed=True)

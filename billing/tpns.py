@@ -6,7 +6,7 @@ from django.db import transaction
 
 from billing import customers
 from tenants.audit import recording
-from tenants.changes import Changed, tell
+from tenants.changes import Changed, notify_processes
 from tenants.models import Server
 
 NAME: Final = "Free test service"
@@ -21,5 +21,5 @@ def add() -> Changed[Server]:
         server, created = Server.objects.get_or_create(anonymous=True, defaults={"customer": customer, "name": SERVER})
         if created:
             recording.record("server.add", customer=customer, target=SERVER, target_id=server.pk)
-            tell()
+            notify_processes()
     return Changed(server, created)

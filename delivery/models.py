@@ -6,11 +6,11 @@ by dropping partitions. It holds no message text and no device token, only a key
 
 from django.db import models
 
-from tenants.fence import Paths, Walled
+from tenants.fence import Paths, TenantModel
 from tenants.models import Customer, PushApp, Server, ServerKey
 
 
-class Delivery(Walled):
+class Delivery(TenantModel):
     """What became of one push. `code`, `answer` and `attribution` are the words of delivery/outcomes/verdict.py.
 
     The references are kept without constraints: checking them would cost the log as much again as writing it, and a

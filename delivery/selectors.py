@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from django.db import connections
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from delivery.models import Delivery
 from delivery.outcomes.verdict import Outcome
@@ -22,11 +21,6 @@ def since(moment: datetime) -> "QuerySet[Delivery]":
     """The pushes accepted at or after `moment`, the latest first, with what their ids stand for."""
     rows = Delivery.objects.filter(accepted_at__gte=moment)
     return rows.select_related("customer", "server__customer", "key", "app__customer").order_by("-accepted_at")
-
-
-def last_day() -> "QuerySet[Delivery]":
-    """The pushes of the last 24 hours."""
-    return since(timezone.now() - DAY)
 
 
 def find(words: str) -> "QuerySet[Delivery]":

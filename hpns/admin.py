@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet, Value
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from tenants.admin import ReadOnly
+from tenants.admin import ReadOnlyAdmin
 from tenants.audit import actors, recording
 from tenants.models import Invitation, Membership
 from tenants.services.second_factors import end_sessions
@@ -27,7 +27,7 @@ for theirs in (EmailAddress, Authenticator, UserSession, User):
 
 
 @admin.register(User)
-class PersonAdmin(ReadOnly):
+class PersonAdmin(ReadOnlyAdmin):
     """People. Locking somebody out ends their sessions."""
 
     list_display = ("email", "first_name", "is_active", "is_staff", "second_factor", "last_login", "date_joined")
@@ -48,7 +48,7 @@ class PersonAdmin(ReadOnly):
         return bool(request.user.has_perm("auth.change_user")) and (obj is None or obj.pk != request.user.pk)
 
     def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[Any]", change: bool) -> None:
-        """Save, and end the sessions of who is locked out."""
+        """Save, and end the sessions of a person who was deactivated."""
         super().save_model(request, obj, form, change)
         if not obj.is_active:
             end_sessions(obj)
@@ -63,8 +63,8 @@ class PersonAdmin(ReadOnly):
 
 
 @admin.register(Membership)
-class MembershipAdmin(ReadOnly):
-    """Who belongs to which customer."""
+class MembershipAdmin(ReadOnlyAdmin):
+    """Memberships of people in customers."""
 
     list_display = ("user", "email", "customer", "role", "created_at")
     list_filter = ("role",)
@@ -78,7 +78,7 @@ class MembershipAdmin(ReadOnly):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(ReadOnly):
+class InvitationAdmin(ReadOnlyAdmin):
     """Invitations, without what their links are made of."""
 
     list_display = (

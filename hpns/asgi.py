@@ -1,4 +1,4 @@
-"""The front door of the web process, on granian's RSGI interface. It has two leaves.
+"""RSGI application of the web process, served by granian: routes the push endpoints past Django, all else to Django.
 
 The two machine endpoints go to delivery.ingest.api on a lean request: no middleware, no thread. Everything else goes to
 Django's normal handler with the full middleware (web/django_bridge.py). RSGI because an ASGI server costs a push about
@@ -36,15 +36,15 @@ from tenants.directory.live import DIRECTORY
 
 SEND_PUSH, ACK = "/api/v1/send_push", "/api/v1/ack"
 KEY_PATH = "/t/"
-CLOSE = ("connection", "close")
+CONNECTION_CLOSE = ("connection", "close")
 # Seconds that a process waits for the queue and the directory before it serves; without them every push is a FAIL.
-START_PATIENCE = 3.0
+STARTUP_TIMEOUT = 3.0
 # A body over the limit is read on up to this many times the limit, so that its sender gets to read our answer.
-DRAIN = 16
+DISCARD_FACTOR = 16
 
 
-class FrontDoor:
-    """granian calls one per web process: __rsgi_init__ at the start, __rsgi__ per request, __rsgi_del__ at the end."""
+class RsgiApplication:
+    """The RSGI callbacks, one object per process: __rsgi_init__ at the start, __rsgi__ per request, __rsgi_del__."""
 
     def __init__(self) -> None:
         celery_app.finalize()
@@ -54,45 +54,44 @@ class FrontDoor:
         self.limit = int(settings.BODY_LIMIT)
         self.headers = [("content-type", "application/json")]
         self.clock = time.monotonic
-        self.reading: dict[Any, float] = {}
+        self.body_readers: dict[Any, float] = {}
         self._tasks: list[asyncio.Task[Any]] = []
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start what runs beside the requests, on the loop that will serve them."""
         if draining.INHERITED.listener is not None:
-            self._leaving = draining.Leaving(loop, draining.INHERITED.listener, self.leave)
+            self._drainer = draining.Drainer(loop, draining.INHERITED.listener, self.begin_draining)
         loop.run_until_complete(self.start())
-        loop.call_soon(draining.tell_ready)
+        loop.call_soon(draining.signal_ready)
 
-    def leave(self) -> None:
-        """From now on each answer closes its connection: another process takes the next one, or none does."""
-        self.headers = [*self.headers, CLOSE]
-        self.pages.leaving = True
+    def begin_draining(self) -> None:
+        """Begin draining: each answer closes its connection; another process takes the next one, or none does."""
+        self.headers = [*self.headers, CONNECTION_CLOSE]
+        self.pages.draining = True
 
     async def start(self) -> None:
         """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
         trial_push.register(self.outbox)
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(each) for each in (DIRECTORY.follow(), self._watch(), counting.export("ingest"))
-        ]
+        background = (DIRECTORY.follow(), self._enforce_body_deadlines(), counting.export("ingest"))
+        self._tasks = [loop.create_task(each) for each in background]
         readiness.outbox = self.outbox
-        until = loop.time() + START_PATIENCE
+        until = loop.time() + STARTUP_TIMEOUT
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:
             await asyncio.sleep(0.01)
         gc.collect()
         gc.set_threshold(20_000, 50, 100)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over what is gathered and close."""
+        """Flush the outbox and close."""
         loop.run_until_complete(self.stop())
 
     async def stop(self) -> None:
         """See __rsgi_del__."""
         for task in self._tasks:
             task.cancel()
-        spool.forget_all()
+        spool.unlink_all()
         await self.outbox.close()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
@@ -118,72 +117,72 @@ class FrontDoor:
         """Read the body into the request, bounded in size and time; a body that cannot be used is noted there."""
         headers = scope.headers
         length = headers.get("content-length")
-        packed = headers.get("content-encoding")
+        encoding = headers.get("content-encoding")
         # Whatever waits for the body, and can be told to stop waiting.
-        waiting: Any = None
+        reader: Any = None
         try:
             if length is not None and len(length) < 7 and int(length) <= self.limit:
-                waiting = proto()
-                self.reading[waiting] = self.clock()
-                body = await waiting
+                reader = proto()
+                self.body_readers[reader] = self.clock()
+                body = await reader
             else:
-                waiting = asyncio.current_task()
-                self.reading[waiting] = self.clock()
-                body = await self._bounded(proto, request)
+                reader = asyncio.current_task()
+                self.body_readers[reader] = self.clock()
+                body = await self._read_bounded(proto, request)
         except asyncio.CancelledError:  # by _watch
-            if isinstance(waiting, asyncio.Task):
-                waiting.uncancel()
+            if isinstance(reader, asyncio.Task):
+                reader.uncancel()
             request.body_error = f"its body did not arrive within {settings.BODY_DEADLINE:g} s"
             return
         except (RuntimeError, ValueError) as error:
             request.body_error = f"its body did not arrive whole ({type(error).__name__})"
             return
         finally:
-            self.reading.pop(waiting, None)
+            self.body_readers.pop(reader, None)
         if request.too_large:
             return
         if length is not None and length.isdigit() and len(body) < int(length):
             request.body_error = "its body did not arrive whole"
-        elif packed is not None and packed.lower() not in ("", "identity"):
-            body = self._unpacked(body, packed.lower(), request)
+        elif encoding is not None and encoding.lower() not in ("", "identity"):
+            body = self._decompressed(body, encoding.lower(), request)
         request.payload = body
 
-    async def _watch(self) -> None:
-        """Once a second, give up on bodies that take too long: a clock per request would cost as much as decoding."""
+    async def _enforce_body_deadlines(self) -> None:
+        """Once a second, cancel reading bodies over the deadline: a timer per request would cost as decoding does."""
         while True:
             await asyncio.sleep(1)
             latest = self.clock() - settings.BODY_DEADLINE
-            for waiting, since in list(self.reading.items()):
+            for reader, since in list(self.body_readers.items()):
                 if since < latest:
-                    waiting.cancel()
+                    reader.cancel()
 
-    async def _bounded(self, proto: Any, request: LeanRequest) -> bytes:
+    async def _read_bounded(self, proto: Any, request: LeanRequest) -> bytes:
         chunks, size = [], 0
         async for chunk in proto:
             size += len(chunk)
             if size <= self.limit:
                 chunks.append(chunk)
-            elif size > self.limit * DRAIN:
+            elif size > self.limit * DISCARD_FACTOR:
                 break
         if size > self.limit:
             request.too_large = size
             return b""
         return b"".join(chunks)
 
-    def _unpacked(self, body: bytes, encoding: str, request: LeanRequest) -> bytes:
+    def _decompressed(self, body: bytes, encoding: str, request: LeanRequest) -> bytes:
         if encoding not in ("gzip", "x-gzip"):
             request.body_error = "its Content-Encoding is not gzip"
             return b""
-        unpacker = zlib.decompressobj(wbits=31)
+        decompressor = zlib.decompressobj(wbits=31)
         try:
-            plain = unpacker.decompress(body, self.limit + 1)
+            plain = decompressor.decompress(body, self.limit + 1)
         except zlib.error:
             request.body_error = "its body is not gzip, as its Content-Encoding says"
             return b""
         if len(plain) > self.limit:
             request.too_large = len(plain)
             return b""
-        if not unpacker.eof or unpacker.unused_data:
+        if not decompressor.eof or decompressor.unused_data:
             request.body_error = "its gzip body does not end where it should"
             return b""
         return plain
@@ -194,4 +193,4 @@ def _is_prefix(prefix: str) -> bool:
     return not prefix or (prefix.startswith(KEY_PATH) and "/" not in prefix[len(KEY_PATH) :] and len(prefix) > 3)
 
 
-application = FrontDoor()
+application = RsgiApplication()

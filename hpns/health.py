@@ -1,4 +1,4 @@
-"""Whether the process of this container or machine does its work: what a health check runs.
+"""Health checks of the processes of this container or machine: what a health check runs.
 
     python -m hpns.health web [--port N]     a push would be taken, sent and answered (GET /health/ready)
     python -m hpns.health worker             a worker of this host has renewed its lease lately

@@ -1,4 +1,4 @@
-"""Run the web process: granian with the front door of asgi.py.
+"""Run the web process: granian with the RSGI application of asgi.py.
 
 `python -m hpns.ingest --port N [--host H] [--workers N]`. TLS is on where TLS_CERT_FILE is set; a renewed certificate
 file is noticed within seconds and new processes take over, while the old ones finish what they have
@@ -20,14 +20,14 @@ from granian.http import HTTP1Settings
 
 from hpns.checks import starting
 from hpns.logs import setup
-from hpns.web.certificates import CertificateError, Renewal
+from hpns.web.certificates import CertificateError, CertificateReloader
 from hpns.web.server import WebServer
 
 # Seconds that a caller's connection may stay idle: above the 90 s after which Mattermost closes it itself (Go's
 # IdleConnTimeout), for a push that meets a connection just closed by us is lost. The time for a request's head as well.
 IDLE_SECONDS = 100
 # Seconds beyond PUSH_DEADLINE for a process that leaves: to let its idle connections go, and to end.
-PATIENCE = 4.0
+DRAIN_TIMEOUT = 4.0
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -41,9 +41,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def server(options: argparse.Namespace) -> WebServer:
     """The configured server, not yet serving. Raises CertificateError when the files of TLS cannot be used."""
-    renewal = None
+    reloader = None
     if settings.TLS_CERT_FILE:
-        renewal = Renewal(Path(settings.TLS_CERT_FILE), Path(settings.TLS_KEY_FILE))
+        reloader = CertificateReloader(Path(settings.TLS_CERT_FILE), Path(settings.TLS_KEY_FILE))
     return WebServer(
         target="hpns.asgi:application",
         address=options.host,
@@ -61,8 +61,8 @@ def server(options: argparse.Namespace) -> WebServer:
         backpressure=4096,
         log_access=False,
         log_dictconfig=setup.GRANIAN,
-        renewal=renewal,
-        patience=settings.PUSH_DEADLINE + PATIENCE,
+        reloader=reloader,
+        drain_timeout=settings.PUSH_DEADLINE + DRAIN_TIMEOUT,
     )
 
 

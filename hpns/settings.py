@@ -123,6 +123,7 @@ FCM_ORIGIN = env.str("FCM_ORIGIN", default="") or "https://fcm.googleapis.com"
 GOOGLE_TOKEN_ORIGIN = env.str("GOOGLE_TOKEN_ORIGIN", default="") or "https://oauth2.googleapis.com"
 PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
 HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
+NO_PROXY = env.str("NO_PROXY", default="") or env.str("no_proxy", default="")
 
 # --- E-mail
 

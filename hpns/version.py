@@ -1,4 +1,4 @@
-"""The version, told once: it is the newest heading of CHANGELOG.md."""
+"""The version of the service: it is the newest heading of CHANGELOG.md."""
 
 import re
 from pathlib import Path

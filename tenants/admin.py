@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from tenants import selectors, services
 from tenants.models import AuditEvent, Customer, Server, ServerId, ServerKey
-from tenants.models.audit_words import WORDS
+from tenants.models.audit_words import DESCRIPTIONS
 from tenants.problem import ProblemError
 
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
@@ -24,8 +24,8 @@ SECRETS: Final = frozenset({"password", "sealed", "digest", "data", "session_key
 
 
 # Django's admin classes take type arguments in the stubs only, not at run time.
-class NoSecrets(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Lists that cannot be asked for secrets by their address; Django lets any column of a model be."""
+class SecretSafeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A model admin whose lists cannot be filtered by secrets in the URL; Django allows any column of a model."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """As Django's, but for SECRETS."""
@@ -33,10 +33,10 @@ class NoSecrets(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A form whose rows are made and changed by services."""
+    """A model form whose rows are created and changed by services."""
 
     def clean(self) -> dict[str, Any]:
-        """Do all of it once and take it back: what would go wrong is said at the form."""
+        """Validate by a dry run in a transaction that is rolled back: what would go wrong is an error of the form."""
         given: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
             try:
@@ -44,20 +44,20 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
                     self.apply(given)
                     transaction.set_rollback(True)
             except ProblemError as problem:
-                self.add_error(self.blamed(given), problem.sentence)
+                self.add_error(self.error_field(given), problem.sentence)
         return given
 
-    def blamed(self, given: dict[str, Any]) -> str | None:
-        """The field beside which a problem is said; None: at the head of the form."""
+    def error_field(self, given: dict[str, Any]) -> str | None:
+        """The field that a problem is an error of; None: the form's own."""
         return None
 
     def apply(self, given: dict[str, Any]) -> models.Model:
-        """Do what the form is for; the row. Raises ProblemError."""
+        """Apply the form by its services; returns the row. Raises ProblemError."""
         raise NotImplementedError
 
 
-class Told(NoSecrets):
-    """Saves by a ServiceForm; deletes nothing, because the delivery log points here."""
+class ServiceAdmin(SecretSafeAdmin):
+    """A model admin that saves by a ServiceForm and deletes nothing, because the delivery log points here."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """What the form's services do, and nothing beside them."""
@@ -68,8 +68,8 @@ class Told(NoSecrets):
         return False
 
 
-class ReadOnly(NoSecrets):
-    """Rows that no form may make, change or delete."""
+class ReadOnlyAdmin(SecretSafeAdmin):
+    """A read-only model admin: no form may create, change or delete its rows."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""
@@ -98,7 +98,7 @@ class ServerForm(ServiceForm):
 
 
 @admin.register(Server)
-class ServerAdmin(Told):
+class ServerAdmin(ServiceAdmin):
     """Mattermost servers; a server stays with its customer."""
 
     form = ServerForm
@@ -115,7 +115,7 @@ class ServerAdmin(Told):
 
 
 @admin.register(ServerKey)
-class ServerKeyAdmin(ReadOnly):
+class ServerKeyAdmin(ReadOnlyAdmin):
     """Keys, without their digests."""
 
     list_display = ("__str__", "server", "customer", "name", "created_at", "expires_at", "revoked_at")
@@ -137,12 +137,12 @@ class ServerKeyAdmin(ReadOnly):
         self.message_user(request, f"{changed} keys were revoked.")
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change keys elsewhere; the pages themselves stay read-only."""
+        """Whether the user has the permission to change keys; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverkey"))
 
 
-class Waiting(admin.SimpleListFilter):
-    """Which server_ids staff have yet to look at."""
+class ConfirmationFilter(admin.SimpleListFilter):
+    """Filter by confirmation: which server_ids staff have yet to look at."""
 
     title = "state"
     parameter_name = "state"
@@ -159,14 +159,14 @@ class Waiting(admin.SimpleListFilter):
 
 
 @admin.register(ServerId)
-class ServerIdAdmin(ReadOnly):
+class ServerIdAdmin(ReadOnlyAdmin):
     """Server_ids, each with which keys came with it: evidence and no proof, for who holds a key sends what they like.
 
     Those that wait come first, the longest waiting at the top.
     """
 
     list_display = ("mattermost_id", "server", "seen", "seen_elsewhere", "confirmed_at", "created_at")
-    list_filter = (Waiting, "server__customer__entitlement__may_use_server_id")
+    list_filter = (ConfirmationFilter, "server__customer__entitlement__may_use_server_id")
     search_fields = ("mattermost_id", "server__name", "server__customer__name", "server__customer__slug")
     search_help_text = (
         "Server_id, server, or customer. With its keys, with other keys: the day when one came with it last"
@@ -192,7 +192,7 @@ class ServerIdAdmin(ReadOnly):
 
     @admin.action(description="Confirm the selected server_ids: each is its server's", permissions=("confirm",))
     def confirm(self, request: HttpRequest, queryset: QuerySet[ServerId]) -> None:
-        """Confirm each that waits; what is wrong with one is said, and the others are confirmed."""
+        """Confirm each that waits; what is wrong with one is shown, and the others are confirmed."""
         changed = 0
         for row in queryset:
             try:
@@ -202,7 +202,7 @@ class ServerIdAdmin(ReadOnly):
         self.message_user(request, f"{changed} server_ids were confirmed.")
 
     def has_confirm_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change server_ids elsewhere; the pages themselves stay read-only."""
+        """Whether the user has the permission to change server_ids; the pages themselves stay read-only."""
         return bool(request.user.has_perm("tenants.change_serverid"))
 
 
@@ -210,15 +210,15 @@ def _day(at: datetime | None) -> str:
     return "never" if at is None else at.date().isoformat()
 
 
-class WhatFilter(admin.SimpleListFilter):
-    """One action, by its words."""
+class ActionFilter(admin.SimpleListFilter):
+    """Filter by action, by its description."""
 
     title = "what"
     parameter_name = "action"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """All actions that there are."""
-        return sorted(WORDS.items(), key=lambda each: each[1])
+        return sorted(DESCRIPTIONS.items(), key=lambda each: each[1])
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
         """Its events."""
@@ -226,11 +226,11 @@ class WhatFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnly):
+class AuditEventAdmin(ReadOnlyAdmin):
     """The audit log of all customers, and of the operator's own acts, which no customer sees."""
 
     list_display = ("at", "actor", "actor_kind", "what", "target", "customer", "address")
-    list_filter = (WhatFilter, "actor_kind", ("customer_id", admin.EmptyFieldListFilter))
+    list_filter = (ActionFilter, "actor_kind", ("customer_id", admin.EmptyFieldListFilter))
     search_fields = ("actor", "target")
     fields = ("at", "customer", "actor", "actor_kind", "address", "what", "action", "target", "details")
     ordering = ("-at", "-id")

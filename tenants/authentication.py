@@ -1,4 +1,4 @@
-"""Who is calling: the only file that knows where a server's key travels.
+"""Authentication of callers by server key: the only file that knows where a server's key travels.
 
 Mattermost has one setting for us, a URL, so the key is either in its path (`https://host/t/KEY`) or in its userinfo
 (`https://user:KEY@host` or `https://KEY@host`, which Go's HTTP client sends as `Authorization: Basic`,
@@ -24,14 +24,14 @@ from rest_framework.authentication import BaseAuthentication
 from tenants import keys, network
 from tenants.directory.live import DIRECTORY, Directory
 from tenants.directory.snapshot import Identity
-from tenants.network import Asked, Doorway
+from tenants.network import RequestInfo, TrustedProxies
 from tenants.refusals import (
+    CallerRejected,
     ExpiredKey,
     NoKey,
     NotListed,
     NotReady,
     PlainHttp,
-    Refused,
     RevokedKey,
     Suspended,
     TestServiceOff,
@@ -41,24 +41,24 @@ from tenants.refusals import (
     WrongNetwork,
 )
 
-PATH_MARK: Final = "/t/"
-AUTH, SERVER_ID = "x-mattermost-auth", "x-mattermost-serverid"
-KEYLESS: Final = Identity(0, 0, 0, active=False, why="no_key", digest=b"")
-"""Stands for a request without a key that may be somebody's all the same; Keyless.identify says whose."""
+KEY_PATH_PREFIX: Final = "/t/"
+AUTH_HEADER, SERVER_ID_HEADER = "x-mattermost-auth", "x-mattermost-serverid"
+KEYLESS: Final = Identity(0, 0, 0, active=False, rejection_code="no_key", digest=b"")
+"""Placeholder identity of a request without a key that may be somebody's all the same; Keyless.identify says whose."""
 # Longer is no key of ours with any name beside it; the limit keeps a hostile header cheap.
 HEADER_MAX: Final = 1024
-_START: Final = len(PATH_MARK)
-_NOBODY: Final = bytes(keys.DIGEST_LENGTH)
+_KEY_START: Final = len(KEY_PATH_PREFIX)
+_NO_DIGEST: Final = bytes(keys.DIGEST_LENGTH)
 
 
-class Caller(Asked, Protocol):
-    """What is asked of a request: its path beside what network.Asked says."""
+class KeyedRequest(RequestInfo, Protocol):
+    """A request that may carry a server key: its path beside what network.RequestInfo says."""
 
     @property
     def path(self) -> str: ...
 
 
-_WHY: Final[dict[str, type[Refused]]] = {"revoked_key": RevokedKey, "suspended": Suspended}
+_REJECTIONS: Final[dict[str, type[CallerRejected]]] = {"revoked_key": RevokedKey, "suspended": Suspended}
 
 
 def find_key(path: str, authorization: str | None) -> str:
@@ -68,9 +68,9 @@ def find_key(path: str, authorization: str | None) -> str:
     between may have a password of its own; so is any other scheme.
     """
     in_path = ""
-    if path.startswith(PATH_MARK):
-        end = path.find("/", _START)
-        in_path = path[_START:] if end < 0 else path[_START:end]
+    if path.startswith(KEY_PATH_PREFIX):
+        end = path.find("/", _KEY_START)
+        in_path = path[_KEY_START:] if end < 0 else path[_KEY_START:end]
         if "%" in in_path:
             in_path = unquote(in_path)
     if authorization is None:
@@ -78,18 +78,18 @@ def find_key(path: str, authorization: str | None) -> str:
             return in_path
         raise NoKey
     if not in_path:
-        return _from_basic(authorization)
+        return _key_from_basic(authorization)
     try:
-        beside = _from_basic(authorization)
-    except Refused:
+        basic_key = _key_from_basic(authorization)
+    except CallerRejected:
         return in_path
-    if beside != in_path and keys.parse(beside) is not None:
+    if basic_key != in_path and keys.parse(basic_key) is not None:
         raise TwoKeys
     return in_path
 
 
-def _from_basic(authorization: str) -> str:
-    """The password, or the user name when the password is empty. Go has undone the URL's %-escapes already."""
+def _key_from_basic(authorization: str) -> str:
+    """The key in HTTP Basic credentials: the password, or the user name when that is empty; Go has undone %-escapes."""
     if authorization[:6].lower() != "basic ":
         raise NoKey
     if len(authorization) > HEADER_MAX:
@@ -115,83 +115,79 @@ class KeyAuthentication(BaseAuthentication):
         self._directory = directory
         self._clock = clock
         self._hash_key: bytes = settings.HASH_KEY
-        self._guard = Guard()
+        self._access_policy = AccessPolicy()
 
-    def authenticate(self, request: Caller) -> tuple[Identity, None]:  # type: ignore[override]
-        """The identity behind the request's key, or KEYLESS; raises a Refused with its `code`."""
+    def authenticate(self, request: KeyedRequest) -> tuple[Identity, None]:  # type: ignore[override]
+        """Authenticate a request: the identity behind its key, or KEYLESS; raises a CallerRejected with its `code`."""
         try:
             key = find_key(request.path, request.headers_get("authorization"))
         except NoKey:
-            key = _from_auth(request)
+            key = _key_from_auth_header(request)
             if not key:
-                if self._directory.takes_keyless(settings.TEST_SERVICE):
+                if self._directory.accepts_keyless(settings.TEST_SERVICE):
                     return KEYLESS, None
                 raise NoKey if self._directory.ready else NotReady from None
         parts = keys.parse(key)
         if parts is None:
             raise UnreadableKey
         identity = self._directory.find(parts[0])
-        known = _NOBODY if identity is None else identity.digest
-        if not compare_digest(known, keys.digest(key, self._hash_key)) or identity is None:
+        digest = _NO_DIGEST if identity is None else identity.digest
+        if not compare_digest(digest, keys.digest(key, self._hash_key)) or identity is None:
             raise UnknownKey if self._directory.ready else NotReady
-        if identity.why:
-            raise _WHY.get(identity.why, Suspended)
+        if identity.rejection_code:
+            raise _REJECTIONS.get(identity.rejection_code, Suspended)
         if identity.expires_at and identity.expires_at <= self._clock():
             raise ExpiredKey
-        self._guard.let_pass(identity, request)
+        self._access_policy.check_access(identity, request)
         return identity, None
 
-    def authenticate_header(self, request: Caller) -> str:  # type: ignore[override]
-        """For whoever turns a refusal into a 401."""
-        return 'Basic realm="push"'
 
-
-class Guard:
-    """Whether somebody who is known may come this way: encrypted, and from where the server is."""
+class AccessPolicy:
+    """Access policy of an authenticated identity: encrypted transport, allowed networks, the test service."""
 
     def __init__(self) -> None:
-        self.doorway = Doorway(settings.TRUSTED_PROXIES, settings.PLAIN_HTTP_FROM)
+        self.proxies = TrustedProxies(settings.TRUSTED_PROXIES, settings.PLAIN_HTTP_FROM)
         self._test_service: bool = settings.TEST_SERVICE
 
-    def let_pass(self, identity: Identity, request: Asked) -> None:
+    def check_access(self, identity: Identity, request: RequestInfo) -> None:
         """Raises PlainHttp, WrongNetwork or TestServiceOff."""
-        if identity.tls and not self.doorway.takes_keys(request):
+        if identity.tls and not self.proxies.accepts_keys(request):
             raise PlainHttp
         if identity.trial and not self._test_service:
             raise TestServiceOff
         if identity.networks:
-            client = self.doorway.client(request)
+            client = self.proxies.client(request)
             if not network.is_inside(client, network.parsed(identity.networks)):
                 raise WrongNetwork(address=str(client or ""))
 
 
 class Keyless:
-    """Whose a push without a key is."""
+    """Identification of a push without a key: by its registered server_id, else as the test service's."""
 
     def __init__(self, directory: Directory = DIRECTORY) -> None:
         self._directory = directory
-        self._guard = Guard()
+        self._access_policy = AccessPolicy()
 
-    def identify(self, server_id: str, request: Asked) -> Identity:
-        """The server that registered this server_id and may push by it, else the test service. Raises a Refused."""
+    def identify(self, server_id: str, request: RequestInfo) -> Identity:
+        """The server that registered this server_id and may push by it, else the test service; or CallerRejected."""
         identity = self._directory.listed(server_id)
         if identity is None:
             identity = self._directory.anonymous()
             if identity is None or not settings.TEST_SERVICE:
                 raise NotListed
-        if identity.why:
-            raise _WHY.get(identity.why, Suspended)
-        self._guard.let_pass(identity, request)
+        if identity.rejection_code:
+            raise _REJECTIONS.get(identity.rejection_code, Suspended)
+        self._access_policy.check_access(identity, request)
         return identity
 
-    def source(self, request: Asked) -> str:
-        """The network that an unknown caller is counted by."""
-        return network.source(self._guard.doorway.client(request))
+    def rate_limit_network(self, request: RequestInfo) -> str:
+        """The network by which an unidentified caller is rate-limited."""
+        return network.rate_limit_network(self._access_policy.proxies.client(request))
 
 
-def _from_auth(request: Caller) -> str:
+def _key_from_auth_header(request: KeyedRequest) -> str:
     """The key in X-Mattermost-Auth, "" for none. The server sends both headers or neither, so one alone is no key."""
-    token, server_id = request.headers_get(AUTH), request.headers_get(SERVER_ID)
+    token, server_id = request.headers_get(AUTH_HEADER), request.headers_get(SERVER_ID_HEADER)
     if not token or not server_id:
         return ""
     if len(token) > HEADER_MAX:

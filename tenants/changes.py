@@ -1,4 +1,4 @@
-"""What every change to tenants' rows has in common: its result, and the news for the running processes."""
+"""Result type and cache invalidation of every change to tenants' rows."""
 
 from typing import Generic, NamedTuple, TypeVar
 
@@ -17,13 +17,13 @@ class Changed(NamedTuple, Generic[Row]):
     changed: bool
 
 
-def tell() -> None:
-    """Tell the running processes once the transaction in progress is committed (at once when there is none)."""
-    transaction.on_commit(_touch, robust=True)
+def notify_processes() -> None:
+    """Notify the running processes once the transaction in progress is committed (at once when there is none)."""
+    transaction.on_commit(_bump_version, robust=True)
 
 
 def collision(error: IntegrityError) -> ProblemError:
-    """What a constraint of the database has kept from being written."""
+    """The ProblemError of a violated unique constraint."""
     if "label" in str(error):
         return ProblemError("there is an enabled app of this label already: disable that one first")
     if "default" in str(error):
@@ -31,7 +31,7 @@ def collision(error: IntegrityError) -> ProblemError:
     return ProblemError("somebody else has just made the same: look again")
 
 
-def named(name: str, what: str) -> str:
+def normalised_name(name: str, what: str) -> str:
     """A name as it is kept: without blanks around it. Raises ProblemError for none, a long one, or one that breaks
     lines: names stand in e-mail and in lines of logs."""
     name = name.strip()
@@ -42,5 +42,5 @@ def named(name: str, what: str) -> str:
     return name
 
 
-def _touch() -> None:
-    version_stamp.touch()
+def _bump_version() -> None:
+    version_stamp.bump()

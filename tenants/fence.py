@@ -1,7 +1,7 @@
-"""The first fence: which tenants' rows a piece of code reaches, decided by the models' own manager.
+"""Tenant isolation in the ORM, the first fence: the models' own manager restricts every query to the active scope.
 
-Every model with a tenant's rows is `Walled` and says by `paths` how its rows are reached. A query of it looks at the
-context when it is sent, not when it is written, so that one which was written elsewhere is fenced all the same:
+Every model with a tenant's rows is a `TenantModel` and says by `paths` how its rows are reached. A query of it looks at
+the context when it is sent, not when it is written, so that one which was written elsewhere is fenced all the same:
 
 - outside of the pages (the path of a push, workers, commands) it reaches every row;
 - in a page that has entered no scope (scope.py) it raises Unscoped;
@@ -24,11 +24,11 @@ from django.db.models.sql.compiler import SQLCompiler
 
 
 class Unscoped(RuntimeError):
-    """A page reached for tenants' rows without saying whose, or for rows that its scope has none of: a bug of ours."""
+    """A page queried tenants' rows without an active scope, or rows that its scope has none of: a bug of ours."""
 
 
-class Kind(Enum):
-    """What is reached: by a page that has not said yet, of one customer, of one person, of one invitation, or all."""
+class ScopeKind(Enum):
+    """The kinds of scopes: none entered yet, one customer's, one person's, one invitation's, or unrestricted."""
 
     NOTHING = "nothing"
     CUSTOMER = "customer"
@@ -38,39 +38,39 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Reach:
-    """Whose rows are reached: a customer's id, a user's id, the digest of an invitation's token."""
+class ActiveScope:
+    """The scope in force: a customer's id, a user's id, the digest of an invitation's token."""
 
-    kind: Kind
+    kind: ScopeKind
     customer: int | None = None
     user: int | None = None
     digest: bytes | None = None
 
 
-NOTHING: Final = Reach(Kind.NOTHING)
-_reach: ContextVar[Reach | None] = ContextVar("reach", default=None)
+NOTHING: Final = ActiveScope(ScopeKind.NOTHING)
+_active_scope: ContextVar[ActiveScope | None] = ContextVar("reach", default=None)
 
 
-def reach() -> Reach | None:
-    """What is reached at the moment; None outside of the pages, where it is everything."""
-    return _reach.get()
+def active_scope() -> ActiveScope | None:
+    """The scope in force at the moment; None outside of the pages, where queries are unrestricted."""
+    return _active_scope.get()
 
 
 @contextmanager
-def reaching(wanted: Reach) -> Iterator[None]:
-    """Reach just this inside; scope.py alone calls it, because the database has to be told as well."""
-    token = _reach.set(wanted)
+def activate(wanted: ActiveScope) -> Iterator[None]:
+    """Activate a scope for the block; scope.py alone calls it, because row-level security needs it as well."""
+    token = _active_scope.set(wanted)
     try:
         yield
     finally:
-        _reach.reset(token)
+        _active_scope.reset(token)
 
 
 class Paths(NamedTuple):
-    """The way from a row to the customer's id, and where there is one to the person's id and an invitation's digest.
+    """Lookup paths from a row to the customer's id, and if there is one to the person's id and an invitation's digest.
 
     `customer` goes along foreign keys ("key__server__customer_id"). The two others are one column of the row, or
-    "relation.column": a column of rows that point here. What has no way is reached in no such scope.
+    "relation.column": a column of rows that point here. What has no path is in no such scope.
     """
 
     customer: str
@@ -78,8 +78,8 @@ class Paths(NamedTuple):
     digest: str = ""
 
 
-class InReach(models.Expression):
-    """A condition: the row is within reach. It has no bounds where everything is, and raises Unscoped where nothing is.
+class InScope(models.Expression):
+    """SQL condition: the row is in the active scope. It is always true where all rows are, and raises Unscoped in none.
 
     Conditions on other tables are subqueries, not joins: a query stays one that can be locked, updated and deleted.
     """
@@ -89,8 +89,8 @@ class InReach(models.Expression):
     # What it depends on is not in it: two of one model are the same.
     contains_aggregate = contains_over_clause = False
 
-    def __init__(self, model: "type[Walled]", column: Any = None) -> None:
-        """Of rows of this model."""
+    def __init__(self, model: "type[TenantModel]", column: Any = None) -> None:
+        """A condition on rows of this model."""
         super().__init__()
         self.model = model
         self.column: Any = column or models.F("pk")
@@ -105,66 +105,66 @@ class InReach(models.Expression):
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """The condition in SQL. Raises Unscoped."""
-        way, value = way_of(self.model)
-        if not way:
+        path, value = scope_filter(self.model)
+        if not path:
             raise FullResultSet
         quote = compiler.quote_name_unless_alias
-        return _condition(self.model, quote(self.column.alias), way, quote), (value,)
+        return _condition(self.model, quote(self.column.alias), path, quote), (value,)
 
 
-def way_of(model: "type[Walled]") -> tuple[str, Any]:
-    """By which path rows of `model` are reached now and the value at its end; "" for all of them. Raises Unscoped."""
-    here = _reach.get()
-    if here is None or here.kind is Kind.EVERYTHING:
+def scope_filter(model: "type[TenantModel]") -> tuple[str, Any]:
+    """The lookup path and value that restrict `model` to the active scope; "" for all rows. Raises Unscoped."""
+    scope = _active_scope.get()
+    if scope is None or scope.kind is ScopeKind.EVERYTHING:
         return "", None
     found: tuple[str, Any] = ("", None)
-    if here.kind is Kind.CUSTOMER:
-        found = model.paths.customer, here.customer
-    elif here.kind is Kind.INVITATION and model.paths.digest:
-        found = model.paths.digest, here.digest
-    elif here.kind in (Kind.PERSON, Kind.INVITATION):
-        found = model.paths.user, here.user
+    if scope.kind is ScopeKind.CUSTOMER:
+        found = model.paths.customer, scope.customer
+    elif scope.kind is ScopeKind.INVITATION and model.paths.digest:
+        found = model.paths.digest, scope.digest
+    elif scope.kind in (ScopeKind.PERSON, ScopeKind.INVITATION):
+        found = model.paths.user, scope.user
     if not found[0]:
         raise Unscoped(f"{model.__name__} is not reached by this page: enter a scope of tenants.scope that has it.")
     return found
 
 
-def _condition(model: type[models.Model], alias: str, way: str, quote: Any, depth: int = 0) -> str:
-    """The rows of `alias` at whose end of the way one value is to be put in."""
-    relation, _, column = way.partition(".")
+def _condition(model: type[models.Model], alias: str, path: str, quote: Any, depth: int = 0) -> str:
+    """The condition in SQL on the rows of `alias`, with a placeholder for the value at the end of the path."""
+    relation, _, column = path.partition(".")
     if column:
         there = model._meta.get_field(relation).related_model
         back = model._meta.get_field(relation).field.column  # type: ignore[union-attr]
         table = quote(there._meta.db_table)  # type: ignore[union-attr]
         return f"{alias}.{quote('id')} IN (SELECT {quote(back)} FROM {table} WHERE {quote(column)} = %s)"  # noqa: S608
-    hop, _, rest = way.partition("__")
+    hop, _, rest = path.partition("__")
     if not rest:
-        return f"{alias}.{quote(way)} = %s"
+        return f"{alias}.{quote(path)} = %s"
     field: Any = model._meta.get_field(hop)
-    inner = f"way{depth}"
+    inner = f"hop{depth}"
     condition = _condition(field.related_model, inner, rest, quote, depth + 1)
     table = quote(field.related_model._meta.db_table)
     return f"{alias}.{quote(field.column)} IN (SELECT {inner}.{quote('id')} FROM {table} {inner} WHERE {condition})"  # noqa: S608
 
 
-Row = TypeVar("Row", bound="Walled")
+Row = TypeVar("Row", bound="TenantModel")
 
 
-class FencedQuerySet(models.QuerySet[Row]):
-    """Rows within reach. What is made or moved is looked at one by one."""
+class TenantQuerySet(models.QuerySet[Row]):
+    """A query set of rows in the active scope. What is created or moved is checked one by one."""
 
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[Row]:
-        """As Django's. Raises Unscoped for a row out of reach."""
+        """As Django's. Raises Unscoped for a row out of scope."""
         rows = list(objs)
         for row in rows:
-            row.stay_within()
+            row.check_in_scope()
         return super().bulk_create(rows, *args, **kwargs)
 
     def update(self, **kwargs: Any) -> int:
         """As Django's. Raises Unscoped for what would give rows to another owner."""
-        way, _ = way_of(self.model)
-        hop = way.partition("__")[0].removesuffix("_id")
-        if way and hop not in ("", "id") and {hop, f"{hop}_id"} & set(kwargs):
+        path, _ = scope_filter(self.model)
+        hop = path.partition("__")[0].removesuffix("_id")
+        if path and hop not in ("", "id") and {hop, f"{hop}_id"} & set(kwargs):
             raise Unscoped(f"{self.model.__name__} stays with its {hop}: no page moves it to another.")
         return super().update(**kwargs)
 
@@ -172,19 +172,19 @@ class FencedQuerySet(models.QuerySet[Row]):
 
     def raw(self, raw_query: Any, *args: Any, **kwargs: Any) -> Any:
         """As Django's, outside of the pages; inside nothing could be added to the query. Raises Unscoped."""
-        way, _ = way_of(self.model)
-        if way:
+        path, _ = scope_filter(self.model)
+        if path:
             raise Unscoped(f"No page reads {self.model.__name__} by SQL of its own.")
         return super().raw(raw_query, *args, **kwargs)
 
 
-class Fenced(models.Manager[Row]):
+class TenantManager(models.Manager[Row]):
     """The manager of every model with a tenant's rows, also for what Django reads by itself through relations."""
 
-    def get_queryset(self) -> FencedQuerySet[Row]:
-        """Rows within reach."""
-        rows: FencedQuerySet[Row] = FencedQuerySet(model=self.model, using=self._db, hints=self._hints)  # type: ignore[attr-defined]
-        return rows.filter(InReach(self.model))
+    def get_queryset(self) -> TenantQuerySet[Row]:
+        """The rows in the active scope."""
+        rows: TenantQuerySet[Row] = TenantQuerySet(model=self.model, using=self._db, hints=self._hints)  # type: ignore[attr-defined]
+        return rows.filter(InScope(self.model))
 
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[Row]:
         """As the query set's."""
@@ -195,41 +195,41 @@ class Fenced(models.Manager[Row]):
         return self.get_queryset().raw(raw_query, *args, **kwargs)
 
 
-class Walled(models.Model):
-    """A row that belongs to a customer. `paths` says how that is known."""
+class TenantModel(models.Model):
+    """Abstract model of rows that belong to a customer. `paths` says how that is known."""
 
     paths: ClassVar[Paths]
 
-    objects = Fenced()
+    objects = TenantManager()
 
     class Meta:
         abstract = True
         base_manager_name = "objects"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """As Django's. Raises Unscoped for a row out of reach."""
-        self.stay_within()
+        """As Django's. Raises Unscoped for a row out of scope."""
+        self.check_in_scope()
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """As Django's. Raises Unscoped for a row out of reach."""
-        self.stay_within()
+        """As Django's. Raises Unscoped for a row out of scope."""
+        self.check_in_scope()
         return super().delete(*args, **kwargs)
 
-    def stay_within(self) -> None:
-        """Raise Unscoped unless this row is within reach as it is, saved or not."""
-        way, value = way_of(type(self))
-        if not way:
+    def check_in_scope(self) -> None:
+        """Raise Unscoped unless this row is in the active scope as it is, saved or not."""
+        path, value = scope_filter(type(self))
+        if not path:
             return
         found: Any = self
-        if "." not in way:
+        if "." not in path:
             try:
-                for hop in way.split("__"):
+                for hop in path.split("__"):
                     found = getattr(found, hop)
             except models.ObjectDoesNotExist:
                 found = None
         # A row that others point at is made and changed in no scope of theirs.
-        if "." in way or found is None or not _same(found, value):
+        if "." in path or found is None or not _same(found, value):
             raise Unscoped(f"This {type(self).__name__} is not of the page's scope: it is neither saved nor deleted.")
 
 
@@ -237,6 +237,6 @@ def _same(found: Any, value: Any) -> bool:
     return bool((bytes(found) if isinstance(value, bytes) else found) == value)
 
 
-def fenced() -> list[type[Walled]]:
+def tenant_models() -> list[type[TenantModel]]:
     """Every model with a tenant's rows."""
-    return [model for model in apps.get_models() if issubclass(model, Walled)]
+    return [model for model in apps.get_models() if issubclass(model, TenantModel)]

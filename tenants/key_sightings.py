@@ -1,4 +1,4 @@
-"""Notes when keys were last used, and with which server_ids: a second one means a cloned server or a leaked key."""
+"""Records when keys were last used, and with which server_ids: a second one means a cloned server or a leaked key."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,16 +7,16 @@ from typing import Final
 from django.db import connection, transaction
 
 # Characters of a server_id that are kept; Mattermost's have 26.
-LONGEST: Final = 64
+SERVER_ID_MAX_LENGTH: Final = 64
 # Server_ids that are kept for one key: enough to see that something is wrong, and no more for whoever makes them up.
-MOST: Final = 20
+SERVER_IDS_PER_KEY_MAX: Final = 20
 
-_USED: Final = """
+_UPDATE_LAST_USED: Final = """
 UPDATE tenants_serverkey AS key SET last_used_at = news.at
 FROM (SELECT id, max(at) AS at FROM unnest(%s::bigint[], %s::timestamptz[]) AS seen (id, at) GROUP BY id) AS news
 WHERE key.id = news.id AND (key.last_used_at IS NULL OR key.last_used_at < news.at)
 """
-_SEEN: Final = """
+_UPSERT_SIGHTINGS: Final = """
 INSERT INTO tenants_sighting (key_id, mattermost_id, first_at, last_at)
 SELECT id, name, first_at, last_at
 FROM (
@@ -38,11 +38,11 @@ DO UPDATE SET last_at = greatest(tenants_sighting.last_at, excluded.last_at)
 """
 
 
-def record(seen: Sequence[tuple[int, str, int]]) -> None:
-    """Note what was seen: (id of the key, server_id, unix seconds), to the minute. Keys that are gone are left out."""
-    ids = [key_id for key_id, _, _ in seen]
-    names = [name.replace("\0", "")[:LONGEST] for _, name, _ in seen]
-    moments = [datetime.fromtimestamp(at - at % 60, UTC) for _, _, at in seen]
+def record(sightings: Sequence[tuple[int, str, int]]) -> None:
+    """Record sightings: (id of the key, server_id, unix seconds), to the minute. Keys that are gone are left out."""
+    ids = [key_id for key_id, _, _ in sightings]
+    names = [name.replace("\0", "")[:SERVER_ID_MAX_LENGTH] for _, name, _ in sightings]
+    moments = [datetime.fromtimestamp(at - at % 60, UTC) for _, _, at in sightings]
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_USED, (ids, moments))
-        cursor.execute(_SEEN, (ids, names, moments, MOST))
+        cursor.execute(_UPDATE_LAST_USED, (ids, moments))
+        cursor.execute(_UPSERT_SIGHTINGS, (ids, names, moments, SERVER_IDS_PER_KEY_MAX))

@@ -1,4 +1,4 @@
-"""The keys that Mattermost servers carry: their form, and how one is recognised without being kept. Pure.
+"""Server keys (API keys of Mattermost servers): their form, and the keyed hash that is kept in their place. Pure.
 
 A key reads `hk_<prefix>_<secret>`: 8 and 32 characters of base62, so that it needs no escaping in a URL's path or
 userinfo. The prefix finds the row and may be shown; of the rest only a keyed hash is kept, so that a stolen database

@@ -47,7 +47,7 @@ def link(path: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    """The kind of trouble, without what a mail server said: that may hold addresses and names of theirs."""
+    """The kind of error, without the text of a mail server: that may hold addresses and names of theirs."""
     if isinstance(error, BadHeaderError):
         return "the address or a name in it is malformed"
     if isinstance(error, SMTPException):

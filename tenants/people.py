@@ -1,4 +1,4 @@
-"""Finds people: whom a customer has, whose member somebody is, which invitation a link means."""
+"""Selectors of memberships and invitations: of a customer, of a person, of an invitation's link."""
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""Who may do what within a customer: one table, role by action. Pure.
+"""Role-based permissions within a customer: one table, role by action. Pure.
 
 Whoever looks at a customer's pages as staff is a viewer there. What staff do otherwise, they do in the admin.
 """

@@ -1,4 +1,4 @@
-"""What goes wrong for a person: one sentence."""
+"""ProblemError, the validation error that is shown to a person: one sentence."""
 
 
 class ProblemError(Exception):

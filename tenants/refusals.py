@@ -1,10 +1,10 @@
-"""Why a caller is not let in: one exception for each reason that somebody outside can do something about."""
+"""Authentication failures of a push: one exception for each reason that the caller can do something about."""
 
 from rest_framework.exceptions import AuthenticationFailed
 
 
-class Refused(AuthenticationFailed):
-    """The caller is not let in; `code` is the refusal's stable code, `detail` the cause in plain words.
+class CallerRejected(AuthenticationFailed):
+    """The caller is rejected; `code` is the stable error code, `detail` the cause in plain words.
 
     `details`: what of the request itself the answer names. It goes to the caller alone, and into no log.
     """
@@ -17,73 +17,73 @@ class Refused(AuthenticationFailed):
         self.details = details
 
 
-class NoKey(Refused):
+class NoKey(CallerRejected):
     """The request carries no key."""
 
     code, cause = "no_key", "the request carries no server key"
 
 
-class UnreadableKey(Refused):
-    """What stands in the place of the key cannot be one."""
+class UnreadableKey(CallerRejected):
+    """The text in the place of the key is malformed: it cannot be a key."""
 
     code, cause = "unknown_key", "what stands in the place of the server key is not one"
 
 
-class UnknownKey(Refused):
+class UnknownKey(CallerRejected):
     """No such key, or the wrong secret for its prefix: nobody is told which."""
 
     code, cause = "unknown_key", "this server key is not known"
 
 
-class TwoKeys(Refused):
-    """One key in the path and another in the Authorization header: whose push it is cannot be guessed."""
+class TwoKeys(CallerRejected):
+    """Ambiguous: one key in the path and another in the Authorization header."""
 
     code, cause = "two_keys", "the path carries one server key and the Authorization header another"
 
 
-class NotReady(Refused):
-    """This process has not been able to read who is known: the key may well be good."""
+class NotReady(CallerRejected):
+    """The directory of keys is not loaded in this process yet: the key may well be good."""
 
     code, cause = "not_ready", "the push service is starting and cannot recognise server keys yet"
 
 
-class RevokedKey(Refused):
+class RevokedKey(CallerRejected):
     """The key was revoked."""
 
     code, cause = "revoked_key", "this server key was revoked"
 
 
-class ExpiredKey(Refused):
-    """The key's time is over."""
+class ExpiredKey(CallerRejected):
+    """The key has expired."""
 
     code, cause = "expired_key", "this server key has expired"
 
 
-class Suspended(Refused):
-    """The key is good, but its customer is not served."""
+class Suspended(CallerRejected):
+    """The key is valid, but its customer is suspended."""
 
     code, cause = "suspended", "this customer is suspended"
 
 
-class PlainHttp(Refused):
+class PlainHttp(CallerRejected):
     """The key came unencrypted from somewhere else than it may."""
 
     code, cause = "plain_http", "the server key came over plain HTTP"
 
 
-class WrongNetwork(Refused):
+class WrongNetwork(CallerRejected):
     """The server's allow-list does not hold the address that the request came from (`address`; "" when not known)."""
 
     code, cause = "wrong_network", "the request comes from an address that this server is not allowed to push from"
 
 
-class TestServiceOff(Refused):
+class TestServiceOff(CallerRejected):
     """The test service is switched off, and this is a customer of it."""
 
     code, cause = "test_service_off", "the free test service is off here"
 
 
-class NotListed(Refused):
-    """There is no key, and the push's server_id is not one that may push by itself."""
+class NotListed(CallerRejected):
+    """No key, and the push's server_id is not registered to push without one."""
 
     code, cause = "no_key", "the request carries no server key"

@@ -1,6 +1,6 @@
-"""The scopes that pages enter: the only way for a page to tenants' rows.
+"""Tenant scopes (context managers) that pages enter: the only way for a page to tenants' rows.
 
-Each is a transaction in which both fences are told the same: the models' manager (fence.py) and, by settings of the
+Each is a transaction in which both fences are set to the same: the models' manager (fence.py) and, by settings of the
 transaction, the policies of the database. One scope within another takes its place until it ends.
 
     with scope.customer(customer):
@@ -18,10 +18,10 @@ from django.db import connection, models, transaction
 from django.http import HttpRequest, HttpResponseBase
 
 from tenants import fence
-from tenants.fence import Kind, Reach
+from tenants.fence import ActiveScope, ScopeKind
 from tenants.models import Customer, Entitlement, PushApp
 
-_TELL: Final = (
+_POLICY_SETTINGS: Final = (
     "SELECT set_config('hpns.customer', %s, true), set_config('hpns.user', %s, true), "
     "set_config('hpns.invitation', %s, true), set_config('hpns.staff', %s, true)"
 )
@@ -29,29 +29,30 @@ _TELL: Final = (
 
 @contextmanager
 def customer(row: Customer | int) -> Iterator[None]:
-    """Inside there is this customer's alone; what is saved must be its own."""
-    with _entered(Reach(Kind.CUSTOMER, customer=row.pk if isinstance(row, Customer) else row)):
+    """Scope of one customer: inside there is this customer's alone; what is saved must be its own."""
+    with _enter(ActiveScope(ScopeKind.CUSTOMER, customer=row.pk if isinstance(row, Customer) else row)):
         yield
 
 
 @contextmanager
 def person(user_id: int) -> Iterator[None]:
-    """Inside there are this user's memberships and the customers that they are of, to be read."""
-    with _entered(Reach(Kind.PERSON, user=user_id)):
+    """Scope of one person: inside there are this user's memberships and the customers that they are of, to be read."""
+    with _enter(ActiveScope(ScopeKind.PERSON, user=user_id)):
         yield
 
 
 @contextmanager
 def invitation(digest: bytes, user_id: int | None = None) -> Iterator[None]:
-    """Inside there is the invitation of this digest with its customer, and the user's memberships: one can be made."""
-    with _entered(Reach(Kind.INVITATION, user=user_id, digest=digest)):
+    """Scope of one invitation: inside there is the invitation of this digest with its customer, and the user's
+    memberships: one can be made."""
+    with _enter(ActiveScope(ScopeKind.INVITATION, user=user_id, digest=digest)):
         yield
 
 
 @contextmanager
 def staff() -> Iterator[None]:
-    """Inside there is everything. For staff who have shown a second factor in this session, and for nobody else."""
-    with _entered(Reach(Kind.EVERYTHING)):
+    """Unrestricted scope. For staff who have shown a second factor in this session, and for nobody else."""
+    with _enter(ActiveScope(ScopeKind.EVERYTHING)):
         yield
 
 
@@ -66,31 +67,31 @@ def shared_apps() -> "models.QuerySet[PushApp]":
 
 
 @contextmanager
-def _entered(wanted: Reach) -> Iterator[None]:
-    before, nested = fence.reach(), connection.in_atomic_block
+def _enter(wanted: ActiveScope) -> Iterator[None]:
+    before, nested = fence.active_scope(), connection.in_atomic_block
     # After an error the transaction goes back to this point, and the settings with it.
     with transaction.atomic():
-        _tell(wanted)
-        with fence.reaching(wanted):
+        _set_policy_settings(wanted)
+        with fence.activate(wanted):
             yield
         if nested and not connection.needs_rollback:
-            _tell(before)
+            _set_policy_settings(before)
 
 
-def _tell(reach: Reach | None) -> None:
-    everything = reach is not None and reach.kind is Kind.EVERYTHING
-    words = (
-        str(reach.customer) if reach and reach.customer is not None else "",
-        str(reach.user) if reach and reach.user is not None else "",
-        reach.digest.hex() if reach and reach.digest is not None else "",
+def _set_policy_settings(active: ActiveScope | None) -> None:
+    everything = active is not None and active.kind is ScopeKind.EVERYTHING
+    values = (
+        str(active.customer) if active and active.customer is not None else "",
+        str(active.user) if active and active.user is not None else "",
+        active.digest.hex() if active and active.digest is not None else "",
         "on" if everything else "",
     )
     with connection.cursor() as cursor:
-        cursor.execute(_TELL, words)
+        cursor.execute(_POLICY_SETTINGS, values)
 
 
 class PageMiddleware:
-    """Every request of Django's normal handler reaches nothing of a tenant's until it enters a scope.
+    """Middleware: a request of Django's normal handler reaches nothing of a tenant's until it enters a scope.
 
     What a response streams is made after the view has returned, and still belongs to the page.
     """
@@ -107,37 +108,39 @@ class PageMiddleware:
         """The response, or its coroutine."""
         if iscoroutinefunction(self):
             return self._awaited(request)
-        with fence.reaching(fence.NOTHING):
-            return _walled(self.get_response(request))
+        with fence.activate(fence.NOTHING):
+            return _isolated(self.get_response(request))
 
     async def _awaited(self, request: HttpRequest) -> HttpResponseBase:
-        with fence.reaching(fence.NOTHING):
-            return _walled(await self.get_response(request))
+        with fence.activate(fence.NOTHING):
+            return _isolated(await self.get_response(request))
 
 
-def _walled(response: Any) -> HttpResponseBase:
+def _isolated(response: Any) -> HttpResponseBase:
     if response.streaming:
-        parts = response.streaming_content
-        response.streaming_content = _later(parts) if hasattr(parts, "__aiter__") else _piece_by_piece(parts)
+        content = response.streaming_content
+        response.streaming_content = (
+            _isolated_chunks_async(content) if hasattr(content, "__aiter__") else _isolated_chunks(content)
+        )
     return response  # type: ignore[no-any-return]
 
 
-def _piece_by_piece(parts: Any) -> Iterator[bytes]:
-    pieces, end = iter(parts), object()
+def _isolated_chunks(content: Any) -> Iterator[bytes]:
+    chunks, end = iter(content), object()
     while True:
-        with fence.reaching(fence.NOTHING):
-            piece = next(pieces, end)
-        if piece is end:
+        with fence.activate(fence.NOTHING):
+            chunk = next(chunks, end)
+        if chunk is end:
             return
-        yield piece  # type: ignore[misc]
+        yield chunk  # type: ignore[misc]
 
 
-async def _later(parts: Any) -> AsyncIterator[bytes]:
-    pieces = aiter(parts)
+async def _isolated_chunks_async(content: Any) -> AsyncIterator[bytes]:
+    chunks = aiter(content)
     while True:
-        with fence.reaching(fence.NOTHING):
+        with fence.activate(fence.NOTHING):
             try:
-                piece = await anext(pieces)
+                chunk = await anext(chunks)
             except StopAsyncIteration:
                 return
-        yield piece
+        yield chunk

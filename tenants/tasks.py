@@ -1,4 +1,4 @@
-"""What the timetable has done for tenants. No rule lives here: a task hands over to the file that knows."""
+"""Celery tasks of tenants, scheduled by beat. No rule lives here: a task hands over to the file that knows."""
 
 from celery import shared_task
 from django.conf import settings

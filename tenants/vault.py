@@ -1,4 +1,4 @@
-"""Secrets at rest: what is sealed here can be opened only with a key of VAULT_KEYS, and only for the purpose it had.
+"""Encryption of secrets at rest: what is sealed here opens only with a key of VAULT_KEYS, and for its purpose.
 
 The first key of the list seals, each key of the list opens; a key is taken out of the list only after everything was
 sealed anew (`manage.py credential reseal`). Nothing is ever opened "as far as possible": every failure is a VaultError
@@ -93,13 +93,13 @@ class Vault:
     def seal(self, plain: bytes | dict[str, str], purpose: str) -> str:
         """See the function of this name."""
         data = json.dumps(plain, separators=(",", ":")).encode() if isinstance(plain, dict) else plain
-        return f"{TEXT_VERSION}:{self._primary}:{self._ring(purpose).encrypt(data).decode()}"
+        return f"{TEXT_VERSION}:{self._primary}:{self._multi_fernet(purpose).encrypt(data).decode()}"
 
     def open_(self, sealed: str, purpose: str) -> bytes:
         """See the function of this name."""
         key_id, token = self._parts(sealed)
         try:
-            return self._ring(purpose).decrypt(token)
+            return self._multi_fernet(purpose).decrypt(token)
         except InvalidToken:
             raise _altered(key_id) from None
 
@@ -107,7 +107,7 @@ class Vault:
         """See the function of this name."""
         key_id, token = self._parts(sealed)
         try:
-            fresh = self._ring(purpose).rotate(token)
+            fresh = self._multi_fernet(purpose).rotate(token)
         except InvalidToken:
             raise _altered(key_id) from None
         return sealed if key_id == self._primary else f"{TEXT_VERSION}:{self._primary}:{fresh.decode()}"
@@ -121,7 +121,7 @@ class Vault:
             raise VaultError(f"sealed with the key {key_id!r}, which is not in VAULT_KEYS: put that key back")
         return key_id, token.encode()
 
-    def _ring(self, purpose: str) -> MultiFernet:
+    def _multi_fernet(self, purpose: str) -> MultiFernet:
         return MultiFernet(
             Fernet(base64.urlsafe_b64encode(_derive(key, f"seal:{purpose}"))) for key in self._keys.values()
         )

@@ -47,9 +47,9 @@ class Browser(Client):
 
     def body(self, address: str, method: str = "GET") -> bytes:
         """What a request brings, also where it comes in pieces: they are made as the pages' role, too."""
-        asked = {"PATH_INFO": address.partition("?")[0], "REQUEST_METHOD": method}
+        environ = {"PATH_INFO": address.partition("?")[0], "REQUEST_METHOD": method}
         with acting_as(PAGES):
-            answer = Client.request(self, **self._base_environ(**asked) | _query(address))
+            answer = Client.request(self, **self._base_environ(**environ) | _query(address))
             assert answer.status_code == 200, answer.status_code
             return async_to_sync(_whole)(answer)
 

@@ -1,4 +1,6 @@
-"""What all tests share: the stores that bin/test started, and a Valkey database that is empty for each test."""
+"""What all tests share: the stores that bin/test started, a Valkey database that is empty for each test, and a customer
+whose owner has a browser.
+"""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +13,10 @@ from pytest_django import Settings
 from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
+from billing import customers
+from tenants.models import Customer
 from tests import schedule
+from tests.browsing import Browser, browser
 
 # A busy machine must not fail a test: what an example takes says nothing about what it shows.
 hypothesis.settings.register_profile("hpns", deadline=None)
@@ -39,6 +44,18 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
         client.flushdb()
         yield client
         client.flushdb()
+
+
+@pytest.fixture
+def customer(db: None, valkey: redis.Redis) -> Customer:
+    """Acme, with nothing yet."""
+    return customers.add(name="Acme", offer="eas").row
+
+
+@pytest.fixture
+def ada(customer: Customer) -> Browser:
+    """The browser of Ada, who owns Acme."""
+    return browser(customer, "owner")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:

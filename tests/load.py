@@ -21,13 +21,13 @@ class Load:
         self.broken: list[str] = []  # pushes whose connection broke: no answer was given
         self._left = most
         self._stopping = False
-        self._gate = threading.Lock()
+        self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(connections)]
         for thread in self._threads:
             thread.start()
 
     def _take(self) -> bool:
-        with self._gate:
+        with self._lock:
             self._left -= 1
             return self._left >= 0 and not self._stopping
 
@@ -62,6 +62,6 @@ class Load:
         self._stopping = True
         self.wait()
 
-    def told(self, status: str) -> set[str]:
-        """The ack_ids whose server was told this status."""
+    def with_status(self, status: str) -> set[str]:
+        """The ack_ids that were answered with this status."""
         return {ack_id for ack_id, answer in self.answers.items() if answer["status"] == status}

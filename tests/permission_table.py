@@ -1,7 +1,7 @@
 """Every URL, and what each visitor gets of it: the data of test_permissions.py.
 
-What is told for each method, in the order of VISITORS: a status, several that are all right, or LOGIN for the way to
-the login page. Machines' endpoints that do not go through urls.py are in tests/tenants/test_authentication.py.
+What is expected for each method, in the order of VISITORS: a status, several that are all right, or LOGIN for the way
+to the login page. Machines' endpoints that do not go through urls.py are in tests/tenants/test_authentication.py.
 """
 
 from typing import Any, Final, NamedTuple
@@ -11,40 +11,40 @@ VISITORS: Final = ("anonymous", "stranger", "viewer", "admin", "owner", "staff w
 METHODS: Final = ("GET", "DELETE", "POST")
 
 LOGIN: Final = "login"
-Told = tuple[Any, ...]
+Expected = tuple[Any, ...]
 
 
-def all_get(status: Any) -> Told:
-    """Everybody gets the same."""
+def all_get(status: Any) -> Expected:
+    """The same status for every visitor."""
     return (status,) * len(VISITORS)
 
 
 # The admin's pages of models look at no method, so that a DELETE is answered as a GET is, and changes nothing.
-def staff_get(status: Any) -> Told:
+def staff_get(status: Any) -> Expected:
     """Staff with a second factor alone get something; all others are led to what they lack."""
     return (*(LOGIN,) * 6, status)
 
 
-def members_get(viewer: int, admin: int, owner: int, *, staff: int) -> Told:
+def members_get(viewer: int, admin: int, owner: int, *, staff: int) -> Expected:
     """By role; who is no member is told that there is no such page."""
     return (LOGIN, 404, viewer, admin, owner, 404, staff)
 
 
 class Row(NamedTuple):
-    """An address of a route, and what is told for GET, DELETE and POST."""
+    """An address of a route, and the expected statuses of GET, DELETE and POST."""
 
     address: str
-    get: Told
-    delete: Told
-    post: Told
+    get: Expected
+    delete: Expected
+    post: Expected
 
-    def told(self, method: str) -> Told:
-        """By the method."""
-        told: Told = getattr(self, method.lower())
-        return told
+    def expected(self, method: str) -> Expected:
+        """The expected statuses of a method."""
+        expected: Expected = getattr(self, method.lower())
+        return expected
 
 
-def for_reading(address: str, get: Told) -> Row:
+def for_reading(address: str, get: Expected) -> Row:
     """A page without login that takes GET only."""
     return Row(address, get, all_get(405), all_get(405))
 
@@ -54,13 +54,13 @@ def of_staff(address: str, get: Any = 200, post: Any = 200, delete: Any = None) 
     return Row(address, staff_get(get), staff_get(delete or get), staff_get(post))
 
 
-def of_customer(address: str, get: Told, post: Told | None = None) -> Row:
+def of_customer(address: str, get: Expected, post: Expected | None = None) -> Row:
     """A page below /c/acme/. One that takes no POST says so to those who may come in."""
     not_taken = members_get(405, 405, 405, staff=405)
     return Row(f"/c/acme/{address}", get, not_taken, post or not_taken)
 
 
-def mine(status: Any) -> Told:
+def mine(status: Any) -> Expected:
     """Whoever is logged in gets something; nobody else does."""
     return (LOGIN, *(status,) * 6)
 
@@ -82,8 +82,8 @@ def by_post(address: str, viewer: int, admin: int, owner: int) -> Row:
 
 
 # Whoever is logged in is led on.
-GUEST: Final[Told] = (200, *(302,) * 6)
-ADMIN_LOGIN: Final[Told] = (LOGIN, *(403,) * 4, 302, 302)
+GUEST: Final[Expected] = (200, *(302,) * 6)
+ADMIN_LOGIN: Final[Expected] = (LOGIN, *(403,) * 4, 302, 302)
 # The cast has no password and no second factor: there is nothing to show once more.
 NOTHING_TO_SHOW: Final = 403
 

@@ -121,6 +121,18 @@ class SandboxClient:
 
 
 @contextmanager
+def as_new(client: SandboxClient) -> Iterator[SandboxClient]:
+    """Lends a running sandbox with nothing received; whatever is set or listed meanwhile is as before afterwards."""
+    client.clear()
+    accounts = client.demo.accounts.read_bytes()
+    yield client
+    client.demo.accounts.write_bytes(accounts)
+    client.settings(lenient_tokens=False, limit_token_updates=False)
+    if client.state()["mode"] != "up":
+        client.mode("up")
+
+
+@contextmanager
 def running_sandbox(folder: Path, *options: str) -> Iterator[SandboxClient]:
     """Starts a sandbox process in the folder, yields its client when it is ready, and stops it.
 

@@ -63,6 +63,25 @@ def wait_for(done: Callable[[], Any], seconds: float, what: str) -> Any:
         time.sleep(0.05)
 
 
+def settings_on(postgres: Postgres, valkey: Valkey) -> dict[str, str]:
+    """The environment of a service on stores of a test's own, in which each role has its user."""
+    return {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        "READ_DOT_ENV": "false",
+        "DJANGO_SETTINGS_MODULE": "hpns.settings",
+        "PYTHONPATH": str(ROOT),
+        "SECRET_KEY": "tests-" + "s" * 50,
+        "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
+        "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "LOG_FORMAT": "plain",
+        "DATABASE_URL": postgres.url,
+        "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
+        "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
+        "REDIS_URL": valkey.url,
+    }
+
+
 class Stage:
     """A running service. key: Acme's server key; url: where it listens; sandbox: the providers."""
 
@@ -76,19 +95,8 @@ class Stage:
         self.port = free_port()
         self.children: dict[str, Child] = {}
         self.env = {
-            **{name: os.environ[name] for name in INHERITED if name in os.environ},
-            "READ_DOT_ENV": "false",
-            "DJANGO_SETTINGS_MODULE": "hpns.settings",
+            **settings_on(self.postgres, self.valkey),
             "PYTHONPATH": os.pathsep.join(dict.fromkeys((str(root), str(ROOT)))),
-            "SECRET_KEY": "stage-" + "s" * 50,
-            "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
-            "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
-            "ALLOWED_HOSTS": "127.0.0.1,localhost",
-            "LOG_FORMAT": "plain",
-            "DATABASE_URL": self.postgres.url,
-            "PAGES_DATABASE_URL": self.postgres.url_of(PAGES_USER, "pages-password"),
-            "WORKER_DATABASE_URL": self.postgres.url_of(WORKER_USER, "worker-password"),
-            "REDIS_URL": self.valkey.url,
             "APNS_ORIGIN": sandbox.origin,
             "APNS_SANDBOX_ORIGIN": sandbox.other_origin,
             "FCM_ORIGIN": sandbox.origin,
@@ -148,7 +156,7 @@ class Stage:
     def stop(self, name: str, seconds: float = 20) -> None:
         """Ask a process to stop and wait until it has."""
         child = self.children.pop(name)
-        child.ask_to_stop()
+        child.send_stop_signal()
         try:
             wait_for(lambda: child.poll() is not None, seconds, f"{name} stops")
         finally:
@@ -240,8 +248,8 @@ class Stage:
         path = f"/t/{key or self.key}/api/v1/send_push"
         status, answer = self.post(path, json.dumps(a_push(**members)).encode())
         assert status == 200, answer
-        told: dict[str, str] = json.loads(answer)
-        return told
+        body: dict[str, str] = json.loads(answer)
+        return body
 
     def close(self) -> None:
         """Stop everything, the stores last."""
@@ -284,8 +292,8 @@ def running_stage(folder: Path, *, workers: int = 1, root: Path = ROOT, **settin
         try:
             stage.start_postgres()
             stage.start_valkey()
-            told = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))
-            stage.key = told["key"]
+            seeded = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))
+            stage.key = seeded["key"]
             stage.start_ingest()
             for number in range(1, workers + 1):
                 stage.start_worker("worker" if number == 1 else f"worker{number}")

@@ -47,9 +47,9 @@ def test_a_dead_device_is_told_remove(stage: Stage) -> None:
 
 
 def test_a_platform_without_an_app_is_told_what_to_add(stage: Stage) -> None:
-    told = stage.push(platform="apple_other-v2")
-    assert told["status"] == "FAIL"
-    assert told["error"].startswith("no_app no mobile app is set up for the platform apple_other: add")
+    answer = stage.push(platform="apple_other-v2")
+    assert answer["status"] == "FAIL"
+    assert answer["error"].startswith("no_app no mobile app is set up for the platform apple_other: add")
 
 
 def test_an_ack_is_answered_at_once(stage: Stage) -> None:

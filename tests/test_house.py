@@ -1,6 +1,7 @@
 """The rules of the house that a tool can check; each has a test that shows it can fail."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("hpns", "billing", "delivery", "tenants")
 LONGEST = 300
+STYLES = (ROOT / "hpns/static/hpns/site.css", ROOT / "delivery/static/delivery/sandbox/phone.css")
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "core", "base_utils", "misc"}
 
 
@@ -56,6 +58,27 @@ def undocumented(source: str) -> Iterator[str]:
             yield node.name
 
 
+def unused_parts(root: Path) -> set[str]:
+    """The templates of parts/ that no page includes, neither itself nor by way of a part that a page includes."""
+    parts = {f"parts/{path.name}": path.read_text(encoding="utf-8") for path in (root / "templates/parts").iterdir()}
+    pages = [path for path in (root / "templates").rglob("*") if path.is_file() and path.parent.name != "parts"]
+    pages += [path for app in APPS for path in (root / app).rglob("*.py")]
+    looked_at = [path.read_text(encoding="utf-8") for path in pages]
+    unused = set(parts)
+    while looked_at:
+        text = looked_at.pop()
+        included = {name for name in unused if f'"{name}"' in text}
+        unused -= included
+        looked_at += [parts[name] for name in included]
+    return unused
+
+
+def unused_classes(css: str, texts: str) -> set[str]:
+    """The classes of a stylesheet that no word of the pages' templates and scripts names."""
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    return set(re.findall(r"\.([a-zA-Z][\w-]*)(?=[^{}]*\{)", css)) - set(re.findall(r"[\w-]+", texts))
+
+
 @pytest.mark.parametrize("path", sources(*APPS, "tests"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_short_and_imports_openly(path: Path) -> None:
     assert not too_long(path), f"{path} has more than {LONGEST} lines: split it by step or noun"
@@ -68,6 +91,36 @@ def test_a_file_is_short_and_imports_openly(path: Path) -> None:
 @pytest.mark.parametrize("path", sources(*APPS), ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_public_says_what_it_is(path: Path) -> None:
     assert not list(undocumented(path.read_text(encoding="utf-8")))
+
+
+def test_each_part_of_a_page_is_used_by_a_page() -> None:
+    assert not unused_parts(ROOT)
+
+
+def test_a_part_that_only_unused_parts_include_is_noticed(tmp_path: Path) -> None:
+    texts = {
+        "pages/page.html": '{% include "parts/used.html" %}',
+        "parts/used.html": '{% include "parts/by_a_part.html" %}',
+        "parts/by_a_part.html": "",
+        "parts/unused.html": '{% include "parts/by_an_unused_part.html" %}',
+        "parts/by_an_unused_part.html": '{% include "parts/by_an_unused_part.html" %}',
+    }
+    for name, text in texts.items():
+        (tmp_path / "templates" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "templates" / name).write_text(text)
+    assert unused_parts(tmp_path) == {"parts/unused.html", "parts/by_an_unused_part.html"}
+
+
+@pytest.mark.parametrize("css", STYLES, ids=lambda path: path.name)
+def test_each_class_of_a_stylesheet_is_on_a_page(css: Path) -> None:
+    made = [ROOT / "templates", css.parent, *(ROOT / app for app in APPS)]
+    files = [path for folder in made for path in folder.rglob("*") if path.suffix in (".html", ".js", ".py")]
+    assert not unused_classes(css.read_text(), "\n".join(path.read_text() for path in files))
+
+
+def test_a_class_that_no_page_has_is_noticed() -> None:
+    css = "/* .no { } */ a.used, .menu > .unused:hover { margin: .5em; } @media print { .also-unused { margin: 0; } }"
+    assert unused_classes(css, '<a class="used menu">') == {"unused", "also-unused"}
 
 
 def test_the_rules_notice_what_they_forbid(tmp_path: Path) -> None:

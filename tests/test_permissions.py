@@ -44,10 +44,10 @@ def test_each_visitor_gets_what_the_table_says(route: str, everybody: dict[str, 
     assert found is not None, f"{route} is not in the permission table"
     wrong = []
     for method in METHODS:
-        for (visitor, browser), told in zip(everybody.items(), found.told(method), strict=True):
+        for (visitor, browser), statuses in zip(everybody.items(), found.expected(method), strict=True):
             got = seen(browser, method, found.address)
-            if got not in (told if isinstance(told, tuple) else (told,)):
-                wrong.append(f"{method} {found.address} by {visitor} is {got}, not {told}")
+            if got not in (statuses if isinstance(statuses, tuple) else (statuses,)):
+                wrong.append(f"{method} {found.address} by {visitor} is {got}, not {statuses}")
     assert wrong == []
 
 

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 
 from delivery.worker import credential_check
 from tenants import services
-from tenants.admin import ReadOnly, ServiceForm, Told
+from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
 from tenants.credentials import uploads
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
@@ -64,7 +64,7 @@ class PushAppForm(ServiceForm):
                 self.add_error("file", problem.sentence)
         return super().clean()
 
-    def blamed(self, given: dict[str, Any]) -> str | None:
+    def error_field(self, given: dict[str, Any]) -> str | None:
         """The file, where there is one."""
         return "file" if given.get("file") is not None else None
 
@@ -86,7 +86,7 @@ class PushAppForm(ServiceForm):
 
 
 @admin.register(PushApp)
-class PushAppAdmin(Told):
+class PushAppAdmin(ServiceAdmin):
     """Apps. Label, family and owner are fixed, because a credential was sealed and checked for just this app."""
 
     form = PushAppForm
@@ -155,7 +155,7 @@ class ProblemFilter(admin.SimpleListFilter):
 
 
 @admin.register(Credential)
-class CredentialAdmin(ReadOnly):
+class CredentialAdmin(ReadOnlyAdmin):
     """Credentials, without what is sealed: what ends when, and what the providers say."""
 
     list_display = ("key_id", "app", "slot", "kind", "expires_at", "answer", "checked_at", "refusal")

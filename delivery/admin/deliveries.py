@@ -24,7 +24,7 @@ from delivery import selectors
 from delivery.models import Delivery
 from delivery.outcomes import own
 from delivery.providers import table
-from tenants.admin import ReadOnly
+from tenants.admin import ReadOnlyAdmin
 from tenants.providers.table import PLATFORMS
 
 # As outbox.trace() makes them.
@@ -124,7 +124,7 @@ class PlatformFilter(OutcomeFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly):
+class DeliveryAdmin(ReadOnlyAdmin):
     """One line per push; a page per push with its attempts."""
 
     list_display = ("when", "customer", "server", "platform", "type", "outcome", "code", "answer", "latency", "count")

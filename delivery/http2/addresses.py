@@ -1,8 +1,16 @@
-"""A TCP connection to a name: all its addresses, the next one beside a slow one (Happy Eyeballs, RFC 8305)."""
+"""A TCP connection to a name: its addresses raced with Happy Eyeballs (RFC 8305), by the library aiohappyeyeballs.
+
+IPv6 and IPv4 addresses take turns, so that a family of which nothing answers costs one wait, however many addresses it
+has. Invariant: of the sockets of a race all but the winner's are closed when it ends, however it ends.
+"""
 
 import asyncio
 import socket
-from typing import Any, Final
+from typing import Final
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from delivery.outcomes.transport import TransportFault
 
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After so long without an answer the next address is tried beside it (RFC 8305, 5)."""
@@ -10,63 +18,47 @@ KEEPALIVE_SECONDS: Final = 30
 
 
 class DialError(Exception):
-    """No connection: word is a transport word of delivery/outcomes/own.py, the text a remark for the log."""
+    """No connection: the text is a remark for the log."""
 
-    def __init__(self, word: str, text: str) -> None:
+    def __init__(self, fault: TransportFault, text: str) -> None:
         super().__init__(text)
-        self.word = word
+        self.fault = fault
 
 
-async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, word: str) -> socket.socket:
-    """Return a connection to the first address that takes one. DialError; `word` is for a name that is not known."""
+async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, fault: TransportFault) -> socket.socket:
+    """Return a connection to the first address that takes one. DialError; `fault` is for a name that is not known."""
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise DialError(word, f"the name {host} cannot be resolved ({error.strerror})") from error
-    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-    tries: set[asyncio.Task[socket.socket]] = set()
-    trouble: BaseException | None = None
-    winner: socket.socket | None = None
+        raise DialError(fault, f"the name {host} cannot be resolved ({error.strerror})") from error
     try:
-        while winner is None and (addresses or tries):
-            if addresses:
-                tries.add(loop.create_task(_try(loop, *addresses.pop(0))))
-            done, tries = await asyncio.wait(
-                tries, timeout=NEXT_ADDRESS_SECONDS if addresses else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            for one in done:
-                trouble = one.exception()
-                if trouble is not None:
-                    continue
-                if winner is None:
-                    winner = one.result()
-                else:
-                    one.result().close()
-    finally:
-        for one in tries:
-            one.add_done_callback(_close_latecomer)
-            one.cancel()
-    if winner is None:
-        raise DialError("connect", getattr(trouble, "strerror", None) or str(trouble))
+        winner = await start_connection(
+            list(dict.fromkeys(found)),
+            happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
+            interleave=1,
+            loop=loop,
+            socket_factory=_socket,
+        )
+    except (OSError, RuntimeError) as error:  # uvloop raises the second in places where asyncio raises the first
+        raise DialError(TransportFault.CONNECT, getattr(error, "strerror", None) or str(error)) from error
+    task = asyncio.current_task(loop)
+    if task is not None and task.cancelling():
+        # The race waits for its losers to end, and does not pass on that it was cancelled at that moment.
+        winner.close()
+        raise asyncio.CancelledError
     return winner
 
 
-def _close_latecomer(one: asyncio.Task[socket.socket]) -> None:
-    """Close the connection of a try that was no longer wanted and came through all the same."""
-    if not one.cancelled() and one.exception() is None:
-        one.result().close()
-
-
-async def _try(loop: asyncio.AbstractEventLoop, family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
+def _socket(address: AddrInfoType) -> socket.socket:
+    """Make the socket for one try; the race closes it."""
+    family, kind, protocol, _, _ = address
+    sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
             sock.setsockopt(socket.IPPROTO_TCP, option, KEEPALIVE_SECONDS)
-        await loop.sock_connect(sock, address)
-    except BaseException:  # a cancelled try, too, leaves no open socket
+    except BaseException:
         sock.close()
         raise
     return sock

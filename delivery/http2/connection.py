@@ -1,10 +1,10 @@
-"""One HTTP/2 connection, client side (RFC 9113): requests out (outgoing.py), answers in. It knows nothing of time or of
-dialling.
+"""One HTTP/2 connection, client side (RFC 9113): requests out (connection_sender.py), responses in. It knows nothing of
+time or of dialling.
 
 What we send is simple, so this is less than a library: requests with a small body, no server push, no dynamic header
-table, and answers that are cut off above MAX_ANSWER_BYTES, so that no window of ours ever closes. Invariants: an
-exchange that was sent counts as NOT_SENT only where the peer has said that it did not process it; each is handed to
-`ended` once, or left in `streams` for `lost`.
+table, and responses that are cut off above MAX_RESPONSE_BYTES, so that no window of ours ever closes. Invariants: a
+request that was sent counts as NOT_SENT only where the peer has said that it did not process it; each stream is handed
+to on_stream_ended once, or left in `streams` for on_lost.
 """
 
 import logging
@@ -14,10 +14,11 @@ from typing import Final
 from hpack import HPACKError
 
 from delivery.http2 import frames
-from delivery.http2.exchange import Exchange
+from delivery.http2.connection_sender import MAX_RESPONSE_BYTES, RECEIVE_WINDOW, ConnectionSender
 from delivery.http2.frames import FrameError
-from delivery.http2.heads import Heads
-from delivery.http2.outgoing import MAX_ANSWER_BYTES, OUR_WINDOW, Outgoing
+from delivery.http2.response_headers import ResponseHeaders
+from delivery.http2.stream import Stream
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import NOT_SENT
 
 log = logging.getLogger(__name__)
@@ -25,165 +26,166 @@ log = logging.getLogger(__name__)
 _PING_BYTES: Final = 8
 
 
-class Connection(Outgoing):
-    """See the module. greeted: whether the peer has said its settings."""
+class Connection(ConnectionSender):
+    """A client connection, see the module. settings_received: whether the peer has sent its SETTINGS."""
 
     def __init__(
         self,
-        ready: Callable[[], None],
-        ended: Callable[[Exchange], None],
-        lost: Callable[[str, str], None],
+        on_capacity: Callable[[], None],
+        on_stream_ended: Callable[[Stream], None],
+        on_lost: Callable[[TransportFault, str], None],
     ) -> None:
-        """ready: more can be sent; ended: an exchange has; lost(word, error): the connection has, or is of no use."""
-        super().__init__(ready)
-        self._ended, self._lost = ended, lost
-        self.greeted = False
-        self._parser = frames.Parser(MAX_ANSWER_BYTES)
-        self._heads = Heads(MAX_ANSWER_BYTES)
+        """on_capacity: see ConnectionSender; on_lost(fault, error): the connection has ended, or is of no use."""
+        super().__init__(on_capacity)
+        self._on_stream_ended, self._on_lost = on_stream_ended, on_lost
+        self.settings_received = False
+        self._parser = frames.FrameParser(MAX_RESPONSE_BYTES)
+        self._response_headers = ResponseHeaders(MAX_RESPONSE_BYTES)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The connection has ended."""
-        told = self.over or self.transport is None  # who still dials learns of it in another way
-        self.over, self.fit = True, False
-        if told:
+        """Report the end of the connection, unless we closed it."""
+        expected = self.closed or self.transport is None  # who still dials learns of it in another way
+        self.closed, self.accepts_streams = True, False
+        if expected:
             return
-        # Without TLS's farewell, it was closed all the same.
-        self._lost("closed" if error is None or "EOF" in str(error) else "reset", str(error or ""))
+        # Without TLS's close_notify, it was closed all the same.
+        closed = error is None or "EOF" in str(error)
+        self._on_lost(TransportFault.CLOSED if closed else TransportFault.RESET, str(error or ""))
 
     def data_received(self, data: bytes) -> None:
-        """Take what the peer has sent."""
-        if self.over:
+        """Process frames of the peer."""
+        if self.closed:
             return
         try:
-            for kind, flags, stream, content in self._parser.feed(data):
-                self._take(kind, flags, stream, content)
-                if self.over:
+            for frame_type, flags, stream_id, payload in self._parser.feed(data):
+                self._receive_frame(frame_type, flags, stream_id, payload)
+                if self.closed:
                     return
         except (FrameError, HPACKError) as error:
-            self._break(str(error))
+            self._fail(str(error))
             return
         except Exception as error:
-            log.exception("what a provider sent could not be taken")
-            self._break(type(error).__name__)
+            log.exception("a frame of a provider could not be processed")
+            self._fail(type(error).__name__)
             return
-        if self._parser.flow > OUR_WINDOW // 2:
-            self.write(frames.frame(frames.WINDOW_UPDATE, 0, 0, self._parser.flow.to_bytes(4, "big")))
-            self._parser.flow = 0
+        if self._parser.flow_controlled_bytes > RECEIVE_WINDOW // 2:
+            self.write(frames.frame(frames.WINDOW_UPDATE, 0, 0, self._parser.flow_controlled_bytes.to_bytes(4, "big")))
+            self._parser.flow_controlled_bytes = 0
 
-    def _break(self, reason: str) -> None:
-        """End the connection: the peer does not keep to HTTP/2, or we do not understand it."""
-        if not self.over:
+    def _fail(self, reason: str) -> None:
+        """Close the connection with PROTOCOL_ERROR: the peer does not keep to HTTP/2, or we do not understand it."""
+        if not self.closed:
             self.close(frames.PROTOCOL_ERROR)
-            self._lost("protocol", reason)
+            self._on_lost(TransportFault.PROTOCOL, reason)
 
-    def _take(self, kind: int, flags: int, stream: int, content: bytes) -> None:
-        if not self.greeted and kind != frames.SETTINGS:
+    def _receive_frame(self, frame_type: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if not self.settings_received and frame_type != frames.SETTINGS:
             raise FrameError("no SETTINGS frame at first")
-        if kind == frames.HEADERS:
-            self._take_head(flags, stream, content)
-        elif kind == frames.DATA:
-            self._take_data(flags, stream, content)
-        elif kind == frames.SETTINGS:
-            self._take_settings(flags, content)
-        elif kind == frames.WINDOW_UPDATE:
-            self._take_window(stream, frames.number(content))
-        elif kind == frames.RST_STREAM:
-            self._take_reset(stream, frames.number(content))
-        elif kind == frames.GOAWAY:
-            self._take_goaway(frames.number(content))
-        elif kind == frames.PUSH_PROMISE:
+        if frame_type == frames.HEADERS:
+            self._receive_headers(flags, stream_id, payload)
+        elif frame_type == frames.DATA:
+            self._receive_data(flags, stream_id, payload)
+        elif frame_type == frames.SETTINGS:
+            self._receive_settings(flags, payload)
+        elif frame_type == frames.WINDOW_UPDATE:
+            self._receive_window_update(stream_id, frames.read_uint31(payload))
+        elif frame_type == frames.RST_STREAM:
+            self._receive_rst_stream(stream_id, frames.read_uint31(payload))
+        elif frame_type == frames.GOAWAY:
+            self._receive_goaway(frames.read_uint31(payload))
+        elif frame_type == frames.PUSH_PROMISE:
             raise FrameError("PUSH_PROMISE frame")
-        elif kind == frames.PING:
-            if len(content) != _PING_BYTES:
+        elif frame_type == frames.PING:
+            if len(payload) != _PING_BYTES:
                 raise FrameError("PING frame of a wrong size")
             if not flags & frames.ACK:
-                self.acknowledge(frames.PING, content)
+                self.acknowledge(frames.PING, payload)
 
-    def _take_head(self, flags: int, stream: int, block: bytes) -> None:
-        status, told = self._heads.read(block)  # of a request that was given up, too: the next head may need it
-        exchange = self.streams.get(stream)
-        if exchange is None:
+    def _receive_headers(self, flags: int, stream_id: int, block: bytes) -> None:
+        status, fields = self._response_headers.decode(block)  # of a reset stream, too: the next block may need it
+        stream = self.streams.get(stream_id)
+        if stream is None:
             return
-        whole = flags & frames.END_STREAM
-        if not exchange.status:
-            if not status or (status < 200 and whole):
+        ends = flags & frames.END_STREAM
+        if not stream.status:
+            if not status or (status < 200 and ends):
                 raise FrameError("answer without a status")
             if status < 200:
-                return  # an interim answer: the real one follows
-            exchange.answered(status, told)
-            if not whole and exchange.announced > MAX_ANSWER_BYTES:
-                self._cut_off(exchange)
+                return  # an interim response (RFC 9110, 15.2): the final one follows
+            stream.receive_headers(status, fields)
+            if not ends and stream.content_length > MAX_RESPONSE_BYTES:
+                self._truncate(stream)
                 return
-        if whole:
-            self._whole(exchange)
+        if ends:
+            self._end_stream(stream)
 
-    def _take_data(self, flags: int, stream: int, content: bytes) -> None:
-        exchange = self.streams.get(stream)
-        if exchange is None:
+    def _receive_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        stream = self.streams.get(stream_id)
+        if stream is None:
             return
-        if not exchange.status:
+        if not stream.status:
             raise FrameError("DATA frame before the status")
-        exchange.received += len(content)
-        if exchange.received > MAX_ANSWER_BYTES:
-            self._cut_off(exchange)
+        stream.received_bytes += len(payload)
+        if stream.received_bytes > MAX_RESPONSE_BYTES:
+            self._truncate(stream)
             return
-        if content:
-            exchange.take(content)
+        if payload:
+            stream.receive_data(payload)
         if flags & frames.END_STREAM:
-            self._whole(exchange)
+            self._end_stream(stream)
 
-    def _whole(self, exchange: Exchange) -> None:
-        if exchange.rest:  # answered before all of it was sent: the rest never will be
-            self.forget(exchange)
+    def _end_stream(self, stream: Stream) -> None:
+        if stream.unsent_body:  # answered before all of it was sent: the rest never will be
+            self.cancel(stream)
         else:
-            del self.streams[exchange.stream]
-        self._ended(exchange)
+            del self.streams[stream.stream_id]
+        self._on_stream_ended(stream)
 
-    def _cut_off(self, exchange: Exchange) -> None:
-        """An answer's body that is too long is not waited for; its status counts."""
-        exchange.cut()
-        self.forget(exchange)
-        self._ended(exchange)
+    def _truncate(self, stream: Stream) -> None:
+        """Reset a stream whose response body is too long; its status counts."""
+        stream.discard_body()
+        self.cancel(stream)
+        self._on_stream_ended(stream)
 
-    def _take_settings(self, flags: int, content: bytes) -> None:
+    def _receive_settings(self, flags: int, payload: bytes) -> None:
         if flags & frames.ACK:
             return
-        for key, value in frames.read_settings(content):
+        for key, value in frames.read_settings(payload):
             if key == frames.MAX_CONCURRENT_STREAMS:
-                self.most = value
+                self.max_concurrent_streams = value
             elif key == frames.INITIAL_WINDOW_SIZE:
-                self.resize(value)
+                self.set_initial_window(value)
         self.acknowledge(frames.SETTINGS)
-        if not self.greeted:
-            self.greeted = self.fit = True
-        self.go_on()
+        if not self.settings_received:
+            self.settings_received = self.accepts_streams = True
+        self.send_blocked()
 
-    def _take_window(self, stream: int, more: int) -> None:
-        if stream == 0 and not more:
+    def _receive_window_update(self, stream_id: int, increment: int) -> None:
+        if stream_id == 0 and not increment:
             raise FrameError("WINDOW_UPDATE frame out of bounds")
-        self.grant(stream, more)
+        self.increase_window(stream_id, increment)
 
-    def _take_reset(self, stream: int, code: int) -> None:
-        exchange = self.streams.pop(stream, None)
-        if exchange is None:
+    def _receive_rst_stream(self, stream_id: int, error_code: int) -> None:
+        stream = self.streams.pop(stream_id, None)
+        if stream is None:
             return
-        if code == frames.REFUSED_STREAM:
-            self._disowned(exchange)
+        if error_code == frames.REFUSED_STREAM:
+            self._end_disowned(stream)
             return
-        exchange.word, exchange.error = "reset", f"stream reset with error {code}"
-        exchange.cut()
-        self._ended(exchange)
+        stream.fault, stream.error = TransportFault.RESET, f"stream reset with error {error_code}"
+        stream.discard_body()
+        self._on_stream_ended(stream)
 
-    def _disowned(self, exchange: Exchange) -> None:
-        if not exchange.status:  # what was answered was processed, whatever is said later
-            exchange.word, exchange.wire = "refused_stream", NOT_SENT
-        exchange.cut()
-        self._ended(exchange)
+    def _end_disowned(self, stream: Stream) -> None:
+        if not stream.status:  # what was answered was processed, whatever is said later
+            stream.fault, stream.wire = TransportFault.REFUSED_STREAM, NOT_SENT
+        stream.discard_body()
+        self._on_stream_ended(stream)
 
-    def _take_goaway(self, last: int) -> None:
-        """The peer takes no new requests; it disowns those after `last`, and goes on with the others."""
-        self.fit = False
-        for stream in [stream for stream in self.streams if stream > last]:
-            if (exchange := self.streams.pop(stream, None)) is not None:
-                self._disowned(exchange)
-        self._ready()
+    def _receive_goaway(self, last_stream_id: int) -> None:
+        """Open no more streams; the peer disowns those after last_stream_id, and goes on with the others."""
+        self.accepts_streams = False
+        for stream_id in [stream_id for stream_id in self.streams if stream_id > last_stream_id]:
+            if (stream := self.streams.pop(stream_id, None)) is not None:
+                self._end_disowned(stream)
+        self._on_capacity()

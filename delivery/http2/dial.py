@@ -1,7 +1,7 @@
-"""Open a connection to a provider: TCP (addresses.py), outgoing proxy, TLS; and say what failed in one word.
+"""Open a connection to a provider: TCP (addresses.py), outgoing proxy, TLS; and say what failed as a TransportFault.
 
-Invariant: trust, proxy and client certificate come from the Way alone, never from the environment; nothing but HTTP/2
-over TLS is ever spoken to a provider.
+Invariant: trust, proxy and client certificate come from the Endpoint alone, never from the environment; nothing but
+HTTP/2 over TLS is ever spoken to a provider.
 """
 
 import asyncio
@@ -18,28 +18,29 @@ import certifi
 
 from delivery.http2.addresses import DialError, connect
 from delivery.http2.connection import Connection
+from delivery.outcomes.transport import TransportFault
 
 _LIMITS: Final[dict[str, Any]] = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 1.0}
 """In seconds. The first is beyond every deadline; the second is how long a silent peer keeps a closed connection."""
 _PROXY_ANSWER_BYTES: Final = 8192
 _PORTS: Final = {"http": 80, "https": 443}
-_CERTIFICATE_REFUSED: Final = ("certificate", "unknown ca", "unknown_ca", "access denied", "access_denied")
+_CERTIFICATE_ALERTS: Final = ("certificate", "unknown ca", "unknown_ca", "access denied", "access_denied")
 """In the TLS alerts with which a server turns a client certificate down (RFC 8446, 6.2)."""
 
 
-class Trust:
-    """What all ways of a process share: the certification authorities and the outgoing proxy."""
+class TlsTrust:
+    """The certification authorities and the outgoing proxy, which all endpoints of a process share."""
 
     def __init__(self, ca_file: str = "", proxy: str = "", no_proxy: str = "") -> None:
         """ca_file: PEM ("": certifi's); proxy: "http[s]://[user:password@]host:port" ("": none); no_proxy: hosts
         reached without it, separated by commas, "*" for all."""
         self.ca_file = ca_file or certifi.where()
         self._proxy = urlsplit(proxy) if proxy else None
-        self._excepted = [name.strip().lower().lstrip(".") for name in no_proxy.split(",") if name.strip()]
+        self._no_proxy = [name.strip().lower().lstrip(".") for name in no_proxy.split(",") if name.strip()]
 
     def proxy(self, host: str) -> SplitResult | None:
         """Return the address of the proxy that leads to a host; None: go straight there."""
-        if any(name == "*" or host == name or host.endswith("." + name) for name in self._excepted):
+        if any(name == "*" or host == name or host.endswith("." + name) for name in self._no_proxy):
             return None
         return self._proxy
 
@@ -51,7 +52,7 @@ class Trust:
         try:
             context.load_verify_locations(cafile=self.ca_file)
         except OSError as error:
-            raise DialError("tls", f"{self.ca_file} cannot be used ({error})") from error
+            raise DialError(TransportFault.TLS, f"{self.ca_file} cannot be used ({error})") from error
         return context
 
     def http2_context(self) -> ssl.SSLContext:
@@ -67,14 +68,14 @@ class Trust:
 
     @cached_property
     def to_provider(self) -> ssl.SSLContext:
-        """The context for all ways without a client certificate: each takes a megabyte. Raises DialError."""
+        """The context for all endpoints without a client certificate: each takes a megabyte. Raises DialError."""
         return self.http2_context()
 
 
-class Way:
-    """How to get to one origin, with which client certificate."""
+class Endpoint:
+    """One origin, the TLS settings for it, and the client certificate that is shown there."""
 
-    def __init__(self, origin: str, trust: Trust, cert_pem: str = "", key_pem: str = "") -> None:
+    def __init__(self, origin: str, trust: TlsTrust, cert_pem: str = "", key_pem: str = "") -> None:
         """origin: "https://host[:port]"; cert_pem (with its chain) and key_pem: the client certificate ("": none)."""
         parts = urlsplit(origin)
         self.host, self.port = parts.hostname or "", parts.port or 443
@@ -94,18 +95,18 @@ class Way:
             try:
                 _load(context, self._pem)
             except (OSError, ValueError) as error:
-                raise DialError("credential", "the certificate and its key cannot be used") from error
+                raise DialError(TransportFault.CREDENTIAL, "the certificate and its key cannot be used") from error
             self._own = context
         return self._own
 
     async def open(self, loop: asyncio.AbstractEventLoop, make: Callable[[], Connection]) -> Connection:
-        """Connect and return what `make` made, greeted over TLS. Raises DialError."""
+        """Open TCP, the proxy's tunnel and TLS for the connection that `make` returns. Raises DialError."""
         tls = self.tls()
         proxy = self._trust.proxy(self.host)
         if proxy is None:
-            sock = await connect(loop, self.host, self.port, "dns")
+            sock = await connect(loop, self.host, self.port, TransportFault.DNS)
         else:
-            sock = await connect(loop, proxy.hostname or "", proxy.port or _PORTS[proxy.scheme], "proxy")
+            sock = await connect(loop, proxy.hostname or "", proxy.port or _PORTS[proxy.scheme], TransportFault.PROXY)
         connection = make()
         transport: Any = None
         try:
@@ -118,19 +119,19 @@ class Way:
                 transport = await loop.start_tls(transport, connection, tls, server_hostname=self.host, **_LIMITS)
                 connection.connection_made(transport)
             if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-                raise DialError("protocol", "the server does not offer HTTP/2")
+                raise DialError(TransportFault.PROTOCOL, "the server does not offer HTTP/2")
         except BaseException as error:  # a cancelled dial, too, leaves nothing open
-            connection.over = True  # whatever the event loop may still tell it
+            connection.closed = True  # whatever the event loop may still tell it
             if transport is not None:
                 transport.abort()
             sock.close()
             if isinstance(error, OSError):
-                raise _told(error) from error
+                raise _handshake_error(error) from error
             raise
         return connection
 
     async def _tunnel(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, proxy: SplitResult) -> Any:
-        """The transport of a connection to the proxy on which it has granted the way. Raises DialError."""
+        """The transport of a connection to the proxy on which CONNECT has succeeded. Raises DialError."""
         secured: dict[str, Any] = {}
         if proxy.scheme == "https":
             secured = {"ssl": self._trust.to_proxy, "server_hostname": proxy.hostname, **_LIMITS}
@@ -138,13 +139,13 @@ class Way:
         try:
             transport, tunnel = await loop.create_connection(lambda: _Tunnel(loop), sock=sock, **secured)
             transport.write(self._request(proxy))
-            await tunnel.granted
+            await tunnel.established
         except BaseException as error:
             if transport is not None:
                 transport.abort()
             if isinstance(error, OSError):
                 detail = getattr(error, "verify_message", "") or error.strerror or type(error).__name__
-                raise DialError("proxy", f"no connection to the proxy ({detail})") from error
+                raise DialError(TransportFault.PROXY, f"no connection to the proxy ({detail})") from error
             raise
         return transport
 
@@ -159,10 +160,10 @@ class Way:
 
 
 class _Tunnel(asyncio.Protocol):
-    """Waits for a proxy's answer to CONNECT. granted: a future, DialError unless the answer is a success."""
+    """Waits for a proxy's answer to CONNECT. established: a future, DialError unless the answer is a success."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.granted: asyncio.Future[None] = loop.create_future()
+        self.established: asyncio.Future[None] = loop.create_future()
         self._head = b""
 
     def data_received(self, data: bytes) -> None:
@@ -174,15 +175,17 @@ class _Tunnel(asyncio.Protocol):
         self._judge()
 
     def _judge(self) -> None:
-        if self.granted.done():
+        if self.established.done():
             return
         line, whole, _ = self._head.partition(b"\r\n\r\n")
         words = line.partition(b"\r\n")[0].decode("latin-1").split(" ")
         status = words[1] if len(words) > 1 and words[0].startswith("HTTP/") else ""
         if whole and status[:1] == "2":
-            self.granted.set_result(None)
+            self.established.set_result(None)
         else:
-            self.granted.set_exception(DialError("proxy", f"the proxy's answer to CONNECT is {status or 'none'}"))
+            self.established.set_exception(
+                DialError(TransportFault.PROXY, f"the proxy's answer to CONNECT is {status or 'none'}")
+            )
 
 
 def _load(context: ssl.SSLContext, pem: str) -> None:
@@ -200,11 +203,11 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted")  # without this, OpenSSL would ask at the terminal
 
 
-def _told(error: OSError) -> DialError:
-    """What went wrong in a handshake."""
+def _handshake_error(error: OSError) -> DialError:
+    """Return the DialError for a failed handshake."""
     text = str(getattr(error, "reason", "") or error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return DialError("tls", error.verify_message)
-    if "ALERT" in text.upper() and any(sign in text.lower() for sign in _CERTIFICATE_REFUSED):
-        return DialError("credential", text)
-    return DialError("tls", text or "the connection was closed during the handshake")
+        return DialError(TransportFault.TLS, error.verify_message)
+    if "ALERT" in text.upper() and any(alert in text.lower() for alert in _CERTIFICATE_ALERTS):
+        return DialError(TransportFault.CREDENTIAL, text)
+    return DialError(TransportFault.TLS, text or "the connection was closed during the handshake")

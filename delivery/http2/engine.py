@@ -1,8 +1,8 @@
-"""The HTTP/2 engine of both providers: which connection a request takes.
+"""HTTP/2 client with a pool of connections per endpoint: which connection a request takes.
 
-A Channel per (origin, credential) sends over one Lane and moves to a fresh one when the present one seems dead, so
+A Channel per (origin, credential) sends over one PooledConnection and moves to a fresh one when that one is stale, so
 that a silent connection does not swallow later pushes. Invariants: one post is at most one complete request on the
-wire; done is called exactly once, on the loop, within the timeout; no redirect is followed; proxy, certificates and
+wire; on_done is called exactly once, on the loop, within the timeout; no redirect is followed; proxy, certificates and
 host names come from the arguments alone, never from the environment; HTTP/2 over TLS or nothing.
 """
 
@@ -13,136 +13,141 @@ from typing import Final
 
 import msgspec
 
-from delivery.http2 import fields, frames
-from delivery.http2.dial import Trust, Way
-from delivery.http2.exchange import Exchange
-from delivery.http2.lane import Lane
+from delivery.http2 import frames, hpack_encoding
+from delivery.http2.dial import Endpoint, TlsTrust
+from delivery.http2.pooled_connection import PooledConnection
+from delivery.http2.stream import Stream
+from delivery.outcomes.transport import TransportFault
 
 IDLE_SECONDS: Final = 900.0
 """A channel unused for so long is closed."""
 SWEEP_SECONDS: Final = 60.0
 STREAMS_PER_CONNECTION: Final = 250
 """Requests in flight on a connection before one more may be opened, for providers that allow few on one."""
-MOST_CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 8
 
 
 class ChannelState(msgspec.Struct, frozen=True):
-    """What metrics show of a channel; lanes is more than 1 while requests end on a connection that was given up."""
+    """A channel's gauges; connections is more than 1 while requests end on a connection that was given up."""
 
     origin: str
     credential_id: int
-    lanes: int
+    connections: int
     in_flight: int
 
 
 class Channel:
-    """The way to one origin with one credential. Nothing is opened before the first post."""
+    """The connection pool for one origin with one credential. Nothing is opened before the first post."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, way: Way) -> None:
-        """Take how to get there."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> None:
+        """endpoint: where its connections lead."""
         self.used_at = time.monotonic()
         self.closed = False
-        self._loop, self._way = loop, way
-        self._opening = fields.opening(way.authority)
-        self._lane: Lane | None = None
-        self._others: list[Lane] = []
+        self._loop, self._endpoint = loop, endpoint
+        self._request_start = hpack_encoding.request_start(endpoint.authority)
+        self._primary: PooledConnection | None = None
+        self._others: list[PooledConnection] = []
 
     def post(
         self,
         path: str,
-        head: bytes,
+        field_block: bytes,
         body: bytes,
         timeout: float,
-        done: Callable[[Exchange], None],
+        on_done: Callable[[Stream], None],
         tag: object = None,
     ) -> None:
-        """Send one POST; done(exchange) is called within timeout seconds. See Exchange for what it tells.
+        """Send one POST; on_done(stream) is called within timeout seconds. See Stream for what it holds.
 
-        path begins with "/"; head is what fields.block() made of the other fields. UnicodeError if the path is not
-        ASCII, ValueError if path and head are too long together; then nothing was sent and done is not called.
+        path begins with "/"; field_block is what hpack_encoding.field_block() made of the other fields. UnicodeError if
+        the path is not ASCII, ValueError if the fields are too long together; then nothing was sent and on_done is not
+        called.
         """
-        plain = path.encode("ascii")
-        block = b"%b%b%b%b" % (self._opening, fields.text(plain), head, fields.ending(len(body)))
-        if len(block) > frames.MOST:
+        encoded_path = hpack_encoding.string_literal(path.encode("ascii"))
+        length = hpack_encoding.content_length_field(len(body))
+        header_block = b"%b%b%b%b" % (self._request_start, encoded_path, field_block, length)
+        if len(header_block) > frames.MAX_PAYLOAD_BYTES:
             raise ValueError("the fields of the request are too long")
         self.used_at = now = time.monotonic()
-        exchange = Exchange(block, body, time.time(), now, now + timeout, done, tag)
-        self._put(exchange, now)
+        stream = Stream(header_block, body, time.time(), now, now + timeout, on_done, tag)
+        self._submit(stream, now)
 
-    def _put(self, exchange: Exchange, now: float) -> None:
-        lane = self._lane
+    def _submit(self, stream: Stream, now: float) -> None:
+        connection = self._primary
         if self.closed:
-            exchange.word = "stopped"
-            if exchange.done is not None:
-                self._loop.call_soon(exchange.done, exchange)
+            stream.fault = TransportFault.STOPPED
+            if stream.on_done is not None:
+                self._loop.call_soon(stream.on_done, stream)
             return
-        if lane is None or lane.seems_dead(now):
-            lane = self._fresh_lane(lane)
-            exchange.opened = True
-        elif lane.load >= STREAMS_PER_CONNECTION or lane.load >= lane.most:
-            lane = self._roomiest(lane, exchange, now)
-        lane.post(exchange, now)
+        if connection is None or connection.is_stale(now):
+            connection = self._replace_primary(connection)
+            stream.opened_connection = True
+        elif (
+            connection.in_flight >= STREAMS_PER_CONNECTION or connection.in_flight >= connection.max_concurrent_streams
+        ):
+            connection = self._least_loaded(connection, stream, now)
+        connection.submit(stream, now)
 
-    def _pass_on(self, exchange: Exchange) -> None:
-        """Take from a lane that has ended what it has not sent."""
-        self._put(exchange, time.monotonic())
+    def _resubmit(self, stream: Stream) -> None:
+        """Submit again what a connection that has ended has not sent."""
+        self._submit(stream, time.monotonic())
 
-    def _new_lane(self) -> Lane:
-        return Lane(self._loop, self._way, self._pass_on)
+    def _new_connection(self) -> PooledConnection:
+        return PooledConnection(self._loop, self._endpoint, self._resubmit)
 
-    def _fresh_lane(self, before: Lane | None) -> Lane:
-        self._forget_closed()
+    def _replace_primary(self, before: PooledConnection | None) -> PooledConnection:
+        self._drop_closed()
         if before is not None:
-            before.retire()
+            before.drain()
             if not before.closed:
                 self._others.append(before)
-        self._lane = self._new_lane()
-        return self._lane
+        self._primary = self._new_connection()
+        return self._primary
 
-    def _forget_closed(self) -> None:
-        self._others = [lane for lane in self._others if not lane.closed]
+    def _drop_closed(self) -> None:
+        self._others = [other for other in self._others if not other.closed]
 
-    def _roomiest(self, lane: Lane, exchange: Exchange, now: float) -> Lane:
-        """The connection with the fewest requests; another one where all are full and the provider answers."""
-        self._forget_closed()
-        live = [other for other in self._others if not other.retired and not other.seems_dead(now)]
-        best = min((lane, *live), key=_load)
-        full = best.load >= min(STREAMS_PER_CONNECTION, best.most)
-        if full and lane.answered and len(live) + 1 < MOST_CONNECTIONS:
-            best = self._new_lane()
-            exchange.opened = True
+    def _least_loaded(self, primary: PooledConnection, stream: Stream, now: float) -> PooledConnection:
+        """Return the connection with the fewest requests; a new one where all are full and the provider answers."""
+        self._drop_closed()
+        live = [other for other in self._others if not other.draining and not other.is_stale(now)]
+        best = min((primary, *live), key=_in_flight)
+        full = best.in_flight >= min(STREAMS_PER_CONNECTION, best.max_concurrent_streams)
+        if full and primary.responded and len(live) + 1 < MAX_CONNECTIONS:
+            best = self._new_connection()
+            stream.opened_connection = True
             self._others.append(best)
         return best
 
-    def lanes(self) -> list[Lane]:
-        """Return the lanes that are still open, those given up included."""
-        lanes = [*self._others, self._lane] if self._lane is not None else self._others
-        return [lane for lane in lanes if not lane.closed]
+    def connections(self) -> list[PooledConnection]:
+        """Return the connections that are still open, those given up included."""
+        every = [*self._others, self._primary] if self._primary is not None else self._others
+        return [connection for connection in every if not connection.closed]
 
     def close(self) -> None:
-        """Close all lanes; requests under way end as "stopped"."""
+        """Close all connections; requests under way end as TransportFault.STOPPED."""
         self.closed = True
-        for lane in self.lanes():
-            lane.close()
-        self._lane = None
+        for connection in self.connections():
+            connection.close()
+        self._primary = None
 
 
-def _load(lane: Lane) -> int:
-    return lane.load
+def _in_flight(connection: PooledConnection) -> int:
+    return connection.in_flight
 
 
 class Engine:
-    """All channels of a process, on one loop."""
+    """The HTTP/2 client of a process: all its channels, on one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ca_file: str = "", proxy: str = "", no_proxy: str = "") -> None:
-        """Take where trust and ways out come from.
+        """Take what is trusted, and the outgoing proxy.
 
         ca_file: PEM file of the certification authorities ("": certifi's); proxy: "http[s]://[user:password@]host:port"
         ("": none); no_proxy: hosts reached without it, separated by commas, as in NO_PROXY ("*": all).
         """
         self.loop = loop
         self.closed = False
-        self._trust = Trust(ca_file, proxy, no_proxy)
+        self._trust = TlsTrust(ca_file, proxy, no_proxy)
         self._channels: dict[tuple[str, int], Channel] = {}
         self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -154,17 +159,17 @@ class Engine:
         """
         channel = self._channels.get((origin, credential_id))
         if channel is None:
-            way = Way(origin, self._trust, cert_pem, key_pem)
-            channel = self._channels[origin, credential_id] = Channel(self.loop, way)
+            endpoint = Endpoint(origin, self._trust, cert_pem, key_pem)
+            channel = self._channels[origin, credential_id] = Channel(self.loop, endpoint)
             channel.closed = self.closed
         return channel
 
-    def connections(self) -> list[ChannelState]:
+    def channel_states(self) -> list[ChannelState]:
         """Return the state of each channel, for metrics."""
         states = []
         for (origin, credential_id), channel in self._channels.items():
-            lanes = channel.lanes()
-            states.append(ChannelState(origin, credential_id, len(lanes), sum(map(_load, lanes))))
+            open_ = channel.connections()
+            states.append(ChannelState(origin, credential_id, len(open_), sum(map(_in_flight, open_))))
         return states
 
     def _sweep(self) -> None:
@@ -177,7 +182,7 @@ class Engine:
                 channel.close()
 
     async def close(self) -> None:
-        """Close all connections; requests under way end as "stopped", and so does every later one."""
+        """Close all connections; requests under way end as TransportFault.STOPPED, and so does every later one."""
         self.closed = True
         self._sweep_timer.cancel()
         while self._channels:

@@ -1,27 +1,27 @@
-"""The frames of HTTP/2 (RFC 9113, section 6): those that we write, and those of a peer cut apart. Pure.
+"""HTTP/2 framing (RFC 9113, 4 and 6): serialises the frames that we send, and parses those of a peer. Pure.
 
-A frame is its length (3 bytes), type, flags, stream (4 bytes), and then its content.
+A frame is its length (3 bytes), type, flags, stream identifier (4 bytes), and then its payload.
 """
 
 import struct
 from collections.abc import Iterator
 from typing import Final
 
-_head: Final = struct.Struct(">HBBBL").unpack_from
+_unpack_header: Final = struct.Struct(">HBBBL").unpack_from
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEAD: Final = 9
-MOST: Final = 16_384
-"""Bytes of content that every peer takes, and the most that we take (SETTINGS_MAX_FRAME_SIZE's smallest value)."""
-MOST_WINDOW: Final = 2**31 - 1
+HEADER_BYTES: Final = 9
+MAX_PAYLOAD_BYTES: Final = 16_384
+"""Every peer takes as much, and we take no more (SETTINGS_MAX_FRAME_SIZE's smallest value)."""
+MAX_WINDOW: Final = 2**31 - 1
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM: Final = 1
 ACK: Final = 1
 END_HEADERS: Final = 4
 PADDED: Final = 8
-WITH_PRIORITY: Final = 32
-_WHOLE: Final = END_HEADERS | WITH_PRIORITY
-_MOST_PARTS: Final = 32
+PRIORITY_FLAG: Final = 32
+_HEADERS_FLAGS: Final = END_HEADERS | PRIORITY_FLAG
+_MAX_FRAGMENTS: Final = 32
 """Frames of one header block; more are no block but an attack."""
 
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = range(1, 6)
@@ -33,43 +33,43 @@ CANCEL: Final = 8
 
 
 class FrameError(Exception):
-    """The peer does not keep to HTTP/2."""
+    """A connection error (RFC 9113, 5.4.1): the peer does not keep to HTTP/2."""
 
 
-def frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
+def frame(frame_type: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """Return a whole frame."""
-    return b"%b%c%c%b%b" % (len(content).to_bytes(3, "big"), kind, flags, stream.to_bytes(4, "big"), content)
+    return b"%b%c%c%b%b" % (len(payload).to_bytes(3, "big"), frame_type, flags, stream_id.to_bytes(4, "big"), payload)
 
 
-def request(stream: int, head: bytes, body: bytes) -> bytes:
-    """Return a whole request: HEADERS, and DATA that ends the stream. Both must have MOST bytes at most."""
-    number = stream.to_bytes(4, "big")
+def request(stream_id: int, header_block: bytes, body: bytes) -> bytes:
+    """Return a whole request: HEADERS, and DATA that ends the stream. Both must have MAX_PAYLOAD_BYTES at most."""
+    identifier = stream_id.to_bytes(4, "big")
     return b"%b\x01\x04%b%b%b\x00\x01%b%b" % (
-        len(head).to_bytes(3, "big"),
-        number,
-        head,
+        len(header_block).to_bytes(3, "big"),
+        identifier,
+        header_block,
         len(body).to_bytes(3, "big"),
-        number,
+        identifier,
         body,
     )
 
 
 def settings(values: dict[int, int]) -> bytes:
     """Return a SETTINGS frame."""
-    content = b"".join([key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in values.items()])
-    return frame(SETTINGS, 0, 0, content)
+    payload = b"".join([key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in values.items()])
+    return frame(SETTINGS, 0, 0, payload)
 
 
-def read_settings(content: bytes) -> list[tuple[int, int]]:
+def read_settings(payload: bytes) -> list[tuple[int, int]]:
     """Return the identifiers and values of a SETTINGS frame. FrameError where one is out of bounds."""
-    if len(content) % 6:
+    if len(payload) % 6:
         raise FrameError("SETTINGS frame of a wrong size")
     values = []
-    for at in range(0, len(content), 6):
-        key, value = int.from_bytes(content[at : at + 2], "big"), int.from_bytes(content[at + 2 : at + 6], "big")
+    for at in range(0, len(payload), 6):
+        key, value = int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
         if (
-            (key == INITIAL_WINDOW_SIZE and value > MOST_WINDOW)
-            or (key == MAX_FRAME_SIZE and not MOST <= value < 2**24)
+            (key == INITIAL_WINDOW_SIZE and value > MAX_WINDOW)
+            or (key == MAX_FRAME_SIZE and not MAX_PAYLOAD_BYTES <= value < 2**24)
             or (key == ENABLE_PUSH and value > 1)
         ):
             raise FrameError("SETTINGS frame with a value out of bounds")
@@ -77,77 +77,84 @@ def read_settings(content: bytes) -> list[tuple[int, int]]:
     return values
 
 
-def number(content: bytes, at: int = 0) -> int:
-    """Return a 31-bit number. FrameError where the frame is too short for it."""
-    if len(content) < at + 4:
+def read_uint31(payload: bytes, at: int = 0) -> int:
+    """Return a 31-bit unsigned integer. FrameError where the frame is too short for it."""
+    if len(payload) < at + 4:
         raise FrameError("frame that is too short")
-    return int.from_bytes(content[at : at + 4], "big") & MOST_WINDOW
+    return int.from_bytes(payload[at : at + 4], "big") & MAX_WINDOW
 
 
-class Parser:
-    """Cuts what a peer sends into frames: padding is taken off, and a header block that comes in several is joined."""
+class FrameParser:
+    """Parses a byte stream into frames: padding is taken off, and a header block of several frames is joined."""
 
-    def __init__(self, most_block: int) -> None:
-        """most_block: bytes that a header block may have."""
-        self._most_block = most_block
-        self.flow = 0  # bytes of DATA frames as flow control counts them: with their padding
-        self._rest = b""
-        self._parts = 0
+    def __init__(self, max_block_bytes: int) -> None:
+        """max_block_bytes: how long a header block may be."""
+        self._max_block_bytes = max_block_bytes
+        self.flow_controlled_bytes = 0  # of DATA frames, with their padding
+        self._buffer = b""
+        self._fragments = 0
         self._block: tuple[int, int, bytes] | None = None
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-        """Yield (type, flags, stream, content) of each frame that is whole. FrameError where one is out of order."""
-        if self._rest:
-            data = self._rest + data
+        """Yield (type, flags, stream id, payload) of each frame that is whole. FrameError where one is out of order."""
+        if self._buffer:
+            data = self._buffer + data
         at, end = 0, len(data)
-        while end - at >= HEAD:
-            high, low, kind, flags, stream = _head(data, at)
+        while end - at >= HEADER_BYTES:
+            high, low, frame_type, flags, stream_id = _unpack_header(data, at)
             size = high << 8 | low
-            if size > MOST:
+            if size > MAX_PAYLOAD_BYTES:
                 raise FrameError("frame that is too long")
-            begin = at + HEAD
+            begin = at + HEADER_BYTES
             if begin + size > end:
                 break
             at = begin + size
-            content = data[begin:at]
-            stream &= MOST_WINDOW
-            if kind == DATA:
-                self.flow += size
-            if self._block is not None or kind > HEADERS or flags & PADDED or (kind and flags & _WHOLE != END_HEADERS):
-                whole = self._uncommon(kind, flags, stream, content)
-                if whole is not None:
-                    yield whole
+            payload = data[begin:at]
+            stream_id &= MAX_WINDOW
+            if frame_type == DATA:
+                self.flow_controlled_bytes += size
+            if (
+                self._block is not None
+                or frame_type > HEADERS
+                or flags & PADDED
+                or (frame_type and flags & _HEADERS_FLAGS != END_HEADERS)
+            ):
+                parsed = self._parse_uncommon(frame_type, flags, stream_id, payload)
+                if parsed is not None:
+                    yield parsed
             else:
-                yield kind, flags, stream, content
-        self._rest = data[at:]
+                yield frame_type, flags, stream_id, payload
+        self._buffer = data[at:]
 
-    def _uncommon(self, kind: int, flags: int, stream: int, content: bytes) -> tuple[int, int, int, bytes] | None:
-        """Take a frame that may be padded, or a part of a header block; None when the block goes on."""
+    def _parse_uncommon(
+        self, frame_type: int, flags: int, stream_id: int, payload: bytes
+    ) -> tuple[int, int, int, bytes] | None:
+        """Parse a frame that may be padded, or a fragment of a header block; None when the block goes on."""
         if self._block is not None:
-            first, begun, block = self._block
-            if kind != CONTINUATION or stream != first:
+            first_id, first_flags, block = self._block
+            if frame_type != CONTINUATION or stream_id != first_id:
                 raise FrameError("header block that was broken off")
-            return self._headers(begun | flags & END_HEADERS, stream, block + content)
-        if kind == CONTINUATION:
+            return self._join_fragment(first_flags | flags & END_HEADERS, stream_id, block + payload)
+        if frame_type == CONTINUATION:
             raise FrameError("CONTINUATION frame of no header block")
-        if kind not in (DATA, HEADERS):
-            return kind, flags, stream, content
+        if frame_type not in (DATA, HEADERS):
+            return frame_type, flags, stream_id, payload
         if flags & PADDED:
-            if not content or content[0] >= len(content):
+            if not payload or payload[0] >= len(payload):
                 raise FrameError("frame with too much padding")
-            content = content[1 : len(content) - content[0]]
-        if kind == DATA:
-            return kind, flags, stream, content
-        if flags & WITH_PRIORITY:
-            content = content[5:]
-        return self._headers(flags, stream, content)
+            payload = payload[1 : len(payload) - payload[0]]
+        if frame_type == DATA:
+            return frame_type, flags, stream_id, payload
+        if flags & PRIORITY_FLAG:
+            payload = payload[5:]
+        return self._join_fragment(flags, stream_id, payload)
 
-    def _headers(self, flags: int, stream: int, block: bytes) -> tuple[int, int, int, bytes] | None:
-        self._parts += 1
-        if len(block) > self._most_block or self._parts > _MOST_PARTS:
+    def _join_fragment(self, flags: int, stream_id: int, block: bytes) -> tuple[int, int, int, bytes] | None:
+        self._fragments += 1
+        if len(block) > self._max_block_bytes or self._fragments > _MAX_FRAGMENTS:
             raise FrameError("header block that is too long")
         if flags & END_HEADERS:
-            self._block, self._parts = None, 0
-            return HEADERS, flags, stream, block
-        self._block = (stream, flags, block)
+            self._block, self._fragments = None, 0
+            return HEADERS, flags, stream_id, block
+        self._block = (stream_id, flags, block)
         return None

@@ -1,9 +1,11 @@
 """The HTTP endpoints for Mattermost servers, send_push and ack, compatible with the push proxy's.
 
-DRF views with a dispatch of their own: DRF's authentication and exceptions, none of its content negotiation, parsing
-and rendering, which would cost ten times the rest (a Mattermost server sends no Content-Type and reads one flat object
-of strings). Invariant: what the caller did wrong is HTTP 200 with FAIL and a reason, because a Mattermost server drops
-the reason, the push and the connection on any other status; only a wrong method is 405, for that is no push at all.
+DRF views with a dispatch of their own: DRF's authentication and its exceptions, none of its content negotiation,
+parsing and rendering, which would cost ten times the rest (a Mattermost server sends no Content-Type and reads one flat
+object of strings). Limits are no throttles of DRF's but intake's: they depend on the push, are given back with its
+answer, and what is over one has its row in the log. Invariant: what the caller did wrong is HTTP 200 with FAIL and a
+reason, because a Mattermost server drops the reason, the push and the connection on any other status; only a wrong
+method is 405, for that is no push at all.
 """
 
 import logging
@@ -13,8 +15,6 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from delivery.ingest import intake, receipts
@@ -24,7 +24,7 @@ from delivery.outcomes import judge
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
-from tenants.refusals import NoKey, Refused
+from tenants.refusals import CallerRejected, NoKey
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +77,9 @@ _PREPARED = {wire.OK_BODY: _OK, wire.REMOVE_BODY: _REMOVE}
 
 
 class MachineView(APIView):
-    """An APIView for one outbox: authenticate, throttle, handle; every error as the push proxy words it."""
+    """An APIView for one outbox: authenticate, handle; every rejection in the push proxy's language."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (KeyAuthentication,)
-    throttle_classes: Sequence[type[BaseThrottle]] = ()
-    permission_classes: Sequence[Any] = ()
-    http_method_names: Sequence[str] = ("post",)
 
     def __init__(self, outbox: Outbox) -> None:
         super().__init__()
@@ -90,7 +87,6 @@ class MachineView(APIView):
         self.keyless = Keyless()
         # Made once per view, not per request as DRF does: they hold no state of a request.
         self.authenticators = [make() for make in self.authentication_classes]
-        self.throttles = [make() for make in self.throttle_classes]
 
     async def __call__(self, request: LeanRequest) -> HttpResponse:
         """Answer one request. Never raises: an exception of ours is logged and answered with FAIL."""
@@ -99,9 +95,6 @@ class MachineView(APIView):
         try:
             for authenticator in self.authenticators:
                 request.user, request.auth = authenticator.authenticate(request)  # type: ignore[attr-defined,misc,arg-type]
-            for throttle in self.throttles:
-                if not throttle.allow_request(request, self):  # type: ignore[arg-type]
-                    self.throttled(request, throttle.wait() or 0)  # type: ignore[arg-type]
             return await self.handle(request.user, request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
             return self.error_response(error)
@@ -111,13 +104,11 @@ class MachineView(APIView):
         raise NotImplementedError
 
     def error_response(self, error: Exception) -> HttpResponse:
-        """The response to an exception: a Refused and DRF's own are the caller's doing, all others faults of ours."""
+        """The response to an exception: CallerRejected is the caller's doing, all others are faults of ours."""
         trace = self.outbox.trace()
         details: dict[str, str] = {}
-        if isinstance(error, Refused):
+        if isinstance(error, CallerRejected):
             verdict, details = judge.refusal(error.code), error.details
-        elif isinstance(error, APIException):
-            verdict = judge.refusal("over_limit")
         else:
             logger.error("unhandled exception in a request", exc_info=error, extra={"trace": trace})
             verdict = judge.refusal("internal_error")
@@ -155,7 +146,7 @@ class Ack(MachineView):
             return _json_response(
                 wire.fail_body(judge.text(refusal, self.outbox.trace(), detail=request.body_error or "too large"))
             )
-        code = receipts.accept(who, request.payload)
+        code = receipts.accept(request.payload)
         if code:
             return _json_response(wire.fail_body(judge.text(judge.refusal(code), self.outbox.trace())))
         return _OK

@@ -13,7 +13,7 @@ from delivery.ingest.outbox import Outbox
 from delivery.protocol import policy, wire
 from tenants.authentication import Keyless
 from tenants.directory.snapshot import Identity
-from tenants.network import Asked
+from tenants.network import RequestInfo
 from tenants.refusals import NoKey
 
 _EMPTY = wire.Push()
@@ -33,14 +33,14 @@ def accept(
     return _admit(outbox, who, push, plain, len(body), source, is_key_use=is_key_use)
 
 
-def accept_keyless(outbox: Outbox, keyless: Keyless, request: Asked, body: bytes) -> "asyncio.Future[bytes]":
-    """Accept a request without a key: the push's server_id says whose it may be. Raises a Refused where nobody's."""
+def accept_keyless(outbox: Outbox, keyless: Keyless, request: RequestInfo, body: bytes) -> "asyncio.Future[bytes]":
+    """Accept a request without a key: the push's server_id says whose it may be. Raises CallerRejected."""
     try:
         push, plain = wire.decode_push(body)
     except wire.Malformed:
         raise NoKey from None
     who = keyless.identify(push.server_id, request)
-    return _admit(outbox, who, push, plain, len(body), keyless.source(request))
+    return _admit(outbox, who, push, plain, len(body), keyless.rate_limit_network(request))
 
 
 def _admit(

@@ -5,10 +5,9 @@ Answered before anything is done with it, because the phone waits for the answer
 
 from delivery.metrics import counting
 from delivery.protocol import wire
-from tenants.directory.snapshot import Identity
 
 
-def accept(who: Identity, body: bytes) -> str:
+def accept(body: bytes) -> str:
     """Take the body of a request to ack; returns "" or the code of its FAIL. Never waits."""
     try:
         ack = wire.decode_ack(body)

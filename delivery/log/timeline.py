@@ -9,11 +9,10 @@ KINDS = {"OK": "good", "REMOVE": "warn", "FAIL": "bad"}
 
 
 class Step(NamedTuple):
-    """One step: what happened, when, how many milliseconds after the push was accepted, and how it went (good, warn,
-    bad or quiet, with a label)."""
+    """One step: what happened, how many milliseconds after the push was accepted, and how it went (good, warn, bad or
+    quiet, with a label)."""
 
     text: str
-    at: datetime
     after: int
     kind: str
     label: str
@@ -23,7 +22,7 @@ def of(row: Delivery) -> list[Step]:
     """The steps of a push in the order of time."""
 
     def step(text: str, at: datetime, kind: str, label: str) -> Step:
-        return Step(text, at, max(0, round((at - row.accepted_at).total_seconds() * 1000)), kind, label)
+        return Step(text, max(0, round((at - row.accepted_at).total_seconds() * 1000)), kind, label)
 
     steps = [step("Accepted from the server and put into the queue", row.accepted_at, "good", "Accepted")]
     attempts: list[dict[str, Any]] = row.attempts

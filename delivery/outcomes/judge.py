@@ -5,11 +5,12 @@ because a wrong REMOVE mutes a phone until its user logs in again.
 """
 
 from functools import cache
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from delivery.outcomes import own
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt, Outcomes, Verdict
 
 _ABSENT: Final = {
@@ -39,13 +40,14 @@ def judge(attempt: Attempt, outcomes: Outcomes | None) -> Verdict:
     outcomes is None for a provider that nobody knows.
     """
     if outcomes is None:
-        return own.NO_WORD
+        return own.UNKNOWN_FAULT
     status = attempt.status
     if status in outcomes.accepts:
         return outcomes.sent
     if status == 0:
-        key = (attempt.reason, attempt.wire)
-        return own.TRANSPORT.get(key) or outcomes.transport.get(key, own.NO_WORD)
+        # A member is equal to its text; text that is no member's finds no row.
+        key = (cast("TransportFault", attempt.reason), attempt.wire)
+        return own.TRANSPORT.get(key) or outcomes.transport.get(key, own.UNKNOWN_FAULT)
     return outcomes.answers.get((status, attempt.reason), outcomes.unknown)
 
 

@@ -6,19 +6,20 @@ request reached the provider. Codes are stable: customers and monitors look for 
 
 from typing import Final
 
-from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attribution, Outcome, Retry, Verdict, failed
+from delivery.outcomes.transport import TransportFault
+from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attribution, Outcome, Retry, Verdict, WireState, failed
 
 _LASTS = "nothing to do unless it lasts; the status page of the push service knows more"
 _REPORT = "report it with the trace id if it lasts"
 
 
-def _unsent(word: str, cause: str, attribution: Attribution = "provider", fix: str = _LASTS) -> Verdict:
-    return failed(f"transport_{word}", cause, fix, attribution=attribution, retry=Retry.SAFE)
+def _unsent(fault: TransportFault, cause: str, attribution: Attribution = "provider", fix: str = _LASTS) -> Verdict:
+    return failed(f"transport_{fault}", cause, fix, attribution=attribution, retry=Retry.SAFE)
 
 
-def _unanswered(word: str, cause: str) -> Verdict:
+def _unanswered(fault: TransportFault, cause: str) -> Verdict:
     return failed(
-        f"transport_{word}_unanswered",
+        f"transport_{fault}_unanswered",
         f"{cause}, and the push may have been delivered",
         _LASTS,
         attribution="provider",
@@ -26,35 +27,50 @@ def _unanswered(word: str, cause: str) -> Verdict:
     )
 
 
-TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
-    ("dns", NOT_SENT): _unsent("dns", "the name of {host} could not be resolved", "ours"),
-    ("connect", NOT_SENT): _unsent("connect", "no connection to {host} could be opened"),
-    ("tls", NOT_SENT): _unsent(
-        "tls", "no encrypted connection to {host} could be agreed on ({detail})", "ours", _REPORT
+TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
+    (TransportFault.DNS, NOT_SENT): _unsent(TransportFault.DNS, "the name of {host} could not be resolved", "ours"),
+    (TransportFault.CONNECT, NOT_SENT): _unsent(TransportFault.CONNECT, "no connection to {host} could be opened"),
+    (TransportFault.TLS, NOT_SENT): _unsent(
+        TransportFault.TLS, "no encrypted connection to {host} could be agreed on ({detail})", "ours", _REPORT
     ),
-    ("proxy", NOT_SENT): _unsent("proxy", "the outgoing proxy opened no way to {host} ({detail})", "ours", _REPORT),
-    ("timeout_connect", NOT_SENT): _unsent("timeout_connect", "no connection to {host} was ready in time"),
-    ("timeout", MAYBE): _unanswered("timeout", "{host} did not answer in time"),
-    ("closed", NOT_SENT): _unsent("closed", "{host} closed the connection before the push was sent"),
-    ("closed", MAYBE): _unanswered("closed", "{host} closed the connection without an answer"),
-    ("reset", NOT_SENT): _unsent("reset", "{host} broke the connection off before the push was sent"),
-    ("reset", MAYBE): _unanswered("reset", "{host} broke the request off without an answer"),
-    ("refused_stream", NOT_SENT): _unsent(
-        "refused_stream", "{host} did not take the push (it refused the stream, or is ending the connection)"
+    (TransportFault.PROXY, NOT_SENT): _unsent(
+        TransportFault.PROXY, "the outgoing proxy opened no way to {host} ({detail})", "ours", _REPORT
     ),
-    ("protocol", NOT_SENT): _unsent("protocol", "{host} does not speak HTTP/2 as agreed", "provider", _REPORT),
-    ("protocol", MAYBE): _unanswered("protocol", "{host} answered with something that is not HTTP/2"),
-    ("stopped", NOT_SENT): failed(
+    (TransportFault.TIMEOUT_CONNECT, NOT_SENT): _unsent(
+        TransportFault.TIMEOUT_CONNECT, "no connection to {host} was ready in time"
+    ),
+    (TransportFault.TIMEOUT, MAYBE): _unanswered(TransportFault.TIMEOUT, "{host} did not answer in time"),
+    (TransportFault.CLOSED, NOT_SENT): _unsent(
+        TransportFault.CLOSED, "{host} closed the connection before the push was sent"
+    ),
+    (TransportFault.CLOSED, MAYBE): _unanswered(
+        TransportFault.CLOSED, "{host} closed the connection without an answer"
+    ),
+    (TransportFault.RESET, NOT_SENT): _unsent(
+        TransportFault.RESET, "{host} broke the connection off before the push was sent"
+    ),
+    (TransportFault.RESET, MAYBE): _unanswered(TransportFault.RESET, "{host} broke the request off without an answer"),
+    (TransportFault.REFUSED_STREAM, NOT_SENT): _unsent(
+        TransportFault.REFUSED_STREAM,
+        "{host} did not take the push (it refused the stream, or is ending the connection)",
+    ),
+    (TransportFault.PROTOCOL, NOT_SENT): _unsent(
+        TransportFault.PROTOCOL, "{host} does not speak HTTP/2 as agreed", "provider", _REPORT
+    ),
+    (TransportFault.PROTOCOL, MAYBE): _unanswered(
+        TransportFault.PROTOCOL, "{host} answered with something that is not HTTP/2"
+    ),
+    (TransportFault.STOPPED, NOT_SENT): failed(
         "transport_stopped", "the push service stopped before the push was sent", _LASTS, attribution="ours"
     ),
-    ("stopped", MAYBE): failed(
+    (TransportFault.STOPPED, MAYBE): failed(
         "transport_stopped_unanswered",
         "the push service stopped before {host} answered, and the push may have been delivered",
         _LASTS,
         attribution="ours",
         outcome=Outcome.UNKNOWN,
     ),
-    ("credential", NOT_SENT): failed(
+    (TransportFault.CREDENTIAL, NOT_SENT): failed(
         "credential_unusable",
         "the credential of the app could not be used ({detail})",
         "check it on the app's page, or upload a new one",
@@ -64,7 +80,7 @@ TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
         is_credential_fault=True,
         is_key_fault=True,
     ),
-    ("bad_token", NOT_SENT): failed(
+    (TransportFault.BAD_TOKEN, NOT_SENT): failed(
         "bad_device_token",
         "the device token has a form that no provider can take",
         "let the user of this phone log in to the app again, so that it registers anew",
@@ -74,7 +90,7 @@ TRANSPORT: Final[dict[tuple[str, int], Verdict]] = {
     ),
 }
 
-NO_WORD: Final = failed(
+UNKNOWN_FAULT: Final = failed(
     "transport_unknown",
     "sending to {host} failed in a way that is not known ({reason})",
     "report it with the trace id; the device is kept",

@@ -10,6 +10,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from delivery.outcomes.transport import TransportFault
+
+WireState = Literal[0, 1, 2]
+"""Whether a request can have reached the provider: NOT_SENT, MAYBE or ANSWERED."""
 NOT_SENT: Final = 0
 """Surely no complete request reached the provider."""
 MAYBE: Final = 1
@@ -27,18 +31,17 @@ class Attempt(msgspec.Struct, gc=False):
     """One request to a provider (or the try to make one), as it is logged. Holds no secret and no device token.
 
     provider is the provider's family ("apns", "fcm"); host is the provider's host name; status is the HTTP status (0:
-    no answer); reason is Apple's reason, FCM's error code or, without an answer, a transport word of
-    delivery/outcomes/own.py ("" on success and for answers that could not be read); wire is NOT_SENT, MAYBE or
-    ANSWERED; at is in unix seconds, ms and retry_after (0: not said) are durations in milliseconds and seconds; gone_at
-    is the moment in unix milliseconds since when Apple knows that the token is gone (0: not said); detail is a short
-    remark for the log.
+    no answer); reason is Apple's reason, FCM's error code or, without an answer, a TransportFault ("" on success and
+    for answers that could not be read); wire is NOT_SENT, MAYBE or ANSWERED; at is in unix seconds, ms and retry_after
+    (0: not said) are durations in milliseconds and seconds; gone_at is the moment in unix milliseconds since when Apple
+    knows that the token is gone (0: not said); detail is a short remark for the log.
     """
 
     provider: str
     host: str
     status: int
     reason: str
-    wire: int
+    wire: WireState
     at: float
     ms: int
     retry_after: float = 0.0
@@ -108,14 +111,14 @@ class Outcomes(msgspec.Struct, frozen=True):
 
     accepts holds the HTTP statuses of an accepted push, whose verdict is sent; answers has a row for each documented
     refusal, by (HTTP status, reason), and unknown stands for every other; transport has rows for what happens below
-    HTTP at this provider alone, by (transport word, wire).
+    HTTP at this provider alone, by (fault, wire).
     """
 
     accepts: range
     sent: Verdict
     answers: dict[tuple[int, str], Verdict]
     unknown: Verdict
-    transport: dict[tuple[str, int], Verdict] = {}
+    transport: dict[tuple[TransportFault, WireState], Verdict] = {}
 
 
 def failed(

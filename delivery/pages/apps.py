@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 
 from delivery.pages.app_forms import AppForm, UploadForm
@@ -39,7 +40,13 @@ def apps(request: CustomerRequest) -> HttpResponse:
             messages.success(request, f"{row.label} was added. Now upload its credential." if added else "It is there.")
             return redirect("app", request.customer.slug, row.pk)
     own = PushApp.objects.filter(enabled=True).prefetch_related("credentials")
-    context = {"apps": [_context(row) for row in own], "shared": scope.shared_apps(), "form": form}
+    context = {
+        "apps": own,
+        "columns": [{"label": label} for label in ("App", "Bundle id or package", "State", "Signed with", "Ends")],
+        "rows": [_cells(request, row) for row in own],
+        "shared": scope.shared_apps(),
+        "form": form,
+    }
     return render(request, "delivery/apps/list.html", context)
 
 
@@ -89,7 +96,7 @@ def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse
 def remove(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Delete a credential, after its id was typed."""
     row = _credential(app, credential)
-    form = ConfirmForm(request.POST or None, word=row.key_id)
+    form = ConfirmForm(request.POST or None, expected=row.key_id)
     if request.method == "POST" and form.is_valid():
 
         def act() -> None:
@@ -167,6 +174,19 @@ def _redirect_after(request: CustomerRequest, row: PushApp, act: Callable[[], No
 
 def _app_page(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
     return render(request, "delivery/apps/app.html", {**_context(row), "form": form})
+
+
+def _cells(request: CustomerRequest, row: PushApp) -> list[Any]:
+    """An app as a row of parts/table.html."""
+    context = _context(row)
+    current = context["current"]
+    return [
+        {"text": row.label, "href": reverse("app", args=(request.customer.slug, row.pk))},
+        {"code": row.topic},
+        {"kind": context["kind"], "text": context["text"]},
+        {"code": current.key_id} if current else "nothing yet",
+        {"at": current.expires_at, "text": "never"} if current else "",
+    ]
 
 
 def _context(row: PushApp) -> dict[str, Any]:

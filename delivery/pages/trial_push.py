@@ -50,7 +50,8 @@ def test_push(request: CustomerRequest) -> HttpResponse:
                 answer = json.loads(sent.answer)
                 _remember(request, sent.ack_id, {**answer, "ms": round(sent.seconds * 1000)})
                 return redirect("test-push-result", request.customer.slug, sent.ack_id)
-    context = {"form": form, "servers": servers, "apps": apps, "since": int(timezone.now().timestamp())}
+    now = timezone.now()
+    context = {"form": form, "servers": servers, "apps": apps, "since": int(now.timestamp()), "now": now}
     return render(request, "delivery/test/form.html", context)
 
 
@@ -62,6 +63,7 @@ def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
         "ack_id": ack_id,
         "row": row,
         "steps": timeline.of(row) if row else [],
+        "now": timezone.now(),
         "answered": request.session.get(SESSION_KEY, {}).get(ack_id),
         "phone_page": settings.SANDBOX_URL,
     }
@@ -78,7 +80,7 @@ def live(request: CustomerRequest) -> HttpResponse:
     if opened_at.isascii() and opened_at.isdigit() and len(opened_at) < 12:
         since = max(since, timezone.datetime.fromtimestamp(int(opened_at), timezone.get_current_timezone()))  # type: ignore[attr-defined]
     row = selectors.since(since).filter(type="test").first()
-    context = {"row": row, "steps": timeline.of(row) if row else [], "since": opened_at}
+    context = {"row": row, "steps": timeline.of(row) if row else [], "since": opened_at, "now": timezone.now()}
     return render(request, "delivery/test/live.html", context)
 
 

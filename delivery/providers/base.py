@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from delivery.http2.engine import Engine
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import NOT_SENT, Attempt, Outcomes, Verdict
 from delivery.protocol.wire import Push
 
@@ -83,11 +84,9 @@ class Try:
         self.index = index
 
 
-def unsent(provider: str, host: str, word: str, detail: str) -> Attempt:
-    """Return the attempt that came to nothing before anything was sent; word: a transport word of
-    delivery/outcomes/own.py.
-    """
-    return Attempt(provider, host, 0, word, NOT_SENT, time.time(), 0, detail=detail)
+def unsent(provider: str, host: str, fault: TransportFault, detail: str) -> Attempt:
+    """Return the attempt that came to nothing before anything was sent."""
+    return Attempt(provider, host, 0, fault, NOT_SENT, time.time(), 0, detail=detail)
 
 
 class Sender(Protocol):

@@ -27,7 +27,7 @@ _BY_CODE: Final[dict[str, Verdict]] = {
             for verdict in (*row.answers.values(), row.sent, row.unknown, *row.transport.values())
         ),
         *own.TRANSPORT.values(),
-        own.NO_WORD,
+        own.UNKNOWN_FAULT,
     )
 }
 

@@ -21,7 +21,7 @@ TICK: Final = 2.0
 SEEN_TTL: Final = 60.0
 # Keys, and server_ids of each, that one process remembers at a time; the bearer of a key chooses its server_ids.
 KEYS_MOST: Final = 20_000
-EACH_MOST: Final = key_sightings.MOST
+EACH_MOST: Final = key_sightings.SERVER_IDS_PER_KEY_MAX
 # Entries that wait in Valkey while nobody records, and how many are taken out at a time.
 ENTRIES_MOST: Final = 50_000
 CHUNK: Final = 1_000
@@ -45,7 +45,7 @@ class KeyUsage:
             seen = self._seen[key_id] = set()
         elif server_id in seen or len(seen) >= EACH_MOST:
             return
-        server_id = server_id[: key_sightings.LONGEST]
+        server_id = server_id[: key_sightings.SERVER_ID_MAX_LENGTH]
         if server_id not in seen:
             seen.add(server_id)
             self._unsent.append((key_id, server_id))

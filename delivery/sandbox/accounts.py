@@ -93,6 +93,5 @@ class Accounts:
         self.apns_keys = {key.key_id: key for key in listed.apns_keys}
         self.certificates = certificates
         self.fcm = {account.client_email: account for account in listed.fcm}
-        self.projects = {account.project for account in listed.fcm}
         self.error = ""
         self.version += 1

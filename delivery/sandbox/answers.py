@@ -132,9 +132,3 @@ class Scripts:
         answer = script.answers[min(script.given, len(script.answers) - 1)]
         script.given += 1
         return answer
-
-
-def decode_answers(content: bytes) -> list[Answer]:
-    """JSON of one answer or of a list of them -> answers. Raises msgspec.DecodeError with what is wrong."""
-    answers = msgspec.json.decode(content, type=list[Answer] | Answer)
-    return answers if isinstance(answers, list) else [answers]

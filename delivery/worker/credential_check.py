@@ -132,7 +132,7 @@ def ask(app: AppRow) -> Result:
 
 async def _try(target: Target) -> Attempt:
     loop = asyncio.get_running_loop()
-    engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
+    engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
     provider = table.PROVIDERS[target.family]
     sender = provider.sender(engine, uploads.setting, True)
     push = Push(device_id=provider.trial.nobody, type="clear", version="2", platform=target.family)

@@ -49,7 +49,7 @@ class Dispatcher:
             self.reporter = Reporter(self.loop)
             self._spawn(self.reporter.run())
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
-            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY)
+            self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
             self.deliverer = Deliverer(self.loop, self.engine, self.reporter, self.settler)
             counting.register_gauges(self._gauges)
             # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
@@ -60,9 +60,9 @@ class Dispatcher:
 
     def _gauges(self) -> Iterator[counting.Gauge]:
         yield "hpns_pushes_in_flight", ("worker",), self.in_flight
-        for state in self.engine.connections():
+        for state in self.engine.channel_states():
             host = urlsplit(state.origin).hostname or ""
-            yield "hpns_provider_connections", (host,), state.lanes
+            yield "hpns_provider_connections", (host,), state.connections
             yield "hpns_provider_requests", (host,), state.in_flight
 
     def _spawn(self, coroutine: Any) -> None:

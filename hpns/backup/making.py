@@ -1,9 +1,9 @@
 """Makes a backup: `manage.py backup`."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from hpns import version
 from hpns.backup import folder, programs
-from hpns.backup.folder import Clear
-from hpns.backup.sealing import SALT_BYTES, Seal, Work
+from hpns.backup.folder import DATABASE, KEYS
+from hpns.backup.sealing import IDENTITY, Seal
 from hpns.backup.settings_kept import kept
 from tenants.audit import recording
 
@@ -24,20 +24,22 @@ def make(path: Path, passphrase: str) -> dict[str, Any]:
 
     The service goes on meanwhile: the database is that of one moment. Raises ProblemError.
     """
-    clear = Clear(timezone.now().isoformat(timespec="seconds"), version.VERSION, os.urandom(SALT_BYTES), Work())
-    seal = Seal(passphrase, clear.salt, clear.work)
+    made_at = timezone.now().isoformat(timespec="seconds")
+    seal = Seal.new(KEYS, DATABASE)
+    identities = seal.identity_file(passphrase)
     folder.make(path)
     # In the copy, too: whoever holds it holds everything.
     recording.record("backup.make", customer=None, target=path)
+    size = folder.write(path / IDENTITY, lambda file: file.write(identities))
     with _moment() as (snapshot, migrations):
-        inside = {"settings": kept(), "migrations": migrations, "made_at": clear.made_at}
-        keys = folder.write(path / folder.KEYS, seal.close(folder.KEYS, [json.dumps(inside).encode()]))
-        database = folder.write(path / folder.DATABASE, seal.close(folder.DATABASE, programs.dump(snapshot)))
-    folder.write_clear(path, clear)
+        inside = json.dumps({"settings": kept(), "migrations": migrations, "made_at": made_at}).encode()
+        for part, blocks in ((KEYS, [inside]), (DATABASE, programs.dump(snapshot))):
+            size += folder.write(path / f"{part}{seal.suffix}", partial(seal.close, part, blocks))
+    folder.write_clear(path, made_at, version.VERSION)
     return {
         "folder": str(path),
-        "made_at": clear.made_at,
-        "bytes": keys + database,
+        "made_at": made_at,
+        "bytes": size,
         "holds": ["the database", *(f"{name} of the settings" for name in kept())],
         "lacks": ["what waits in Valkey's queue", "the other settings", "TLS certificates"],
         "retention_days": settings.RETENTION_DAYS,
@@ -46,7 +48,7 @@ def make(path: Path, passphrase: str) -> dict[str, Any]:
 
 @contextmanager
 def _moment() -> Iterator[tuple[str, list[list[str]]]]:
-    """A moment of the database that pg_dump can be told of, and the migrations that it had."""
+    """Export a snapshot of the database for pg_dump (--snapshot), with the migrations applied in it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SELECT pg_export_snapshot()")

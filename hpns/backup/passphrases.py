@@ -1,4 +1,4 @@
-"""Where the passphrase of a backup comes from: the environment, or a file. Never the command line, which others see."""
+"""Passphrase of a backup, from the environment or a file. Never from the command line, which others see."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,8 @@
-"""Brings a backup back into an empty database: `manage.py restore`."""
+"""Restores a backup into an empty database: `manage.py restore`."""
 
+import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from hpns.backup import folder, programs
-from hpns.backup.sealing import Seal
+from hpns.backup.folder import Backup
 from hpns.backup.settings_kept import lacking
 from tenants.audit import recording
 from tenants.directory import version_stamp
@@ -23,8 +25,7 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.re
 
 def keys(path: Path, passphrase: str) -> dict[str, str]:
     """The settings that a backup keeps, in the clear, for whoever sets up another machine. Raises ProblemError."""
-    _, seal = folder.opened(path, passphrase)
-    settings: dict[str, str] = _inside(path, seal)["settings"]
+    settings: dict[str, str] = _decrypted(folder.opened(path, passphrase))["settings"]
     return settings
 
 
@@ -34,49 +35,46 @@ def restore(path: Path, passphrase: str) -> dict[str, Any]:
     First everything is looked at that could be wrong, then the database comes in one transaction; an older backup is
     brought up to this version. Raises ProblemError.
     """
-    clear, seal = folder.opened(path, passphrase)
-    inside = _inside(path, seal)
+    backup = folder.opened(path, passphrase)
+    inside = _decrypted(backup)
     if wrong := lacking(inside["settings"]):
         raise ProblemError(
             f"{' and '.join(wrong)} must be those of the backup, or it cannot be used: `restore --keys` prints them"
         )
-    _refuse_a_newer_one(inside["migrations"], clear.version)
-    _refuse_what_is_not_empty()
-    with (path / folder.DATABASE).open("rb") as file:
-        programs.restore(seal.open_(folder.DATABASE, file))
+    _reject_newer_backup(inside["migrations"], backup.version)
+    _reject_non_empty_database()
+    programs.restore(partial(backup.read, folder.DATABASE))
     connection.close()  # it knows nothing of the tables that have come
     call_command("migrate", verbosity=0, interactive=False)
     call_command("database_roles", verbosity=0)
-    recording.record("backup.restore", customer=None, target=path, made_at=clear.made_at)
-    told = version_stamp.touch()
+    recording.record("backup.restore", customer=None, target=path, made_at=backup.made_at)
+    notified = version_stamp.bump()
     return {
         "restored_from": str(path),
-        "made_at": clear.made_at,
-        "made_by_version": clear.version,
-        "processes_told": told,
+        "made_at": backup.made_at,
+        "made_by_version": backup.version,
+        "processes_told": notified,
         "lost": "what was accepted after the backup, and changes since; phones and servers need nothing",
     }
 
 
-def _inside(path: Path, seal: Seal) -> dict[str, Any]:
-    try:
-        with (path / folder.KEYS).open("rb") as file:
-            inside: dict[str, Any] = json.loads(b"".join(seal.open_(folder.KEYS, file)))
-    except OSError as error:
-        raise ProblemError(f"{path / folder.KEYS} cannot be read: {error.strerror}") from error
+def _decrypted(backup: Backup) -> dict[str, Any]:
+    content = io.BytesIO()
+    backup.read(folder.KEYS, content)
+    inside: dict[str, Any] = json.loads(content.getvalue())
     return inside
 
 
-def _refuse_a_newer_one(migrations: list[list[str]], version: str) -> None:
+def _reject_newer_backup(migrations: list[list[str]], version: str) -> None:
     known = MigrationLoader(None).disk_migrations
-    strange = next((f"{app}.{name}" for app, name in migrations if (app, name) not in known), None)
-    if strange:
+    unknown = next((f"{app}.{name}" for app, name in migrations if (app, name) not in known), None)
+    if unknown:
         raise ProblemError(
-            f"the backup is of version {version}, whose migration {strange} is not known here: use that version"
+            f"the backup is of version {version}, whose migration {unknown} is not known here: use that version"
         )
 
 
-def _refuse_what_is_not_empty() -> None:
+def _reject_non_empty_database() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         (there,) = cursor.fetchone()

@@ -12,7 +12,7 @@ from django.db import connections
 from hpns import database_roles
 
 MAKE: Final = "Run manage.py database_roles, as the owner of the database."
-_ASK: Final = (
+_ROLE_QUERY: Final = (
     "SELECT rolsuper, rolbypassrls, "
     "EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid AND relkind IN ('r', 'p')) "
     "FROM pg_roles WHERE rolname = %s"
@@ -61,7 +61,7 @@ def roles_are_fit(
 
 def _role(role: database_roles.Login) -> Iterator[CheckMessage]:
     with connections["default"].cursor() as cursor:
-        cursor.execute(_ASK, [role.name])
+        cursor.execute(_ROLE_QUERY, [role.name])
         row = cursor.fetchone()
     if row is None:
         yield Error(f"The database has no role {role.name}.", hint=MAKE, id="hpns.E037")

@@ -21,8 +21,8 @@ from hpns.logs import setup
 from hpns.variables import DATABASE_SCHEMES
 
 REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
-SHORTEST_KEY: Final = 32
-SHORTEST_TOKEN: Final = 16
+KEY_MIN_LENGTH: Final = 32
+TOKEN_MIN_LENGTH: Final = 16
 MAKE_KEY: Final = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(50))"'
 DATABASE_FORM: Final = "It has the form postgresql://USER:PASSWORD@HOST:5432/NAME; %-escape what is special in it."
 REDIS_FORM: Final = "It has the form redis://:PASSWORD@HOST:6379/0, or rediss:// with TLS, or unix:///PATH."
@@ -71,8 +71,8 @@ def _secret_key() -> Iterator[CheckMessage]:
     except ImproperlyConfigured:
         yield Error("SECRET_KEY is not set: nobody can log in.", hint=MAKE_KEY, id="hpns.E001")
         return
-    if len(key) < SHORTEST_KEY:
-        text = f"SECRET_KEY has {len(key)} characters; it should have at least {SHORTEST_KEY}, and better 50."
+    if len(key) < KEY_MIN_LENGTH:
+        text = f"SECRET_KEY has {len(key)} characters; it should have at least {KEY_MIN_LENGTH}, and better 50."
         yield Caution(text, hint=MAKE_KEY, id="hpns.W001")
 
 
@@ -91,27 +91,27 @@ def _stores() -> Iterator[CheckMessage]:
     if not settings.DATABASE_URL:
         text = "DATABASE_URL is not set: there is nowhere to keep customers and the delivery log."
         yield Error(text, hint=DATABASE_FORM, id="hpns.E003")
-    elif trouble := _trouble(settings.DATABASE_URL, DATABASE_SCHEMES):
-        yield Error(f"DATABASE_URL is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
+    elif fault := _url_fault(settings.DATABASE_URL, DATABASE_SCHEMES):
+        yield Error(f"DATABASE_URL is unusable: {fault}.", hint=DATABASE_FORM, id="hpns.E004")
     elif not urlsplit(settings.DATABASE_URL).path.strip("/"):
         yield Error("DATABASE_URL is unusable: it names no database.", hint=DATABASE_FORM, id="hpns.E004")
     for name in ("PAGES_DATABASE_URL", "WORKER_DATABASE_URL"):
         url = getattr(settings, name)
-        if url and (trouble := _trouble(url, DATABASE_SCHEMES)):
-            yield Error(f"{name} is unusable: {trouble}.", hint=DATABASE_FORM, id="hpns.E004")
+        if url and (fault := _url_fault(url, DATABASE_SCHEMES)):
+            yield Error(f"{name} is unusable: {fault}.", hint=DATABASE_FORM, id="hpns.E004")
     if not settings.REDIS_URL:
         text = "REDIS_URL is not set: there is no queue, and no push could be taken."
         yield Error(text, hint=REDIS_FORM, id="hpns.E005")
-    elif trouble := _trouble(settings.REDIS_URL, REDIS_SCHEMES):
-        yield Error(f"REDIS_URL is unusable: {trouble}.", hint=REDIS_FORM, id="hpns.E006")
+    elif fault := _url_fault(settings.REDIS_URL, REDIS_SCHEMES):
+        yield Error(f"REDIS_URL is unusable: {fault}.", hint=REDIS_FORM, id="hpns.E006")
     broker = settings.CELERY_BROKER_URL
-    if broker != settings.REDIS_URL and (trouble := _trouble(broker, tuple(TRANSPORT_ALIASES))):
+    if broker != settings.REDIS_URL and (fault := _url_fault(broker, tuple(TRANSPORT_ALIASES))):
         hint = "Leave it empty for REDIS_URL, or set amqp://USER:PASSWORD@HOST:5672/VHOST for RabbitMQ."
-        yield Error(f"CELERY_BROKER_URL is unusable: {trouble}.", hint=hint, id="hpns.E006")
+        yield Error(f"CELERY_BROKER_URL is unusable: {fault}.", hint=hint, id="hpns.E006")
 
 
-def _trouble(url: str, schemes: Sequence[str]) -> str:
-    """What is wrong with a URL, "" when nothing is; no part of it that may be secret."""
+def _url_fault(url: str, schemes: Sequence[str]) -> str:
+    """The fault of a URL, "" for none; no part of it that may be secret."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -131,9 +131,9 @@ def _watching() -> Iterator[CheckMessage]:
     if settings.LOG_FORMAT not in setup.FORMATS:
         text = f"LOG_FORMAT is {settings.LOG_FORMAT[:20]!r}, which is no format; plain is used."
         yield Caution(text, hint=f"It is one of {', '.join(setup.FORMATS)}.", id="hpns.W004")
-    if 0 < len(settings.METRICS_TOKEN) < SHORTEST_TOKEN:
+    if 0 < len(settings.METRICS_TOKEN) < TOKEN_MIN_LENGTH:
         text = f"METRICS_TOKEN has {len(settings.METRICS_TOKEN)} characters and could be guessed."
-        yield Caution(text, hint=f"Use at least {SHORTEST_TOKEN} random ones.", id="hpns.W005")
+        yield Caution(text, hint=f"Use at least {TOKEN_MIN_LENGTH} random ones.", id="hpns.W005")
     folder = settings.METRICS_DIR and Path(settings.METRICS_DIR)
     if folder and not _can_be_written(folder):
         text = "METRICS_DIR is no folder that we may write to: each process would show its own counts only."

@@ -1,4 +1,4 @@
-"""The first thing a web process or a worker does: name the settings without which it can do nothing, and end.
+"""Start-up check of the settings without which a web process or a worker can do nothing: it names them, and ends.
 
 Invariant: only what every process needs is looked at. Stores that are away are waited for, and a file that is meant for
 another part, such as the front door's certificate, stops nobody else.

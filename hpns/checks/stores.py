@@ -15,7 +15,7 @@ from django.db import connections
 OLDEST_VALKEY: Final = 7
 # What Django 5.2 takes. https://docs.djangoproject.com/en/5.2/ref/databases/#postgresql-notes
 OLDEST_POSTGRES: Final = 140000
-PATIENCE: Final = 3.0
+TIMEOUT: Final = 3.0
 
 
 def postgres_is_fit(
@@ -46,26 +46,24 @@ def valkey_keeps_what_it_has(
     if not databases:  # Django runs all checks and leaves it to them not to ask servers
         return []
     try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
-        ) as valkey:
-            told = valkey.info("everything")
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as valkey:
+            info = valkey.info("everything")
     except (redis.RedisError, ValueError) as error:
         hint = "Is it running, and are REDIS_URL's host, port and password right?"
         return [Error(f"Valkey does not answer ({type(error).__name__}).", hint=hint, id="hpns.E032")]
-    return list(judge(told))
+    return list(check_info(info))
 
 
-def judge(told: dict[str, Any]) -> Iterator[CheckMessage]:
-    """What is to be said of a Valkey or Redis whose INFO is `told`."""
-    version = str(told.get("redis_version", "0"))
+def check_info(info: dict[str, Any]) -> Iterator[CheckMessage]:
+    """Check messages on a Valkey or Redis whose INFO is `info`."""
+    version = str(info.get("redis_version", "0"))
     if int(version.partition(".")[0]) < OLDEST_VALKEY:
         text = f"The server at REDIS_URL speaks the language of version {version}; {OLDEST_VALKEY}.0 is needed."
         yield Error(text, hint="Use Valkey 7.2 or later.", id="hpns.E033")
-    policy = str(told.get("maxmemory_policy", "noeviction"))
+    policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
         text = f"Valkey's maxmemory-policy is {policy}: out of memory, it would throw accepted pushes away."
         yield Error(text, hint="Set maxmemory-policy noeviction.", id="hpns.E034")
-    if not told.get("aof_enabled"):
+    if not info.get("aof_enabled"):
         text = "Valkey keeps no append-only file: a restart of it loses the pushes that we have said OK to."
         yield Caution(text, hint="Set appendonly yes, and appendfsync everysec.", id="hpns.W030")

@@ -1,4 +1,4 @@
-"""System checks of the front door's certificate: found before a start, not by the first Mattermost server."""
+"""System checks of the TLS certificate: its faults are found before a start, not by the first Mattermost server."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,10 +35,10 @@ def certificate_is_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any
         except OSError as error:
             hint = "The user that runs the service must be able to read it."
             found.append(Error(f"{name} cannot be read: {path}: {error.strerror}.", hint=hint, id="hpns.E021"))
-    return found or list(_judge(contents["TLS_CERT_FILE"], contents["TLS_KEY_FILE"]))
+    return found or list(_check_pair(contents["TLS_CERT_FILE"], contents["TLS_KEY_FILE"]))
 
 
-def _judge(cert_pem: bytes, key_pem: bytes) -> Iterator[CheckMessage]:
+def _check_pair(cert_pem: bytes, key_pem: bytes) -> Iterator[CheckMessage]:
     try:
         chain = x509.load_pem_x509_certificates(cert_pem)
     except ValueError:

@@ -1,1 +1,1 @@
-"""A customer leaves: the export of what it owns, its erasure, and the pages for both."""
+"""Offboarding of a customer: the export of what it owns, its erasure, and the pages for both."""

@@ -17,10 +17,12 @@ COUNTED: Final = 1_000_000
 
 def plan(*, customer: Customer) -> dict[str, Any]:
     """What erasing this customer deletes, and what stays. Raises ProblemError for one that is served."""
-    customers.refuse_to_erase_a_served_one(customer)
+    customers.check_suspended(customer)
     kept = agreements(customer.pk).count()
     deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
-    rows = {model._meta.verbose_name_plural: model.objects.filter(**{way: customer}).count() for model, way in ROWS}
+    rows = {
+        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count() for model, lookup in ROWS
+    }
     return {
         "slug": customer.slug,
         "name": customer.name,
@@ -37,7 +39,7 @@ def plan(*, customer: Customer) -> dict[str, Any]:
 
 def erase(*, customer: Customer) -> dict[str, Any]:
     """Delete it. What went. Raises ProblemError for a customer that is served."""
-    customers.refuse_to_erase_a_served_one(customer)
+    customers.check_suspended(customer)
     customer_id, slug, name = customer.pk, customer.slug, customer.name
     deliveries = erasing.erase(customer_id)
     erased = customers.erase(customer=customer)

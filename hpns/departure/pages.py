@@ -1,4 +1,7 @@
-"""Leaving: an owner takes along what the customer owns, and asks for its erasure. /c/<slug>/settings/export|erase/"""
+"""Pages of offboarding: an owner takes along what the customer owns, and asks for its erasure.
+
+They are /c/<slug>/settings/export/ and /c/<slug>/settings/erase/.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -24,8 +27,8 @@ def export(request: CustomerRequest) -> HttpResponseBase:
     if request.method != "POST":
         return render(request, "hpns/export.html", {"kinds": KINDS, "days": settings.RETENTION_DAYS})
     recording.record("customer.export", customer=request.customer, target=request.customer.name)
-    pieces = _one_by_one(writing.export(request.customer))
-    answer = StreamingHttpResponse(pieces, content_type="application/zip")
+    chunks = _async_chunks(writing.export(request.customer))
+    answer = StreamingHttpResponse(chunks, content_type="application/zip")
     answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}.zip"'
     answer["Content-Encoding"] = "identity"  # it is packed already
     return answer
@@ -34,38 +37,41 @@ def export(request: CustomerRequest) -> HttpResponseBase:
 @customer_page("customer.erase", change="customer.erase")
 def erase(request: CustomerRequest) -> HttpResponse:
     """Say what erasing means; with the slug typed by POST, suspend the customer and tell the operator."""
-    form = ConfirmForm(request.POST or None, word=request.customer.slug, what="the slug")
+    form = ConfirmForm(request.POST or None, expected=request.customer.slug, what="the slug")
     if request.method == "POST" and form.is_valid():
-        changed = customers.ask_erasure(customer=request.customer)
+        changed = customers.request_erasure(customer=request.customer)
         if changed.changed:
-            transaction.on_commit(lambda: _tell_the_operator(request))
+            transaction.on_commit(lambda: _notify_operator(request))
         return redirect("customer-erase", request.customer.slug)
     context = {
         "form": form,
-        "asked": customers.erasure_asked(customer=request.customer),
+        "erasure_request": customers.erasure_request(customer=request.customer),
         "years": settings.AGREEMENT_YEARS,
         "support": settings.SUPPORT_CONTACT,
     }
     return render(request, "hpns/erase.html", context)
 
 
-def _tell_the_operator(request: CustomerRequest) -> None:
-    """By e-mail, once it is committed; the next page says whether that went well. The audit log says it anyway."""
+def _notify_operator(request: CustomerRequest) -> None:
+    """Notify the operator by e-mail, once it is committed; the next page says whether that went well.
+
+    The audit log says it anyway.
+    """
     context = {"customer": request.customer, "user": request.user}
-    told = False
+    notified = False
     for address in settings.OPERATOR_EMAIL:
         try:
             mail.send("hpns/mail/erasure_asked", to=address, context=context)
-            told = True
+            notified = True
         except mail.MailError:
             continue  # logged there
-    if told:
+    if notified:
         messages.success(request, "The operator has been told by e-mail.")
     else:
         messages.error(request, f"The operator could not be told by e-mail: write to {settings.SUPPORT_CONTACT}.")
 
 
-async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    following = sync_to_async(lambda: next(pieces, None))
-    while (piece := await following()) is not None:
-        yield piece
+async def _async_chunks(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    following = sync_to_async(lambda: next(chunks, None))
+    while (chunk := await following()) is not None:
+        yield chunk

@@ -1,4 +1,4 @@
-"""Under which account the embedded servers run: never as root, because PostgreSQL refuses and Valkey need not.
+"""User account of the embedded servers: never root, because PostgreSQL refuses and Valkey need not.
 
 Invariant: started by root, a server runs as `nobody` with no supplementary groups; started by an ordinary user it runs
 as that user.

@@ -1,4 +1,4 @@
-"""What bin/run tells: lines at the terminal, and the same in run.json for scripts and for the sandbox's page.
+"""Output of bin/run: lines at the terminal, and the same in run.json for scripts and for the sandbox's page.
 
 Invariant: a terminal that is gone does not stop the service.
 """
@@ -19,27 +19,27 @@ from hpns.local.supervisor import Supervisor
 RUN_FILE = "run.json"
 
 
-def say(line: str, *, error: bool = False) -> None:
-    """One line to the person at the terminal."""
+def print_line(line: str, *, error: bool = False) -> None:
+    """Print one line to the terminal."""
     try:
         print(line, file=sys.stderr if error else sys.stdout, flush=True)
     except OSError:
         pass  # nobody reads it any more; the logs have what matters
 
 
-def forget(run_file: Path, guard: int) -> None:
+def remove_run_file(run_file: Path, guard: int) -> None:
     """Remove the run.json of a supervisor below `guard` that was killed, and none of anybody else."""
     try:
-        told = json.loads(run_file.read_text(encoding="utf-8"))
+        run = json.loads(run_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
-    if told["processes"]["guard"] == guard:
+    if run["processes"]["guard"] == guard:
         run_file.unlink()
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where everything is. `ports` by name: "front door", and with a sandbox "sandbox" and "phone"."""
+class RunInfo:
+    """Addresses, ports and files of a running service. `ports` by name: "front door", "sandbox" and "phone"."""
 
     folder: Folder
     supervisor: Supervisor
@@ -48,23 +48,23 @@ class Place:
     env_file: Path
 
     @property
-    def front_door(self) -> str:
-        """The address of the front door."""
+    def base_url(self) -> str:
+        """The URL of the web server."""
         return f"http://127.0.0.1:{self.ports['front door']}"
 
     @property
     def push_url(self) -> str:
         """The value of Mattermost's setting Push Notification Server."""
-        return f"{self.front_door}/t/{self.demo_key}"
+        return f"{self.base_url}/t/{self.demo_key}"
 
     @property
     def pages(self) -> dict[str, str]:
         """What can be opened in a browser."""
         pages = {
-            "customer": f"{self.front_door}/c/{CUSTOMER.lower()}/",
-            "admin": f"{self.front_door}/admin/",
-            "metrics": f"{self.front_door}/metrics",
-            "health": f"{self.front_door}/health/ready",
+            "customer": f"{self.base_url}/c/{CUSTOMER.lower()}/",
+            "admin": f"{self.base_url}/admin/",
+            "metrics": f"{self.base_url}/metrics",
+            "health": f"{self.base_url}/health/ready",
         }
         if "phone" in self.ports:
             pages = {"phone": f"http://127.0.0.1:{self.ports['phone']}/", **pages}
@@ -75,9 +75,9 @@ class Place:
         """A command that sends a push; made once, so that what is printed is what is written."""
         # A proxy of the machine knows nothing of our loopback address.
         proxied = any(os.environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
-        past_proxy = ["--noproxy", "*"] if proxied else []
+        no_proxy = ["--noproxy", "*"] if proxied else []
         push = json.dumps(first_push.push("alice: Lunch at noon?"))
-        return shlex.join(["curl", *past_proxy, "-d", push, f"{self.push_url}/api/v1/send_push"])
+        return shlex.join(["curl", *no_proxy, "-d", push, f"{self.push_url}/api/v1/send_push"])
 
     def write(self) -> None:
         """Write run.json, readable by its owner alone."""
@@ -96,8 +96,8 @@ class Place:
             },
         )
 
-    def tell(self) -> None:
-        """Print it for a person."""
+    def print_summary(self) -> None:
+        """Print the summary for a person."""
         password = self.folder.read("secrets.json")[PASSWORD]
         processes = ", ".join(f"{name} {pid}" for name, pid in self.supervisor.pids.items())
         lines = ["", f"  Running     {processes}"]
@@ -113,7 +113,7 @@ class Place:
             "  Ctrl-C stops everything.",
         ]
         for line in lines:
-            say(line)
+            print_line(line)
 
     def _next_step(self) -> list[str]:
         """What to try now. The demo customer's apps reach the sandbox's phones and no real ones."""

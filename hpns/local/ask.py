@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 
-def ask(method: str, port: int, path: str, body: str | None = None, seconds: float = 10.0) -> tuple[int, Any]:
+def request(method: str, port: int, path: str, body: str | None = None, seconds: float = 10.0) -> tuple[int, Any]:
     """Status and decoded JSON of an answer; (0, reason) when there is none, (status, text) when it is no JSON."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:

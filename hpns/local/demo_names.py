@@ -1,4 +1,4 @@
-"""The names under which the demo is known, to whoever makes it and to whoever tells about it."""
+"""Names of the demo's rows and secrets."""
 
 CUSTOMER, SERVER, STAFF = "Demo", "Demo server", "staff@demo.example"
 # In secrets.json of the state folder.

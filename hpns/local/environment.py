@@ -61,8 +61,8 @@ def is_ready(locks: list[Path]) -> bool:
     return PYTHON.exists() and found in [stamp_of(lock) for lock in locks]
 
 
-def say(line: str) -> None:
-    """One line of progress."""
+def print_line(line: str) -> None:
+    """Print one line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -86,7 +86,7 @@ def run(command: list[str], environment: dict[str, str], *, shown: bool = True) 
         last = [*last[-7:], line.rstrip()]
         # uv lists each package once more at the end, pip each one that is there already.
         if shown and not line.startswith((" + ", " - ", " ~ ", "Requirement already")):
-            say(f"    {line.rstrip()}")
+            print_line(f"    {line.rstrip()}")
     return "" if process.wait() == 0 else "\n".join(last) or f"exit code {process.returncode}"
 
 
@@ -107,13 +107,13 @@ def settings_of_pip(environment: dict[str, str]) -> dict[str, str]:
     listed = subprocess.run(
         [str(PYTHON), "-m", "pip", "config", "list"], env=environment, capture_output=True, text=True, check=False
     )
-    told = {}
+    from_pip = {}
     for line in listed.stdout.splitlines():
         name, _, value = line.partition("=")
         setting = name.rpartition(".")[2].replace("_", "-")
         if setting in PIP_TO_UV:
-            told[PIP_TO_UV[setting]] = " ".join(value.strip("'\"").replace("\\n", " ").split())
-    return {**told, **environment}
+            from_pip[PIP_TO_UV[setting]] = " ".join(value.strip("'\"").replace("\\n", " ").split())
+    return {**from_pip, **environment}
 
 
 def fill(lock: Path) -> None:
@@ -125,7 +125,7 @@ def fill(lock: Path) -> None:
         environment = settings_of_pip(environment)
         failed = run([str(VENV / "bin" / "uv"), "pip", "sync", "--require-hashes", str(lock)], environment)
     if failed:
-        say("    The quick installer did not get through; pip does the same, slower.")
+        print_line("    The quick installer did not get through; pip does the same, slower.")
         failed = run([*pip, str(lock), "--progress-bar", "off"], environment)
     if failed:
         raise InstallError(f"The packages could not be installed. Look at the lines above, then start again:\n{failed}")
@@ -140,7 +140,7 @@ def ensure(locks: list[Path]) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("Another start is installing; waiting for it.")
+        print_line("Another start is installing; waiting for it.")
         fcntl.flock(folder, fcntl.LOCK_EX)
         if is_ready(locks):
             return
@@ -150,10 +150,10 @@ def ensure(locks: list[Path]) -> None:
         known = json.loads(STAMP.read_text(encoding="utf-8"))
         usable = all(known.get(part) == stamp_of(locks[0])[part] for part in ("python", "path"))
     if VENV.exists() and not usable:
-        say("Removing an unfinished or outdated .venv.")
+        print_line("Removing an unfinished or outdated .venv.")
         shutil.rmtree(VENV)
     packages = len(NAMED.findall(locks[0].read_text(encoding="utf-8")))
-    say(f"Installing {packages} packages into .venv (the first time only).")
+    print_line(f"Installing {packages} packages into .venv (the first time only).")
     if usable:
         UNFINISHED.touch()
         STAMP.unlink(missing_ok=True)
@@ -162,7 +162,7 @@ def ensure(locks: list[Path]) -> None:
     fill(locks[0])
     STAMP.write_text(json.dumps(stamp_of(locks[0])), encoding="utf-8")
     UNFINISHED.unlink()
-    say(f"Installed in {time.monotonic() - since:.0f} s.")
+    print_line(f"Installed in {time.monotonic() - since:.0f} s.")
 
 
 def main() -> int:
@@ -170,17 +170,17 @@ def main() -> int:
     try:
         ensure([ROOT / name for name in sys.argv[1:]])
     except InstallError as error:
-        say(str(error))
+        print_line(str(error))
         return 1
     except OSError as error:
         advice = "make room there" if error.errno == errno.ENOSPC else "clone the project into a folder of yours"
-        say(f"Cannot write to {error.filename or ROOT}: {error.strerror}; {advice}.")
+        print_line(f"Cannot write to {error.filename or ROOT}: {error.strerror}; {advice}.")
         return 1
     except subprocess.CalledProcessError as error:
-        say(f"This Python could not make an environment ({error}): apt install python3-venv")
+        print_line(f"This Python could not make an environment ({error}): apt install python3-venv")
         return 1
     except KeyboardInterrupt:
-        say("Stopped; the next start makes .venv anew.")
+        print_line("Stopped; the next start makes .venv anew.")
         return 130
     return 0
 

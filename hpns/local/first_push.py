@@ -1,9 +1,9 @@
-"""The first push: into the front door as a Mattermost server sends it, and a look at what came out at the other end."""
+"""End-to-end check of a first push: sent as a Mattermost server sends it, and looked for at the sandbox's phone."""
 
 import json
 import secrets
 
-from hpns.local.ask import ask
+from hpns.local.ask import request
 from hpns.local.problem import ProblemError
 
 # An APNs device token is 32 bytes in hexadecimal. This one is nobody's.
@@ -31,17 +31,17 @@ def push(message: str) -> dict[str, object]:
 
 
 def send(port: int, key: str, page_port: int) -> str:
-    """Send it through the front door on `port`; returns a line on what became of it.
+    """Send it through the web server on `port`; returns a line on the result.
 
     Raises ProblemError when the answer is not OK or the sandbox (its API on `page_port`) did not see the push.
     """
-    _, before = ask("GET", page_port, "/api/requests?most=1")
+    _, before = request("GET", page_port, "/api/requests?most=1")
     since = before.get("last", 0) if isinstance(before, dict) else 0
     body = push("alice: Hello from your push service")
-    status, answer = ask("POST", port, f"/t/{key}/api/v1/send_push", json.dumps(body), seconds=15)
+    status, answer = request("POST", port, f"/t/{key}/api/v1/send_push", json.dumps(body), seconds=15)
     if status != 200 or not isinstance(answer, dict) or answer.get("status") != "OK":
         raise ProblemError(f"The first push was not delivered: the service answered {status} {answer}.")
-    _, seen = ask("GET", page_port, f"/api/requests?since={since}&provider=apns&count=1&wait=5")
+    _, seen = request("GET", page_port, f"/api/requests?since={since}&provider=apns&count=1&wait=5")
     found = seen.get("requests", []) if isinstance(seen, dict) else []
     if not any(str(body["ack_id"]) in json.dumps(entry) for entry in found):
         raise ProblemError(f"The service answered OK to the first push, but the sandbox has not seen it: {seen}")

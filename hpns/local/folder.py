@@ -115,10 +115,10 @@ class Folder:
             self.write("secrets.json", known)
         return str(known[name])
 
-    def port(self, name: str, wish: int = 0) -> int:
-        """A free port of 127.0.0.1 for the process `name`: that of the last start (`wish` at first) if it is free."""
+    def port(self, name: str, preferred: int = 0) -> int:
+        """A free port of 127.0.0.1 for `name`: that of the last start (`preferred` at first) if it is free."""
         known = self.read("ports.json")
-        port = int(known.get(name, wish))
+        port = int(known.get(name, preferred))
         taken = set(known.values())
         while not port or port in self.avoid or not free(port):
             candidate = random.choice(PORTS)  # noqa: S311 - not a secret
@@ -143,16 +143,16 @@ def free(port: int, host: str = "127.0.0.1") -> bool:
 
 def private(path: Path, text: str, account: Account | None = None) -> None:
     """Write `text` to `path` in one step, mode 0600, owned by `account` (default: by us)."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.unlink(missing_ok=True)
-    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(handle)
     if account:
-        account.own(half)
-    half.replace(path)
+        account.own(temporary)
+    temporary.replace(path)
 
 
 def why(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""The guard: a small process above the supervisor that ends what is left when the supervisor cannot any more.
+"""Guard process (child subreaper) above the supervisor, which ends the orphans when the supervisor cannot any more.
 
 It is the parent that the kernel gives every orphan below it to, so however deep a process was started, it is found. The
 three ways to be killed: the supervisor alone (the guard ends the rest), the guard alone (the supervisor is told by the
@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from hpns.local.process import PR_SET_CHILD_SUBREAPER, bound_to_parent, descendants, prctl
+from hpns.local.process import bound_to_parent, descendants
 from hpns.local.supervisor import STOP_SIGNALS
+from hpns.processes import PR_SET_CHILD_SUBREAPER, prctl
 
 # Seconds for orphans to end by themselves (the kernel has sent the supervisor's children their stop signal, and they
 # stop theirs), and then for SIGTERM to work.
-PATIENCE, GRACE = 4.0, 2.0
+EXIT_TIMEOUT, TERM_TIMEOUT = 4.0, 2.0
 
 
 def guarded(
@@ -64,17 +65,17 @@ def _wait(pid: int) -> int:
 
 
 def _end_orphans() -> None:
-    """End everything below us: left to itself at first, then asked, then killed."""
+    """End all orphans: left to themselves at first, then by SIGTERM, then by SIGKILL."""
     since = time.monotonic()
-    asked: set[int] = set()
+    terminated: set[int] = set()
     _reap()
-    while left := descendants(os.getpid()):
+    while orphans := descendants(os.getpid()):
         waited = time.monotonic() - since
-        for pid in left:
-            if waited > PATIENCE + GRACE:
+        for pid in orphans:
+            if waited > EXIT_TIMEOUT + TERM_TIMEOUT:
                 _send(pid, signal.SIGKILL)
-            elif waited > PATIENCE and pid not in asked:
-                asked.add(pid)
+            elif waited > EXIT_TIMEOUT and pid not in terminated:
+                terminated.add(pid)
                 _send(pid, signal.SIGTERM)
         time.sleep(0.05)
         _reap()

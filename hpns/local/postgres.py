@@ -45,7 +45,7 @@ class Postgres:
         return f"postgresql://{user}:{password}@127.0.0.1:{self._port}/postgres"
 
     def spec(self) -> Spec:
-        """Make the data folder if need be and tell how to start the server. Raises ProblemError."""
+        """Make the data folder if need be; returns the Spec that starts the server. Raises ProblemError."""
         programs = wheels.postgres(self._folder)
         if not (self._data / "made").exists():
             self._make(programs)

@@ -1,4 +1,4 @@
-"""What a person at the terminal can mend: one line that says what is wrong and what to do about it."""
+"""ProblemError, an error that a person at the terminal can mend: one line with what is wrong and what to do."""
 
 
 class ProblemError(Exception):

@@ -4,7 +4,6 @@ Invariant: no child outlives us. It gets its death signal from the kernel when t
 children from the main thread only; whatever a dead child leaves in its group is killed with it.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -15,17 +14,7 @@ from pathlib import Path
 
 from hpns.local.account import Account
 from hpns.local.problem import ProblemError
-
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def prctl(option: int, value: int) -> None:
-    """Linux' prctl(2) with one argument. Raises OSError."""
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+from hpns.processes import PR_SET_PDEATHSIG, prctl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +69,8 @@ class Child:
             self._process.wait()
         return self._process.returncode
 
-    def ask_to_stop(self) -> None:
-        """Send the stop signal to the process itself; it stops its own children."""
+    def send_stop_signal(self) -> None:
+        """Send the process its stop signal; it stops its own children."""
         if self.poll() is None:
             self._process.send_signal(self.spec.stop_signal)
 

@@ -1,4 +1,4 @@
-"""Programs that the tests use and no wheel brings: a browser and docker-compose.
+"""Programs that the tests use and no wheel brings: a browser, docker-compose and age.
 
 Invariant: a missing one is installed (root on Debian), or said to be missing, or in CI an error; never passed over.
 """
@@ -20,6 +20,7 @@ WANTED = {
         "browser tests",
     ),
     "DOCKER_COMPOSE": (("docker-compose",), (), ("docker-compose",), "the check of docker-compose.yml"),
+    "AGE": (("age",), (), ("age",), "that a backup is opened without this program"),
 }
 
 
@@ -78,12 +79,12 @@ def complaints(found: Mapping[str, str]) -> list[str]:
     ]
 
 
-def provide(log: Path, say: Callable[[str], None]) -> dict[str, str]:
+def provide(log: Path, print_line: Callable[[str], None]) -> dict[str, str]:
     """The programs for the tests, installed where possible; says what is missing still."""
     found = find()
     missing = [variable for variable in WANTED if variable not in found]
     if missing and install(missing, log):
         found = find()
     for line in complaints(found):
-        say(line)
+        print_line(line)
     return found

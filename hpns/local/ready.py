@@ -1,6 +1,6 @@
-"""Waits until the service would take, send and answer a push, and says what is missing when it would not."""
+"""Waits for the service's readiness probe, and reports what is missing when it fails."""
 
-from hpns.local.ask import ask
+from hpns.local.ask import request
 from hpns.local.logs import end_of
 from hpns.local.problem import ProblemError
 from hpns.local.supervisor import Supervisor
@@ -14,14 +14,14 @@ def wait(supervisor: Supervisor, port: int, seconds: float = 60.0) -> None:
 
     def is_ready() -> bool:
         nonlocal last
-        last = ask("GET", port, PATH, seconds=5)
+        last = request("GET", port, PATH, seconds=5)
         return last[0] == 200
 
     if supervisor.until(is_ready, seconds):
         return
-    status, said = last
-    if status == 503 and isinstance(said, dict):
-        reason = "; ".join(str(part) for part in said.get("missing", []))
+    status, body = last
+    if status == 503 and isinstance(body, dict):
+        reason = "; ".join(str(part) for part in body.get("missing", []))
         names = ["worker-1", "ingest"]
     else:
         reason = f"{PATH} answers {status or 'nothing'}"

@@ -70,12 +70,12 @@ class Start:
     supervisor: Supervisor
     since: float
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """A line of progress with the seconds since the start."""
-        announce.say(f"{time.monotonic() - self.since:6.1f} s  {line}")
+        announce.print_line(f"{time.monotonic() - self.since:6.1f} s  {line}")
 
     def up(self) -> None:
-        """Bring everything up, send the first push, tell where it all is. Raises ProblemError, StoppedError."""
+        """Bring everything up, send the first push, print the summary. Raises ProblemError, StoppedError."""
         environment = surroundings.settings(self.folder, self._stores(), self.options.port)
         credentials: list[Path] = []
         ports = {"front door": self.options.port}
@@ -89,19 +89,19 @@ class Start:
         self._prepare(environment, credentials)
         self._service(environment)
         ready.wait(self.supervisor, self.options.port)
-        self.say("The service is ready.")
+        self.print_line("The service is ready.")
         demo_key = str(self.folder.read("secrets.json")[demo_names.KEY])
         if not self.options.no_sandbox:
-            self.say(first_push.send(self.options.port, demo_key, ports["phone"]))
+            self.print_line(first_push.send(self.options.port, demo_key, ports["phone"]))
         self.supervisor.settled()
-        place = announce.Place(self.folder, self.supervisor, ports, demo_key, env_file)
-        self.supervisor.on_change = place.write
-        place.write()
-        place.tell()
+        run_info = announce.RunInfo(self.folder, self.supervisor, ports, demo_key, env_file)
+        self.supervisor.on_change = run_info.write
+        run_info.write()
+        run_info.print_summary()
 
     def _stores(self) -> dict[str, str]:
         urls = services.start(self.supervisor, self.folder)
-        self.say("PostgreSQL and Valkey are up.")
+        self.print_line("PostgreSQL and Valkey are up.")
         return urls
 
     def _sandbox(self, environment: dict[str, str], port: int, page_port: int) -> tuple[dict[str, str], list[Path]]:
@@ -124,7 +124,7 @@ class Start:
         spec = self._spec("prepare", arguments, environment)
         spec.log.unlink(missing_ok=True)
         self.supervisor.succeed(spec, seconds=120)
-        self.say("The database is ready, with a demo customer.")
+        self.print_line("The database is ready, with a demo customer.")
 
     def _service(self, environment: dict[str, str]) -> None:
         beat = self.folder.path / "beat"
@@ -172,7 +172,7 @@ def serve(options: argparse.Namespace) -> int:
         if not free(options.port):
             raise ProblemError(f"Port {options.port} is in use: stop what listens there, or choose one with --port.")
         folder.avoid.add(options.port)
-        with Supervisor(folder, announce.say) as supervisor:
+        with Supervisor(folder, announce.print_line) as supervisor:
             try:
                 Start(options, folder, supervisor, time.monotonic()).up()
                 supervisor.watch()
@@ -180,13 +180,13 @@ def serve(options: argparse.Namespace) -> int:
                 pass
             finally:
                 run_file.unlink(missing_ok=True)
-                announce.say("Stopping; what was accepted is finished or kept.")
-        announce.say("Stopped.")
+                announce.print_line("Stopping; what was accepted is finished or kept.")
+        announce.print_line("Stopped.")
     except ProblemError as problem:
-        announce.say(str(problem), error=True)
+        announce.print_line(str(problem), error=True)
         return 1
     except OSError as error:
-        announce.say(f"Cannot write to {error.filename or options.state}: {why(error)}.", error=True)
+        announce.print_line(f"Cannot write to {error.filename or options.state}: {why(error)}.", error=True)
         return 1
     return 0
 
@@ -200,8 +200,8 @@ def main() -> int:
     run_file = options.state.resolve() / announce.RUN_FILE
 
     def killed() -> None:
-        announce.forget(run_file, os.getpid())
-        announce.say(
+        announce.remove_run_file(run_file, os.getpid())
+        announce.print_line(
             "bin/run was killed; ending what it started. What was accepted is kept: start it again.", error=True
         )
 

@@ -1,4 +1,4 @@
-"""Starts the processes in order, keeps them running, stops them in the reverse order.
+"""Process supervisor: starts the processes in order, keeps them running, stops them in the reverse order.
 
 Invariant: whatever was started is stopped again, newest first, each within its time; whoever is not done by then is
 killed with its group. One thread: children are bound to it, and every wait notices a signal at once.
@@ -22,21 +22,21 @@ from hpns.local.problem import ProblemError
 from hpns.local.process import Child, Spec, bound_to_parent, ended, started_at
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+BACKOFF_MIN, BACKOFF_MAX = 0.5, 30.0
 # Seconds after which a process counts as having run well, and its next end as a new story.
-WELL = 60.0
+STABLE_SECONDS = 60.0
 # So many ends before the service is ready are no accident any more.
-TRIES_AT_START = 3
+START_ATTEMPTS = 3
 CHILDREN = "children.json"
 
 
 class StoppedError(Exception):
-    """Somebody asked us to stop while we waited for something."""
+    """A stop was requested while we waited for something."""
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A place in the order: the process in it now, or when it is to be started again."""
+    """A supervised process: its child now, or when it is to be restarted."""
 
     spec: Spec
     child: Child | None
@@ -47,25 +47,25 @@ class _Slot:
 class Supervisor:
     """Use as a context manager, in the main thread; leaving it stops everything.
 
-    `say` gets each line for the person at the terminal; `on_change` is called after a process was started again;
-    `asked` counts the requests to stop.
+    `print_line` gets each line for the person at the terminal; `on_change` is called after a process was started again;
+    `stop_requests` counts the requests to stop.
     """
 
-    def __init__(self, folder: Folder, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Folder, print_line: Callable[[str], None]) -> None:
         self._folder = folder
-        self._say = say
+        self._print_line = print_line
         self._slots: list[_Slot] = []
         self._logs = Watcher()
-        self.asked = 0
+        self.stop_requests = 0
         self._last = signal.SIGTERM
         self._settled = False
         self.on_change: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
-        self._wake, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+        self._wakeup_read, self._wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that a child's end wakes us
-        self._before = {number: signal.signal(number, self._ask) for number in STOP_SIGNALS}
+        self._before = {number: signal.signal(number, self._on_stop_signal) for number in STOP_SIGNALS}
         self._end_leftovers()
         return self
 
@@ -75,8 +75,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        os.close(self._wake)
-        os.close(self._bell)
+        os.close(self._wakeup_read)
+        os.close(self._wakeup_write)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -91,7 +91,7 @@ class Supervisor:
         """Start a process; it is kept running from now on. Raises ProblemError."""
         self._logs.follow(spec.log)
         self._slots.append(_Slot(spec, Child(spec)))
-        self._note()
+        self._write_children()
 
     def until(self, done: Callable[[], bool], seconds: float) -> bool:
         """Keep everything running until `done()`; False when that took longer than `seconds`.
@@ -101,9 +101,9 @@ class Supervisor:
         limit = time.monotonic() + seconds
         pause = 0.01
         while True:
-            if self.asked:
+            if self.stop_requests:
                 raise StoppedError
-            self._keep()
+            self._supervise()
             if done():
                 return True
             if time.monotonic() >= limit:
@@ -139,12 +139,12 @@ class Supervisor:
         self,
         command: Sequence[str],
         env: Mapping[str, str],
-        ask_with: signal.Signals | None = None,
+        stop_signal: signal.Signals | None = None,
         output: IO[bytes] | None = None,
     ) -> int:
         """Run a command at our terminal and return its exit code, as a shell does (128 + number for a signal).
 
-        A request to stop is passed on as it came, or as `ask_with`; the terminal's Ctrl-C reaches the command by
+        A request to stop is passed on as it came, or as `stop_signal`; the terminal's Ctrl-C reaches the command by
         itself. `output` takes what it prints, in place of the terminal.
         """
         process = subprocess.Popen(
@@ -154,13 +154,13 @@ class Supervisor:
             stderr=output,
             preexec_fn=bound_to_parent(signal.SIGTERM),  # noqa: PLW1509 - no threads here
         )
-        passed = self.asked
+        forwarded = self.stop_requests
         while process.poll() is None:
-            self._keep()
-            if self.asked > passed:
-                passed = self.asked
+            self._supervise()
+            if self.stop_requests > forwarded:
+                forwarded = self.stop_requests
                 if self._last != signal.SIGINT or not sys.stdin.isatty():
-                    process.send_signal(ask_with or self._last)
+                    process.send_signal(stop_signal or self._last)
             self._sleep(0.5)
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
@@ -169,42 +169,42 @@ class Supervisor:
         self._settled = True
 
     def watch(self) -> None:
-        """Keep everything running until a stop is asked for, and show the loud lines of the logs."""
-        while not self.asked:
-            self._keep()
-            for line in self._logs.loud():
-                self._say(line)
+        """Supervise until a stop is requested, and show the error lines of the logs."""
+        while not self.stop_requests:
+            self._supervise()
+            for line in self._logs.error_lines():
+                self._print_line(line)
             self._sleep(0.5)
 
     def stop(self) -> None:
         """Stop everything, newest first. A second request to stop cuts the waiting to a second each."""
-        asked = self.asked
+        requests_before = self.stop_requests
         while self._slots:
             slot = self._slots.pop()
             if not slot.child:
                 continue
-            slot.child.ask_to_stop()
+            slot.child.send_stop_signal()
             since = time.monotonic()
             while slot.child.poll() is None:
-                allowed = 1.0 if self.asked > max(asked, 1) else slot.spec.stop_seconds
+                allowed = 1.0 if self.stop_requests > max(requests_before, 1) else slot.spec.stop_seconds
                 if time.monotonic() - since > allowed:
-                    self._say(f"{slot.spec.name} did not stop within {allowed:.0f} s and was killed.")
+                    self._print_line(f"{slot.spec.name} did not stop within {allowed:.0f} s and was killed.")
                     slot.child.kill()
                     break
                 self._sleep(0.1)
-        self._note()
+        self._write_children()
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked += 1
+    def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stop_requests += 1
         self._last = signal.Signals(number)
 
     def _sleep(self, seconds: float) -> None:
         """Sleep, but wake for any signal: the handler ran, its number is in the pipe."""
-        if select.select([self._wake], [], [], seconds)[0]:
-            os.read(self._wake, 4096)
+        if select.select([self._wakeup_read], [], [], seconds)[0]:
+            os.read(self._wakeup_read, 4096)
 
-    def _keep(self) -> None:
-        """Start again what has ended, with a growing pause."""
+    def _supervise(self) -> None:
+        """Restart processes that have ended, with exponential backoff."""
         changed = False
         for slot in self._slots:
             now = time.monotonic()
@@ -212,21 +212,21 @@ class Supervisor:
                 code = slot.child.poll()
                 if code is None:
                     continue
-                slot.ends = 1 if now - slot.child.started > WELL else slot.ends + 1
-                if not self._settled and slot.ends >= TRIES_AT_START:
+                slot.ends = 1 if now - slot.child.started > STABLE_SECONDS else slot.ends + 1
+                if not self._settled and slot.ends >= START_ATTEMPTS:
                     raise ProblemError(f"{slot.spec.name} does not start: it {ended(code)}; {end_of(slot.spec.log)}")
-                pause = min(FIRST_PAUSE * 2 ** (slot.ends - 1), LONGEST_PAUSE)
-                self._say(f"{slot.spec.name} {ended(code)}; it is started again in {pause:g} s.")
+                pause = min(BACKOFF_MIN * 2 ** (slot.ends - 1), BACKOFF_MAX)
+                self._print_line(f"{slot.spec.name} {ended(code)}; it is started again in {pause:g} s.")
                 slot.child, slot.again_at = None, now + pause
             elif now >= slot.again_at:
                 slot.child = Child(slot.spec)
                 changed = True
         if changed:
-            self._note()
+            self._write_children()
             self.on_change()
 
-    def _note(self) -> None:
-        """Write down who runs, so that the next start finds them should we and our guard be killed."""
+    def _write_children(self) -> None:
+        """Write the children's process ids, so that the next start finds them should we and our guard be killed."""
         running = {slot.spec.name: slot.child.pid for slot in self._slots if slot.child}
         self._folder.write(CHILDREN, {name: [pid, started_at(pid)] for name, pid in running.items()})
 
@@ -236,7 +236,7 @@ class Supervisor:
             name: pid for name, (pid, when) in self._folder.read(CHILDREN).items() if when and started_at(pid) == when
         }
         for name, pid in reversed(left.items()):
-            self._say(f"Stopping {name} (process {pid}) of an earlier start.")
+            self._print_line(f"Stopping {name} (process {pid}) of an earlier start.")
             # SIGINT stops PostgreSQL cleanly; everything else of ours takes it for Ctrl-C.
             for number, seconds in ((signal.SIGINT, 10.0), (signal.SIGKILL, 5.0)):
                 try:

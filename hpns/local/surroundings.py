@@ -28,7 +28,7 @@ OURS = (
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
-    *("HTTPS_PROXY", "https_proxy", "HPNS_EMBEDDED", "EMAIL_URL"),
+    *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "HPNS_EMBEDDED", "EMAIL_URL"),
 )
 
 

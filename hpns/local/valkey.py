@@ -26,7 +26,7 @@ class Valkey:
         return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
 
     def spec(self) -> Spec:
-        """Write the configuration and tell how to start the server. Raises ProblemError."""
+        """Write the configuration; returns the Spec that starts the server. Raises ProblemError."""
         account = self._folder.account
         home = self._folder.servers / "valkey"
         home.mkdir(mode=0o700, exist_ok=True)

@@ -99,7 +99,7 @@ def quiet(supervisor: Supervisor, command: list[str], environment: Mapping[str, 
 
 
 def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
-    """All steps; stops early only when somebody asks for it."""
+    """Run all steps; stops early only when a stop is requested."""
     since = time.monotonic()
     found = programs.provide(folder.logs / "apt.log", print)
     enough = programs.are_enough(found, ci=bool(os.environ.get("CI")))
@@ -110,7 +110,7 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
     for name, command, environment in steps():
         since = time.monotonic()
         code = quiet(supervisor, command, {**urls, **environment})
-        if supervisor.asked:
+        if supervisor.stop_requests:
             raise StoppedError
         report.step(name, code, time.monotonic() - since)
     since = time.monotonic()
@@ -145,7 +145,7 @@ def verify(arguments: list[str]) -> int:
                     only(arguments, supervisor, folder, report)
                 else:
                     everything(supervisor, folder, report)
-                if supervisor.asked:
+                if supervisor.stop_requests:
                     raise StoppedError
     except ProblemError as problem:
         print(problem, file=sys.stderr)

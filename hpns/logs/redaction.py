@@ -1,4 +1,4 @@
-"""What must never stand in a log line, and what stands there instead. Pure; works on the finished text of a line.
+"""Redaction of secrets and content in log lines. Pure; works on the finished text of a line.
 
 Invariant: of a server key nothing but its public prefix is left, of a device token at most its first 8 characters, and
 of a message, a name, a credential or one of our own secrets nothing. The rules know shapes, not places: a key is found
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import quote
 
-GONE: Final = "[redacted]"
-SHOWN: Final = 8
+REDACTED: Final = "[redacted]"
+TOKEN_PREFIX_LENGTH: Final = 8
 """Characters of a device token that may be shown."""
-SHORTEST_SECRET: Final = 8
+SECRET_MIN_LENGTH: Final = 8
 """Characters from which on one of our own secrets is looked for; shorter ones would be found in ordinary words."""
 
-LONGEST: Final = 16_384
+LINE_MAX_LENGTH: Final = 16_384
 """Characters of a line; more would be a stranger's, and a rule's time grows with them."""
-TORN: Final = 256
+TRUNCATED: Final = 256
 # Members of a push, or of the bodies made of it, that hold what people wrote or who they are.
 _CONTENT: Final = (
     *("message", "sender_name", "channel_name", "override_username", "override_icon_url", "alert", "title", "body"),
@@ -55,44 +55,44 @@ _Rule = tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], 
 
 
 def _shown(found: re.Match[str]) -> str:
-    return f"{found['name']}{found['open']}{found['value'][:SHOWN]}…{found['open']}"
+    return f"{found['name']}{found['open']}{found['value'][:TOKEN_PREFIX_LENGTH]}…{found['open']}"
 
 
 # Each rule with the words one of which, in lower case, a line has at least when the rule has anything to find; looking
 # for them costs a twentieth of the rule. No words: always.
 _RULES: Final[tuple[_Rule, ...]] = (
-    (("-----begin",), re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), GONE),
-    (_CONTENT, re.compile(_names(_CONTENT) + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\g<name>{GONE}"),
-    (_NAMED_SECRETS, re.compile(_names(_NAMED_SECRETS) + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\g<name>{GONE}"),
-    (_NAMED_SECRETS, re.compile(_names(_NAMED_SECRETS) + r"[^\s\"'\\,;&)}\]]+", re.IGNORECASE), rf"\g<name>{GONE}"),
+    (("-----begin",), re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), REDACTED),
+    (_CONTENT, re.compile(_names(_CONTENT) + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\g<name>{REDACTED}"),
+    (_NAMED_SECRETS, re.compile(_names(_NAMED_SECRETS) + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\g<name>{REDACTED}"),
+    (_NAMED_SECRETS, re.compile(_names(_NAMED_SECRETS) + r"[^\s\"'\\,;&)}\]]+", re.IGNORECASE), rf"\g<name>{REDACTED}"),
     (_TOKENS, re.compile(_names(_TOKENS) + _QUOTED, re.DOTALL | re.IGNORECASE), _shown),
     # A server key; its first part names it in the admin and opens nothing.
-    (("hk",), re.compile(rf"hk{_BAR}([0-9A-Za-z]{{8}}){_BAR}[0-9A-Za-z%]*"), rf"hk_\1_{GONE}"),
-    (("hk",), re.compile(rf"hk{_BAR}(?![0-9A-Za-z]{{8}}_\[)[0-9A-Za-z_%]{{9,}}"), f"hk_{GONE}"),
+    (("hk",), re.compile(rf"hk{_BAR}([0-9A-Za-z]{{8}}){_BAR}[0-9A-Za-z%]*"), rf"hk_\1_{REDACTED}"),
+    (("hk",), re.compile(rf"hk{_BAR}(?![0-9A-Za-z]{{8}}_\[)[0-9A-Za-z_%]{{9,}}"), f"hk_{REDACTED}"),
     # Whatever stands in the place of a key: it may be somebody's password for something else.
-    (("/t/",), re.compile(r"(/t/)(?!hk_[0-9A-Za-z]{8}_\[)[^/\s\"'\\?#<>]+"), rf"\1{GONE}"),
+    (("/t/",), re.compile(r"(/t/)(?!hk_[0-9A-Za-z]{8}_\[)[^/\s\"'\\?#<>]+"), rf"\1{REDACTED}"),
     # What opens an invitation, or sets a password: a link of an e-mail.
-    (("invitation/",), re.compile(r"(invitation/)(?!\[)[^/\s\"'\\?#<>]+"), rf"\1{GONE}"),
-    (("reset/key/",), re.compile(r"(reset/key/)(?!\[)[^/\s\"'\\?#<>]+"), rf"\1{GONE}"),
-    (("authorization",), re.compile(_HEADER + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\1{GONE}"),
+    (("invitation/",), re.compile(r"(invitation/)(?!\[)[^/\s\"'\\?#<>]+"), rf"\1{REDACTED}"),
+    (("reset/key/",), re.compile(r"(reset/key/)(?!\[)[^/\s\"'\\?#<>]+"), rf"\1{REDACTED}"),
+    (("authorization",), re.compile(_HEADER + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\1{REDACTED}"),
     # With a capital or a digit in what follows: "basic authentication" is no credential.
-    (_SCHEMES, re.compile(r"\b((?i:basic|bearer))\s+(?=\S{12})(?=\S*[0-9A-Z])[A-Za-z0-9+/=._~-]+"), rf"\1 {GONE}"),
-    (("cookie",), re.compile(r"(\bcookie(?:\\*[\"'])?\s*[:=]\s*)[^\r\n]*", re.IGNORECASE), rf"\1{GONE}"),
-    (("://",), re.compile(r"(://)[^\s/@\"'\\]*@"), rf"\1{GONE}@"),
-    (("eyj",), re.compile(r"eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?"), GONE),
-    (("ya29.",), re.compile(r"ya29\.[\w.-]+"), GONE),
+    (_SCHEMES, re.compile(r"\b((?i:basic|bearer))\s+(?=\S{12})(?=\S*[0-9A-Z])[A-Za-z0-9+/=._~-]+"), rf"\1 {REDACTED}"),
+    (("cookie",), re.compile(r"(\bcookie(?:\\*[\"'])?\s*[:=]\s*)[^\r\n]*", re.IGNORECASE), rf"\1{REDACTED}"),
+    (("://",), re.compile(r"(://)[^\s/@\"'\\]*@"), rf"\1{REDACTED}@"),
+    (("eyj",), re.compile(r"eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?"), REDACTED),
+    (("ya29.",), re.compile(r"ya29\.[\w.-]+"), REDACTED),
     # Device tokens: Apple's as iOS once printed them, then any long run of what tokens are made of.
     ((), re.compile(r"(?<![0-9A-Fa-f])([0-9A-Fa-f]{8})(?: [0-9A-Fa-f]{8}){7,}"), r"\1…"),
-    ((), re.compile(rf"([A-Za-z0-9_:=%+-]{{{SHOWN}}})[A-Za-z0-9_:=%+-]{{52,}}"), r"\1…"),
+    ((), re.compile(rf"([A-Za-z0-9_:=%+-]{{{TOKEN_PREFIX_LENGTH}}})[A-Za-z0-9_:=%+-]{{52,}}"), r"\1…"),
 )
 
 
 class Redactor:
-    """Takes out what must not stand in a log line. `secrets`: our own, to be found wherever they turn up."""
+    """Redacts a log line. `secrets`: our own, to be found wherever they turn up."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {
-            form for secret in secrets for form in (secret, quote(secret, safe="")) if len(secret) >= SHORTEST_SECRET
+            form for secret in secrets for form in (secret, quote(secret, safe="")) if len(secret) >= SECRET_MIN_LENGTH
         }
         # The longest first: one may be part of another.
         self._own = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True)))) if known else None
@@ -100,13 +100,13 @@ class Redactor:
     def __call__(self, line: str) -> str:
         """The line without what must not stand in it; never raises, returns the same line when there is nothing."""
         if self._own is not None:
-            line = self._own.sub(GONE, line)
-        cut = len(line) > LONGEST
+            line = self._own.sub(REDACTED, line)
+        cut = len(line) > LINE_MAX_LENGTH
         if cut:
-            line = line[:LONGEST]
+            line = line[:LINE_MAX_LENGTH]
         low = line.lower()
-        for words, pattern, instead in _RULES:
+        for words, pattern, replacement in _RULES:
             if not words or any(word in low for word in words):
-                line = pattern.sub(instead, line)
+                line = pattern.sub(replacement, line)
         # Where it was cut, half a token may stand that no rule knows.
-        return line[:-TORN] + " [cut]" if cut else line
+        return line[:-TRUNCATED] + " [cut]" if cut else line

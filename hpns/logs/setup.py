@@ -1,4 +1,4 @@
-"""Every log line of every process, ours and the libraries', through structlog: one event, one line.
+"""Logging setup of every process, ours and the libraries' loggers, through structlog: one event, one line.
 
 LOG_FORMAT json: an object per line, a traceback as one of its members. LOG_FORMAT plain, for people: one line, and a
 traceback below it in lines that begin with spaces; what a stranger sent cannot begin a line. Invariant: whatever the
@@ -68,24 +68,24 @@ Event = MutableMapping[str, Any]
 
 def _role() -> str:
     """What this process is, by its command line: "ingest", "worker", "beat", a subcommand of manage.py, a program."""
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     name = Path(sys.argv[0]).stem if sys.argv else ""
-    if name in ("celery", "__main__") and "beat" in words:
+    if name in ("celery", "__main__") and "beat" in arguments:
         return "beat"
-    return words[0] if name == "manage" and words else name or "python"
+    return arguments[0] if name == "manage" and arguments else name or "python"
 
 
 ROLE: Final = _role()
 
 
 def _bind(_logger: Any, _method: str, event: Event) -> Event:
-    """What each line says of its process."""
+    """Bind the process's role and id to an event."""
     event["role"], event["pid"] = ROLE, os.getpid()
     return event
 
 
 def _only_known(_logger: Any, _method: str, event: Event) -> Event:
-    """Nothing but what this module knows, whoever made the event."""
+    """Keep the known fields of an event only, whoever made it."""
     return {name: event[name] for name in (*BASE, *FIELDS) if name in event}
 
 
@@ -108,17 +108,17 @@ def _printable(text: str) -> str:
 
 def _plain(_logger: Any, _method: str, event: Event) -> str:
     at, level, role = event.pop("at"), str(event.pop("level", "")).upper(), event.pop("role")
-    pid, name, said = event.pop("pid"), event.pop("logger", ""), str(event.pop("event"))
+    pid, name, message = event.pop("pid"), event.pop("logger", ""), str(event.pop("event"))
     below = "".join(f"\n    {_printable(line)}" for line in str(event.pop("exception", "")).splitlines())
     more = "".join(f" {key}={_printable(str(value))}" for key, value in event.items())
-    return f"{at} {level:<8} {role}[{pid}] {name}: {_printable(said)}{more}{below}"
+    return f"{at} {level:<8} {role}[{pid}] {name}: {_printable(message)}{more}{below}"
 
 
 class Handler(logging.StreamHandler[TextIO]):
     """A stream handler that never shows what it could not format: logging's own prints the arguments."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
-        """One line that says where the faulty line stands in our code."""
+        """Write one line with the source location of the faulty call."""
         kind = sys.exc_info()[0]
         try:
             self.stream.write(

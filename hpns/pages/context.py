@@ -1,4 +1,4 @@
-"""What base.html needs on every page, besides what the view gives it."""
+"""Template context processor: what base.html needs on every page, besides what the view gives it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ class May:
     """`may.server_change` in a template is request.may("server.change")."""
 
     def __init__(self, may: Callable[[str], bool]) -> None:
-        """`may` as a customer's door puts it on the request."""
+        """`may`: the permission check that tenants.pages.door puts on the request."""
         self._may = may
 
     def __getitem__(self, name: str) -> bool:

@@ -1,7 +1,7 @@
 """A customer's home: what is done on the way to the first push, and the last pushes. /c/<slug>/"""
 
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -9,14 +9,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from delivery import selectors
+from delivery.models import Delivery
 from tenants import scope
 from tenants.models import Credential, PushApp, Server, ServerKey, Use
 from tenants.pages.door import CustomerRequest, customer_page
 
 # How far back the home page looks into the log, and at how many pushes.
 RECENT: Final = timedelta(days=7)
-LOOKED_AT: Final = 200
+PUSHES_SAMPLED: Final = 200
 SHOWN: Final = 10
+ANSWERS: Final = {"OK": ("good", "Delivered"), "REMOVE": ("warn", "Device gone")}
 
 
 class Item(NamedTuple):
@@ -35,17 +37,36 @@ class Item(NamedTuple):
 def home(request: CustomerRequest) -> HttpResponse:
     """The checklist until all of it is done, and the last pushes."""
     recent = selectors.since(timezone.now() - RECENT)
-    items = _checklist(request, "OK" in recent.values_list("answer", flat=True)[:LOOKED_AT])
-    context = {"items": items, "open": [each for each in items if not each.done], "pushes": list(recent[:SHOWN])}
+    items = _checklist(request, "OK" in recent.values_list("answer", flat=True)[:PUSHES_SAMPLED])
+    pushes = list(recent[:SHOWN])
+    context = {
+        "items": items,
+        "open": [each for each in items if not each.done],
+        "pushes": pushes,
+        "columns": [{"label": label} for label in ("Came", "Server", "App", "Type", "What became of it")],
+        "rows": [_cells(push) for push in pushes],
+    }
     return render(request, "hpns/home.html", context)
+
+
+def _cells(push: Delivery) -> list[Any]:
+    """A push as a row of parts/table.html."""
+    kind, text = ANSWERS.get(push.answer, ("bad", "Failed"))
+    became = {
+        "kind": kind,
+        "text": text,
+        "code": push.code if kind == "bad" else "",
+        "note": f"({push.count} times)" if push.count > 1 else "",
+    }
+    return [{"at": push.accepted_at}, push.server.name, push.platform, push.type, became]
 
 
 def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
     """What the first push needs, in the order in which it is done; each is seen by itself."""
     slug = request.customer.slug
     servers = list(Server.objects.filter(anonymous=False)[:2])
-    here = reverse("servers", args=(slug,))
-    there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else here
+    servers_url = reverse("servers", args=(slug,))
+    there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else servers_url
     keys = ServerKey.use_of(ServerKey.objects.all())
     ready, found = _apps()
     testing = reverse("test-push", args=(slug,))
@@ -54,7 +75,7 @@ def _checklist(request: CustomerRequest, delivered: bool) -> list[Item]:
             "Add your Mattermost server",
             bool(servers),
             f"{servers[0].name}{' and more' if servers[1:] else ''}" if servers else "Each has a key of its own.",
-            here,
+            servers_url,
             "Add server",
             request.may("server.change"),
         ),

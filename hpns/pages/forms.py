@@ -1,4 +1,4 @@
-"""How Django's forms are rendered everywhere: `{{ form }}` by our own parts."""
+"""Form renderer of Django's forms: `{{ form }}` by our own parts."""
 
 from django.forms.renderers import TemplatesSetting
 

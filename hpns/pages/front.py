@@ -1,4 +1,4 @@
-"""The pages of the front door itself: home, version, health, metrics."""
+"""Pages of the service itself: home, version, health, metrics, errors."""
 
 import logging
 import secrets
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 @csrf_exempt  # it changes nothing, and another method is told so: 405, not 403
 @require_GET
 def home(_request: HttpRequest, **_key: Any) -> HttpResponse:
-    """Say what answers here, for whoever opens the address in a browser."""
+    """The home page of the address, for whoever opens it in a browser."""
     return HttpResponse(render_to_string("hpns/front.html", {"version": settings.VERSION}))
 
 
@@ -36,7 +36,7 @@ def version(_request: HttpRequest, **_key: Any) -> HttpResponse:
 @require_GET
 @never_cache
 def live(_request: HttpRequest) -> HttpResponse:
-    """200 while the process answers at all."""
+    """Liveness probe: 200 while the process answers at all."""
     return JsonResponse({"status": "live"})
 
 
@@ -44,15 +44,15 @@ def live(_request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def ready(_request: HttpRequest) -> HttpResponse:
-    """200 when a push would be taken, sent and answered; else 503 with what is missing."""
-    health = readiness.look()
-    told = {
+    """Readiness probe: 200 when a push would be taken, sent and answered; else 503 with what is missing."""
+    health = readiness.check()
+    report = {
         "status": "ready" if health.ready else "not ready",
         "missing": health.missing,
         "amiss": health.amiss,
         "workers": health.workers,
     }
-    answer = JsonResponse(told, status=200 if health.ready else 503)
+    answer = JsonResponse(report, status=200 if health.ready else 503)
     # Django logs each 5xx as an error of ours; here it is the answer, and asked for every second.
     answer._has_been_logged = True  # type: ignore[attr-defined]
     return answer
@@ -84,5 +84,5 @@ def server_error(_request: HttpRequest) -> HttpResponse:
     """500, with a trace id that is in the log as well; it asks no store, which may be what has failed."""
     trace = secrets.token_hex(8)
     # The traceback is in a line of Django's own, just before or after this one.
-    logger.error("a page failed, and its reader was told this trace id", extra={"trace": trace})
+    logger.error("a page failed; its response carries this trace id", extra={"trace": trace})
     return HttpResponseServerError(render_to_string("500.html", {"trace": trace}))

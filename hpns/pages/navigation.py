@@ -44,8 +44,8 @@ def links(request: HttpRequest) -> list[Link]:
     if customer is None or may is None:
         return []
     found = [(item, url) for item in ITEMS if may(item.action) and (url := _url(item, customer))]
-    here = _current([url for _, url in found], request.path)
-    return [Link(item.label, url, url == here) for item, url in found]
+    current = _current([url for _, url in found], request.path)
+    return [Link(item.label, url, url == current) for item, url in found]
 
 
 def _url(item: Item, customer: Any) -> str:

@@ -49,7 +49,7 @@ class StaffSite(StaffPages):
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The account's own page, which tells the person and the audit log."""
+        """Redirect to the account's own page, which notifies the person and writes the audit log."""
         return redirect("account_change_password")
 
     def logout(  # type: ignore[override]

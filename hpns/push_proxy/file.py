@@ -85,7 +85,7 @@ def read(path: Path) -> Configuration:
 
 
 def elsewhere(name: str) -> str:
-    """What to do about a member that is not taken."""
+    """Advice on a member that is not imported."""
     return next((text for known, text in ELSEWHERE.items() if known.lower() == name.lower()), "not known")
 
 

@@ -26,7 +26,7 @@ _INACTIVE: Final = "it names no key and no certificate, so it was not in use"
 
 
 class Line(NamedTuple):
-    """What became of one part of the file: it was taken, was there already, was left, or is no good."""
+    """The result of importing one part of the file: taken, there already, left, or faulty."""
 
     about: str
     result: Literal["took", "there", "left", "trouble"]
@@ -58,7 +58,7 @@ def run(path: Path, wanted: Wanted, *, apply: bool) -> list[Line]:
         customer, line = _customer(wanted)
         lines = [line]
         for entry in _last_of_each_type(content, lines):
-            lines.append(_taken(entry, customer, wanted, folders))
+            lines.append(_import_entry(entry, customer, wanted, folders))
         if not apply or any(line.result == "trouble" for line in lines):
             transaction.set_rollback(True)
     lines += [Line(name, "left", push_proxy_file.elsewhere(name)) for name in content.others]
@@ -86,7 +86,7 @@ def _last_of_each_type(content: Configuration, lines: list[Line]) -> list[Entry]
     return [entry for entry in entries if entry is last[entry.members["Type"]]]
 
 
-def _taken(entry: Entry, customer: Customer, wanted: Wanted, folders: tuple[Path, ...]) -> Line:
+def _import_entry(entry: Entry, customer: Customer, wanted: Wanted, folders: tuple[Path, ...]) -> Line:
     members = entry.members
     if members["Type"] in wanted.skip:
         return Line(entry.about, "left", "as told by --skip")
@@ -119,7 +119,7 @@ def _apple(entry: Entry, customer: Customer, folders: tuple[Path, ...]) -> Line:
     note = (
         "; its certificate was left, the push proxy used the key" if by_key and members["ApplePushCertPrivate"] else ""
     )
-    return _kept(entry, customer, parsed, family="apns", topic=topic, host=host, note=note)
+    return _store_credential(entry, customer, parsed, family="apns", topic=topic, host=host, note=note)
 
 
 def _android(entry: Entry, customer: Customer, packages: Mapping[str, str], folders: tuple[Path, ...]) -> Line:
@@ -137,10 +137,12 @@ def _android(entry: Entry, customer: Customer, packages: Mapping[str, str], fold
         note = (
             f"; named after its project, since the file knows no package name (give --package {members['Type']}=NAME)"
         )
-    return _kept(entry, customer, parsed, family="fcm", topic=package, host="", note=note)
+    return _store_credential(entry, customer, parsed, family="fcm", topic=package, host="", note=note)
 
 
-def _kept(entry: Entry, customer: Customer, parsed: Parsed, *, family: str, topic: str, host: str, note: str) -> Line:
+def _store_credential(
+    entry: Entry, customer: Customer, parsed: Parsed, *, family: str, topic: str, host: str, note: str
+) -> Line:
     label = entry.members["Type"]
     with transaction.atomic():
         app = services.app_add(customer=customer, label=label, family=family, topic=topic, host=host)

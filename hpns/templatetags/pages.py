@@ -1,7 +1,6 @@
 """Tags and filters of base.html and the parts: `{% load pages %}`."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
 from django import template
@@ -31,9 +30,7 @@ def block_again(context: Context, name: str) -> str:
 
 @register.filter
 def figure(value: Any) -> str:
-    """A number as people read it: 12480 -> "12,480", 99.98 -> "99.98"; "no data" for None; anything else as it is."""
-    if value is None:
-        return "no data"
+    """A number as people read it: 12480 -> "12,480", 99.98 -> "99.98"; anything else as it is."""
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
@@ -41,23 +38,3 @@ def figure(value: Any) -> str:
 def item(row: Sequence[Any], place: int) -> Any:
     """What stands at a place of a sequence; None where it has ended."""
     return row[place] if place < len(row) else None
-
-
-@register.filter
-def percent_of(part: float, whole: float) -> int:
-    """How much `part` is of `whole`, in whole percent, rounded down so that 100 means all; 0 of nothing."""
-    return int(100 * part / whole) if whole else 0
-
-
-@register.filter
-def chart_rows(chart: Mapping[str, Any]) -> Iterator[tuple[datetime, list[Any]]]:
-    """The figures of a chart as the rows of its table: the time, and a value of each series."""
-    columns = [series["values"] for series in chart["series"]]
-    for at, *values in zip(chart["times"], *columns, strict=True):
-        yield datetime.fromtimestamp(at, UTC), values
-
-
-@register.filter
-def chart_data(chart: Mapping[str, Any]) -> dict[str, Any]:
-    """What chart.js needs of a chart, for `json_script`."""
-    return {name: chart.get(name) for name in ("title", "unit", "times", "series", "bands")}

@@ -1,1 +1,1 @@
-"""What is seen from outside: the metrics page and the readiness of a web process."""
+"""Monitoring endpoints: the metrics page and the readiness of a web process."""

@@ -1,5 +1,5 @@
-"""The /metrics page: what the processes have counted (delivery/metrics/counting.py), and the state of the queue at this
-moment.
+"""The /metrics page in Prometheus's format: the processes' counters (delivery/metrics/counting.py), and the state of
+the queue at this moment.
 
 With METRICS_DIR it speaks for all processes that share the folder, else for this one alone. Invariant: nothing on it
 tells one customer from another, and a store that does not answer makes a gap and never an error.
@@ -35,8 +35,8 @@ T = TypeVar("T")
 LOOPBACK: Final = ("127.0.0.1", "::1")
 # With one of these a request came through a proxy, and its address is the proxy's.
 FORWARDED: Final = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded", "via")
-# Seconds for Valkey's answer; Prometheus itself waits ten.
-PATIENCE: Final = 2.0
+# Seconds for Valkey's answer; Prometheus itself has a timeout of ten.
+TIMEOUT: Final = 2.0
 _ROLE: Final = "ingest"
 
 
@@ -57,8 +57,8 @@ def may_read(address: str, headers: "Iterable[str]", authorization: str) -> bool
 def render() -> tuple[bytes, str]:
     """The page in Prometheus's text format, and its content type."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Counted())
-    registry.register(_Queue())
+    registry.register(_ProcessCollector())
+    registry.register(_QueueCollector())
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -73,8 +73,8 @@ def _counts() -> files.Counts:
     raise BlockingIOError("METRICS_DIR was locked for 0.2 s")
 
 
-class _Counted(Collector):
-    """What the processes counted."""
+class _ProcessCollector(Collector):
+    """Collector of the processes' counters, gauges and histograms."""
 
     def collect(self) -> Iterator[Family]:
         try:
@@ -102,29 +102,29 @@ class _Counted(Collector):
 
 
 def _by_name(counted: Mapping[files.Key, T]) -> Iterator[tuple[str, list[tuple[tuple[str, ...], T]]]]:
-    """The counts of each metric that there is, with their labels; what another version counted is left out."""
+    """Group counts by metric, with their labels; metrics of another version are left out."""
     for name, group in groupby(sorted(counted), key=lambda key: key[0]):
         if name in METERS:
             yield name, [(key[1], counted[key]) for key in group]
 
 
-class _Queue(Collector):
-    """What stands in Valkey now. With another broker the queue itself is that broker's to watch."""
+class _QueueCollector(Collector):
+    """Collector of the queue's state in Valkey. With another broker the queue itself is that broker's to watch."""
 
     def collect(self) -> Iterator[Family]:
         up = 1
         families: list[Family] = []
         try:
             with redis.Redis.from_url(
-                settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+                settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
             ) as valkey:
-                families = list(self._look(valkey))
+                families = list(self._families(valkey))
         except redis.RedisError:
             up = 0
         yield GaugeMetricFamily("hpns_valkey_up", "Whether Valkey answers.", up)
         yield from families
 
-    def _look(self, valkey: redis.Redis) -> Iterator[Family]:
+    def _families(self, valkey: redis.Redis) -> Iterator[Family]:
         with valkey.pipeline(transaction=False) as together:
             together.llen(DELIVER)
             together.lindex(DELIVER, -1)
@@ -133,11 +133,11 @@ class _Queue(Collector):
             together.smembers(writing.SEGMENTS)
             depth, oldest, rows, rejected, segments = together.execute()
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
-        yield GaugeMetricFamily("hpns_queue_batches", "Batches that no worker has taken yet.", depth)
-        yield GaugeMetricFamily("hpns_queue_oldest_seconds", "How long the first of them has waited.", _age(oldest))
-        yield GaugeMetricFamily("hpns_log_entries_waiting", "Ends that are not yet in the log.", rows)
-        yield GaugeMetricFamily("hpns_log_rows_rejected", "Rows that the log's table refused.", rejected)
-        yield GaugeMetricFamily("hpns_workers", "Workers with a sign of life.", readiness.workers(valkey))
+        yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
+        yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest))
+        yield GaugeMetricFamily("hpns_log_entries_waiting", "Outcomes that are not yet in the delivery log.", rows)
+        yield GaugeMetricFamily("hpns_log_rows_rejected", "Rows that the delivery log's table rejected.", rejected)
+        yield GaugeMetricFamily("hpns_workers", "Workers with a recent heartbeat.", readiness.workers(valkey))
 
 
 class _Headers(msgspec.Struct):
@@ -152,7 +152,7 @@ _message = msgspec.json.Decoder(_Message).decode
 
 
 def _age(message: bytes | None) -> float:
-    """Seconds since a message of the queue was put there, 0 for none and for one that does not say."""
+    """Age of a message in the queue, in seconds; 0 for none and for one without a time."""
     if message is None:
         return 0.0
     try:

@@ -1,4 +1,4 @@
-"""What this web process knows of itself and of its neighbours, for /health/ready and the status line of the pages."""
+"""Readiness of this web process and its dependencies, for /health/ready and the status line of the pages."""
 
 import time
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ from hpns.celery.transport import LEASE_SECONDS
 from tenants.directory.live import DIRECTORY
 
 
-class Door(Protocol):
-    """What takes pushes in this process."""
+class Intake(Protocol):
+    """The part of the outbox that readiness needs."""
 
     @property
     def ready(self) -> bool: ...
 
 
-# The outbox of this process, set by the front door; None in processes that have none (management commands, tests).
-outbox: Door | None = None
+# The outbox of this process, set by asgi.py; None in processes that have none (management commands, tests).
+outbox: Intake | None = None
 
 
 @dataclass
 class Health:
-    """What is missing for taking pushes, and what is amiss though pushes go on; both in plain words."""
+    """Health report: what is missing for taking pushes, and what is amiss though pushes go on; both in plain words."""
 
     missing: list[str] = field(default_factory=list)
     amiss: list[str] = field(default_factory=list)
@@ -39,12 +39,12 @@ class Health:
 
 
 def workers(valkey: redis.Redis) -> int:
-    """How many workers have given a sign of life lately. Raises RedisError."""
+    """The number of workers with a recent heartbeat. Raises RedisError."""
     return int(valkey.zcount("workers", int(valkey.time()[0]) - LEASE_SECONDS, "+inf"))
 
 
-def look() -> Health:
-    """Look at everything that a push needs; takes at most a few seconds when a store does not answer."""
+def check() -> Health:
+    """Check everything that a push needs; takes at most a few seconds when a store does not answer."""
     health = Health()
     if outbox is not None and not outbox.ready:
         health.missing.append("this process has no connection to the queue (Valkey)")

@@ -1,4 +1,4 @@
-"""The certificate of the front door: the last pair of files that was good, held in memory.
+"""TLS certificate of the web server and its reloading: the last pair of files that was good, held in memory.
 
 Invariant: what is handed out is a certificate with its own key. Files that are half written, unreadable or do not
 belong together are refused, and the pair before them stays; a process that is started again gets the same pair,
@@ -16,23 +16,23 @@ logger = logging.getLogger(__name__)
 
 Stamp = tuple[tuple[int, int, int], ...]
 # Seconds until a pair that no process could be started with is tried again.
-AGAIN = 60.0
+RETRY_SECONDS = 60.0
 
 
 class CertificateError(Exception):
-    """The files hold no certificate with its key; the text says what is wrong with them."""
+    """The files are no certificate with its private key; the text says what is wrong with them."""
 
 
 @dataclass
 class Pair:
-    """A certificate chain and its key as paths that this process and those forked from it can open."""
+    """A certificate chain and its private key as paths that this process and those forked from it can open."""
 
     certificate: str
     key: str
     _files: list[int] = field(default_factory=list, repr=False)
 
     def close(self) -> None:
-        """Let go of the memory; the paths mean nothing afterwards."""
+        """Close the memory files; the paths mean nothing afterwards."""
         while self._files:
             os.close(self._files.pop())
 
@@ -62,8 +62,8 @@ def load(certificate: Path, key: Path) -> Pair:
     return pair
 
 
-class Renewal:
-    """Looks at the files now and then, and says when they hold something new.
+class CertificateReloader:
+    """Polls the files for a renewed certificate.
 
     A change counts once the files have held still from one look to the next: most tools write them one by one.
     """
@@ -71,53 +71,53 @@ class Renewal:
     def __init__(self, certificate: Path, key: Path) -> None:
         """Load the pair to begin with. Raises CertificateError: a start without a certificate is no start."""
         self._paths = (certificate, key)
-        self._taken = self._seen = self._stamp()
-        self._complained = ""
+        self._accepted_stamp = self._seen_stamp = self._stamp()
+        self._logged_failure = ""
         self._not_before = 0.0
         self.pair = load(certificate, key)
 
     def _stamp(self) -> Stamp:
-        """What tells the files from renewed ones; () while one is missing. Symbolic links are followed."""
+        """Modification times and inodes of the files; () while one is missing. Symbolic links are followed."""
         try:
             found = [os.stat(path) for path in self._paths]
         except OSError:
             return ()
         return tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for stat in found)
 
-    def look(self) -> Pair | None:
-        """A new good pair, or None. The caller says `take` when it is in use, or `refuse`."""
-        stamp, before = self._stamp(), self._seen
-        self._seen = stamp
+    def poll(self) -> Pair | None:
+        """A new good pair, or None. The caller calls `accept` when it is in use, or `reject`."""
+        stamp, before = self._stamp(), self._seen_stamp
+        self._seen_stamp = stamp
         if stamp != before:
             self._not_before = 0.0
             return None
-        if stamp == self._taken or time.monotonic() < self._not_before:
+        if stamp == self._accepted_stamp or time.monotonic() < self._not_before:
             return None
         return self.read()
 
     def read(self) -> Pair | None:
-        """What the files hold now, or None and a line in the log when it cannot be used."""
+        """Load the files now; None and a line in the log when they cannot be used."""
         try:
             return load(*self._paths)
         except CertificateError as error:
-            self._complain(str(error))
+            self._log_failure(str(error))
             return None
 
-    def refuse(self, pair: Pair) -> None:
-        """The pair is good for OpenSSL, but no process could be started with it; tried again after a while."""
+    def reject(self, pair: Pair) -> None:
+        """Reject a pair with which no process could be started, though OpenSSL loads it; retried after a while."""
         pair.close()
-        self._not_before = time.monotonic() + AGAIN
-        self._complain("no web process could be started with the new one")
+        self._not_before = time.monotonic() + RETRY_SECONDS
+        self._log_failure("no web process could be started with the new one")
 
-    def _complain(self, reason: str) -> None:
-        if reason != self._complained:
+    def _log_failure(self, reason: str) -> None:
+        if reason != self._logged_failure:
             # Once for each reason; the look itself is repeated every second.
             logger.error("the certificate stays as it was: %s; looking again until it can be used", reason)
-            self._complained = reason
+            self._logged_failure = reason
 
-    def take(self, pair: Pair) -> None:
-        """The pair is in use from now on."""
+    def accept(self, pair: Pair) -> None:
+        """Accept a pair: it is in use from now on."""
         old, self.pair = self.pair, pair
         old.close()
-        self._taken = self._seen
-        self._complained = ""
+        self._accepted_stamp = self._seen_stamp
+        self._logged_failure = ""

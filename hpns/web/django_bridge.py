@@ -1,4 +1,4 @@
-"""The other leaf of the front door: Django's normal handler, with the full middleware, behind granian's RSGI.
+"""RSGI-to-ASGI bridge to Django's normal handler with the full middleware: all requests but the push endpoints'.
 
 A thin bridge from RSGI to ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html), since granian serves one
 interface per process. Invariants: a request body is handed on in pieces and never beyond LIMIT bytes; a page is begun
@@ -14,20 +14,20 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
-from hpns.web.page_limit import Gate
+from hpns.web.page_limit import ConcurrencyLimit
 from hpns.web.spool import Spool
-from tenants.network import Doorway
+from tenants.network import TrustedProxies
 
 # Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
 LIMIT = 8 * 1024 * 1024
 # Seconds for a page's request body to arrive.
-PATIENCE = 30
+BODY_TIMEOUT = 30
 # Pages that one process makes at once, and that wait for it; far below what PostgreSQL has connections for.
-AT_ONCE, WAITING = 16, 256
+CONCURRENT, QUEUED = 16, 256
 # Seconds until a page that waits is refused.
-WAIT = 10.0
+QUEUE_TIMEOUT = 10.0
 # What watches us asks no database, and has to be answered just when there are too many pages.
-WATCHING = ("/health/", "/metrics")
+MONITORING_PATHS = ("/health/", "/metrics")
 BUSY = [("content-type", "text/plain"), ("retry-after", "5")]
 FAILED = [("content-type", "text/plain")]
 TOO_LARGE = [("content-type", "text/plain"), ("connection", "close")]
@@ -36,13 +36,16 @@ logger = logging.getLogger(__name__)
 
 
 class Pages:
-    """Call it with an RSGI scope and protocol and the decoded path."""
+    """The RSGI handler of pages: call it with an RSGI scope and protocol and the decoded path."""
 
     def __init__(self) -> None:
         self.handler = ASGIHandler()
-        self.doorway = Doorway(settings.TRUSTED_PROXIES)
-        self.leaving = False  # set: each answer closes its connection
-        self.gate, self.side_gate = Gate(AT_ONCE, WAITING, WAIT), Gate(2, WAITING, WAIT)
+        self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
+        self.draining = False  # set: each answer closes its connection
+        self.limit, self.monitoring_limit = (
+            ConcurrencyLimit(CONCURRENT, QUEUED, QUEUE_TIMEOUT),
+            ConcurrencyLimit(2, QUEUED, QUEUE_TIMEOUT),
+        )
 
     async def __call__(self, scope: Any, proto: Any, path: str) -> None:
         """Answer one request through Django."""
@@ -50,33 +53,33 @@ class Pages:
         if length is not None and (not length.isdigit() or int(length) > LIMIT):
             proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
             return
-        gate = self.side_gate if path.startswith(WATCHING) else self.gate
-        bridge = _Bridge(scope, proto, path, self.doorway, gate)
-        if self.leaving:
+        limit = self.monitoring_limit if path.startswith(MONITORING_PATHS) else self.limit
+        bridge = _Bridge(scope, proto, path, self.proxies, limit)
+        if self.draining:
             bridge.more_headers = [("connection", "close")]
         try:
             await self.handler(bridge.scope, bridge.receive, bridge.send)
         finally:
-            bridge.leave()
+            bridge.release_resources()
         if bridge.busy:
             proto.response_str(503, BUSY, "There are too many requests at the moment: try again in a few seconds.\n")
-        elif bridge.late:
-            proto.response_str(408, TOO_LARGE, f"The request did not arrive within {PATIENCE} s.\n")
-        elif bridge.read > LIMIT:  # Django has been told that the sender went away
+        elif bridge.timed_out:
+            proto.response_str(408, TOO_LARGE, f"The request did not arrive within {BODY_TIMEOUT} s.\n")
+        elif bridge.bytes_read > LIMIT:  # Django has been told that the sender went away
             proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
 
 
 class _Bridge:
-    def __init__(self, scope: Any, proto: Any, path: str, doorway: Doorway, gate: Gate) -> None:
-        asked = _Asked(scope)
-        address = doorway.client(asked)
+    def __init__(self, scope: Any, proto: Any, path: str, proxies: TrustedProxies, limit: ConcurrencyLimit) -> None:
+        info = _RsgiRequestInfo(scope)
+        address = proxies.client(info)
         self.proto = proto
         self.body = proto.__aiter__() if scope.method not in ("GET", "HEAD") else None
-        self.read = 0
-        self.until = asyncio.get_running_loop().time() + PATIENCE
-        self.late = False  # the body did not come in time
-        self.whole = False  # nothing of the request is left to be read
-        self.gate, self.inside = gate, False
+        self.bytes_read = 0
+        self.until = asyncio.get_running_loop().time() + BODY_TIMEOUT
+        self.timed_out = False  # the body did not come in time
+        self.body_complete = False  # nothing of the request is left to be read
+        self.limit, self.has_slot = limit, False
         self.busy = False  # there was no place for it
         self.status = 500
         self.headers: list[tuple[str, str]] = []
@@ -91,7 +94,7 @@ class _Bridge:
             "http_version": scope.http_version,
             "method": scope.method,
             # Django and all that stands on it need not know of proxies: what they see is the client's.
-            "scheme": "https" if doorway.is_encrypted(asked) else "http",
+            "scheme": "https" if proxies.is_encrypted(info) else "http",
             "path": path,
             "raw_path": scope.path.encode(),
             "query_string": scope.query_string.encode(),
@@ -102,7 +105,7 @@ class _Bridge:
         }
 
     async def receive(self) -> dict[str, Any]:
-        if self.whole:
+        if self.body_complete:
             await self.proto.client_disconnect()
             return {"type": "http.disconnect"}
         # Not `async for`: granian gives out one iterator per request, and each loop would ask for another. Not anext()
@@ -113,18 +116,18 @@ class _Bridge:
         except StopAsyncIteration:
             chunk = None
         except TimeoutError:
-            self.whole = self.late = True
+            self.body_complete = self.timed_out = True
             return {"type": "http.disconnect"}
         if chunk is None:
-            self.whole = True
-            self.inside = await self.gate.enter()
-            self.busy = not self.inside
+            self.body_complete = True
+            self.has_slot = await self.limit.acquire()
+            self.busy = not self.has_slot
             return (
                 {"type": "http.disconnect"} if self.busy else {"type": "http.request", "body": b"", "more_body": False}
             )
-        self.read += len(chunk)
-        if self.read > LIMIT:
-            self.whole = True
+        self.bytes_read += len(chunk)
+        if self.bytes_read > LIMIT:
+            self.body_complete = True
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": bytes(chunk), "more_body": True}
 
@@ -138,9 +141,9 @@ class _Bridge:
             if self.spool is None and not more:
                 self.proto.response_bytes(self.status, self.headers, body)
             elif not self.failed:
-                await self._keep(body, more=more)
+                await self._spool(body, more=more)
 
-    async def _keep(self, body: bytes, *, more: bool) -> None:
+    async def _spool(self, body: bytes, *, more: bool) -> None:
         self.spool = self.spool or Spool()
         try:
             await self.spool.add(body)
@@ -151,16 +154,16 @@ class _Bridge:
             logger.error("a download could not be made, for want of a place for temporary files: %s", error.strerror)
             self.proto.response_str(500, FAILED, "The download could not be made: tell the operator of this service.\n")
 
-    def leave(self) -> None:
-        """The page is made: its place is free, and nothing is left of what was not sent."""
+    def release_resources(self) -> None:
+        """Release the slot, and remove the spool file of what was not sent."""
         if self.spool is not None:
             self.spool.close()
-        if self.inside:
-            self.inside = False
-            self.gate.leave()
+        if self.has_slot:
+            self.has_slot = False
+            self.limit.release()
 
 
-class _Asked:
+class _RsgiRequestInfo:
     def __init__(self, scope: Any) -> None:
         self.peer, self.scheme = scope.client, scope.scheme
         self.raw_headers, self.headers_get = scope.headers, scope.headers.get

@@ -1,11 +1,12 @@
-"""How a web process leaves without losing a request: when the service stops, and when a new process takes its place.
+"""Graceful draining of a web process: when the service stops, and when a new process takes its place.
 
-All web processes accept from one listening socket. A process that leaves stops accepting, answers what it has and what
-still comes on its open connections, each with `Connection: close`, and ends when they are closed. granian by itself
-would break off TLS handshakes and close connections on which a request is on its way.
+All web processes accept from one listening socket. A process that drains stops accepting: dup2() puts an unnamed
+AF_UNIX listener over the listening descriptor, so that the accept loop finds nothing while handshakes in progress go
+on. It answers what it has and what still comes on its open connections, each with `Connection: close`, and ends when
+they are closed. granian by itself would break off TLS handshakes and close connections with a request on its way.
 
-Invariant: a request that this process has accepted is answered, unless it takes longer than the patience that
-server.py has with a process that leaves.
+Invariant: a request that this process has accepted is answered, unless it takes longer than the drain timeout of
+server.py.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpns.local.process import PR_SET_PDEATHSIG, prctl
+from hpns.processes import PR_SET_PDEATHSIG, prctl
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ STOPPED = signal.SIGTERM
 STOPPED_SECONDS = 1.5
 # What makes granian end a process: its answers are sent, then `__rsgi_del__`.
 END = signal.SIGINT
-LOOK = 0.1
+POLL_INTERVAL = 0.1
 # For granian to accept what stands in the kernel's queue; it does so in a thread of its own, within microseconds.
 QUEUE_SECONDS = 0.3
 READY = b"1"
@@ -41,7 +42,7 @@ READY = b"1"
 
 @dataclass
 class Inherited:
-    """What a web process has from its parent; nothing where granian was started without ours."""
+    """File descriptors inherited from the parent; none where granian was started without ours."""
 
     listener: socket.socket | None = None
     ready_pipe: int | None = None
@@ -51,58 +52,60 @@ class Inherited:
 INHERITED = Inherited()
 
 
-def tell_ready() -> None:
-    """Tell the parent that this process serves; called on the loop, which runs only once granian has started."""
+def signal_ready() -> None:
+    """Signal readiness to the parent by a byte in the pipe; called on the loop, which runs only once granian serves."""
     if INHERITED.ready_pipe is not None:
         os.write(INHERITED.ready_pipe, READY)
         os.close(INHERITED.ready_pipe)
         INHERITED.ready_pipe = None
 
 
-class Leaving:
-    """Made in each web process, on its loop, before it serves. `on_leave` is called once, when leaving begins."""
+class Drainer:
+    """Signal handlers that drain a web process, installed on its loop before it serves. `on_drain` is called once, when
+    draining begins."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, listener: socket.socket, on_leave: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, listener: socket.socket, on_drain: Callable[[], None]) -> None:
         self._loop = loop
         self._listener = listener
         self._port: int = listener.getsockname()[1]
-        self._on_leave = on_leave
-        self._until = 0.0
+        self._on_drain = on_drain
+        self._deadline = 0.0
         # In place of granian's handler. It goes also to the processes of a parent that was killed.
-        loop.add_signal_handler(STOPPED, self._leave, STOPPED_SECONDS)
-        loop.add_signal_handler(REPLACED, self._leave, REPLACED_SECONDS)
+        loop.add_signal_handler(STOPPED, self._drain, STOPPED_SECONDS)
+        loop.add_signal_handler(REPLACED, self._drain, REPLACED_SECONDS)
         prctl(PR_SET_PDEATHSIG, STOPPED)
 
-    def _leave(self, seconds: float) -> None:
-        until = self._loop.time() + seconds
-        if self._until:
-            self._until = min(self._until, until)
+    def _drain(self, seconds: float) -> None:
+        deadline = self._loop.time() + seconds
+        if self._deadline:
+            self._deadline = min(self._deadline, deadline)
             return
-        self._until = until
+        self._deadline = deadline
         self._stop_accepting(wait=seconds == STOPPED_SECONDS)
-        self._on_leave()
-        self._look()
+        self._on_drain()
+        self._exit_when_drained()
 
     def _stop_accepting(self, *, wait: bool) -> None:
-        """Put a socket that nobody can find in the place of the listening one; the other processes keep theirs.
+        """dup2() an unnamed AF_UNIX listener over the listening descriptor, so that the accept loop finds nothing while
+        handshakes in progress go on.
 
-        granian accepts by the number of the socket, so its next accept finds nothing, and the TLS handshakes that it
-        has begun go on. `wait`: let it first take what stands in the queue, for nobody else will.
+        granian accepts by the number of the descriptor; the other processes keep theirs. `wait`: let it first take
+        what stands in the accept queue, for nobody else will.
         """
         queue = select.poll()
         queue.register(self._listener, select.POLLIN)
         until = self._loop.time() + QUEUE_SECONDS
         while wait and queue.poll(0) and self._loop.time() < until:
             time.sleep(0.001)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as nowhere:
-            nowhere.bind("")  # a name that the kernel makes up
-            nowhere.listen()
-            nowhere.setblocking(False)
-            os.dup2(nowhere.fileno(), self._listener.fileno())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unnamed:
+            unnamed.bind("")  # a name that the kernel makes up
+            unnamed.listen()
+            unnamed.setblocking(False)
+            os.dup2(unnamed.fileno(), self._listener.fileno())
 
-    def _look(self) -> None:
-        if self._loop.time() < self._until and self._connections():
-            self._loop.call_later(LOOK, self._look)
+    def _exit_when_drained(self) -> None:
+        if self._loop.time() < self._deadline and self._connections():
+            self._loop.call_later(POLL_INTERVAL, self._exit_when_drained)
         else:
             os.kill(os.getpid(), END)
 

@@ -1,4 +1,4 @@
-"""What each page tells the browser that it may do: nothing inline, nothing from elsewhere, in nobody's frame."""
+"""Security headers of pages (Content-Security-Policy, Permissions-Policy): nothing inline or foreign, no frames."""
 
 from typing import Final
 
@@ -23,7 +23,8 @@ PERMISSIONS: Final = ", ".join(
 
 
 class PageHeaders(MiddlewareMixin):
-    """Adds these headers, unless the view has set its own. Django's SecurityMiddleware sets Referrer-Policy."""
+    """Middleware that adds these headers, unless the view has set its own. Django's SecurityMiddleware sets
+    Referrer-Policy."""
 
     def process_response(self, _request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """The response with the headers."""

@@ -1,4 +1,4 @@
-"""Accounts: what of django-allauth is ours. https://docs.allauth.org/en/latest/account/adapter.html
+"""Adapters of django-allauth for accounts and second factors. https://docs.allauth.org/en/latest/account/adapter.html
 
 Invariants: nobody makes an account without an invitation; whoever tries addresses out learns nothing of them; no link
 in an e-mail is made of a request; no secret of a second factor lies open in the database.
@@ -46,7 +46,7 @@ def display(user: AbstractBaseUser) -> str:
 
 
 def fold(text: str) -> str:
-    """A form in which spellings of one address that are found alike are alike."""
+    """Case-folded form of an address, so that spellings that are found alike are alike."""
     return unicodedata.normalize("NFKC", text.strip()).casefold()
 
 
@@ -71,7 +71,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return invited(request) is not None
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Whose attempts are counted together."""
+        """The client address by which login attempts are rate-limited."""
         address = client_address(request)
         if address is None:
             raise PermissionDenied("the request came from no network address")
@@ -87,7 +87,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return mail.link(path.replace("UID-KEY", quote(key)))
 
     def send_account_already_exists_mail(self, email: str) -> None:
-        """Told to the address that somebody wanted to use a second time."""
+        """The e-mail to an address with which somebody wanted to sign up a second time."""
         context = {"password_reset_url": mail.link(reverse("account_reset_password"))}
         self.send_mail("account/email/account_already_exists", email, context)
 
@@ -130,7 +130,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         context: Mapping[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        """Tell somebody of a change to their account. The change stands, also where this e-mail cannot be sent."""
+        """Notify somebody by e-mail of a change to their account. The change stands, also where that fails."""
         to = email or EmailAddress.objects.get_primary_email(user)
         if not to:
             return
@@ -139,7 +139,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         try:
             mail.send(template_prefix, to=to, context=known)
         except mail.MailError:
-            log.warning("User %s was not told of %s.", user.pk, template_prefix)
+            log.warning("User %s was not notified of %s by e-mail.", user.pk, template_prefix)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
@@ -164,7 +164,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """What a security key is bound to: the public name, not the one that a request names."""
+        """The relying party (WebAuthn) of security keys: the public host name, not the one that a request names."""
         entity: dict[str, str] = super().get_public_key_credential_rp_entity()
         public = urlsplit(settings.PUBLIC_URL).hostname
         return {"id": public or entity["id"], "name": settings.MFA_TOTP_ISSUER}

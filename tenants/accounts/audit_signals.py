@@ -1,4 +1,4 @@
-"""What the audit log says of how people log in, and of what they change about it.
+"""Signal receivers that record logins and changes of accounts in the audit log.
 
 django-allauth tells by signals; connect() is called once, when the app is ready.
 """
@@ -26,11 +26,11 @@ def connect() -> None:
     mfa.authenticator_added.connect(factor_added, dispatch_uid="tenants")
     mfa.authenticator_removed.connect(factor_removed, dispatch_uid="tenants")
     mfa.authenticator_reset.connect(codes_renewed, dispatch_uid="tenants")
-    mfa.authentication_failed.connect(code_refused, dispatch_uid="tenants")
+    mfa.authentication_failed.connect(code_rejected, dispatch_uid="tenants")
 
 
 def logged_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """Somebody has logged in, by which methods."""
+    """Record a login, with its methods."""
     methods = [str(record["method"]) for record in get_authentication_records(request, user)]
     _record(request, user, "account.log_in", methods=" + ".join(methods))
 
@@ -68,7 +68,7 @@ def codes_renewed(request: HttpRequest, user: User, **_: Any) -> None:
     _record(request, user, "account.renew_recovery_codes")
 
 
-def code_refused(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+def code_rejected(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
     """A wrong one-time code, from somebody who has given the right password before."""
     _record(request, user, "account.refuse_code", kind=authenticator.type)
 

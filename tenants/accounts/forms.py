@@ -17,14 +17,14 @@ from django.urls import reverse
 from tenants import scope, services
 from tenants.accounts import invitation_session
 from tenants.audit import actors, recording
-from tenants.changes import named
+from tenants.changes import normalised_name
 from tenants.problem import ProblemError
 
 
 def clean_name(name: str) -> str:
     """A person's name as it is kept. Raises ValidationError for one that would break lines."""
     try:
-        return named(name, "person")
+        return normalised_name(name, "person")
     except ProblemError as problem:
         raise forms.ValidationError(problem.sentence) from problem
 

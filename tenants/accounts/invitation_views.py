@@ -22,29 +22,29 @@ from tenants.services import invitation_tokens
 @never_cache
 def by_token(request: HttpRequest, token: str) -> HttpResponse:
     """The link of the e-mail: says what the invitation is; POST goes on with it."""
-    return _answer(request, people.invitation(invitation_tokens.digest(token, settings.HASH_KEY)))
+    return _respond(request, people.invitation(invitation_tokens.digest(token, settings.HASH_KEY)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def in_session(request: HttpRequest) -> HttpResponse:
     """The same for the invitation that this session has opened, after the login."""
-    return _answer(request, invitation_session.opened(request))
+    return _respond(request, invitation_session.opened(request))
 
 
-def _answer(request: HttpRequest, row: Invitation | None) -> HttpResponse:
+def _respond(request: HttpRequest, row: Invitation | None) -> HttpResponse:
     if row is None or not people.is_open(row):
-        answer = _dead(request, row)
+        answer = _unusable(request, row)
     elif request.method == "POST":
-        answer = _go_on(request, row)
+        answer = _accept(request, row)
     else:
-        answer = _show(request, row)
+        answer = _rendered(request, row)
     # The address holds the token. Not "no-referrer", which would take the Origin from forms, too.
     answer["Referrer-Policy"] = "same-origin"
     return answer
 
 
-def _go_on(request: HttpRequest, row: Invitation) -> HttpResponse:
+def _accept(request: HttpRequest, row: Invitation) -> HttpResponse:
     if not request.user.is_authenticated:
         invitation_session.remember(request, row)
         known = filter_users_by_email(row.email, is_active=True)
@@ -55,17 +55,19 @@ def _go_on(request: HttpRequest, row: Invitation) -> HttpResponse:
     except ProblemError:
         now = people.invitation(bytes(row.digest))
         # Somebody was quicker, in another window perhaps: that is said, instead of what stood there a moment ago.
-        return _show(request, now, status=409) if now is not None and people.is_open(now) else _dead(request, now)
+        return (
+            _rendered(request, now, status=409) if now is not None and people.is_open(now) else _unusable(request, now)
+        )
     invitation_session.forget(request)
     messages.success(request, f"You are a member of {row.customer.name} now.")
     return redirect("customer", slug=row.customer.slug)
 
 
-def _dead(request: HttpRequest, row: Invitation | None) -> HttpResponse:
+def _unusable(request: HttpRequest, row: Invitation | None) -> HttpResponse:
     return render(request, "tenants/invitation/dead.html", {"invitation": row}, status=410 if row else 404)
 
 
-def _show(request: HttpRequest, row: Invitation, status: int = 200) -> HttpResponse:
+def _rendered(request: HttpRequest, row: Invitation, status: int = 200) -> HttpResponse:
     mine = people.addresses_of(request.user) if request.user.is_authenticated else set()
     context = {"invitation": row, "for_another": request.user.is_authenticated and row.email not in mine}
     return render(request, "tenants/invitation/invitation.html", context, status=status)

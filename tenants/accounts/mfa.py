@@ -1,4 +1,4 @@
-"""Whether whoever makes a request has shown a second factor."""
+"""Whether a session has passed multi-factor authentication."""
 
 from allauth.account.authentication import get_authentication_records
 from django.http import HttpRequest

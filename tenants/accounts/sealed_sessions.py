@@ -1,4 +1,4 @@
-"""What the pages keep of a session is sealed: while somebody sets up a second factor, its secret is in there.
+"""Encrypted sessions: while somebody sets up a second factor, its secret is in its session's data.
 
 Django signs sessions and packs them, which hides nothing from whoever reads the table. One whose key is no longer in
 VAULT_KEYS is an empty session: that person logs in again.

@@ -36,15 +36,15 @@ class PersonRequest(HttpRequest):
 @login_required
 @never_cache
 def second_factor(request: PersonRequest) -> HttpResponse:
-    """Tells staff why they need a second factor, and leads to one."""
+    """The page that explains to staff why they need a second factor, and leads to one."""
     wanted = request.GET.get("next", "")
     if wanted and get_adapter(request).is_safe_url(wanted):
         request.session[WANTED] = wanted
     return render(request, "tenants/account/second_factor.html")
 
 
-class _First:
-    """Notes that the first second factor was shown in the request that has set it up."""
+class _FirstFactorMixin:
+    """Mixin that marks the first second factor as passed in the request that has set it up."""
 
     request: PersonRequest
 
@@ -60,9 +60,9 @@ class _First:
         return answer
 
 
-class ActivateApp(_First, ActivateTOTPView):  # type: ignore[misc]
+class ActivateApp(_FirstFactorMixin, ActivateTOTPView):  # type: ignore[misc]
     """Sets up an authenticator app."""
 
 
-class AddKey(_First, AddWebAuthnView):  # type: ignore[misc]
+class AddKey(_FirstFactorMixin, AddWebAuthnView):  # type: ignore[misc]
     """Adds a security key or passkey."""

@@ -1,4 +1,4 @@
-"""Sessions of people whose time is over: Django keeps them until somebody deletes them."""
+"""Deletion of expired sessions: Django keeps them until somebody deletes them."""
 
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session

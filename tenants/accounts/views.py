@@ -20,7 +20,7 @@ from tenants.audit import actors, recording
 @login_required
 @never_cache
 def start(request: PersonRequest) -> HttpResponse:
-    """Where one goes after the login: to the one customer, or to a choice of several."""
+    """Redirect after the login: to the one customer, or to a choice of several."""
     if mfa_passed(request) and (wanted := request.session.pop(WANTED, None)):
         return redirect(wanted)
     mine = people.memberships_of(request.user)
@@ -43,7 +43,7 @@ def customers(request: PersonRequest) -> HttpResponse:
 @login_required
 @never_cache
 def profile(request: PersonRequest) -> HttpResponse:
-    """One's name, and the ways to all else."""
+    """The page of one's name, with links to all else."""
     form = ProfileForm(request.POST or None, initial={"name": request.user.first_name})
     if request.method == "POST" and form.is_valid():
         before, request.user.first_name = request.user.first_name, form.cleaned_data["name"]

@@ -1,4 +1,4 @@
-"""Who acts in a request, for the audit log."""
+"""The actor of a request, for the audit log."""
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser

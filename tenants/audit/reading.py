@@ -1,4 +1,4 @@
-"""Reading the audit log, the newest first, page by page. Call it in a scope: it reads that scope's events."""
+"""Pagination of the audit log, the newest first. Call it in a scope: it reads that scope's events."""
 
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -6,14 +6,14 @@ from typing import Final, NamedTuple
 from django.db.models import Q, QuerySet
 
 from tenants.models import AuditEvent
-from tenants.models.audit_words import words
+from tenants.models.audit_words import description
 
 # Events that are looked at for what there is to choose from: a log may be long.
-LOOKED_AT: Final = 2_000
+EVENTS_SAMPLED: Final = 2_000
 
 
-class Place(NamedTuple):
-    """A place in the log: that of one event. As text: its time, and its id."""
+class Cursor(NamedTuple):
+    """A pagination cursor: the place of one event in the log. As text: its time, and its id."""
 
     at: datetime
     id: int
@@ -23,25 +23,25 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Events, and the place from which the next page begins; None at the end."""
+    """One page of events, and the cursor of the next page; None at the end."""
 
     events: list[AuditEvent]
-    following: Place | None
+    next_cursor: Cursor | None
 
 
-def place(text: str) -> Place | None:
-    """The place that a text stands for, None for a text that is none."""
+def parse_cursor(text: str) -> Cursor | None:
+    """Parse a cursor; None for a text that is none."""
     at, _, number = text.partition("~")
     try:
         moment, found = datetime.fromisoformat(at), int(number)
         # At the ends of the calendar there is no such time in UTC, nor for PostgreSQL.
-        return Place(moment.astimezone(UTC), found) if moment.tzinfo and 0 <= found < 2**63 else None
+        return Cursor(moment.astimezone(UTC), found) if moment.tzinfo and 0 <= found < 2**63 else None
     except (ValueError, OverflowError):
         return None
 
 
-def page(*, before: Place | None, action: str = "", size: int) -> Page:
-    """The `size` events before a place, of one action or of one noun ("key" is key.add, key.revoke ...)."""
+def page(*, before: Cursor | None, action: str = "", size: int) -> Page:
+    """The `size` events before a cursor, of one action or of one noun ("key" is key.add, key.revoke ...)."""
     found: QuerySet[AuditEvent] = AuditEvent.objects.order_by("-at", "-id")
     if action:
         found = found.filter(Q(action=action) | Q(action__startswith=f"{action}."))
@@ -52,10 +52,12 @@ def page(*, before: Place | None, action: str = "", size: int) -> Page:
     if len(events) <= size:
         return Page(events, None)
     last = events[size - 1]
-    return Page(events[:size], Place(last.at, last.pk))
+    return Page(events[:size], Cursor(last.at, last.pk))
 
 
 def actions(chosen: str) -> list[tuple[str, str]]:
     """The actions to choose from, with their words and by these: those of the latest events, and the chosen one."""
-    latest = AuditEvent.objects.order_by("-at", "-id").values_list("action", flat=True)[:LOOKED_AT]
-    return sorted(((action, words(action)) for action in {*latest, chosen} - {""}), key=lambda each: each[1].lower())
+    latest = AuditEvent.objects.order_by("-at", "-id").values_list("action", flat=True)[:EVENTS_SAMPLED]
+    return sorted(
+        ((action, description(action)) for action in {*latest, chosen} - {""}), key=lambda each: each[1].lower()
+    )

@@ -17,7 +17,7 @@ from tenants.models import AuditEvent, Customer
 
 
 class Actor(NamedTuple):
-    """Who acts: the kind (AuditEvent.Kind), the name (an e-mail address or a command), user id and address."""
+    """The actor of an event: kind (AuditEvent.Kind), name (an e-mail address or a command), user id and address."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ _actor: ContextVar[Actor] = ContextVar("actor", default=SERVICE)
 
 @contextmanager
 def acting(actor: Actor) -> Iterator[None]:
-    """Whatever is recorded inside was done by this actor."""
+    """Set the actor of whatever is recorded in the block."""
     token = _actor.set(actor)
     try:
         yield
@@ -45,7 +45,7 @@ def acting(actor: Actor) -> Iterator[None]:
 
 
 def actor() -> Actor:
-    """Who acts at the moment."""
+    """The current actor."""
     return _actor.get()
 
 
@@ -57,9 +57,9 @@ def record(
     target_id: int | None = None,
     **details: object,
 ) -> None:
-    """Note one act; `details` are told as text. Call it in the transaction of the change, so that both or none stay."""
+    """Record one event; `details` are kept as text. Call it in the transaction of the change: both or none stay."""
     who = _actor.get()
-    told = {name: value if isinstance(value, bool | int | None) else str(value) for name, value in details.items()}
+    recorded = {name: value if isinstance(value, bool | int | None) else str(value) for name, value in details.items()}
     with connection.cursor() as cursor:
         cursor.execute(
             _INSERT,
@@ -73,6 +73,6 @@ def record(
                 action,
                 str(target)[:300],
                 target_id,
-                json.dumps(told),
+                json.dumps(recorded),
             ),
         )

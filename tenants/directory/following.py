@@ -1,4 +1,4 @@
-"""Keeps a process's directory fresh from within its event loop.
+"""Cache refresh of a process's directory: pub/sub, polling of the version stamp, and periodic reloads.
 
 A change arrives by pub/sub at once, by a look at the stamp within a second, and by reading everything again within a
 minute even if nobody told. Readings run one at a time, each in a daemon thread: a PostgreSQL that does not answer must
@@ -27,118 +27,118 @@ from tenants.directory.lookup import DirectoryError, Lookup
 
 log = logging.getLogger(__name__)
 
-# Seconds between two looks at the stamp.
-POLL: Final = 1.0
-# Seconds after which everything is read again without news, for a change whose `touch` never reached Valkey.
-REREAD: Final = 60.0
-# Seconds between two tries while something is away.
-RETRY: Final = 2.0
+# Seconds between two polls of the version.
+POLL_INTERVAL: Final = 1.0
+# Seconds after which everything is reloaded without a notification, for a change whose `bump` never reached Valkey.
+RELOAD_INTERVAL: Final = 60.0
+# Seconds between two retries while a store is unavailable.
+RETRY_INTERVAL: Final = 2.0
 # Seconds for one reading; a PostgreSQL that does not even refuse must not keep us from using the copy.
-PATIENCE: Final = 10.0
+LOAD_TIMEOUT: Final = 10.0
 
 
 async def follow(lookup: Lookup, load: Callable[[], str], load_copy: Callable[[str], str]) -> None:
-    """Call `load` (in a thread) whenever there may be news, `load_copy` while a `load` hangs; until cancelled."""
+    """Call `load` (in a thread) whenever there may be a change, `load_copy` while a `load` hangs; until cancelled."""
     client = Redis.from_url(
         settings.REDIS_URL,
-        socket_timeout=version_stamp.PATIENCE,
-        socket_connect_timeout=version_stamp.PATIENCE,
+        socket_timeout=version_stamp.TIMEOUT,
+        socket_connect_timeout=version_stamp.TIMEOUT,
         retry=Retry(NoBackoff(), 0),
     )
     follower = _Follower(lookup, load, load_copy, client)
-    listening = asyncio.create_task(_forever(follower.listen))
+    listener = asyncio.create_task(_run_forever(follower.listen))
     try:
-        await _forever(follower.look)
+        await _run_forever(follower.poll)
     finally:
-        listening.cancel()
+        listener.cancel()
         await client.aclose()
 
 
 class _Follower:
     def __init__(self, lookup: Lookup, load: Callable[[], str], load_copy: Callable[[str], str], client: Redis) -> None:
         self._lookup, self._load, self._load_copy, self._client = lookup, load, load_copy, client
-        self._nudged = asyncio.Event()
-        self._reading: asyncio.Future[str] | None = None
-        self._reread_at = self._not_before = 0.0
-        self._missed_news = False
-        self._said = ""
+        self._notified = asyncio.Event()
+        self._loading: asyncio.Future[str] | None = None
+        self._reload_at = self._not_before = 0.0
+        self._missed_change = False
+        self._logged_problem = ""
 
     async def listen(self) -> None:
         async with self._client.pubsub() as channel:
             await channel.subscribe(version_stamp.CHANNEL)
             while True:
                 if await channel.get_message(ignore_subscribe_messages=True, timeout=30.0) is not None:
-                    self._nudged.set()
+                    self._notified.set()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         lookup = self._lookup
-        news = lookup.source != "postgres"
+        changed = lookup.source != "postgres"
         try:
-            value = await self._client.get(version_stamp.VERSION)
+            value = await self._client.get(version_stamp.VERSION_KEY)
         except RedisError as error:
             # While Valkey is away a change may be made whose stamp never gets there.
-            self._missed_news = True
-            if not news:
+            self._missed_change = True
+            if not changed:
                 lookup.problem = f"Valkey cannot be reached ({error})"
         else:
-            news = news or self._missed_news or version_stamp.as_number(value) != lookup.version
-            if not news:
+            changed = changed or self._missed_change or version_stamp.as_number(value) != lookup.version
+            if not changed:
                 lookup.fresh_at = time.time()
         now = time.monotonic()
-        if (news or now >= self._reread_at) and now >= self._not_before:
-            await self._read()
-        self._say_what_changed()
+        if (changed or now >= self._reload_at) and now >= self._not_before:
+            await self._reload()
+        self._log_problem()
         with contextlib.suppress(TimeoutError):
             # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the news.
-            async with asyncio.timeout(POLL):
-                await self._nudged.wait()
-        self._nudged.clear()
+            async with asyncio.timeout(POLL_INTERVAL):
+                await self._notified.wait()
+        self._notified.clear()
 
-    async def _read(self) -> None:
-        missed_news, self._missed_news = self._missed_news, False
-        if self._reading is None:
-            self._reading = _in_daemon_thread(self._load)
-        done, _ = await asyncio.wait({self._reading}, timeout=PATIENCE)
+    async def _reload(self) -> None:
+        missed_change, self._missed_change = self._missed_change, False
+        if self._loading is None:
+            self._loading = _in_daemon_thread(self._load)
+        done, _ = await asyncio.wait({self._loading}, timeout=LOAD_TIMEOUT)
         try:
             if done:
-                reading, self._reading = self._reading, None
+                loading, self._loading = self._loading, None
                 with contextlib.suppress(DirectoryError):  # lookup.problem says why
-                    reading.result()
+                    loading.result()
             else:
                 with contextlib.suppress(DirectoryError):
                     await _in_daemon_thread(lambda: self._load_copy("PostgreSQL does not answer"))
         finally:
             if self._lookup.source == "postgres" and not self._lookup.problem:
                 # Spread, so that not all processes read in the same second.
-                self._reread_at = time.monotonic() + REREAD * random.uniform(0.8, 1.2)  # noqa: S311
+                self._reload_at = time.monotonic() + RELOAD_INTERVAL * random.uniform(0.8, 1.2)  # noqa: S311
                 self._not_before = 0.0
             else:
-                self._missed_news |= missed_news
-                self._not_before = time.monotonic() + RETRY
+                self._missed_change |= missed_change
+                self._not_before = time.monotonic() + RETRY_INTERVAL
 
-    def _say_what_changed(self) -> None:
+    def _log_problem(self) -> None:
         problem = self._lookup.problem
-        if problem == self._said:
+        if problem == self._logged_problem:
             return
         if not problem:
             log.info("the directory is up to date")
         elif self._lookup.ready:
-            log.warning("%s: the directory goes on with what it knows", problem)
+            log.warning("%s: the directory keeps its last contents", problem)
         else:
             log.error("%s: no server key can be recognised yet", problem)
-        self._said = problem
+        self._logged_problem = problem
 
 
-async def _forever(step: Callable[[], Awaitable[None]]) -> None:
+async def _run_forever(step: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await step()
         except RedisError:
-            await asyncio.sleep(POLL)  # The stamp cannot be read either then, and looking for it says so.
+            await asyncio.sleep(POLL_INTERVAL)  # The stamp cannot be read either then, and looking for it says so.
         except Exception:
             # Our own bug, said loudly: the next step may do better than a directory that stands still.
-            log.exception("keeping the directory fresh failed")
-            await asyncio.sleep(POLL)
+            log.exception("refreshing the directory failed")
+            await asyncio.sleep(POLL_INTERVAL)
 
 
 def _in_daemon_thread(work: Callable[[], str]) -> asyncio.Future[str]:

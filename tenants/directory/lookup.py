@@ -1,4 +1,4 @@
-"""Answers the hot path's two questions from memory: who is behind a key, and which app takes a push.
+"""In-memory indexes of the directory: which identity belongs to a key, and which app takes a push.
 
 No I/O, and nothing that can fail: each is one to four dictionary look-ups. The dictionaries are replaced as a whole and
 never changed, so that readers need no lock.
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 
 class DirectoryError(Exception):
-    """Neither PostgreSQL nor a usable copy, and nothing was known before; the text names both causes."""
+    """The directory could not be loaded, neither from PostgreSQL nor from the copy; the text names both causes."""
 
 
 class Lookup:
-    """The contents of one snapshot at a time, and what is known about its age."""
+    """Indexes over one snapshot at a time, and the metadata of its age."""
 
     def __init__(self) -> None:
         self._keys: dict[str, Identity] = {}
@@ -39,7 +39,7 @@ class Lookup:
 
     @property
     def ready(self) -> bool:
-        """Whether there is anything to answer from.
+        """Whether the directory is loaded.
 
         More is said by `source` ("postgres", "copy" or ""), `fresh_at` (unix seconds at which it was last known to be
         up to date) and `problem` (plain words; "" when all is well).
@@ -47,23 +47,23 @@ class Lookup:
         return self.source != ""
 
     def find(self, prefix: str) -> Identity | None:
-        """Whom the key with this prefix speaks for; None when there is no such key. The caller checks the secret."""
+        """The identity of the key with this prefix; None when there is no such key. The caller checks the secret."""
         return self._keys.get(prefix)
 
     def listed(self, server_id: str) -> Identity | None:
-        """Whom a push without a key and with this server_id speaks for; None when none may push by it."""
+        """The identity of a push without a key and with this server_id; None when none may push by it."""
         return self._listed.get(server_id)
 
     def anonymous(self) -> Identity | None:
-        """Whom all other pushes without a key are put down to; None when there is no test service."""
+        """The identity of all other pushes without a key; None when there is no test service."""
         return self._anonymous
 
-    def takes_keyless(self, test_service: bool) -> bool:
-        """Whether a push without a key can be anything but refused; `test_service`: the setting of this name."""
+    def accepts_keyless(self, test_service: bool) -> bool:
+        """Whether a push without a key can be anything but rejected; `test_service`: the setting of this name."""
         return bool(self._listed) or (test_service and self._anonymous is not None)
 
     def route(self, customer_id: int, label: str, family: str) -> AppRow | None:
-        """The app that takes a push of this label ("apple_rn") and family ("apns", "fcm", "" for unknown).
+        """Route a push: the app of this label ("apple_rn") and family ("apns", "fcm", "" for unknown) that takes it.
 
         In this order: the customer's own app of the label, the shared one, the customer's default for the family, the
         shared default; shared ones only for a customer that may use them, and 0 for a push without a key. None: no app.
@@ -80,7 +80,7 @@ class Lookup:
         return app
 
     def install(self, fresh: Snapshot, source: str) -> None:
-        """Answer from this snapshot from now on; `source` is "postgres" or "copy"."""
+        """Replace the indexes by those of this snapshot; `source` is "postgres" or "copy"."""
         own, own_defaults = {}, {}
         shared, shared_defaults = {}, {}
         for app in fresh.apps:

@@ -1,4 +1,4 @@
-"""What the path of a push must know about tenants, as plain structs, read from PostgreSQL in one go.
+"""Snapshot of the tenants' rows that the hot path needs, as plain structs, read from PostgreSQL in one go.
 
 A snapshot is never changed after it was read: news is another snapshot. It holds credentials only as they are sealed.
 """
@@ -15,13 +15,13 @@ from tenants.models import Credential, Customer, Entitlement, PushApp, Server, S
 
 # Raised whenever a member is added that an older process could not do without.
 FORM: Final = 3
-# What pushes by a server_id may be of what those with a key may: a server_id is no secret.
-SECOND_CLASS: Final = 10
+# Limits of pushes by a registered server_id are those of a key divided by this: a server_id is no secret.
+LISTED_DIVISOR: Final = 10
 
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
-    """What may come how quickly: `rate` pushes a second in the long run, `burst` at once, `in_flight` waiting at a
-    time. 0: no limit; a rate comes with a burst."""
+    """Rate limit and concurrency limit: `rate` pushes a second in the long run, `burst` at once, `in_flight` waiting at
+    a time. 0: no limit; a rate comes with a burst."""
 
     rate: int = 0
     burst: int = 0
@@ -29,12 +29,13 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
 
 
 # Where those with a key have no limit.
-LISTED_MOST: Final = Limit(100, 5_000, 1_000)
+LISTED_LIMIT_MAX: Final = Limit(100, 5_000, 1_000)
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """Whom a push speaks for, and how it may come. `why` is the code to refuse it with ("" when `active`); expiry is
-    not in it, because it comes about with time alone: `expires_at` is in unix seconds, 0 for never.
+    """The authenticated identity of a push, and its access policy and limits. `rejection_code` is the code to reject it
+    with ("" when `active`); expiry is not in it, because it comes about with time alone: `expires_at` is in unix
+    seconds, 0 for never.
 
     `key_id` is 0 where there is no key: a registered server_id, or (`anonymous`) the test service. `tls`: not over
     plain HTTP; `networks`: only from these, when there are any; `trial`: of the free test service; `content`: what of
@@ -45,7 +46,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     server_id: int
     customer_id: int
     active: bool
-    why: str
+    rejection_code: str = msgspec.field(name="why")
     digest: bytes
     expires_at: float = 0.0
     tls: bool = True
@@ -61,7 +62,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Spare(msgspec.Struct, frozen=True, gc=False):
-    """The credential in an app's other slot, which signs when the current one is refused for its key."""
+    """The standby credential in an app's other slot, which signs when the provider does not accept the current key."""
 
     credential_id: int
     kind: str
@@ -88,8 +89,8 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """All of it: identities by the prefix of their key, the apps, the customers that may use the shared ones, and whom
-    pushes without a key speak for: by server_id, and of the test service (at most one).
+    """One version of the read model: identities by the prefix of their key, the apps, the customers that may use the
+    shared ones, and whom pushes without a key speak for: by server_id, and of the test service (at most one).
 
     `version` is the stamp that was in force before the reading began, `read_at` PostgreSQL's clock (unix seconds).
     """
@@ -125,35 +126,35 @@ def read(version: int) -> Snapshot:
         keys=_identities(entitled, alias),
         apps=[AppRow(*row, *credentials.get(row[0], ())) for row in apps],
         sharers=sorted(
-            customer_id for customer_id, row in entitled.items() if row.may_use_shared and not _why_not(row)
+            customer_id for customer_id, row in entitled.items() if row.may_use_shared and not _rejection_code(row)
         ),
         listed={
             row.mattermost_id: _keyless(row.server, entitled[row.server.customer_id])
             # One that waits is anybody's claim.
             for row in ServerId.objects.using(alias).filter(confirmed_at__isnull=False).select_related("server")
-            if _may_be_keyless(entitled.get(row.server.customer_id))
+            if _allows_keyless(entitled.get(row.server.customer_id))
             and entitled[row.server.customer_id].may_use_server_id
         },
         anonymous=[
             _keyless(server, entitled[server.customer_id])
             for server in Server.objects.using(alias).filter(anonymous=True)
-            if _may_be_keyless(entitled.get(server.customer_id))
+            if _allows_keyless(entitled.get(server.customer_id))
         ],
     )
 
 
-def _may_be_keyless(row: Entitlement | None) -> bool:
+def _allows_keyless(row: Entitlement | None) -> bool:
     # Who comes without a key is sent to shared apps alone. None: a customer that was added while we read.
     return row is not None and row.may_use_shared
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """The snapshot as msgpack."""
+    """Serialise a snapshot as msgpack."""
     return _ENCODER.encode(snapshot)
 
 
 def decode(data: bytes) -> Snapshot:
-    """Back from msgpack. Raises ValueError for anything else, and for a form that this release does not know."""
+    """Deserialise from msgpack. Raises ValueError for anything else, and for a form that this release does not know."""
     snapshot = _DECODER.decode(data)
     if snapshot.form != FORM:
         raise ValueError(f"it has form {snapshot.form}, this release reads form {FORM}")
@@ -178,7 +179,7 @@ def app_row(credential: Credential) -> AppRow:
 
 
 def _credentials(alias: str) -> dict[int, tuple[int, str, str, Spare | None]]:
-    """By app: the current credential, and its spare."""
+    """By app id: the current credential, and its spare."""
     usable = Q(refused_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
     rows = Credential.objects.using(alias).filter(Q(slot=Credential.Slot.CURRENT) | usable, app__enabled=True)
     current, spares = {}, {}
@@ -190,13 +191,13 @@ def _credentials(alias: str) -> dict[int, tuple[int, str, str, Spare | None]]:
     return {app_id: (*row, spares.get(app_id)) for app_id, row in current.items()}
 
 
-def _why_not(entitlement: Entitlement | None) -> str:
+def _rejection_code(entitlement: Entitlement | None) -> str:
     served = entitlement is not None and entitlement.customer.status == Customer.Status.ACTIVE
     return "" if served and entitlement.active else "suspended"  # type: ignore[union-attr]  # served implies it
 
 
 def _limits(row: Entitlement) -> tuple[Limit, Limit]:
-    """Of each server, and of the customer as a whole."""
+    """The limits of each server, and of the customer as a whole."""
     return (
         Limit(row.server_rate or 0, row.server_burst or 0, row.server_in_flight or 0),
         Limit(row.rate or 0, row.burst or 0, row.in_flight or 0),
@@ -220,14 +221,14 @@ def _identities(entitled: dict[int, Entitlement], alias: str) -> dict[str, Ident
         networks,
     ) in ServerKey.objects.using(alias).values_list(*columns, "server__networks"):
         row = entitled.get(customer_id)
-        why = "revoked_key" if revoked_at else _why_not(row)
+        rejection_code = "revoked_key" if revoked_at else _rejection_code(row)
         server, customer = limits.get(customer_id, (Limit(), Limit()))
         found[prefix] = Identity(
             key_id=key_id,
             server_id=server_id,
             customer_id=customer_id,
-            active=not why,
-            why=why,
+            active=not rejection_code,
+            rejection_code=rejection_code,
             digest=bytes(digest),
             expires_at=expires_at.timestamp() if expires_at else 0.0,
             tls=row is None or row.tls_required,
@@ -240,23 +241,23 @@ def _identities(entitled: dict[int, Entitlement], alias: str) -> dict[str, Ident
     return found
 
 
-def _second_class(limit: Limit) -> Limit:
-    """A part of a limit, rounded up; never none."""
-    parts = zip(msgspec.structs.astuple(limit), msgspec.structs.astuple(LISTED_MOST), strict=True)
-    return Limit(*(-(-part // SECOND_CLASS) or most for part, most in parts))
+def _listed_limit(limit: Limit) -> Limit:
+    """The reduced limit of keyless pushes: a part of a limit, rounded up; never none."""
+    parts = zip(msgspec.structs.astuple(limit), msgspec.structs.astuple(LISTED_LIMIT_MAX), strict=True)
+    return Limit(*(-(-part // LISTED_DIVISOR) or most for part, most in parts))
 
 
 def _keyless(server: Server, row: Entitlement) -> Identity:
-    why = _why_not(row)
+    rejection_code = _rejection_code(row)
     limit, customer = _limits(row)
     if not server.anonymous:
-        limit, customer = _second_class(limit), _second_class(customer)
+        limit, customer = _listed_limit(limit), _listed_limit(customer)
     return Identity(
         key_id=0,
         server_id=server.pk,
         customer_id=server.customer_id,
-        active=not why,
-        why=why,
+        active=not rejection_code,
+        rejection_code=rejection_code,
         digest=b"",
         tls=row.tls_required,
         networks=tuple(server.networks),

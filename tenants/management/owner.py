@@ -1,4 +1,4 @@
-"""Whose app a command means."""
+"""The owner of the app that a command names: a customer, or the operator."""
 
 from tenants import selectors
 from tenants.models import Customer

@@ -97,7 +97,7 @@ class SubcommandsCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the verb and print what it returns."""
         try:
-            with recording.acting(recording.Actor(AuditEvent.Kind.COMMAND, self._said(options))):
+            with recording.acting(recording.Actor(AuditEvent.Kind.COMMAND, self._audit_name(options))):
                 result = getattr(self, options["method"])(**{name: options[name] for name in options["names"]})
         except (ProblemError, VaultError) as error:
             raise CommandError(str(error)) from error
@@ -108,7 +108,7 @@ class SubcommandsCommand(BaseCommand):
         if isinstance(result, Failing):
             raise CommandError(result.why)
 
-    def _said(self, options: dict[str, Any]) -> str:
+    def _audit_name(self, options: dict[str, Any]) -> str:
         """The command and the account of the machine that it runs under, for the audit log."""
         noun = type(self).__module__.rpartition(".")[2]
         return f"manage.py {noun} {options['verb']} ({account()})"

@@ -1,4 +1,4 @@
-"""What is kept about customers, their people, servers and keys, and the apps that can be signed for.
+"""Models of customers, their people, servers and keys, and the apps that can be signed for.
 
 The database itself refuses what would be ambiguous on the path of a push: two enabled apps of one owner for one label,
 two defaults for a family, two current credentials of an app, one server_id that is confirmed for two servers. Rows are

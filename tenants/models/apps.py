@@ -6,7 +6,7 @@ from operator import or_
 from django.db import models
 from django.db.models import Q
 
-from tenants.fence import Paths, Walled
+from tenants.fence import Paths, TenantModel
 from tenants.models.customers import Customer
 from tenants.providers import table
 from tenants.providers.base import Provider
@@ -30,7 +30,7 @@ def _labels_fit() -> Q:
     return fit
 
 
-class PushApp(Walled):
+class PushApp(TenantModel):
     """A mobile app that can be signed for: a customer's own, or (without a customer) shared by the operator.
 
     A push finds it by the label at the head of its platform ("apple_rn" of "apple_rn-v2"). `topic` is Apple's bundle
@@ -89,7 +89,7 @@ class PushApp(Walled):
         return f"{self.label} ({self.customer.name if self.customer else 'shared'})"
 
 
-class Credential(Walled):
+class Credential(TenantModel):
     """A key that an app's pushes are signed with, sealed. `current` is in use, `next` waits to take its place.
 
     A credential is never edited: another secret is another row, so that an id always means one secret.

@@ -2,11 +2,11 @@
 
 from django.db import models
 
-from tenants.fence import Paths, Walled
-from tenants.models.audit_words import words
+from tenants.fence import Paths, TenantModel
+from tenants.models.audit_words import description
 
 
-class AuditEvent(Walled):
+class AuditEvent(TenantModel):
     """One act. It points at nothing by a foreign key, because it outlives what it speaks of.
 
     `action` is noun.verb, such as key.revoke, and has its words in audit_words.py; `target` names the thing as people
@@ -14,7 +14,7 @@ class AuditEvent(Walled):
     """
 
     class Kind(models.TextChoices):
-        """In what capacity somebody acted."""
+        """Kinds of actors."""
 
         MEMBER = "member"
         STAFF = "staff"
@@ -44,9 +44,9 @@ class AuditEvent(Walled):
     @property
     def what(self) -> str:
         """The action in words."""
-        return words(self.action)
+        return description(self.action)
 
     @property
-    def said(self) -> list[tuple[str, object]]:
-        """The details that say something, by name: what was given as nothing is left out."""
+    def given_details(self) -> list[tuple[str, object]]:
+        """The details with a value, by name: what was given as nothing is left out."""
         return [(name, value) for name, value in self.details.items() if value not in (None, "")]

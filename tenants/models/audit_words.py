@@ -1,4 +1,4 @@
-"""What people read of the audit log's actions: for each action that is recorded anywhere, its words.
+"""Descriptions of the audit log's actions for people: one for each action that is recorded anywhere.
 
 Invariant: the table has every action that the code records, and no other; tests/tenants/models/test_audit_words.py
 reads both.
@@ -6,7 +6,7 @@ reads both.
 
 from typing import Final
 
-WORDS: Final[dict[str, str]] = {
+DESCRIPTIONS: Final[dict[str, str]] = {
     "account.add_second_factor": "Added a second factor",
     "account.change_email": "Changed their e-mail address",
     "account.change_password": "Changed their password",
@@ -69,6 +69,6 @@ WORDS: Final[dict[str, str]] = {
 }
 
 
-def words(action: str) -> str:
-    """What people read of an action. What is none, such as a noun or one of an older version, is as it is."""
-    return WORDS.get(action, action)
+def description(action: str) -> str:
+    """The description of an action for people. What is none, such as a noun or one of an older version, is as it is."""
+    return DESCRIPTIONS.get(action, action)

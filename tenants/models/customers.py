@@ -4,10 +4,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from tenants.fence import Paths, Walled
+from tenants.fence import Paths, TenantModel
 
 
-class Customer(Walled):
+class Customer(TenantModel):
     """Somebody who has an agreement with the operator. Suspended: every push is refused, nothing is deleted."""
 
     class Status(models.TextChoices):
@@ -62,7 +62,7 @@ class Customer(Walled):
         return self.name
 
 
-class Entitlement(Walled):
+class Entitlement(TenantModel):
     """What billing has decided and the path of a push must know. No row means: not entitled to push.
 
     A rate is in pushes a second, a burst is how many may come at once after a quiet time, and in_flight is how many may

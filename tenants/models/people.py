@@ -1,22 +1,22 @@
-"""Who may see and change what of a customer: memberships, and the invitations that lead to them."""
+"""Memberships of people in customers with their roles, and the invitations that lead to them."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from tenants.fence import Paths, Walled
+from tenants.fence import Paths, TenantModel
 from tenants.models.customers import Customer
 
 
 class Role(models.TextChoices):
-    """What a member may do; permissions.py says it action by action."""
+    """Roles of members; permissions.py says action by action what each may do."""
 
     OWNER = "owner"
     ADMIN = "admin"
     VIEWER = "viewer"
 
 
-class Membership(Walled):
+class Membership(TenantModel):
     """One person's place in one customer."""
 
     paths = Paths("customer_id", user="user_id")
@@ -37,7 +37,7 @@ class Membership(Walled):
         return f"{self.user} ({self.role} of {self.customer})"
 
 
-class Invitation(Walled):
+class Invitation(TenantModel):
     """An e-mail with a link that makes its reader a member, once. Only a keyed hash of the link's token is kept."""
 
     paths = Paths("customer_id", digest="digest")

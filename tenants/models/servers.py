@@ -12,11 +12,11 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from tenants import keys
-from tenants.fence import Paths, Walled
+from tenants.fence import Paths, TenantModel
 from tenants.models.customers import Customer
 
 
-class Server(Walled):
+class Server(TenantModel):
     """One Mattermost installation of a customer."""
 
     paths = Paths("customer_id")
@@ -50,7 +50,7 @@ class Server(Walled):
         return f"{self.name} ({self.customer})"
 
 
-class ServerId(Walled):
+class ServerId(TenantModel):
     """A server_id (Mattermost's telemetry id) that is said to be this server's, and known to be once staff confirm it.
 
     It is no secret, so anybody may say so: one that waits speaks for nobody and keeps nobody from saying the same.
@@ -93,7 +93,7 @@ class Use(NamedTuple):
     last_at: datetime | None
 
 
-class ServerKey(Walled):
+class ServerKey(TenantModel):
     """A key that a server carries. Only its prefix and a keyed hash are kept; revoking it is final."""
 
     paths = Paths("server__customer_id")
@@ -143,7 +143,7 @@ class ServerKey(Walled):
         return "expired" if self.expires_at is not None and self.expires_at <= timezone.now() else "in use"
 
 
-class Sighting(Walled):
+class Sighting(TenantModel):
     """A server_id that a key was seen with. More than one means a cloned server, or a key that leaked."""
 
     paths = Paths("key__server__customer_id")

@@ -4,39 +4,57 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Iterable
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from asgiref.sync import sync_to_async
+from django import forms
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from tenants import scope
 from tenants.audit import reading, recording
-from tenants.audit.reading import Page, Place
+from tenants.audit.reading import Cursor, Page
 from tenants.models import AuditEvent, audit_words
 from tenants.pages.door import CustomerRequest, customer_page
 
-ON_A_PAGE: Final = 50
-IN_A_PIECE: Final = 1_000
+PAGE_SIZE: Final = 50
+CHUNK_SIZE: Final = 1_000
 COLUMNS: Final = ("time", "by", "capacity", "address", "action", "target", "details", "words")
 # What a spreadsheet would take for a formula. https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+class FilterForm(forms.Form):
+    """What of the log is shown."""
+
+    action = forms.ChoiceField(label="What happened", required=False)
+
+    def __init__(self, *args: Any, actions: list[tuple[str, str]], **kwargs: Any) -> None:
+        """`actions`: those to choose from, with their words."""
+        super().__init__(*args, **kwargs)
+        self.fields["action"].choices = [("", "Everything"), *actions]  # type: ignore[attr-defined]
 
 
 @customer_page("audit.see")
 def listing(request: CustomerRequest) -> HttpResponse:
     """Who did what, the newest first: `?action=` one action or noun, `?before=` the next page."""
     action = request.GET.get("action", "")
-    before = reading.place(request.GET.get("before", ""))
-    found = reading.page(before=before, action=action, size=ON_A_PAGE)
+    before = reading.parse_cursor(request.GET.get("before", ""))
+    found = reading.page(before=before, action=action, size=PAGE_SIZE)
+    chosen = {"action": action} if action else {}
+    caption = f"Only: {audit_words.description(action)}" if action else "All entries"
     context = {
-        "customer": request.customer,
-        "events": found.events,
-        "following": found.following,
+        "columns": [{"label": label} for label in ("Time", "By", "What", "On", "Details")],
+        "rows": [_row(event) for event in found.events],
+        "caption": f"{caption}, before {before.at:%Y-%m-%d %H:%M:%S} UTC" if before else caption,
+        "form": FilterForm(initial=chosen, actions=reading.actions(action)),
+        "newest": f"?{urlencode(chosen)}" if before else "",
+        "older": f"?{urlencode({**chosen, 'before': str(found.next_cursor)})}" if found.next_cursor else "",
+        "csv": f"{reverse('audit-csv', args=(request.customer.slug,))}?{urlencode(chosen)}",
         "before": before,
-        "action": action,
-        "action_words": audit_words.words(action),
-        "actions": reading.actions(action),
+        "action_words": audit_words.description(action),
         # Where there is something to be had: beyond the last page there is.
         "may_export": request.may("audit.export") and bool(found.events or before),
     }
@@ -48,28 +66,36 @@ def export(request: CustomerRequest) -> StreamingHttpResponse:
     """The whole log as CSV, the newest first, of one action with `?action=`."""
     action = request.GET.get("action", "")
     recording.record("audit.export", customer=request.customer, target=request.customer.name)
-    answer = StreamingHttpResponse(_pieces(request.customer.pk, action), content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(_chunks(request.customer.pk, action), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}-audit.csv"'
     # Django's GZipMiddleware packs each piece apart, and browsers read the first of such packs alone.
     answer["Content-Encoding"] = "identity"
     return answer
 
 
-async def _pieces(customer_id: int, action: str) -> AsyncIterator[bytes]:
+async def _chunks(customer_id: int, action: str) -> AsyncIterator[bytes]:
     """Piece by piece, each in a scope of its own: a long log must not hold a transaction open."""
-    before: Place | None = None
+    before: Cursor | None = None
     yield lines([COLUMNS])
     while True:
-        found = await sync_to_async(_piece)(customer_id, before, action)
+        found = await sync_to_async(_chunk)(customer_id, before, action)
         yield lines(map(_cells, found.events))
-        before = found.following
+        before = found.next_cursor
         if before is None:
             return
 
 
-def _piece(customer_id: int, before: Place | None, action: str) -> Page:
+def _chunk(customer_id: int, before: Cursor | None, action: str) -> Page:
     with scope.customer(customer_id):
-        return reading.page(before=before, action=action, size=IN_A_PIECE)
+        return reading.page(before=before, action=action, size=CHUNK_SIZE)
+
+
+def _row(event: AuditEvent) -> list[Any]:
+    """An event as a row of parts/table.html."""
+    capacity = " (staff)" if event.actor_kind == "staff" else ""
+    address = f" from {event.address}" if event.address else ""
+    details = ", ".join(f"{name}: {value}" for name, value in event.given_details)
+    return [{"at": event.at, "exact": True}, f"{event.actor}{capacity}{address}", event.what, event.target, details]
 
 
 def _cells(event: AuditEvent) -> tuple[object, ...]:
@@ -81,10 +107,10 @@ def _cells(event: AuditEvent) -> tuple[object, ...]:
 def lines(rows: Iterable[Iterable[object]]) -> bytes:
     """Rows as lines of CSV. What a spreadsheet would take for a formula gets an apostrophe before it."""
     out = io.StringIO()
-    csv.writer(out).writerows(map(_plain, row) for row in rows)
+    csv.writer(out).writerows(map(_escape_formula, row) for row in rows)
     return out.getvalue().encode()
 
 
-def _plain(cell: object) -> str:
+def _escape_formula(cell: object) -> str:
     text = "" if cell is None else str(cell)
     return f"'{text}" if text.startswith(FORMULA) else text

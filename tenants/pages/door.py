@@ -1,4 +1,4 @@
-"""The door that every page of a customer goes through (`/c/<slug>/...`): who comes in, and what they may do there.
+"""Authorization of every page of a customer (`/c/<slug>/...`), the door: who may enter, and what they may do there.
 
     @customer_page("server.see", change="server.change")
     def servers(request: CustomerRequest) -> HttpResponse: ...
@@ -26,9 +26,9 @@ from tenants.accounts.mfa import mfa_passed
 from tenants.audit import actors, recording
 from tenants.models import AuditEvent, Customer, Membership
 
-READING: Final = ("GET", "HEAD")
+SAFE_METHODS: Final = ("GET", "HEAD")
 # In the session: which customers staff have looked at, and in which hour that was noted.
-LOOKED: Final = "looked_at"
+STAFF_VIEWS_KEY: Final = "looked_at"
 HOUR: Final = 3600
 NUL: Final = "\0"
 
@@ -36,22 +36,22 @@ View = Callable[..., HttpResponseBase]
 
 
 class CustomerRequest(HttpRequest):
-    """A request that has come through the door. `membership` is None for staff, who look on as a viewer would. `step()`
-    is the scope of the customer, in a transaction, for a view that is `in_steps`."""
+    """An authorized request. `membership` is None for staff, who look on as a viewer would. `step()` is the scope of
+    the customer, in a transaction, for a view that is `in_steps`."""
 
     customer: Customer
     membership: Membership | None
     role: str
-    looking_as_staff: bool
+    viewing_as_staff: bool
     step: Callable[[], AbstractContextManager[None]]
 
     def may(self, action: str) -> bool:
-        """Whether whoever asks may do this here; an action of permissions.ACTIONS."""
-        raise NotImplementedError  # the door puts in the real one
+        """Whether the user may do this here; an action of permissions.ACTIONS."""
+        raise NotImplementedError  # customer_page puts in the real one
 
 
-class Visitor(NamedTuple):
-    """Who has come in: a member, or staff who look on."""
+class CustomerAccess(NamedTuple):
+    """The access that was granted: a member's, or that of staff who look on."""
 
     customer: Customer
     membership: Membership | None
@@ -61,12 +61,12 @@ class Visitor(NamedTuple):
 def customer_page(
     see: str = "see", *, change: str = "", methods: tuple[str, ...] = (), in_steps: bool = False
 ) -> Callable[[View], View]:
-    """The door for a view. It is called with the request and what stands in the address after the slug.
+    """Decorator that authorizes a view. It is called with the request and what stands in the address after the slug.
 
     `see` is the action that reading needs; with `change` the page takes POST too, which needs that action. `methods`
     instead says which methods it takes, all by the action `see`. `in_steps`: see the module.
     """
-    needed = dict.fromkeys(methods or READING, see)
+    needed = dict.fromkeys(methods or SAFE_METHODS, see)
     if change:
         needed["POST"] = change
     for action in needed.values():
@@ -79,45 +79,45 @@ def customer_page(
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             # PostgreSQL has no text with it, and Django's forms refuse it.
-            if NUL in request.path or any(NUL in word for _, words in request.GET.lists() for word in words):
+            if NUL in request.path or any(NUL in value for _, values in request.GET.lists() for value in values):
                 raise Http404
-            return _let_in(view, needed, request, slug, more, in_steps=in_steps)
+            return _authorize(view, needed, request, slug, more, in_steps=in_steps)
 
         return page
 
     return wrap
 
 
-def _let_in(
+def _authorize(
     view: View, needed: Mapping[str, str], request: Any, slug: str, more: Mapping[str, Any], *, in_steps: bool
 ) -> HttpResponseBase:
-    visitor = _member(request, slug) or _staff(request, slug)
-    if visitor is None:
+    access = _member(request, slug) or _staff(request, slug)
+    if access is None:
         raise Http404
     if request.method not in needed:
         return HttpResponseNotAllowed(list(needed))
-    request.customer, request.membership, request.role = visitor
-    request.looking_as_staff = visitor.membership is None
-    request.may = lambda action: permissions.may(visitor.role, action)
-    request.step = lambda: scope.customer(visitor.customer)
+    request.customer, request.membership, request.role = access
+    request.viewing_as_staff = access.membership is None
+    request.may = lambda action: permissions.may(access.role, action)
+    request.step = lambda: scope.customer(access.customer)
     entered = nullcontext() if in_steps else request.step()
-    with entered, recording.acting(_actor(request, staff=request.looking_as_staff)):
-        if request.looking_as_staff and request.method not in READING:
-            return _refusal(request, ())
+    with entered, recording.acting(_actor(request, staff=request.viewing_as_staff)):
+        if request.viewing_as_staff and request.method not in SAFE_METHODS:
+            return _forbidden(request, ())
         if not request.may(needed[request.method]):
-            return _refusal(request, permissions.who_may(needed[request.method]))
+            return _forbidden(request, permissions.who_may(needed[request.method]))
         return rendered(view(request, **more))
 
 
-def _member(request: Any, slug: str) -> Visitor | None:
+def _member(request: Any, slug: str) -> CustomerAccess | None:
     with scope.person(request.user.pk):
         found = Membership.objects.filter(user_id=request.user.pk, customer__slug=slug)
         membership = found.select_related("customer", "user").first()
-    return Visitor(membership.customer, membership, membership.role) if membership else None
+    return CustomerAccess(membership.customer, membership, membership.role) if membership else None
 
 
-def _staff(request: HttpRequest, slug: str) -> Visitor | None:
-    """Staff look on as a viewer would, and the customer's audit log says so: once an hour in each session."""
+def _staff(request: HttpRequest, slug: str) -> CustomerAccess | None:
+    """Read-only access of staff, as a viewer's, noted in the customer's audit log: once an hour in each session."""
     user: Any = request.user
     if not (user.is_active and user.is_staff and mfa_passed(request)):
         return None
@@ -126,28 +126,28 @@ def _staff(request: HttpRequest, slug: str) -> Visitor | None:
         if customer is None:
             return None
         # Noted before the page is made, in a transaction of its own: a page that fails has been tried all the same.
-        looked, hour = request.session.get(LOOKED, {}), int(time() // HOUR)
-        if looked.get(str(customer.pk)) != hour:
+        noted, hour = request.session.get(STAFF_VIEWS_KEY, {}), int(time() // HOUR)
+        if noted.get(str(customer.pk)) != hour:
             with recording.acting(_actor(request, staff=True)):
                 recording.record("staff.look", customer=customer, target=customer.name)
-            kept = {key: value for key, value in looked.items() if value == hour}
-            request.session[LOOKED] = {**kept, str(customer.pk): hour}
-    return Visitor(customer, None, permissions.VIEWER)
+            kept = {key: value for key, value in noted.items() if value == hour}
+            request.session[STAFF_VIEWS_KEY] = {**kept, str(customer.pk): hour}
+    return CustomerAccess(customer, None, permissions.VIEWER)
 
 
 def _actor(request: HttpRequest, *, staff: bool) -> recording.Actor:
-    """In what capacity, not who: somebody of the staff may be a customer's member, too."""
+    """The actor, by the capacity in which they act: somebody of the staff may be a customer's member, too."""
     return actors.of(request)._replace(kind=AuditEvent.Kind.STAFF if staff else AuditEvent.Kind.MEMBER)
 
 
 def rendered(response: HttpResponseBase) -> HttpResponseBase:
-    """The response with its body made: what Django renders later would be outside of the scope."""
+    """The response with its body rendered: what Django renders later would be outside of the scope."""
     render_now = getattr(response, "render", None)
     if callable(render_now):
         render_now()
     return response
 
 
-def _refusal(request: Any, who: tuple[str, ...]) -> HttpResponseBase:
+def _forbidden(request: Any, who: tuple[str, ...]) -> HttpResponseBase:
     context = {"customer": request.customer, "role": request.role, "who": who}
     return render(request, "tenants/forbidden.html", context, status=HTTPStatus.FORBIDDEN)

@@ -25,27 +25,27 @@ class LinesField(forms.CharField):
 
 
 class ConfirmForm(forms.Form):
-    """The name of the thing, typed again by whoever is about to do what cannot be undone."""
+    """Confirmation of a dangerous act: its object's name, typed again by whoever is about to do it."""
 
     typed = forms.CharField(max_length=200, label="Type it to confirm")
 
-    def __init__(self, *args: Any, word: str, what: str = "", **kwargs: Any) -> None:
-        """`word`: what has to be typed; `what` it is, such as "the slug", where the page does not say so."""
+    def __init__(self, *args: Any, expected: str, what: str = "", **kwargs: Any) -> None:
+        """`expected`: what has to be typed; `what` it is, such as "the slug", where the page does not say so."""
         super().__init__(*args, **kwargs)
-        self._word = word
-        self.fields["typed"].label = f"Type {f'{what} ' if what else ''}{word} to confirm"
+        self._expected = expected
+        self.fields["typed"].label = f"Type {f'{what} ' if what else ''}{expected} to confirm"
         self.fields["typed"].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
 
     def clean_typed(self) -> str:
-        """Refuse anything but the word."""
+        """Raise a ValidationError for anything but `expected`."""
         typed = str(self.cleaned_data["typed"]).strip()
-        if typed != self._word:
-            raise forms.ValidationError(f"This is not {self._word}. Nothing was changed.")
+        if typed != self._expected:
+            raise forms.ValidationError(f"This is not {self._expected}. Nothing was changed.")
         return typed
 
 
 def saved(request: HttpRequest, form: forms.Form, change: Callable[[], Changed[Any]]) -> bool:
-    """Make the change that a form asks for, and say on the next page whether it was news.
+    """Apply the change of a form, with a message on the next page whether anything changed.
 
     False: what is wrong stands at the form, beside its first field where a service has said it; nothing was changed.
     """

@@ -46,7 +46,7 @@ def invite_again(request: CustomerRequest, pk: int) -> HttpResponse:
     try:
         made = services.invitation_add(customer=request.customer, email=row.email, role=row.role, by=_by(request))
     except ProblemError as problem:
-        return _refused(request, problem)
+        return _problem_response(request, problem)
     return _sent(request, made)
 
 
@@ -57,7 +57,7 @@ def withdraw(request: CustomerRequest, pk: int) -> HttpResponse:
     try:
         services.invitation_withdraw(invitation=row, by=_by(request))
     except ProblemError as problem:
-        return _refused(request, problem)
+        return _problem_response(request, problem)
     messages.success(request, f"The invitation of {row.email} is withdrawn; its link no longer works.")
     return redirect("people", slug=request.customer.slug)
 
@@ -68,11 +68,11 @@ def set_role(request: CustomerRequest, pk: int) -> HttpResponse:
     row = _member(request, pk)
     form = RoleForm(request.POST)
     if not form.is_valid():
-        return _refused(request, ProblemError(f"the role must be one of {', '.join(Role.values)}"))
+        return _problem_response(request, ProblemError(f"the role must be one of {', '.join(Role.values)}"))
     try:
         changed = services.member_set_role(membership=row, role=form.cleaned_data["role"], by=_by(request))
     except ProblemError as problem:
-        return _refused(request, problem)
+        return _problem_response(request, problem)
     messages.success(request, f"{row.user.email} is {_article(changed.row.role)} now.")
     return redirect("people", slug=request.customer.slug)
 
@@ -86,7 +86,7 @@ def remove(request: CustomerRequest, pk: int) -> HttpResponse:
     try:
         services.member_remove(membership=row, by=_by(request))
     except ProblemError as problem:
-        return _refused(request, problem)
+        return _problem_response(request, problem)
     messages.success(request, f"{row.user.email} is no member any more.")
     if row.user_id == request.user.pk:
         return redirect("account-customers")
@@ -101,7 +101,7 @@ def leave(request: CustomerRequest) -> HttpResponse:
     try:
         services.member_leave(membership=_by(request))
     except ProblemError as problem:
-        return _refused(request, problem)
+        return _problem_response(request, problem)
     messages.success(request, f"You are no member of {request.customer.name} any more.")
     return redirect("account-customers")
 
@@ -137,7 +137,7 @@ def _send(request: CustomerRequest, made: services.NewInvitation) -> None:
         messages.success(request, f"An invitation is on its way to {made.row.email}. It is good for 7 days.")
 
 
-def _refused(request: CustomerRequest, problem: ProblemError) -> HttpResponse:
+def _problem_response(request: CustomerRequest, problem: ProblemError) -> HttpResponse:
     messages.error(request, problem.sentence)
     return redirect("people", slug=request.customer.slug)
 

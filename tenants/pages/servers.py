@@ -10,6 +10,8 @@ from django.db.models import Count, Max, Prefetch
 from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
 
 from tenants import services
 from tenants.models import Entitlement, Server, ServerId, ServerKey, Sighting
@@ -38,7 +40,14 @@ def servers(request: CustomerRequest) -> HttpResponse:
             form.add_error("name", "There is a server of this name already.")
     living = Count("keys", filter=ServerKey.in_use("keys__"), distinct=True)
     rows = Server.objects.filter(anonymous=False).annotate(living=living, used_at=Max("keys__last_used_at"))
-    return render(request, LIST, {"servers": rows, "form": form, "silent": sum(row.used_at is None for row in rows)})
+    context = {
+        "servers": rows,
+        "columns": [{"label": "Server"}, {"label": "Keys in use", "number": True}, {"label": "Last push"}],
+        "rows": [_cells(request, row) for row in rows],
+        "silent": sum(row.used_at is None for row in rows),
+        "form": form,
+    }
+    return render(request, LIST, context)
 
 
 @customer_page("server.see")
@@ -127,12 +136,18 @@ def revoke(request: CustomerRequest, server: uuid.UUID, prefix: str) -> HttpResp
     key = ServerKey.objects.filter(server=row, prefix=prefix).select_related("server").first()
     if key is None:
         raise Http404
-    form = ConfirmForm(request.POST or None, word=key.prefix)
+    form = ConfirmForm(request.POST or None, expected=key.prefix)
     if request.method == "POST" and form.is_valid():
         services.key_revoke(key=key)
         messages.success(request, f"The key {key} is revoked. It is refused everywhere within two seconds.")
         return redirect("server", request.customer.slug, row.public_id)
     return render(request, "tenants/servers/revoke.html", {"server": row, "key": key, "form": form})
+
+
+def _cells(request: CustomerRequest, row: Any) -> list[Any]:
+    """A server as a row of parts/table.html; `row` has what the list counts besides."""
+    link = reverse("server", args=(request.customer.slug, row.public_id))
+    return [{"text": row.name, "href": link}, row.living, {"at": row.used_at, "text": "none yet"}]
 
 
 def _server(public_id: uuid.UUID) -> Server:
@@ -172,7 +187,10 @@ def _done(
 
 
 def _arrival(row: Server) -> dict[str, Any]:
-    return {"server": row, **ServerKey.use_of(ServerKey.objects.filter(server=row))._asdict()}
+    use = ServerKey.use_of(ServerKey.objects.filter(server=row))
+    # The page asks again for as long as the first push can come.
+    waits = bool(use.living and not use.used_at)
+    return {"server": row, **use._asdict(), "waits": waits, "now": timezone.now()}
 
 
 def _values(request: CustomerRequest, key: str) -> dict[str, str]:

@@ -12,14 +12,14 @@ from tenants.pages.door import rendered
 
 
 class StaffPages(AdminSite):
-    """An admin site whose pages reach everything, once its has_permission has let somebody in."""
+    """An admin site whose pages run in the staff scope, once its has_permission has granted access."""
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """As Django's."""
 
         @wraps(view)
-        def reaching(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def in_staff_scope(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             with scope.staff(), recording.acting(actors.of(request)):
                 return rendered(view(request, *args, **kwargs))
 
-        return super().admin_view(reaching, cacheable)
+        return super().admin_view(in_staff_scope, cacheable)

@@ -1,11 +1,11 @@
-"""Every change to tenants' rows: one transaction each, checked in plain words, audited, told to the running processes.
+"""Every change to tenants' rows: one transaction each, validated, audited, notified to the running processes.
 
 All functions take keywords only. An `_add` returns `Changed`: the row, and `changed`, which is False when just this
 was there already, so that a script may run twice. They raise ProblemError with one sentence that says what to do.
 Customers themselves are made in billing, which decides what each is entitled to.
 """
 
-from tenants.changes import Changed, tell
+from tenants.changes import Changed, notify_processes
 from tenants.services.apps import app_add, app_default, app_enable
 from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
 from tenants.services.credentials import credential_add, credential_holds, credential_remove
@@ -67,6 +67,7 @@ __all__ = [
     "member_leave",
     "member_remove",
     "member_set_role",
+    "notify_processes",
     "password_link",
     "reseal",
     "second_factor_reset",
@@ -79,5 +80,4 @@ __all__ = [
     "server_rename",
     "staff_add",
     "staff_remove",
-    "tell",
 ]

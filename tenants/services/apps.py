@@ -6,7 +6,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 
 from tenants.audit import recording
-from tenants.changes import Changed, collision, tell
+from tenants.changes import Changed, collision, notify_processes
 from tenants.models import Customer, PushApp
 from tenants.problem import ProblemError
 from tenants.providers import table
@@ -51,7 +51,7 @@ def app_add(
             app, created = PushApp.objects.get_or_create(customer=customer, label=label, enabled=True, defaults=wanted)
             if created:
                 recording.record("app.add", customer=customer, target=app, target_id=app.pk, topic=topic, host=host)
-                tell()
+                notify_processes()
     except IntegrityError as error:
         raise collision(error) from error
     other = [name for name, value in wanted.items() if getattr(app, name) != value]
@@ -84,7 +84,7 @@ def _set(app: PushApp, field: str, value: bool, action: str) -> Changed[PushApp]
             setattr(there, field, value)
             there.save(update_fields=[field])
             recording.record(action, customer=there.customer_id, target=there, target_id=there.pk, value=value)
-            tell()
+            notify_processes()
     except IntegrityError as error:
         raise collision(error) from error
     return Changed(there, changed=True)

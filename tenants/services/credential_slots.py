@@ -12,7 +12,7 @@ from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from tenants.audit import recording
-from tenants.changes import Changed, tell
+from tenants.changes import Changed, notify_processes
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
 from tenants.services.credentials import slots
@@ -57,7 +57,7 @@ def credential_promote(*, app: PushApp, expected_id: int) -> Credential:
             target_id=row.pk,
             before=before.key_id if before is not None else None,
         )
-        tell()
+        notify_processes()
     row.slot = CURRENT
     return row
 
@@ -93,7 +93,7 @@ def credential_refused(*, app_id: int, credential_id: int, code: str, spare_id: 
                 code=code,
                 instead=spare.key_id if swap and spare is not None else None,
             )
-            tell()
+            notify_processes()
     return Refusal(row, news or swap, swap, spare if swap else None)
 
 
@@ -125,7 +125,7 @@ def credential_checked(
         if changed or spare_changed or recording.actor() != recording.SERVICE:
             recording.record("credential.check", customer=row.app.customer_id, target=row, target_id=row.pk, code=code)
         if spare_changed:
-            tell()
+            notify_processes()
     return Changed(row, changed)
 
 

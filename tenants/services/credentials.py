@@ -4,7 +4,7 @@ from django.db import transaction
 
 from tenants import vault
 from tenants.audit import recording
-from tenants.changes import Changed, tell
+from tenants.changes import Changed, notify_processes
 from tenants.credentials import sealing
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
@@ -47,7 +47,7 @@ def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Ch
             kind=parsed.kind,
             replaced=there.key_id if there is not None else None,
         )
-        tell()
+        notify_processes()
     return Changed(row, changed=True)
 
 
@@ -71,7 +71,7 @@ def credential_remove(*, app: PushApp, slot: str = "next", expected_id: int | No
             "credential.remove", customer=app.customer_id, target=row, target_id=row.pk, kind=row.kind, slot=slot
         )
         Credential.objects.filter(pk=row.pk).delete()
-        tell()
+        notify_processes()
     return row
 
 

@@ -8,16 +8,16 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from tenants.audit import recording
-from tenants.changes import Changed, named, tell
+from tenants.changes import Changed, normalised_name, notify_processes
 from tenants.models import Customer
 from tenants.problem import ProblemError
 
-CONTACTS_MOST: Final = 20
+CONTACTS_MAX: Final = 20
 
 
 def customer_rename(*, customer: Customer, name: str) -> Changed[Customer]:
     """Give a customer another name; its slug stays, since commands and addresses know it by that."""
-    return _set(customer, "name", named(name, "customer"), "customer.rename")
+    return _set(customer, "name", normalised_name(name, "customer"), "customer.rename")
 
 
 def customer_content(*, customer: Customer, content: str) -> Changed[Customer]:
@@ -30,8 +30,8 @@ def customer_content(*, customer: Customer, content: str) -> Changed[Customer]:
 def customer_contacts(*, customer: Customer, contacts: Sequence[str]) -> Changed[Customer]:
     """Say who gets e-mail about credentials that expire or are refused."""
     wanted = list(dict.fromkeys(filter(None, map(str.strip, contacts))))
-    if len(wanted) > CONTACTS_MOST:
-        raise ProblemError(f"a customer can have {CONTACTS_MOST} contacts at most")
+    if len(wanted) > CONTACTS_MAX:
+        raise ProblemError(f"a customer can have {CONTACTS_MAX} contacts at most")
     for address in wanted:
         try:
             validate_email(address)
@@ -48,7 +48,7 @@ def _set(customer: Customer, field: str, value: str | list[str], action: str) ->
             return Changed(there, changed=False)
         setattr(there, field, value)
         there.save(update_fields=[field])
-        told = [", ".join(each) if isinstance(each, list) else each for each in (before, value)]
-        recording.record(action, customer=there, target=there.name, before=told[0], after=told[1])
-        tell()
+        recorded = [", ".join(each) if isinstance(each, list) else each for each in (before, value)]
+        recording.record(action, customer=there, target=there.name, before=recorded[0], after=recorded[1])
+        notify_processes()
     return Changed(there, changed=True)

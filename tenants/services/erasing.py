@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from tenants.fence import Walled
+from tenants.fence import TenantModel
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -34,7 +34,7 @@ from tenants.services.second_factors import end_sessions
 log = logging.getLogger(__name__)
 
 # In this order, so that nothing points at what is gone.
-ROWS: Final[tuple[tuple[type[Walled], str], ...]] = (
+ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
     (Sighting, "key__server__customer"),
     (ServerKey, "server__customer"),
     (ServerId, "server__customer"),
@@ -61,16 +61,16 @@ class Erased(NamedTuple):
 def customer_erase(*, customer: Customer) -> Erased:
     """Delete a customer and what belongs to it. Raises django.db.ProtectedError for a row of a kind it knows not of."""
     with transaction.atomic():
-        leaving = list(leavers(customer))
+        departing = list(leavers(customer))
         with _audit_log_open(DEFAULT_DB_ALIAS):
-            deleted, kept = _reduce_the_log(customer, leaving)
-        for model, way in ROWS:
-            model.objects.filter(**{way: customer}).delete()
-        for user in leaving:
+            deleted, kept = _reduce_the_log(customer, departing)
+        for model, lookup in ROWS:
+            model.objects.filter(**{lookup: customer}).delete()
+        for user in departing:
             end_sessions(user)
             user.delete()
         customer.delete()
-    return Erased(len(leaving), deleted, kept)
+    return Erased(len(departing), deleted, kept)
 
 
 def leavers(customer: Customer) -> "models.QuerySet[User]":
@@ -111,12 +111,12 @@ def erased_forget(*, using: str = DEFAULT_DB_ALIAS) -> int:
     return deleted
 
 
-def _reduce_the_log(customer: Customer, leaving: list[User]) -> tuple[int, int]:
+def _reduce_the_log(customer: Customer, departing: list[User]) -> tuple[int, int]:
     """Delete what is no agreement, and the logins of who leaves; take persons out of the rest."""
     kept = list(agreements(customer.pk))
     others = AuditEvent.objects.filter(customer_id=customer.pk).exclude(pk__in=[event.pk for event in kept])
     deleted = others.delete()[0]
-    ids = [user.pk for user in leaving]
+    ids = [user.pk for user in departing]
     own = Q(actor_kind=AuditEvent.Kind.MEMBER, actor_id__in=ids)
     about = Q(target_id__in=ids) & (Q(action__startswith="account.") | Q(action__startswith="second_factor."))
     deleted += AuditEvent.objects.filter(own | about, customer_id=None).delete()[0]

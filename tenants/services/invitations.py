@@ -21,7 +21,7 @@ from tenants.services.members import By, Operator, check_role, locked_members, m
 
 LIFETIME: Final = timedelta(days=7)
 # A customer must not become a way to write to the whole world in our name.
-MOST_A_DAY: Final = 100
+PER_DAY_MAX: Final = 100
 
 
 class NewInvitation(NamedTuple):
@@ -45,8 +45,8 @@ def invitation_add(*, customer: Customer, email: str, role: str, by: By) -> NewI
             if any(email in people.addresses_of(member.user) for member in members.values()):
                 raise ProblemError(f"{email} is a member of {customer.name} already")
             recent = Invitation.objects.filter(customer=customer, created_at__gt=timezone.now() - timedelta(days=1))
-            if recent.count() >= MOST_A_DAY:
-                raise ProblemError(f"{MOST_A_DAY} invitations in a day are the most: go on tomorrow")
+            if recent.count() >= PER_DAY_MAX:
+                raise ProblemError(f"{PER_DAY_MAX} invitations in a day are the most: go on tomorrow")
             before = people.invitations_of(customer).filter(email=email).first()
             if before is not None:
                 _withdraw(before, "a new one was sent")

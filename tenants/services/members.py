@@ -1,4 +1,4 @@
-"""Changes to who belongs to a customer, and as what. Invariant: a customer that had an owner keeps one."""
+"""Changes to memberships and roles. Invariant: a customer that had an owner keeps one."""
 
 from enum import Enum
 from typing import Final

@@ -1,4 +1,4 @@
-"""Seals what is sealed anew, with the first key of VAULT_KEYS, after which the other keys may go.
+"""Key rotation: re-encrypts all secrets with the first key of VAULT_KEYS, after which the other keys may go.
 
 Rows are taken a few at a time, each few in a transaction of its own, so that a run may be interrupted at any moment and
 be run again; what was sealed anew stays so. A row that cannot be opened does not keep the others.
@@ -12,22 +12,22 @@ from django.db import transaction
 
 from tenants import vault
 from tenants.audit import recording
-from tenants.changes import tell
+from tenants.changes import notify_processes
 from tenants.credentials import sealing
 from tenants.models import Credential
 from tenants.problem import ProblemError
 from tenants.services.second_factors import second_factors_reseal
 
 # Rows of one transaction: pushes wait for none of them, but whoever changes one of them waits.
-AT_ONCE: Final = 50
+BATCH_SIZE: Final = 50
 
 
 def credentials_reseal() -> int:
     """Seal every credential anew; how many changed. Raises ProblemError at the end for those that cannot be opened."""
-    changed, last, troubles = 0, 0, []
+    changed, last, errors = 0, 0, []
     while True:
         with transaction.atomic():
-            rows = list(Credential.objects.select_for_update().filter(pk__gt=last).order_by("pk")[:AT_ONCE])
+            rows = list(Credential.objects.select_for_update().filter(pk__gt=last).order_by("pk")[:BATCH_SIZE])
             if not rows:
                 break
             last, fresh = rows[-1].pk, 0
@@ -35,16 +35,16 @@ def credentials_reseal() -> int:
                 try:
                     sealed = sealing.reseal(row.app_id, row.sealed)
                 except vault.VaultError as error:
-                    troubles.append(f"the credential {row.pk} of the app {row.app_id}: {error}")
+                    errors.append(f"the credential {row.pk} of the app {row.app_id}: {error}")
                     continue
                 if sealed != row.sealed:
                     fresh += Credential.objects.filter(pk=row.pk).update(sealed=sealed)
             if fresh:
                 recording.record("credential.reseal", customer=None, target="all credentials", changed=fresh)
-                tell()
+                notify_processes()
         changed += fresh
-    if troubles:
-        raise ProblemError(f"{len(troubles)} could not be opened (see `credential doctor`); {troubles[0]}")
+    if errors:
+        raise ProblemError(f"{len(errors)} could not be opened (see `credential doctor`); {errors[0]}")
     return changed
 
 
@@ -59,12 +59,12 @@ def reseal(resealers: Mapping[str, Callable[[], int]] = RESEALERS) -> dict[str, 
 
     Keep the old keys in VAULT_KEYS until this returns.
     """
-    changed, troubles = {}, []
+    changed, errors = {}, []
     for name, run in resealers.items():
         try:
             changed[name] = run()
         except ProblemError as error:
-            troubles.append(f"{name}: {error}")
-    if troubles:
-        raise ProblemError("; ".join(troubles))
+            errors.append(f"{name}: {error}")
+    if errors:
+        raise ProblemError("; ".join(errors))
     return changed

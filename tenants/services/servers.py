@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from tenants import keys, network
 from tenants.audit import recording
-from tenants.changes import Changed, named, tell
+from tenants.changes import Changed, normalised_name, notify_processes
 from tenants.models import Customer, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
 
-NETWORKS_MOST: Final = 50
+NETWORKS_MAX: Final = 50
 _SERVER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -28,7 +28,7 @@ class NewKey(NamedTuple):
 
 def server_add(*, customer: Customer, name: str) -> Changed[Server]:
     """Add one Mattermost installation of a customer."""
-    name = named(name, "server")
+    name = normalised_name(name, "server")
     with transaction.atomic():
         row, created = Server.objects.get_or_create(customer=customer, name=name)
         if created:
@@ -38,7 +38,7 @@ def server_add(*, customer: Customer, name: str) -> Changed[Server]:
 
 def server_rename(*, server: Server, name: str) -> Changed[Server]:
     """Give a server another name."""
-    name = named(name, "server")
+    name = normalised_name(name, "server")
     before = server.name
     if before == name:
         return Changed(server, changed=False)
@@ -61,8 +61,8 @@ def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Serve
         wanted = [str(each) for each in dict.fromkeys(network.networks(filter(None, map(str.strip, networks))))]
     except ValueError as error:
         raise ProblemError(str(error)) from error
-    if len(wanted) > NETWORKS_MOST:
-        raise ProblemError(f"a server can have {NETWORKS_MOST} networks at most")
+    if len(wanted) > NETWORKS_MAX:
+        raise ProblemError(f"a server can have {NETWORKS_MAX} networks at most")
     if any(each.endswith("/0") for each in wanted):
         raise ProblemError("a network that ends in /0 is everywhere: leave the list empty for that")
     with transaction.atomic():
@@ -79,7 +79,7 @@ def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Serve
                 before=", ".join(before) or "anywhere",
                 after=", ".join(wanted) or "anywhere",
             )
-            tell()
+            notify_processes()
     return Changed(there, changed)
 
 
@@ -101,8 +101,8 @@ def server_id_add(*, server: Server, mattermost_id: str, confirmed: bool = False
         if created:
             recording.record("server_id.add", customer=server.customer_id, target=mattermost_id, server=server.name)
         if confirmed:
-            row, news = server_id_confirm(server_id=row)
-            created = created or news
+            row, confirmed_now = server_id_confirm(server_id=row)
+            created = created or confirmed_now
     return Changed(row, created)
 
 
@@ -127,7 +127,7 @@ def server_id_confirm(*, server_id: ServerId) -> Changed[ServerId]:
                 target=row.mattermost_id,
                 server=row.server.name,
             )
-            tell()
+            notify_processes()
     except IntegrityError as error:
         known = ServerId.objects.filter(mattermost_id=server_id.mattermost_id, confirmed_at__isnull=False)
         other = known.select_related("server__customer").first()
@@ -153,21 +153,21 @@ def server_id_remove(*, server_id: ServerId) -> None:
             server=server_id.server.name,
         )
         server_id.delete()
-        tell()
+        notify_processes()
 
 
 def key_add(*, server: Server, name: str = "", expires_at: datetime | None = None) -> NewKey:
     """Make another key for a server. Its text is returned, and kept nowhere."""
     if expires_at is not None and expires_at <= timezone.now():
         raise ProblemError("the key would be expired from the beginning")
-    name = named(name, "key") if name.strip() else ""
+    name = normalised_name(name, "key") if name.strip() else ""
     text, prefix, digest = keys.new_key(settings.HASH_KEY)
     with transaction.atomic():
         row = ServerKey.objects.create(server=server, prefix=prefix, digest=digest, name=name, expires_at=expires_at)
         recording.record(
             "key.add", customer=server.customer_id, target=row, target_id=row.pk, server=server.name, expires=expires_at
         )
-        tell()
+        notify_processes()
     return NewKey(row, text)
 
 
@@ -184,6 +184,6 @@ def key_revoke(*, key: ServerKey) -> Changed[ServerKey]:
                 name=key.name,
                 server=key.server.name,
             )
-        tell()
+        notify_processes()
     key.refresh_from_db()
     return Changed(key, changed == 1)

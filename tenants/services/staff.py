@@ -1,4 +1,4 @@
-"""Who is staff. They are made by a command, because nobody may make themselves staff by a page."""
+"""Granting and revoking staff rights, by a command, because nobody may make themselves staff by a page."""
 
 from allauth.account import app_settings
 from allauth.account.models import EmailAddress
@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from tenants import mail
 from tenants.audit import recording
-from tenants.changes import Changed, named
+from tenants.changes import Changed, normalised_name
 from tenants.problem import ProblemError
 from tenants.services.second_factors import end_sessions
 
@@ -29,7 +29,9 @@ def staff_add(*, email: str, name: str = "") -> Changed[User]:
     with transaction.atomic():
         user = find(email)
         if user is None:
-            user = User(username=email[:150], email=email, first_name=named(name, "person")[:150] if name else "")
+            user = User(
+                username=email[:150], email=email, first_name=normalised_name(name, "person")[:150] if name else ""
+            )
             user.set_unusable_password()
         changed = not (user.pk and user.is_staff and user.is_superuser and user.is_active)
         if changed:

@@ -211,7 +211,7 @@ def main() -> None:
     cpu = time.process_time()
     late = caller.run(moments)
     waits = sorted(caller.waits) or [0.0]
-    told = {
+    report = {
         "answered": caller.answered,
         "seconds": options.seconds,
         "errors": len(moments) - caller.ok,
@@ -221,7 +221,7 @@ def main() -> None:
         "opened": caller.opened,
         "late_ms": late * 1000,
     }
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

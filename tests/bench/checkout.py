@@ -40,8 +40,8 @@ def main() -> int:
     started = service.Service(folder, Elsewhere(), options.root.resolve())
     try:
         started.start()
-        told = {"name": options.name, "port": started.port, "prefix": started.prefix, "processes": started.roots()}
-        print(json.dumps(told), flush=True)
+        report = {"name": options.name, "port": started.port, "prefix": started.prefix, "processes": started.roots()}
+        print(json.dumps(report), flush=True)
         while True:
             signal.pause()
     finally:

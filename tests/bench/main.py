@@ -147,7 +147,7 @@ def _versions(found: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def tell(run: record.Run) -> None:
+def print_report(run: record.Run) -> None:
     """Print what is to be known of a run."""
     say(f"\n{record.about(run)}\n\n{figures.table(figures.figures(run.windows))}")
     services = list(dict.fromkeys(one.service for one in run.windows))
@@ -165,7 +165,7 @@ def work(options: argparse.Namespace) -> None:
             say(record.about(run))
         say("\n" + figures.compared(before.windows, after.windows))
     elif options.markdown:
-        tell(record.load(options.markdown))
+        print_report(record.load(options.markdown))
     elif options.list:
         say("\n".join(case.name for case in cases.catalogue(options.rate, options.tls_rate)))
     else:
@@ -177,7 +177,7 @@ def work(options: argparse.Namespace) -> None:
         options.windows = options.windows or 3
         bench = Bench(options)
         bench.go()
-        tell(bench.run)
+        print_report(bench.run)
         say(f"\nSaved as {bench.out}")
 
 

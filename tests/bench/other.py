@@ -52,10 +52,10 @@ class Other:
         except OSError as error:
             raise ProblemError(f"Cannot start {self._command}: {error.strerror}.") from error
         try:
-            told = json.loads(self._line())
-            self.name, self.port = str(told["name"]), int(told["port"])
-            self.prefix = str(told.get("prefix", ""))
-            self._roots = {str(group): [int(pid) for pid in pids] for group, pids in told["processes"].items()}
+            started = json.loads(self._line())
+            self.name, self.port = str(started["name"]), int(started["port"])
+            self.prefix = str(started.get("prefix", ""))
+            self._roots = {str(group): [int(pid) for pid in pids] for group, pids in started["processes"].items()}
         except (ValueError, KeyError, TypeError) as error:
             raise ProblemError(
                 f"{self._command} did not say where it is ({error!r}); see tests/bench/other.py."

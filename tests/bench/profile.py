@@ -49,14 +49,14 @@ def folded(lines: Iterable[str]) -> tuple[collections.Counter[str], collections.
     return own, below, own.total()
 
 
-def told(lines: Iterable[str]) -> str:
+def summary(lines: Iterable[str]) -> str:
     """The functions with the most samples, as two lists: in the function itself, and with what it calls."""
     own, below, total = folded(lines)
     text = []
     for title, counter in (("itself", own), ("with what it calls", below)):
         text.append(f"  {title}:")
-        telling = [(name, count) for name, count in counter.most_common() if count < total * 0.98]
-        text += [f"    {count / total:6.1%}  {name}" for name, count in telling[:SHOWN]]
+        significant = [(name, count) for name, count in counter.most_common() if count < total * 0.98]
+        text += [f"    {count / total:6.1%}  {name}" for name, count in significant[:SHOWN]]
     return "\n".join(text)
 
 
@@ -79,4 +79,4 @@ def sample(sampler: str, roots: list[int], seconds: int, out: Path, load: Load) 
     complaint = process.communicate()[1].decode()
     if not path.exists():
         return f"  py-spy failed: {complaint.strip()[-300:]}"
-    return told(path.read_text(errors="replace").splitlines())
+    return summary(path.read_text(errors="replace").splitlines())

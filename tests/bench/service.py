@@ -17,7 +17,7 @@ import psycopg
 
 from delivery.sandbox import demo
 from hpns.local.announce import RUN_FILE
-from hpns.local.ask import ask
+from hpns.local.ask import request
 from hpns.local.folder import Folder, free
 from hpns.local.logs import end_of
 from hpns.local.problem import ProblemError
@@ -91,10 +91,10 @@ class Service:
         limit = time.monotonic() + 120
         while not run_file.exists():
             self._alive(self._child, limit)
-        told: dict[str, Any] = Folder(self._home, self._folder.account).read(RUN_FILE)
-        self.processes = {name: int(pid) for name, pid in told["processes"].items()}
-        self.prefix = f"/t/{told['demo_key']}"
-        self._settings = {**self._environment(), **exported(Path(told["env"]).read_text(encoding="utf-8"))}
+        run_info: dict[str, Any] = Folder(self._home, self._folder.account).read(RUN_FILE)
+        self.processes = {name: int(pid) for name, pid in run_info["processes"].items()}
+        self.prefix = f"/t/{run_info['demo_key']}"
+        self._settings = {**self._environment(), **exported(Path(run_info["env"]).read_text(encoding="utf-8"))}
         self._seed()
         arguments = ["hpns.ingest", "--port", str(self.tls_port)]
         self._tls = self._run("ingest-tls", *arguments, env={**self._settings, **self._tls_files()})
@@ -119,7 +119,7 @@ class Service:
         for child in (self._tls, self._child):
             if child is None:
                 continue
-            child.ask_to_stop()
+            child.send_stop_signal()
             limit = time.monotonic() + 40
             while child.poll() is None and time.monotonic() < limit:
                 time.sleep(0.05)
@@ -173,7 +173,7 @@ class Service:
                 if time.monotonic() > limit:
                     raise ProblemError(f"The first push got the answer {status} {answer}; {self._log()}")
                 self._alive(self._child, limit)
-                status, answer = ask("POST", self.port, f"{self.prefix}/api/v1/send_push", body)
+                status, answer = request("POST", self.port, f"{self.prefix}/api/v1/send_push", body)
 
     def rows(self) -> int:
         """How many pushes the delivery log holds by now. Raises psycopg's errors."""

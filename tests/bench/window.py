@@ -87,30 +87,30 @@ def measure(
     everything = [pid for group in roots.values() for pid in group]
     counted = provider.count()
     before = processes.look()
-    told = _load(case, service, provider, bodies / f"{case.provider}.jsonl", programs, seconds)
+    measured = _load(case, service, provider, bodies / f"{case.provider}.jsonl", programs, seconds)
     time.sleep(SETTLE)
     after = processes.look()
     provided = provider.count() - counted
     sizes = {group: processes.memory(processes.tree(after, pids)) for group, pids in roots.items()}
-    void = why_void(told["answered"], provided, case.connections, told["errors"])
+    void = why_void(measured["answered"], provided, case.connections, measured["errors"])
     if not processes.same(before, after, everything):
         void = "a process was started anew"
     return Window(
         case=case.name,
         service=service.name,
-        seconds=told["seconds"],
-        answered=told["answered"],
+        seconds=measured["seconds"],
+        answered=measured["answered"],
         provided=provided,
-        errors=told["errors"],
+        errors=measured["errors"],
         cpu={group: processes.seconds(after, pids) - processes.seconds(before, pids) for group, pids in roots.items()},
-        load_cpu=told["cpu"],
-        p50_ms=told["p50_ms"],
-        p99_ms=told["p99_ms"],
+        load_cpu=measured["cpu"],
+        p50_ms=measured["p50_ms"],
+        p99_ms=measured["p99_ms"],
         rss={group: size[0] for group, size in sizes.items()},
         pss={group: size[1] for group, size in sizes.items()},
         void=void,
-        opened=told.get("opened", 0),
-        late_ms=told.get("late_ms", 0.0),
+        opened=measured.get("opened", 0),
+        late_ms=measured.get("late_ms", 0.0),
     )
 
 
@@ -147,8 +147,8 @@ def _load(
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     try:
-        told: dict[str, Any] = json.loads(output.splitlines()[-1])
+        measured: dict[str, Any] = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
         raise ProblemError(f"{command[0]} failed ({process.returncode}): {output[-500:]}") from None
-    told.setdefault("cpu", usage.ru_utime + usage.ru_stime)
-    return told
+    measured.setdefault("cpu", usage.ru_utime + usage.ru_stime)
+    return measured

@@ -64,7 +64,7 @@ def test_a_suspension_keeps_its_reason_and_who_ran_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("customer limits --slug acme --rate 0", "set rate and burst both, or neither"),
         ("customer limits --slug acme --rate -1", "rate must be at least 1"),
@@ -74,9 +74,9 @@ def test_a_suspension_keeps_its_reason_and_who_ran_the_command() -> None:
         ("customer rename --slug acme --name ", "needs a name"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(words: str, said: str) -> None:
+def test_what_is_wrong_is_said_in_one_line_and_changes_nothing(words: str, message: str) -> None:
     before = run("customer", "list")
-    with pytest.raises(CommandError, match=said) as raised:
+    with pytest.raises(CommandError, match=message) as raised:
         run(*words.split(" "))
     assert "\n" not in str(raised.value)
     assert run("customer", "list") == before

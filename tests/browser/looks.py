@@ -22,10 +22,10 @@ def assert_accessible(page: Page, *, colours_only: bool = False) -> None:
         page.evaluate(AXE.read_text(encoding="utf-8") + ";undefined")
     options = {"runOnly": ["color-contrast"]} if colours_only else {}
     found: list[dict[str, Any]] = page.evaluate("async (o) => (await axe.run(document, o)).violations", options)
-    told = [
+    violations = [
         f"{one['id']}: {one['help']}: {json.dumps([node['html'][:200] for node in one['nodes'][:3]])}" for one in found
     ]
-    assert not told, "\n".join(told)
+    assert not violations, "\n".join(violations)
 
 
 def assert_no_sideways_scroll(page: Page) -> None:

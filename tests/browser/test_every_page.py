@@ -76,6 +76,31 @@ def test_the_page_for_erasure_after_a_slip_and_after_it_was_asked_for(page: Page
             assert_no_sideways_scroll(page)
 
 
+def test_a_part_that_asks_by_itself_says_when_and_rests_once_it_is_paused(page: Page, cast: Cast) -> None:
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url) if request.url.endswith("/arrived/") else None)
+    page.clock.install()
+    answered_by(page, Browser().enter(cast.ada))
+    page.goto(f"{ORIGIN}/c/acme/servers/{cast.acme.server.public_id}/")
+    live = page.locator(".live")
+    for _ in range(2):
+        with page.expect_response("**/arrived/"):
+            page.clock.run_for(3_000)
+    expect(live).to_contain_text("Updated")
+    pause = live.get_by_role("button", name="Pause")
+    pause.press("Enter")
+    expect(pause).to_have_attribute("aria-pressed", "true")
+    expect(pause).to_be_focused()
+    before = len(polls)
+    page.clock.run_for(30_000)
+    assert len(polls) == before
+    pause.press("Enter")
+    with page.expect_response("**/arrived/"):
+        page.clock.run_for(3_000)
+    expect(pause).to_have_attribute("aria-pressed", "false")
+    expect(pause).to_be_focused()
+
+
 def test_a_customers_pages_as_staff_see_them(page: Page, cast: Cast) -> None:
     answered_by(page, Browser().enter(staff(), factor=True))
     look(page, "/c/acme/", "/c/acme/servers/")

@@ -25,13 +25,13 @@ def answered_by(page: Page, client: Browser) -> None:
     page.route(f"{ORIGIN}/**", lambda route: route.fulfill(**context.run(_answer, client, route.request)))
 
 
-def _answer(client: Browser, asked: Request) -> dict[str, Any]:
-    url = urlsplit(asked.url)
-    headers = {name: value for name, value in asked.headers.items() if name in PASSED}
+def _answer(client: Browser, request: Request) -> dict[str, Any]:
+    url = urlsplit(request.url)
+    headers = {name: value for name, value in request.headers.items() if name in PASSED}
     response: Any = client.generic(
-        asked.method,
+        request.method,
         url.path + (f"?{url.query}" if url.query else ""),
-        asked.post_data_buffer or b"",
+        request.post_data_buffer or b"",
         headers.pop("content-type", "application/octet-stream"),
         headers={**headers, "host": url.netloc},
     )

@@ -11,7 +11,7 @@ from delivery.http2.engine import Engine
 from delivery.queue import valkey
 from tests.delivery.http2.rough_server import RoughServer
 from tests.delivery.several import links
-from tests.sandbox_fixture import SandboxClient, running_sandbox
+from tests.sandbox_fixture import SandboxClient, as_new, running_sandbox
 
 
 @pytest.fixture(scope="session")
@@ -24,16 +24,12 @@ def provider_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandb
 @pytest.fixture
 def providers(provider_process: SandboxClient, settings: Settings) -> Iterator[SandboxClient]:
     """The sandbox as new; the settings name it in the place of Apple and Google."""
-    provider_process.clear()
-    accounts = provider_process.demo.accounts.read_bytes()
     settings.APNS_ORIGIN = settings.FCM_ORIGIN = settings.GOOGLE_TOKEN_ORIGIN = provider_process.origin
     settings.APNS_SANDBOX_ORIGIN = provider_process.other_origin
     settings.PROVIDER_CA_FILE = provider_process.ca_file
-    settings.HTTPS_PROXY = ""
-    yield provider_process
-    provider_process.demo.accounts.write_bytes(accounts)
-    if provider_process.state()["mode"] != "up":
-        provider_process.mode("up")
+    settings.HTTPS_PROXY = settings.NO_PROXY = ""
+    with as_new(provider_process) as client:
+        yield client
 
 
 @pytest.fixture
@@ -52,11 +48,8 @@ def store(valkey_url: str) -> redis.Redis:
 @pytest.fixture
 def sandbox(provider_process: SandboxClient) -> Iterator[SandboxClient]:
     """The sandbox as new."""
-    provider_process.clear()
-    yield provider_process
-    provider_process.settings(lenient_tokens=False, limit_token_updates=False)
-    if provider_process.state()["mode"] != "up":
-        provider_process.mode("up")
+    with as_new(provider_process) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

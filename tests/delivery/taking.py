@@ -18,9 +18,9 @@ from tests.delivery.several import until
 
 TINY = Limit(1, 3)
 REGISTERED = "7up1nnng4trrmqbo9o8az4zmhy"
-ACME = Identity(3, 2, 1, active=True, why="", digest=b"")
-LISTED = Identity(0, 2, 1, active=True, why="", digest=b"")
-ANYBODY = Identity(0, 9, 8, active=True, why="", digest=b"", tls=False, trial=True, anonymous=True)
+ACME = Identity(3, 2, 1, active=True, rejection_code="", digest=b"")
+LISTED = Identity(0, 2, 1, active=True, rejection_code="", digest=b"")
+ANYBODY = Identity(0, 9, 8, active=True, rejection_code="", digest=b"", tls=False, trial=True, anonymous=True)
 PUSH = {"platform": "apple_rn-v2", "device_id": "d", "server_id": REGISTERED, "type": "message", "message": "lunch?"}
 
 

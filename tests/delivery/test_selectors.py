@@ -36,17 +36,17 @@ def write(server: Server, trace: str, *, age: float = 0.0, ack_id: str = "", row
             copy.write(row(name, at, at + 0.25, who, None, push, "f" * 32, 700, verdict, ()))
 
 
-def test_the_last_day_is_read_latest_first(server: Server) -> None:
+def test_what_came_since_a_moment_is_read_latest_first(server: Server) -> None:
     for trace, age in (("a", 3 * 86400), ("b", 3600), ("c", 60)):
         write(server, trace, age=age)
-    assert [row.trace for row in selectors.last_day()] == ["c", "b"]
+    assert [row.trace for row in selectors.since(timezone.now() - selectors.DAY)] == ["c", "b"]
     assert [row.trace for row in selectors.since(timezone.now() - timedelta(days=9))] == ["c", "b", "a"]
 
 
 def test_reading_a_row_with_its_customer_and_server_takes_one_query(server: Server) -> None:
     write(server, "a", rows=5)
     with CaptureQueriesContext(connection) as queries:
-        assert {str(row.server) for row in selectors.last_day()} == {"chat (Acme)"}
+        assert {str(row.server) for row in selectors.since(timezone.now() - selectors.DAY)} == {"chat (Acme)"}
     assert len(queries) == 1
 
 

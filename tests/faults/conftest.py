@@ -7,7 +7,7 @@ import pytest
 
 from delivery.sandbox import demo
 from tests.faults import cast
-from tests.faults.told import replace_worker
+from tests.faults.pushes import replace_worker
 from tests.stage import Stage, running_stage
 
 

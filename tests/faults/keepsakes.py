@@ -101,8 +101,8 @@ def _people(iris: Customer) -> dict[str, str]:
     browser = Client(SERVER_NAME="localhost")
     browser.post("/account/login/", {"login": ida.email, "password": PASSWORD})
     code = format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
-    told = browser.post("/account/2fa/authenticate/", {"code": code})
-    assert told.status_code == 302, told.content
+    answer = browser.post("/account/2fa/authenticate/", {"code": code})
+    assert answer.status_code == 302, answer.content
     other = Client(SERVER_NAME="localhost")
     other.post("/account/login/", {"login": kim.email, "password": PASSWORD})
     assert other.get("/account/2fa/totp/activate/").status_code == 200

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import PROMPT, Told, android, at_once, iphone, push, rows
+from tests.faults.pushes import PROMPT, PushAnswer, android, at_once, iphone, push, rows
 from tests.stage import Stage, wait_for
 
 
@@ -58,7 +58,7 @@ BAD = {
 class Seen(NamedTuple):
     """The answer to a push, and its row."""
 
-    told: Told
+    answer: PushAnswer
     row: dict[str, Any]
 
 
@@ -78,18 +78,18 @@ def seen(service: Stage, keys: dict[str, str]) -> dict[str, Seen]:
         for label in BAD
     }
     good = {f"good {label}": {"platform": f"{label}-v2"} for label in ("apple_rn", "android_rn", "apple_certified")}
-    told = at_once(service, **pushes, **good)
-    row = rows(service, told)
-    return {name: Seen(told[name], row[name]) for name in told}
+    answers = at_once(service, **pushes, **good)
+    row = rows(service, answers)
+    return {name: Seen(answers[name], row[name]) for name in answers}
 
 
 @pytest.mark.parametrize("label", BAD)
 def test_a_bad_credential_is_told_with_what_to_do_about_it(seen: dict[str, Seen], label: str) -> None:
-    told = seen[label].told
-    assert told.error.startswith(BAD[label].cause), told
-    assert BAD[label].fix in told.error
-    assert f"(trace {seen[label].row['trace']})" in told.error
-    assert told.seconds < PROMPT
+    answer = seen[label].answer
+    assert answer.error.startswith(BAD[label].cause), answer
+    assert BAD[label].fix in answer.error
+    assert f"(trace {seen[label].row['trace']})" in answer.error
+    assert answer.seconds < PROMPT
 
 
 @pytest.mark.parametrize("label", BAD)
@@ -104,27 +104,27 @@ def test_a_bad_credential_ends_as_one_row_that_names_whose_it_is(seen: dict[str,
 
 @pytest.mark.parametrize("label", BAD)
 def test_a_bad_credential_never_mutes_a_phone(seen: dict[str, Seen], label: str) -> None:
-    assert (seen[label].told.status, seen[label].row["answer"]) == ("FAIL", "FAIL")
+    assert (seen[label].answer.status, seen[label].row["answer"]) == ("FAIL", "FAIL")
 
 
 def test_other_credentials_are_not_harmed_by_bad_ones(seen: dict[str, Seen]) -> None:
-    good = {name: one.told for name, one in seen.items() if name.startswith("good ")}
+    good = {name: one.answer for name, one in seen.items() if name.startswith("good ")}
     assert len(good) == 3
-    assert {told.status for told in good.values()} == {"OK"}
-    assert max(told.seconds for told in good.values()) < PROMPT
+    assert {answer.status for answer in good.values()} == {"OK"}
+    assert max(answer.seconds for answer in good.values()) < PROMPT
 
 
-def served(service: Stage, key: str) -> Told | None:
+def served(service: Stage, key: str) -> PushAnswer | None:
     """The answer to a push of the shared app, unless its customer is still suspended."""
-    told = push(service, key, platform="apple_shared-v2")
-    return None if told.code == "suspended" else told
+    answer = push(service, key, platform="apple_shared-v2")
+    return None if answer.code == "suspended" else answer
 
 
 def test_the_same_fault_in_a_shared_app_is_ours(service: Stage, keys: dict[str, str]) -> None:
     # Other tests suspend and resume customers; that takes up to two seconds to reach everybody.
-    told = {"push": wait_for(lambda: served(service, keys["hugo"]), 3, "Hugo is served")}
-    assert told["push"].code == "apns_invalid_provider_token"
-    row = rows(service, told)["push"]
+    answers = {"push": wait_for(lambda: served(service, keys["hugo"]), 3, "Hugo is served")}
+    assert answers["push"].code == "apns_invalid_provider_token"
+    row = rows(service, answers)["push"]
     assert (row["attribution"], row["counts"]) == ("ours", True)
 
 
@@ -136,10 +136,10 @@ def test_a_service_account_that_google_disables_is_noticed_though_its_token_is_f
     listed = json.loads(accounts.read_bytes())
     listed["fcm"] = [one for one in listed["fcm"] if not one["client_email"].startswith("android_leaving@")]
     accounts.write_text(json.dumps(listed))
-    told = {name: push(service, platform="android_leaving-v2") for name in ("first", "second")}
-    for one in told.values():
+    answers = {name: push(service, platform="android_leaving-v2") for name in ("first", "second")}
+    for one in answers.values():
         assert one.error.startswith("credential_unusable the credential of the app could not be used (400"), one
-    row = rows(service, told)
+    row = rows(service, answers)
     reasons = [(attempt["status"], attempt["reason"]) for attempt in row["first"]["attempts"]]
     assert reasons == [(401, "UNAUTHENTICATED"), (0, "credential")]
     assert {one["answer"] for one in row.values()} == {"FAIL"}
@@ -156,13 +156,13 @@ def test_a_new_credential_takes_effect_within_two_seconds(service: Stage, seen: 
 def test_a_revoked_key_is_refused_within_two_seconds(service: Stage, keys: dict[str, str]) -> None:
     assert push(service, keys["spare"]).status == "OK"
     service.manage("key", "revoke", "--prefix", keys["spare_prefix"])
-    told = wait_for(lambda: (one := push(service, keys["spare"])).status == "FAIL" and one, 2, "the key is refused")
-    assert told.error.startswith("revoked_key this server key has been revoked: make a new key"), told
+    answer = wait_for(lambda: (one := push(service, keys["spare"])).status == "FAIL" and one, 2, "the key is refused")
+    assert answer.error.startswith("revoked_key this server key has been revoked: make a new key"), answer
     assert push(service).status == "OK", "the server's other key is good"
 
 
 def test_a_suspended_customer_is_refused_within_two_seconds(service: Stage, keys: dict[str, str]) -> None:
     service.manage("customer", "suspend", "--slug", "hugo")
-    told = wait_for(lambda: (one := push(service, keys["hugo"])).code == "suspended" and one, 2, "he is refused")
-    assert told.error.startswith("suspended the account is suspended: ask whoever operates"), told
+    answer = wait_for(lambda: (one := push(service, keys["hugo"])).code == "suspended" and one, 2, "he is refused")
+    assert answer.error.startswith("suspended the account is suspended: ask whoever operates"), answer
     assert push(service).status == "OK", "other customers notice nothing"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, push, rows
+from tests.faults.pushes import DEADLINE, PROMPT, PushAnswer, android, at_once, iphone, push, rows
 from tests.stage import Stage, wait_for
 
 HANG: dict[str, Any] = {"hang": True}
@@ -18,7 +18,7 @@ QUIET_ACCOUNT = "oauth:android_quiet@"
 class Waited(NamedTuple):
     """A push that its provider kept waiting: the answer, and its row."""
 
-    told: Told
+    answer: PushAnswer
     row: dict[str, Any]
 
 
@@ -34,21 +34,21 @@ NO_TOKEN = "no access token"
 
 
 @pytest.fixture(scope="module")
-def bystanders() -> list[Told]:
+def bystanders() -> list[PushAnswer]:
     """Pushes to apps whose providers answer, made while the slow ones wait."""
     return []
 
 
 @pytest.fixture(scope="module")
-def slow(service: Stage, keys: dict[str, str], bystanders: list[Told]) -> dict[str, Waited]:
+def slow(service: Stage, keys: dict[str, str], bystanders: list[PushAnswer]) -> dict[str, Waited]:
     """A push to each slow provider, all at once, and bystanders meanwhile."""
     wait_for(lambda: push(service, platform="apple_certified-v2").status == "OK", 3, "the new apps are known")
     at_once(service, apple={}, beta={"platform": "apple_rnbeta-v2"}, google={"platform": "android-v2"})
     pushes: dict[str, dict[str, Any]] = {NO_TOKEN: {"platform": "android_quiet-v2"}}
     service.sandbox.script(QUIET_ACCOUNT, HANG)
-    for name, (platform, answer) in SLOW.items():
+    for name, (platform, script) in SLOW.items():
         device = iphone() if platform.startswith("apple") else android()
-        service.sandbox.script(device, answer)
+        service.sandbox.script(device, script)
         pushes[name] = {"platform": platform, "device_id": device}
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(at_once, service, **pushes)
@@ -56,17 +56,17 @@ def slow(service: Stage, keys: dict[str, str], bystanders: list[Told]) -> dict[s
             for platform in ("apple_rnbeta-v2", "apple_certified-v2", "android-v2"):
                 bystanders.append(push(service, platform=platform))
             time.sleep(0.3)
-        told = waiting.result()
+        answers = waiting.result()
     service.sandbox.clear_scripts()
-    row = rows(service, told)
-    return {name: Waited(told[name], row[name]) for name in told}
+    row = rows(service, answers)
+    return {name: Waited(answers[name], row[name]) for name in answers}
 
 
 @pytest.mark.parametrize("who", ["apple", "google"])
 def test_a_provider_that_answers_after_two_seconds_is_waited_for(slow: dict[str, Waited], who: str) -> None:
-    told, row = slow[f"{who} after 2 s"]
-    assert told.status == "OK"
-    assert 2 <= told.seconds < 3.5
+    answer, row = slow[f"{who} after 2 s"]
+    assert answer.status == "OK"
+    assert 2 <= answer.seconds < 3.5
     assert row["outcome"] == "sent"
 
 
@@ -74,27 +74,27 @@ def test_a_provider_that_answers_after_two_seconds_is_waited_for(slow: dict[str,
 def test_a_provider_that_answers_too_late_ends_as_unknown_within_the_deadline(
     slow: dict[str, Waited], name: str
 ) -> None:
-    told, row = slow[name]
-    assert told.error.startswith("transport_timeout_unanswered localhost did not answer in time, and the push may"), (
-        told
+    answer, row = slow[name]
+    assert answer.error.startswith("transport_timeout_unanswered localhost did not answer in time, and the push may"), (
+        answer
     )
-    assert told.seconds < DEADLINE
+    assert answer.seconds < DEADLINE
     assert (row["outcome"], row["answer"], row["attribution"]) == ("unknown", "FAIL", "provider")
     assert len(row["attempts"]) == 1
 
 
 def test_a_silent_token_endpoint_ends_as_not_sent_within_the_deadline(slow: dict[str, Waited]) -> None:
-    told, row = slow[NO_TOKEN]
-    assert told.error.startswith("fcm_no_access_token Google's token service gave no access token ("), told
-    assert told.seconds < DEADLINE
+    answer, row = slow[NO_TOKEN]
+    assert answer.error.startswith("fcm_no_access_token Google's token service gave no access token ("), answer
+    assert answer.seconds < DEADLINE
     assert (row["outcome"], row["attribution"]) == ("failed", "provider")
     assert {attempt["status"] for attempt in row["attempts"]} == {0}
 
 
-def test_nobody_else_is_held_up_meanwhile(slow: dict[str, Waited], bystanders: list[Told]) -> None:
+def test_nobody_else_is_held_up_meanwhile(slow: dict[str, Waited], bystanders: list[PushAnswer]) -> None:
     assert len(bystanders) >= 12
-    assert {told.status for told in bystanders} == {"OK"}
-    assert max(told.seconds for told in bystanders) < PROMPT
+    assert {answer.status for answer in bystanders} == {"OK"}
+    assert max(answer.seconds for answer in bystanders) < PROMPT
 
 
 def test_the_token_endpoint_is_asked_again_once_it_speaks(service: Stage, slow: dict[str, Waited]) -> None:
@@ -105,14 +105,14 @@ def test_a_provider_that_takes_connections_and_says_nothing_is_given_up_in_time(
     before = service.sandbox.state()["last"]
     service.sandbox.mode("silent")
     try:
-        told = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+        answers = at_once(service, apple={}, google={"platform": "android_rn-v2"})
     finally:
         service.sandbox.mode("up")
-    for one in told.values():
+    for one in answers.values():
         assert one.error.startswith("transport_timeout_connect no connection to localhost was ready in time"), one
         assert one.seconds < DEADLINE
     assert service.sandbox.state()["last"] == before
-    assert {row["outcome"] for row in rows(service, told).values()} == {"failed"}
+    assert {row["outcome"] for row in rows(service, answers).values()} == {"failed"}
     back = at_once(service, apple={}, google={"platform": "android_rn-v2"})
     assert all(one.status == "OK" and one.seconds < PROMPT for one in back.values()), back
 
@@ -121,12 +121,12 @@ def test_a_provider_that_freezes_on_an_open_connection_is_given_up_in_time(servi
     at_once(service, apple={}, google={"platform": "android_rn-v2"})
     os.kill(service.sandbox.pid, signal.SIGSTOP)
     try:
-        told = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+        answers = at_once(service, apple={}, google={"platform": "android_rn-v2"})
     finally:
         os.kill(service.sandbox.pid, signal.SIGCONT)
-    for one in told.values():
+    for one in answers.values():
         assert one.code == "transport_timeout_unanswered", one
         assert one.seconds < DEADLINE
-    assert {row["outcome"] for row in rows(service, told).values()} == {"unknown"}
+    assert {row["outcome"] for row in rows(service, answers).values()} == {"unknown"}
     back = at_once(service, apple={}, google={"platform": "android_rn-v2"})
     assert all(one.status == "OK" and one.seconds < PROMPT for one in back.values()), back

@@ -16,10 +16,10 @@ from django.core import signing
 from psycopg import sql
 
 from tests.faults import keepsakes
-from tests.faults.told import TEXT, android, iphone, push, wait_for_worker
+from tests.faults.pushes import TEXT, android, iphone, push, wait_for_worker
 from tests.stage import Stage, wait_for
 
-PIECE = 18
+CHUNK_BYTES = 18
 """Bytes out of the middle of a long secret that are looked for: a part of it is a leak, too."""
 PLANTED = b"planted: a secret that somebody forgot in a table"
 
@@ -27,8 +27,8 @@ PLANTED = b"planted: a secret that somebody forgot in a table"
 @pytest.fixture(scope="module")
 def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     """Everything that must not be found, by what it is, after it all was used."""
-    told: dict[str, str] = json.loads(service.run("-c", keepsakes.SEED, str(service.sandbox.folder)))
-    key = told["key"]
+    seeded: dict[str, str] = json.loads(service.run("-c", keepsakes.SEED, str(service.sandbox.folder)))
+    key = seeded["key"]
     devices = {
         "an iPhone": {"device_id": iphone()},
         "an iPhone that is gone": {"device_id": iphone("dead0410")},
@@ -45,7 +45,7 @@ def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
                 ack = {"id": answer.ack_id, "platform": "ios", "type": "message", "device_id": members["device_id"]}
                 service.post(f"/t/{key}/api/v1/ack", json.dumps(ack).encode())
     for members in devices.values():
-        push(service, told["a revoked key"], **members)
+        push(service, seeded["a revoked key"], **members)
         push(service, f"{key[:-4]}AAAA", **members)
     basic = base64.b64encode(f"push:{key}".encode()).decode()
     service.post("/api/v1/send_push", b"{}", {"Authorization": f"Basic {basic}"})
@@ -55,9 +55,9 @@ def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     service.stop("worker")
     push(service, key, **devices["a phone in the queue"])  # it waits there, sealed
 
-    found = {name: text.encode() for name, text in told.items()}
+    found = {name: text.encode() for name, text in seeded.items()}
     found |= {f"the token of {name}": members["device_id"].encode() for name, members in devices.items()}
-    found |= {f"the secret of {name}": told[name].rpartition("_")[2].encode() for name in ("key", "a revoked key")}
+    found |= {f"the secret of {name}": seeded[name].rpartition("_")[2].encode() for name in ("key", "a revoked key")}
     found |= {"a text": TEXT.encode(), "the password of the database": b"pages-password"}
     for name in ("SECRET_KEY", "HASH_KEY", "VAULT_KEYS"):
         found[name] = service.env[name].rpartition(":")[2].encode()
@@ -77,8 +77,8 @@ def _bare(found: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 def forms(secret: bytes) -> dict[str, bytes]:
     """How a secret may be written; in base64 also where it begins in the middle of three bytes."""
-    middle = (len(secret) - PIECE) // 2
-    piece = secret[middle : middle + PIECE] if middle > 0 else secret
+    middle = (len(secret) - CHUNK_BYTES) // 2
+    piece = secret[middle : middle + CHUNK_BYTES] if middle > 0 else secret
     found = {"raw": piece, "hex": piece.hex().encode(), "HEX": piece.hex().upper().encode()}
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + piece)
@@ -176,8 +176,8 @@ def test_the_search_finds_each_secret_in_each_form(secrets: dict[str, bytes]) ->
 def test_the_search_sees_what_a_session_would_hold() -> None:
     held = PLANTED.decode()
     for data in (held, held * 20):  # the longer one is packed
-        told = signing.dumps({"secret": data}, key="k", salt="s", compress=True)
-        assert found_in({"sessions": unpacked(told)}, {"it": PLANTED}) == ["sessions: it (raw)"]
+        signed = signing.dumps({"secret": data}, key="k", salt="s", compress=True)
+        assert found_in({"sessions": unpacked(signed)}, {"it": PLANTED}) == ["sessions: it (raw)"]
 
 
 def test_the_dump_shows_what_is_planted(service: Stage, secrets: dict[str, bytes]) -> None:

@@ -22,7 +22,7 @@ def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any
 
     Fails when a push is in no row in time, or in two. (Refusals share rows when there are many of them.)
     """
-    everyone, accepted = set(load.answers) | set(load.broken), load.told("OK") | set(load.broken)
+    everyone, accepted = set(load.answers) | set(load.broken), load.with_status("OK") | set(load.broken)
 
     def rows() -> list[dict[str, Any]]:
         return stage.rows("ack_id LIKE %s", f"{load.name}-%")
@@ -57,7 +57,7 @@ def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: S
     print(f"{len(rows)} pushes, {len(waited)} of them taken over, the last {slowest:.1f} s after it was accepted")
     assert slowest < 15, time.monotonic() - killed
     assert {row["outcome"] for row in rows.values()} == {"sent"}
-    assert load.told("OK") == set(load.answers)
+    assert load.with_status("OK") == set(load.answers)
     assert max(load.seconds.values()) < 5.5
     stage.start_worker("worker")
 
@@ -76,9 +76,10 @@ def test_a_restart_of_valkey_loses_nothing_that_was_told_ok_and_counts_every_ref
     assert load.answers[away]["status"] == "FAIL"
     assert load.answers[away]["error"].startswith("queue_down")
     rows = rows_of(stage, load, 25)
-    for ack_id in load.told("OK"):
+    for ack_id in load.with_status("OK"):
         assert rows[ack_id]["outcome"] == "sent", ack_id
-    print(f"{len(rows)} pushes, {len(load.told('OK'))} OK, {len(load.told('FAIL'))} FAIL while Valkey was away")
+    failed = len(load.with_status("FAIL"))
+    print(f"{len(rows)} pushes, {len(load.with_status('OK'))} OK, {failed} FAIL while Valkey was away")
     assert max(load.seconds.values()) < 5.5
 
 

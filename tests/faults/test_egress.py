@@ -1,4 +1,6 @@
-"""The outgoing proxy of the settings (HTTPS_PROXY): everything goes through it, and its refusals are named as such."""
+"""The outgoing proxy of the settings (HTTPS_PROXY): everything goes through it but what NO_PROXY excepts, and what it
+refuses is named as such.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.faults.egress_proxy import Proxy, running_proxy
-from tests.faults.told import DEADLINE, PROMPT, Told, at_once, push, replace_worker, rows
+from tests.faults.pushes import DEADLINE, PROMPT, PushAnswer, at_once, push, replace_worker, rows
 from tests.stage import Stage
 
 PASSWORD = "p@ss/word-of-the-proxy"
@@ -17,7 +19,7 @@ BOTH = {"apple": {"platform": "apple_rn-v2"}, "google": {"platform": "android_rn
 class Passed(NamedTuple):
     """Pushes through a proxy, where it was asked to connect to, and the fetched access tokens."""
 
-    told: dict[str, Told]
+    answers: dict[str, PushAnswer]
     targets: list[str]
     grants: int
 
@@ -25,13 +27,13 @@ class Passed(NamedTuple):
 def passed(service: Stage, proxy: Proxy) -> Passed:
     """Push to both providers through the proxy of the present worker."""
     before = service.sandbox.state()["last"]
-    told = at_once(service, **BOTH)
+    answers = at_once(service, **BOTH)
     grants = service.sandbox.requests(provider="oauth", since=before)
-    return Passed(told, list(proxy.targets), len(grants))
+    return Passed(answers, list(proxy.targets), len(grants))
 
 
 @pytest.fixture(scope="module")
-def open_door(service: Stage) -> Passed:
+def open_proxy(service: Stage) -> Passed:
     """What passes a proxy that wants no password."""
     with running_proxy() as proxy:
         replace_worker(service, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}")
@@ -53,12 +55,12 @@ def guarded(service: Stage, proxy: Proxy) -> Passed:
     return passed(service, proxy)
 
 
-@pytest.mark.parametrize("door", ["open_door", "guarded"])
+@pytest.mark.parametrize("fixture", ["open_proxy", "guarded"])
 def test_pushes_and_token_fetches_go_through_the_proxy(
-    service: Stage, request: pytest.FixtureRequest, door: str
+    service: Stage, request: pytest.FixtureRequest, fixture: str
 ) -> None:
-    through: Passed = request.getfixturevalue(door)
-    assert {told.status for told in through.told.values()} == {"OK"}, through.told
+    through: Passed = request.getfixturevalue(fixture)
+    assert {answer.status for answer in through.answers.values()} == {"OK"}, through.answers
     assert through.grants == 1
     # Apple's connection, Google's, and the one to the token endpoint.
     assert through.targets == [f"localhost:{service.sandbox.port}"] * 3
@@ -70,15 +72,15 @@ def test_a_proxy_that_refuses_the_password_is_named_and_nothing_is_sent(
     before = service.sandbox.state()["last"]
     proxy.user_and_password = "hpns:another one"
     proxy.drop()
-    told = at_once(service, **BOTH)
+    answers = at_once(service, **BOTH)
     proxy.user_and_password = f"hpns:{PASSWORD}"
-    for one in told.values():
+    for one in answers.values():
         assert one.error.startswith("transport_proxy the outgoing proxy opened no way to localhost ("), one
         assert "407" in one.error
         assert PASSWORD not in one.error
         assert one.seconds < DEADLINE
     assert service.sandbox.state()["last"] == before
-    for row in rows(service, told).values():
+    for row in rows(service, answers).values():
         assert (row["outcome"], row["attribution"]) == ("failed", "ours")
         assert PASSWORD not in str(row)
     assert push(service).seconds < PROMPT, "the next push goes through"
@@ -88,5 +90,15 @@ def test_a_proxy_that_breaks_off_between_two_pushes_is_connected_to_again(
     service: Stage, proxy: Proxy, guarded: Passed
 ) -> None:
     proxy.drop()
-    told = at_once(service, **BOTH)
-    assert all(one.status == "OK" and one.seconds < PROMPT for one in told.values()), told
+    answers = at_once(service, **BOTH)
+    assert all(one.status == "OK" and one.seconds < PROMPT for one in answers.values()), answers
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_a_host_that_the_settings_except_is_reached_without_the_proxy(service: Stage, name: str) -> None:
+    with running_proxy() as closed:
+        closed.user_and_password = "nobody:knows"
+        replace_worker(service, **{"HTTPS_PROXY": f"http://127.0.0.1:{closed.port}", name: "other.example,localhost"})
+        through = passed(service, closed)
+    assert {answer.status for answer in through.answers.values()} == {"OK"}, through.answers
+    assert (closed.targets, closed.refused) == ([], 0)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from tests.faults.told import PROMPT, Told, at_once, iphone, push, rows
+from tests.faults.pushes import PROMPT, PushAnswer, at_once, iphone, push, rows
 from tests.stage import Stage, wait_for
 
 LABEL = "apple_twice"
@@ -16,11 +16,11 @@ LABEL = "apple_twice"
 class Seen(NamedTuple):
     """Pushes before and after the key was revoked, and the one that found it out with its row."""
 
-    before: Told
-    first: Told
+    before: PushAnswer
+    first: PushAnswer
     row: dict[str, Any]
     device: str
-    later: dict[str, Told]
+    later: dict[str, PushAnswer]
 
 
 def credentials(service: Stage) -> dict[str, dict[str, Any]]:
@@ -42,9 +42,9 @@ def seen(service: Stage, keys: dict[str, str]) -> Seen:
     service.manage("credential", "add", *owner, *waiting)
     device = iphone()
 
-    def sent() -> Told | None:
-        told = push(service, platform=f"{LABEL}-v2", device_id=device)
-        return told if told.status == "OK" else None
+    def sent() -> PushAnswer | None:
+        answer = push(service, platform=f"{LABEL}-v2", device_id=device)
+        return answer if answer.status == "OK" else None
 
     before = wait_for(sent, 5, "the app is known with its key")
     service.sandbox.remove_key("REVOKE1234")
@@ -63,11 +63,11 @@ def test_the_push_that_finds_the_key_revoked_is_delivered_with_the_other_one(see
 
 
 def test_later_pushes_are_signed_with_the_other_key_at_once(seen: Seen, service: Stage) -> None:
-    assert {told.status for told in seen.later.values()} == {"OK"}
+    assert {answer.status for answer in seen.later.values()} == {"OK"}
     for row in rows(service, seen.later).values():
         assert len(row["attempts"]) == 1
-    asked = service.sandbox.requests(seen.device)
-    signers = [request["headers"]["authorization"]["jwt_header"]["kid"] for request in asked]
+    requests = service.sandbox.requests(seen.device)
+    signers = [request["headers"]["authorization"]["jwt_header"]["kid"] for request in requests]
     assert signers[-6:] == [service.sandbox.demo.key_id] * 6
     assert signers.count("REVOKE1234") == len(signers) - 6, "the revoked key was tried once after its end"
 
@@ -106,8 +106,8 @@ def test_a_push_in_flight_is_not_harmed_by_a_promotion(seen: Seen, service: Stag
         assert under_way.result().status == "OK"
 
     def signed() -> bool:
-        told = push(service, platform=f"{LABEL}-v2", device_id=seen.device)
-        assert told.status == "OK", told
+        answer = push(service, platform=f"{LABEL}-v2", device_id=seen.device)
+        assert answer.status == "OK", answer
         last = service.sandbox.requests(seen.device)[-1]
         return bool(last["headers"]["authorization"]["jwt_header"]["kid"] == "THIRD12345")
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.stage import Stage, wait_for
 
-TELL = """
+ENQUEUE = """
 import django
 django.setup()
 import hpns.celery
@@ -47,7 +47,7 @@ def kept(service: Stage, customer: int) -> list[str]:
 
 
 def test_what_is_due_is_forgotten_and_said_and_what_is_not_due_stays(service: Stage, acme: int) -> None:
-    service.run("-c", TELL)
+    service.run("-c", ENQUEUE)
     wait_for(lambda: not kept(service, DUE), 20, "what is due goes")
     assert kept(service, NOT_DUE) == ["customer.add", "customer.erase"]
     assert kept(service, acme) == ["customer.add"]

@@ -37,10 +37,10 @@ def batches(valkey: redis.Redis) -> int:
 
 
 def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Stage) -> None:
-    told: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
 
     def push(ack_id: str) -> None:
-        told[ack_id] = stage.push(ack_id=ack_id)
+        answers[ack_id] = stage.push(ack_id=ack_id)
 
     queued = [threading.Thread(target=push, args=(f"queued-{n}",)) for n in range(3)]
     with stage.redis() as valkey, stage.paused("worker"):
@@ -55,7 +55,7 @@ def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Sta
             assert {row["outcome"] for row in rows} == {"sent"}
     for thread in queued:
         thread.join()
-    assert {told[f"queued-{n}"]["status"] for n in range(3)} == {"OK"}
+    assert {answers[f"queued-{n}"]["status"] for n in range(3)} == {"OK"}
     rows = stage.logged(5, where="ack_id LIKE 'refused-%%'")
     assert {row["code"] for row in rows} == {"queue_down"}
     assert stage.push()["status"] == "OK"
@@ -72,7 +72,7 @@ def test_a_valkey_that_says_nothing_counts_as_away_and_is_back_when_it_speaks(st
         assert time.monotonic() - started < 1
     wait_for(lambda: stage.push()["status"] == "OK", 15, "pushes are taken again")
     load.stop()
-    accepted = load.told("OK")
+    accepted = load.with_status("OK")
     wait_for(
         lambda: accepted <= {row["ack_id"] for row in stage.rows("ack_id LIKE %s", f"{load.name}-%")}, 20, "their rows"
     )

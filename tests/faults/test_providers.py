@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, push, rows
+from tests.faults.pushes import DEADLINE, PROMPT, PushAnswer, android, at_once, iphone, push, rows
 from tests.stage import Stage, wait_for
 
 SENT: dict[str, Any] = {"status": 200}
@@ -26,7 +26,7 @@ class Fault(NamedTuple):
     platform: str
     answers: list[dict[str, Any]]
     requests: int
-    told: str  # "OK", or the code of the FAIL
+    expected: str  # "OK", or the code of the FAIL
 
 
 FAULTS = {
@@ -49,9 +49,9 @@ FAULTS = {
 class Case(NamedTuple):
     """What came of a fault: the push itself, the next one of the same app, one of another, and their traces."""
 
-    told: Told
-    following: Told
-    other: Told
+    answer: PushAnswer
+    following: PushAnswer
+    other: PushAnswer
     requests: list[dict[str, Any]]
     row: dict[str, Any]
 
@@ -62,24 +62,24 @@ def cases(service: Stage) -> dict[str, Case]:
     at_once(service, apple={}, beta={"platform": "apple_rnbeta-v2"}, google={"platform": "android_rn-v2"})
     # A signing token carries the second in which it was made: a renewed one is to be told apart.
     time.sleep(2.1)
-    told, following, other, devices = {}, {}, {}, {}
+    answers, following, other, devices = {}, {}, {}, {}
     for name, fault in FAULTS.items():
         devices[name] = android() if fault.platform.startswith("android") else iphone()
         service.sandbox.script(devices[name], fault.answers)
-        told[name] = push(service, platform=fault.platform, device_id=devices[name])
+        answers[name] = push(service, platform=fault.platform, device_id=devices[name])
         following[name] = push(service, platform=fault.platform)
         other[name] = push(service, platform="apple_rnbeta-v2")
-    row = rows(service, told)
+    row = rows(service, answers)
     seen = {name: service.sandbox.requests(device) for name, device in devices.items()}
-    return {name: Case(told[name], following[name], other[name], seen[name], row[name]) for name in FAULTS}
+    return {name: Case(answers[name], following[name], other[name], seen[name], row[name]) for name in FAULTS}
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_server_is_told_what_came_of_a_fault(cases: dict[str, Case], name: str) -> None:
-    told = cases[name].told
-    assert (told.code or told.status) == FAULTS[name].told, told
-    assert told.status in ("OK", "FAIL")
-    assert told.seconds < PROMPT
+    answer = cases[name].answer
+    assert (answer.code or answer.status) == FAULTS[name].expected, answer
+    assert answer.status in ("OK", "FAIL")
+    assert answer.seconds < PROMPT
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -87,19 +87,19 @@ def test_each_request_on_the_wire_is_one_counted_attempt(cases: dict[str, Case],
     case = cases[name]
     assert len(case.requests) == FAULTS[name].requests
     assert len(case.row["attempts"]) == len(case.requests)
-    assert case.row["code"] == (case.told.code or "sent")
+    assert case.row["code"] == (case.answer.code or "sent")
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_next_push_goes_through_promptly_and_other_apps_notice_nothing(cases: dict[str, Case], name: str) -> None:
-    for told in (cases[name].following, cases[name].other):
-        assert told.status == "OK", told
-        assert told.seconds < PROMPT
+    for answer in (cases[name].following, cases[name].other):
+        assert answer.status == "OK", answer
+        assert answer.seconds < PROMPT
 
 
 def test_a_push_that_may_have_arrived_ends_as_unknown_and_is_not_sent_again(cases: dict[str, Case]) -> None:
     unknown = {name for name, case in cases.items() if case.row["outcome"] == "unknown"}
-    assert unknown == {name for name, fault in FAULTS.items() if fault.told != "OK"}
+    assert unknown == {name for name, fault in FAULTS.items() if fault.expected != "OK"}
     assert {cases[name].row["attribution"] for name in unknown} == {"provider"}
 
 
@@ -119,14 +119,14 @@ def test_a_refused_access_token_is_replaced_by_one_fetched_anew(cases: dict[str,
 
 def test_apps_of_apples_sandbox_go_to_its_own_host(service: Stage) -> None:
     devices = {platform: iphone() for platform in ("apple_rn-v2", "apple_rnbeta-v2")}
-    told = at_once(
+    answers = at_once(
         service, **{platform: {"platform": platform, "device_id": device} for platform, device in devices.items()}
     )
-    assert {one.status for one in told.values()} == {"OK"}
+    assert {one.status for one in answers.values()} == {"OK"}
     hosts = {platform: service.sandbox.requests(device)[0]["host"] for platform, device in devices.items()}
     port = service.sandbox.port
     assert hosts == {"apple_rn-v2": f"localhost:{port}", "apple_rnbeta-v2": f"127.0.0.1:{port}"}
-    logged = {platform: row["attempts"][0]["host"] for platform, row in rows(service, told).items()}
+    logged = {platform: row["attempts"][0]["host"] for platform, row in rows(service, answers).items()}
     assert logged == {"apple_rn-v2": "localhost", "apple_rnbeta-v2": "127.0.0.1"}
 
 
@@ -140,11 +140,11 @@ def test_a_crowd_on_one_connection_that_breaks_is_counted_request_by_request(ser
             pushes[names[40]]["device_id"]: [{"delay": 0.1, "close": True}, SENT],
         }
     )
-    told = at_once(service, **pushes)
-    for name, row in rows(service, told).items():
+    answers = at_once(service, **pushes)
+    for name, row in rows(service, answers).items():
         requests = service.sandbox.requests(pushes[name]["device_id"])
         assert len(requests) <= len(row["attempts"]), f"{name} was sent behind our back"
-        assert (row["outcome"] == "sent") == (told[name].status == "OK")
+        assert (row["outcome"] == "sent") == (answers[name].status == "OK")
         assert row["outcome"] in ("sent", "unknown")
         assert row["outcome"] == "sent" or row["attempts"][-1]["status"] == 0
     assert push(service).seconds < PROMPT
@@ -160,13 +160,13 @@ def while_away(service: Stage) -> Iterator[Callable[[str], None]]:
 def test_a_wrong_certificate_gets_nothing_and_is_named(service: Stage, while_away: Callable[[str], None]) -> None:
     before = service.sandbox.state()["last"]
     while_away("wrong_certificate")
-    told = at_once(service, apple={}, google={"platform": "android_rn-v2"})
-    for one in told.values():
+    answers = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+    for one in answers.values():
         assert one.error.startswith("transport_tls no encrypted connection to localhost could be agreed on ("), one
         assert "certificate" in one.error
         assert one.seconds < DEADLINE
     assert service.sandbox.state()["last"] == before, "something was sent to a stranger"
-    for row in rows(service, told).values():
+    for row in rows(service, answers).values():
         assert (row["outcome"], row["attribution"]) == ("failed", "ours")
         assert {(attempt["status"], attempt["reason"]) for attempt in row["attempts"]} == {(0, "tls")}
     while_away("up")
@@ -178,10 +178,10 @@ def test_a_provider_that_is_down_is_tried_again_until_the_deadline(
     service: Stage, while_away: Callable[[str], None]
 ) -> None:
     while_away("down")
-    told = {"push": push(service)}
-    assert told["push"].error.startswith("transport_connect no connection to localhost could be opened: "), told
-    assert told["push"].seconds < DEADLINE
-    row = rows(service, told)["push"]
+    answers = {"push": push(service)}
+    assert answers["push"].error.startswith("transport_connect no connection to localhost could be opened: "), answers
+    assert answers["push"].seconds < DEADLINE
+    row = rows(service, answers)["push"]
     assert (row["outcome"], row["attribution"], row["counts"]) == ("failed", "provider", True)
     assert 3 < len(row["attempts"]) < 12
     assert {attempt["reason"] for attempt in row["attempts"]} == {"connect"}
@@ -196,9 +196,9 @@ def test_a_push_goes_through_when_its_provider_comes_back_within_the_deadline(
         pushing = thread.submit(push, service, device_id=device)
         time.sleep(0.8)
         while_away("up")
-        told = {"push": pushing.result()}
-    assert told["push"].status == "OK"
-    row = rows(service, told)["push"]
+        answers = {"push": pushing.result()}
+    assert answers["push"].status == "OK"
+    row = rows(service, answers)["push"]
     assert [attempt["reason"] for attempt in row["attempts"][:-1]] == ["connect"] * (len(row["attempts"]) - 1)
     assert row["attempts"][-1]["status"] == 200
     assert len(wait_for(lambda: service.sandbox.requests(device), 1, "it arrived")) == 1

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import DEADLINE, Told, at_once, iphone, replace_worker, rows
+from tests.faults.pushes import DEADLINE, PushAnswer, at_once, iphone, replace_worker, rows
 from tests.stage import Stage, wait_for
 
 NEW_KEY = "s2:" + base64.urlsafe_b64encode(b"w" * 32).decode()
@@ -23,9 +23,9 @@ LOUD = "stays in it until it can"
 class Waited(NamedTuple):
     """The answers by name, their rows, what the worker without the key said, what it sent, and whose phone it was."""
 
-    told: dict[str, Told]
+    answers: dict[str, PushAnswer]
     rows: dict[str, dict[str, Any]]
-    said: str
+    log: str
     sent: list[dict[str, Any]]
     device: str
 
@@ -46,37 +46,37 @@ def waited(service: Stage) -> Waited:
         replace_worker(service, ready=False, VAULT_KEYS=NEW_KEY)
         wait_for(lambda: LOUD in service.log("worker")[before:], 20, "the worker without the key is loud")
         service.stop("worker")
-        said, sent = service.log("worker")[before:], service.sandbox.requests(device)
-        told = pushing.result()
+        log, sent = service.log("worker")[before:], service.sandbox.requests(device)
+        answers = pushing.result()
     both = f"{NEW_KEY},{service.env['VAULT_KEYS']}"
     replace_worker(service, ready=False, ahead=AHEAD, VAULT_KEYS=both)
-    rows(service, told)
+    rows(service, answers)
     time.sleep(1.2)  # another round of writing: a second row would come now
-    return Waited(told, rows(service, told), said, sent, device)
+    return Waited(answers, rows(service, answers), log, sent, device)
 
 
 def test_a_message_that_is_still_queued_at_the_deadline_is_ok_and_goes_on(service: Stage, waited: Waited) -> None:
-    told, row = waited.told["message"], waited.rows["message"]
-    assert (told.status, row["outcome"], row["answer"]) == ("OK", "sent", "OK")
-    assert DEADLINE - 0.2 < told.seconds < DEADLINE + 0.5
+    answer, row = waited.answers["message"], waited.rows["message"]
+    assert (answer.status, row["outcome"], row["answer"]) == ("OK", "sent", "OK")
+    assert DEADLINE - 0.2 < answer.seconds < DEADLINE + 0.5
     assert len(service.sandbox.requests(waited.device)) == 1
 
 
 def test_a_test_push_that_is_still_queued_at_the_deadline_fails_for_good(waited: Waited) -> None:
-    told, row = waited.told["test"], waited.rows["test"]
-    assert told.error.startswith("late_test the test push had no result within 5 s: the app tests again"), told
-    assert told.seconds < DEADLINE + 0.5
+    answer, row = waited.answers["test"], waited.rows["test"]
+    assert answer.error.startswith("late_test the test push had no result within 5 s: the app tests again"), answer
+    assert answer.seconds < DEADLINE + 0.5
     assert (row["code"], row["answer"], row["attempts"]) == ("late_test", "FAIL", [])
 
 
 def test_a_call_that_waited_longer_than_it_rings_is_expired(waited: Waited) -> None:
-    told, row = waited.told["call"], waited.rows["call"]
-    assert told.status == "OK"
+    answer, row = waited.answers["call"], waited.rows["call"]
+    assert answer.status == "OK"
     assert (row["outcome"], row["code"], row["attribution"], row["attempts"]) == ("expired", "expired", "ours", [])
 
 
 def test_a_batch_that_cannot_be_opened_stays_in_the_queue_loudly(waited: Waited) -> None:
-    line = next(line for line in waited.said.splitlines() if LOUD in line)
+    line = next(line for line in waited.log.splitlines() if LOUD in line)
     assert "CRITICAL" in line
     assert "not in VAULT_KEYS" in line
     assert "put it back" in line

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.told import PROMPT, Told, push, rows, wait_for_worker
+from tests.faults.pushes import PROMPT, PushAnswer, push, rows, wait_for_worker
 from tests.stage import Stage, wait_for
 
 OURS = ("ingest", "worker", "beat")
@@ -36,8 +36,8 @@ class Started(NamedTuple):
     """A start without Valkey: the health and a push's answer before it came, the push after it came."""
 
     health: tuple[int, dict[str, Any]]
-    before: Told
-    after: Told
+    before: PushAnswer
+    after: PushAnswer
     alive: bool
 
 
@@ -49,12 +49,12 @@ def without_valkey(service: Stage) -> Started:
     service.kill("valkey")
     start_all(service)
     wait_for(lambda: "the directory of keys" not in str(health(service)[1]["missing"]), 20, "the directory is read")
-    said, before = health(service), push(service)
+    report, before = health(service), push(service)
     service.start_valkey()
     wait_for(service.ready, 20, "it goes on by itself")
     wait_for_worker(service)
     alive = all(service.children[name].poll() is None for name in OURS)
-    return Started(said, before, push(service), alive)
+    return Started(report, before, push(service), alive)
 
 
 def test_a_start_without_valkey_waits_and_goes_on_when_it_comes(without_valkey: Started) -> None:
@@ -63,19 +63,19 @@ def test_a_start_without_valkey_waits_and_goes_on_when_it_comes(without_valkey: 
 
 
 def test_a_start_without_valkey_says_what_is_missing(without_valkey: Started) -> None:
-    status, said = without_valkey.health
-    assert (status, said["status"]) == (503, "not ready")
-    assert any("the queue (Valkey) does not answer" in missing for missing in said["missing"]), said
-    assert any("no connection to the queue (Valkey)" in missing for missing in said["missing"]), said
+    status, report = without_valkey.health
+    assert (status, report["status"]) == (503, "not ready")
+    assert any("the queue (Valkey) does not answer" in missing for missing in report["missing"]), report
+    assert any("no connection to the queue (Valkey)" in missing for missing in report["missing"]), report
 
 
 def test_a_push_is_refused_at_once_while_valkey_is_not_there_yet_and_has_its_row(
     service: Stage, without_valkey: Started
 ) -> None:
-    told = without_valkey.before
-    assert told.error.startswith("queue_down the push service cannot queue pushes at the moment: "), told
-    assert told.seconds < PROMPT
-    row = rows(service, {"push": told})["push"]
+    answer = without_valkey.before
+    assert answer.error.startswith("queue_down the push service cannot queue pushes at the moment: "), answer
+    assert answer.seconds < PROMPT
+    row = rows(service, {"push": answer})["push"]
     assert (row["outcome"], row["attribution"], row["attempts"]) == ("failed", "ours", [])
 
 
@@ -94,11 +94,11 @@ def without_postgres(service: Stage, without_valkey: Started) -> Iterator[None]:
 
 
 def test_a_start_without_postgres_uses_the_copy_and_pushes_go_on(service: Stage, without_postgres: None) -> None:
-    told = {name: push(service, platform=f"{name}-v2") for name in ("apple_rn", "android_rn")}
-    assert {one.status for one in told.values()} == {"OK"}
-    status, said = health(service)
-    assert (status, said["missing"]) == (200, [])
-    assert "PostgreSQL cannot be read" in str(said["amiss"]), said
-    assert "pages and the log wait" in str(said["amiss"]), said
+    answers = {name: push(service, platform=f"{name}-v2") for name in ("apple_rn", "android_rn")}
+    assert {one.status for one in answers.values()} == {"OK"}
+    status, report = health(service)
+    assert (status, report["missing"]) == (200, [])
+    assert "PostgreSQL cannot be read" in str(report["amiss"]), report
+    assert "pages and the log wait" in str(report["amiss"]), report
     service.start_postgres()
-    assert {row["outcome"] for row in rows(service, told, 20).values()} == {"sent"}
+    assert {row["outcome"] for row in rows(service, answers, 20).values()} == {"sent"}

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from delivery.providers import table
-from tests.faults.told import TEXT, android, at_once, iphone, rows
-from tests.faults.told import Told as Answered
+from tests.faults.pushes import TEXT, PushAnswer, android, at_once, iphone, rows
 from tests.stage import Stage, a_push
 
 LEAST = 12
@@ -18,7 +17,7 @@ LEAST = 12
 
 
 @pytest.fixture(scope="module")
-def troubled(service: Stage, keys: dict[str, str]) -> dict[str, Answered]:
+def troubled(service: Stage, keys: dict[str, str]) -> dict[str, PushAnswer]:
     """Pushes that fail in as many ways as there are, to all of which something secret belongs."""
     markers = ("dead0410", "dead0400", "dead0404", "deadbe02", "deadc105", "dead0502")
     pushes = {
@@ -30,17 +29,17 @@ def troubled(service: Stage, keys: dict[str, str]) -> dict[str, Answered]:
         "not text": {"device_id": "\ud800" + iphone()},
         "not a path": {"device_id": "../" + iphone()},
     }
-    told = at_once(service, **pushes)
+    answers = at_once(service, **pushes)
     service.post(f"/t/{service.key}x/api/v1/send_push", json.dumps(a_push(message=TEXT)).encode())
     service.post(f"/t/{service.key}/api/v1/send_push", b'{"message":"' + TEXT.encode())
     service.get(f"/t/{service.key}/nowhere")
-    rows(service, told)
+    rows(service, answers)
     service.stop("worker")  # its last lines too
-    return told
+    return answers
 
 
 @pytest.fixture(scope="module")
-def secrets(service: Stage, keys: dict[str, str], troubled: dict[str, Answered]) -> set[str]:
+def secrets(service: Stage, keys: dict[str, str], troubled: dict[str, PushAnswer]) -> set[str]:
     """Everything that must not stand anywhere: whole, or for what is long a piece out of its middle."""
     found = {TEXT, "lunch at twelve", "word-of-the-proxy", "stage-password", "-----BEGIN", "ya29.", "eyJhbGciOi"}
     found |= {service.env["SECRET_KEY"], service.env["HASH_KEY"], service.env["VAULT_KEYS"].partition(":")[2]}
@@ -57,7 +56,7 @@ def secrets(service: Stage, keys: dict[str, str], troubled: dict[str, Answered])
     return found
 
 
-def told_in(folder: Path, pattern: str, secrets: set[str]) -> list[str]:
+def secrets_in(folder: Path, pattern: str, secrets: set[str]) -> list[str]:
     """Which files of a folder hold which secrets (their beginnings alone)."""
     wanted = {secret: secret.encode() for secret in secrets}
     found = []
@@ -71,30 +70,30 @@ def test_no_log_line_holds_a_secret_a_text_or_a_device_token(service: Stage, sec
     logs = [file.name for file in service.folder.path.rglob("*.log")]
     assert {"ingest.log", "worker.log", "beat.log"} <= set(logs)
     assert "push failed" in service.log("worker"), "nothing was logged: this test shows nothing"
-    assert told_in(service.folder.path, "*.log", secrets) == []
+    assert secrets_in(service.folder.path, "*.log", secrets) == []
 
 
 def test_the_queues_file_on_disk_holds_none_either(service: Stage, secrets: set[str]) -> None:
     home = service.folder.servers / "valkey"
     appended = b"".join(file.read_bytes() for file in home.rglob("*.aof"))
     assert b"delivery.deliver" in appended, "the queue's file has no batch: this test shows nothing"
-    assert told_in(home, "*.aof", secrets) == []
+    assert secrets_in(home, "*.aof", secrets) == []
 
 
 def test_the_delivery_log_holds_none_either(service: Stage, secrets: set[str], tmp_path: Path) -> None:
     everything = service.rows()
     assert len(everything) > 10
     (tmp_path / "rows").write_text(str(everything))
-    assert told_in(tmp_path, "rows", secrets) == []
+    assert secrets_in(tmp_path, "rows", secrets) == []
 
 
-def test_the_answers_hold_none_either(troubled: dict[str, Answered], secrets: set[str], tmp_path: Path) -> None:
-    assert len({told.code for told in troubled.values()}) > 5
-    (tmp_path / "answers").write_text("\n".join(told.error for told in troubled.values()))
-    assert told_in(tmp_path, "answers", secrets) == []
+def test_the_answers_hold_none_either(troubled: dict[str, PushAnswer], secrets: set[str], tmp_path: Path) -> None:
+    assert len({answer.code for answer in troubled.values()}) > 5
+    (tmp_path / "answers").write_text("\n".join(answer.error for answer in troubled.values()))
+    assert secrets_in(tmp_path, "answers", secrets) == []
 
 
 def test_the_search_finds_what_is_there(secrets: set[str], tmp_path: Path) -> None:
     (tmp_path / "one.log").write_text("".join(f"line {secret} line\n" for secret in secrets))
     (tmp_path / "two.log").write_text("nothing")
-    assert len(told_in(tmp_path, "*.log", secrets)) == len(secrets) > 20
+    assert len(secrets_in(tmp_path, "*.log", secrets)) == len(secrets) > 20

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.faults.told import Told, push, rows
+from tests.faults.pushes import PushAnswer, push, rows
 from tests.stage import Stage, a_push, wait_for
 
 SOON = 2.0
@@ -39,14 +39,14 @@ print(json.dumps({"keys": [key.text for key in keys], "prefix": keys[1].row.pref
 """
 
 
-def by_server_id(service: Stage, **members: Any) -> Told:
+def by_server_id(service: Stage, **members: Any) -> PushAnswer:
     """A push without a key."""
     ack_id = f"walls-{members.get('platform', '')}"
     body = json.dumps(a_push(server_id="willas-own", ack_id=ack_id, **members)).encode()
     status, answer = service.post("/api/v1/send_push", body)
     assert status == 200
-    told = json.loads(answer)
-    return Told(ack_id, told["status"], told.get("error", ""), 0.0)
+    body = json.loads(answer)
+    return PushAnswer(ack_id, body["status"], body.get("error", ""), 0.0)
 
 
 def soon(done: Callable[[], Any], what: str) -> Any:
@@ -57,11 +57,11 @@ def test_a_server_id_reaches_shared_apps_alone_and_counts_in_no_sla(
     service: Stage, keys: dict[str, str], walls: dict[str, Any]
 ) -> None:
     wait_for(lambda: push(service, walls["keys"][0], platform="apple_willa-v2").code == "no_credential", 3, "known")
-    told = {name: by_server_id(service, platform=f"apple_{name}-v2") for name in ("shared", "willa")}
-    assert told["shared"].code == "apns_invalid_provider_token", "the shared app's credential is no good here"
-    assert told["willa"].code == "no_app"
-    row = rows(service, told)
-    assert [row[name]["key_id"] for name in told] == [None, None]
+    answers = {name: by_server_id(service, platform=f"apple_{name}-v2") for name in ("shared", "willa")}
+    assert answers["shared"].code == "apns_invalid_provider_token", "the shared app's credential is no good here"
+    assert answers["willa"].code == "no_app"
+    row = rows(service, answers)
+    assert [row[name]["key_id"] for name in answers] == [None, None]
     assert (row["shared"]["attribution"], row["shared"]["counts"]) == ("ours", False)
     keyed = {"keyed": push(service, walls["keys"][0], platform="apple_shared-v2")}
     assert rows(service, keyed)["keyed"]["counts"] is True
@@ -85,9 +85,9 @@ def test_a_limit_that_staff_lower_holds_soon_and_says_what_to_do(service: Stage,
     key = walls["keys"][0]
     assert push(service, key, platform="nobodys").code == "no_app"
     service.manage("customer", "limits", "--slug", "willa", "--server-rate", "1", "--server-burst", "2")
-    told = soon(lambda: (one := push(service, key, platform="nobodys")).code == "over_limit" and one, "it is over")
-    assert told.error.startswith("over_limit this server may send 1 pushes a second and 2 at once, and sent "), told
-    assert ": send less at once, or ask whoever operates this push service for a higher limit (trace " in told.error
+    answer = soon(lambda: (one := push(service, key, platform="nobodys")).code == "over_limit" and one, "it is over")
+    assert answer.error.startswith("over_limit this server may send 1 pushes a second and 2 at once, and sent "), answer
+    assert ": send less at once, or ask whoever operates this push service for a higher limit (trace " in answer.error
     for _ in range(5):
         assert push(service, key, platform="nobodys", type="session").code == "no_app", "a wipe passes"
         assert service.post(f"/t/{key}/api/v1/ack", ACK) == (200, b'{"status":"OK"}'), "an ack passes"

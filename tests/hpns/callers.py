@@ -1,4 +1,4 @@
-"""Many Mattermost servers at once, for the tests that count what is lost at the front door.
+"""Many Mattermost servers at once, for the tests that count lost requests.
 
 They call as Go's HTTP client does for Mattermost (HTTP/1.1, no ALPN, no resumption of a TLS session): on connections
 that are kept, on ones that are kept and idle for a while, and on fresh ones; quick requests, and slow ones that wait
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.hpns.door import ACK, PUSH, Door, request
+from tests.hpns.web_server import ACK, PUSH, Server, request
 
 OK = {"status": "OK"}
 
@@ -26,14 +26,14 @@ class Callers:
     else; certificates: what was shown to the connections that have been made.
     """
 
-    def __init__(self, door: Door, fresh: int = 4, kept: int = 3, idle: int = 4, slow: int = 6) -> None:
-        self.door = door
+    def __init__(self, web: Server, fresh: int = 4, kept: int = 3, idle: int = 4, slow: int = 6) -> None:
+        self.web = web
         self.answered, self.refused = 0, 0
         self.lost: list[str] = []
         self.certificates: set[bytes] = set()
         self._stopping = threading.Event()
-        self._gate = threading.Lock()
-        key = door.stores.key
+        self._lock = threading.Lock()
+        key = web.stores.key
         ack = request(f"/t/{key}/api/v1/ack", ACK, close=False)
         push = request(f"/t/{key}/api/v1/send_push", PUSH, close=False)
         kinds: list[tuple[int, Callable[[], None]]] = [
@@ -58,12 +58,12 @@ class Callers:
                 connection.sendall(message)
                 answer = http.client.HTTPResponse(connection)
                 answer.begin()
-                told = answer.status, json.loads(answer.read())
-                if told == (200, OK):
-                    with self._gate:
+                received = answer.status, json.loads(answer.read())
+                if received == (200, OK):
+                    with self._lock:
                         self.answered += 1
                 else:
-                    self.lost.append(repr(told))
+                    self.lost.append(repr(received))
                 if not keep or answer.getheader("connection") == "close":
                     connection.close()
                     connection = None
@@ -75,9 +75,9 @@ class Callers:
 
     def _connect(self) -> socket.socket | None:
         try:
-            connection = self.door.connect()
+            connection = self.web.connect()
         except OSError:
-            with self._gate:
+            with self._lock:
                 self.refused += 1
             time.sleep(0.05)
             return None

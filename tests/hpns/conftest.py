@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hpns.door import ACK, BODY_DEADLINE, DEADLINE, Door, Stores, answer, request
+from tests.hpns.web_server import ACK, BODY_DEADLINE, DEADLINE, Server, Stores, answer, request
 
 
 @pytest.fixture(scope="session")
@@ -26,20 +26,20 @@ def stores() -> Iterator[Stores]:
 
 
 @pytest.fixture(scope="session")
-def plain_door(stores: Stores) -> Iterator[Door]:
+def shared_web(stores: Stores) -> Iterator[Server]:
     """A front door on plain HTTP, with one process."""
-    door = Door(stores, {"PUSH_DEADLINE": str(DEADLINE), "BODY_DEADLINE": str(BODY_DEADLINE)})
-    yield door
-    door.close()
+    web = Server(stores, {"PUSH_DEADLINE": str(DEADLINE), "BODY_DEADLINE": str(BODY_DEADLINE)})
+    yield web
+    web.close()
 
 
 @pytest.fixture
-def door(plain_door: Door) -> Iterator[Door]:
+def web(shared_web: Server) -> Iterator[Server]:
     """The same for all tests; each leaves it serving, by the same process, without an error in its log."""
-    plain_door.turn_the_page()
-    before = plain_door.processes()
-    yield plain_door
-    told = answer(plain_door.send(request(f"/t/{plain_door.stores.key}/api/v1/ack", ACK)))
-    assert (told.status, told.read()) == (200, b'{"status":"OK"}')
-    assert plain_door.processes() == before
-    assert "Traceback" not in plain_door.log()
+    shared_web.mark_log()
+    before = shared_web.processes()
+    yield shared_web
+    answered = answer(shared_web.send(request(f"/t/{shared_web.stores.key}/api/v1/ack", ACK)))
+    assert (answered.status, answered.read()) == (200, b'{"status":"OK"}')
+    assert shared_web.processes() == before
+    assert "Traceback" not in shared_web.log()

@@ -48,11 +48,11 @@ def config(folder: Path, text: str, environment: Mapping[str, str]) -> tuple[dic
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
         return {}, done.stderr
-    told = done.stdout
+    rendered = done.stdout
     if first_line.startswith(b"#!"):
         read = [*first_line[2:].decode().split(), "-c", AS_JSON]
-        told = subprocess.run(read, input=told, capture_output=True, text=True, check=True, timeout=60).stdout
-    found: dict[str, Any] = json.loads(told)
+        rendered = subprocess.run(read, input=rendered, capture_output=True, text=True, check=True, timeout=60).stdout
+    found: dict[str, Any] = json.loads(rendered)
     return found, ""
 
 
@@ -126,7 +126,7 @@ def test_the_engine_waits_longer_than_what_was_accepted_takes(services: dict[str
     def seconds(name: str) -> float:
         return float(services[name]["stop_grace_period"].removesuffix("s"))
 
-    assert seconds("web") > 5.0 + ingest.PATIENCE > 5.0 + draining.STOPPED_SECONDS
+    assert seconds("web") > 5.0 + ingest.DRAIN_TIMEOUT > 5.0 + draining.STOPPED_SECONDS
     assert seconds("worker") > DRAIN + 5
 
 

@@ -68,7 +68,7 @@ def named(settings: Settings, transactional_db: None) -> Iterator[Settings]:
                 cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def ask(url: str, statement: str) -> Any:
+def query(url: str, statement: str) -> Any:
     with psycopg.connect(url) as own:
         found = own.execute(statement).fetchone()
     return found and found[0]
@@ -85,8 +85,8 @@ def test_the_command_makes_both_and_run_again_changes_nothing(named: Settings) -
         call_command("database_roles", verbosity=0)
     assert problems(named) == []
     for url, bypasses in ((named.PAGES_DATABASE_URL, False), (named.WORKER_DATABASE_URL, True)):
-        assert ask(url, "SELECT rolbypassrls FROM pg_roles WHERE rolname = current_user") is bypasses
-        assert ask(url, "SELECT count(*) FROM tenants_customer") == 0
+        assert query(url, "SELECT rolbypassrls FROM pg_roles WHERE rolname = current_user") is bypasses
+        assert query(url, "SELECT count(*) FROM tenants_customer") == 0
 
 
 def test_a_new_password_and_a_new_table_are_taken_up(named: Settings) -> None:
@@ -95,7 +95,7 @@ def test_a_new_password_and_a_new_table_are_taken_up(named: Settings) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"REVOKE ALL ON tenants_server FROM {urlsplit(named.PAGES_DATABASE_URL).username}")
     call_command("database_roles", verbosity=0)
-    assert ask(named.PAGES_DATABASE_URL, "SELECT count(*) FROM tenants_server") == 0
+    assert query(named.PAGES_DATABASE_URL, "SELECT count(*) FROM tenants_server") == 0
 
 
 def test_a_role_with_too_much_or_too_little_power_is_named_and_mended(named: Settings) -> None:
@@ -118,22 +118,22 @@ def test_a_role_with_too_much_or_too_little_power_is_named_and_mended(named: Set
 
 
 @pytest.mark.parametrize(
-    ("pages", "said"),
+    ("pages", "message"),
     [
         ("postgresql://{owner}:x@db/x", "each role needs a user of its own"),
         ("postgresql://db/x", "a user and a password"),
     ],
 )
-def test_a_url_that_will_not_do_is_told(settings: Settings, pages: str, said: str) -> None:
+def test_a_url_that_will_not_do_is_told(settings: Settings, pages: str, message: str) -> None:
     settings.PAGES_DATABASE_URL = pages.format(owner=connection.settings_dict["USER"])
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=message):
         call_command("database_roles", verbosity=0)
 
 
 def test_an_owner_who_may_make_no_role_is_told_what_an_administrator_has_to_do(named: Settings) -> None:
-    with acting_as(WORKER), pytest.raises(CommandError, match="let an administrator run: CREATE ROLE") as told:
+    with acting_as(WORKER), pytest.raises(CommandError, match="let an administrator run: CREATE ROLE") as raised:
         call_command("database_roles", verbosity=0)
-    assert "p@ss1" not in str(told.value)
+    assert "p@ss1" not in str(raised.value)
 
 
 def test_without_urls_nothing_is_made(capsys: pytest.CaptureFixture[str]) -> None:

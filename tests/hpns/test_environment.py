@@ -10,7 +10,8 @@ from tests.stage import ROOT
 
 CODE = sorted((ROOT / "hpns").glob("*.py"))
 # Read by the code, and not for operators: what our own programs and the tests set, another spelling.
-INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "SANDBOX_URL", "https_proxy", "PYTEST_XDIST_WORKER", "DATABASE_ROLE"}
+INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "SANDBOX_URL", "PYTEST_XDIST_WORKER", "DATABASE_ROLE"}
+INTERNAL |= {"https_proxy", "no_proxy"}
 # Not handed into containers: docker-compose.yml decides it (the address), or it is nothing for production.
 NOT_IN_CONTAINERS = {"HOST", "PORT", "DEBUG"}
 
@@ -31,7 +32,7 @@ def read_by(source: str) -> set[str]:
     return found
 
 
-def told_by(text: str) -> set[str]:
+def variables_in(text: str) -> set[str]:
     """The variables that an example file tells of: `# NAME=value` or `NAME=value` at the beginning of a line."""
     return set(re.findall(r"^(?:# )?([A-Za-z_]+)=", text, re.MULTILINE))
 
@@ -50,7 +51,7 @@ def read() -> set[str]:
 
 
 def test_the_example_tells_of_every_variable_that_is_read_and_of_no_other(read: set[str]) -> None:
-    assert told_by((ROOT / ".env.example").read_text(encoding="utf-8")) == read
+    assert variables_in((ROOT / ".env.example").read_text(encoding="utf-8")) == read
 
 
 def test_the_compose_file_hands_on_every_variable_that_is_read_and_no_other(read: set[str]) -> None:
@@ -85,6 +86,6 @@ def test_the_tests_above_notice_a_variable_that_only_one_side_knows(tmp_path: Pa
     assert read_by(source + 'E = os.environ["E"]\nF = os.getenv("F")\n') == {
         *("A", "B", "B_FILE", "C", "C_FILE", "D", "E", "F")
     }
-    assert told_by("# A word about it = this\n# A=1\nB=2\n#C=3\n") == {"A", "B"}
+    assert variables_in("# A word about it = this\n# A=1\nB=2\n#C=3\n") == {"A", "B"}
     text = "x-settings: &s\n  # C: no\n  A: 1\n\n  B:\nservices:\n  web:\n    environment:\n      D: 1\n"
     assert handed_on_by(text) == {"A": "1", "B": ""}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hpns.door import ACK, PUSH, SEND_PUSH, Door, answer, basic, receive, request, told
+from tests.hpns.web_server import ACK, PUSH, SEND_PUSH, Server, answer, basic, error_of, receive, request
 from tests.stage import wait_for
 
 # --- Methods and paths
@@ -18,18 +18,18 @@ from tests.stage import wait_for
 
 @pytest.mark.parametrize("path", [SEND_PUSH, "/api/v1/ack", "/t/KEY/api/v1/send_push"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"])
-def test_a_wrong_method_is_405_and_names_the_right_one(door: Door, method: str, path: str) -> None:
-    found = answer(door.send(request(path.replace("KEY", door.stores.key), method=method)), method)
+def test_a_wrong_method_is_405_and_names_the_right_one(web: Server, method: str, path: str) -> None:
+    found = answer(web.send(request(path.replace("KEY", web.stores.key), method=method)), method)
     assert (found.status, found.getheader("allow")) == (405, "POST")
 
 
 @pytest.mark.parametrize("path", ["/version", "/t/KEY/version", "/", "/t/KEY", "/t/KEY/"])
-def test_the_pages_for_servers_are_there_under_the_root_and_under_a_key(door: Door, path: str) -> None:
-    found = answer(door.send(request(path.replace("KEY", door.stores.key), method="GET")))
+def test_the_pages_for_servers_are_there_under_the_root_and_under_a_key(web: Server, path: str) -> None:
+    found = answer(web.send(request(path.replace("KEY", web.stores.key), method="GET")))
     assert found.status == 200
     if path.endswith("version"):
         assert {type(value) for value in json.loads(found.read()).values()} == {str}
-    posted = answer(door.send(request(path.replace("KEY", door.stores.key), PUSH)))
+    posted = answer(web.send(request(path.replace("KEY", web.stores.key), PUSH)))
     assert (posted.status, "GET" in (posted.getheader("allow") or "")) == (405, True)
 
 
@@ -45,35 +45,37 @@ def test_the_pages_for_servers_are_there_under_the_root_and_under_a_key(door: Do
         *("/api/v1/token", "/api/v1/push_proxy/auth"),
     ],
 )
-def test_an_unknown_path_is_404_and_never_a_redirect(door: Door, path: str, method: str) -> None:
-    found = answer(door.send(request(path.replace("KEY", door.stores.key), PUSH, method=method)))
+def test_an_unknown_path_is_404_and_never_a_redirect(web: Server, path: str, method: str) -> None:
+    found = answer(web.send(request(path.replace("KEY", web.stores.key), PUSH, method=method)))
     assert (found.status, found.getheader("location")) == (404, None)
 
 
 @pytest.mark.parametrize("path", ["/t/KEY/api/v1/%73end_push", "/t/%KEY/api/v1/send_push", "/t/KEY%2Fapi/v1/send_push"])
-def test_an_escaped_path_means_what_it_says(door: Door, path: str) -> None:
-    escaped = f"{ord(door.stores.key[0]):02x}{door.stores.key[1:]}"
-    path = path.replace("%KEY", "%" + escaped).replace("KEY", door.stores.key)
-    assert answer(door.send(request(path, PUSH))).read() == b'{"status":"OK"}'
+def test_an_escaped_path_means_what_it_says(web: Server, path: str) -> None:
+    escaped = f"{ord(web.stores.key[0]):02x}{web.stores.key[1:]}"
+    path = path.replace("%KEY", "%" + escaped).replace("KEY", web.stores.key)
+    assert answer(web.send(request(path, PUSH))).read() == b'{"status":"OK"}'
 
 
 @pytest.mark.parametrize("target", ["http://localhost/t/KEY/api/v1/send_push", "/t/KEY/api/v1/send_push?a=b"])
-def test_an_absolute_target_and_a_query_change_nothing(door: Door, target: str) -> None:
-    assert answer(door.send(request(target.replace("KEY", door.stores.key), PUSH))).read() == b'{"status":"OK"}'
+def test_an_absolute_target_and_a_query_change_nothing(web: Server, target: str) -> None:
+    assert answer(web.send(request(target.replace("KEY", web.stores.key), PUSH))).read() == b'{"status":"OK"}'
 
 
 # --- Keys
 
 
-def test_a_push_is_taken_with_its_key_in_the_path_or_in_the_userinfo_and_without_a_content_type(door: Door) -> None:
-    key = door.stores.key
+def test_a_push_is_taken_with_its_key_in_the_path_or_in_the_userinfo_and_without_a_content_type(
+    web: Server,
+) -> None:
+    key = web.stores.key
     for path, headers in (
         (f"/t/{key}{SEND_PUSH}", {}),
         (SEND_PUSH, {"Authorization": basic("push", key)}),
         (SEND_PUSH, {"Authorization": basic(key)}),
         (SEND_PUSH, {"Authorization": basic(key), "Content_Type": "text/html; charset=utf-7"}),
     ):
-        assert answer(door.send(request(path, PUSH, **headers))).read() == b'{"status":"OK"}'
+        assert answer(web.send(request(path, PUSH, **headers))).read() == b'{"status":"OK"}'
 
 
 @pytest.mark.parametrize("endpoint", [SEND_PUSH, "/api/v1/ack"])
@@ -95,24 +97,24 @@ def test_a_push_is_taken_with_its_key_in_the_path_or_in_the_userinfo_and_without
         ("/t/..", "", "unknown_key"),
     ],
 )
-def test_who_has_no_good_key_is_told_so(door: Door, path: str, authorization: str, code: str, endpoint: str) -> None:
-    path = path.replace("KEY", door.stores.key).replace("REVOKED", door.stores.revoked)
-    authorization = authorization.replace("STRANGER", basic("push", door.stores.stranger))
-    authorization = authorization.replace("KEY", door.stores.key)
+def test_who_has_no_good_key_is_told_so(web: Server, path: str, authorization: str, code: str, endpoint: str) -> None:
+    path = path.replace("KEY", web.stores.key).replace("REVOKED", web.stores.revoked)
+    authorization = authorization.replace("STRANGER", basic("push", web.stores.stranger))
+    authorization = authorization.replace("KEY", web.stores.key)
     headers = {"Authorization": authorization} if authorization else {}
-    text = told(door.send(request(path + endpoint, PUSH, **headers)))
+    text = error_of(web.send(request(path + endpoint, PUSH, **headers)))
     if code == "no_key" and endpoint != SEND_PUSH:
         code = "missing_ack_id"  # where some server may push by its server_id, an ack without a key may be its own
     assert text.split()[0] == code
     assert re.search(r"\(trace \S+\)$", text)
-    assert door.stores.key not in text
+    assert web.stores.key not in text
 
 
-def test_no_key_that_was_sent_stands_in_the_log(door: Door) -> None:
-    for key in (door.stores.key, door.stores.revoked):
-        door.send(request(f"/t/{key}{SEND_PUSH}", b"{"))
-        door.send(request(f"/t/{key}/no/such/path", b"{"))
-        assert key not in door.log()
+def test_no_key_that_was_sent_stands_in_the_log(web: Server) -> None:
+    for key in (web.stores.key, web.stores.revoked):
+        web.send(request(f"/t/{key}{SEND_PUSH}", b"{"))
+        web.send(request(f"/t/{key}/no/such/path", b"{"))
+        assert key not in web.log()
 
 
 # --- HTTP
@@ -134,9 +136,9 @@ def test_no_key_that_was_sent_stands_in_the_log(door: Door) -> None:
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_a_request_that_is_none_is_refused(door: Door, line: bytes, statuses: set[int]) -> None:
-    head = f"POST /t/{door.stores.key}{SEND_PUSH} HTTP/1.1\r\nHost: localhost\r\n".encode()
-    with door.connect() as connection:
+def test_a_request_that_is_none_is_refused(web: Server, line: bytes, statuses: set[int]) -> None:
+    head = f"POST /t/{web.stores.key}{SEND_PUSH} HTTP/1.1\r\nHost: localhost\r\n".encode()
+    with web.connect() as connection:
         try:
             connection.sendall(head + line + b"\r\n" + b"0\r\n\r\n")
             assert receive(connection)[0] in statuses
@@ -159,32 +161,32 @@ def test_a_request_that_is_none_is_refused(door: Door, line: bytes, statuses: se
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_odd_headers_do_not_keep_a_push_from_being_taken(door: Door, line: bytes) -> None:
-    head = f"POST /t/{door.stores.key}{SEND_PUSH} HTTP/1.1\r\nContent-Length: {len(PUSH)}\r\n".encode()
-    with door.connect() as connection:
+def test_odd_headers_do_not_keep_a_push_from_being_taken(web: Server, line: bytes) -> None:
+    head = f"POST /t/{web.stores.key}{SEND_PUSH} HTTP/1.1\r\nContent-Length: {len(PUSH)}\r\n".encode()
+    with web.connect() as connection:
         connection.sendall(head + line + b"\r\n" + PUSH)
         assert receive(connection) == (200, b'{"status":"OK"}')
 
 
-def test_an_old_client_is_served_too(door: Door) -> None:
-    path = f"/t/{door.stores.key}{SEND_PUSH}"
-    data = door.send(f"POST {path} HTTP/1.0\r\nContent-Length: {len(PUSH)}\r\n\r\n".encode() + PUSH)
+def test_an_old_client_is_served_too(web: Server) -> None:
+    path = f"/t/{web.stores.key}{SEND_PUSH}"
+    data = web.send(f"POST {path} HTTP/1.0\r\nContent-Length: {len(PUSH)}\r\n\r\n".encode() + PUSH)
     assert answer(data).read() == b'{"status":"OK"}'
 
 
-def test_pipelined_requests_are_answered_in_order(door: Door) -> None:
-    key = door.stores.key
+def test_pipelined_requests_are_answered_in_order(web: Server) -> None:
+    key = web.stores.key
     many = [request(f"/t/{key}{SEND_PUSH}", PUSH, close=False), request("/version", method="GET", close=False)]
-    with door.connect() as connection:
+    with web.connect() as connection:
         connection.sendall(b"".join(many) + request(f"/t/{key}/api/v1/ack", ACK))
         data = b"".join(iter(lambda: connection.recv(65536), b""))
     bodies = re.findall(rb"\r\n\r\n(\{[^}]*\})", data)
     assert [b"version" in body for body in bodies] == [False, True, False]
 
 
-def test_a_client_that_waits_for_a_go_ahead_gets_it(door: Door) -> None:
-    head, _, body = request(f"/t/{door.stores.key}{SEND_PUSH}", PUSH, Expect="100-continue").partition(b"\r\n\r\n")
-    with door.connect() as connection:
+def test_a_client_that_waits_for_a_go_ahead_gets_it(web: Server) -> None:
+    head, _, body = request(f"/t/{web.stores.key}{SEND_PUSH}", PUSH, Expect="100-continue").partition(b"\r\n\r\n")
+    with web.connect() as connection:
         connection.sendall(head + b"\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 100 Continue\r\n")
         connection.sendall(body)
@@ -194,24 +196,24 @@ def test_a_client_that_waits_for_a_go_ahead_gets_it(door: Door) -> None:
 @pytest.mark.parametrize(
     "nonsense", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\r\n" * 50 + b"\x00", b"GET\r\n\r\n"]
 )
-def test_what_is_not_http_is_closed(door: Door, nonsense: bytes) -> None:
-    with door.connect() as connection:
+def test_what_is_not_http_is_closed(web: Server, nonsense: bytes) -> None:
+    with web.connect() as connection:
         connection.sendall(nonsense + b"\r\n\r\n")
         data = connection.recv(65536)
     assert data in (b"",) or data.startswith(b"HTTP/1.1 400")
 
 
-def test_many_callers_who_go_away_at_once_leave_nothing_behind(door: Door) -> None:
-    push = request(f"/t/{door.stores.key}{SEND_PUSH}", PUSH, close=False)
+def test_many_callers_who_go_away_at_once_leave_nothing_behind(web: Server) -> None:
+    push = request(f"/t/{web.stores.key}{SEND_PUSH}", PUSH, close=False)
     for cut in (1, len(push) // 2, len(push)):
-        connections = [door.connect() for _ in range(50)]
+        connections = [web.connect() for _ in range(50)]
         for connection in connections:
             connection.sendall(push[:cut])
             connection.close()
-    process = door.processes()[0]
-    with door.connect():  # one that is open, so that the count is seen to work
-        assert open_connections(process, door.port) >= 1
-    wait_for(lambda: open_connections(process, door.port) == 0, 5, "all connections are closed")
+    process = web.processes()[0]
+    with web.connect():  # one that is open, so that the count is seen to work
+        assert open_connections(process, web.port) >= 1
+    wait_for(lambda: open_connections(process, web.port) == 0, 5, "all connections are closed")
 
 
 def open_connections(process: int, port: int) -> int:

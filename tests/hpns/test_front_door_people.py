@@ -19,8 +19,8 @@ import psycopg
 import pytest
 
 from hpns.web import server
-from hpns.web.django_bridge import AT_ONCE
-from tests.hpns.door import Door, Stores, answer, request
+from hpns.web.django_bridge import CONCURRENT
+from tests.hpns.web_server import Server, Stores, answer, request
 from tests.stage import ROOT, wait_for
 
 SEED: Final = """
@@ -60,15 +60,20 @@ def people(stores: Stores) -> People:
     env = {**stores.env, "PUBLIC_URL": "http://localhost"}
     done = subprocess.run([sys.executable, "-c", SEED], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    error_of = json.loads(done.stdout.splitlines()[-1])
     with psycopg.connect(stores.owner) as connection:
         connection.execute(
             "INSERT INTO tenants_auditevent (at, customer_id, actor_kind, actor, action, target, details) "
             "SELECT now(), %s, 'service', 'the service', 'key.add', n::text, jsonb_build_object('x', repeat('x', %s)) "
             "FROM generate_series(1, 60) n",
-            (told["customer"], LARGE // 60),
+            (error_of["customer"], LARGE // 60),
         )
-    return People(told["customer"], told["ada"], tuple(told["cleo"]), told["link"].removeprefix("http://localhost"))
+    return People(
+        error_of["customer"],
+        error_of["ada"],
+        tuple(error_of["cleo"]),
+        error_of["link"].removeprefix("http://localhost"),
+    )
 
 
 def logged_in(session: str) -> dict[str, str]:
@@ -76,17 +81,17 @@ def logged_in(session: str) -> dict[str, str]:
     return {"Cookie": f"sessionid={session}; csrftoken={TOKEN}", "X_CSRFToken": TOKEN}
 
 
-def memory(door: Door) -> int:
+def memory(web: Server) -> int:
     """The most bytes that the web process has had in memory so far."""
-    (process,) = door.processes()
+    (process,) = web.processes()
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="utf-8"))
     assert found is not None
     return int(found[1]) * 1024
 
 
-def held(door: Door) -> int:
+def held(web: Server) -> int:
     """How many answers wait in files for their readers."""
-    found = [path for process in door.processes() for path in Path(f"/proc/{process}/fd").iterdir()]
+    found = [path for process in web.processes() for path in Path(f"/proc/{process}/fd").iterdir()]
     return sum("hpns-answer-" in str(path.readlink()) for path in found if path.is_symlink())
 
 
@@ -101,11 +106,11 @@ def connections(stores: Stores) -> int:
 class Reader:
     """Asks for the log as CSV and takes no more of it than is asked of him."""
 
-    def __init__(self, door: Door, session: str) -> None:
+    def __init__(self, web: Server, session: str) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(30)
-        self.socket.connect(("127.0.0.1", door.port))
+        self.socket.connect(("127.0.0.1", web.port))
         self.socket.sendall(request("/c/acme/audit.csv", method="GET", **logged_in(session)))
 
     def begin(self) -> HTTPResponse:
@@ -115,17 +120,17 @@ class Reader:
         return found
 
 
-def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Door, people: People) -> None:
+def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(web: Server, people: People) -> None:
     readers, begun = [], []
     try:
         # More than there are places, and each is answered: all of them have an answer that they do not read.
-        for _ in range(AT_ONCE + 1):
-            readers.append(Reader(door, people.ada))
+        for _ in range(CONCURRENT + 1):
+            readers.append(Reader(web, people.ada))
             begun.append(readers[-1].begin())
         assert {found.status for found in begun} == {200}
-        assert held(door) == AT_ONCE + 1
-        wait_for(lambda: connections(door.stores) == 0, 5, "no page holds a connection to the database")
-        assert answer(door.send(request("/c/acme/audit/", method="GET", **logged_in(people.ada))), "GET").status == 200
+        assert held(web) == CONCURRENT + 1
+        wait_for(lambda: connections(web.stores) == 0, 5, "no page holds a connection to the database")
+        assert answer(web.send(request("/c/acme/audit/", method="GET", **logged_in(people.ada))), "GET").status == 200
         # Whoever reads on gets the rest; the length says what the whole is.
         body = begun[0].read()
         assert len(body) == int(begun[0].headers["Content-Length"]) > LARGE
@@ -133,12 +138,12 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Doo
     finally:
         for each in (*begun, *(reader.socket for reader in readers)):
             each.close()
-    wait_for(lambda: held(door) == 0, 5, "files that nobody reads any more are closed")
+    wait_for(lambda: held(web) == 0, 5, "files that nobody reads any more are closed")
 
 
 def test_whoever_takes_nothing_for_too_long_has_no_connection_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server.TAKES_NOTHING == 60_000
-    monkeypatch.setattr(server, "TAKES_NOTHING", 500)
+    assert server.USER_TIMEOUT_MS == 60_000
+    monkeypatch.setattr(server, "USER_TIMEOUT_MS", 500)
     with server.listening(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -148,36 +153,36 @@ def test_whoever_takes_nothing_for_too_long_has_no_connection_any_more(monkeypat
                 accepted.sendall(b"x" * 100 * MIB)
 
 
-def test_a_page_unpacks_no_gzip_bomb(door: Door, people: People) -> None:
+def test_a_page_unpacks_no_gzip_bomb(web: Server, people: People) -> None:
     bomb = gzip.compress(b"name=" + b"b" * BOMB, mtime=0)
     assert len(bomb) < MIB
     headers = {"Content_Encoding": "gzip", "Content_Type": "application/x-www-form-urlencoded"}
-    before = memory(door)
-    found = answer(door.send(request("/c/acme/settings/name/", bomb, **headers, **logged_in(people.ada))))
+    before = memory(web)
+    found = answer(web.send(request("/c/acme/settings/name/", bomb, **headers, **logged_in(people.ada))))
     # It is read as it is, and is no form with a name in it.
     assert found.status == 200
     assert b"This field is required" in found.read()
-    assert memory(door) - before < BOMB // 4
+    assert memory(web) - before < BOMB // 4
 
 
-def test_of_two_browsers_that_accept_at_once_one_is_let_in_and_the_other_told(door: Door, people: People) -> None:
-    gate = threading.Barrier(2)
+def test_of_two_browsers_that_accept_at_once_one_is_let_in_and_the_other_told(web: Server, people: People) -> None:
+    barrier = threading.Barrier(2)
 
     def accept(session: str) -> HTTPResponse:
-        gate.wait()
-        return answer(door.send(request(people.invitation, **logged_in(session))))
+        barrier.wait()
+        return answer(web.send(request(people.invitation, **logged_in(session))))
 
-    with ThreadPoolExecutor(2) as pool, psycopg.connect(door.stores.owner) as held:
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(web.stores.owner) as held:
         # Both have seen an open invitation, and wait for each other's doing.
         held.execute("SELECT FROM tenants_invitation FOR UPDATE")
         both = [pool.submit(accept, session) for session in people.cleo]
-        wait_for(lambda: waiting(door.stores) == 2, 10, "both wait")
+        wait_for(lambda: waiting(web.stores) == 2, 10, "both wait")
         held.commit()
         answers = sorted((each.result(10) for each in both), key=lambda found: found.status)
     assert [found.status for found in answers] == [302, 410]
     assert answers[0].getheader("location") == "/c/acme/"
     assert "This invitation was accepted already" in answers[1].read().decode()
-    with psycopg.connect(door.stores.owner) as connection:
+    with psycopg.connect(web.stores.owner) as connection:
         query = (
             "SELECT count(*) FROM tenants_membership m JOIN auth_user u ON u.id = m.user_id "
             "WHERE u.username = 'cleo' AND m.customer_id = %s"

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.hpns.callers import Callers
-from tests.hpns.door import Door, Stores, request
+from tests.hpns.web_server import Server, Stores, request
 from tests.stage import ROOT, wait_for
 
 # The deadline of a push in these tests: what a slow request takes.
@@ -64,9 +64,9 @@ class Files:
         return ssl.PEM_cert_to_DER_cert(certificate.decode())
 
 
-def shown(door: Door) -> bytes:
+def shown(web: Server) -> bytes:
     """The certificate that a fresh connection gets to see."""
-    connection = door.connect()
+    connection = web.connect()
     assert isinstance(connection, ssl.SSLSocket)
     with connection:
         return connection.getpeercert(binary_form=True) or b""
@@ -79,25 +79,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="module")
-def one_door(stores: Stores, files: Files) -> Iterator[Door]:
+def shared_web(stores: Stores, files: Files) -> Iterator[Server]:
     """A front door with two processes."""
-    door = Door(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
-    yield door
-    door.close()
+    web = Server(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
+    yield web
+    web.close()
 
 
 @pytest.fixture
-def door(one_door: Door) -> Door:
+def web(shared_web: Server) -> Server:
     """The same for all tests, but none sees what the door has logged for the others."""
-    one_door.turn_the_page()
-    return one_door
+    shared_web.mark_log()
+    return shared_web
 
 
-def test_tls_1_2_and_1_3_are_spoken_with_an_ecdsa_certificate_and_1_1_is_not(door: Door, files: Files) -> None:
+def test_tls_1_2_and_1_3_are_spoken_with_an_ecdsa_certificate_and_1_1_is_not(web: Server, files: Files) -> None:
     for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
         caller = ssl.create_default_context(cafile=str(files.certificate))
         caller.minimum_version = caller.maximum_version = version
-        with door.connect(trust=caller) as connection:
+        with web.connect(trust=caller) as connection:
             assert isinstance(connection, ssl.SSLSocket)
             assert connection.version() == name
             certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
@@ -110,14 +110,14 @@ def test_tls_1_2_and_1_3_are_spoken_with_an_ecdsa_certificate_and_1_1_is_not(doo
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")  # so that it is the door that refuses, not our own OpenSSL
     with pytest.raises(ssl.SSLError, match="ALERT"):
-        door.connect(trust=old)
+        web.connect(trust=old)
 
 
-def test_the_health_check_of_a_container_speaks_tls_too(door: Door, files: Files) -> None:
+def test_the_health_check_of_a_container_speaks_tls_too(web: Server, files: Files) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "hpns.health", "web", "--port", str(door.port)],
+        [sys.executable, "-m", "hpns.health", "web", "--port", str(web.port)],
         cwd=ROOT,
-        env={**door.stores.env, **files.settings},
+        env={**web.stores.env, **files.settings},
         capture_output=True,
         text=True,
         timeout=20,
@@ -126,13 +126,13 @@ def test_the_health_check_of_a_container_speaks_tls_too(door: Door, files: Files
     assert done.stdout == "no worker is running: pushes would wait in the queue\n"
 
 
-def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(door: Door, files: Files) -> None:
-    callers = Callers(door)
-    before, old = shown(door), set(door.processes())
+def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(web: Server, files: Files) -> None:
+    callers = Callers(web)
+    before, old = shown(web), set(web.processes())
     after = files.put(*files.make())
-    wait_for(lambda: shown(door) == after, 15, "the new certificate is shown")
-    wait_for(lambda: "taken over with a new certificate" in door.log(), 10, "all processes have it")
-    wait_for(lambda: old.isdisjoint(door.processes()), 10, "the old processes have left")
+    wait_for(lambda: shown(web) == after, 15, "the new certificate is shown")
+    wait_for(lambda: "taken over with a new certificate" in web.log(), 10, "all processes have it")
+    wait_for(lambda: old.isdisjoint(web.processes()), 10, "the old processes have left")
     callers.stop()
     assert callers.lost == []
     assert callers.refused == 0
@@ -140,21 +140,21 @@ def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(do
     assert callers.certificates == {before, after}
 
 
-def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more(door: Door) -> None:
-    with door.connect() as idle:
-        os.kill(door.child.pid, signal.SIGHUP)
-        wait_for(lambda: "taken over" in door.log(), 15, "new processes")
+def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more(web: Server) -> None:
+    with web.connect() as idle:
+        os.kill(web.child.pid, signal.SIGHUP)
+        wait_for(lambda: "taken over" in web.log(), 15, "new processes")
         idle.sendall(request("/version", method="GET", close=False))
         answer = b"".join(iter(lambda: idle.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"connection: close" in answer.lower()
 
 
-def test_the_callers_notice_when_processes_are_killed(door: Door) -> None:
+def test_the_callers_notice_when_processes_are_killed(web: Server) -> None:
     """The guard of the tests that count: what they count can be lost. And the door goes on."""
-    callers = Callers(door)
+    callers = Callers(web)
     wait_for(lambda: callers.answered > 100, 10, "answers")
-    for pid in door.processes():
+    for pid in web.processes():
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: callers.lost, 10, "losses")
     before = callers.answered
@@ -162,8 +162,8 @@ def test_the_callers_notice_when_processes_are_killed(door: Door) -> None:
     callers.stop()
 
 
-def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_come(door: Door, files: Files) -> None:
-    before = shown(door)
+def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_come(web: Server, files: Files) -> None:
+    before = shown(web)
     certificate, key = files.make()
     foreign = files.make(ec.SECP256K1())  # OpenSSL takes this curve, the server's TLS does not
     for bad, complaint in (
@@ -173,21 +173,21 @@ def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_c
     ):
         files.certificate.write_bytes(bad[0])
         files.key.write_bytes(bad[1])
-        wait_for(lambda text=complaint: text in door.log(), 10, complaint)  # type: ignore[misc]
-        assert shown(door) == before
-    for pid in door.processes():
+        wait_for(lambda text=complaint: text in web.log(), 10, complaint)  # type: ignore[misc]
+        assert shown(web) == before
+    for pid in web.processes():
         os.kill(pid, signal.SIGKILL)  # what is started in their place gets the old pair, whatever the files say
-    wait_for(lambda: "ended by itself" in door.log(), 10, "the processes are started again")
-    assert shown(door) == before
+    wait_for(lambda: "ended by itself" in web.log(), 10, "the processes are started again")
+    assert shown(web) == before
     after = files.put(certificate, key)
-    wait_for(lambda: shown(door) == after, 15, "the new certificate is shown")
+    wait_for(lambda: shown(web) == after, 15, "the new certificate is shown")
 
 
 def test_sigterm_answers_all_that_was_accepted_and_then_ends(stores: Stores, files: Files) -> None:
-    door = Door(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
-    callers = Callers(door)
+    web = Server(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
+    callers = Callers(web)
     wait_for(lambda: callers.answered > 100, 10, "answers")
-    assert door.stop() == 0
+    assert web.stop() == 0
     callers.stop()
     assert callers.lost == []
     assert callers.refused > 0

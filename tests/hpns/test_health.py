@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.hpns.door import Door, Stores
+from tests.hpns.web_server import Server, Stores
 from tests.stage import ROOT, free_port
 
 
@@ -26,14 +26,17 @@ def health(stores: Stores, *arguments: str, settings: Mapping[str, str] | None =
     return done.returncode, done.stdout.strip()
 
 
-def test_a_front_door_without_workers_is_not_healthy(door: Door) -> None:
-    code, text = health(door.stores, "web", "--port", str(door.port))
+def test_a_front_door_without_workers_is_not_healthy(web: Server) -> None:
+    code, text = health(web.stores, "web", "--port", str(web.port))
     assert (code, text) == (1, "no worker is running: pushes would wait in the queue")
 
 
-def test_a_name_that_is_not_ours_is_not_what_the_check_fails_on(door: Door) -> None:
+def test_a_name_that_is_not_ours_is_not_what_the_check_fails_on(web: Server) -> None:
     settings = {"ALLOWED_HOSTS": "push.example.com"}
-    assert health(door.stores, "web", "--port", str(door.port), settings=settings) == (1, "/health/ready answers 400")
+    assert health(web.stores, "web", "--port", str(web.port), settings=settings) == (
+        1,
+        "/health/ready answers 400",
+    )
 
 
 def test_a_port_where_nobody_listens_is_not_healthy(stores: Stores) -> None:

@@ -112,7 +112,7 @@ def test_each_answer_forbids_what_is_inline_and_from_elsewhere(address: str) -> 
     assert "camera=()" in answer["Permissions-Policy"]
 
 
-@pytest.mark.parametrize("name", ["site.css", "site.js", "chart.js", "vendor/uplot-1.6.32.min.js"])
+@pytest.mark.parametrize("name", ["site.css", "site.js"])
 def test_styles_and_scripts_are_packed_for_whoever_can_unpack(name: str) -> None:
     plain = Client().get(f"/static/hpns/{name}").getvalue()
     packed = Client().get(f"/static/hpns/{name}", headers={"Accept-Encoding": "gzip"})
@@ -122,23 +122,23 @@ def test_styles_and_scripts_are_packed_for_whoever_can_unpack(name: str) -> None
         assert len(plain) < 5_000
 
 
-def asked(path: str, *actions: str) -> Any:
+def page_request(path: str, *actions: str) -> Any:
     """A request that has come through a customer's door with these actions allowed."""
     request: Any = RequestFactory().get(path)
     request.customer = SimpleNamespace(pk=1, slug="acme", name="Acme")
-    request.may, request.looking_as_staff = actions.__contains__, False
+    request.may, request.viewing_as_staff = actions.__contains__, False
     return request
 
 
 def test_the_navigation_has_what_exists_and_may_be_seen() -> None:
-    found = links(asked("/c/acme/", "see", "server.see", "audit.see", "settings.see"))
+    found = links(page_request("/c/acme/", "see", "server.see", "audit.see", "settings.see"))
     assert [link.label for link in found][:2] == ["Home", "Servers & keys"]
     assert "People" not in [link.label for link in found]
 
 
 def test_the_navigation_marks_the_page_that_one_is_below_of() -> None:
     def marked(path: str) -> list[str]:
-        return [link.label for link in links(asked(path, "see", "server.see", "member.see")) if link.current]
+        return [link.label for link in links(page_request(path, "see", "server.see", "member.see")) if link.current]
 
     assert marked("/c/acme/servers/some/one/") == ["Servers & keys"]
     assert marked("/c/acme/") == ["Home"]
@@ -146,14 +146,14 @@ def test_the_navigation_marks_the_page_that_one_is_below_of() -> None:
 
 
 def test_there_is_no_navigation_without_the_door() -> None:
-    request = asked("/c/acme/", "see")
+    request = page_request("/c/acme/", "see")
     del request.may
     assert links(request) == []
 
 
 def test_a_page_that_names_itself_once_has_title_and_heading_escaped_once() -> None:
     source = "{% extends 'base.html' %}{% block title %}{{ name }}{% endblock %}"
-    request = asked("/c/acme/", "see")
+    request = page_request("/c/acme/", "see")
     request.user = User(username="ada")
     page = engines["django"].from_string(source).render({"name": "<b>&", "own_customers": []}, request)
     assert "<title>&lt;b&gt;&amp; – Acme – " in page

@@ -1,4 +1,4 @@
-"""What the tests of this app share: a Valkey database of their own, roads that can be closed, and a customer."""
+"""What the tests of this app share: a Valkey database of their own, a relay that can be cut, customers, visitors."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,8 +13,9 @@ from pytest_django import Settings
 
 from billing import customers
 from tenants import services
-from tenants.models import Credential, Customer, PushApp, Server, ServerKey
+from tenants.models import Credential, Customer, PushApp, Role, Server, ServerKey
 from tenants.providers import apple_files
+from tests.browsing import Browser, Tenant, member, staff, tenant
 from tests.tenants.relay import Relay
 
 
@@ -73,3 +74,21 @@ def acme(db: None, valkey: redis.Redis, p8: bytes) -> Acme:
     parsed = apple_files.apple_key(p8, key_id="ABC123DEFG", team_id="TEAM123456")
     credential = services.credential_add(app=app, parsed=parsed).row
     return Acme(customer, server, key.row, key.text, app, credential, parsed.secret)
+
+
+class Cast(NamedTuple):
+    """Two customers, and browsers of Acme's owner and viewer and of the staff."""
+
+    acme: Tenant
+    cosmos: Tenant
+    ada: Browser
+    ben: Browser
+    staff: Browser
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    acme, cosmos = tenant("Acme"), tenant("Cosmos")
+    ada = Browser().enter(member("ada", acme.customer, Role.OWNER))
+    ben = Browser().enter(member("ben", acme.customer, Role.VIEWER))
+    return Cast(acme, cosmos, ada, ben, Browser().enter(staff(), factor=True))

@@ -169,8 +169,8 @@ def test_staff_read_in_words_what_was_done_by_anybody_and_narrow_it_down(acme: A
     recording.record("account.log_in", customer=None, target="ada@example.com")
     recording.record("customer.erase", customer=999_999, target="Cosmos")
     text = staff.get("/admin/tenants/auditevent/").content.decode()
-    for told in ("Made a key", ">acme<", "Logged in", "Erased the customer", "erased: 999999"):
-        assert told in text.partition("<tbody>")[2], told
+    for description in ("Made a key", ">acme<", "Logged in", "Erased the customer", "erased: 999999"):
+        assert description in text.partition("<tbody>")[2], description
     narrowed = staff.get("/admin/tenants/auditevent/?action=account.log_in").content.decode()
     narrowed = narrowed.partition("<tbody>")[2].partition("</tbody>")[0]
     assert "ada@example.com" in narrowed

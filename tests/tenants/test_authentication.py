@@ -8,22 +8,22 @@ import pytest
 from pytest_django import Settings
 
 from tenants import authentication, keys
-from tenants.authentication import KeyAuthentication, Refused
+from tenants.authentication import CallerRejected, KeyAuthentication
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Identity, Snapshot
-from tests.tenants.asking import Request
+from tests.tenants.push_request import Request
 
 HASH_KEY = b"h" * 32
 NOW = 1_000_000.0
 
 
-class Door:
+class AuthCase:
     """A directory with the keys of Ada (customer 1) and Ben (customer 2) and one key for each refusal."""
 
     def __init__(self) -> None:
         self.keys: dict[str, str] = {}
         known: dict[str, Identity] = {}
-        for number, (name, why, expires_at) in enumerate(
+        for number, (name, rejection_code, expires_at) in enumerate(
             [
                 ("ada", "", 0.0),
                 ("ben", "", 0.0),
@@ -36,25 +36,25 @@ class Door:
         ):
             text, prefix, digest = keys.new_key(HASH_KEY)
             self.keys[name] = text
-            known[prefix] = Identity(number, number, number, not why, why, digest, expires_at)
+            known[prefix] = Identity(number, number, number, not rejection_code, rejection_code, digest, expires_at)
         self.directory = Directory()
         self.directory.install(Snapshot(1, 1.0, known, [], []), "postgres")
         self._authentication = KeyAuthentication(self.directory, clock=lambda: NOW)
 
-    def enter(self, request: Request) -> int:
+    def customer_of(self, request: Request) -> int:
         return self._authentication.authenticate(request)[0].customer_id
 
-    def refusal(self, request: Request) -> str:
-        with pytest.raises(Refused) as raised:
+    def rejection(self, request: Request) -> str:
+        with pytest.raises(CallerRejected) as raised:
             self._authentication.authenticate(request)
         assert str(raised.value.detail) == raised.value.cause
         return raised.value.code
 
 
 @pytest.fixture
-def door(settings: Settings) -> Door:
+def case(settings: Settings) -> AuthCase:
     settings.HASH_KEY = HASH_KEY
-    return Door()
+    return AuthCase()
 
 
 def basic(text: str | bytes) -> str:
@@ -73,9 +73,11 @@ IN_PLACES: list[Callable[[str], Request]] = [
 
 
 @pytest.mark.parametrize("place", IN_PLACES)
-def test_a_key_is_found_in_each_place_and_speaks_for_its_customer(door: Door, place: Callable[[str], Request]) -> None:
-    assert door.enter(place(door.keys["ada"])) == 1
-    assert door.enter(place(door.keys["ben"])) == 2
+def test_a_key_is_found_in_each_place_and_speaks_for_its_customer(
+    case: AuthCase, place: Callable[[str], Request]
+) -> None:
+    assert case.customer_of(place(case.keys["ada"])) == 1
+    assert case.customer_of(place(case.keys["ben"])) == 2
 
 
 @pytest.mark.parametrize("place", IN_PLACES)
@@ -84,26 +86,26 @@ def test_a_key_is_found_in_each_place_and_speaks_for_its_customer(door: Door, pl
     [("revoked", "revoked_key"), ("suspended", "suspended"), ("expired", "expired_key")],
 )
 def test_a_key_that_no_longer_counts_is_told_why(
-    door: Door, place: Callable[[str], Request], name: str, code: str
+    case: AuthCase, place: Callable[[str], Request], name: str, code: str
 ) -> None:
-    assert door.refusal(place(door.keys[name])) == code
+    assert case.rejection(place(case.keys[name])) == code
 
 
-def test_a_key_counts_until_its_last_second(door: Door) -> None:
-    assert door.enter(Request(f"/t/{door.keys['expiring']}/")) == 6
+def test_a_key_counts_until_its_last_second(case: AuthCase) -> None:
+    assert case.customer_of(Request(f"/t/{case.keys['expiring']}/")) == 6
 
 
 @pytest.mark.parametrize("name", ["ada", "revoked", "suspended", "expired"])
-def test_a_wrong_secret_is_told_nothing_about_the_key(door: Door, name: str) -> None:
-    key = door.keys[name]
+def test_a_wrong_secret_is_told_nothing_about_the_key(case: AuthCase, name: str) -> None:
+    key = case.keys[name]
     wrong = key[:-1] + ("A" if key[-1] != "A" else "B")
-    assert door.refusal(Request(f"/t/{wrong}/api/v1/send_push")) == "unknown_key"
+    assert case.rejection(Request(f"/t/{wrong}/api/v1/send_push")) == "unknown_key"
 
 
-def test_one_customers_prefix_with_anothers_secret_is_unknown(door: Door) -> None:
-    mixed = door.keys["ada"][:12] + door.keys["ben"][12:]
+def test_one_customers_prefix_with_anothers_secret_is_unknown(case: AuthCase) -> None:
+    mixed = case.keys["ada"][:12] + case.keys["ben"][12:]
     assert keys.parse(mixed) is not None
-    assert door.refusal(Request(f"/t/{mixed}/api/v1/send_push")) == "unknown_key"
+    assert case.rejection(Request(f"/t/{mixed}/api/v1/send_push")) == "unknown_key"
 
 
 @pytest.mark.parametrize(
@@ -131,38 +133,38 @@ def test_one_customers_prefix_with_anothers_secret_is_unknown(door: Door) -> Non
         (Request(authorization=basic("u" * 100_000 + ":p")), "unknown_key"),
     ],
 )
-def test_a_hostile_or_empty_request_is_refused_with_its_code(door: Door, request_: Request, code: str) -> None:
-    assert door.refusal(request_) == code
+def test_a_hostile_or_empty_request_is_refused_with_its_code(case: AuthCase, request_: Request, code: str) -> None:
+    assert case.rejection(request_) == code
 
 
-def test_a_good_key_in_an_oversized_header_is_not_looked_for(door: Door) -> None:
-    assert door.refusal(Request(authorization=basic("u" * 2000 + ":" + door.keys["ada"]))) == "unknown_key"
+def test_a_good_key_in_an_oversized_header_is_not_looked_for(case: AuthCase) -> None:
+    assert case.rejection(Request(authorization=basic("u" * 2000 + ":" + case.keys["ada"]))) == "unknown_key"
 
 
-def test_foreign_characters_in_base64_are_not_skipped(door: Door) -> None:
-    good = basic(f":{door.keys['ada']}")
-    assert door.enter(Request(authorization=good)) == 1
-    assert door.refusal(Request(authorization=good[:20] + "!" + good[20:])) == "unknown_key"
+def test_foreign_characters_in_base64_are_not_skipped(case: AuthCase) -> None:
+    good = basic(f":{case.keys['ada']}")
+    assert case.customer_of(Request(authorization=good)) == 1
+    assert case.rejection(Request(authorization=good[:20] + "!" + good[20:])) == "unknown_key"
 
 
-def test_two_keys_are_refused_whichever_is_good(door: Door) -> None:
-    ada, ben = door.keys["ada"], door.keys["ben"]
-    assert door.refusal(Request(f"/t/{ada}/api/v1/send_push", basic(f":{ben}"))) == "two_keys"
-    assert door.refusal(Request(f"/t/{ben}/api/v1/send_push", basic(f"{ada}:"))) == "two_keys"
+def test_two_keys_are_refused_whichever_is_good(case: AuthCase) -> None:
+    ada, ben = case.keys["ada"], case.keys["ben"]
+    assert case.rejection(Request(f"/t/{ada}/api/v1/send_push", basic(f":{ben}"))) == "two_keys"
+    assert case.rejection(Request(f"/t/{ben}/api/v1/send_push", basic(f"{ada}:"))) == "two_keys"
 
 
 @pytest.mark.parametrize("beside", ["Bearer x", "Basic !!", basic("user:proxy-password"), basic("u"), ""])
-def test_another_header_beside_the_path_is_not_ours(door: Door, beside: str) -> None:
-    assert door.enter(Request(f"/t/{door.keys['ada']}/api/v1/send_push", beside)) == 1
+def test_another_header_beside_the_path_is_not_ours(case: AuthCase, beside: str) -> None:
+    assert case.customer_of(Request(f"/t/{case.keys['ada']}/api/v1/send_push", beside)) == 1
 
 
-def test_the_same_key_twice_is_one_key(door: Door) -> None:
-    key = door.keys["ada"]
-    assert door.enter(Request(f"/t/{key}/api/v1/send_push", basic(f":{key}"))) == 1
+def test_the_same_key_twice_is_one_key(case: AuthCase) -> None:
+    key = case.keys["ada"]
+    assert case.customer_of(Request(f"/t/{key}/api/v1/send_push", basic(f":{key}"))) == 1
 
 
 def test_the_constant_time_comparison_decides_for_known_and_unknown_keys_alike(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    case: AuthCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[int] = []
 
@@ -172,21 +174,21 @@ def test_the_constant_time_comparison_decides_for_known_and_unknown_keys_alike(
 
     monkeypatch.setattr(authentication, "compare_digest", compare)
     unknown = keys.new_key(HASH_KEY)[0]
-    assert door.refusal(Request(f"/t/{door.keys['ada']}")) == "unknown_key"
-    assert door.refusal(Request(f"/t/{unknown}")) == "unknown_key"
+    assert case.rejection(Request(f"/t/{case.keys['ada']}")) == "unknown_key"
+    assert case.rejection(Request(f"/t/{unknown}")) == "unknown_key"
     assert compared == [32, 32]
 
 
 def test_before_anything_is_known_a_key_is_not_called_unknown(settings: Settings) -> None:
     settings.HASH_KEY = HASH_KEY
     text = keys.new_key(HASH_KEY)[0]
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(CallerRejected) as raised:
         KeyAuthentication(Directory()).authenticate(Request(f"/t/{text}/"))
     assert raised.value.code == "not_ready"
 
 
-def test_a_reason_of_a_newer_release_still_refuses(door: Door) -> None:
+def test_a_reason_of_a_newer_release_still_refuses(case: AuthCase) -> None:
     text, prefix, digest = keys.new_key(HASH_KEY)
     identity = Identity(9, 9, 9, False, "some_new_reason", digest)
-    door.directory.install(Snapshot(2, 2.0, {prefix: identity}, [], []), "copy")
-    assert door.refusal(Request(f"/t/{text}/")) == "suspended"
+    case.directory.install(Snapshot(2, 2.0, {prefix: identity}, [], []), "copy")
+    assert case.rejection(Request(f"/t/{text}/")) == "suspended"

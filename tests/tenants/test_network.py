@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenants import network
-from tenants.network import Doorway
-from tests.tenants.asking import Request
+from tenants.network import TrustedProxies
+from tests.tenants.push_request import Request
 
 PROXIES = network.networks(["10.0.0.0/8", "fd00::/8"])
 PROXY, CLIENT, OTHER = "10.0.0.1:40000", "203.0.113.9", "198.51.100.7"
-BEHIND = Doorway(PROXIES)
-ALONE = Doorway()
-LOCAL = Doorway(network.networks(["127.0.0.0/8"]))
+BEHIND = TrustedProxies(PROXIES)
+ALONE = TrustedProxies()
+LOCAL = TrustedProxies(network.networks(["127.0.0.0/8"]))
 
 
-def client(*lines: str, doorway: Doorway = BEHIND, peer: str = PROXY) -> str:
+def client(*lines: str, proxies: TrustedProxies = BEHIND, peer: str = PROXY) -> str:
     """Whom a request with these X-Forwarded-For lines is from, "" for nobody known."""
     headers = {"x_forwarded_for": list(lines)} if lines else {}
-    found = doorway.client(Request(peer=peer, **headers))  # type: ignore[arg-type]
+    found = proxies.client(Request(peer=peer, **headers))  # type: ignore[arg-type]
     return str(found or "")
 
 
@@ -29,14 +29,14 @@ def client(*lines: str, doorway: Doorway = BEHIND, peer: str = PROXY) -> str:
 
 @pytest.mark.parametrize("peer", [f"{CLIENT}:4711", f"[::ffff:{CLIENT}]:4711", CLIENT])
 def test_without_a_trusted_proxy_the_client_is_the_peer_whatever_the_headers_say(peer: str) -> None:
-    assert client(OTHER, doorway=ALONE, peer=peer) == CLIENT
-    assert client(OTHER, doorway=BEHIND, peer=peer) == CLIENT
+    assert client(OTHER, proxies=ALONE, peer=peer) == CLIENT
+    assert client(OTHER, proxies=BEHIND, peer=peer) == CLIENT
 
 
 @pytest.mark.parametrize("peer", ["", "unix:/run/hpns", ":", "nonsense:1", "[::1"])
 def test_a_peer_without_an_address_is_nobody(peer: str) -> None:
-    assert client(doorway=ALONE, peer=peer) in ("", "::1")
-    assert not ALONE.takes_keys(Request(scheme="http", peer="unix:/run/hpns"))
+    assert client(proxies=ALONE, peer=peer) in ("", "::1")
+    assert not ALONE.accepts_keys(Request(scheme="http", peer="unix:/run/hpns"))
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_an_entry_of_the_nearest_proxy_that_is_no_address_makes_the_client_unkno
 @pytest.mark.parametrize("line", ["é", f"é, {CLIENT}", "٢٠٣.0.113.9", "\x00\xff"])
 def test_a_line_that_cannot_be_read_is_not_taken_for_an_absent_one(line: str) -> None:
     assert client(line) == ""
-    assert client(line, peer="127.0.0.1:1", doorway=LOCAL) == ""
-    assert not LOCAL.takes_keys(Request(scheme="http", peer="127.0.0.1:1", x_forwarded_for=line))
+    assert client(line, peer="127.0.0.1:1", proxies=LOCAL) == ""
+    assert not LOCAL.accepts_keys(Request(scheme="http", peer="127.0.0.1:1", x_forwarded_for=line))
 
 
 def test_digits_of_another_alphabet_are_no_address() -> None:
@@ -105,12 +105,12 @@ def test_digits_of_another_alphabet_are_no_address() -> None:
 def test_a_chain_of_ten_thousand_trusted_entries_is_not_walked_and_gives_nobody() -> None:
     before = network.is_inside.cache_info().misses
     assert client(", ".join(f"10.{n // 250}.{n % 250}.1" for n in range(10_000))) == ""
-    assert network.is_inside.cache_info().misses - before <= network.HOPS_MOST + 1
+    assert network.is_inside.cache_info().misses - before <= network.HOPS_MAX + 1
     assert client("x," * 10_000 + CLIENT) == CLIENT
 
 
 def test_a_chain_as_long_as_is_allowed_is_read_to_its_end() -> None:
-    assert client(", ".join([CLIENT, *["10.0.0.2"] * (network.HOPS_MOST - 1)])) == CLIENT
+    assert client(", ".join([CLIENT, *["10.0.0.2"] * (network.HOPS_MAX - 1)])) == CLIENT
 
 
 @given(st.lists(st.text(st.characters(codec="ascii", exclude_characters=",")), max_size=5))
@@ -153,19 +153,19 @@ def test_a_trusted_proxy_is_believed_when_all_it_says_is_https(proto: str | list
     headers = {} if proto is None else {"x_forwarded_proto": proto}
     request = Request(scheme="http", peer=PROXY, x_forwarded_for=CLIENT, **headers)
     assert BEHIND.is_encrypted(request) is encrypted
-    assert BEHIND.takes_keys(request) is encrypted
+    assert BEHIND.accepts_keys(request) is encrypted
 
 
-@pytest.mark.parametrize("doorway", [ALONE, BEHIND])
-def test_nobody_else_is_believed_about_https(doorway: Doorway) -> None:
+@pytest.mark.parametrize("proxies", [ALONE, BEHIND])
+def test_nobody_else_is_believed_about_https(proxies: TrustedProxies) -> None:
     request = Request(scheme="http", peer=f"{CLIENT}:1", x_forwarded_proto="https", x_forwarded_for="127.0.0.1")
-    assert not doorway.is_encrypted(request)
-    assert not doorway.takes_keys(request)
+    assert not proxies.is_encrypted(request)
+    assert not proxies.accepts_keys(request)
 
 
 def test_our_own_tls_needs_no_proxy() -> None:
-    assert ALONE.takes_keys(Request(scheme="https"))
-    assert BEHIND.takes_keys(Request(scheme="https", x_forwarded_proto="http"))
+    assert ALONE.accepts_keys(Request(scheme="https"))
+    assert BEHIND.accepts_keys(Request(scheme="https", x_forwarded_proto="http"))
 
 
 # --- From where a key may come in the clear
@@ -173,46 +173,48 @@ def test_our_own_tls_needs_no_proxy() -> None:
 
 @pytest.mark.parametrize("peer", ["127.0.0.1:9", "127.9.9.9:9", "[::1]:9", "[::ffff:127.0.0.1]:9"])
 def test_this_machine_may_send_its_keys_in_the_clear(peer: str) -> None:
-    for doorway in (ALONE, BEHIND):
+    for proxies in (ALONE, BEHIND):
         for _ in range(2):
-            assert doorway.takes_keys(Request(scheme="http", peer=peer))
+            assert proxies.accepts_keys(Request(scheme="http", peer=peer))
 
 
 @pytest.mark.parametrize("header", ["x_forwarded_for", "x_forwarded_proto"])
-@pytest.mark.parametrize("doorway", [ALONE, BEHIND])
-def test_what_an_unknown_proxy_on_this_machine_brings_is_not_from_this_machine(doorway: Doorway, header: str) -> None:
+@pytest.mark.parametrize("proxies", [ALONE, BEHIND])
+def test_what_an_unknown_proxy_on_this_machine_brings_is_not_from_this_machine(
+    proxies: TrustedProxies, header: str
+) -> None:
     peer = "127.0.0.1:9"
-    assert doorway.takes_keys(Request(scheme="http", peer=peer))
-    assert not doorway.takes_keys(Request(scheme="http", peer=peer, **{header: "127.0.0.1"}))
-    assert doorway.takes_keys(Request(scheme="http", peer=peer))
+    assert proxies.accepts_keys(Request(scheme="http", peer=peer))
+    assert not proxies.accepts_keys(Request(scheme="http", peer=peer, **{header: "127.0.0.1"}))
+    assert proxies.accepts_keys(Request(scheme="http", peer=peer))
 
 
 def test_a_trusted_proxy_on_this_machine_has_to_say_whose_request_it_brings() -> None:
     peer = "127.0.0.1:9"
-    assert LOCAL.takes_keys(Request(scheme="http", peer=peer))
-    assert not LOCAL.takes_keys(Request(scheme="http", peer=peer, x_forwarded_proto="http"))
-    assert not LOCAL.takes_keys(Request(scheme="http", peer=peer, x_forwarded_for=CLIENT))
-    assert LOCAL.takes_keys(Request(scheme="http", peer=peer, x_forwarded_for="127.0.0.1", x_forwarded_proto="http"))
+    assert LOCAL.accepts_keys(Request(scheme="http", peer=peer))
+    assert not LOCAL.accepts_keys(Request(scheme="http", peer=peer, x_forwarded_proto="http"))
+    assert not LOCAL.accepts_keys(Request(scheme="http", peer=peer, x_forwarded_for=CLIENT))
+    assert LOCAL.accepts_keys(Request(scheme="http", peer=peer, x_forwarded_for="127.0.0.1", x_forwarded_proto="http"))
 
 
 def test_an_allowed_network_may_send_its_keys_in_the_clear_and_its_neighbours_may_not() -> None:
-    doorway = Doorway((), network.networks(["192.168.0.0/16"]))
-    assert doorway.takes_keys(Request(scheme="http", peer="192.168.7.7:1"))
-    assert doorway.takes_keys(Request(scheme="http", peer="192.168.7.7:1", x_forwarded_for="192.168.1.1"))
-    assert not doorway.takes_keys(Request(scheme="http", peer="192.169.0.1:1"))
+    proxies = TrustedProxies((), network.networks(["192.168.0.0/16"]))
+    assert proxies.accepts_keys(Request(scheme="http", peer="192.168.7.7:1"))
+    assert proxies.accepts_keys(Request(scheme="http", peer="192.168.7.7:1", x_forwarded_for="192.168.1.1"))
+    assert not proxies.accepts_keys(Request(scheme="http", peer="192.169.0.1:1"))
 
 
 def test_a_client_behind_a_trusted_proxy_is_judged_by_its_own_address() -> None:
-    doorway = Doorway(PROXIES, network.networks(["192.168.0.0/16", "10.0.0.0/8"]))
-    assert doorway.takes_keys(Request(scheme="http", peer=PROXY, x_forwarded_for="192.168.1.1"))
-    assert not doorway.takes_keys(Request(scheme="http", peer=PROXY, x_forwarded_for=f"192.168.1.1, {CLIENT}"))
+    proxies = TrustedProxies(PROXIES, network.networks(["192.168.0.0/16", "10.0.0.0/8"]))
+    assert proxies.accepts_keys(Request(scheme="http", peer=PROXY, x_forwarded_for="192.168.1.1"))
+    assert not proxies.accepts_keys(Request(scheme="http", peer=PROXY, x_forwarded_for=f"192.168.1.1, {CLIENT}"))
 
 
 def test_connections_that_are_remembered_do_not_fill_the_memory() -> None:
-    doorway = Doorway()
-    for port in range(network.KNOWN_MOST + 10):
-        doorway.takes_keys(Request(scheme="http", peer=f"{CLIENT}:{port}"))
-    assert len(doorway._known) <= network.KNOWN_MOST
+    proxies = TrustedProxies()
+    for port in range(network.PEERS_CACHED_MAX + 10):
+        proxies.accepts_keys(Request(scheme="http", peer=f"{CLIENT}:{port}"))
+    assert len(proxies._peers) <= network.PEERS_CACHED_MAX
 
 
 # --- Networks
@@ -268,8 +270,8 @@ def test_what_is_no_network_of_ipv4_in_ipv6_is_named_as_any_other(entry: str) ->
     ],
 )
 def test_a_stranger_is_counted_by_its_network(text: str, expected: str) -> None:
-    assert network.source(network.address(text)) == expected
+    assert network.rate_limit_network(network.address(text)) == expected
 
 
 def test_strangers_without_an_address_share_one_network() -> None:
-    assert network.source(None) == "unknown"
+    assert network.rate_limit_network(None) == "unknown"

@@ -25,7 +25,7 @@ def test_every_fenced_table_has_policies_and_the_tables_with_policies_are_all_lo
             "SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"
         )
     }
-    assert secured == {model._meta.db_table for model in fence.fenced()}
+    assert secured == {model._meta.db_table for model in fence.tenant_models()}
     assert secured == {*TABLES, "tenants_pushapp"}
     assert secured == {name for (name,) in sql("SELECT DISTINCT tablename FROM pg_policies")}
 

@@ -53,7 +53,7 @@ def two(db: None) -> Two:
 @pytest.fixture
 def page() -> Iterator[None]:
     """The test is a page."""
-    with fence.reaching(fence.NOTHING):
+    with fence.activate(fence.NOTHING):
         yield
 
 
@@ -65,14 +65,14 @@ def settings_now() -> list[str]:
 
 
 def test_every_model_that_has_a_customer_is_fenced() -> None:
-    assert set(fence.fenced()) == ALL
-    assert all(isinstance(model._base_manager, fence.Fenced) for model in ALL)
-    assert all(isinstance(model._default_manager, fence.Fenced) for model in ALL)
+    assert set(fence.tenant_models()) == ALL
+    assert all(isinstance(model._base_manager, fence.TenantManager) for model in ALL)
+    assert all(isinstance(model._default_manager, fence.TenantManager) for model in ALL)
 
 
 @pytest.mark.parametrize("model", sorted(ALL, key=lambda one: one.__name__))
 def test_a_page_that_forgets_the_scope_fails_and_the_error_names_the_model(model: Any, page: None) -> None:
-    for ask in (
+    for query in (
         lambda: list(model.objects.all()),
         model.objects.count,
         lambda: model.objects.filter(pk=1).exists(),
@@ -87,13 +87,13 @@ def test_a_page_that_forgets_the_scope_fails_and_the_error_names_the_model(model
         lambda: model(pk=1).delete(),
     ):
         with pytest.raises(Unscoped, match=model.__name__):
-            ask()
+            query()
 
 
 def test_a_query_that_was_written_elsewhere_is_fenced_when_it_is_sent(two: Two) -> None:
     # Such as a form's choices, which are written when the module is imported.
     written_at_import = Server.objects.all()
-    with fence.reaching(fence.NOTHING):
+    with fence.activate(fence.NOTHING):
         with pytest.raises(Unscoped):
             list(written_at_import.all())
         with scope.customer(two.acme.customer):
@@ -210,7 +210,7 @@ def test_a_scope_takes_the_place_of_another_and_gives_it_back(two: Two) -> None:
         assert Server.objects.get() == two.acme.server
         assert settings_now() == [str(two.acme.customer.pk), "", "", ""]
     assert settings_now() == ["", "", "", ""]
-    assert fence.reach() is None
+    assert fence.active_scope() is None
 
 
 def test_both_fences_are_as_before_however_a_scope_ends(two: Two) -> None:
@@ -230,7 +230,7 @@ def test_both_fences_are_as_before_however_a_scope_ends(two: Two) -> None:
                 pass
         assert settings_now() == before
         assert Server.objects.get() == two.acme.server
-    assert fence.reach() is None
+    assert fence.active_scope() is None
 
 
 async def test_scopes_of_requests_at_the_same_time_do_not_meet() -> None:
@@ -238,14 +238,14 @@ async def test_scopes_of_requests_at_the_same_time_do_not_meet() -> None:
 
     async def request(number: int) -> list[int | None]:
         seen = []
-        with fence.reaching(fence.Reach(fence.Kind.CUSTOMER, customer=number)):
+        with fence.activate(fence.ActiveScope(fence.ScopeKind.CUSTOMER, customer=number)):
             await both.wait()
             for _ in range(3):
                 await asyncio.sleep(0)
-                here = await sync_to_async(fence.reach)()
+                here = await sync_to_async(fence.active_scope)()
                 seen.append(here.customer if here else None)
             await both.wait()
-        assert fence.reach() is None
+        assert fence.active_scope() is None
         return seen
 
     assert await asyncio.gather(request(1), request(2)) == [[1, 1, 1], [2, 2, 2]]
@@ -260,10 +260,10 @@ def body(response: Any) -> bytes:
 
 def test_each_request_begins_without_a_scope_and_leaves_none() -> None:
     seen = []
-    middleware = scope.PageMiddleware(lambda request: seen.append(fence.reach()) or HttpResponse("x"))  # type: ignore[func-returns-value]
+    middleware = scope.PageMiddleware(lambda request: seen.append(fence.active_scope()) or HttpResponse("x"))  # type: ignore[func-returns-value]
     middleware(RequestFactory().get("/"))
     assert seen == [fence.NOTHING]
-    assert fence.reach() is None
+    assert fence.active_scope() is None
 
 
 def test_what_is_streamed_later_still_belongs_to_the_page(two: Two) -> None:
@@ -274,7 +274,7 @@ def test_what_is_streamed_later_still_belongs_to_the_page(two: Two) -> None:
     answer = scope.PageMiddleware(lambda request: StreamingHttpResponse(forgetful()))(RequestFactory().get("/"))
     with pytest.raises(Unscoped):
         body(answer)
-    assert fence.reach() is None
+    assert fence.active_scope() is None
 
 
 def test_the_same_where_it_is_streamed_asynchronously() -> None:
@@ -283,14 +283,14 @@ def test_the_same_where_it_is_streamed_asynchronously() -> None:
         yield str(await sync_to_async(Server.objects.count)()).encode()
 
     async def respond(request: Any) -> StreamingHttpResponse:
-        assert fence.reach() is fence.NOTHING
+        assert fence.active_scope() is fence.NOTHING
         return StreamingHttpResponse(forgetful())
 
     async def whole() -> None:
         answer = await scope.PageMiddleware(respond)(RequestFactory().get("/"))
-        assert fence.reach() is None
+        assert fence.active_scope() is None
         with pytest.raises(Unscoped):
             _ = [part async for part in answer]
-        assert fence.reach() is None
+        assert fence.active_scope() is None
 
     async_to_sync(whole)()

@@ -90,7 +90,7 @@ def test_a_changed_character_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "message"),
     [
         ([], "empty"),
         (["nocolon"], "entry 1"),
@@ -101,8 +101,8 @@ def test_a_changed_character_is_noticed() -> None:
         ([OLD, OLD], "occurs twice"),
     ],
 )
-def test_each_fault_of_the_list_is_said_without_quoting_a_key(entries: list[str], said: str) -> None:
-    with pytest.raises(VaultError, match=said) as raised:
+def test_each_fault_of_the_list_is_said_without_quoting_a_key(entries: list[str], message: str) -> None:
+    with pytest.raises(VaultError, match=message) as raised:
         vault.parse_keys(entries)
     for text in entries:
         assert text.partition(":")[2] == "" or text.partition(":")[2] not in str(raised.value)

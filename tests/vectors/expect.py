@@ -42,8 +42,8 @@ def judge(
         covering = [row for row in rows if row.covers(vector.name, vector.tags)]
         faults = list(_faults(vector, seen[vector.name], hosts, covering))
         if faults:
-            rows_said = "".join(f"\n    although: {row.instead}" for row in covering)
-            report.faults.append(f"{vector.name}: {'; '.join(faults)}{rows_said}")
+            explanations = "".join(f"\n    although: {row.instead}" for row in covering)
+            report.faults.append(f"{vector.name}: {'; '.join(faults)}{explanations}")
         elif not any(_faults(vector, seen[vector.name], hosts, ())):
             report.agree.append(vector.name)
         else:
@@ -111,10 +111,10 @@ def _faults(vector: Vector, seen: Seen, hosts: Mapping[str, str], rows: Iterable
 def _form(body: bytes | str) -> list[str]:
     """The names and types of an answer's members, unless it is one to a push or an ack, or no JSON."""
     try:
-        said = json.loads(body)
+        decoded = json.loads(body)
     except ValueError:
         return []
-    members = said if isinstance(said, dict) and "status" not in said else {}
+    members = decoded if isinstance(decoded, dict) and "status" not in decoded else {}
     return sorted(f"{name}: {type(value).__name__}" for name, value in members.items())
 
 

@@ -28,24 +28,24 @@ class Seen:
     grants: int = 0
 
     @property
-    def told(self) -> dict[str, str] | None:
+    def fields(self) -> dict[str, str] | None:
         """The answer's body as a push's or an ack's, a flat object of strings with a status; else None."""
         try:
-            said = json.loads(self.answer.body)
+            body = json.loads(self.answer.body)
         except ValueError:
             return None
-        flat = isinstance(said, dict) and all(isinstance(value, str) for value in said.values())
-        return said if flat and "status" in said else None
+        flat = isinstance(body, dict) and all(isinstance(value, str) for value in body.values())
+        return body if flat and "status" in body else None
 
     @property
     def verdict(self) -> str | None:
         """OK, REMOVE or FAIL; None if the answer is not one to a push or an ack."""
-        return self.told["status"] if self.told else None
+        return self.fields["status"] if self.fields else None
 
     @property
     def code(self) -> str:
         """The stable code that begins the text of a FAIL; "" if there is none."""
-        return self.told.get("error", "").partition(" ")[0] if self.told else ""
+        return self.fields.get("error", "").partition(" ")[0] if self.fields else ""
 
 
 def basic(key: str) -> str:

@@ -80,9 +80,9 @@ def test_an_answer_that_took_too_long_and_a_redirect_are_found() -> None:
 
 
 def test_a_row_explains_just_what_it_says() -> None:
-    as_said = judged(REMOVED, ROW, answer={"status": "FAIL", "error": "apns_bad_device_token Apple ..."})
+    explained = judged(REMOVED, ROW, answer={"status": "FAIL", "error": "apns_bad_device_token Apple ..."})
     otherwise = judged(REMOVED, ROW, answer={"status": "FAIL", "error": "apns_unknown Apple ..."})
-    assert (as_said.differ, as_said.faults, expect.idle(as_said, [ROW])) == ([REMOVED], [], [])
+    assert (explained.differ, explained.faults, expect.idle(explained, [ROW])) == ([REMOVED], [], [])
     assert len(otherwise.faults) == 1
 
 

@@ -39,12 +39,12 @@ def as_password(one: ServerRequest, key: str) -> bytes:
 
 def expected(one: ServerRequest) -> str:
     """OK, or the code of the FAIL, by what the request holds."""
-    said = json.loads(one.body)
+    body = json.loads(one.body)
     if one.path.endswith("/ack"):
         return "OK"
-    if not said["device_id"]:
+    if not body["device_id"]:
         return "missing_device_id"
-    return "no_app" if said["platform"].startswith("windows") else "OK"
+    return "no_app" if body["platform"].startswith("windows") else "OK"
 
 
 async def send(port: int, contents: list[bytes]) -> list[Answer]:
@@ -86,16 +86,16 @@ def verifies(data: Mapping[str, str], device: str) -> bool:
     half = len(raw) // 2
     der = encode_dss_signature(int.from_bytes(raw[:half]), int.from_bytes(raw[half:]))
     key.verify(der, f"{head}.{claims}".encode(), ec.ECDSA(SHA256()))  # raises
-    said = json.loads(base64.urlsafe_b64decode(claims + "=="))
-    return bool(said == {"ack_id": data["ack_id"], "device_id": device})
+    body = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    return bool(body == {"ack_id": data["ack_id"], "device_id": device})
 
 
 def test_the_servers_signature_reaches_the_phone_as_it_was_and_verifies(stage: Stage) -> None:
     signed = {}
     for one in load.server_requests():
-        said = json.loads(one.body)
-        if said.get("signature"):
-            signed[said["ack_id"]] = said
+        body = json.loads(one.body)
+        if body.get("signature"):
+            signed[body["ack_id"]] = body
     stage.sandbox.clear()
     asyncio.run(send(stage.port, [in_path(one, stage.key) for one in load.server_requests()]))
     relayed = 0

@@ -70,16 +70,16 @@ def test_nothing_reached_a_provider_that_no_exchange_asked_for(replayed: Replaye
 
 
 def test_each_push_is_one_row_of_the_log_with_what_its_server_was_told(replayed: Replayed, stage: Stage) -> None:
-    told = [
+    expected = [
         replayed.seen[vector.name].verdict
         for vector in load.everything()
         if vector.method == "POST" and unquote(vector.path).partition("?")[0] == "/api/v1/send_push"
     ]
-    wait_for(lambda: sum(row["count"] for row in replayed.rows(stage)) >= len(told), 15, f"{len(told)} rows")
+    wait_for(lambda: sum(row["count"] for row in replayed.rows(stage)) >= len(expected), 15, f"{len(expected)} rows")
     logged: Counter[str | None] = Counter()
     for row in replayed.rows(stage):
         logged[row["answer"]] += row["count"]
-    assert logged == Counter(told)
+    assert logged == Counter(expected)
 
 
 def test_each_request_that_a_provider_got_is_one_attempt_in_the_log(replayed: Replayed, stage: Stage) -> None:

@@ -57,12 +57,12 @@ class Command(SubcommandsCommand):
     def take_on(self, *, name: str, offer: str, owner_email: str, slug: str, server: str) -> dict[str, Any]:
         """Print the customer and the invitation's link, and whether the e-mail went out."""
         made = customers.take_on(name=name, offer=offer, slug=slug, owner_email=owner_email, server_name=server)
-        told = {**rows.customer(made.customer), "invitation": made.invitation.link, "changed": True}
+        shown = {**rows.customer(made.customer), "invitation": made.invitation.link, "changed": True}
         try:
             services.invitation_send(made=made.invitation)
         except MailError as error:
-            return {**told, "sent": False, "problem": str(error)}
-        return {**told, "sent": True}
+            return {**shown, "sent": False, "problem": str(error)}
+        return {**shown, "sent": True}
 
     @subcommand("List all customers.")
     def list_(self) -> list[dict[str, Any]]:

@@ -31,14 +31,10 @@ class CredentialError(Exception):
 
 
 class ProviderToken:
-    """The token of one key.
-
-    proven: Apple has accepted a push with the present token, so nobody need look at its clock.
-    """
+    """The token of one key."""
 
     def __init__(self, team_id: str, key_id: str, key_pem: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the key (PEM, PKCS #8, P-256); it is read at the first use. clock: seconds that never go back."""
-        self.proven = False
         self._team_id, self._key_id, self._key_pem = team_id, key_id, key_pem
         self._clock = clock
         self._header = ""
@@ -57,7 +53,6 @@ class ProviderToken:
 
     def doubted(self, used_at: float, *, expired: bool) -> None:
         """Hear that Apple refused the token in use at a time (of the clock); an expired one is renewed if it may be."""
-        self.proven = False
         now = self._clock()
         if not expired or not self._header or used_at < self._made_at:
             return
@@ -67,7 +62,6 @@ class ProviderToken:
         self._header = ""
 
     def _renew(self) -> str:
-        self.proven = False
         self._made_at = self._clock()
         self._header = self._trouble = ""
         try:

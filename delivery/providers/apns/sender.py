@@ -15,9 +15,10 @@ import msgspec
 from aioapns.common import PRIORITY_HIGH, PushType
 from cryptography import x509
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
-from delivery.http2.exchange import Exchange
+from delivery.http2.stream import Stream
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.protocol import policy
 from delivery.providers.apns import payload
@@ -33,9 +34,9 @@ _REASON: Final = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII).fullmatch
 _CLOCK_REASONS: Final = frozenset({"ExpiredProviderToken", "InvalidProviderToken"})
 
 
-_id: Final = fields.short(b"apns-id")
-_expiration: Final = fields.short(b"apns-expiration")
-_collapse_id: Final = fields.short(b"apns-collapse-id")
+_id: Final = hpack_encoding.short_field_encoder(b"apns-id")
+_expiration: Final = hpack_encoding.short_field_encoder(b"apns-expiration")
+_collapse_id: Final = hpack_encoding.short_field_encoder(b"apns-collapse-id")
 
 
 class _Refusal(msgspec.Struct, gc=False):
@@ -104,7 +105,7 @@ def _head(topic: str, push_type: PushType, authorization: str) -> bytes:
         (b"apns-priority", PRIORITY_HIGH),
         (b"content-type", "application/json; charset=utf-8"),
     ]
-    return fields.block([(b"authorization", authorization), *common] if authorization else common)
+    return hpack_encoding.field_block([(b"authorization", authorization), *common] if authorization else common)
 
 
 def path_segment(token: str) -> str:
@@ -134,23 +135,23 @@ class ApnsSender:
         try:
             self._send(t)
         except CredentialError as error:
-            self._refuse(t, "credential", str(error))
+            self._refuse(t, TransportFault.CREDENTIAL, str(error))
         except UnicodeError:
-            self._refuse(t, "bad_token", "not ASCII")
+            self._refuse(t, TransportFault.BAD_TOKEN, "not ASCII")
         except ValueError as error:  # a topic that fits into no field, or is far too long
-            self._refuse(t, "credential", str(error))
+            self._refuse(t, TransportFault.CREDENTIAL, str(error))
 
     def _send(self, t: Try) -> None:
         target, push = t.target, t.push
         if self._engine.closed:
-            self._refuse(t, "stopped", "")
+            self._refuse(t, TransportFault.STOPPED, "")
             return
         route = self._routes.get(target.app_id)
         if route is None or route.target is not target or route.channel.closed:
             route = self._routes[target.app_id] = _Route(target, self._tokens, self._engine)
         segment = path_segment(push.device_id)
         if not segment:
-            self._refuse(t, "bad_token", "empty, too long or not text")
+            self._refuse(t, TransportFault.BAD_TOKEN, "empty, too long or not text")
             return
         head = route.head(voip=push.transport == "voip") + _id(t.push_id) + _expiration(str(t.expires_at))
         if collapse_id := policy.collapse_id(push):
@@ -158,32 +159,29 @@ class ApnsSender:
         body = payload.body(push, t.app_version)
         route.channel.post("/3/device/" + segment, head, body, t.timeout, self._ended, (t, route))
 
-    def _refuse(self, t: Try, word: str, detail: str) -> None:
+    def _refuse(self, t: Try, fault: TransportFault, detail: str) -> None:
         host = urlsplit(t.target.origin).hostname or ""
-        self._engine.loop.call_soon(t.on_done, t, unsent("apns", host, word, detail))
+        self._engine.loop.call_soon(t.on_done, t, unsent("apns", host, fault, detail))
 
-    def _ended(self, exchange: Exchange) -> None:
-        t, route = exchange.tag
-        status = exchange.status
-        attempt = Attempt("apns", route.host, status, exchange.word, exchange.wire, exchange.at, exchange.ms)
-        if status == 200:
-            if route.token is not None:
-                route.token.proven = True
-        elif status:
+    def _ended(self, stream: Stream) -> None:
+        t, route = stream.tag
+        status = stream.status
+        attempt = Attempt("apns", route.host, status, stream.fault, stream.wire, stream.at, stream.ms)
+        if not status:
+            attempt.detail = stream.error[:120]
+        elif status != 200:
             try:
-                self._refused(attempt, exchange, route)
+                self._refused(attempt, stream, route)
             except Exception:
                 log.exception("an answer of Apple's could not be read")  # and the push ends all the same
-        else:
-            attempt.detail = exchange.error[:120]
         t.on_done(t, attempt)
 
-    def _refused(self, attempt: Attempt, exchange: Exchange, route: _Route) -> None:
-        _read_refusal(attempt, exchange.body)
-        attempt.retry_after = exchange.retry_after
+    def _refused(self, attempt: Attempt, stream: Stream, route: _Route) -> None:
+        _read_refusal(attempt, stream.body)
+        attempt.retry_after = stream.retry_after
         if attempt.reason in _CLOCK_REASONS and route.token is not None:
-            route.token.doubted(exchange.started, expired=attempt.reason == "ExpiredProviderToken")
-            attempt.detail = skew(exchange.date, exchange.at)
+            route.token.doubted(stream.started, expired=attempt.reason == "ExpiredProviderToken")
+            attempt.detail = skew(stream.date, stream.at)
 
 
 def _read_refusal(attempt: Attempt, body: bytes) -> None:

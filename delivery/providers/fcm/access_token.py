@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.auth.crypt import RSASigner
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
-from delivery.http2.exchange import Exchange
+from delivery.http2.stream import Stream
+from delivery.outcomes.transport import NoFault, TransportFault
 from delivery.providers.apns.provider_token import CredentialError, skew
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,9 @@ class _Grant(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_Grant).decode
-_FORM: Final = fields.block([(b"content-type", "application/x-www-form-urlencoded")])
-Waiter = Callable[[str, str], None]
-"""Called with ("", "") when there is a token, else with a transport word and a detail."""
+_FORM: Final = hpack_encoding.field_block([(b"content-type", "application/x-www-form-urlencoded")])
+Waiter = Callable[[TransportFault | NoFault, str], None]
+"""Called with ("", "") when there is a token, else with a fault and a detail."""
 
 
 def token_url(token_uri: str, token_origin: str) -> str:
@@ -104,7 +105,7 @@ class AccessToken:
         self._made_at = self._renew_at = self._ends_at = 0.0
         self._forced_at = -FORCED_EVERY
         self._fetching = False
-        self._trouble = ("", "")
+        self._trouble: tuple[TransportFault | NoFault, str] = ("", "")
         self._trouble_until = 0.0
         self._waiting: dict[int, tuple[Waiter, asyncio.TimerHandle]] = {}
         self._number = 0
@@ -123,12 +124,12 @@ class AccessToken:
         return self._header
 
     def wait(self, timeout: float, then: Waiter) -> None:
-        """Call then(word, detail) when there is a token ("", "") or none is to be had; within timeout seconds."""
+        """Call then(fault, detail) when there is a token ("", "") or none is to be had; within timeout seconds."""
         loop = self._engine.loop
         if not self._fetching and time.monotonic() < self._trouble_until:
             loop.call_soon(then, *self._trouble)
         elif len(self._waiting) >= MOST_WAITING:
-            loop.call_soon(then, "token_endpoint", "too many pushes wait for it")
+            loop.call_soon(then, TransportFault.TOKEN_ENDPOINT, "too many pushes wait for it")
         else:
             self._number += 1
             self._waiting[self._number] = (then, loop.call_later(timeout, self._too_late, self._number))
@@ -144,7 +145,7 @@ class AccessToken:
 
     def _too_late(self, number: int) -> None:
         then, _ = self._waiting.pop(number)
-        then("token_endpoint", "no answer in time")
+        then(TransportFault.TOKEN_ENDPOINT, "no answer in time")
 
     def _fetch(self) -> None:
         self._fetching = True
@@ -162,13 +163,13 @@ class AccessToken:
 
     def _signed(self, signed: asyncio.Future[tuple[str, bytes]]) -> None:
         if signed.cancelled() or self._engine.closed:
-            self._failed("stopped", "", PAUSE_SECONDS)
+            self._failed(TransportFault.STOPPED, "", PAUSE_SECONDS)
             return
         error = signed.exception()
         if error is not None:
             known = isinstance(error, CredentialError)
             detail = str(error) if known else f"the service account cannot sign ({type(error).__name__})"
-            self._failed("credential", detail, BAD_ACCOUNT_SECONDS)
+            self._failed(TransportFault.CREDENTIAL, detail, BAD_ACCOUNT_SECONDS)
             return
         url, body = signed.result()
         # A channel of its own, under the negative id: a silent token endpoint must not make the pushes' way seem dead.
@@ -176,49 +177,55 @@ class AccessToken:
         try:
             channel.post(url.removeprefix(self._origin), _FORM, body, FETCH_SECONDS, self._answered)
         except ValueError:
-            self._failed("credential", "the service account's token_uri is no address", BAD_ACCOUNT_SECONDS)
+            self._failed(
+                TransportFault.CREDENTIAL, "the service account's token_uri is no address", BAD_ACCOUNT_SECONDS
+            )
 
-    def _answered(self, exchange: Exchange) -> None:
-        if not exchange.status:
-            self._failed("token_endpoint", exchange.word, PAUSE_SECONDS)
+    def _answered(self, stream: Stream) -> None:
+        if not stream.status:
+            self._failed(TransportFault.TOKEN_ENDPOINT, stream.fault, PAUSE_SECONDS)
             return
         try:
-            grant = _decode(exchange.body)
+            grant = _decode(stream.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             grant = _Grant()
-        if exchange.status != 200:
-            self._refused_grant(exchange, grant)
+        if stream.status != 200:
+            self._refused_grant(stream, grant)
         elif not _TOKEN(grant.access_token) or grant.expires_in <= 0:
-            self._failed("credential", "Google's answer holds no access token", PAUSE_SECONDS)
+            self._failed(TransportFault.CREDENTIAL, "Google's answer holds no access token", PAUSE_SECONDS)
         else:
             life = min(grant.expires_in, LIFETIME)
             self._made_at = time.monotonic()
-            self._renew_at, self._ends_at = exchange.started + life * RENEW_AT, exchange.started + life
+            self._renew_at, self._ends_at = stream.started + life * RENEW_AT, stream.started + life
             self._header = f"Bearer {grant.access_token}"
             self._fetching, self._trouble_until = False, 0.0
             self._tell("", "")
 
-    def _refused_grant(self, exchange: Exchange, grant: _Grant) -> None:
+    def _refused_grant(self, stream: Stream, grant: _Grant) -> None:
         error = bytes(grant.error).strip(b'"').decode("latin-1")
-        detail = f"{exchange.status} {error}" if _WORD(error) else str(exchange.status)
-        if (remark := skew(exchange.date, exchange.at)) != "":
+        detail = f"{stream.status} {error}" if _WORD(error) else str(stream.status)
+        if (remark := skew(stream.date, stream.at)) != "":
             detail = f"{detail}; {remark}"
-        if exchange.status in (400, 401, 403):
-            self._failed("credential", detail, BAD_ACCOUNT_SECONDS)
+        if stream.status in (400, 401, 403):
+            self._failed(TransportFault.CREDENTIAL, detail, BAD_ACCOUNT_SECONDS)
         else:
-            self._failed("token_endpoint", detail, max(PAUSE_SECONDS, min(exchange.retry_after, BAD_ACCOUNT_SECONDS)))
+            self._failed(
+                TransportFault.TOKEN_ENDPOINT,
+                detail,
+                max(PAUSE_SECONDS, min(stream.retry_after, BAD_ACCOUNT_SECONDS)),
+            )
 
-    def _failed(self, word: str, detail: str, pause: float) -> None:
+    def _failed(self, fault: TransportFault, detail: str, pause: float) -> None:
         self._fetching = False
-        self._trouble = (word, detail)
+        self._trouble = (fault, detail)
         self._trouble_until = time.monotonic() + pause
-        self._tell(word, detail)
+        self._tell(fault, detail)
 
-    def _tell(self, word: str, detail: str) -> None:
+    def _tell(self, fault: TransportFault | NoFault, detail: str) -> None:
         waiting, self._waiting = self._waiting, {}
         for then, timer in waiting.values():
             timer.cancel()
             try:
-                then(word, detail)
+                then(fault, detail)
             except Exception:
                 log.exception("what follows an access token failed; the others that wait go on")

@@ -8,7 +8,8 @@ for the rest google/rpc/code.proto (https://github.com/googleapis/googleapis/blo
 
 from typing import Final
 
-from delivery.outcomes.verdict import NOT_SENT, Answer, Outcome, Outcomes, Retry, Verdict, failed
+from delivery.outcomes.transport import TransportFault
+from delivery.outcomes.verdict import NOT_SENT, Answer, Outcome, Outcomes, Retry, Verdict, WireState, failed
 
 SENT: Final = Verdict(
     outcome=Outcome.SENT,
@@ -148,8 +149,8 @@ UNKNOWN: Final = failed(
     level="error",
 )
 
-TRANSPORT: Final = {
-    ("token_endpoint", NOT_SENT): failed(
+TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
+    (TransportFault.TOKEN_ENDPOINT, NOT_SENT): failed(
         "fcm_no_access_token",
         "Google's token service gave no access token ({detail})",
         "nothing to do unless it lasts; the status page of the push service knows more",

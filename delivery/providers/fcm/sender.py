@@ -14,9 +14,10 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Channel, Engine
-from delivery.http2.exchange import Exchange
+from delivery.http2.stream import Stream
+from delivery.outcomes.transport import NoFault, TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.providers.base import Target, Try, unsent
 from delivery.providers.fcm import payload
@@ -68,7 +69,7 @@ class _Route:
         """Return the request's fields, which are the same until the access token changes."""
         if authorization != self._authorization:
             common = (b"content-type", "application/json; charset=utf-8")
-            self._head = fields.block([(b"authorization", authorization), common])
+            self._head = hpack_encoding.field_block([(b"authorization", authorization), common])
             self._authorization = authorization
         return self._head
 
@@ -108,46 +109,46 @@ class FcmSender:
             self._tokens[target.credential_id] = token
         return token
 
-    def _go_on(self, t: Try, route: _Route, until: float, word: str, detail: str) -> None:
+    def _go_on(self, t: Try, route: _Route, until: float, fault: TransportFault | NoFault, detail: str) -> None:
         """Send what waited for an access token, or say that there is none."""
-        if word:
-            t.on_done(t, unsent("fcm", route.host, word, detail))
+        if fault:
+            t.on_done(t, unsent("fcm", route.host, fault, detail))
             return
         self._post(t, route, route.token.header(), until - time.monotonic())
 
     def _post(self, t: Try, route: _Route, authorization: str, timeout: float) -> None:
         push = t.push
         if self._engine.closed:
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "stopped", ""))
+            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.STOPPED, ""))
             return
         try:
             body = self._body(push, min(max(0, t.expires_at - int(time.time())), LONGEST_TTL))
         except UnicodeEncodeError:  # a lone surrogate, which is no text and no token
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "bad_token", "not text"))
+            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.BAD_TOKEN, "not text"))
             return
         try:
             route.channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route))
         except ValueError as error:  # a project's name that no request can carry
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, "credential", str(error)))
+            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.CREDENTIAL, str(error)))
 
-    def _ended(self, exchange: Exchange) -> None:
-        t, route = exchange.tag
-        status = exchange.status
-        attempt = Attempt("fcm", route.host, status, exchange.word, exchange.wire, exchange.at, exchange.ms)
+    def _ended(self, stream: Stream) -> None:
+        t, route = stream.tag
+        status = stream.status
+        attempt = Attempt("fcm", route.host, status, stream.fault, stream.wire, stream.at, stream.ms)
         if status >= 300:
             try:
-                self._refused(attempt, exchange, route)
+                self._refused(attempt, stream, route)
             except Exception:
                 log.exception("an answer of Google's could not be read")  # and the push ends all the same
         elif not status:
-            attempt.detail = exchange.error[:120]
+            attempt.detail = stream.error[:120]
         t.on_done(t, attempt)
 
-    def _refused(self, attempt: Attempt, exchange: Exchange, route: _Route) -> None:
-        attempt.reason, attempt.detail = read_refusal(exchange.body)
-        attempt.retry_after = exchange.retry_after
-        if exchange.status == 401 and attempt.reason != "THIRD_PARTY_AUTH_ERROR":
-            route.token.refused(exchange.started)
+    def _refused(self, attempt: Attempt, stream: Stream, route: _Route) -> None:
+        attempt.reason, attempt.detail = read_refusal(stream.body)
+        attempt.retry_after = stream.retry_after
+        if stream.status == 401 and attempt.reason != "THIRD_PARTY_AUTH_ERROR":
+            route.token.refused(stream.started)
 
 
 def read_refusal(body: bytes) -> tuple[str, str]:

@@ -15,22 +15,22 @@ class Member(NamedTuple):
 
 
 class _Sink(io.RawIOBase):
-    """Takes what zipfile writes until it is taken away. It cannot seek, so zipfile writes sizes behind each file."""
+    """Write buffer between zipfile and the consumer of the archive. Not seekable: zipfile writes sizes behind files."""
 
     def __init__(self) -> None:
-        self.held = bytearray()
+        self.buffer = bytearray()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: object) -> int:
         taken = bytes(memoryview(data))  # type: ignore[arg-type]
-        self.held += taken
+        self.buffer += taken
         return len(taken)
 
     def take(self) -> bytes:
-        taken = bytes(self.held)
-        self.held.clear()
+        taken = bytes(self.buffer)
+        self.buffer.clear()
         return taken
 
 
@@ -44,6 +44,6 @@ def zipped(members: Iterable[Member], at: datetime) -> Iterator[bytes]:
             with archive.open(about, "w", force_zip64=True) as file:
                 for block in member.blocks:
                     file.write(block)
-                    if sink.held:
+                    if sink.buffer:
                         yield sink.take()
     yield sink.take()

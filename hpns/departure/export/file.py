@@ -11,10 +11,10 @@ def write(path: Path, pieces: Iterable[bytes]) -> int:
     """Write `pieces` to a new file. How many bytes. Raises ProblemError when it is there already or cannot be made."""
     if path.exists():
         raise ProblemError(f"{path} is there already: name another file")
-    half = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        half.unlink(missing_ok=True)  # an earlier try's, which need not be as closed as ours
-        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary.unlink(missing_ok=True)  # an earlier try's, which need not be as closed as ours
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise ProblemError(f"{path} cannot be written: {error.strerror}") from error
     try:
@@ -22,9 +22,9 @@ def write(path: Path, pieces: Iterable[bytes]) -> int:
             size = sum(file.write(piece) for piece in pieces)
             file.flush()
             os.fsync(file.fileno())
-        half.replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise ProblemError(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        half.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return size

@@ -1,4 +1,4 @@
-"""What a customer can take along: one table, file by file and field by field, with the words for README.txt.
+"""Schema of a customer's export: one table, file by file and field by field, with the descriptions for README.txt.
 
 Invariant: what is not named here is not in the archive; LEFT_OUT says why of each field that is not, and a test sees to
 it that a new field is in one of the two.
@@ -7,7 +7,7 @@ it that a new field is in one of the two.
 from typing import Any, Final, NamedTuple
 
 from delivery.models import Delivery
-from tenants.fence import Walled
+from tenants.fence import TenantModel
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -28,7 +28,7 @@ class Field(NamedTuple):
     """A member of each line: its name, what it means, and where it is found from the row (default: by its name)."""
 
     name: str
-    words: str
+    description: str
     path: str = ""
 
     @property
@@ -41,8 +41,8 @@ class Kind(NamedTuple):
     """A file of the archive: its name, what a line is, the model and its way to the customer's id, and the fields."""
 
     file: str
-    words: str
-    model: type[Walled]
+    description: str
+    model: type[TenantModel]
     owner: str
     fields: tuple[Field, ...]
 

@@ -18,7 +18,7 @@ from tenants import fence, scope
 from tenants.models import Customer
 
 # Rows that are read at a time: what is in memory.
-AT_A_TIME: Final = 1_000
+BATCH_SIZE: Final = 1_000
 _WIDTH: Final = 100
 
 
@@ -26,7 +26,7 @@ def export(customer: Customer) -> Iterator[bytes]:
     """The archive, piece by piece. In a page each piece is read in a scope of its own: a long log must not hold a
     transaction open. Files are of the moment at which they are read; what changes meanwhile may be in one of two.
     """
-    at, in_page = timezone.now(), fence.reach() is not None
+    at, in_page = timezone.now(), fence.active_scope() is not None
     readme = Member("README.txt", [_readme(customer, at)])
     kinds = (Member(kind.file, _lines(kind, customer.pk, in_page=in_page)) for kind in KINDS)
     return zipped(chain([readme], kinds), at)
@@ -37,26 +37,26 @@ def _lines(kind: Kind, customer_id: int, *, in_page: bool) -> Iterator[bytes]:
     while True:
         if in_page:
             with scope.customer(customer_id):
-                rows = _piece(kind, customer_id, last)
+                rows = _batch(kind, customer_id, last)
         else:
-            rows = _piece(kind, customer_id, last)
+            rows = _batch(kind, customer_id, last)
         if rows:
             yield b"".join(_json(line(kind, row)) for row in rows)
-        if len(rows) < AT_A_TIME:
+        if len(rows) < BATCH_SIZE:
             return
         last = rows[-1]
 
 
-def _piece(kind: Kind, customer_id: int, last: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _batch(kind: Kind, customer_id: int, last: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The next rows after `last`."""
     sources = [field.source for field in kind.fields]
     if kind.model is Delivery:
         after = (last["accepted_at"], last["trace"]) if last else None
-        return list(selectors.of_customer(customer_id, after=after).values(*sources)[:AT_A_TIME])
+        return list(selectors.of_customer(customer_id, after=after).values(*sources)[:BATCH_SIZE])
     rows = kind.model.objects.filter(**{kind.owner: customer_id}).order_by("pk")
     if last:
         rows = rows.filter(pk__gt=last["pk"])
-    return list(rows.values("pk", *sources)[:AT_A_TIME])
+    return list(rows.values("pk", *sources)[:BATCH_SIZE])
 
 
 def _json(members: dict[str, Any]) -> bytes:
@@ -80,6 +80,6 @@ def _readme(customer: Customer, at: datetime) -> bytes:
     ]
     text = "\n\n".join(fill(part, _WIDTH) for part in parts) + "\n"
     for kind in KINDS:
-        text += f"\n\n{kind.file}\n{'-' * len(kind.file)}\n{fill(kind.words, _WIDTH)}\n\n"
-        text += "".join(f"  {field.name:18}{field.words}\n" for field in kind.fields)
+        text += f"\n\n{kind.file}\n{'-' * len(kind.file)}\n{fill(kind.description, _WIDTH)}\n\n"
+        text += "".join(f"  {field.name:18}{field.description}\n" for field in kind.fields)
     return text.encode()

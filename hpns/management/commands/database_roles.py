@@ -46,8 +46,8 @@ class Command(BaseCommand):
                 for statement in database_roles.grants(role.name, kind):
                     cursor.execute(statement)
         if options["verbosity"]:
-            told = ", ".join(made) or "none; everything runs as the owner, and row-level security binds nobody"
-            self.stdout.write(f"Roles: {told}.")
+            created = ", ".join(made) or "none; everything runs as the owner, and row-level security binds nobody"
+            self.stdout.write(f"Roles: {created}.")
 
 
 def _is_as_wanted(cursor: Any, role: Login, url: str) -> bool:

@@ -64,24 +64,22 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"the database refused or is away: {str(error).strip().splitlines()[0]}") from error
-        self._tell(lines, options)
+        self._report(lines, options)
 
-    def _tell(self, lines: list[Line], options: dict[str, Any]) -> None:
+    def _report(self, lines: list[Line], options: dict[str, Any]) -> None:
         taken = sum(line.result == "took" for line in lines)
-        troubles = sum(line.result == "trouble" for line in lines)
-        applied = options["apply"] and not troubles
+        failed = sum(line.result == "trouble" for line in lines)
+        applied = options["apply"] and not failed
         if options["json"]:
-            told = {"applied": applied, "taken": taken, "troubles": troubles, "lines": [one._asdict() for one in lines]}
-            self.stdout.write(json.dumps(told, indent=2, ensure_ascii=False))
+            report = {"applied": applied, "taken": taken, "troubles": failed, "lines": [one._asdict() for one in lines]}
+            self.stdout.write(json.dumps(report, indent=2, ensure_ascii=False))
         else:
             for line in lines:
                 self.stdout.write(f"{_WORDS[line.result]:<6} {line.about}: {line.text}")
-            if not troubles:
+            if not failed:
                 self.stdout.write(_end(taken, applied))
-        if troubles:
-            raise CommandError(
-                f"nothing was changed: put the {troubles} right that are WRONG, or leave them with --skip"
-            )
+        if failed:
+            raise CommandError(f"nothing was changed: put the {failed} right that are WRONG, or leave them with --skip")
 
 
 def _end(taken: int, applied: bool) -> str:

@@ -1,6 +1,6 @@
 "use strict";
-// What the pages do better with a script: times in the viewer's zone, copying, dialogs, menus, live parts that can be
-// paused. Each page works without.
+// What the pages do better with a script: times in the viewer's zone, copying, menus, live parts that can be paused.
+// Each page works without.
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const long = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
@@ -37,7 +37,7 @@
     const code = button.parentElement.querySelector("code");
     const said = button.querySelector("[data-said]");
     try {
-      await navigator.clipboard.writeText(code.dataset.whole || code.textContent);
+      await navigator.clipboard.writeText(code.textContent);
       said.textContent = "Copied";
     } catch {
       getSelection().selectAllChildren(code);
@@ -51,18 +51,14 @@
 
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
-    const found = event.target.closest("[data-copy], [data-dialog], [data-close], [data-dismiss], [data-pause]");
+    const found = event.target.closest("[data-copy], [data-dismiss], [data-pause]");
     if (!found) return;
     const { dataset } = found;
     if ("copy" in dataset) copy(found);
-    else if ("close" in dataset) { event.preventDefault(); found.closest("dialog").close(); }
     else if ("dismiss" in dataset) found.closest(".notice").remove();
-    else if ("pause" in dataset) {
+    else {
       paused = !paused;
       found.setAttribute("aria-pressed", paused);
-    } else if (!event.ctrlKey && !event.metaKey && !event.shiftKey) {
-      const dialog = document.getElementById(dataset.dialog);
-      if (dialog) { event.preventDefault(); dialog.showModal(); }
     }
   });
   document.addEventListener("keydown", (event) => {

@@ -47,12 +47,12 @@ class Command(SubcommandsCommand):
     @subcommand("Let an app take pushes again.", *OWNER, _LABEL)
     def enable(self, *, customer: str, shared: bool, label: str) -> dict[str, Any]:
         """Print the app."""
-        return _told(services.app_enable(app=selectors.any_app(owner(customer, shared), label), enabled=True))
+        return _with_changed(services.app_enable(app=selectors.any_app(owner(customer, shared), label), enabled=True))
 
     @subcommand("Refuse every push of an app; its credentials stay.", *OWNER, _LABEL)
     def disable(self, *, customer: str, shared: bool, label: str) -> dict[str, Any]:
         """Print the app."""
-        return _told(services.app_enable(app=selectors.app(owner(customer, shared), label), enabled=False))
+        return _with_changed(services.app_enable(app=selectors.app(owner(customer, shared), label), enabled=False))
 
     @subcommand(
         "Let an app take the pushes of its family that no label matches.",
@@ -62,8 +62,10 @@ class Command(SubcommandsCommand):
     )
     def default(self, *, customer: str, shared: bool, label: str, off: bool) -> dict[str, Any]:
         """Print the app."""
-        return _told(services.app_default(app=selectors.app(owner(customer, shared), label), is_default=not off))
+        return _with_changed(
+            services.app_default(app=selectors.app(owner(customer, shared), label), is_default=not off)
+        )
 
 
-def _told(result: Changed[PushApp]) -> dict[str, Any]:
+def _with_changed(result: Changed[PushApp]) -> dict[str, Any]:
     return {**rows.app(result.row), "changed": result.changed}

@@ -29,10 +29,10 @@ class Command(SubcommandsCommand):
         there = selectors.server(selectors.customer(customer), server)
         expires_at = None if days is None else timezone.now() + timedelta(days=days)
         row, text = services.key_add(server=there, name=name, expires_at=expires_at)
-        told = {**rows.key(row), "key": text, "changed": True}
+        shown = {**rows.key(row), "key": text, "changed": True}
         if settings.PUBLIC_URL:  # the whole value for Mattermost's Push Notification Server setting
-            told["push_url"] = f"{settings.PUBLIC_URL.rstrip('/')}/t/{text}"
-        return told
+            shown["push_url"] = f"{settings.PUBLIC_URL.rstrip('/')}/t/{text}"
+        return shown
 
     @subcommand("List the keys of one customer, or all.", Option("--customer", "only this customer's"))
     def list_(self, *, customer: str) -> list[dict[str, Any]]:

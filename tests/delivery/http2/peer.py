@@ -1,4 +1,4 @@
-"""The other side of one Connection, without a network: frames in, frames out, in another implementation's bytes."""
+"""The peer of one Connection, without a network: frames in, frames out, in another implementation's bytes."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,12 @@ from typing import Any
 from hpack import Encoder
 from hyperframe.frame import Frame, HeadersFrame, SettingsFrame
 
-from delivery.http2 import fields, frames
+from delivery.http2 import frames, hpack_encoding
 from delivery.http2.connection import Connection
-from delivery.http2.exchange import Exchange
+from delivery.http2.stream import Stream
+from delivery.outcomes.transport import TransportFault
 
-HEAD = fields.opening("localhost") + fields.text(b"/3/device/ab")
+HEADER_BLOCK = hpack_encoding.request_start("localhost") + hpack_encoding.string_literal(b"/3/device/ab")
 AT = 1_000_000_000.0
 """When every request is sent: 2001-09-09 01:46:40."""
 END = ("END_STREAM",)
@@ -31,17 +32,19 @@ def read(data: bytes) -> list[Any]:
 class Peer:
     """A Connection over a transport that keeps what is written, and what became of it."""
 
-    def __init__(self, *, made: bool = True) -> None:
-        """made: whether the connection has begun."""
-        self.ended: list[Exchange] = []
-        self.lost: list[str] = []
-        self.readies = 0
+    def __init__(self, *, connected: bool = True) -> None:
+        """connected: whether the transport is there from the start."""
+        self.ended: list[Stream] = []
+        self.lost: list[TransportFault] = []
+        self.capacity_calls = 0
         self.written = b""
         self.closed = False
-        self.unread = 0
-        self.when_ended: Callable[[Exchange], None] = lambda exchange: None
-        self.connection = Connection(self._ready, self._ended, lambda word, error: self.lost.append(word))
-        if made:
+        self.write_buffer_size = 0
+        self.on_stream_ended: Callable[[Stream], None] = lambda stream: None
+        self.connection = Connection(
+            self._count_capacity, self._stream_ended, lambda fault, error: self.lost.append(fault)
+        )
+        if connected:
             self.connection.connection_made(self)  # type: ignore[arg-type]
 
     def write(self, data: bytes) -> None:
@@ -52,52 +55,52 @@ class Peer:
         self.closed = True
 
     def get_write_buffer_size(self) -> int:
-        return self.unread
+        return self.write_buffer_size
 
-    def _ended(self, exchange: Exchange) -> None:
-        self.ended.append(exchange)
-        self.when_ended(exchange)
+    def _stream_ended(self, stream: Stream) -> None:
+        self.ended.append(stream)
+        self.on_stream_ended(stream)
 
-    def _ready(self) -> None:
-        self.readies += 1
+    def _count_capacity(self) -> None:
+        self.capacity_calls += 1
 
-    async def says(self, *said: Frame | bytes) -> list[Any]:
-        """Let these frames come; return those that are written then."""
-        self.connection.data_received(b"".join(one if isinstance(one, bytes) else one.serialize() for one in said))
-        return await self.wrote()
+    async def deliver(self, *received: Frame | bytes) -> list[Any]:
+        """Deliver these frames to the connection; return those that it writes then."""
+        self.connection.data_received(b"".join(one if isinstance(one, bytes) else one.serialize() for one in received))
+        return await self.written_frames()
 
-    async def wrote(self) -> list[Any]:
+    async def written_frames(self) -> list[Any]:
         """The frames that were written since."""
         await asyncio.sleep(0)
         data, self.written = self.written.removeprefix(frames.PREFACE), b""
         return read(data)
 
-    def send(self, body: bytes = b"{}") -> Exchange:
+    def send(self, body: bytes = b"{}") -> Stream:
         """Send a request."""
-        exchange = Exchange(HEAD, body, AT, 0.0, 0.0, lambda exchange: None, None)
-        self.connection.send(exchange)
-        return exchange
+        stream = Stream(HEADER_BLOCK, body, AT, 0.0, 0.0, lambda stream: None, None)
+        self.connection.send(stream)
+        return stream
 
 
-async def greeted(settings: dict[int, int] | None = None) -> Peer:
-    """A peer that has said its settings."""
+async def connected_peer(settings: dict[int, int] | None = None) -> Peer:
+    """A peer that has sent its SETTINGS."""
     peer = Peer()
-    await peer.says(SettingsFrame(0, settings or {}))
+    await peer.deliver(SettingsFrame(0, settings or {}))
     return peer
 
 
-def head(stream: int, status: int, *others: tuple[str, str], flags: tuple[str, ...] = END) -> Frame:
-    """The head of an answer."""
+def headers(stream_id: int, status: int, *others: tuple[str, str], flags: tuple[str, ...] = END) -> Frame:
+    """The HEADERS frame of a response."""
     encoder = Encoder()
     encoder.header_table_size = 0
-    return HeadersFrame(stream, encoder.encode([(":status", str(status)), *others]), flags=["END_HEADERS", *flags])
+    return HeadersFrame(stream_id, encoder.encode([(":status", str(status)), *others]), flags=["END_HEADERS", *flags])
 
 
 def outline(found: list[Any]) -> list[tuple[str, int, int]]:
-    """Of each frame its type, stream and size of content."""
+    """Of each frame its type, stream id and size of payload."""
     return [(type(one).__name__.removesuffix("Frame"), one.stream_id, len(getattr(one, "data", b""))) for one in found]
 
 
-def told(exchange: Exchange) -> tuple[int, str, int, bytes]:
-    """What came of a request."""
-    return exchange.status, exchange.word, exchange.wire, exchange.body
+def result(stream: Stream) -> tuple[int, str, int, bytes]:
+    """The result of a request."""
+    return stream.status, stream.fault, stream.wire, stream.body

@@ -3,19 +3,19 @@
 import asyncio
 from typing import NamedTuple
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
-from delivery.http2.exchange import Exchange
+from delivery.http2.stream import Stream
 
-HEAD = fields.block([(b"content-type", "application/json")])
+FIELD_BLOCK = hpack_encoding.field_block([(b"content-type", "application/json")])
 BODY = b'{"aps":{"alert":"hi"}}' + b" " * 600
 
 
 class Seen(NamedTuple):
-    """What an Exchange told while it could be asked."""
+    """The result of a request, copied from its Stream."""
 
     status: int
-    word: str
+    fault: str
     wire: int
     error: str
     body: bytes
@@ -29,9 +29,9 @@ async def post(
     """One POST of path at origin."""
     seen: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
 
-    def done(exchange: Exchange) -> None:
-        told = (exchange.status, exchange.word, exchange.wire, exchange.error, exchange.body, exchange.ms)
-        seen.set_result(Seen(*told, int(exchange.opened)))
+    def on_done(stream: Stream) -> None:
+        values = (stream.status, stream.fault, stream.wire, stream.error, stream.body, stream.ms)
+        seen.set_result(Seen(*values, int(stream.opened_connection)))
 
-    engine.channel(origin, credential).post(path, HEAD, body, seconds, done)
+    engine.channel(origin, credential).post(path, FIELD_BLOCK, body, seconds, on_done)
     return await asyncio.wait_for(seen, seconds + 2)

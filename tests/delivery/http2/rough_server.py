@@ -1,4 +1,4 @@
-"""A provider with bad manners: HTTP/2 over TLS, on a thread of its own, that does what the path's last word says.
+"""A faulty HTTP/2 server over TLS, on a thread of its own, that misbehaves as the last segment of the path says.
 
 The sandbox has the faults that a provider shows now and then; this has those that need a worse server, and it knows
 which requests it owns up to. Invariant: `taken` counts the complete requests that it neither refused nor disowned.
@@ -55,7 +55,7 @@ class RoughServer:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection. A request's path ends with WORD or WORD_NUMBER."""
+    """One connection. A request's path ends with BEHAVIOUR or BEHAVIOUR_NUMBER."""
 
     def __init__(self, server: RoughServer) -> None:
         self._server = server
@@ -86,90 +86,90 @@ class _Connection(asyncio.Protocol):
     def _flush(self) -> None:
         self._transport.write(self._h2.data_to_send())
 
-    def _complete(self, stream: int) -> None:
-        name = self._names[stream]
-        word = name.partition("_")[0]
+    def _complete(self, stream_id: int) -> None:
+        name = self._names[stream_id]
+        behaviour = name.partition("_")[0]
         self._server.complete[name] += 1
-        if self._last_owned is not None and stream > self._last_owned:
+        if self._last_owned is not None and stream_id > self._last_owned:
             return
-        if word not in ("refuse", "disown"):
+        if behaviour not in ("refuse", "disown"):
             self._server.taken[name] += 1
-        getattr(self, f"_do_{word}")(stream)
+        getattr(self, f"_do_{behaviour}")(stream_id)
 
-    def _do_ok(self, stream: int) -> None:
-        self._h2.send_headers(stream, [(":status", "200")], end_stream=True)
+    def _do_ok(self, stream_id: int) -> None:
+        self._h2.send_headers(stream_id, [(":status", "200")], end_stream=True)
 
-    def _do_later(self, stream: int) -> None:
-        asyncio.get_running_loop().call_later(random.random() / 50, self._answer_late, stream)  # noqa: S311
+    def _do_later(self, stream_id: int) -> None:
+        asyncio.get_running_loop().call_later(random.random() / 50, self._answer_late, stream_id)  # noqa: S311
 
-    def _answer_late(self, stream: int) -> None:
+    def _answer_late(self, stream_id: int) -> None:
         try:
-            self._do_ok(stream)
+            self._do_ok(stream_id)
             self._flush()
         except h2.exceptions.ProtocolError:
             pass  # it was disowned, or the connection has ended
 
-    def _do_refuse(self, stream: int) -> None:
-        self._h2.reset_stream(stream, REFUSED_STREAM)
+    def _do_refuse(self, stream_id: int) -> None:
+        self._h2.reset_stream(stream_id, REFUSED_STREAM)
 
-    def _do_break(self, stream: int) -> None:
-        self._h2.reset_stream(stream, INTERNAL_ERROR)
+    def _do_break(self, stream_id: int) -> None:
+        self._h2.reset_stream(stream_id, INTERNAL_ERROR)
 
-    def _do_disown(self, stream: int) -> None:
+    def _do_disown(self, stream_id: int) -> None:
         """GOAWAY that takes neither this request nor a later one."""
-        self._goaway(max(0, stream - 2))
+        self._goaway(max(0, stream_id - 2))
 
-    def _do_own(self, stream: int) -> None:
+    def _do_own(self, stream_id: int) -> None:
         """GOAWAY that owns up to this request, and no answer to it."""
-        self._goaway(stream)
+        self._goaway(stream_id)
 
     def _goaway(self, last: int) -> None:
         self._last_owned = last
-        for stream, name in self._names.items():
-            if stream > last and self._server.taken[name]:
+        for stream_id, name in self._names.items():
+            if stream_id > last and self._server.taken[name]:
                 self._server.taken[name] -= 1
         self._h2.close_connection(last_stream_id=last)
         self._flush()
         asyncio.get_running_loop().call_later(0.03, self._transport.close)
 
-    def _do_drain(self, stream: int) -> None:
+    def _do_drain(self, stream_id: int) -> None:
         """GOAWAY that owns up to this request, which is answered a second later on a connection that stays open."""
-        self._last_owned = stream
-        frame = hyperframe.frame.GoAwayFrame(0, last_stream_id=stream, error_code=0)
+        self._last_owned = stream_id
+        frame = hyperframe.frame.GoAwayFrame(0, last_stream_id=stream_id, error_code=0)
         self._transport.write(frame.serialize())
-        asyncio.get_running_loop().call_later(1.0, self._answer_late, stream)
+        asyncio.get_running_loop().call_later(1.0, self._answer_late, stream_id)
 
-    def _do_close(self, stream: int) -> None:
+    def _do_close(self, stream_id: int) -> None:
         self._transport.close()
 
-    def _do_abort(self, stream: int) -> None:
+    def _do_abort(self, stream_id: int) -> None:
         """Break the TCP connection off with a RST."""
         raw: socket.socket = self._transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
-    def _do_garbage(self, stream: int) -> None:
+    def _do_garbage(self, stream_id: int) -> None:
         self._transport.write(b"\xff" * 100)
 
-    def _do_silence(self, stream: int) -> None:
+    def _do_silence(self, stream_id: int) -> None:
         """Take it and say nothing."""
 
-    def _do_leave(self, stream: int) -> None:
+    def _do_leave(self, stream_id: int) -> None:
         """Answer, and close the connection a little later, while it lies idle."""
-        self._do_ok(stream)
+        self._do_ok(stream_id)
         asyncio.get_running_loop().call_later(0.03, self._transport.close)
 
-    def _do_early(self, stream: int) -> None:
+    def _do_early(self, stream_id: int) -> None:
         """Only an interim answer."""
-        self._h2.send_headers(stream, [(":status", "103")])
+        self._h2.send_headers(stream_id, [(":status", "103")])
 
-    def _do_half(self, stream: int) -> None:
+    def _do_half(self, stream_id: int) -> None:
         """The head of an answer, and no end."""
-        self._h2.send_headers(stream, [(":status", "410")])
+        self._h2.send_headers(stream_id, [(":status", "410")])
 
-    def _do_flood(self, stream: int) -> None:
+    def _do_flood(self, stream_id: int) -> None:
         """An answer with a body that is much too long."""
-        self._h2.send_headers(stream, [(":status", "400"), ("content-length", "1000000000")])
+        self._h2.send_headers(stream_id, [(":status", "400"), ("content-length", "1000000000")])
 
-    def _do_redirect(self, stream: int) -> None:
-        self._h2.send_headers(stream, [(":status", "307"), ("location", "/3/device/ok_elsewhere")], end_stream=True)
+    def _do_redirect(self, stream_id: int) -> None:
+        self._h2.send_headers(stream_id, [(":status", "307"), ("location", "/3/device/ok_elsewhere")], end_stream=True)

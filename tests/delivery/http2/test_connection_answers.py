@@ -1,4 +1,4 @@
-"""What one connection makes of what a peer says: answers, what is no answer, and the end."""
+"""One HTTP/2 connection, receiving: responses, violations of the protocol, and the end."""
 
 import asyncio
 
@@ -17,9 +17,9 @@ from hyperframe.frame import (
 )
 
 from delivery.http2 import frames
-from delivery.http2.outgoing import MAX_ANSWER_BYTES
+from delivery.http2.connection_sender import MAX_RESPONSE_BYTES
 from delivery.outcomes.verdict import ANSWERED, MAYBE
-from tests.delivery.http2.peer import AT, HEAD, Peer, greeted, head, outline, told
+from tests.delivery.http2.peer import AT, HEADER_BLOCK, Peer, connected_peer, headers, outline, result
 
 WINDOW = SettingsFrame.INITIAL_WINDOW_SIZE
 DATE = "Sun, 09 Sep 2001 01:46:40 GMT"
@@ -29,80 +29,82 @@ DATE = "Sun, 09 Sep 2001 01:46:40 GMT"
 @pytest.fixture
 async def peer() -> Peer:
     """A peer without wishes."""
-    return await greeted()
+    return await connected_peer()
 
 
 async def test_an_answer_is_its_status_and_its_body(peer: Peer) -> None:
     first, second = peer.send(), peer.send()
-    await peer.says(head(3, 400, flags=()), DataFrame(3, b'{"reason":'), head(1, 200))
-    assert (peer.ended, told(first)) == ([first], (200, "", ANSWERED, b""))
-    await peer.says(DataFrame(3, b'"BadTopic"}', flags=["END_STREAM"]))
-    assert (peer.ended, told(second)) == ([first, second], (400, "", ANSWERED, b'{"reason":"BadTopic"}'))
+    await peer.deliver(headers(3, 400, flags=()), DataFrame(3, b'{"reason":'), headers(1, 200))
+    assert (peer.ended, result(first)) == ([first], (200, "", ANSWERED, b""))
+    await peer.deliver(DataFrame(3, b'"BadTopic"}', flags=["END_STREAM"]))
+    assert (peer.ended, result(second)) == ([first, second], (400, "", ANSWERED, b'{"reason":"BadTopic"}'))
     assert (peer.connection.streams, peer.lost) == ({}, [])
 
 
 async def test_an_answer_may_end_with_an_empty_frame(peer: Peer) -> None:
-    exchange = peer.send()
-    await peer.says(head(1, 200, flags=()), DataFrame(1, b"{}"), DataFrame(1, flags=["END_STREAM"]))
-    assert (peer.ended, told(exchange)) == ([exchange], (200, "", ANSWERED, b"{}"))
+    stream = peer.send()
+    await peer.deliver(headers(1, 200, flags=()), DataFrame(1, b"{}"), DataFrame(1, flags=["END_STREAM"]))
+    assert (peer.ended, result(stream)) == ([stream], (200, "", ANSWERED, b"{}"))
 
 
 @pytest.mark.parametrize("prefix", [b"", b"\x20"], ids=["plain", "after a change of the table"])
 async def test_the_status_of_a_head_is_read_however_it_is_written(peer: Peer, prefix: bytes) -> None:
-    for stream, block in enumerate((b"\x88", b"\x8d", b"\x08\x03200", b"\x48\x82\x10\x01"), 1):
+    for number, block in enumerate((b"\x88", b"\x8d", b"\x08\x03200", b"\x48\x82\x10\x01"), 1):
         peer.send()
-        await peer.says(HeadersFrame(2 * stream - 1, prefix + block, flags=["END_HEADERS", "END_STREAM"]))
+        await peer.deliver(HeadersFrame(2 * number - 1, prefix + block, flags=["END_HEADERS", "END_STREAM"]))
     assert [one.status for one in peer.ended] == [200, 404, 200, 200]
 
 
 async def test_an_interim_answer_is_not_the_answer(peer: Peer) -> None:
-    exchange = peer.send()
-    await peer.says(head(1, 103, ("link", "</x>"), flags=()), head(1, 100, flags=()))
-    assert (peer.ended, exchange.wire) == ([], MAYBE)
-    await peer.says(head(1, 410, flags=()), DataFrame(1, b"{}", flags=["END_STREAM"]))
-    assert (peer.ended, told(exchange)) == ([exchange], (410, "", ANSWERED, b"{}"))
+    stream = peer.send()
+    await peer.deliver(headers(1, 103, ("link", "</x>"), flags=()), headers(1, 100, flags=()))
+    assert (peer.ended, stream.wire) == ([], MAYBE)
+    await peer.deliver(headers(1, 410, flags=()), DataFrame(1, b"{}", flags=["END_STREAM"]))
+    assert (peer.ended, result(stream)) == ([stream], (410, "", ANSWERED, b"{}"))
 
 
 async def test_trailers_end_an_answer_and_change_nothing_of_it(peer: Peer) -> None:
-    exchange = peer.send()
+    stream = peer.send()
     trailers = HeadersFrame(1, b"\x00\x0bgrpc-status\x010", flags=["END_HEADERS", "END_STREAM"])
-    await peer.says(head(1, 400, ("retry-after", "7"), flags=()), DataFrame(1, b"{}"), trailers)
-    assert (peer.ended, told(exchange), exchange.retry_after) == ([exchange], (400, "", ANSWERED, b"{}"), 7.0)
+    await peer.deliver(headers(1, 400, ("retry-after", "7"), flags=()), DataFrame(1, b"{}"), trailers)
+    assert (peer.ended, result(stream), stream.retry_after) == ([stream], (400, "", ANSWERED, b"{}"), 7.0)
 
 
 async def test_the_padding_of_a_body_is_no_part_of_it(peer: Peer) -> None:
-    exchange = peer.send()
+    stream = peer.send()
     part = DataFrame(1, b"{", pad_length=9, flags=["PADDED"])
-    await peer.says(head(1, 400, flags=()), part, DataFrame(1, b"}", pad_length=0, flags=["PADDED", "END_STREAM"]))
-    assert told(exchange) == (400, "", ANSWERED, b"{}")
+    await peer.deliver(
+        headers(1, 400, flags=()), part, DataFrame(1, b"}", pad_length=0, flags=["PADDED", "END_STREAM"])
+    )
+    assert result(stream) == (400, "", ANSWERED, b"{}")
 
 
 async def test_a_body_may_be_so_long_and_is_cut_off_above(peer: Peer) -> None:
     longest = [DataFrame(1, b"x" * 16_384) for _ in range(4)]
-    exchange, other = peer.send(), peer.send()
-    assert outline(await peer.says(head(1, 400, flags=()), *longest))[-1:] == [("Data", 3, 2)], "no reset"
-    assert (peer.ended, exchange.received) == ([], MAX_ANSWER_BYTES)
-    [reset] = await peer.says(DataFrame(1, b"x"))
+    stream, other = peer.send(), peer.send()
+    assert outline(await peer.deliver(headers(1, 400, flags=()), *longest))[-1:] == [("Data", 3, 2)], "no reset"
+    assert (peer.ended, stream.received_bytes) == ([], MAX_RESPONSE_BYTES)
+    [reset] = await peer.deliver(DataFrame(1, b"x"))
     assert (type(reset), reset.stream_id, reset.error_code) == (RstStreamFrame, 1, frames.CANCEL)
-    assert (peer.ended, told(exchange)) == ([exchange], (400, "", ANSWERED, b""))
-    await peer.says(DataFrame(1, b"x", flags=["END_STREAM"]), head(3, 200))
-    assert (peer.ended, peer.lost) == ([exchange, other], [])
+    assert (peer.ended, result(stream)) == ([stream], (400, "", ANSWERED, b""))
+    await peer.deliver(DataFrame(1, b"x", flags=["END_STREAM"]), headers(3, 200))
+    assert (peer.ended, peer.lost) == ([stream, other], [])
 
 
-@pytest.mark.parametrize(("length", "cut"), [(MAX_ANSWER_BYTES, False), (MAX_ANSWER_BYTES + 1, True)])
-async def test_a_body_that_is_announced_too_long_is_not_waited_for(peer: Peer, length: int, cut: bool) -> None:
-    exchange = peer.send()
-    await peer.wrote()
-    found = await peer.says(head(1, 400, ("content-length", str(length)), flags=()))
-    assert [(type(one), one.stream_id) for one in found] == ([(RstStreamFrame, 1)] if cut else [])
-    assert (peer.ended, told(exchange)) == ([exchange] if cut else [], (400, "", ANSWERED, b""))
+@pytest.mark.parametrize(("length", "truncated"), [(MAX_RESPONSE_BYTES, False), (MAX_RESPONSE_BYTES + 1, True)])
+async def test_a_body_that_is_announced_too_long_is_not_waited_for(peer: Peer, length: int, truncated: bool) -> None:
+    stream = peer.send()
+    await peer.written_frames()
+    found = await peer.deliver(headers(1, 400, ("content-length", str(length)), flags=()))
+    assert [(type(one), one.stream_id) for one in found] == ([(RstStreamFrame, 1)] if truncated else [])
+    assert (peer.ended, result(stream)) == ([stream] if truncated else [], (400, "", ANSWERED, b""))
 
 
 async def test_an_announced_length_without_a_body_is_no_reason_to_reset(peer: Peer) -> None:
-    exchange = peer.send()
-    await peer.wrote()
-    assert await peer.says(head(1, 400, ("content-length", "1000000"))) == []
-    assert peer.ended == [exchange]
+    stream = peer.send()
+    await peer.written_frames()
+    assert await peer.deliver(headers(1, 400, ("content-length", "1000000"))) == []
+    assert peer.ended == [stream]
 
 
 @pytest.mark.parametrize(
@@ -121,56 +123,56 @@ async def test_an_announced_length_without_a_body_is_no_reason_to_reset(peer: Pe
     ],
 )
 async def test_retry_after_is_seconds_or_a_date(peer: Peer, value: str, seconds: float) -> None:
-    exchange = peer.send()
-    await peer.says(head(1, 429, ("retry-after", value)))
-    assert (told(exchange), exchange.retry_after) == ((429, "", ANSWERED, b""), seconds)
+    stream = peer.send()
+    await peer.deliver(headers(1, 429, ("retry-after", value)))
+    assert (result(stream), stream.retry_after) == ((429, "", ANSWERED, b""), seconds)
 
 
 @pytest.mark.parametrize(("value", "date"), [(DATE, AT), ("yesterday", 0.0), ("", 0.0)])
 async def test_the_date_of_a_refusal_is_read(peer: Peer, value: str, date: float) -> None:
-    exchange = peer.send()
-    await peer.says(head(1, 403, ("apns-id", "1"), ("date", value)))
-    assert (exchange.date, exchange.retry_after, exchange.announced) == (date, 0.0, 0)
+    stream = peer.send()
+    await peer.deliver(headers(1, 403, ("apns-id", "1"), ("date", value)))
+    assert (stream.date, stream.retry_after, stream.content_length) == (date, 0.0, 0)
 
 
 async def test_only_the_status_of_a_success_is_read(peer: Peer) -> None:
-    exchange = peer.send()
-    await peer.says(head(1, 200, ("date", DATE), ("retry-after", "9")))
-    assert (exchange.status, exchange.date, exchange.retry_after) == (200, 0.0, 0.0)
+    stream = peer.send()
+    await peer.deliver(headers(1, 200, ("date", DATE), ("retry-after", "9")))
+    assert (stream.status, stream.date, stream.retry_after) == (200, 0.0, 0.0)
 
 
 async def test_what_comes_for_a_request_that_was_given_up_is_ignored(peer: Peer) -> None:
     given_up, other = peer.send(), peer.send()
-    await peer.wrote()
-    peer.connection.forget(given_up)
-    [reset] = await peer.wrote()
+    await peer.written_frames()
+    peer.connection.cancel(given_up)
+    [reset] = await peer.written_frames()
     assert (type(reset), reset.stream_id, reset.error_code) == (RstStreamFrame, 1, frames.CANCEL)
-    late = [head(1, 400, flags=()), DataFrame(1, b"{}"), WindowUpdateFrame(1, 9), RstStreamFrame(1, 7)]
-    assert await peer.says(*late, head(1, 200)) == []
-    assert (peer.ended, given_up.status, given_up.word, given_up.wire) == ([], 0, "", MAYBE)
-    peer.connection.forget(given_up)
-    assert await peer.says(head(3, 200)) == []
+    late = [headers(1, 400, flags=()), DataFrame(1, b"{}"), WindowUpdateFrame(1, 9), RstStreamFrame(1, 7)]
+    assert await peer.deliver(*late, headers(1, 200)) == []
+    assert (peer.ended, given_up.status, given_up.fault, given_up.wire) == ([], 0, "", MAYBE)
+    peer.connection.cancel(given_up)
+    assert await peer.deliver(headers(3, 200)) == []
     assert (peer.ended, peer.lost) == ([other], [])
 
 
 async def test_frames_of_unknown_types_and_priorities_are_ignored(peer: Peer) -> None:
-    assert await peer.says(frames.frame(0xFA, 1, 1, b"x"), frames.frame(frames.PRIORITY, 0, 1, bytes(5))) == []
+    assert await peer.deliver(frames.frame(0xFA, 1, 1, b"x"), frames.frame(frames.PRIORITY, 0, 1, bytes(5))) == []
     assert peer.lost == []
 
 
 async def test_an_answer_before_the_request_is_whole_ends_it_and_the_rest_is_not_sent() -> None:
-    peer = await greeted({WINDOW: 10})
-    exchange = peer.send(b"x" * 40)
-    await peer.wrote()
-    [reset] = await peer.says(head(1, 413), WindowUpdateFrame(1, 100))
+    peer = await connected_peer({WINDOW: 10})
+    stream = peer.send(b"x" * 40)
+    await peer.written_frames()
+    [reset] = await peer.deliver(headers(1, 413), WindowUpdateFrame(1, 100))
     assert (type(reset), reset.stream_id) == (RstStreamFrame, 1)
-    assert (peer.ended, told(exchange)) == ([exchange], (413, "", ANSWERED, b""))
+    assert (peer.ended, result(stream)) == ([stream], (413, "", ANSWERED, b""))
 
 
 FAULTS: dict[str, list[Frame | bytes]] = {
     "PUSH_PROMISE": [PushPromiseFrame(1, 2, b"\x82", flags=["END_HEADERS"])],
     "DATA before HEADERS": [DataFrame(1, b"{}", flags=["END_STREAM"])],
-    "DATA after an interim answer": [head(1, 103, flags=()), DataFrame(1, b"{}")],
+    "DATA after an interim answer": [headers(1, 103, flags=()), DataFrame(1, b"{}")],
     "WINDOW_UPDATE of 0": [frames.frame(frames.WINDOW_UPDATE, 0, 0, bytes(4))],
     "WINDOW_UPDATE beyond the largest window": [WindowUpdateFrame(0, 2**31 - 1)],
     "WINDOW_UPDATE that is cut off": [frames.frame(frames.WINDOW_UPDATE, 0, 0, b"\0")],
@@ -182,7 +184,7 @@ FAULTS: dict[str, list[Frame | bytes]] = {
     "a block that is cut off": [HeadersFrame(1, b"\x00\x0agrpc", flags=["END_HEADERS"])],
     "a broken Huffman code": [HeadersFrame(1, b"\x08\x84\xff\xff\xff\xff", flags=["END_HEADERS"])],
     "an answer without a status": [HeadersFrame(1, b"", flags=["END_HEADERS", "END_STREAM"])],
-    "an interim answer that ends": [head(1, 103)],
+    "an interim answer that ends": [headers(1, 103)],
     "a head that is broken off": [HeadersFrame(1, b"\x88"), PingFrame(0, bytes(8))],
     "a head without an end": [HeadersFrame(1, b"x"), *[ContinuationFrame(1, b"x" * 16_384)] * 4],
     "a frame that is too long": [b"\x00\x40\x01\0\0\0\0\0\1"],
@@ -192,14 +194,14 @@ FAULTS: dict[str, list[Frame | bytes]] = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_a_peer_that_does_not_keep_to_the_protocol_is_left(peer: Peer, fault: list[Frame | bytes]) -> None:
-    exchange = peer.send()
-    await peer.wrote()
-    *_, goaway = await peer.says(*fault, head(1, 200))
+    stream = peer.send()
+    await peer.written_frames()
+    *_, goaway = await peer.deliver(*fault, headers(1, 200))
     assert (type(goaway), goaway.error_code, goaway.last_stream_id) == (GoAwayFrame, frames.PROTOCOL_ERROR, 0)
-    assert (peer.lost, peer.closed, peer.connection.room(0)) == (["protocol"], True, False)
-    assert (peer.ended, exchange.status, peer.connection.streams) == ([], 0, {1: exchange})
+    assert (peer.lost, peer.closed, peer.connection.can_send(0)) == (["protocol"], True, False)
+    assert (peer.ended, stream.status, peer.connection.streams) == ([], 0, {1: stream})
     peer.connection.connection_lost(None)
-    assert peer.lost == ["protocol"], "it is told once"
+    assert peer.lost == ["protocol"], "it is result once"
 
 
 @pytest.mark.parametrize(
@@ -207,12 +209,12 @@ async def test_a_peer_that_does_not_keep_to_the_protocol_is_left(peer: Peer, fau
 )
 async def test_what_begins_without_settings_is_not_http2(first: Frame | bytes) -> None:
     peer = Peer()
-    *_, goaway = await peer.says(first, SettingsFrame(0))
+    *_, goaway = await peer.deliver(first, SettingsFrame(0))
     assert (type(goaway), peer.lost, peer.closed) == (GoAwayFrame, ["protocol"], True)
 
 
 @pytest.mark.parametrize(
-    ("error", "word"),
+    ("error", "fault"),
     [
         (None, "closed"),
         (ConnectionResetError(104, "Connection reset by peer"), "reset"),
@@ -220,71 +222,71 @@ async def test_what_begins_without_settings_is_not_http2(first: Frame | bytes) -
         (OSError("EOF occurred in violation of protocol"), "closed"),
     ],
 )
-async def test_the_end_of_a_connection_is_told_once_with_its_kind(
-    peer: Peer, error: Exception | None, word: str
+async def test_the_end_of_a_connection_is_reported_once_with_its_kind(
+    peer: Peer, error: Exception | None, fault: str
 ) -> None:
-    exchange = peer.send()
+    stream = peer.send()
     peer.connection.connection_lost(error)
     peer.connection.connection_lost(error)
     peer.connection.close()
     await asyncio.sleep(0)
-    assert (peer.lost, peer.connection.streams, peer.connection.room(0)) == ([word], {1: exchange}, False)
+    assert (peer.lost, peer.connection.streams, peer.connection.can_send(0)) == ([fault], {1: stream}, False)
 
 
-async def test_a_connection_that_we_close_says_farewell_after_what_was_sent_and_is_not_lost(peer: Peer) -> None:
+async def test_a_connection_that_we_close_sends_goaway_after_what_was_sent_and_is_not_lost(peer: Peer) -> None:
     peer.send()
     peer.connection.close()
     peer.connection.close()
-    assert (peer.closed, peer.connection.room(0)) == (True, False)
+    assert (peer.closed, peer.connection.can_send(0)) == (True, False)
     peer.connection.connection_lost(None)
-    *sent, goaway = await peer.wrote()
-    assert outline(sent)[-2:] == [("Headers", 1, len(HEAD)), ("Data", 1, 2)]
+    *sent, goaway = await peer.written_frames()
+    assert outline(sent)[-2:] == [("Headers", 1, len(HEADER_BLOCK)), ("Data", 1, 2)]
     assert (type(goaway), goaway.error_code, peer.lost) == (GoAwayFrame, 0, [])
 
 
 @pytest.mark.parametrize("value", ["²", "1²", "²" * 3])  # digits to str.isdigit(), but not to int() and float()
 async def test_digits_of_another_alphabet_are_no_number(peer: Peer, value: str) -> None:
-    exchange = peer.send()
+    stream = peer.send()
     latin = b"\x00\x0bretry-after" + bytes([len(value)]) + value.encode("latin-1")
     latin += b"\x00\x0econtent-length" + bytes([len(value)]) + value.encode("latin-1")
-    await peer.says(HeadersFrame(1, b"\x8d" + latin, flags=["END_HEADERS", "END_STREAM"]))
-    assert (exchange.status, exchange.retry_after, exchange.announced) == (404, 0.0, 0)
+    await peer.deliver(HeadersFrame(1, b"\x8d" + latin, flags=["END_HEADERS", "END_STREAM"]))
+    assert (stream.status, stream.retry_after, stream.content_length) == (404, 0.0, 0)
 
 
 @pytest.mark.parametrize(
     "value", [DATE.replace("2001", "9" * 10), DATE.replace("09", "9" * 20), DATE.replace("GMT", "+" + "9" * 20)]
 )
 async def test_a_date_out_of_all_bounds_is_none(peer: Peer, value: str) -> None:
-    exchange = peer.send()
-    await peer.says(head(1, 403, ("date", value), ("retry-after", value)))
-    assert (exchange.date, exchange.retry_after) == (0.0, 0.0)
+    stream = peer.send()
+    await peer.deliver(headers(1, 403, ("date", value), ("retry-after", value)))
+    assert (stream.date, stream.retry_after) == (0.0, 0.0)
 
 
 async def test_an_answer_stays_one_while_the_rest_of_its_request_is_sent() -> None:
-    peer = await greeted({WINDOW: 10})
-    exchange = peer.send(b"x" * 40)
-    await peer.says(head(1, 413, flags=()), WindowUpdateFrame(1, 100), DataFrame(1, b"{}", flags=["END_STREAM"]))
-    assert told(exchange) == (413, "", ANSWERED, b"{}")
+    peer = await connected_peer({WINDOW: 10})
+    stream = peer.send(b"x" * 40)
+    await peer.deliver(headers(1, 413, flags=()), WindowUpdateFrame(1, 100), DataFrame(1, b"{}", flags=["END_STREAM"]))
+    assert result(stream) == (413, "", ANSWERED, b"{}")
 
 
 @pytest.mark.parametrize("fault", [RstStreamFrame(1, 7), GoAwayFrame(0, last_stream_id=0)])
 async def test_what_was_answered_cannot_be_disowned(peer: Peer, fault: Frame) -> None:
-    exchange = peer.send()
-    await peer.says(head(1, 410, flags=()), fault)
-    assert (peer.ended, exchange.status, exchange.wire, exchange.body) == ([exchange], 410, ANSWERED, b"")
+    stream = peer.send()
+    await peer.deliver(headers(1, 410, flags=()), fault)
+    assert (peer.ended, stream.status, stream.wire, stream.body) == ([stream], 410, ANSWERED, b"")
 
 
-@pytest.mark.parametrize("first", [head(1, 200), DataFrame(1, b"x")])
+@pytest.mark.parametrize("first", [headers(1, 200), DataFrame(1, b"x")])
 async def test_an_answer_before_the_settings_is_not_http2(first: Frame) -> None:
     peer = Peer()
-    await peer.says(first, SettingsFrame(0))
+    await peer.deliver(first, SettingsFrame(0))
     assert (peer.lost, peer.closed) == (["protocol"], True)
 
 
 async def test_what_comes_after_we_closed_the_connection_is_not_looked_at() -> None:
     peer = Peer()
     peer.connection.close()
-    await peer.says(SettingsFrame(0))
-    assert not peer.connection.room(0)
-    await peer.says(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    await peer.deliver(SettingsFrame(0))
+    assert not peer.connection.can_send(0)
+    await peer.deliver(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     assert peer.lost == []

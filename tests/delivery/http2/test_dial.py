@@ -3,14 +3,15 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
+from delivery.http2.addresses import connect
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import NOT_SENT
 from tests.delivery.http2.posting import post
@@ -22,25 +23,34 @@ NAME = "fcm.googleapis.com"
 
 
 class _Naming:
-    """What a loop does for a dial: NAME has `addresses`, and a connection to `late` comes after it was given up; tried
-    keeps the sockets, so that none is closed by the garbage collector alone."""
+    """What a loop does for a dial: NAME has `addresses`, and a connection to `late` comes `lateness` seconds after it
+    was given up; tried keeps the sockets, so that none is closed by the garbage collector alone, asked where they
+    were to lead."""
 
     addresses: tuple[str, ...] = ()
     late = ""
+    lateness = 0.0
     tried: list[socket.socket]
+    asked: list[str]
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         if host != NAME:
             return await super().getaddrinfo(host, port, **options)  # type: ignore[misc]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.addresses]
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+            if ":" in address
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in self.addresses
+        ]
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> Any:
         self.tried.append(sock)
+        self.asked.append(address[0])
         if address[0] == self.late:
             try:
                 await asyncio.sleep(30)
             except asyncio.CancelledError:
-                pass
+                await asyncio.sleep(self.lateness)
         return await super().sock_connect(sock, address)  # type: ignore[misc]
 
 
@@ -71,7 +81,7 @@ def run(
 
     with asyncio.Runner(loop_factory=loop) as runner:
         used: Any = runner.get_loop()
-        used.addresses, used.late, used.tried = addresses, late, []
+        used.addresses, used.late, used.tried, used.asked = addresses, late, [], []
         used.set_exception_handler(complain)
         runner.run(main)
     assert complaining or complaints == []
@@ -102,6 +112,21 @@ def open_to(address: str) -> int:
     return sum(line.split()[2].startswith(there) for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:])
 
 
+@contextmanager
+def deaf(addresses: Iterable[str], port: int) -> Iterator[None]:
+    """Let these IPv4 addresses take no connection and refuse none: their queues are full."""
+    with ExitStack() as opened:
+        for address in addresses:
+            listener = opened.enter_context(socket.socket())
+            listener.bind((address, port))
+            listener.listen(0)
+            for _ in range(3):
+                filling = opened.enter_context(socket.socket())
+                filling.setblocking(False)
+                filling.connect_ex(listener.getsockname())
+        yield
+
+
 @on_both_loops
 def test_an_address_that_refuses_is_followed_by_the_next_at_once(
     rough: RoughServer, loop: type, monkeypatch: pytest.MonkeyPatch
@@ -125,20 +150,57 @@ def test_an_address_that_is_silent_is_left_for_the_next_and_leaves_nothing_open(
             assert open_to("127.0.0.4") == before
             assert still_open() == [False, True]
 
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.4", port_of(rough.origin)))
-        deaf.listen(0)
-        fill = [socket.socket() for _ in range(3)]
-        for one in fill:
-            one.setblocking(False)
-            one.connect_ex(deaf.getsockname())
+    with deaf(["127.0.0.4"], port_of(rough.origin)):
         before = open_to("127.0.0.4")
         assert before
         began = time.monotonic()
         run(loop, main(), ("127.0.0.4", "127.0.0.1"))
         assert time.monotonic() - began >= 0.25
-        for one in fill:
-            one.close()
+
+
+@on_both_loops
+@pytest.mark.parametrize("silent", [8, 16])
+@pytest.mark.parametrize(
+    ("prefix", "living"), [("::ffff:", "127.0.0.1"), ("", "::ffff:127.0.0.1")], ids=["IPv6 silent", "IPv4 silent"]
+)
+def test_silent_addresses_of_one_family_cost_one_wait_before_the_other_family_is_tried(
+    rough: RoughServer, loop: type, silent: int, prefix: str, living: str
+) -> None:
+    """Addresses of the form ::ffff:127.0.1.9 are of IPv6 for everybody but the kernel, on machines without it, too."""
+
+    async def main() -> None:
+        async with engine_to(rough.ca_file) as engine:
+            assert (await post(engine, f"https://{NAME}:{port_of(rough.origin)}", OK)).status == 200
+            used: Any = asyncio.get_running_loop()
+            assert used.asked[:2] == [prefix + places[0], living], "one silent address was begun before the living one"
+            assert still_open().count(True) == 1
+            assert still_open()[1]
+
+    places = [f"127.0.1.{number}" for number in range(1, silent + 1)]
+    with deaf(places, port_of(rough.origin)):
+        run(loop, main(), (*(prefix + place for place in places), living))
+
+
+@on_both_loops
+def test_a_dial_that_is_given_up_while_its_losers_are_closed_is_given_up(rough: RoughServer, loop: type) -> None:
+    """The race waits for its losers; whoever gives the dial up at that moment is heard all the same."""
+
+    async def main() -> None:
+        used: Any = asyncio.get_running_loop()
+        used.lateness = 0.3
+        port = port_of(rough.origin)
+        dial = asyncio.create_task(connect(used, NAME, port, "dns"))
+        while len(used.tried) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert not dial.done(), "it waits for the loser"
+        dial.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dial
+        assert still_open() == [False, False]
+
+    with socket.create_server(("127.0.0.5", port_of(rough.origin))):
+        run(loop, main(), ("127.0.0.5", "127.0.0.1"), late="127.0.0.5")
 
 
 @on_both_loops
@@ -162,7 +224,7 @@ def test_a_name_of_which_no_address_answers_is_no_connection(rough: RoughServer,
     async def main() -> None:
         async with engine_to(rough.ca_file) as engine:
             seen = await post(engine, f"https://{NAME}:{port_of(rough.origin)}", OK)
-            assert (seen.word, seen.wire) == ("connect", NOT_SENT)
+            assert (seen.fault, seen.wire) == ("connect", NOT_SENT)
             assert seen.error
             assert still_open() == [False, False]
 
@@ -185,7 +247,7 @@ async def test_an_ipv6_address_is_an_origin_too(rough: RoughServer) -> None:
         pytest.skip("this machine has no IPv6")
     async with server, engine_to(rough.ca_file) as engine:
         seen = await post(engine, f"https://[::1]:{server.sockets[0].getsockname()[1]}", OK)
-        assert (seen.status, seen.word) == (200, "")
+        assert (seen.status, seen.fault) == (200, "")
 
 
 @on_both_loops
@@ -202,7 +264,7 @@ def test_a_dial_that_is_given_up_leaves_nothing_open(rough: RoughServer, loop: t
         server = await asyncio.start_server(hang, "127.0.0.1", 0)
         async with server, engine_to(rough.ca_file) as engine:
             seen = await post(engine, f"https://localhost:{server.sockets[0].getsockname()[1]}", OK, seconds=0.3)
-            assert (seen.word, seen.wire) == ("timeout_connect", NOT_SENT)
+            assert (seen.fault, seen.wire) == ("timeout_connect", NOT_SENT)
             await asyncio.wait_for(ended.wait(), 2)
             assert still_open() == [False]
 

@@ -41,7 +41,7 @@ def test_an_encrypted_proxy_that_refuses_is_named_as_the_fault_each_time(rough: 
         ):
             for number in range(5):
                 seen = await post(engine, rough.origin, OK)
-                assert (seen.status, seen.word, seen.wire) == (0, "proxy", NOT_SENT)
+                assert (seen.status, seen.fault, seen.wire) == (0, "proxy", NOT_SENT)
                 assert "407" in seen.error
                 assert len(proxy.heads) == number + 1
                 assert (await post(direct, rough.origin, OK, credential=number)).status == 200
@@ -50,9 +50,9 @@ def test_an_encrypted_proxy_that_refuses_is_named_as_the_fault_each_time(rough: 
 
 
 class Clinging(Proxy):
-    """A proxy that refuses or says nothing, and closes no connection itself; left counts those that we closed."""
+    """A proxy that refuses or is silent, and closes no connection itself; closed_by_us counts those that we closed."""
 
-    left = 0
+    closed_by_us = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.heads.append(await reader.readuntil(b"\r\n\r\n"))
@@ -60,17 +60,17 @@ class Clinging(Proxy):
         try:
             await reader.read()
         finally:
-            self.left += 1
+            self.closed_by_us += 1
             writer.close()
 
 
 @on_both_loops
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(
-    ("answer", "word"), [(b"HTTP/1.1 403 No\r\n\r\n", "proxy"), (b"", "timeout_connect")], ids=["refuses", "silent"]
+    ("answer", "fault"), [(b"HTTP/1.1 403 No\r\n\r\n", "proxy"), (b"", "timeout_connect")], ids=["refuses", "silent"]
 )
 def test_the_connection_to_a_proxy_that_leads_nowhere_is_closed_and_harms_no_other(
-    rough: RoughServer, loop: type, scheme: str, answer: bytes, word: str
+    rough: RoughServer, loop: type, scheme: str, answer: bytes, fault: str
 ) -> None:
     async def main() -> None:
         proxy = Clinging(refusal=answer)
@@ -84,13 +84,13 @@ def test_the_connection_to_a_proxy_that_leads_nowhere_is_closed_and_harms_no_oth
                         post(engine, rough.origin, OK, seconds=2.0 if answer else 0.5),
                         post(direct, rough.origin, OK, credential=number),
                     )
-                    assert (refused.word, refused.wire, seen.status) == (word, NOT_SENT, 200)
+                    assert (refused.fault, refused.wire, seen.status) == (fault, NOT_SENT, 200)
             # On a busy machine a dial may be given up before the proxy hears of it; those that it heard of are closed.
             for _ in range(100):
-                if proxy.heads and proxy.left == len(proxy.heads):
+                if proxy.heads and proxy.closed_by_us == len(proxy.heads):
                     break
                 await asyncio.sleep(0.05)
-            assert 1 <= proxy.left == len(proxy.heads) <= 4
+            assert 1 <= proxy.closed_by_us == len(proxy.heads) <= 4
 
     run(loop, main())
 
@@ -105,7 +105,7 @@ def test_a_proxy_with_the_certificate_of_a_stranger_gets_no_password(rough: Roug
         ):
             seen = await post(engine, rough.origin, OK)
             assert (seen.status, seen.wire) == (0, NOT_SENT)
-            assert seen.word in ("proxy", "tls")
+            assert seen.fault in ("proxy", "tls")
         assert proxy.heads == []
 
     run(loop, main())
@@ -121,7 +121,7 @@ def test_requests_go_through_an_encrypted_proxy_and_share_one_connection(rough: 
         ):
             for _ in range(3):
                 seen = await asyncio.gather(*(post(engine, rough.origin, OK) for _ in range(20)))
-                assert {(one.status, one.word) for one in seen} == {(200, "")}
+                assert {(one.status, one.fault) for one in seen} == {(200, "")}
         assert len(proxy.heads) == 1
         assert proxy.heads[0].startswith(f"CONNECT {rough.origin.removeprefix('https://')} HTTP/1.1\r\n".encode())
 
@@ -158,7 +158,7 @@ def test_a_provider_with_the_certificate_of_a_stranger_is_noticed_through_an_enc
             seen = await post(engine, origin, OK)
             assert (seen.status, seen.wire) == (0, NOT_SENT)
             # asyncio before Python 3.11.8 stumbles over this (gh-113214)
-            assert seen.word in (("tls",) if loop is UvLoop else ("tls", "connect"))
+            assert seen.fault in (("tls",) if loop is UvLoop else ("tls", "connect"))
         assert rough.complete.total() == complete
 
     run(loop, main(), complaining=loop is not UvLoop)
@@ -179,7 +179,7 @@ def test_a_way_with_a_client_certificate_leads_through_a_proxy_too(rough: RoughS
             async with engine_to(rough.ca_file, f"{scheme}://{address}") as engine:
                 engine.channel(rough.origin, 1, certificate, mark + key)
                 seen = await post(engine, rough.origin, OK)
-                assert (seen.status, seen.word) == (200, "")
+                assert (seen.status, seen.fault) == (200, "")
         assert len(proxy.heads) == 1
 
     run(loop, main())

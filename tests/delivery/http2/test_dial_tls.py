@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from delivery.http2.dial import Trust, Way
+from delivery.http2.dial import Endpoint, TlsTrust
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import NOT_SENT
 from delivery.sandbox import certificates
@@ -53,20 +53,20 @@ def locked(key: str, kind: PrivateFormat = PrivateFormat.PKCS8) -> str:
 # --- Whom it trusts
 
 
-def test_ways_without_a_client_certificate_share_one_context(folder: Path) -> None:
-    trust = Trust(str(folder / "ca.pem"))
-    ways = [Way(origin, trust) for origin in ("https://a.example", "https://b.example:8443")]
-    assert ways[0].tls() is ways[1].tls() is ways[0].tls()
-    own = [Way("https://a.example", trust, *client(folder)) for _ in range(2)]
-    contexts = [own[0].tls(), own[1].tls(), ways[0].tls()]
+def test_endpoints_without_a_client_certificate_share_one_context(folder: Path) -> None:
+    trust = TlsTrust(str(folder / "ca.pem"))
+    endpoints = [Endpoint(origin, trust) for origin in ("https://a.example", "https://b.example:8443")]
+    assert endpoints[0].tls() is endpoints[1].tls() is endpoints[0].tls()
+    with_certificate = [Endpoint("https://a.example", trust, *client(folder)) for _ in range(2)]
+    contexts = [with_certificate[0].tls(), with_certificate[1].tls(), endpoints[0].tls()]
     assert len({id(context) for context in contexts}) == 3
-    assert own[0].tls() is contexts[0], "it is made once"
+    assert with_certificate[0].tls() is contexts[0], "it is made once"
 
 
 def test_every_context_checks_the_provider(folder: Path) -> None:
-    trust = Trust(str(folder / "ca.pem"))
-    for way in (Way("https://a.example", trust), Way("https://a.example", trust, *client(folder))):
-        context = way.tls()
+    trust = TlsTrust(str(folder / "ca.pem"))
+    for endpoint in (Endpoint("https://a.example", trust), Endpoint("https://a.example", trust, *client(folder))):
+        context = endpoint.tls()
         assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert [found["subject"][0][0][1] for found in context.get_ca_certs()] == ["Provider sandbox CA"]
@@ -78,7 +78,7 @@ async def test_a_certificate_for_another_name_is_not_accepted(rough: RoughServer
     )
     async with server, engine_to(rough.ca_file) as engine:
         seen = await post(engine, f"https://127.0.0.2:{server.sockets[0].getsockname()[1]}", OK)
-    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
     assert "127.0.0.2" in seen.error
 
 
@@ -91,7 +91,7 @@ async def test_a_file_of_authorities_that_cannot_be_used_is_named(
         file.write_text(content)
     async with engine_to(str(file)) as engine:
         seen = await post(engine, rough.origin, OK)
-    assert (seen.status, seen.word, seen.wire) == (0, "tls", NOT_SENT)
+    assert (seen.status, seen.fault, seen.wire) == (0, "tls", NOT_SENT)
     assert str(file) in seen.error
 
 
@@ -106,7 +106,7 @@ async def test_the_environments_authorities_are_not_trusted(
     assert ssl.create_default_context().get_ca_certs(), "others would trust it"
     async with engine_to("") as engine:
         seen = await post(engine, rough.origin, OK)
-    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
 
 
 async def test_the_environments_authorities_and_proxies_are_not_needed(
@@ -179,7 +179,7 @@ async def test_a_client_certificate_that_the_provider_refuses_is_said_to_be_the_
         refusal = asyncio.create_task(asyncio.to_thread(refuse, server, certificates.context(folder, "server")))
         async with engine_to(rough.ca_file) as engine:
             seen = await post_with(engine, f"https://localhost:{server.getsockname()[1]}", *stranger)
-        assert (seen.status, seen.word, seen.wire) == (0, "credential", NOT_SENT)
+        assert (seen.status, seen.fault, seen.wire) == (0, "credential", NOT_SENT)
         await refusal
 
 
@@ -198,18 +198,18 @@ async def test_a_client_key_that_cannot_be_used_is_said_to_be_the_fault(
     }[fault]
     async with engine_to(rough.ca_file) as engine:
         seen = await post_with(engine, rough.origin, certificate, key)
-    assert (seen.status, seen.word, seen.wire) == (0, "credential", NOT_SENT)
+    assert (seen.status, seen.fault, seen.wire) == (0, "credential", NOT_SENT)
     assert not set(key.splitlines()) & set(seen.error.splitlines())
 
 
 ASK = """
 import os, sys
-from delivery.http2.dial import DialError, Trust, Way
+from delivery.http2.dial import DialError, Endpoint, TlsTrust
 os.login_tty(0)
 try:
-    Way("https://localhost", Trust(sys.argv[1]), sys.argv[2], sys.argv[3]).tls()
+    Endpoint("https://localhost", TlsTrust(sys.argv[1]), sys.argv[2], sys.argv[3]).tls()
 except DialError as error:
-    print("refused as", error.word)
+    print("refused as", error.fault)
 """
 
 
@@ -217,14 +217,14 @@ def test_nobody_is_asked_for_the_password_of_a_key(rough: RoughServer, folder: P
     ours, theirs = pty.openpty()
     certificate, key = client(folder)
     command = [sys.executable, "-c", ASK, rough.ca_file, certificate, locked(key)]
-    said = ""
+    output = ""
     with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdin=theirs) as process:
         os.close(theirs)
-        while "\n" not in said and "phrase" not in said:
-            said += os.read(ours, 1000).decode()
+        while "\n" not in output and "phrase" not in output:
+            output += os.read(ours, 1000).decode()
         os.write(ours, b"secret\n")
     os.close(ours)
-    assert (said.strip(), process.returncode) == ("refused as credential", 0)
+    assert (output.strip(), process.returncode) == ("refused as credential", 0)
 
 
 def test_a_client_key_is_in_no_file_on_disk(rough: RoughServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +238,6 @@ def test_a_client_key_is_in_no_file_on_disk(rough: RoughServer, folder: Path, mo
 
     before = os.listdir("/proc/self/fd")
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", watch)
-    Way("https://localhost", Trust(rough.ca_file), *client(folder)).tls()
+    Endpoint("https://localhost", TlsTrust(rough.ca_file), *client(folder)).tls()
     assert seen == [("/memfd:client certificate (deleted)", 0)] * 2
     assert os.listdir("/proc/self/fd") == before, "and in none that stays open"

@@ -1,4 +1,4 @@
-"""A provider that disowns one request, or says goodbye, holds up none of those that follow it."""
+"""A provider that disowns one request, or sends GOAWAY, holds up none of those that follow it."""
 
 import asyncio
 import time
@@ -24,4 +24,4 @@ async def test_the_next_requests_do_not_wait_for_a_silent_one_on_the_old_connect
     started = time.monotonic()
     assert (await post(engine, sandbox.origin, PLAIN)).status == 200
     assert time.monotonic() - started < 1
-    assert (await silent).word == "timeout"
+    assert (await silent).fault == "timeout"

@@ -82,7 +82,7 @@ async def test_a_proxy_that_wants_a_password_and_gets_none_is_named_as_the_fault
     proxy = Proxy(password=PASSWORD)
     async with running(proxy) as port, engine_with(sandbox, f"http://127.0.0.1:{port}") as engine:
         seen = await post(engine, sandbox.origin, PATH)
-    assert (seen.status, seen.word, seen.wire) == (0, "proxy", NOT_SENT)
+    assert (seen.status, seen.fault, seen.wire) == (0, "proxy", NOT_SENT)
     assert "407" in seen.error
     assert PASSWORD not in seen.error
     assert sandbox.requests() == []
@@ -92,7 +92,7 @@ async def test_a_proxy_that_wants_a_password_and_gets_none_is_named_as_the_fault
 async def test_a_proxy_that_refuses_is_named_as_the_fault(sandbox: SandboxClient, refusal: bytes) -> None:
     async with running(Proxy(refusal=refusal)) as port, engine_with(sandbox, f"http://127.0.0.1:{port}") as engine:
         seen = await post(engine, sandbox.origin, PATH)
-    assert (seen.status, seen.word, seen.wire) == (0, "proxy", NOT_SENT)
+    assert (seen.status, seen.fault, seen.wire) == (0, "proxy", NOT_SENT)
 
 
 async def test_a_proxy_that_says_nothing_costs_the_timeout_and_no_more(sandbox: SandboxClient) -> None:
@@ -101,7 +101,7 @@ async def test_a_proxy_that_says_nothing_costs_the_timeout_and_no_more(sandbox: 
     async with engine_with(sandbox, f"http://127.0.0.1:{port}") as engine:
         seen = await post(engine, sandbox.origin, PATH, seconds=0.4)
     server.close()
-    assert (seen.word, seen.wire) == ("timeout_connect", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("timeout_connect", NOT_SENT)
     assert seen.ms < 1500
 
 

@@ -1,4 +1,4 @@
-"""Which connection a request takes, how long it may take, and which way it goes out."""
+"""The HTTP/2 engine: which connection of the pool a request takes, its deadline, and its transport errors."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from delivery.http2.engine import MOST_CONNECTIONS, STREAMS_PER_CONNECTION, Engine
+from delivery.http2.engine import MAX_CONNECTIONS, STREAMS_PER_CONNECTION, Engine
 from delivery.outcomes.verdict import MAYBE, NOT_SENT
 from delivery.sandbox import certificates
 from tests.delivery.http2.posting import Seen, post
@@ -49,7 +49,7 @@ async def test_more_requests_than_one_connection_should_carry_may_open_a_few_mor
     many = STREAMS_PER_CONNECTION * 3
     seen = await asyncio.gather(*(post(engine, sandbox.origin, f"/3/device/many{n}", seconds=5) for n in range(many)))
     assert {one.status for one in seen} == {200}
-    assert 1 <= len(connections(sandbox, "many")) <= MOST_CONNECTIONS
+    assert 1 <= len(connections(sandbox, "many")) <= MAX_CONNECTIONS
 
 
 async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClient, engine: Engine) -> None:
@@ -58,7 +58,7 @@ async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClien
         await post(engine, sandbox.origin, "/3/device/own", credential=credential)
     used = [request["connection"] for request in sandbox.requests("own")]
     assert used[0] == used[2] != used[1]
-    assert [(state.credential_id, state.lanes, state.in_flight) for state in engine.connections()] == [
+    assert [(state.credential_id, state.connections, state.in_flight) for state in engine.channel_states()] == [
         (1, 1, 0),
         (2, 1, 0),
     ]
@@ -66,7 +66,7 @@ async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClien
 
 async def test_a_connection_that_answers_nothing_gets_no_further_requests(rough: RoughServer, plain: Engine) -> None:
     assert (await post(plain, rough.origin, "/3/device/ok")).new_connections == 1
-    assert (await post(plain, rough.origin, "/3/device/silence", seconds=0.3)).word == "timeout"
+    assert (await post(plain, rough.origin, "/3/device/silence", seconds=0.3)).fault == "timeout"
     assert (await post(plain, rough.origin, "/3/device/ok")).new_connections == 1
     assert (await post(plain, rough.origin, "/3/device/ok")).new_connections == 0
 
@@ -74,27 +74,27 @@ async def test_a_connection_that_answers_nothing_gets_no_further_requests(rough:
 async def test_requests_leave_a_quiet_connection_before_the_first_of_them_has_timed_out(
     rough: RoughServer, plain: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.http2.lane.QUIET_SECONDS", 0.2)
+    monkeypatch.setattr("delivery.http2.pooled_connection.UNRESPONSIVE_SECONDS", 0.2)
     await post(plain, rough.origin, "/3/device/ok")
     stuck = asyncio.create_task(post(plain, rough.origin, "/3/device/silence", seconds=2.0))
     await asyncio.sleep(0.3)
     seen = await post(plain, rough.origin, "/3/device/ok")
     assert (seen.status, seen.new_connections, stuck.done()) == (200, 1, False)
-    assert plain.connections()[0].lanes == 2
-    assert (await stuck).word == "timeout"
+    assert plain.channel_states()[0].connections == 2
+    assert (await stuck).fault == "timeout"
     await asyncio.sleep(0.05)
-    assert plain.connections()[0].lanes == 1
+    assert plain.channel_states()[0].connections == 1
 
 
 async def test_what_was_not_written_yet_when_a_connection_ends_goes_out_on_the_next(
     rough: RoughServer, plain: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.http2.engine.MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("delivery.http2.engine.MAX_CONNECTIONS", 1)
     await post(plain, rough.origin, "/3/device/ok")
     # The server takes a hundred at once, and says goodbye after the first.
     names = ["drain_then", *(f"silence_{n}_then" for n in range(99)), *(f"ok_{n}_then" for n in range(5))]
     seen = await asyncio.gather(*(post(plain, rough.origin, f"/3/device/{name}") for name in names))
-    assert (seen[0].status, {one.word for one in seen[1:100]}) == (200, {"refused_stream"})
+    assert (seen[0].status, {one.fault for one in seen[1:100]}) == (200, {"refused_stream"})
     assert {one.status for one in seen[100:]} == {200}
     assert [rough.complete[name] for name in names[100:]] == [1] * 5
 
@@ -107,7 +107,7 @@ async def test_one_hanging_request_does_not_cost_a_connection_that_answers_other
     for _ in range(5):
         await asyncio.sleep(0.1)
         assert (await post(engine, sandbox.origin, "/3/device/c0de")).status == 200
-    assert (await stuck).word == "timeout"
+    assert (await stuck).fault == "timeout"
     assert (await post(engine, sandbox.origin, "/3/device/c0de")).new_connections == 0
     assert len(connections(sandbox, "c0de")) == 1
 
@@ -119,7 +119,7 @@ async def test_requests_that_follow_each_other_have_each_its_own_timeout(
     for seconds in (0.3, 1.2, 0.3):
         assert (await post(engine, sandbox.origin, "/3/device/c0de", seconds=2)).status == 200
         seen = await post(engine, sandbox.origin, "/3/device/feed", seconds=seconds)
-        assert seen.word == "timeout"
+        assert seen.fault == "timeout"
         # Long ones may be cut by a little, never exceeded: the deadline of the push depends on it.
         assert seconds * 1000 - 64 <= seen.ms < seconds * 1000 + 250
 
@@ -131,7 +131,7 @@ async def test_a_provider_that_takes_the_connection_and_says_nothing_costs_the_t
         began = time.monotonic()
         seen = await asyncio.gather(*(post(engine, f"https://localhost:{port}", PATH, seconds=0.4) for _ in range(50)))
         assert time.monotonic() - began < 2
-    assert {(one.word, one.wire) for one in seen} == {("timeout_connect", NOT_SENT)}
+    assert {(one.fault, one.wire) for one in seen} == {("timeout_connect", NOT_SENT)}
 
 
 async def test_a_host_that_takes_no_connection_at_all_costs_the_timeout_and_no_more(engine: Engine) -> None:
@@ -146,26 +146,26 @@ async def test_a_host_that_takes_no_connection_at_all_costs_the_timeout_and_no_m
         seen = await post(engine, f"https://127.0.0.1:{port}", PATH, seconds=0.4)
         for one in fill:
             one.close()
-    assert (seen.word, seen.wire) == ("timeout_connect", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("timeout_connect", NOT_SENT)
     assert seen.ms < 1500
 
 
 async def test_a_name_that_does_not_exist_is_said_so(engine: Engine) -> None:
     seen = await post(engine, "https://push.invalid", PATH)
-    assert (seen.word, seen.wire) in {("dns", NOT_SENT), ("timeout_connect", NOT_SENT)}
+    assert (seen.fault, seen.wire) in {("dns", NOT_SENT), ("timeout_connect", NOT_SENT)}
 
 
 async def test_a_port_where_nobody_listens_is_said_so(engine: Engine) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         seen = await post(engine, f"https://127.0.0.1:{free.getsockname()[1]}", PATH)
-    assert (seen.word, seen.wire) == ("connect", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("connect", NOT_SENT)
 
 
 async def test_a_certificate_of_a_stranger_is_not_accepted(sandbox: SandboxClient, engine: Engine) -> None:
     sandbox.mode("wrong_certificate")
     seen = await post(engine, sandbox.origin, PATH)
-    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
     assert sandbox.requests("ab" * 32) == []
 
 
@@ -173,7 +173,7 @@ async def test_without_a_ca_file_only_public_authorities_are_trusted(sandbox: Sa
     engine = Engine(asyncio.get_running_loop())
     seen = await post(engine, sandbox.origin, PATH)
     await engine.close()
-    assert (seen.word, seen.wire) == ("tls", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
 
 
 async def test_a_server_without_http2_is_refused(sandbox: SandboxClient) -> None:
@@ -181,7 +181,7 @@ async def test_a_server_without_http2_is_refused(sandbox: SandboxClient) -> None
     async with _http1(sandbox) as port:
         seen = await post(engine, f"https://localhost:{port}", PATH)
     await engine.close()
-    assert (seen.status, seen.word, seen.wire) == (0, "protocol", NOT_SENT)
+    assert (seen.status, seen.fault, seen.wire) == (0, "protocol", NOT_SENT)
 
 
 @asynccontextmanager
@@ -208,7 +208,7 @@ async def test_closing_the_engine_ends_what_is_under_way(sandbox: SandboxClient,
     assert len(await asyncio.to_thread(sandbox.requests, "feed", count=3)) == 3
     await engine.close()
     seen: list[Seen] = await asyncio.gather(*under_way)
-    assert {(one.word, one.wire) for one in seen} == {("stopped", MAYBE)}
+    assert {(one.fault, one.wire) for one in seen} == {("stopped", MAYBE)}
 
 
 async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,12 +216,12 @@ async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypa
     monkeypatch.setattr("delivery.http2.engine.IDLE_SECONDS", 0.1)
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)
     await post(engine, rough.origin, "/3/device/ok")
-    assert len(engine.connections()) == 1
+    assert len(engine.channel_states()) == 1
     for _ in range(60):
         await asyncio.sleep(0.05)
-        if not engine.connections():
+        if not engine.channel_states():
             break
-    assert engine.connections() == []
+    assert engine.channel_states() == []
     assert (await post(engine, rough.origin, "/3/device/ok")).status == 200
     await engine.close()
 
@@ -239,7 +239,7 @@ def test_it_runs_on_uvloop(provider_process: SandboxClient) -> None:
 async def test_what_a_callers_mistake_raises_stays_with_the_caller(
     sandbox: SandboxClient, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def stumble(exchange: object) -> None:
+    def stumble(stream: object) -> None:
         raise RuntimeError("in the caller's callback")
 
     engine.channel(sandbox.origin, 1).post(PATH, b"", b"{}", 2.0, stumble)

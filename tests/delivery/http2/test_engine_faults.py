@@ -1,4 +1,4 @@
-"""Each fault below HTTP: one request on the wire, the right word, and NOT_SENT of nothing that a provider took."""
+"""Each transport error: one request on the wire, the right fault, and NOT_SENT of nothing that a provider took."""
 
 import asyncio
 import random
@@ -24,15 +24,15 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
-@pytest.mark.parametrize(("fault", "word", "wire"), FAULTS)
+@pytest.mark.parametrize(("behaviour", "fault", "wire"), FAULTS)
 async def test_a_fault_is_one_request_on_the_wire_and_the_next_push_goes_well(
-    rough: RoughServer, plain: Engine, fault: str, word: str, wire: int, reused: bool
+    rough: RoughServer, plain: Engine, behaviour: str, fault: str, wire: int, reused: bool
 ) -> None:
-    name = f"{fault}_{reused}"
+    name = f"{behaviour}_{reused}"
     if reused:
         assert (await post(plain, rough.origin, "/3/device/ok")).status == 200
-    seen = await post(plain, rough.origin, f"/3/device/{name}", seconds=0.5 if word == "timeout" else 3.0)
-    assert (seen.status, seen.word, seen.wire) == (0, word, wire)
+    seen = await post(plain, rough.origin, f"/3/device/{name}", seconds=0.5 if fault == "timeout" else 3.0)
+    assert (seen.status, seen.fault, seen.wire) == (0, fault, wire)
     assert (await post(plain, rough.origin, f"/3/device/ok_after_{name}")).status == 200
     assert rough.complete[name] == 1
     assert rough.complete[f"ok_after_{name}"] == 1
@@ -54,13 +54,13 @@ async def test_a_connection_that_drains_answers_its_own_and_holds_up_nobody_else
 async def test_a_server_that_speaks_no_sense_is_a_protocol_fault_or_silence(rough: RoughServer, plain: Engine) -> None:
     seen = await post(plain, rough.origin, "/3/device/garbage", seconds=0.5)
     assert (seen.status, seen.wire) == (0, MAYBE)
-    assert seen.word in ("protocol", "timeout")
+    assert seen.fault in ("protocol", "timeout")
     assert rough.complete["garbage"] == 1
 
 
 async def test_the_head_of_an_answer_counts_as_the_answer(rough: RoughServer, plain: Engine) -> None:
     seen = await post(plain, rough.origin, "/3/device/half", seconds=0.3)
-    assert (seen.status, seen.word, seen.wire, seen.body) == (410, "", ANSWERED, b"")
+    assert (seen.status, seen.fault, seen.wire, seen.body) == (410, "", ANSWERED, b"")
 
 
 async def test_an_answer_that_is_too_long_is_not_read(rough: RoughServer, plain: Engine) -> None:
@@ -104,7 +104,7 @@ async def test_no_push_that_the_provider_took_is_said_not_to_have_been_sent(roug
 
 
 @pytest.mark.parametrize(
-    ("answer", "word", "wire"),
+    ("answer", "fault", "wire"),
     [
         ({"reset": 7}, "refused_stream", NOT_SENT),
         ({"goaway": 0}, "refused_stream", NOT_SENT),
@@ -115,12 +115,12 @@ async def test_no_push_that_the_provider_took_is_said_not_to_have_been_sent(roug
     ],
 )
 async def test_the_sandboxs_counter_is_our_count_of_attempts(
-    sandbox: SandboxClient, engine: Engine, answer: dict[str, object], word: str, wire: int
+    sandbox: SandboxClient, engine: Engine, answer: dict[str, object], fault: str, wire: int
 ) -> None:
     sandbox.script("feed", answer)
     for _ in range(3):
         seen = await post(engine, sandbox.origin, "/3/device/" + "feed" * 16, seconds=0.4 if "hang" in answer else 3.0)
-        assert (seen.status, seen.word, seen.wire) == (0, word, wire)
+        assert (seen.status, seen.fault, seen.wire) == (0, fault, wire)
     assert len(sandbox.requests("feed")) == 3
 
 

@@ -1,4 +1,4 @@
-"""What we write is what another implementation reads; what a peer writes is cut into frames wherever TCP cuts it."""
+"""HTTP/2 framing: another implementation reads what we serialise; a peer's bytes are parsed wherever TCP cuts them."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -22,11 +22,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.http2 import frames
-from delivery.http2.frames import FrameError, Parser
+from delivery.http2.frames import FrameError, FrameParser
 from tests.delivery.http2.peer import read
 
-MOST_BLOCK = 40_000
-Cut = list[tuple[int, int, int, bytes]]
+MAX_BLOCK_BYTES = 40_000
+Parsed = list[tuple[int, int, int, bytes]]
 CONVERSATION: list[tuple[Frame, tuple[int, int, int, bytes] | None]] = [
     (SettingsFrame(0, {3: 100}), (frames.SETTINGS, 0, 0, b"\0\3\0\0\0\x64")),
     (SettingsFrame(0, flags=["ACK"]), (frames.SETTINGS, 1, 0, b"")),
@@ -48,24 +48,24 @@ SENT = b"".join(frame.serialize() for frame, _ in CONVERSATION)
 MEANT = [meant for _, meant in CONVERSATION if meant is not None]
 
 
-def cut(parts: Iterable[bytes], most_block: int = MOST_BLOCK) -> Cut:
+def parse(parts: Iterable[bytes], max_block_bytes: int = MAX_BLOCK_BYTES) -> Parsed:
     """The frames of what comes in parts."""
-    parser = Parser(most_block)
+    parser = FrameParser(max_block_bytes)
     return [frame for part in parts for frame in parser.feed(part)]
 
 
 @given(st.integers(0, 2**30 - 1).map(lambda n: 2 * n + 1), st.binary(max_size=400), st.binary(max_size=400))
-def test_a_request_is_headers_and_data_that_end_the_stream(stream: int, head: bytes, body: bytes) -> None:
-    headers, data = read(frames.request(stream, head, body))
+def test_a_request_is_headers_and_data_that_end_the_stream(stream_id: int, header_block: bytes, body: bytes) -> None:
+    headers, data = read(frames.request(stream_id, header_block, body))
     assert isinstance(headers, HeadersFrame)
-    assert (headers.stream_id, set(headers.flags), headers.data) == (stream, {"END_HEADERS"}, head)
+    assert (headers.stream_id, set(headers.flags), headers.data) == (stream_id, {"END_HEADERS"}, header_block)
     assert isinstance(data, DataFrame)
-    assert (data.stream_id, set(data.flags), data.data) == (stream, {"END_STREAM"}, body)
+    assert (data.stream_id, set(data.flags), data.data) == (stream_id, {"END_STREAM"}, body)
 
 
 def test_a_request_may_be_as_large_as_a_frame() -> None:
-    headers, data = read(frames.request(1, b"h" * frames.MOST, b"b" * frames.MOST))
-    assert (headers.data, data.data) == (b"h" * frames.MOST, b"b" * frames.MOST)
+    headers, data = read(frames.request(1, b"h" * frames.MAX_PAYLOAD_BYTES, b"b" * frames.MAX_PAYLOAD_BYTES))
+    assert (headers.data, data.data) == (b"h" * frames.MAX_PAYLOAD_BYTES, b"b" * frames.MAX_PAYLOAD_BYTES)
 
 
 def test_settings_are_read_back() -> None:
@@ -75,7 +75,7 @@ def test_settings_are_read_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "flags", "stream", "content", "meant"),
+    ("frame_type", "flags", "stream_id", "payload", "meant"),
     [
         (frames.PING, frames.ACK, 0, b"12345678", PingFrame(0, b"12345678", flags=["ACK"])),
         (frames.RST_STREAM, 0, 2**31 - 1, b"\0\0\0\x08", RstStreamFrame(2**31 - 1, frames.CANCEL)),
@@ -85,29 +85,29 @@ def test_settings_are_read_back() -> None:
     ],
 )
 def test_a_frame_is_what_another_implementation_writes(
-    kind: int, flags: int, stream: int, content: bytes, meant: Frame
+    frame_type: int, flags: int, stream_id: int, payload: bytes, meant: Frame
 ) -> None:
-    assert frames.frame(kind, flags, stream, content) == meant.serialize()
+    assert frames.frame(frame_type, flags, stream_id, payload) == meant.serialize()
 
 
 def test_a_conversation_is_cut_into_its_frames() -> None:
-    assert cut([SENT]) == MEANT
+    assert parse([SENT]) == MEANT
 
 
 def test_a_conversation_may_be_cut_at_any_byte() -> None:
     for at in range(len(SENT)):
-        assert cut([SENT[:at], SENT[at:]]) == MEANT
-    assert cut(SENT[at : at + 1] for at in range(len(SENT))) == MEANT
+        assert parse([SENT[:at], SENT[at:]]) == MEANT
+    assert parse(SENT[at : at + 1] for at in range(len(SENT))) == MEANT
 
 
 @given(st.lists(st.integers(0, len(SENT))))
 def test_a_conversation_may_come_in_any_parts(places: list[int]) -> None:
     edges = [0, *sorted(places), len(SENT)]
-    assert cut(SENT[one:other] for one, other in pairwise(edges)) == MEANT
+    assert parse(SENT[one:other] for one, other in pairwise(edges)) == MEANT
 
 
 def test_a_frame_is_told_as_soon_as_it_is_whole() -> None:
-    parser = Parser(MOST_BLOCK)
+    parser = FrameParser(MAX_BLOCK_BYTES)
     ping = PingFrame(0, b"12345678").serialize()
     assert list(parser.feed(ping + ping[:-1])) == [(frames.PING, 0, 0, b"12345678")]
     assert list(parser.feed(ping[-1:])) == [(frames.PING, 0, 0, b"12345678")]
@@ -115,46 +115,46 @@ def test_a_frame_is_told_as_soon_as_it_is_whole() -> None:
 
 
 def test_the_reserved_bit_of_a_stream_is_ignored() -> None:
-    assert cut([b"\0\0\0\0\1\x80\0\0\5"]) == [(frames.DATA, 1, 5, b"")]
+    assert parse([b"\0\0\0\0\1\x80\0\0\5"]) == [(frames.DATA, 1, 5, b"")]
 
 
-@pytest.mark.parametrize(("kind", "flag"), [(frames.DATA, 0), (frames.HEADERS, frames.END_HEADERS)])
+@pytest.mark.parametrize(("frame_type", "flag"), [(frames.DATA, 0), (frames.HEADERS, frames.END_HEADERS)])
 @pytest.mark.parametrize(
-    ("content", "kept"), [(b"\x00abc", b"abc"), (b"\x02abc\0\0", b"abc"), (b"\x00", b""), (b"\x02\0\0", b"")]
+    ("payload", "kept"), [(b"\x00abc", b"abc"), (b"\x02abc\0\0", b"abc"), (b"\x00", b""), (b"\x02\0\0", b"")]
 )
-def test_padding_is_taken_off(kind: int, flag: int, content: bytes, kept: bytes) -> None:
+def test_padding_is_taken_off(frame_type: int, flag: int, payload: bytes, kept: bytes) -> None:
     flags = frames.PADDED | flag
-    assert cut([frames.frame(kind, flags, 1, content)]) == [(kind, flags, 1, kept)]
+    assert parse([frames.frame(frame_type, flags, 1, payload)]) == [(frame_type, flags, 1, kept)]
 
 
-@pytest.mark.parametrize("kind", [frames.DATA, frames.HEADERS])
-@pytest.mark.parametrize("content", [b"", b"\x01", b"\x04abc", b"\xff" + b"x" * 254])
-def test_more_padding_than_there_is_content_is_refused(kind: int, content: bytes) -> None:
+@pytest.mark.parametrize("frame_type", [frames.DATA, frames.HEADERS])
+@pytest.mark.parametrize("payload", [b"", b"\x01", b"\x04abc", b"\xff" + b"x" * 254])
+def test_more_padding_than_there_is_content_is_refused(frame_type: int, payload: bytes) -> None:
     with pytest.raises(FrameError, match="too much padding"):
-        cut([frames.frame(kind, frames.PADDED | frames.END_HEADERS, 1, content)])
+        parse([frames.frame(frame_type, frames.PADDED | frames.END_HEADERS, 1, payload)])
 
 
 @pytest.mark.parametrize("flags", [["PRIORITY"], ["PRIORITY", "PADDED"]])
 def test_the_priority_in_a_head_is_skipped(flags: list[str]) -> None:
     padding = 3 if "PADDED" in flags else 0
-    head = HeadersFrame(1, b"\x88", pad_length=padding, depends_on=3, stream_weight=9, flags=["END_HEADERS", *flags])
-    [(kind, _, stream, block)] = cut([head.serialize()])
-    assert (kind, stream, block) == (frames.HEADERS, 1, b"\x88")
+    frame = HeadersFrame(1, b"\x88", pad_length=padding, depends_on=3, stream_weight=9, flags=["END_HEADERS", *flags])
+    [(frame_type, _, stream_id, block)] = parse([frame.serialize()])
+    assert (frame_type, stream_id, block) == (frames.HEADERS, 1, b"\x88")
 
 
 def test_a_head_in_several_frames_is_one_that_ends_the_stream_where_the_first_said_so() -> None:
     first = HeadersFrame(1, b"a", pad_length=2, flags=["END_STREAM", "PADDED"])
     rest = [ContinuationFrame(1, b""), ContinuationFrame(1, b"b"), ContinuationFrame(1, b"c", flags=["END_HEADERS"])]
-    [(kind, flags, stream, block)] = cut([one.serialize() for one in (first, *rest)])
-    assert (kind, stream, block) == (frames.HEADERS, 1, b"abc")
+    [(frame_type, flags, stream_id, block)] = parse([one.serialize() for one in (first, *rest)])
+    assert (frame_type, stream_id, block) == (frames.HEADERS, 1, b"abc")
     assert flags & frames.END_STREAM
     assert flags & frames.END_HEADERS
 
 
 def test_the_next_head_begins_anew_after_one_in_several_frames() -> None:
     first = [HeadersFrame(1, b"a"), ContinuationFrame(1, b"b", flags=["END_HEADERS"])]
-    found = cut([one.serialize() for one in (*first, HeadersFrame(3, b"c", flags=["END_HEADERS"]))])
-    assert [(stream, block) for _, _, stream, block in found] == [(1, b"ab"), (3, b"c")]
+    found = parse([one.serialize() for one in (*first, HeadersFrame(3, b"c", flags=["END_HEADERS"]))])
+    assert [(stream_id, block) for _, _, stream_id, block in found] == [(1, b"ab"), (3, b"c")]
 
 
 @pytest.mark.parametrize(
@@ -177,29 +177,29 @@ def test_the_next_head_begins_anew_after_one_in_several_frames() -> None:
 )
 def test_no_other_frame_may_come_within_a_head(between: Frame) -> None:
     with pytest.raises(FrameError, match="broken off"):
-        cut([HeadersFrame(1, b"\x88").serialize(), between.serialize()])
+        parse([HeadersFrame(1, b"\x88").serialize(), between.serialize()])
 
 
 def test_a_continuation_of_nothing_is_refused() -> None:
     whole = HeadersFrame(1, b"\x88", flags=["END_HEADERS"])
     with pytest.raises(FrameError, match="no header block"):
-        cut([whole.serialize(), ContinuationFrame(1, b"", flags=["END_HEADERS"]).serialize()])
+        parse([whole.serialize(), ContinuationFrame(1, b"", flags=["END_HEADERS"]).serialize()])
 
 
-@pytest.mark.parametrize(("last", "refused"), [(MOST_BLOCK - 32_768, False), (MOST_BLOCK - 32_767, True)])
+@pytest.mark.parametrize(("last", "refused"), [(MAX_BLOCK_BYTES - 32_768, False), (MAX_BLOCK_BYTES - 32_767, True)])
 def test_a_head_may_be_so_long_and_no_longer(last: int, refused: bool) -> None:
     parts: list[Frame] = [HeadersFrame(1, b"h" * 16_384), ContinuationFrame(1, b"h" * 16_384)]
     parts.append(ContinuationFrame(1, b"h" * last, flags=["END_HEADERS"]))
     sent = [part.serialize() for part in parts]
     if refused:
         with pytest.raises(FrameError, match="too long"):
-            cut(sent)
+            parse(sent)
     else:
-        assert cut(sent) == [(frames.HEADERS, 4, 1, b"h" * MOST_BLOCK)]
+        assert parse(sent) == [(frames.HEADERS, 4, 1, b"h" * MAX_BLOCK_BYTES)]
 
 
 def test_a_head_without_an_end_is_refused_before_it_is_whole() -> None:
-    parser = Parser(MOST_BLOCK)
+    parser = FrameParser(MAX_BLOCK_BYTES)
     assert list(parser.feed(HeadersFrame(1, b"h" * 16_384).serialize())) == []
     assert list(parser.feed(ContinuationFrame(1, b"h" * 16_384).serialize())) == []
     with pytest.raises(FrameError, match="too long"):
@@ -212,26 +212,28 @@ def test_a_head_may_come_in_so_many_frames_and_no_more(parts: int, refused: bool
     sent = [one.serialize() for one in (*whole, ContinuationFrame(1, b"h", flags=["END_HEADERS"]))]
     if refused:
         with pytest.raises(FrameError, match="too long"):
-            cut(sent)
+            parse(sent)
     else:
-        assert cut(sent * 2) == [(frames.HEADERS, 4, 1, b"h" * parts)] * 2
+        assert parse(sent * 2) == [(frames.HEADERS, 4, 1, b"h" * parts)] * 2
 
 
 def test_a_frame_may_be_so_long_and_no_longer_and_is_refused_by_its_first_bytes() -> None:
     longest = b"x" * 16_384
-    assert cut([DataFrame(1, longest).serialize()]) == [(frames.DATA, 0, 1, longest)]
+    assert parse([DataFrame(1, longest).serialize()]) == [(frames.DATA, 0, 1, longest)]
     with pytest.raises(FrameError, match="too long"):
-        cut([DataFrame(1, longest + b"x").serialize()[:9]])
+        parse([DataFrame(1, longest + b"x").serialize()[:9]])
 
 
 @given(st.integers(10, 255), st.integers(0, 255), st.integers(0, 2**31 - 1), st.binary(max_size=40))
-def test_a_frame_of_an_unknown_type_is_passed_on_as_it_is(kind: int, flags: int, stream: int, content: bytes) -> None:
-    assert cut([frames.frame(kind, flags, stream, content)]) == [(kind, flags, stream, content)]
+def test_a_frame_of_an_unknown_type_is_passed_on_as_it_is(
+    frame_type: int, flags: int, stream_id: int, payload: bytes
+) -> None:
+    assert parse([frames.frame(frame_type, flags, stream_id, payload)]) == [(frame_type, flags, stream_id, payload)]
 
 
 def test_settings_of_a_peer_are_read_in_their_order_and_unknown_ones_too() -> None:
-    content = b"\0\4\0\0\0\1\x99\x99\xff\xff\xff\xff\0\4\0\0\0\2"
-    assert frames.read_settings(content) == [(4, 1), (0x9999, 2**32 - 1), (4, 2)]
+    payload = b"\0\4\0\0\0\1\x99\x99\xff\xff\xff\xff\0\4\0\0\0\2"
+    assert frames.read_settings(payload) == [(4, 1), (0x9999, 2**32 - 1), (4, 2)]
     assert frames.read_settings(b"") == []
 
 
@@ -248,12 +250,12 @@ def test_settings_of_a_peer_are_read_in_their_order_and_unknown_ones_too() -> No
     ],
 )
 def test_a_setting_out_of_bounds_is_refused(key: int, value: int, refused: bool) -> None:
-    content = key.to_bytes(2, "big") + value.to_bytes(4, "big")
+    payload = key.to_bytes(2, "big") + value.to_bytes(4, "big")
     if refused:
         with pytest.raises(FrameError, match="out of bounds"):
-            frames.read_settings(content)
+            frames.read_settings(payload)
     else:
-        assert frames.read_settings(content) == [(key, value)]
+        assert frames.read_settings(payload) == [(key, value)]
 
 
 @pytest.mark.parametrize("size", [1, 5, 7, 13])
@@ -262,18 +264,18 @@ def test_settings_that_are_cut_off_are_refused(size: int) -> None:
         frames.read_settings(bytes(size))
 
 
-@pytest.mark.parametrize(("content", "at"), [(b"", 0), (b"\0\0\0", 0), (b"\0\0\0\0\0\0\0", 4)])
-def test_a_number_that_is_cut_off_is_refused(content: bytes, at: int) -> None:
+@pytest.mark.parametrize(("payload", "at"), [(b"", 0), (b"\0\0\0", 0), (b"\0\0\0\0\0\0\0", 4)])
+def test_a_number_that_is_cut_off_is_refused(payload: bytes, at: int) -> None:
     with pytest.raises(FrameError, match="too short"):
-        frames.number(content, at)
+        frames.read_uint31(payload, at)
 
 
 def test_a_number_has_31_bits() -> None:
-    assert frames.number(b"\xff\xff\xff\xff") == 2**31 - 1
-    assert frames.number(b"\0\0\0\0\x80\0\0\7", 4) == 7
+    assert frames.read_uint31(b"\xff\xff\xff\xff") == 2**31 - 1
+    assert frames.read_uint31(b"\0\0\0\0\x80\0\0\7", 4) == 7
 
 
 def test_what_flow_control_counts_is_data_with_its_padding_and_nothing_else() -> None:
-    parser = Parser(MOST_BLOCK)
+    parser = FrameParser(MAX_BLOCK_BYTES)
     list(parser.feed(SENT))
-    assert parser.flow == len(b"{}") + len(b"pad") + 1 + 4
+    assert parser.flow_controlled_bytes == len(b"{}") + len(b"pad") + 1 + 4

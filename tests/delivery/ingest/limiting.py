@@ -14,7 +14,7 @@ SLOW = Limit(1, 50)
 
 def identity(key_id: int = 3, server_id: int = 2, customer_id: int = 1, **members: Any) -> Identity:
     """Acme's server, with a key; `server` and `customer` are limits."""
-    return Identity(key_id, server_id, customer_id, active=True, why="", digest=b"", **members)
+    return Identity(key_id, server_id, customer_id, active=True, rejection_code="", digest=b"", **members)
 
 
 def listed(**members: Any) -> Identity:

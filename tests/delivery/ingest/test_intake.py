@@ -14,9 +14,9 @@ from delivery.protocol import wire
 from delivery.protocol.policy import NO_TEXT
 from delivery.queue import key_usage
 from tenants.directory.snapshot import Identity
-from tenants.refusals import NoKey, NotListed, PlainHttp, Refused, Suspended, WrongNetwork
+from tenants.refusals import CallerRejected, NoKey, NotListed, PlainHttp, Suspended, WrongNetwork
 from tests.delivery.taking import ACME, LISTED, REGISTERED, body, error_of, keyless, queued, rows
-from tests.tenants.asking import Request
+from tests.tenants.push_request import Request
 
 # --- Without a key
 
@@ -55,11 +55,11 @@ async def test_what_is_no_push_has_no_key_and_leaves_no_row(outbox: Outbox, stor
     [
         (LISTED, Request(scheme="http"), PlainHttp),
         (msgspec.structs.replace(LISTED, networks=("198.51.100.0/24",)), Request(), WrongNetwork),
-        (msgspec.structs.replace(LISTED, active=False, why="suspended"), Request(), Suspended),
+        (msgspec.structs.replace(LISTED, active=False, rejection_code="suspended"), Request(), Suspended),
     ],
 )
 async def test_a_server_id_opens_no_door_that_a_key_would_not(
-    outbox: Outbox, listed: Identity, request_: Request, refused: type[Refused]
+    outbox: Outbox, listed: Identity, request_: Request, refused: type[CallerRejected]
 ) -> None:
     with pytest.raises(refused):
         intake.accept_keyless(outbox, keyless(listed), request_, body())

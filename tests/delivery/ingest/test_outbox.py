@@ -20,7 +20,7 @@ from tenants import vault
 from tenants.directory.snapshot import Identity
 from tests.delivery.several import disconnect, until
 
-ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, why="", digest=b"")
+ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, rejection_code="", digest=b"")
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ from tenants import authentication
 REASONS = [
     kind
     for kind in vars(authentication).values()
-    if isinstance(kind, type) and issubclass(kind, authentication.Refused) and kind is not authentication.Refused
+    if isinstance(kind, type)
+    and issubclass(kind, authentication.CallerRejected)
+    and kind is not authentication.CallerRejected
 ]
 
 
 @pytest.mark.parametrize("kind", REASONS, ids=lambda kind: kind.__name__)
-def test_each_reason_to_refuse_a_caller_has_its_row(kind: type[authentication.Refused]) -> None:
+def test_each_reason_to_refuse_a_caller_has_its_row(kind: type[authentication.CallerRejected]) -> None:
     assert judge.refusal(kind.code).code == kind.code
 
 

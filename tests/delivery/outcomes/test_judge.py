@@ -9,7 +9,17 @@ from firebase_admin import messaging
 
 from delivery.outcomes import own
 from delivery.outcomes.judge import blame, refusal, text
-from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, Answer, Attempt, Outcome, Retry, Verdict
+from delivery.outcomes.verdict import (
+    ANSWERED,
+    MAYBE,
+    NOT_SENT,
+    Answer,
+    Attempt,
+    Outcome,
+    Retry,
+    Verdict,
+    WireState,
+)
 from delivery.providers.apns import outcomes as apns
 from delivery.providers.fcm import outcomes as fcm
 from delivery.providers.table import judge
@@ -46,7 +56,7 @@ def documented(page: Mapping[int, str], provider: str) -> list[tuple[str, int, s
 
 
 DOCUMENTED = documented(APPLE, "apns") + documented(GOOGLE, "fcm")
-OWN = [*own.TRANSPORT.values(), *fcm.TRANSPORT.values(), own.NO_WORD, *own.REFUSALS.values()]
+OWN = [*own.TRANSPORT.values(), *fcm.TRANSPORT.values(), own.UNKNOWN_FAULT, *own.REFUSALS.values()]
 ALL = [
     *apns.ANSWERS.values(),
     apns.UNKNOWN,
@@ -60,8 +70,8 @@ def answered(provider: str, status: int, reason: str = "") -> Attempt:
     return Attempt(provider, "push.example", status, reason, ANSWERED, 1_795_000_000.0, 12)
 
 
-def unanswered(word: str, wire: int) -> Attempt:
-    return Attempt("apns", "push.example", 0, word, wire, 1_795_000_000.0, 12)
+def unanswered(fault: str, wire: WireState) -> Attempt:
+    return Attempt("apns", "push.example", 0, fault, wire, 1_795_000_000.0, 12)
 
 
 def removing(tables: Mapping[str, Mapping[tuple[int, str], Verdict]]) -> set[tuple[str, int, str]]:
@@ -153,9 +163,9 @@ def test_the_fuse_is_asked_for_the_four_answers_that_a_wrong_key_can_cause() -> 
     assert all(row.answer is Answer.FAIL for row in ALL if row.remove_when_proven)
 
 
-@pytest.mark.parametrize(("word", "wire"), own.TRANSPORT)
-def test_a_transport_fault_is_retried_only_if_nothing_was_sent(word: str, wire: int) -> None:
-    verdict = judge(unanswered(word, wire))
+@pytest.mark.parametrize(("fault", "wire"), own.TRANSPORT)
+def test_a_transport_fault_is_retried_only_if_nothing_was_sent(fault: str, wire: WireState) -> None:
+    verdict = judge(unanswered(fault, wire))
     if wire == MAYBE:
         assert (verdict.outcome, verdict.retry) == (Outcome.UNKNOWN, Retry.NEVER)
     else:
@@ -163,10 +173,10 @@ def test_a_transport_fault_is_retried_only_if_nothing_was_sent(word: str, wire: 
         assert verdict.retry in (Retry.SAFE, Retry.NEVER)
 
 
-@pytest.mark.parametrize("word", ["dns", "connect", "tls", "proxy", "timeout_connect", "refused_stream", "credential"])
-def test_a_fault_before_sending_cannot_be_claimed_of_a_sent_request(word: str) -> None:
-    assert judge(unanswered(word, MAYBE)).outcome is Outcome.UNKNOWN
-    assert judge(unanswered(word, NOT_SENT)).outcome is not Outcome.UNKNOWN
+@pytest.mark.parametrize("fault", ["dns", "connect", "tls", "proxy", "timeout_connect", "refused_stream", "credential"])
+def test_a_fault_before_sending_cannot_be_claimed_of_a_sent_request(fault: str) -> None:
+    assert judge(unanswered(fault, MAYBE)).outcome is Outcome.UNKNOWN
+    assert judge(unanswered(fault, NOT_SENT)).outcome is not Outcome.UNKNOWN
 
 
 def test_only_safe_retries_follow_a_fault_and_only_other_retries_follow_an_answer() -> None:

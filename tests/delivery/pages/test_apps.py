@@ -4,7 +4,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import redis
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections, transaction
 
@@ -21,21 +20,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def acme(valkey: redis.Redis) -> Customer:
-    """Acme, with nothing yet."""
-    return customers.add(name="Acme", offer="eas").row
-
-
-@pytest.fixture
-def ada(acme: Customer) -> Browser:
-    """Ada, who owns Acme."""
-    return browser(acme, "owner")
-
-
-@pytest.fixture
-def app(acme: Customer) -> PushApp:
+def app(customer: Customer) -> PushApp:
     """Acme's app for iPhones."""
-    return services.app_add(label="apple_rn", topic="com.mattermost.rn", customer=acme).row
+    return services.app_add(label="apple_rn", topic="com.mattermost.rn", customer=customer).row
 
 
 def upload(providers: SandboxClient, name: str = "", data: bytes = b"") -> dict[str, object]:
@@ -45,23 +32,23 @@ def upload(providers: SandboxClient, name: str = "", data: bytes = b"") -> dict[
     return {"file": file, "team_id": made.team_id}
 
 
-def test_an_app_is_added_and_leads_to_its_credential(ada: Browser, acme: Customer) -> None:
+def test_an_app_is_added_and_leads_to_its_credential(ada: Browser, customer: Customer) -> None:
     form = {"label": "android_rn", "topic": "com.acme.chat", "host": "production"}
     answer = ada.post("/c/acme/apps/", form, follow=True)
     row = PushApp.objects.get()
-    assert (row.customer, row.family, row.host) == (acme, "fcm", "")
+    assert (row.customer, row.family, row.host) == (customer, "fcm", "")
     assert "Upload its credential" in answer.content.decode()
 
 
 def test_the_operators_apps_are_shown_where_they_may_be_used_without_their_credentials(
-    ada: Browser, acme: Customer
+    ada: Browser, customer: Customer
 ) -> None:
     shared = services.app_add(label="apple_rn", topic="com.mattermost.rn").row
     parsed = apple_files.apple_key(files.p8(), key_id="SHARED1234", team_id="TEAM123456")
     services.credential_add(app=shared, parsed=parsed)
     assert "com.mattermost.rn" not in ada.get("/c/acme/apps/").content.decode()
-    acme.entitlement.may_use_shared = True
-    acme.entitlement.save()
+    customer.entitlement.may_use_shared = True
+    customer.entitlement.save()
     text = ada.get("/c/acme/apps/").content.decode()
     assert "com.mattermost.rn" in text
     assert "SHARED1234" not in text
@@ -135,8 +122,8 @@ def test_what_is_another_customers_is_not_found(ada: Browser, app: PushApp) -> N
     assert Credential.objects.filter(pk=row.pk, slot="current").exists()
 
 
-def test_a_viewer_sees_the_state_and_changes_nothing(acme: Customer, app: PushApp) -> None:
-    ben = browser(acme, "viewer")
+def test_a_viewer_sees_the_state_and_changes_nothing(customer: Customer, app: PushApp) -> None:
+    ben = browser(customer, "viewer")
     text = ben.get(f"/c/acme/apps/{app.pk}/").content.decode()
     assert "no push can be sent" in text
     assert "Upload" not in text
@@ -165,8 +152,8 @@ def test_a_wrong_team_id_is_said_at_its_field(ada: Browser, app: PushApp, provid
     assert 'id="id_team_id_error">The team id must be 10 capital letters and digits' in text
 
 
-def test_an_app_of_googles_is_asked_for_nothing_of_apples(ada: Browser, acme: Customer) -> None:
-    row = services.app_add(label="android_rn", topic="com.acme.chat", customer=acme).row
+def test_an_app_of_googles_is_asked_for_nothing_of_apples(ada: Browser, customer: Customer) -> None:
+    row = services.app_add(label="android_rn", topic="com.acme.chat", customer=customer).row
     text = ada.get(f"/c/acme/apps/{row.pk}/").content.decode()
     assert "service account (.json)" in text
     assert 'name="team_id"' not in text
@@ -174,14 +161,14 @@ def test_an_app_of_googles_is_asked_for_nothing_of_apples(ada: Browser, acme: Cu
 
 @pytest.mark.django_db(transaction=True)
 def test_nothing_is_locked_and_the_file_is_kept_while_the_provider_says_nothing(
-    acme: Customer, app: PushApp, providers: SandboxClient, monkeypatch: pytest.MonkeyPatch
+    customer: Customer, app: PushApp, providers: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(credential_check, "SECONDS", 2.0)
     providers.mode("silent")
 
     def post() -> str:
         try:
-            ada = browser(acme, "owner")
+            ada = browser(customer, "owner")
             return ada.post(f"/c/acme/apps/{app.pk}/credentials/", upload(providers), follow=True).content.decode()
         finally:
             connections.close_all()

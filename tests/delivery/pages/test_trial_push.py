@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import redis
 from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
@@ -23,30 +22,18 @@ PLACE = "/c/acme/test/"
 
 
 @pytest.fixture
-def acme(valkey: redis.Redis) -> Customer:
-    """Acme, with nothing yet."""
-    return customers.add(name="Acme", offer="eas").row
-
-
-@pytest.fixture
-def ada(acme: Customer) -> Browser:
-    """Ada, who owns Acme."""
-    return browser(acme, "owner")
-
-
-@pytest.fixture
-def chat(acme: Customer) -> Server:
+def chat(customer: Customer) -> Server:
     """Acme's server with a key that this process knows."""
-    server = services.server_add(customer=acme, name="chat.acme.example").row
+    server = services.server_add(customer=customer, name="chat.acme.example").row
     services.key_add(server=server)
     DIRECTORY.load()
     return server
 
 
 @pytest.fixture
-def app(acme: Customer) -> PushApp:
+def app(customer: Customer) -> PushApp:
     """Acme's app for iPhones."""
-    return services.app_add(label="apple_rn", topic="com.acme.chat", customer=acme).row
+    return services.app_add(label="apple_rn", topic="com.acme.chat", customer=customer).row
 
 
 def form(chat: Server, app: PushApp, **more: str) -> dict[str, str]:
@@ -68,9 +55,9 @@ def logged(chat: Server, ack_id: str, kind: str = "message", answer: str = "OK")
         )
 
 
-def test_without_a_server_with_a_key_the_page_leads_to_one(ada: Browser, acme: Customer) -> None:
+def test_without_a_server_with_a_key_the_page_leads_to_one(ada: Browser, customer: Customer) -> None:
     assert "Add a server and a key" in ada.get(PLACE).content.decode()
-    services.server_add(customer=acme, name="chat")
+    services.server_add(customer=customer, name="chat")
     assert "Add a server and a key" in ada.get(PLACE).content.decode()
 
 
@@ -113,14 +100,14 @@ def test_another_customers_server_and_app_cannot_be_chosen(ada: Browser, chat: S
         assert "Select a valid choice" in ada.post(PLACE, wrong).content.decode()
 
 
-def test_a_viewer_is_not_led_to_what_is_not_a_viewers(acme: Customer) -> None:
-    text = browser(acme, "viewer").get(PLACE).content.decode()
+def test_a_viewer_is_not_led_to_what_is_not_a_viewers(customer: Customer) -> None:
+    text = browser(customer, "viewer").get(PLACE).content.decode()
     assert "An owner or an admin can make one." in text
     assert "Add a server and a key" not in text
 
 
-def test_a_viewer_sends_none_and_may_watch(acme: Customer, chat: Server, app: PushApp) -> None:
-    ben = browser(acme, "viewer")
+def test_a_viewer_sends_none_and_may_watch(customer: Customer, chat: Server, app: PushApp) -> None:
+    ben = browser(customer, "viewer")
     assert "An owner or an admin can send one." in ben.get(PLACE).content.decode()
     assert ben.post(PLACE, form(chat, app)).status_code == 403
 
@@ -150,7 +137,7 @@ def test_nonsense_in_the_address_of_the_live_part_is_no_error(ada: Browser, sinc
     assert ada.get(f"{PLACE}live/", {"since": since}).status_code == 200
 
 
-def test_another_customers_pushes_are_shown_to_nobody(ada: Browser, acme: Customer) -> None:
+def test_another_customers_pushes_are_shown_to_nobody(ada: Browser, customer: Customer) -> None:
     cosmos = services.server_add(customer=customers.add(name="Cosmos", offer="eas").row, name="c").row
     logged(cosmos, "theirs", kind="test")
     assert "On its way" in ada.get(f"{PLACE}theirs/").content.decode()

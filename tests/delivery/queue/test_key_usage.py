@@ -60,7 +60,7 @@ async def test_server_ids_as_long_as_a_body_do_not_fill_the_memory(link: valkey.
     for number in range(3):
         usage.observe(3, f"{number}" + "x" * 200_000)
         usage.observe(3, "y" * 200_000 + f"{number}")
-    assert max(map(len, usage._seen[3])) == key_sightings.LONGEST
+    assert max(map(len, usage._seen[3])) == key_sightings.SERVER_ID_MAX_LENGTH
     usage.flush()
     assert len(await waiting(link, store)) == 4
 

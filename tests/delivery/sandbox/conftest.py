@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.delivery.sandbox.client import Pusher
-from tests.sandbox_fixture import SandboxClient, running_sandbox
+from tests.sandbox_fixture import SandboxClient, as_new, running_sandbox
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +26,8 @@ def signed(process: SandboxClient) -> Pusher:
 @pytest.fixture
 def sandbox(process: SandboxClient) -> Iterator[SandboxClient]:
     """The sandbox as new."""
-    process.clear()
-    yield process
-    process.settings(lenient_tokens=False, limit_token_updates=False)
-    if process.state()["mode"] != "up":
-        process.mode("up")
+    with as_new(process) as client:
+        yield client
 
 
 @pytest.fixture

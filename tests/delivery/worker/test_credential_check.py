@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import redis
 from django.utils import timezone
+from pytest_django import Settings
 
 from delivery.providers import table
 from delivery.providers.apns import outcomes as apns
@@ -73,6 +74,16 @@ def test_a_good_key_of_apples_is_told_by_its_complaint_about_the_device(provider
     assert at is not None
     assert abs((timezone.now() - at).total_seconds()) < 60
     assert AuditEvent.objects.filter(action="credential.check", target_id=row.pk).count() == 1
+
+
+def test_a_provider_that_the_settings_except_is_asked_without_the_proxy(
+    providers: SandboxClient, settings: Settings
+) -> None:
+    settings.HTTPS_PROXY = "http://127.0.0.1:1"  # nobody is there
+    row = credential(apple(providers))
+    assert credential_check.check(row).code == "transport_connect"
+    settings.NO_PROXY = "localhost"
+    assert is_good(credential_check.check(row))
 
 
 def test_a_good_certificate_is_as_good(providers: SandboxClient) -> None:

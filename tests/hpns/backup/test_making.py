@@ -3,7 +3,7 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import redis
@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import Settings
 
-from hpns.backup import folder, making, programs
-from hpns.backup.sealing import Seal, Work
+from hpns.backup import age_passphrase, folder, programs
+from hpns.backup.sealing import IDENTITY
 from tenants.models import AuditEvent, Customer
 from tenants.problem import ProblemError
 
@@ -29,7 +29,7 @@ def run(*words: str) -> Any:
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """A passphrase, and little work for it."""
     monkeypatch.setenv("BACKUP_PASSPHRASE", WORDS)
-    monkeypatch.setattr(making, "Work", lambda: Work(log_n=10))
+    monkeypatch.setattr(age_passphrase, "LOG_N", 10)
 
 
 @pytest.fixture
@@ -40,16 +40,20 @@ def made(transactional_db: None, valkey: redis.Redis, tmp_path: Path) -> Path:
     return tmp_path / "b"
 
 
+def database_of(made: Path) -> bytes:
+    sink = io.BytesIO()
+    folder.opened(made, WORDS).read(folder.DATABASE, sink)
+    return sink.getvalue()
+
+
 def test_a_backup_is_sealed_and_audited(made: Path, settings: Settings) -> None:
-    assert sorted(file.name for file in made.iterdir()) == [folder.CLEAR, folder.DATABASE, folder.KEYS]
+    assert sorted(file.name for file in made.iterdir()) == [folder.CLEAR, "database.age", IDENTITY, "keys.age"]
     assert made.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in made.iterdir()} == {0o600}
     everything = b"".join(file.read_bytes() for file in made.iterdir())
     for clear in (b"Acme of the backup", b"PGDMP", b"tenants_customer", settings.SECRET_KEY.encode(), WORDS.encode()):
         assert clear not in everything
-    clear = folder.read_clear(made)
-    with (made / folder.DATABASE).open("rb") as file:
-        inside = b"".join(Seal(WORDS, clear.salt, clear.work).open_(folder.DATABASE, file))
+    inside = database_of(made)
     assert inside.startswith(b"PGDMP")
     assert b"tenants_customer" in inside
     assert AuditEvent.objects.get(action="backup.make").actor.startswith("manage.py backup (")
@@ -57,10 +61,10 @@ def test_a_backup_is_sealed_and_audited(made: Path, settings: Settings) -> None:
 
 def test_its_keys_are_told_to_whoever_has_the_passphrase(made: Path, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "words").write_text(f"{WORDS}\n")
-    told = run("restore", "--from", str(made), "--keys", "--passphrase-file", str(tmp_path / "words"))
-    assert told["VAULT_KEYS"].split(",") == settings.VAULT_KEYS
-    assert told["SECRET_KEY"] == settings.SECRET_KEY
-    assert set(told) == {"SECRET_KEY", "VAULT_KEYS", "HASH_KEY"}
+    kept = run("restore", "--from", str(made), "--keys", "--passphrase-file", str(tmp_path / "words"))
+    assert kept["VAULT_KEYS"].split(",") == settings.VAULT_KEYS
+    assert kept["SECRET_KEY"] == settings.SECRET_KEY
+    assert set(kept) == {"SECRET_KEY", "VAULT_KEYS", "HASH_KEY"}
     (tmp_path / "words").write_text("other words than those of it")
     with pytest.raises(CommandError, match="another passphrase"):
         run("restore", "--from", str(made), "--keys", "--passphrase-file", str(tmp_path / "words"))
@@ -97,6 +101,17 @@ def test_a_backup_of_a_newer_version_is_refused(transactional_db: None, valkey: 
         run("restore", "--from", str(tmp_path / "b"))
 
 
+@pytest.mark.parametrize("name", [IDENTITY, "keys.age"])
+def test_a_file_that_is_missing_or_was_altered_is_named(made: Path, name: str) -> None:
+    content = (made / name).read_bytes()
+    (made / name).write_bytes(content[:-1])
+    with pytest.raises(CommandError, match=rf"^{name} cannot be opened: .*altered or cut short"):
+        run("restore", "--from", str(made))
+    (made / name).unlink()
+    with pytest.raises(CommandError, match=rf"{name} cannot be read: No such file"):
+        run("restore", "--from", str(made))
+
+
 def test_a_folder_that_holds_something_is_not_written_into(made: Path) -> None:
     before = {file.name: file.read_bytes() for file in made.iterdir()}
     with pytest.raises(CommandError, match="not empty: give each backup a folder of its own"):
@@ -111,10 +126,14 @@ def test_a_backup_that_was_interrupted_is_none(made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["[]", "{", '{"format": "hpns backup 2"}', '{"format": "hpns backup 1", "made_at": "", "version": ""}']
+    "content",
+    [
+        *("[]", "{", '{"format": "hpns backup 2"}', '{"format": "hpns backup 3", "made_at": "", "version": ""}'),
+        '{"format": "hpns backup 1", "made_at": "", "version": ""}',
+    ],
 )
-def test_what_stands_in_the_clear_is_not_believed(made: Path, told: str) -> None:
-    (made / folder.CLEAR).write_text(told)
+def test_what_stands_in_the_clear_is_not_believed(made: Path, content: str) -> None:
+    (made / folder.CLEAR).write_text(content)
     with pytest.raises(CommandError, match=r"backup\.json") as raised:
         run("restore", "--from", str(made))
     assert "\n" not in str(raised.value)
@@ -146,12 +165,10 @@ def test_a_dump_that_fails_is_not_taken_for_one_that_has_ended(
 
 def test_a_restore_that_breaks_off_leaves_nothing_behind(transactional_db: None, made: Path) -> None:
     """pg_restore is given half a stream; what it makes is made in one transaction."""
-    clear = folder.read_clear(made)
+    whole = database_of(made)
 
-    def half() -> Any:
-        with (made / folder.DATABASE).open("rb") as file:
-            whole = b"".join(Seal(WORDS, clear.salt, clear.work).open_(folder.DATABASE, file))
-        yield whole[: len(whole) // 2]
+    def half(file: BinaryIO) -> None:
+        file.write(whole[: len(whole) // 2])
         raise KeyboardInterrupt
 
     name = f"{connection.settings_dict['NAME']}_half"
@@ -161,7 +178,7 @@ def test_a_restore_that_breaks_off_leaves_nothing_behind(transactional_db: None,
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(connection.settings_dict, "NAME", name)
             with pytest.raises(KeyboardInterrupt):
-                programs.restore(half())
+                programs.restore(half)
             connection.close()
             with connection.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")

@@ -195,7 +195,7 @@ def test_a_valkey_that_does_not_answer_is_named(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("info", "expected"),
     [
         ({}, []),
         ({"aof_enabled": 0}, ["hpns.W030"]),
@@ -203,9 +203,9 @@ def test_a_valkey_that_does_not_answer_is_named(settings: Settings) -> None:
         ({"redis_version": "6.2.14"}, ["hpns.E033"]),
     ],
 )
-def test_what_a_valkey_says_of_itself_is_judged(told: dict[str, Any], expected: list[str]) -> None:
+def test_what_a_valkey_says_of_itself_is_judged(info: dict[str, Any], expected: list[str]) -> None:
     good = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1}
-    assert [message.id for message in checks_stores.judge({**good, **told})] == expected
+    assert [message.id for message in checks_stores.check_info({**good, **info})] == expected
 
 
 # --- The whole command

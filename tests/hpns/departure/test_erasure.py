@@ -63,10 +63,10 @@ def everything() -> dict[str, list[str]]:
 
 
 def test_nothing_of_the_customer_is_left_and_everything_of_others_is(cast: Cast) -> None:
-    told = erase()
-    assert told["erased"] is True
-    assert told["deleted"]["deliveries"] == 1
-    assert told["deleted"]["accounts"] == 2
+    report = erase()
+    assert report["erased"] is True
+    assert report["deleted"]["deliveries"] == 1
+    assert report["deleted"]["accounts"] == 2
     shared = {"tenants_credential": 1}
     for table, cosmos in TABLES.items():
         if table != "tenants_auditevent":
@@ -81,14 +81,14 @@ def test_nothing_of_the_customer_is_left_and_everything_of_others_is(cast: Cast)
 
 def test_a_plan_says_what_would_go_and_changes_nothing(cast: Cast) -> None:
     before = everything()
-    told = run("erase", "--slug", "acme")
+    report = run("erase", "--slug", "acme")
     assert everything() == before
-    assert told["erased"] is False
-    assert told["deletes"]["servers"] == 1
-    assert told["deletes"]["deliveries"] == 1
-    assert told["deletes"]["accounts"] == ["owner-acme@acme.example", "viewer-acme@acme.example"]
-    assert told["keeps"] == {"audit events of what was agreed on, without persons": 1}
-    assert told["cannot_reach"] == "backups that were made before"
+    assert report["erased"] is False
+    assert report["deletes"]["servers"] == 1
+    assert report["deletes"]["deliveries"] == 1
+    assert report["deletes"]["accounts"] == ["owner-acme@acme.example", "viewer-acme@acme.example"]
+    assert report["keeps"] == {"audit events of what was agreed on, without persons": 1}
+    assert report["cannot_reach"] == "backups that were made before"
 
 
 def test_a_customer_that_is_served_is_not_erased(cast: Cast) -> None:
@@ -111,16 +111,16 @@ def test_the_slug_is_said_twice_or_nothing_is_done(cast: Cast) -> None:
 def test_each_kind_of_row_is_known_to_the_erasure() -> None:
     """A new model that belongs to a customer has to be put into ROWS, or somewhere else on purpose."""
     known = {model for model, _ in ROWS}
-    assert {model for model in fence.fenced() if model not in known} == {
+    assert {model for model in fence.tenant_models() if model not in known} == {
         *(Customer, Entitlement, AuditEvent, apps.get_model("delivery", "Delivery"))
     }
     pointing = {
         model
         for model in apps.get_models()
         for field in model._meta.get_fields()
-        if isinstance(field, models.ForeignKey) and issubclass(field.related_model, fence.Walled)  # type: ignore[arg-type]
+        if isinstance(field, models.ForeignKey) and issubclass(field.related_model, fence.TenantModel)  # type: ignore[arg-type]
     }
-    assert pointing <= set(fence.fenced())
+    assert pointing <= set(fence.tenant_models())
 
 
 def test_the_keys_are_unknown_to_every_process_at_once(cast: Cast, valkey: redis.Redis) -> None:
@@ -129,7 +129,7 @@ def test_the_keys_are_unknown_to_every_process_at_once(cast: Cast, valkey: redis
     assert directory.find("Acme0000") is not None
     with transaction.atomic():
         erase()
-    version_stamp.touch()  # what the commit does, which a test does not
+    version_stamp.bump()  # what the commit does, which a test does not
     directory.load()
     assert version_stamp.current(valkey) > before
     assert directory.find("Acme0000") is None

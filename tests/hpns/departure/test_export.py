@@ -87,7 +87,7 @@ def test_no_secret_no_digest_and_nothing_sealed_is_in_it(cast: Cast) -> None:
 
 
 def test_each_field_of_a_customers_rows_is_in_the_archive_or_left_out_for_a_reason() -> None:
-    assert {kind.model for kind in KINDS} == set(fence.fenced())
+    assert {kind.model for kind in KINDS} == set(fence.tenant_models())
     for kind in KINDS:
         named = {field.source.removesuffix("_id") for field in kind.fields} | {field.source for field in kind.fields}
         if kind.file == "people.jsonl":
@@ -101,7 +101,7 @@ def test_the_readme_says_what_each_file_and_field_is_and_what_is_not_there(cast:
     text = unpacked(download(cast))["README.txt"]
     for kind in KINDS:
         assert kind.file in text
-        assert all(f"  {field.name} " in text and field.words in text for field in kind.fields)
+        assert all(f"  {field.name} " in text and field.description in text for field in kind.fields)
     assert "Not in here: the keys of your servers" in text
 
 
@@ -110,7 +110,7 @@ def test_it_is_read_piece_by_piece_without_losing_or_doubling_a_row(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     deliver(cast.acme, 6)
-    monkeypatch.setattr(writing, "AT_A_TIME", size)
+    monkeypatch.setattr(writing, "BATCH_SIZE", size)
     archive = download(cast)
     found = [line["trace"] for line in lines(archive, "deliveries.jsonl")]
     assert sorted(found) == sorted({"trace-Acme", *(f"more-{number}" for number in range(1, 7))})
@@ -119,7 +119,7 @@ def test_it_is_read_piece_by_piece_without_losing_or_doubling_a_row(
 
 def test_a_long_log_is_never_in_memory_as_a_whole(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     deliver(cast.acme, 4_000)
-    monkeypatch.setattr(writing, "AT_A_TIME", 100)
+    monkeypatch.setattr(writing, "BATCH_SIZE", 100)
     pieces = list(writing.export(cast.acme.customer))
     assert max(map(len, pieces)) < sum(map(len, pieces)) / 3
     assert len(lines(b"".join(pieces), "deliveries.jsonl")) == 4_001
@@ -147,8 +147,8 @@ def command(*words: str) -> Any:
 
 def test_the_command_writes_the_same_to_a_file_for_nobody_else(cast: Cast, tmp_path: Path) -> None:
     file = tmp_path / "acme.zip"
-    told = command("--out", str(file))
-    assert (told["file"], told["bytes"]) == (str(file), file.stat().st_size)
+    report = command("--out", str(file))
+    assert (report["file"], report["bytes"]) == (str(file), file.stat().st_size)
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(lines(file.read_bytes(), "people.jsonl")) == 2
     assert "Cosmos" not in "".join(unpacked(file.read_bytes()).values())
@@ -160,7 +160,7 @@ def test_the_command_writes_the_same_to_a_file_for_nobody_else(cast: Cast, tmp_p
 
 
 def test_an_archive_that_broke_off_is_no_file(cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "AT_A_TIME", -1)  # which Django refuses
+    monkeypatch.setattr(writing, "BATCH_SIZE", -1)  # which Django refuses
     with pytest.raises(ValueError, match="Negative"):
         command("--out", str(tmp_path / "acme.zip"))
     assert list(tmp_path.iterdir()) == []

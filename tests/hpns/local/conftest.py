@@ -35,15 +35,15 @@ def folder(place: Path) -> Folder:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def printed() -> list[str]:
     """What the supervisor said."""
     return []
 
 
 @pytest.fixture
-def supervisor(folder: Folder, said: list[str]) -> Iterator[Supervisor]:
+def supervisor(folder: Folder, printed: list[str]) -> Iterator[Supervisor]:
     """A supervisor; whatever runs at the end of the test is stopped."""
-    with Supervisor(folder, said.append) as supervisor:
+    with Supervisor(folder, printed.append) as supervisor:
         yield supervisor
 
 

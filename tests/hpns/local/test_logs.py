@@ -23,8 +23,8 @@ def test_an_error_in_any_format_is_loud(tmp_path: Path, line: str) -> None:
     watcher = Watcher()
     watcher.follow(log)
     log.write_text(f"INFO well\n{line}\nERRORS is no level\n")
-    assert watcher.loud() == [f"worker: {line}"]
-    assert watcher.loud() == []
+    assert watcher.error_lines() == [f"worker: {line}"]
+    assert watcher.error_lines() == []
 
 
 def test_what_was_there_before_is_not_shown_again(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_what_was_there_before_is_not_shown_again(tmp_path: Path) -> None:
     log.write_text("ERROR of the last start\n")
     watcher = Watcher()
     watcher.follow(log)
-    assert watcher.loud() == []
+    assert watcher.error_lines() == []
 
 
 def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
@@ -40,9 +40,9 @@ def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     watcher = Watcher()
     watcher.follow(log)
     log.write_text("ERR")
-    assert watcher.loud() == []
+    assert watcher.error_lines() == []
     log.write_text("ERROR whole\n")
-    assert watcher.loud() == ["worker: ERROR whole"]
+    assert watcher.error_lines() == ["worker: ERROR whole"]
 
 
 def test_a_flood_is_cut_and_counted(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_flood_is_cut_and_counted(tmp_path: Path) -> None:
     watcher = Watcher()
     watcher.follow(log)
     log.write_text("ERROR again\n" * 100)
-    shown = watcher.loud()
+    shown = watcher.error_lines()
     assert shown == ["worker: ERROR again"] * 5 + [f"worker: and 95 more such lines in {log}"]
 
 
@@ -64,10 +64,10 @@ def test_a_log_that_has_grown_large_starts_anew_and_keeps_one_older_file(
     with log.open("a") as child:
         child.write("a line\n" * 200)
         child.flush()
-        watcher.loud()
+        watcher.error_lines()
         assert log.stat().st_size == 0
         child.write("ERROR after\n")
-    assert watcher.loud() == ["worker: ERROR after"]
+    assert watcher.error_lines() == ["worker: ERROR after"]
     assert log.read_text() == "ERROR after\n"
     assert (tmp_path / "worker.log.1").read_text() == "a line\n" * 200
 

@@ -77,7 +77,7 @@ def service() -> Iterator[Run]:
 
 
 @pytest.fixture
-def told(service: Run) -> dict[str, Any]:
+def run_info(service: Run) -> dict[str, Any]:
     """What run.json says."""
     return dict(json.loads((service.state / "run.json").read_text()))
 
@@ -88,66 +88,68 @@ def _open(url: str, data: bytes | None = None) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-def test_run_json_is_private_and_says_what_was_printed(service: Run, told: dict[str, Any]) -> None:
+def test_run_json_is_private_and_says_what_was_printed(service: Run, run_info: dict[str, Any]) -> None:
     assert stat.S_IMODE((service.state / "run.json").stat().st_mode) == 0o600
     printed = service.output()
-    for value in (told["push_url"], told["curl"], told["staff"]["password"], *told["pages"].values()):
+    for value in (run_info["push_url"], run_info["curl"], run_info["staff"]["password"], *run_info["pages"].values()):
         assert value in printed
     assert "The first push went through" in printed
 
 
-def test_every_page_that_is_told_of_answers(told: dict[str, Any]) -> None:
-    assert {name: _open(url)[0] for name, url in told["pages"].items()} == dict.fromkeys(told["pages"], 200)
-    assert list(told["pages"]) == ["phone", "customer", "admin", "metrics", "health"]
+def test_every_page_that_is_told_of_answers(run_info: dict[str, Any]) -> None:
+    assert {name: _open(url)[0] for name, url in run_info["pages"].items()} == dict.fromkeys(run_info["pages"], 200)
+    assert list(run_info["pages"]) == ["phone", "customer", "admin", "metrics", "health"]
 
 
-def test_the_first_push_is_on_the_phone(told: dict[str, Any]) -> None:
-    assert "Hello from your push service" in _open(told["pages"]["phone"])[1]
+def test_the_first_push_is_on_the_phone(run_info: dict[str, Any]) -> None:
+    assert "Hello from your push service" in _open(run_info["pages"]["phone"])[1]
 
 
-def test_the_curl_works_when_pasted(told: dict[str, Any]) -> None:
-    done = subprocess.run(["sh", "-c", told["curl"]], capture_output=True, text=True, check=True)
+def test_the_curl_works_when_pasted(run_info: dict[str, Any]) -> None:
+    done = subprocess.run(["sh", "-c", run_info["curl"]], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {"status": "OK"}
 
 
 @pytest.mark.parametrize("platform", ["apple", "apple_rn-v2", "apple_rnbeta-v2", "android", "android_rn-v2"])
-def test_a_push_to_each_app_of_the_demo_is_delivered(told: dict[str, Any], platform: str) -> None:
+def test_a_push_to_each_app_of_the_demo_is_delivered(run_info: dict[str, Any], platform: str) -> None:
     device = "ab" * 32 if platform.startswith("apple") else "cDeFgHiJkL0:APA91b" + "x" * 120
     push = {"platform": platform, "device_id": device, "server_id": "s", "type": "message", "message": "m"}
-    said = _open(told["push_url"] + "/api/v1/send_push", json.dumps({**push, "ack_id": platform}).encode())
-    assert json.loads(said[1]) == {"status": "OK"}
+    response = _open(run_info["push_url"] + "/api/v1/send_push", json.dumps({**push, "ack_id": platform}).encode())
+    assert json.loads(response[1]) == {"status": "OK"}
 
 
-def test_a_platform_without_an_app_is_refused_with_what_to_add(told: dict[str, Any]) -> None:
+def test_a_platform_without_an_app_is_refused_with_what_to_add(run_info: dict[str, Any]) -> None:
     push = {"platform": "apple_other-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
-    answer = json.loads(_open(told["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
+    answer = json.loads(_open(run_info["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
     assert answer["status"] == "FAIL"
     assert "apple_other" in answer["error"]
 
 
-def test_staff_can_log_in_with_what_is_told(told: dict[str, Any]) -> None:
+def test_staff_can_log_in_with_what_is_told(run_info: dict[str, Any]) -> None:
     cookies = http.cookiejar.CookieJar()
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(cookies))
     browser = urllib.request.build_opener(*handlers)
-    with browser.open(told["pages"]["admin"], timeout=10) as page:
+    with browser.open(run_info["pages"]["admin"], timeout=10) as page:
         login = page.url
     token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
     fields = {
         "csrfmiddlewaretoken": token,
-        "login": told["staff"]["user"],
-        "password": told["staff"]["password"],
+        "login": run_info["staff"]["user"],
+        "password": run_info["staff"]["password"],
     }
     with browser.open(login, urllib.parse.urlencode(fields).encode(), timeout=10) as page:
         assert "Set up a second factor" in page.read().decode()
 
 
-def test_manage_py_works_beside_it_with_the_environment_that_is_told(told: dict[str, Any]) -> None:
-    command = f". {told['env']} && {sys.executable} manage.py migrate --check"
+def test_manage_py_works_beside_it_with_the_environment_that_is_told(run_info: dict[str, Any]) -> None:
+    command = f". {run_info['env']} && {sys.executable} manage.py migrate --check"
     subprocess.run(["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True)
 
 
-def test_pages_and_workers_are_database_users_of_their_own(told: dict[str, Any]) -> None:
-    command = f". {told['env']} && echo $DATABASE_URL && {sys.executable} manage.py check --deploy --database default"
+def test_pages_and_workers_are_database_users_of_their_own(run_info: dict[str, Any]) -> None:
+    command = (
+        f". {run_info['env']} && echo $DATABASE_URL && {sys.executable} manage.py check --deploy --database default"
+    )
     done = subprocess.run(
         ["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=False, capture_output=True, text=True
     )
@@ -157,28 +159,28 @@ def test_pages_and_workers_are_database_users_of_their_own(told: dict[str, Any])
         found = connection.execute("SELECT usename FROM pg_stat_activity WHERE backend_type = 'client backend'")
         assert "hpns_worker" in {name for (name,) in found}
         # A page's connection is gone with the page: what shows whose it was is that without the user there is none.
-        assert "database" not in _open(told["pages"]["health"])[1]
+        assert "database" not in _open(run_info["pages"]["health"])[1]
         connection.execute("ALTER ROLE hpns_pages NOLOGIN")
         try:
-            assert "the database does not answer" in _open(told["pages"]["health"])[1]
+            assert "the database does not answer" in _open(run_info["pages"]["health"])[1]
         finally:
             connection.execute("ALTER ROLE hpns_pages LOGIN")
 
 
-def test_everything_listens_on_the_loopback_address_alone(told: dict[str, Any]) -> None:
+def test_everything_listens_on_the_loopback_address_alone(run_info: dict[str, Any]) -> None:
     everybody = socket.gethostbyname(socket.gethostname())
     if everybody.startswith("127."):
         everybody = "127.0.0.2"  # another address of this machine that a server on all addresses would answer under
-    for name, port in told["ports"].items():
+    for name, port in run_info["ports"].items():
         with socket.socket() as probe:
             assert probe.connect_ex((everybody, port)) != 0, name
 
 
-def test_a_second_one_on_the_same_folder_says_who_holds_it(service: Run, told: dict[str, Any]) -> None:
+def test_a_second_one_on_the_same_folder_says_who_holds_it(service: Run, run_info: dict[str, Any]) -> None:
     command = [sys.executable, "-m", "hpns.local.run", "--state", str(service.state), "--port", str(_free_port())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"in use by process {told['processes']['supervisor']}" in done.stderr
+    assert f"in use by process {run_info['processes']['supervisor']}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert (service.state / "run.json").exists()
 
@@ -193,9 +195,9 @@ def test_a_busy_port_is_one_line_with_the_option(service: Run, place: Path) -> N
 
 
 def test_a_killed_web_process_is_replaced_and_run_json_follows(
-    service: Run, told: dict[str, Any], eventually: Callable[..., bool]
+    service: Run, run_info: dict[str, Any], eventually: Callable[..., bool]
 ) -> None:
-    old = told["processes"]["ingest"]
+    old = run_info["processes"]["ingest"]
     os.kill(old, signal.SIGKILL)
 
     def is_new() -> bool:
@@ -208,10 +210,10 @@ def test_a_killed_web_process_is_replaced_and_run_json_follows(
 
 @pytest.mark.parametrize("who", ["supervisor", "guard"])
 def test_killing_it_leaves_nothing_and_the_next_start_finds_its_data(
-    service: Run, told: dict[str, Any], eventually: Callable[..., bool], who: str
+    service: Run, run_info: dict[str, Any], eventually: Callable[..., bool], who: str
 ) -> None:
-    everything = {pid for one in told["processes"].values() for pid in [one, *descendants(one)]}
-    os.kill(told["processes"][who], signal.SIGKILL)
+    everything = {pid for one in run_info["processes"].values() for pid in [one, *descendants(one)]}
+    os.kill(run_info["processes"][who], signal.SIGKILL)
     service.process.wait(30)
     assert eventually(lambda: not any(map(started_at, everything)), 20)
     assert not (service.state / "run.json").exists()
@@ -219,11 +221,11 @@ def test_killing_it_leaves_nothing_and_the_next_start_finds_its_data(
     again = service.start()
     print(f"started again in {time.monotonic() - since:.1f} s")
     same = ("push_url", "staff", "demo_key", "ports")
-    assert {name: again[name] for name in same} == {name: told[name] for name in same}
+    assert {name: again[name] for name in same} == {name: run_info[name] for name in same}
 
 
-def test_a_request_to_stop_ends_everything_in_order(service: Run, told: dict[str, Any]) -> None:
-    everything = {pid for one in told["processes"].values() for pid in [one, *descendants(one)]}
+def test_a_request_to_stop_ends_everything_in_order(service: Run, run_info: dict[str, Any]) -> None:
+    everything = {pid for one in run_info["processes"].values() for pid in [one, *descendants(one)]}
     assert service.stop() == 0
     assert service.output().splitlines()[-1] == "Stopped."
     assert "was killed" not in service.output().partition("Stopping;")[2]
@@ -234,13 +236,13 @@ def test_a_request_to_stop_ends_everything_in_order(service: Run, told: dict[str
 
 def test_without_the_sandbox_there_is_none_and_no_credential_of_it(place: Path) -> None:
     run = Run(place / "state", "--no-sandbox")
-    told = run.start()
+    run_info = run.start()
     try:
-        assert "sandbox" not in told["processes"]
-        assert "phone" not in told["pages"]
+        assert "sandbox" not in run_info["processes"]
+        assert "phone" not in run_info["pages"]
         assert "first push" not in run.output()
         push = {"platform": "apple_rn-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
-        answer = json.loads(_open(told["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
+        answer = json.loads(_open(run_info["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
         assert answer["status"] == "FAIL"
     finally:
         assert run.stop() == 0

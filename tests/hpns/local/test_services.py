@@ -55,9 +55,9 @@ def test_a_folder_in_use_is_one_line(program: Program, place: Path) -> None:
     assert first.stdout
     first.stdout.readline()
     second = program(*OURS, str(place / "state"), "--fast", "--", "true")
-    said = second.communicate(timeout=30)[0]
-    assert "in use by process " in said
-    assert len(said.splitlines()) == 1
+    printed = second.communicate(timeout=30)[0]
+    assert "in use by process " in printed
+    assert len(printed.splitlines()) == 1
     assert second.returncode == 1
 
 

@@ -49,8 +49,8 @@ def test_both_stores_keep_what_they_were_given_for_the_next_start(folder: Folder
             assert valkey.get("kept") == b"yes"
 
 
-def test_both_stores_come_back_with_their_data_when_they_are_killed(folder: Folder, said: list[str]) -> None:
-    with Supervisor(folder, said.append) as supervisor:
+def test_both_stores_come_back_with_their_data_when_they_are_killed(folder: Folder, printed: list[str]) -> None:
+    with Supervisor(folder, printed.append) as supervisor:
         urls = services.start(supervisor, folder)
         supervisor.settled()
         with psycopg.connect(urls["DATABASE_URL"]) as connection:
@@ -66,7 +66,7 @@ def test_both_stores_come_back_with_their_data_when_they_are_killed(folder: Fold
         assert _value(urls["DATABASE_URL"], "SELECT answer FROM kept") == 42
         with redis.Redis.from_url(urls["REDIS_URL"]) as valkey:
             assert valkey.get("kept") == b"yes"
-    assert len([line for line in said if "was killed by SIGKILL" in line]) == 2
+    assert len([line for line in printed if "was killed by SIGKILL" in line]) == 2
 
 
 def test_neither_runs_as_root_nor_without_a_password(folder: Folder, supervisor: Supervisor) -> None:
@@ -89,8 +89,8 @@ def test_passwords_are_in_no_command_line(folder: Folder, supervisor: Supervisor
 def test_the_queue_is_durable_and_refuses_rather_than_forgets(folder: Folder, supervisor: Supervisor) -> None:
     urls = services.start(supervisor, folder)
     with redis.Redis.from_url(urls["REDIS_URL"], decode_responses=True) as valkey:
-        told = valkey.config_get("appendonly", "appendfsync", "maxmemory-policy")
-    assert told == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+        config = valkey.config_get("appendonly", "appendfsync", "maxmemory-policy")
+    assert config == {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 
 
 def test_an_interrupted_initdb_is_done_again(folder: Folder, supervisor: Supervisor) -> None:

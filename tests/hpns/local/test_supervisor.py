@@ -34,7 +34,7 @@ def _writes_its_end(path: Path) -> str:
     )
 
 
-def _said_on(spec: Spec) -> Callable[[], bool]:
+def _ready_in_log(spec: Spec) -> Callable[[], bool]:
     return lambda: spec.log.exists() and "on" in spec.log.read_text()
 
 
@@ -45,35 +45,35 @@ def test_everything_is_stopped_in_the_reverse_order(folder: Folder, script: Make
             made = script(name, _writes_its_end(order))
             spec = Spec(name=name, command=[*made.command, name], env=made.env, log=made.log)
             supervisor.start(spec)
-            assert supervisor.until(_said_on(spec), 10)
+            assert supervisor.until(_ready_in_log(spec), 10)
     assert order.read_text() == "door worker store "
 
 
-def test_a_process_that_does_not_stop_in_time_is_killed(folder: Folder, script: Make, said: list[str]) -> None:
+def test_a_process_that_does_not_stop_in_time_is_killed(folder: Folder, script: Make, printed: list[str]) -> None:
     text = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
     spec = script("deaf", text, stop_seconds=0.3)
-    with Supervisor(folder, said.append) as supervisor:
+    with Supervisor(folder, printed.append) as supervisor:
         supervisor.start(spec)
-        assert supervisor.until(_said_on(spec), 10)
+        assert supervisor.until(_ready_in_log(spec), 10)
         since = time.monotonic()
     assert time.monotonic() - since < 5
-    assert said == ["deaf did not stop within 0 s and was killed."]
+    assert printed == ["deaf did not stop within 0 s and was killed."]
 
 
-def test_a_process_that_was_killed_is_started_again(supervisor: Supervisor, script: Make, said: list[str]) -> None:
+def test_a_process_that_was_killed_is_started_again(supervisor: Supervisor, script: Make, printed: list[str]) -> None:
     supervisor.settled()
     supervisor.start(script("worker", SLEEP))
     first = supervisor.pids["worker"]
     os.kill(first, signal.SIGKILL)
     assert supervisor.until(lambda: supervisor.pids.get("worker", first) != first, 10)
-    assert said == ["worker was killed by SIGKILL; it is started again in 0.5 s."]
+    assert printed == ["worker was killed by SIGKILL; it is started again in 0.5 s."]
 
 
-def test_the_pause_before_another_start_grows(supervisor: Supervisor, script: Make, said: list[str]) -> None:
+def test_the_pause_before_another_start_grows(supervisor: Supervisor, script: Make, printed: list[str]) -> None:
     supervisor.settled()
     supervisor.start(script("worker", "import sys; sys.exit(1)"))
-    assert supervisor.until(lambda: len(said) == 3, 20)
-    assert [line.rpartition(" in ")[2] for line in said] == ["0.5 s.", "1 s.", "2 s."]
+    assert supervisor.until(lambda: len(printed) == 3, 20)
+    assert [line.rpartition(" in ")[2] for line in printed] == ["0.5 s.", "1 s.", "2 s."]
 
 
 def test_a_start_is_told_of_so_that_run_json_can_follow(supervisor: Supervisor, script: Make) -> None:
@@ -111,30 +111,34 @@ def test_a_request_to_stop_interrupts_a_wait_at_once(supervisor: Supervisor) -> 
 
 
 def test_what_an_earlier_start_left_is_ended(
-    folder: Folder, program: Callable[..., subprocess.Popen[str]], said: list[str], gone: Gone, eventually: Eventually
+    folder: Folder,
+    program: Callable[..., subprocess.Popen[str]],
+    printed: list[str],
+    gone: Gone,
+    eventually: Eventually,
 ) -> None:
     left = program("-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
     assert left.stdout
     left.stdout.readline()
     ticks = int(Path(f"/proc/{left.pid}/stat").read_text().rpartition(")")[2].split()[19])
     folder.write("children.json", {"worker": [left.pid, ticks]})
-    with Supervisor(folder, said.append):
+    with Supervisor(folder, printed.append):
         assert eventually(lambda: gone(left.pid))
-    assert said == [f"Stopping worker (process {left.pid}) of an earlier start."]
+    assert printed == [f"Stopping worker (process {left.pid}) of an earlier start."]
 
 
-def test_a_number_that_another_process_has_got_by_now_is_left_alone(folder: Folder, said: list[str]) -> None:
+def test_a_number_that_another_process_has_got_by_now_is_left_alone(folder: Folder, printed: list[str]) -> None:
     folder.write("children.json", {"worker": [os.getppid(), 1]})
-    with Supervisor(folder, said.append):
-        assert said == []
+    with Supervisor(folder, printed.append):
+        assert printed == []
 
 
-def test_the_lines_that_matter_are_shown(folder: Folder, script: Make, said: list[str]) -> None:
-    with Supervisor(Folder(folder.path, for_servers()), said.append) as supervisor:
+def test_the_lines_that_matter_are_shown(folder: Folder, script: Make, printed: list[str]) -> None:
+    with Supervisor(Folder(folder.path, for_servers()), printed.append) as supervisor:
         supervisor.start(script("worker", "print('INFO all is well'); print('ERROR it is not', flush=True);" + SLEEP))
         threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
         supervisor.watch()
-    assert said == ["worker: ERROR it is not"]
+    assert printed == ["worker: ERROR it is not"]
 
 
 @pytest.mark.parametrize(("text", "code"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)])

@@ -36,9 +36,9 @@ def test_every_static_check_is_among_the_steps() -> None:
 def test_the_check_of_a_deployment_fails_when_settings_are_missing(program: Program, names: tuple[str, ...]) -> None:
     empty = dict.fromkeys(names, "")
     process = program("manage.py", "check", "--deploy", "--fail-level", "WARNING", **{**deployment(), **empty})
-    said = process.communicate(timeout=60)[0]
+    printed = process.communicate(timeout=60)[0]
     assert process.returncode != 0
-    assert [name for name in names if name not in said] == []
+    assert [name for name in names if name not in printed] == []
 
 
 def test_arguments_go_to_pytest_and_its_failure_comes_back(program: Program, place: Path) -> None:
@@ -48,8 +48,8 @@ def test_arguments_go_to_pytest_and_its_failure_comes_back(program: Program, pla
     assert well.communicate(timeout=120)[0].splitlines()[-1].startswith("All passed in ")
     assert well.returncode == 0
     ill = program(*arguments[:3], "-p", "no:cacheprovider")
-    said = ill.communicate(timeout=120)[0]
-    assert said.splitlines()[-1].startswith("FAILED after ")
+    printed = ill.communicate(timeout=120)[0]
+    assert printed.splitlines()[-1].startswith("FAILED after ")
     assert ill.returncode == 1
 
 
@@ -59,6 +59,7 @@ def test_a_missing_program_is_said_with_what_is_not_tested(place: Path) -> None:
     assert programs.complaints(found) == [
         "not run: browser tests (missing: apt install chromium libatomic1)",
         "not run: the check of docker-compose.yml (missing: apt install docker-compose)",
+        "not run: that a backup is opened without this program (missing: apt install age)",
     ]
 
 

@@ -130,11 +130,11 @@ def test_the_first_eight_characters_of_a_token_and_the_prefix_of_a_key_help_to_f
 
 
 def test_what_is_no_secret_stays(lines: Lines) -> None:
-    said = (
+    message = (
         "a1b2c3d4e5f6-1f apns_bad_device_token https://api.push.apple.com/3 com.mattermost.rnbeta basic authentication"
     )
-    logging.getLogger("x").warning(said)
-    assert said in whole(lines)
+    logging.getLogger("x").warning(message)
+    assert message in whole(lines)
 
 
 def test_the_secrets_of_the_settings_are_among_them(lines: Lines) -> None:
@@ -192,10 +192,10 @@ def test_a_line_that_cannot_be_made_shows_nothing_of_its_arguments() -> None:
     handler = setup.Handler(stream)
     handler.setFormatter(setup.Formatter("json"))
     handler.handle(logging.LogRecord("x", logging.ERROR, __file__, 1, "%d pushes", (TEXT,), None))
-    told = stream.getvalue()
-    assert "could not be written: TypeError" in told
-    assert "test_setup.py:" in told
-    assert "launch" not in told
+    output = stream.getvalue()
+    assert "could not be written: TypeError" in output
+    assert "test_setup.py:" in output
+    assert "launch" not in output
 
 
 def test_every_field_that_our_code_logs_is_one_that_is_shown() -> None:

@@ -81,8 +81,8 @@ def written(folder: Path, content: object) -> str:
     return str(path)
 
 
-def told(folder: Path, content: object, *options: str) -> dict[str, tuple[str, str]]:
-    """What is said of each part of the configuration: the result and the text."""
+def imported(folder: Path, content: object, *options: str) -> dict[str, tuple[str, str]]:
+    """The import's line for each part of the configuration: the result and the text."""
     out = io.StringIO()
     try:
         call_command(
@@ -112,8 +112,8 @@ def files_of(folder: Path) -> tuple[str, ...]:
 
 
 def test_a_dry_run_tells_everything_and_changes_nothing(folder: Path) -> None:
-    said = told(folder, WHOLE, *files_of(folder))
-    assert {about: result for about, (result, _) in said.items() if result != "left"} == {
+    lines_by_part = imported(folder, WHOLE, *files_of(folder))
+    assert {about: result for about, (result, _) in lines_by_part.items() if result != "left"} == {
         "customer": "took",
         "ApplePushSettings[2] apple_rn": "took",
         "ApplePushSettings[3] apple_beta": "took",
@@ -125,7 +125,7 @@ def test_a_dry_run_tells_everything_and_changes_nothing(folder: Path) -> None:
 
 def test_applied_it_is_all_there_and_a_second_run_changes_nothing(folder: Path) -> None:
     options = (*files_of(folder), "--apply", "--name", "Acme Ltd", "--package", "android_rn=com.example.app")
-    told(folder, WHOLE, *options)
+    imported(folder, WHOLE, *options)
     acme = Customer.objects.get(slug="acme")
     assert (acme.name, acme.offer) == ("Acme Ltd", "eas")
     apps = {app.label: app for app in PushApp.objects.filter(customer=acme)}
@@ -137,7 +137,7 @@ def test_applied_it_is_all_there_and_a_second_run_changes_nothing(folder: Path) 
     kinds = dict(Credential.objects.values_list("app__label", "kind"))
     assert kinds == {"apple_rn": "apns_key", "apple_beta": "apns_cert", "android_rn": "fcm_account"}
     events = AuditEvent.objects.count()
-    again = told(folder, WHOLE, *options)
+    again = imported(folder, WHOLE, *options)
     assert {result for result, _ in again.values()} == {"there", "left"}
     assert counts() == (1, 3, 3)
     assert AuditEvent.objects.count() == events
@@ -145,61 +145,63 @@ def test_applied_it_is_all_there_and_a_second_run_changes_nothing(folder: Path) 
 
 
 def test_every_member_of_the_file_is_spoken_of(folder: Path) -> None:
-    said = told(folder, WHOLE, *files_of(folder))
+    lines_by_part = imported(folder, WHOLE, *files_of(folder))
     for member in WHOLE:
         if not member.endswith("PushSettings"):
-            assert said[member] == ("left", file.ELSEWHERE[member])
-    assert said["ApplePushSettings[1] apple"] == (
+            assert lines_by_part[member] == ("left", file.ELSEWHERE[member])
+    assert lines_by_part["ApplePushSettings[1] apple"] == (
         "left",
         "it names no key and no certificate, so it was not in use",
     )
-    assert "Google's old interface" in said["AndroidPushSettings[1] android"][1]
-    assert "was not in use" in said["AndroidPushSettings[3] android_idle"][1]
-    assert "--package android_rn=NAME" in said["AndroidPushSettings[2] android_rn"][1]
-    assert "opensesame" not in str(said)
-    assert "AIzaOldKey" not in str(said)
+    assert "Google's old interface" in lines_by_part["AndroidPushSettings[1] android"][1]
+    assert "was not in use" in lines_by_part["AndroidPushSettings[3] android_idle"][1]
+    assert "--package android_rn=NAME" in lines_by_part["AndroidPushSettings[2] android_rn"][1]
+    assert "opensesame" not in str(lines_by_part)
+    assert "AIzaOldKey" not in str(lines_by_part)
 
 
 def test_names_are_taken_in_any_case_and_unknown_ones_are_left(folder: Path) -> None:
     entry = {name.upper(): value for name, value in APPLE.items()} | {"Colour": "red", "appleteamid": "TEAM999999"}
-    said = told(folder, {"applepushsettings": [entry], "listenaddress": ":1", "Pronto": True}, "--apply")
-    assert said["ApplePushSettings[1] apple_rn"][0] == "took"
+    lines_by_part = imported(folder, {"applepushsettings": [entry], "listenaddress": ":1", "Pronto": True}, "--apply")
+    assert lines_by_part["ApplePushSettings[1] apple_rn"][0] == "took"
     assert Credential.objects.get().key_id == "TEAM999999/ABC123DEFG"
-    assert said["listenaddress"][1].startswith("set HOST and PORT")
-    assert said["Pronto"] == ("left", "not known")
+    assert lines_by_part["listenaddress"][1].startswith("set HOST and PORT")
+    assert lines_by_part["Pronto"] == ("left", "not known")
 
 
 def test_of_two_entries_of_a_type_the_last_counts(folder: Path) -> None:
-    said = told(folder, {"ApplePushSettings": [{**APPLE, "ApplePushTopic": "com.first"}, APPLE]}, "--apply")
+    lines_by_part = imported(
+        folder, {"ApplePushSettings": [{**APPLE, "ApplePushTopic": "com.first"}, APPLE]}, "--apply"
+    )
     assert PushApp.objects.get().topic == "com.example.app"
-    assert "a later entry has the same Type" in said["ApplePushSettings[1] apple_rn"][1]
+    assert "a later entry has the same Type" in lines_by_part["ApplePushSettings[1] apple_rn"][1]
 
 
 def test_the_key_is_taken_where_there_is_a_certificate_too(folder: Path) -> None:
-    said = told(folder, {"ApplePushSettings": [{**APPLE, "ApplePushCertPrivate": "old.pem"}]})
-    result, text = said["ApplePushSettings[1] apple_rn"]
+    lines_by_part = imported(folder, {"ApplePushSettings": [{**APPLE, "ApplePushCertPrivate": "old.pem"}]})
+    result, text = lines_by_part["ApplePushSettings[1] apple_rn"]
     assert result == "took"
     assert "its certificate was left" in text
 
 
 def test_what_is_wrong_names_the_file_and_the_rest_is_still_told(folder: Path) -> None:
     (folder / "config" / "AuthKey_ABC123DEFG.p8").write_bytes(files.pem(files.RSA_KEY))
-    said = told(folder, WHOLE, "--apply")
-    result, text = said["ApplePushSettings[2] apple_rn"]
+    lines_by_part = imported(folder, WHOLE, "--apply")
+    result, text = lines_by_part["ApplePushSettings[2] apple_rn"]
     assert (result, text) == (
         "trouble",
         "./config/AuthKey_ABC123DEFG.p8: the file holds a key, but no elliptic-curve one as Apple's .p8 files do",
     )
-    assert said["AndroidPushSettings[2] android_rn"][0] == "took"
+    assert lines_by_part["AndroidPushSettings[2] android_rn"][0] == "took"
     assert counts() == (0, 0, 0)
     assert "put the 1 right that are WRONG" in fails(folder, {"ApplePushSettings": [APPLE]}, "--apply")
-    left = told(folder, WHOLE, *files_of(folder), "--apply", "--skip", "apple_rn")
+    left = imported(folder, WHOLE, *files_of(folder), "--apply", "--skip", "apple_rn")
     assert left["ApplePushSettings[2] apple_rn"] == ("left", "as told by --skip")
     assert counts() == (1, 2, 2)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"AppleAuthKeyFile": "nowhere/AuthKey_ZZZ123DEFG.p8"}, "is not there: give the folder"),
         ({"AppleAuthKeyFile": "beta.pem"}, "the private key is encrypted|is encrypted"),
@@ -219,11 +221,11 @@ def test_what_is_wrong_names_the_file_and_the_rest_is_still_told(folder: Path) -
         ),
     ],
 )
-def test_each_trouble_is_told_in_one_line(folder: Path, change: dict[str, str], said: str) -> None:
-    lines = told(folder, {"ApplePushSettings": [{**APPLE, **change}]}, "--apply")
+def test_each_trouble_is_told_in_one_line(folder: Path, change: dict[str, str], message: str) -> None:
+    lines = imported(folder, {"ApplePushSettings": [{**APPLE, **change}]}, "--apply")
     [(result, text)] = [line for about, line in lines.items() if about != "customer"]
     assert result == "trouble"
-    assert any(part in text for part in said.split("|")), text
+    assert any(part in text for part in message.split("|")), text
     assert "\n" not in text
     assert counts() == (0, 0, 0)
 
@@ -233,16 +235,16 @@ def test_a_credential_that_is_there_is_never_replaced(folder: Path) -> None:
     app = services.app_add(customer=acme, label="apple_rn", topic="com.example.app").row
     own = uploads.parse(files.p8(), key_id="OWN1234567", team_id="TEAM123456")
     services.credential_add(app=app, parsed=own)
-    said = told(folder, {"ApplePushSettings": [APPLE]}, "--apply")
-    assert said["customer"][0] == "there"
-    result, text = said["ApplePushSettings[1] apple_rn"]
+    lines_by_part = imported(folder, {"ApplePushSettings": [APPLE]}, "--apply")
+    assert lines_by_part["customer"][0] == "there"
+    result, text = lines_by_part["ApplePushSettings[1] apple_rn"]
     assert result == "left"
     assert "--slot next" in text
     assert Credential.objects.get().key_id == "TEAM123456/OWN1234567"
 
 
 @pytest.mark.parametrize(
-    ("content", "options", "said"),
+    ("content", "options", "message"),
     [
         ("{", (), "is not JSON"),
         ("[" * 5000, (), "is not JSON"),
@@ -256,16 +258,16 @@ def test_a_credential_that_is_there_is_never_replaced(folder: Path) -> None:
     ],
 )
 def test_a_file_that_is_none_is_refused_as_a_whole(
-    folder: Path, content: object, options: tuple[str, ...], said: str
+    folder: Path, content: object, options: tuple[str, ...], message: str
 ) -> None:
-    assert said in fails(folder, content, *options)
+    assert message in fails(folder, content, *options)
 
 
 def test_a_customer_of_another_name_or_offer_is_not_touched(folder: Path) -> None:
     customers.add(name="Acme", offer="eas")
     assert "with another name" in fails(folder, {}, "--name", "Acme Ltd")
     assert "with another offer" in fails(folder, {}, "--offer", "hpns")
-    told(folder, {"ApplePushSettings": [APPLE]}, "--name", "Acme", "--offer", "eas")
+    imported(folder, {"ApplePushSettings": [APPLE]}, "--name", "Acme", "--offer", "eas")
 
 
 def test_people_read_lines_and_what_to_do_next(folder: Path) -> None:

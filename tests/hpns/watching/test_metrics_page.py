@@ -154,10 +154,10 @@ def test_an_empty_queue_is_told_as_such(valkey: redis.Redis) -> None:
 def test_without_valkey_the_page_says_so_and_tells_the_rest(settings: Settings) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     counting.accepted(2)
-    told = scrape()
-    assert told["hpns_valkey_up", frozenset()] == 0
-    assert told["hpns_accepted_total", frozenset()] == 2
-    assert not any(name == "hpns_queue_batches" for name, _ in told)
+    scraped = scrape()
+    assert scraped["hpns_valkey_up", frozenset()] == 0
+    assert scraped["hpns_accepted_total", frozenset()] == 2
+    assert not any(name == "hpns_queue_batches" for name, _ in scraped)
 
 
 def test_with_a_folder_the_page_speaks_for_all_processes(

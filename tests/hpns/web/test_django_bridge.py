@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from hpns.web.django_bridge import _Bridge
-from hpns.web.page_limit import Gate
-from tenants.network import Doorway, networks
-from tests.tenants.asking import Headers
+from hpns.web.page_limit import ConcurrencyLimit
+from tenants.network import TrustedProxies, networks
+from tests.tenants.push_request import Headers
 
 PROXY, CLIENT = "10.0.0.1:40000", "203.0.113.9"
-TRUSTING = Doorway(networks(["10.0.0.0/8"]))
+TRUSTING = TrustedProxies(networks(["10.0.0.0/8"]))
 
 
-def seen(peer: str, doorway: Doorway = TRUSTING, scheme: str = "http", **headers: str | list[str]) -> tuple[Any, str]:
+def seen(
+    peer: str, proxies: TrustedProxies = TRUSTING, scheme: str = "http", **headers: str | list[str]
+) -> tuple[Any, str]:
     """The address and the scheme that Django is given."""
     scope = SimpleNamespace(
         method="GET",
@@ -30,10 +32,10 @@ def seen(peer: str, doorway: Doorway = TRUSTING, scheme: str = "http", **headers
     )
 
     async def bridged() -> dict[str, Any]:
-        return _Bridge(scope, SimpleNamespace(), "/", doorway, Gate(1, 0, 0)).scope
+        return _Bridge(scope, SimpleNamespace(), "/", proxies, ConcurrencyLimit(1, 0, 0)).scope
 
-    told = asyncio.run(bridged())
-    return told["client"] and told["client"][0], told["scheme"]
+    asgi_scope = asyncio.run(bridged())
+    return asgi_scope["client"] and asgi_scope["client"][0], asgi_scope["scheme"]
 
 
 def test_a_page_behind_a_trusted_proxy_is_asked_for_by_the_client_and_over_its_scheme() -> None:
@@ -41,18 +43,18 @@ def test_a_page_behind_a_trusted_proxy_is_asked_for_by_the_client_and_over_its_s
     assert seen(PROXY, x_forwarded_for=f"127.0.0.1, {CLIENT}", x_forwarded_proto="http") == (CLIENT, "http")
 
 
-@pytest.mark.parametrize("doorway", [TRUSTING, Doorway()])
-def test_what_a_stranger_writes_into_these_headers_is_not_believed(doorway: Doorway) -> None:
-    assert seen(f"{CLIENT}:1", doorway, x_forwarded_for="127.0.0.1", x_forwarded_proto="https") == (CLIENT, "http")
+@pytest.mark.parametrize("proxies", [TRUSTING, TrustedProxies()])
+def test_what_a_stranger_writes_into_these_headers_is_not_believed(proxies: TrustedProxies) -> None:
+    assert seen(f"{CLIENT}:1", proxies, x_forwarded_for="127.0.0.1", x_forwarded_proto="https") == (CLIENT, "http")
 
 
 def test_our_own_tls_is_https_whatever_a_proxy_says() -> None:
     assert seen(PROXY, scheme="https", x_forwarded_for=CLIENT, x_forwarded_proto="http") == (CLIENT, "https")
 
 
-@pytest.mark.parametrize("told", ["unknown", "é", "203.0.113.9, é"])
-def test_a_client_whom_the_proxy_does_not_name_has_no_address(told: str) -> None:
-    assert seen(PROXY, x_forwarded_for=told)[0] is None
+@pytest.mark.parametrize("forwarded", ["unknown", "é", "203.0.113.9, é"])
+def test_a_client_whom_the_proxy_does_not_name_has_no_address(forwarded: str) -> None:
+    assert seen(PROXY, x_forwarded_for=forwarded)[0] is None
 
 
 def test_an_address_of_ipv6_has_neither_brackets_nor_a_zone() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from hpns.web import django_bridge, spool
-from hpns.web.page_limit import Gate
+from hpns.web.page_limit import ConcurrencyLimit
 from hpns.web.spool import IN_MEMORY, Spool
-from tenants.network import Doorway
-from tests.tenants.asking import Headers
+from tenants.network import TrustedProxies
+from tests.tenants.push_request import Headers
 
 HEADERS = [("content-type", "text/csv"), ("content-length", "7")]
 
@@ -73,12 +73,12 @@ def test_what_is_large_is_sent_as_a_file_that_nobody_else_may_read(temporary: Pa
     assert taking.headers["content-length"] == str(2 * IN_MEMORY + 1)
     assert taking.path.stat().st_mode & 0o777 == 0o600
     assert list(temporary.iterdir()) == [taking.path]
-    spool.forget_all()
+    spool.unlink_all()
     assert list(temporary.iterdir()) == []
 
 
 def test_a_file_loses_its_name_after_a_while(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "NAMED", 0.01)
+    monkeypatch.setattr(spool, "UNLINK_DELAY", 0.01)
 
     async def go() -> None:
         kept = Spool()
@@ -110,11 +110,11 @@ def bridged(taking: Taking, messages: list[dict[str, Any]]) -> None:
     scope.headers = Headers([])
 
     async def go() -> None:
-        bridge = django_bridge._Bridge(scope, taking, "/", Doorway(), Gate(1, 0, 0))
+        bridge = django_bridge._Bridge(scope, taking, "/", TrustedProxies(), ConcurrencyLimit(1, 0, 0))
         await bridge.send({"type": "http.response.start", "status": 200, "headers": []})
         for message in messages:
             await bridge.send({"type": "http.response.body", **message})
-        bridge.leave()
+        bridge.release_resources()
 
     asyncio.run(go())
 

@@ -31,11 +31,11 @@ class Passkey:
 
     def register(self, options: Any, origin: str) -> str:
         """What the browser sends to add the key."""
-        asked = options["creation_options"]["publicKey"]
-        self.user = asked["user"]["id"]
+        creation = options["creation_options"]["publicKey"]
+        self.user = creation["user"]["id"]
         known = AttestedCredentialData.create(Aaguid.NONE, self.id, ES256.from_cryptography_key(self.key.public_key()))
         data = AuthenticatorData.create(self._site(), self.flags | ATTESTED, 0, known)
-        client = CollectedClientData.create("webauthn.create", asked["challenge"], origin)
+        client = CollectedClientData.create("webauthn.create", creation["challenge"], origin)
         made = {
             "clientDataJSON": websafe_encode(client),
             "attestationObject": websafe_encode(AttestationObject.create("none", data, {})),

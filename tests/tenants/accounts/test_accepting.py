@@ -121,22 +121,22 @@ def test_a_dead_link_says_why_and_does_nothing(cast: Cast, client: Client, end: 
     elif end == "replaced":
         invite(cast, "cleo@example.com")
     address = path(made) if end != "unknown" else "/invitation/" + "x" * 43 + "/"
-    said = {"accepted": "accepted already", "expired": "expired on", "unknown": "no such invitation"}
+    results = {"accepted": "accepted already", "expired": "expired on", "unknown": "no such invitation"}
     cleo = browser(cast.cleo)
     for answer in (client.get(address), client.post(address), cleo.post(address)):
         assert answer.status_code == (404 if end == "unknown" else 410)
-        assert said.get(end, "withdrawn, or a newer one was sent") in answer.content.decode()
+        assert results.get(end, "withdrawn, or a newer one was sent") in answer.content.decode()
     assert Membership.objects.filter(customer=cast.acme).count() == (4 if end == "accepted" else 3)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_accept_at_once_one_does(cast: Cast) -> None:
     made = invite(cast, "cleo@example.com")
-    gate = threading.Barrier(2)
+    barrier = threading.Barrier(2)
 
     def accept(_: int) -> str:
         try:
-            gate.wait()
+            barrier.wait()
             services.invitation_accept(invitation=made.row, user=cast.cleo)
         except ProblemError as problem:
             return str(problem)
@@ -145,8 +145,8 @@ def test_of_two_who_accept_at_once_one_does(cast: Cast) -> None:
         return "accepted"
 
     with ThreadPoolExecutor(2) as pool:
-        said = sorted(pool.map(accept, range(2)))
-    assert said == ["accepted", "this invitation can no longer be used: ask for a new one"]
+        results = sorted(pool.map(accept, range(2)))
+    assert results == ["accepted", "this invitation can no longer be used: ask for a new one"]
     assert Membership.objects.filter(customer=cast.acme, user=cast.cleo).count() == 1
     assert len(events("invitation.accept")) == 1
 

@@ -85,7 +85,7 @@ def test_who_is_a_member_already_cannot_be_invited(cast: Cast) -> None:
 
 
 def test_a_customer_cannot_write_to_the_whole_world(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenants.services.invitations.MOST_A_DAY", 2)
+    monkeypatch.setattr("tenants.services.invitations.PER_DAY_MAX", 2)
     invite(cast)
     invite(cast)
     with pytest.raises(ProblemError, match="2 invitations in a day"):

@@ -22,7 +22,7 @@ def test_an_email_is_text_on_plain_lines_from_the_address_of_the_settings(settin
 
 
 @pytest.mark.parametrize(
-    ("trouble", "said"),
+    ("trouble", "message"),
     [
         (SMTPException("550 <secret@example.com> s3cr3t"), "the mail server refused it"),
         (ConnectionRefusedError(111, "refused"), "the mail server cannot be reached"),
@@ -30,13 +30,13 @@ def test_an_email_is_text_on_plain_lines_from_the_address_of_the_settings(settin
     ],
 )
 def test_what_goes_wrong_is_said_without_what_the_server_said(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, trouble: Exception, said: str
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, trouble: Exception, message: str
 ) -> None:
     def fail(*_: Any) -> int:
         raise trouble
 
     monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", fail)
-    with pytest.raises(mail.MailError, match=said) as raised:
+    with pytest.raises(mail.MailError, match=message) as raised:
         mail.send(UNKNOWN, to="a@example.com", context={})
     assert "s3cr3t" not in str(raised.value)
 

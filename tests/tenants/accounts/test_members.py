@@ -44,7 +44,7 @@ def test_owners_of_another_customer_do_not_count(cast: Cast) -> None:
 def test_of_two_owners_who_go_at_once_one_stays(cast: Cast, how: str) -> None:
     join(cast.cleo, cast.acme, "owner")
     pairs = [(cast.member(cast.ada), cast.member(cast.cleo)), (cast.member(cast.cleo), cast.member(cast.ada))]
-    gate = threading.Barrier(2)
+    barrier = threading.Barrier(2)
     acts: dict[str, Callable[[Membership, Membership], object]] = {
         "leave": lambda one, _: services.member_leave(membership=one),
         "remove": lambda one, other: services.member_remove(membership=one, by=other),
@@ -53,7 +53,7 @@ def test_of_two_owners_who_go_at_once_one_stays(cast: Cast, how: str) -> None:
 
     def act(pair: tuple[Membership, Membership]) -> str:
         try:
-            gate.wait()
+            barrier.wait()
             acts[how](*pair)
         except ProblemError as problem:
             return str(problem)
@@ -62,9 +62,9 @@ def test_of_two_owners_who_go_at_once_one_stays(cast: Cast, how: str) -> None:
         return ""
 
     with ThreadPoolExecutor(2) as pool:
-        said = sorted(pool.map(act, pairs))
-    assert said[0] == ""
-    assert LAST in said[1] or "only owners and admins" in said[1]
+        results = sorted(pool.map(act, pairs))
+    assert results[0] == ""
+    assert LAST in results[1] or "only owners and admins" in results[1]
     assert Membership.objects.filter(customer=cast.acme, role="owner").count() == 1
 
 

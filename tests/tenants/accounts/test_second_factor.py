@@ -138,12 +138,12 @@ def test_a_code_is_good_once(cast: Cast) -> None:
     secret = enrol(browser(cast.ada))
     now = time.time()
     with time_machine.travel(now, tick=False):
-        said = []
+        statuses = []
         for _ in range(2):
             client = Client()
             log_in(client, "ada@example.com")
-            said.append(client.post(TWO, {"code": code(secret, steps=1)}).status_code)
-    assert said == [302, 200]
+            statuses.append(client.post(TWO, {"code": code(secret, steps=1)}).status_code)
+    assert statuses == [302, 200]
 
 
 def test_five_wrong_codes_shut_the_way_for_a_while(cast: Cast, client: Client) -> None:
@@ -161,12 +161,12 @@ def test_a_recovery_code_opens_the_account_once(cast: Cast) -> None:
     enrol(ada)
     one = Authenticator.objects.get(type="recovery_codes").wrap().generate_codes()[0]
     assert one in ada.get("/account/2fa/recovery-codes/").content.decode()
-    said = []
+    statuses = []
     for _ in range(2):
         client = Client()
         log_in(client, "ada@example.com")
-        said.append(client.post(TWO, {"code": one}).status_code)
-    assert said == [302, 200]
+        statuses.append(client.post(TWO, {"code": one}).status_code)
+    assert statuses == [302, 200]
 
 
 def test_no_secret_of_it_lies_open_in_the_database(cast: Cast, client: Client) -> None:

@@ -67,7 +67,7 @@ def test_the_first_owner_is_invited_and_the_link_is_printed_once(cast: Cast, set
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("staff add --email grace", "no e-mail address"),
         ("staff remove --email nobody@example.com", "nobody has the e-mail address"),
@@ -76,7 +76,7 @@ def test_the_first_owner_is_invited_and_the_link_is_printed_once(cast: Cast, set
         ("invitation withdraw --customer acme --email d@example.com", "no open invitation"),
     ],
 )
-def test_what_is_wrong_is_one_line(cast: Cast, words: str, said: str) -> None:
-    with pytest.raises(CommandError, match=said) as raised:
+def test_what_is_wrong_is_one_line(cast: Cast, words: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message) as raised:
         run(*words.split())
     assert "\n" not in str(raised.value)

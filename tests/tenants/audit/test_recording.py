@@ -46,7 +46,7 @@ def test_not_even_the_owner_changes_it_by_accident(cast: Cast, statement: str) -
 
 
 def test_somebody_who_is_not_logged_in_can_be_noted_and_reads_nothing(cast: Cast) -> None:
-    with acting_as(PAGES), fence.reaching(fence.NOTHING):
+    with acting_as(PAGES), fence.activate(fence.NOTHING):
         recording.record("account.log_in_limited", customer=None, target="x@example.com")
         assert count("tenants_auditevent") == 0
         with refused():

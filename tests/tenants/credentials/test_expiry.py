@@ -45,16 +45,16 @@ def test_the_warning_that_is_due_is_the_last_whose_day_has_come(left: timedelta,
 
 
 def test_each_warning_comes_once_to_every_contact(own: Credential) -> None:
-    told = []
+    warnings = []
     for hours_left in range(24 * 32, -49, -12):
         expiry.warn(end(own) - timedelta(hours=hours_left))
-        told += [(hours_left // 24, mail.subject) for mail in outbox.outbox if mail.to == ["ada@acme.example"]]
+        warnings += [(hours_left // 24, mail.subject) for mail in outbox.outbox if mail.to == ["ada@acme.example"]]
         assert len(outbox.outbox) % 2 == 0
         outbox.outbox.clear()
-    assert [left for left, _ in told] == [30, 14, 7, 1, 0]
-    assert told[0][1] == "The certificate of the app apple_own expires in 30 days"
-    assert told[3][1] == "The certificate of the app apple_own expires in 1 day"
-    assert told[4][1] == "The certificate of the app apple_own has expired"
+    assert [left for left, _ in warnings] == [30, 14, 7, 1, 0]
+    assert warnings[0][1] == "The certificate of the app apple_own expires in 30 days"
+    assert warnings[3][1] == "The certificate of the app apple_own expires in 1 day"
+    assert warnings[4][1] == "The certificate of the app apple_own has expired"
 
 
 def test_a_warning_that_was_missed_is_not_sent_later(own: Credential) -> None:

@@ -85,7 +85,7 @@ def test_each_other_kind_is_recognised_without_its_name(settings: Settings) -> N
 
 
 @pytest.mark.parametrize(
-    ("data", "name", "said"),
+    ("data", "name", "message"),
     [
         (b" \n", "", "empty"),
         (b"x" * 5_000_000, "", "larger than 100 KB"),
@@ -126,8 +126,8 @@ def test_each_other_kind_is_recognised_without_its_name(settings: Settings) -> N
         (files.certificate_pem(files.certificate(until=timedelta(days=-1))), "", "expired on"),
     ],
 )
-def test_what_else_is_uploaded_is_told_apart(data: bytes, name: str, said: str) -> None:
-    with pytest.raises(ProblemError, match=said) as raised:
+def test_what_else_is_uploaded_is_told_apart(data: bytes, name: str, message: str) -> None:
+    with pytest.raises(ProblemError, match=message) as raised:
         uploads.parse(data, filename=name, key_id="ABC123DEFG", team_id="TEAM123456", now=NOW)
     assert "\n" not in str(raised.value)
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rhythm, five times as fast."""
-    for name in ("POLL", "RETRY", "PATIENCE"):
+    for name in ("POLL_INTERVAL", "RETRY_INTERVAL", "LOAD_TIMEOUT"):
         monkeypatch.setattr(following, name, getattr(following, name) / 5)
 
 
@@ -51,7 +51,7 @@ async def until(true: Callable[[], bool], within: float) -> float:
 
 def refused(directory: Directory, acme: Acme) -> bool:
     identity = directory.find(acme.key.prefix)
-    return identity is not None and identity.why == "revoked_key"
+    return identity is not None and identity.rejection_code == "revoked_key"
 
 
 async def blocking(work: Callable[[], object]) -> None:
@@ -90,13 +90,13 @@ async def test_the_stamp_alone_is_enough_when_no_message_arrives(acme: Acme, val
         await until(lambda: directory.ready, 5)
         await asyncio.sleep(0.2)
         await revoke_silently(acme)
-        valkey.set(version_stamp.VERSION, directory.version + 1)  # without a message
+        valkey.set(version_stamp.VERSION_KEY, directory.version + 1)  # without a message
         await until(lambda: refused(directory, acme), 2)
 
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_change_that_nobody_told_is_found_by_reading_again(acme: Acme, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "REREAD", 0.3)
+    monkeypatch.setattr(following, "RELOAD_INTERVAL", 0.3)
     directory = Directory()
     async with kept_fresh(directory):
         await until(lambda: directory.ready, 5)
@@ -169,7 +169,7 @@ async def test_a_follower_that_is_stopped_during_a_reading_does_not_trip_it(monk
 async def test_a_postgres_that_never_answers_does_not_keep_the_copy_from_use(
     acme: Acme, postgres_relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "PATIENCE", 0.3)
+    monkeypatch.setattr(following, "LOAD_TIMEOUT", 0.3)
     await blocking(Directory().load)
     postgres_relay.hush()
     directory = Directory()
@@ -188,7 +188,7 @@ async def test_postgres_going_away_in_mid_flight_changes_nothing(acme: Acme, pos
     async with kept_fresh(directory):
         await until(lambda: directory.ready, 5)
         postgres_relay.refuse()
-        version_stamp.touch()
+        version_stamp.bump()
         await until(lambda: "PostgreSQL cannot be read" in directory.problem, 4)
         assert directory.find(acme.key.prefix) is not None
         assert directory.source == "postgres"
@@ -201,7 +201,7 @@ async def test_a_change_made_while_valkey_was_away_is_noticed_when_it_is_back(ac
         await until(lambda: directory.ready, 5)
         valkey_relay.refuse()
         await until(lambda: "Valkey cannot be reached" in directory.problem, 5)
-        await revoke(acme)  # whose touch reaches nobody
+        await revoke(acme)  # whose notification reaches nobody
         valkey_relay.serve()
         await until(lambda: refused(directory, acme) and not directory.problem, 6)
 
@@ -214,6 +214,6 @@ async def test_a_fault_of_our_own_is_logged_and_does_not_end_it(
     with monkeypatch.context() as patched:
         patched.setattr(version_stamp, "as_number", lambda value: 1 / 0)
         async with kept_fresh(directory):
-            await until(lambda: "keeping the directory fresh failed" in caplog.text, 5)
+            await until(lambda: "refreshing the directory failed" in caplog.text, 5)
             patched.undo()
             await until(lambda: directory.ready, 5)

@@ -48,7 +48,7 @@ def test_from_postgres_it_knows_the_key_the_app_and_the_sealed_credential(acme: 
     assert (directory.ready, directory.problem) == (True, "")
     identity = directory.find(acme.key.prefix)
     assert identity is not None
-    assert (identity.customer_id, identity.server_id, identity.why) == (acme.customer.pk, acme.server.pk, "")
+    assert (identity.customer_id, identity.server_id, identity.rejection_code) == (acme.customer.pk, acme.server.pk, "")
     assert bytes(identity.digest) == bytes(acme.key.digest)
     app = directory.route(acme.customer.pk, "apple_rn", "apns")
     assert app is not None
@@ -77,7 +77,7 @@ def test_who_may_no_longer_push_is_known_with_the_reason(acme: Acme, change: str
     identity = directory.find(acme.key.prefix)
     assert identity is not None
     assert not identity.active
-    assert identity.why == ("revoked_key" if change == "revoke" else "suspended")
+    assert identity.rejection_code == ("revoked_key" if change == "revoke" else "suspended")
 
 
 def test_a_disabled_app_and_a_waiting_credential_are_not_used(acme: Acme) -> None:
@@ -110,7 +110,7 @@ def test_without_postgres_and_copy_a_process_knows_nobody_and_says_why(
     acme: Acme, valkey: redis.Redis, postgres_relay: Relay
 ) -> None:
     postgres_relay.refuse()
-    valkey.delete(version_stamp.COPY)
+    valkey.delete(version_stamp.COPY_KEY)
     directory = Directory()
     with pytest.raises(DirectoryError, match=r"PostgreSQL cannot be read .*holds no copy"):
         elsewhere(directory.load)
@@ -156,11 +156,11 @@ def test_a_newer_copy_of_another_process_is_taken_and_an_older_one_is_not(
     assert elsewhere(before.load) == "copy"
     revoked = before.find(acme.key.prefix)
     assert revoked is not None
-    assert revoked.why == "revoked_key"
+    assert revoked.rejection_code == "revoked_key"
 
-    valkey.delete(version_stamp.COPY)
+    valkey.delete(version_stamp.COPY_KEY)
     older = snapshot.Snapshot(after.version - 1, 0.0, {}, [], [])
-    assert version_stamp.keep(valkey, older)
+    assert version_stamp.store_copy(valkey, older)
     elsewhere(after.load)
     assert after.find(acme.key.prefix) is not None
 
@@ -174,7 +174,7 @@ def test_a_reading_that_postgres_held_up_does_not_replace_a_newer_copy(acme: Acm
         reading.start()
         time.sleep(0.3)  # it has read the stamp, and waits for the table
         newer = snapshot.Snapshot(directory.version + 1, time.time(), {}, [], [])
-        assert version_stamp.keep(valkey, newer)
+        assert version_stamp.store_copy(valkey, newer)
         assert directory.load_copy("PostgreSQL does not answer") == "copy"
     reading.join()
     assert (directory.version, directory.source) == (newer.version, "copy")
@@ -186,26 +186,26 @@ def test_an_older_copy_never_replaces_a_newer_one_in_valkey(valkey: redis.Redis)
     def of(version: int, read_at: float) -> snapshot.Snapshot:
         return snapshot.Snapshot(version, read_at, {}, [], [])
 
-    assert version_stamp.keep(valkey, of(1_700_000_000_000_002, 5.0))
-    assert not version_stamp.keep(valkey, of(1_700_000_000_000_001, 6.0))
-    assert not version_stamp.keep(valkey, of(1_700_000_000_000_002, 4.0))
-    assert version_stamp.copy(valkey).read_at == 5.0
-    assert version_stamp.keep(valkey, of(1_700_000_000_000_002, 5.5))
-    assert version_stamp.keep(valkey, of(1_700_000_000_000_003, 1.0))
-    assert version_stamp.copy(valkey).version == 1_700_000_000_000_003
+    assert version_stamp.store_copy(valkey, of(1_700_000_000_000_002, 5.0))
+    assert not version_stamp.store_copy(valkey, of(1_700_000_000_000_001, 6.0))
+    assert not version_stamp.store_copy(valkey, of(1_700_000_000_000_002, 4.0))
+    assert version_stamp.load_copy(valkey).read_at == 5.0
+    assert version_stamp.store_copy(valkey, of(1_700_000_000_000_002, 5.5))
+    assert version_stamp.store_copy(valkey, of(1_700_000_000_000_003, 1.0))
+    assert version_stamp.load_copy(valkey).version == 1_700_000_000_000_003
 
 
 def test_the_stamp_only_grows_also_when_valkey_lost_it(valkey: redis.Redis) -> None:
     seen = [version_stamp.current(valkey)]
     for _ in range(50):
-        assert version_stamp.touch()
+        assert version_stamp.bump()
         seen.append(version_stamp.current(valkey))
     valkey.flushdb()
     seen.append(version_stamp.current(valkey))
     assert seen == sorted(set(seen))
     ahead = seen[-1] + 10**12  # as after Valkey's clock was set back
-    valkey.set(version_stamp.VERSION, ahead)
-    version_stamp.touch()
+    valkey.set(version_stamp.VERSION_KEY, ahead)
+    version_stamp.bump()
     assert version_stamp.current(valkey) == ahead + 1
 
 
@@ -213,24 +213,26 @@ def test_a_touch_without_valkey_says_so_and_breaks_nothing(
     valkey_relay: Relay, caplog: pytest.LogCaptureFixture
 ) -> None:
     valkey_relay.refuse()
-    assert not version_stamp.touch()
-    assert "the change is saved, but Valkey cannot be told" in caplog.text
+    assert not version_stamp.bump()
+    assert "the change is saved, but Valkey cannot be reached" in caplog.text
 
 
 @pytest.mark.parametrize("fault", ["key", "bytes", "form"])
 def test_a_copy_that_cannot_be_used_is_said_to_be_so(valkey: redis.Redis, settings: Settings, fault: str) -> None:
-    version_stamp.keep(valkey, snapshot.Snapshot(1, 1.0, {}, [], [], form=99 if fault == "form" else snapshot.FORM))
+    version_stamp.store_copy(
+        valkey, snapshot.Snapshot(1, 1.0, {}, [], [], form=99 if fault == "form" else snapshot.FORM)
+    )
     if fault == "key":
         settings.VAULT_KEYS = ["other:" + "A" * 43 + "="]
     elif fault == "bytes":
-        valkey.hset(version_stamp.COPY, "sealed", b"\x01 something else that is long enough for it")
+        valkey.hset(version_stamp.COPY_KEY, "sealed", b"\x01 something else that is long enough for it")
     with pytest.raises(version_stamp.CopyError, match="cannot be used"):
-        version_stamp.copy(valkey)
+        version_stamp.load_copy(valkey)
 
 
 def test_the_copy_in_valkey_is_sealed(acme: Acme, valkey: redis.Redis) -> None:
     Directory().load()
-    sealed = valkey.hget(version_stamp.COPY, "sealed")
+    sealed = valkey.hget(version_stamp.COPY_KEY, "sealed")
     assert isinstance(sealed, bytes)
     assert acme.key.prefix.encode() not in sealed
     opened = vault.queue_cipher("directory").open_bytes(sealed, b"directory copy")

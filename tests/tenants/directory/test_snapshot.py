@@ -47,7 +47,7 @@ def test_a_key_comes_with_its_limits_networks_content_and_whether_it_needs_tls(a
 def test_a_customer_without_entitlement_is_refused_and_needs_tls(acme: Acme) -> None:
     acme.customer.entitlement.delete()
     identity = known(acme)
-    assert (identity.why, identity.tls, identity.active) == ("suspended", True, False)
+    assert (identity.rejection_code, identity.tls, identity.active) == ("suspended", True, False)
 
 
 def listed(acme: Acme) -> snapshot.Identity | None:
@@ -102,7 +102,7 @@ def test_a_server_id_is_second_class_in_limits_and_never_without(acme: Acme) -> 
     entitlements.change(customer=acme.customer, **dict.fromkeys(Limits._fields))
     identity = listed(acme)
     assert identity is not None
-    assert identity.server == identity.customer == snapshot.LISTED_MOST
+    assert identity.server == identity.customer == snapshot.LISTED_LIMIT_MAX
 
 
 def test_a_server_id_of_a_suspended_customer_is_known_with_the_reason(acme: Acme) -> None:
@@ -111,7 +111,7 @@ def test_a_server_id_of_a_suspended_customer_is_known_with_the_reason(acme: Acme
     customers.suspend(customer=acme.customer)
     identity = listed(acme)
     assert identity is not None
-    assert (identity.active, identity.why) == (False, "suspended")
+    assert (identity.active, identity.rejection_code) == (False, "suspended")
 
 
 def test_a_server_id_moves_with_its_removal(acme: Acme) -> None:
@@ -126,15 +126,15 @@ def test_the_test_service_takes_pushes_without_a_key_in_its_own_first_class(acme
     directory = Directory()
     directory.load()
     assert directory.anonymous() is None
-    assert not directory.takes_keyless(test_service=True)
+    assert not directory.accepts_keyless(test_service=True)
     server = tpns.add().row
     directory.load()
     identity = directory.anonymous()
     assert identity is not None
     assert (identity.key_id, identity.server_id, identity.anonymous, identity.trial) == (0, server.pk, True, True)
     assert (identity.tls, identity.server) == (False, Limit(5, 100, 50))
-    assert directory.takes_keyless(test_service=True)
-    assert not directory.takes_keyless(test_service=False)
+    assert directory.accepts_keyless(test_service=True)
+    assert not directory.accepts_keyless(test_service=False)
 
 
 def test_a_test_service_that_may_not_use_the_shared_apps_takes_none(acme: Acme) -> None:
@@ -152,7 +152,7 @@ def test_a_customer_that_is_added_while_we_read_does_not_stop_the_reading(
     # What was read first is from before they were there.
     monkeypatch.setattr(Entitlement.objects, "using", lambda *_: Entitlement.objects.none())
     fresh = snapshot.read(1)
-    assert (fresh.listed, fresh.anonymous, fresh.keys[acme.key.prefix].why) == ({}, [], "suspended")
+    assert (fresh.listed, fresh.anonymous, fresh.keys[acme.key.prefix].rejection_code) == ({}, [], "suspended")
 
 
 def test_a_copy_of_another_form_is_not_read(acme: Acme) -> None:

@@ -89,7 +89,7 @@ def test_each_kind_of_file_is_taken(acme: Acme, folder: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("customer suspend --slug nobody", "no customer 'nobody'"),
         ("customer add --name Acme --offer eas", "already, with the name Acme and the offer hpns"),
@@ -115,8 +115,8 @@ def test_each_kind_of_file_is_taken(acme: Acme, folder: Path, monkeypatch: pytes
         ("credential add --shared --label apple_rn --service-account {folder}/account.json", "of the family apns"),
     ],
 )
-def test_what_is_wrong_is_one_line(acme: Acme, folder: Path, words: str, said: str) -> None:
-    with pytest.raises(CommandError, match=said) as raised:
+def test_what_is_wrong_is_one_line(acme: Acme, folder: Path, words: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message) as raised:
         run(*words.format(folder=folder).split())
     assert "\n" not in str(raised.value)
     assert raised.value.returncode == 1

@@ -70,7 +70,7 @@ def test_the_audit_log_names_the_command_and_who_ran_it(acme: Acme) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("server networks --customer acme --server main --to office", "'office' is no network"),
         ("server networks --customer acme --server main --to 0.0.0.0/0", "is everywhere"),
@@ -81,7 +81,7 @@ def test_the_audit_log_names_the_command_and_who_ran_it(acme: Acme) -> None:
         ("server rename --customer nobody --server main --name x", "no customer 'nobody'"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(acme: Acme, words: str, said: str) -> None:
-    with pytest.raises(CommandError, match=said) as raised:
+def test_what_is_wrong_is_said_in_one_line(acme: Acme, words: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message) as raised:
         run(*words.split())
     assert "\n" not in str(raised.value)

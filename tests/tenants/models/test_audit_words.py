@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenants.models.audit_words import WORDS, words
+from tenants.models.audit_words import DESCRIPTIONS, description
 from tests.test_house import APPS, sources
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -24,7 +24,7 @@ def recorded(source: str) -> set[str]:
     found: set[str] = set()
     for function in functions:
         for call in _calls(function, "record", of="recording"):
-            found |= set(_said(call.args[0], function, functions))
+            found |= set(_actions_in(call.args[0], function, functions))
     return found
 
 
@@ -39,19 +39,19 @@ def _calls(inside: ast.AST, name: str, of: str = "") -> Iterator[ast.Call]:
             yield node
 
 
-def _said(value: ast.expr, function: Function, functions: list[Function]) -> Iterator[str]:
+def _actions_in(value: ast.expr, function: Function, functions: list[Function]) -> Iterator[str]:
     """The texts that a value can be, as it is used in a function."""
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         yield value.value
     elif isinstance(value, ast.IfExp):
-        yield from _said(value.body, function, functions)
-        yield from _said(value.orelse, function, functions)
+        yield from _actions_in(value.body, function, functions)
+        yield from _actions_in(value.orelse, function, functions)
     elif isinstance(value, ast.Name):
         values = list(_given(value.id, function, functions))
         if not values:
             raise Unreadable(f"line {value.lineno}: {value.id}")
         for each, where in values:
-            yield from _said(each, where, functions)
+            yield from _actions_in(each, where, functions)
     else:
         raise Unreadable(f"line {value.lineno}: {ast.unparse(value)}")
 
@@ -74,7 +74,7 @@ def everything_recorded() -> set[str]:
 
 
 def test_each_action_that_is_recorded_has_words_and_no_other_has() -> None:
-    assert everything_recorded() == set(WORDS)
+    assert everything_recorded() == set(DESCRIPTIONS)
 
 
 def test_no_file_records_in_a_way_that_is_not_looked_at() -> None:
@@ -86,13 +86,13 @@ def test_no_file_records_in_a_way_that_is_not_looked_at() -> None:
 
 
 def test_all_words_are_different_and_read_as_a_sentence() -> None:
-    assert len(set(WORDS.values())) == len(WORDS)
-    assert all(text[0].isupper() and not text.endswith(".") for text in WORDS.values())
+    assert len(set(DESCRIPTIONS.values())) == len(DESCRIPTIONS)
+    assert all(text[0].isupper() and not text.endswith(".") for text in DESCRIPTIONS.values())
 
 
 def test_what_is_no_action_is_shown_as_it_is() -> None:
-    assert words("key") == "key"
-    assert words("key.revoke") == "Revoked a key"
+    assert description("key") == "key"
+    assert description("key.revoke") == "Revoked a key"
 
 
 @pytest.mark.parametrize(

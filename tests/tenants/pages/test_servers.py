@@ -4,7 +4,6 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
-import redis
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -18,21 +17,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def acme(valkey: redis.Redis) -> Customer:
-    """Acme, with nothing yet."""
-    return customers.add(name="Acme", offer="hpns").row
-
-
-@pytest.fixture
-def ada(acme: Customer) -> Client:
-    """Ada, who owns Acme."""
-    return browser(acme, "owner")
-
-
-@pytest.fixture
-def chat(acme: Customer) -> Server:
+def chat(customer: Customer) -> Server:
     """Acme's server."""
-    return services.server_add(customer=acme, name="chat.acme.example").row
+    return services.server_add(customer=customer, name="chat.acme.example").row
 
 
 def page(server: Server, *more: str) -> str:
@@ -46,9 +33,9 @@ def test_a_customer_without_servers_is_told_what_to_do(ada: Client) -> None:
     assert "Add server" in text
 
 
-def test_a_server_is_added_and_leads_to_its_first_key(ada: Client, acme: Customer) -> None:
+def test_a_server_is_added_and_leads_to_its_first_key(ada: Client, customer: Customer) -> None:
     answer = ada.post("/c/acme/servers/", {"name": "  chat.acme.example "}, follow=True)
-    row = Server.objects.get(customer=acme)
+    row = Server.objects.get(customer=customer)
     assert row.name == "chat.acme.example"
     assert answer.redirect_chain == [(page(row), 302)]
     assert "now make its first key" in answer.content.decode().lower()
@@ -119,7 +106,7 @@ def test_the_first_push_turns_the_line_green_and_ends_the_asking(ada: Client, ch
 
 @pytest.mark.parametrize("end", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}])
 def test_the_line_is_green_no_more_when_no_key_is_in_use_and_says_what_to_do(
-    ada: Client, chat: Server, acme: Customer, end: dict[str, datetime]
+    ada: Client, chat: Server, customer: Customer, end: dict[str, datetime]
 ) -> None:
     services.key_add(server=chat)
     ServerKey.objects.update(last_used_at=timezone.now(), **end)
@@ -128,7 +115,10 @@ def test_the_line_is_green_no_more_when_no_key_is_in_use_and_says_what_to_do(
     assert "Make a key and enter it in Mattermost." in text
     assert "Pushes arrive" not in text
     assert "hx-get" not in text
-    assert "An owner or an admin makes a new one" in browser(acme, "viewer").get(page(chat, "arrived")).content.decode()
+    assert (
+        "An owner or an admin makes a new one"
+        in browser(customer, "viewer").get(page(chat, "arrived")).content.decode()
+    )
 
 
 def test_a_new_key_after_one_that_was_revoked_waits_for_its_own_first_push(ada: Client, chat: Server) -> None:
@@ -213,8 +203,8 @@ def test_what_is_another_customers_is_not_found(ada: Client, chat: Server) -> No
     assert key.revoked_at is None
 
 
-def test_a_viewer_sees_no_form_and_can_change_nothing(acme: Customer, chat: Server) -> None:
-    ben = browser(acme, "viewer")
+def test_a_viewer_sees_no_form_and_can_change_nothing(customer: Customer, chat: Server) -> None:
+    ben = browser(customer, "viewer")
     row = services.key_add(server=chat).row
     text = ben.get(page(chat)).content.decode()
     assert row.prefix in text
@@ -225,9 +215,9 @@ def test_a_viewer_sees_no_form_and_can_change_nothing(acme: Customer, chat: Serv
     assert ServerKey.objects.count() == 1
 
 
-def test_names_are_shown_as_text_and_never_run(ada: Client, acme: Customer) -> None:
+def test_names_are_shown_as_text_and_never_run(ada: Client, customer: Customer) -> None:
     evil = "<script>alert(1)</script>"
-    row = services.server_add(customer=acme, name=evil).row
+    row = services.server_add(customer=customer, name=evil).row
     services.key_add(server=row, name=evil)
     for where in ("/c/acme/servers/", page(row)):
         text = ada.get(where).content.decode()

@@ -32,7 +32,7 @@ def test_windows_line_ends_and_text_around_the_key_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "ids", "said"),
+    ("data", "ids", "message"),
     [
         (b"", {}, "empty"),
         (b"x" * 100_001, {}, "larger than 100 KB"),
@@ -51,8 +51,8 @@ def test_windows_line_ends_and_text_around_the_key_do_not_matter() -> None:
         (files.p8(), {"team_id": "ABC123DEFG"}, "the same"),
     ],
 )
-def test_a_bad_token_key_is_refused(data: bytes, ids: dict[str, str], said: str) -> None:
-    with pytest.raises(ProblemError, match=said):
+def test_a_bad_token_key_is_refused(data: bytes, ids: dict[str, str], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
         apple_files.apple_key(data, **{**IDS, **ids})
 
 
@@ -81,7 +81,7 @@ def test_the_keys_own_certificate_comes_first_in_a_chain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (files.p8(), "holds no certificate"),
         (files.certificate_pem(None, b""), "should hold a private key"),
@@ -94,8 +94,8 @@ def test_the_keys_own_certificate_comes_first_in_a_chain() -> None:
         (b"x" * 100_001, "larger than 100 KB"),
     ],
 )
-def test_a_bad_certificate_is_refused(data: bytes, said: str) -> None:
-    with pytest.raises(ProblemError, match=said):
+def test_a_bad_certificate_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
         apple_files.apple_certificate_pem(data, now=NOW)
 
 
@@ -108,8 +108,8 @@ def test_a_certificate_for_one_host_says_so(hosts: str) -> None:
 
 @pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\xff", b"\x0c\x85\xff\xff\xff\xff\xff", b"\x30\x80" * 5000])
 def test_a_malformed_topic_list_is_read_as_none(der: bytes) -> None:
-    said = apple_certificate.read(files.certificate(topics=der or b"\x00"))
-    assert said.topics == {"com.example.app"}
+    message = apple_certificate.read(files.certificate(topics=der or b"\x00"))
+    assert message.topics == {"com.example.app"}
 
 
 @pytest.mark.parametrize("password", ["pw", ""])
@@ -131,7 +131,7 @@ def test_an_encrypted_pem_key_opens_with_its_password() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "password", "said"),
+    ("data", "password", "message"),
     [
         (files.p12(b"pw"), "wrong", "is the password right"),
         (files.p12(b"pw"), "", "is the password right"),
@@ -140,8 +140,8 @@ def test_an_encrypted_pem_key_opens_with_its_password() -> None:
         (files.p12(b"pw", made=files.certificate(until=timedelta(days=-1))), "pw", "expired"),
     ],
 )
-def test_a_bad_p12_file_is_refused(data: bytes, password: str, said: str) -> None:
-    with pytest.raises(ProblemError, match=said):
+def test_a_bad_p12_file_is_refused(data: bytes, password: str, message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
         apple_files.apple_certificate_p12(data, password=password, now=NOW)
 
 
@@ -180,7 +180,7 @@ def test_a_token_uri_is_googles_or_the_one_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"not json", "not the JSON"),
         (b"[]", "not the JSON"),
@@ -204,6 +204,6 @@ def test_a_token_uri_is_googles_or_the_one_of_the_settings() -> None:
         (files.account(padding="x" * 100_000), "larger than 100 KB"),
     ],
 )
-def test_a_bad_service_account_is_refused(data: bytes, said: str) -> None:
-    with pytest.raises(ProblemError, match=said):
+def test_a_bad_service_account_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
         google_files.service_account(data)

@@ -73,27 +73,27 @@ def test_what_somebody_else_has_changed_meanwhile_is_not_promoted(acme: Acme, wa
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"expires_at": timezone.now()}, "has expired"),
         ({"refused_at": timezone.now(), "refused_code": "apns_forbidden"}, r"is refused \(apns_forbidden\)"),
     ],
 )
 def test_a_credential_that_is_known_to_be_bad_is_not_promoted(
-    acme: Acme, waiting: Credential, change: dict[str, object], said: str
+    acme: Acme, waiting: Credential, change: dict[str, object], message: str
 ) -> None:
     Credential.objects.filter(pk=waiting.pk).update(**change)
-    with pytest.raises(ProblemError, match=said):
+    with pytest.raises(ProblemError, match=message):
         services.credential_promote(app=acme.app, expected_id=waiting.pk)
     assert slots(acme)["current"] == acme.credential.pk
 
 
 def at_once(*works: Callable[[], object]) -> list[object]:
     """Do all of it at the same time, each on a connection of its own; what each returned or raised."""
-    gate, results = threading.Barrier(len(works)), []
+    barrier, results = threading.Barrier(len(works)), []
 
     def run(work: Callable[[], object]) -> None:
-        gate.wait(10)
+        barrier.wait(10)
         try:
             results.append(work())
         except ProblemError as error:
@@ -111,8 +111,8 @@ def at_once(*works: Callable[[], object]) -> list[object]:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_promote_at_once_the_second_is_told(acme: Acme, waiting: Credential) -> None:
-    told = at_once(*[lambda: services.credential_promote(app=acme.app, expected_id=waiting.pk)] * 2)
-    assert sorted(type(one).__name__ for one in told) == ["Credential", "ProblemError"]
+    results = at_once(*[lambda: services.credential_promote(app=acme.app, expected_id=waiting.pk)] * 2)
+    assert sorted(type(one).__name__ for one in results) == ["Credential", "ProblemError"]
     assert slots(acme) == {"current": waiting.pk, "next": acme.credential.pk}
 
 
@@ -167,19 +167,19 @@ def test_a_credential_that_was_refused_is_no_spare_so_that_nothing_swings(acme: 
     code = "apns_invalid_provider_token"
     services.credential_refused(app_id=acme.app.pk, credential_id=acme.credential.pk, code=code, spare_id=waiting.pk)
     assert spare() is None
-    told = services.credential_refused(
+    results = services.credential_refused(
         app_id=acme.app.pk, credential_id=waiting.pk, code=code, spare_id=acme.credential.pk
     )
-    assert told is not None
-    assert (told.news, told.fell_back) == (True, False)
+    assert results is not None
+    assert (results.news, results.fell_back) == (True, False)
     assert slots(acme)["current"] == waiting.pk
 
 
 def test_a_refusal_without_a_spare_is_noted_and_ends_when_the_credential_is_good_again(acme: Acme) -> None:
     given = {"app_id": acme.app.pk, "credential_id": acme.credential.pk, "code": "apns_forbidden"}
-    told = services.credential_refused(**given)
-    assert told is not None
-    assert (told.news, told.fell_back) == (True, False)
+    results = services.credential_refused(**given)
+    assert results is not None
+    assert (results.news, results.fell_back) == (True, False)
     row = Credential.objects.get(pk=acme.credential.pk)
     assert (row.refused_code, row.refused_at is not None, row.slot) == ("apns_forbidden", True, "current")
     assert acts()[-1] == "credential.refused"

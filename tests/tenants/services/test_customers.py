@@ -16,7 +16,7 @@ from tests.tenants.conftest import Acme
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("change", "said", "field", "value", "audited"),
+    ("change", "arguments", "field", "value", "audited"),
     [
         (services.customer_rename, {"name": " Acme Inc. "}, "name", "Acme Inc.", "Acme Inc."),
         (services.customer_content, {"content": "id_only"}, "content", "id_only", "id_only"),
@@ -27,16 +27,16 @@ def test_a_change_is_made_audited_and_told_once(
     acme: Acme,
     valkey: redis.Redis,
     change: Callable[..., Changed[Customer]],
-    said: dict[str, Any],
+    arguments: dict[str, Any],
     field: str,
     value: object,
     audited: str,
 ) -> None:
     before = version_stamp.current(valkey)
-    row, changed = change(customer=acme.customer, **said)
+    row, changed = change(customer=acme.customer, **arguments)
     assert (getattr(row, field), changed) == (value, True)
     assert (after := version_stamp.current(valkey)) > before
-    assert not change(customer=acme.customer, **said).changed
+    assert not change(customer=acme.customer, **arguments).changed
     assert version_stamp.current(valkey) == after
     event = AuditEvent.objects.get(action=f"customer.{field.replace('name', 'rename')}")
     assert (event.customer_id, event.details["after"]) == (acme.customer.pk, audited)
@@ -48,7 +48,7 @@ def test_another_name_leaves_the_slug(acme: Acme) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said", "problem"),
+    ("change", "arguments", "problem"),
     [
         (services.customer_rename, {"name": ""}, "needs a name"),
         (services.customer_rename, {"name": "a\nb"}, "printable"),
@@ -61,10 +61,10 @@ def test_another_name_leaves_the_slug(acme: Acme) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(
-    acme: Acme, change: Callable[..., Changed[Customer]], said: dict[str, Any], problem: str
+    acme: Acme, change: Callable[..., Changed[Customer]], arguments: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ProblemError, match=problem) as raised:
-        change(customer=acme.customer, **said)
+        change(customer=acme.customer, **arguments)
     assert len(str(raised.value)) < 250
     assert not AuditEvent.objects.filter(action__startswith="customer.").exclude(action="customer.add").exists()
 

@@ -53,7 +53,7 @@ def test_a_run_that_breaks_off_keeps_what_it_has_done_and_the_next_one_finishes(
         services.credential_add(app=app, parsed=parsed)
     third = Credential.objects.order_by("pk")[2].pk
     settings.VAULT_KEYS = ["new:" + "A" * 43 + "=", *settings.VAULT_KEYS]
-    monkeypatch.setattr(resealing, "AT_ONCE", 1)
+    monkeypatch.setattr(resealing, "BATCH_SIZE", 1)
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'")
     with locked(third), pytest.raises(OperationalError, match="lock timeout"):

@@ -81,7 +81,7 @@ def test_a_network_of_ipv4_in_ipv6_is_kept_as_ipv4(acme: Acme) -> None:
 
 
 @pytest.mark.parametrize(
-    ("networks", "said"),
+    ("networks", "message"),
     [
         (["office"], "'office' is no network such as"),
         (["192.0.2.1/24"], "is no network"),
@@ -96,8 +96,8 @@ def test_a_network_of_ipv4_in_ipv6_is_kept_as_ipv4(acme: Acme) -> None:
         ([f"10.0.{n}.0/24" for n in range(51)], "50 networks at most"),
     ],
 )
-def test_networks_that_make_no_sense_are_refused(acme: Acme, networks: list[str], said: str) -> None:
-    with pytest.raises(ProblemError, match=said) as raised:
+def test_networks_that_make_no_sense_are_refused(acme: Acme, networks: list[str], message: str) -> None:
+    with pytest.raises(ProblemError, match=message) as raised:
         services.server_networks(server=acme.server, networks=networks)
     assert len(str(raised.value)) < 200
     assert not events("server.networks")

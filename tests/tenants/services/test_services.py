@@ -83,7 +83,7 @@ def test_revoking_is_final_and_keeps_its_first_time(acme: Acme) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"label": ""}, "label must be"),
         ({"label": "apple rn"}, "label must be"),
@@ -98,8 +98,8 @@ def test_revoking_is_final_and_keeps_its_first_time(acme: Acme) -> None:
         ({"label": "apple_rn", "host": "sandbox"}, "already, with another host production"),
     ],
 )
-def test_a_wrong_app_is_refused(acme: Acme, given: dict[str, str], said: str) -> None:
-    with pytest.raises(ProblemError, match=said):
+def test_a_wrong_app_is_refused(acme: Acme, given: dict[str, str], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
         services.app_add(**{"label": "apple_new", "topic": "com.mattermost.rn", **given})
 
 

@@ -8,30 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from delivery.protocol import policy
 from delivery.protocol.wire import Push
 from delivery.providers.apns import payload
+from tests.delivery.providers.bodies import IDS, assert_recorded, pushes_with_text
 from tests.vectors import compare
 from tests.vectors.differences import BODIES
 
-IDS = {
-    "ack_id": "ack",
-    "server_id": "srv",
-    "post_id": "post",
-    "channel_id": "chan",
-    "team_id": "team",
-    "sender_id": "user",
-    "signature": "a.b.c",
-    "platform": "apple_rn-v2",
-    "device_id": "d" * 64,
-    "version": "v2",
-}
+MORE_IDS = {"post_id": "post", "team_id": "team", "sender_id": "user"}
 
 
 def push(**members: Any) -> Push:
-    return Push(**(IDS | {"type": "message"} | members))
+    phone = {"platform": "apple_rn-v2", "device_id": "d" * 64}
+    return Push(**(IDS | MORE_IDS | phone | {"type": "message"} | members))
 
 
 def sent(one: Push, app_version: int = 2) -> dict[str, Any]:
@@ -46,11 +36,7 @@ def for_the_platform(one: Push) -> dict[str, Any]:
 def test_every_recorded_body_is_the_references_or_differs_on_purpose(
     record_property: Callable[[str, object], None],
 ) -> None:
-    result = compare.bodies("apns", for_the_platform, BODIES)
-    record_property("count", f"Bodies for Apple: {result}")
-    assert not result.unexplained, "\n".join(result.unexplained[:5])
-    assert not compare.idle(result, "apns", BODIES)
-    assert result.agree > 600
+    assert_recorded("apns", for_the_platform, record_property, agree=600)
 
 
 def test_the_comparison_finds_a_difference_that_no_row_explains() -> None:
@@ -156,13 +142,8 @@ def test_what_cannot_be_made_to_fit_goes_out_without_its_text() -> None:
     assert sent(silent)["override_icon_url"] == silent.override_icon_url
 
 
-texts = st.text() | st.text(alphabet='"\\\n\x01\x7f\u20ac\U0001f600\U0001f3fd\u200d\u0301\U0001f1e9:', max_size=50)
-long_texts = st.tuples(texts, st.integers(1, 3000)).map(lambda pair: pair[0] * pair[1])
-
-
-@given(long_texts, texts, st.sampled_from(["message", "session"]), st.booleans())
-def test_a_body_always_fits_and_keeps_what_it_must(message: str, name: str, kind: str, id_loaded: bool) -> None:
-    one = push(message=message, channel_name=name, type=kind, is_id_loaded=id_loaded)
+@given(pushes_with_text(push))
+def test_a_body_always_fits_and_keeps_what_it_must(one: Push) -> None:
     body = payload.body(one, 2)
     assert len(body) <= payload.LIMIT
     decoded = msgspec.json.decode(body)

@@ -11,29 +11,18 @@ import pytest
 from firebase_admin import messaging
 from firebase_admin._messaging_encoder import MessageEncoder
 from hypothesis import given
-from hypothesis import strategies as st
 
 from delivery.protocol import policy, wire
 from delivery.protocol.wire import Push
 from delivery.providers.fcm import payload
-from tests.vectors import compare, load
-from tests.vectors.differences import BODIES
+from tests.delivery.providers.bodies import IDS, assert_recorded, pushes_with_text
+from tests.vectors import load
 
-COMMON = {
-    "ack_id": "ack",
-    "category": "",
-    "channel_id": "chan",
-    "is_crt_enabled": "false",
-    "server_id": "srv",
-    "signature": "a.b.c",
-    "sub_type": "",
-    "version": "v2",
-}
+COMMON = IDS | {"category": "", "is_crt_enabled": "false", "sub_type": ""}
 
 
 def push(**members: Any) -> Push:
-    ids = {"ack_id": "ack", "server_id": "srv", "channel_id": "chan", "signature": "a.b.c", "version": "v2"}
-    return Push(**(ids | {"type": "message", "platform": "android_rn-v2", "device_id": "token:x"} | members))
+    return Push(**(IDS | {"type": "message", "platform": "android_rn-v2", "device_id": "token:x"} | members))
 
 
 def sent(one: Push, ttl: int = 60) -> dict[str, Any]:
@@ -54,11 +43,7 @@ def size(data: dict[str, str]) -> int:
 def test_every_recorded_body_is_the_references_or_differs_on_purpose(
     record_property: Callable[[str, object], None],
 ) -> None:
-    result = compare.bodies("fcm", without_ttl, BODIES)
-    record_property("count", f"Bodies for Google: {result}")
-    assert not result.unexplained, "\n".join(result.unexplained[:5])
-    assert not compare.idle(result, "fcm", BODIES)
-    assert result.agree > 450
+    assert_recorded("fcm", without_ttl, record_property, agree=450)
 
 
 def test_every_recorded_push_is_encoded_as_by_firebase_admin() -> None:
@@ -140,13 +125,8 @@ def test_what_cannot_be_made_to_fit_goes_out_without_its_text() -> None:
     assert sent(push(type="clear", signature="s" * 5000))["message"]["data"]["signature"] == "s" * 5000
 
 
-texts = st.text() | st.text(alphabet='"\\\n\x01\u20ac\U0001f600\U0001f3fd\u200d\u0301\U0001f1e9:', max_size=50)
-long_texts = st.tuples(texts, st.integers(1, 3000)).map(lambda pair: pair[0] * pair[1])
-
-
-@given(long_texts, texts, st.sampled_from(["message", "session"]), st.booleans())
-def test_data_always_fit_and_keep_what_they_must(message: str, name: str, kind: str, id_loaded: bool) -> None:
-    one = push(message=message, channel_name=name, type=kind, is_id_loaded=id_loaded)
+@given(pushes_with_text(push))
+def test_data_always_fit_and_keep_what_they_must(one: Push) -> None:
     data = msgspec.json.decode(payload.body(one, 60))["message"]["data"]
     assert size(data) <= payload.LIMIT
     assert all(isinstance(value, str) for value in data.values())

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
+from delivery.http2.stream import Stream
 from delivery.outcomes.verdict import Answer, Attempt, Outcome, Outcomes, Verdict, failed
 from delivery.providers.base import CredentialTrial, Provider, Setting, Target, Try
 
@@ -43,14 +44,14 @@ class PigeonSender:
     def send(self, t: Try) -> None:
         """Make one attempt."""
         channel = self._engine.channel(t.target.origin, t.target.credential_id)
-        head = fields.block([(b"authorization", t.target.secret["pigeon_secret"])])
+        head = hpack_encoding.field_block([(b"authorization", t.target.secret["pigeon_secret"])])
         body = msgspec.json.encode({"loft": t.push.device_id, "note": t.push.message})
         channel.post("/fly", head, body, t.timeout, self._ended, t)
 
-    def _ended(self, exchange) -> None:  # type: ignore[no-untyped-def]
-        t = exchange.tag
+    def _ended(self, stream: Stream) -> None:
+        t = stream.tag
         host = urlsplit(t.target.origin).hostname or ""
-        attempt = Attempt("pigeon", host, exchange.status, exchange.word, exchange.wire, exchange.at, exchange.ms)
+        attempt = Attempt("pigeon", host, stream.status, stream.fault, stream.wire, stream.at, stream.ms)
         t.on_done(t, attempt)
 
 

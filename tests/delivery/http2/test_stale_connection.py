@@ -1,11 +1,11 @@
-"""Whether an idle connection was closed by the other side: by FIN, by RST, or by a TLS alert with no FIN behind it."""
+"""Stale connection check: an idle connection is closed by FIN, by RST, or by a TLS alert with no FIN behind it."""
 
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from delivery.http2.idle import hung_up
+from delivery.http2.stale_connection import is_dropped
 
 
 @pytest.fixture
@@ -18,18 +18,18 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def record(kind: int, length: int) -> bytes:
+def record(content_type: int, length: int) -> bytes:
     """A TLS record with nothing sensible in it."""
-    return bytes((kind, 3, 3)) + length.to_bytes(2, "big") + b"x" * length
+    return bytes((content_type, 3, 3)) + length.to_bytes(2, "big") + b"x" * length
 
 
 def test_a_connection_on_which_nothing_happened_is_open(pair: tuple[socket.socket, socket.socket]) -> None:
-    assert not hung_up(pair[0].fileno())
+    assert not is_dropped(pair[0].fileno())
 
 
 def test_a_connection_that_was_closed_is_not(pair: tuple[socket.socket, socket.socket]) -> None:
     pair[1].close()
-    assert hung_up(pair[0].fileno())
+    assert is_dropped(pair[0].fileno())
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_an_alert_among_what_waits_to_be_read_ends_it(
     pair: tuple[socket.socket, socket.socket], waiting: bytes, closed: bool
 ) -> None:
     pair[1].sendall(waiting)
-    assert hung_up(pair[0].fileno()) is closed
+    assert is_dropped(pair[0].fileno()) is closed
     assert pair[0].recv(10_000) == waiting, "it was looked at and not read away"

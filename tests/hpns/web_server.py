@@ -1,4 +1,4 @@
-"""A front door for tests: the real ingest process on real stores, without workers, and what a caller sees of it.
+"""A web server for tests: the real ingest process on real stores, without workers, and what a caller sees of it.
 
 Invariant: whatever a test sends, the process belongs to the test's module and ends with it.
 """
@@ -18,12 +18,12 @@ from pathlib import Path
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.postgres import PAGES_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
-from tests.stage import ROOT, a_push, free_port, wait_for
+from tests.stage import ROOT, a_push, free_port, settings_on, wait_for
 
-# Seconds for a push and for a body at the door of conftest.py; bytes of a body at every door.
+# Seconds for a push and for a body at the server of conftest.py; bytes of a body at every server.
 DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.15, 1.0, 256 * 1024
 # The same in every process: it stands in the names of tests.
 PUSH = json.dumps(a_push(ack_id="a" * 26, post_id="p" * 26, device_id="5a" * 32)).encode()
@@ -69,21 +69,7 @@ class Stores:
         postgres = Postgres(self.folder, "door-password", fast=True)
         valkey = Valkey(self.folder, "door-password", fast=True)
         self.env = {
-            **{
-                name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPYCACHEPREFIX") if name in os.environ
-            },
-            "READ_DOT_ENV": "false",
-            "DJANGO_SETTINGS_MODULE": "hpns.settings",
-            "PYTHONPATH": str(ROOT),
-            "SECRET_KEY": "door-" + "s" * 50,
-            "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
-            "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
-            "ALLOWED_HOSTS": "127.0.0.1,localhost",
-            "LOG_FORMAT": "plain",
-            "DATABASE_URL": postgres.url,
-            "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
-            "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
-            "REDIS_URL": valkey.url,
+            **settings_on(postgres, valkey),
             # What a killed process leaves of its downloads goes with the rest.
             "TMPDIR": str(folder),
         }
@@ -100,9 +86,9 @@ class Stores:
         except BaseException:
             self.close()
             raise
-        told = json.loads(done.stdout.splitlines()[-1])
-        self.key, self.revoked, self.stranger = told["key"], told["revoked"], told["stranger"]
-        self.fenced, self.trial = told["fenced"], told["trial"]
+        seeded = json.loads(done.stdout.splitlines()[-1])
+        self.key, self.revoked, self.stranger = seeded["key"], seeded["revoked"], seeded["stranger"]
+        self.fenced, self.trial = seeded["fenced"], seeded["trial"]
 
     def close(self) -> None:
         """Stop both."""
@@ -110,8 +96,8 @@ class Stores:
             child.kill()
 
 
-class Door:
-    """A running ingest process. trust: what a caller with TLS checks it against; None = plain HTTP."""
+class Server:
+    """A running web server (hpns.ingest). trust: what a caller with TLS checks it against; None = plain HTTP."""
 
     def __init__(
         self, stores: Stores, settings: Mapping[str, str], trust: ssl.SSLContext | None = None, workers: int = 1
@@ -144,11 +130,11 @@ class Door:
         return self.child.poll() is not None
 
     def log(self) -> str:
-        """What it has logged since the last `turn_the_page`."""
+        """Its log since the last `mark_log`."""
         return self.log_file.read_bytes()[self._read :].decode("utf-8", "replace")
 
-    def turn_the_page(self) -> None:
-        """From here on, `log` tells only what comes."""
+    def mark_log(self) -> None:
+        """From here on, `log` returns only what is appended."""
         self._read = self.log_file.stat().st_size
 
     def processes(self) -> list[int]:
@@ -166,7 +152,7 @@ class Door:
         self.child.kill()
 
     def connect(self, seconds: float = 10, trust: ssl.SSLContext | None = None) -> socket.socket:
-        """A fresh connection, with TLS where the door has it: without ALPN and resumption, as Mattermost's are."""
+        """A fresh connection, with TLS where the server has it: without ALPN and resumption, as Mattermost's are."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
         trust = trust or self.trust
         if trust is None:
@@ -225,8 +211,8 @@ def answer(data: bytes, method: str = "POST") -> http.client.HTTPResponse:
     return found
 
 
-def told(data: bytes) -> str:
-    """The text of a FAIL, which must be HTTP 200 and strings only."""
+def error_of(data: bytes) -> str:
+    """The error text of a FAIL, which must be HTTP 200 and strings only."""
     found = answer(data)
     body = json.loads(found.read())
     assert (found.status, body["status"], list(body)) == (200, "FAIL", ["status", "error"])

@@ -1,11 +1,11 @@
-"""Header fields are read back as they were meant by another implementation of HPACK, which keeps no table for them."""
+"""HPACK encoding: another implementation decodes the header fields as they were meant, and keeps no table."""
 
 import pytest
 from hpack import Decoder, NeverIndexedHeaderTuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from delivery.http2 import fields
+from delivery.http2 import hpack_encoding
 
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126))
 NAMES = st.sampled_from([b"apns-topic", b"authorization", b"content-type", b"x"])
@@ -22,13 +22,13 @@ def read(block: bytes) -> list[tuple[bytes, bytes]]:
 
 @given(st.lists(st.tuples(NAMES, PRINTABLE)))
 def test_fields_are_read_back_in_their_order(sent: list[tuple[bytes, str]]) -> None:
-    assert read(fields.block(sent)) == [(name, value.encode()) for name, value in sent]
+    assert read(hpack_encoding.field_block(sent)) == [(name, value.encode()) for name, value in sent]
 
 
 @pytest.mark.parametrize("length", EDGES)
 def test_a_value_of_any_length_is_read_back_and_so_is_what_follows_it(length: int) -> None:
     value = "v" * length
-    block = fields.field(b"apns-topic", value) + fields.field(b"after", "it")
+    block = hpack_encoding.literal_field(b"apns-topic", value) + hpack_encoding.literal_field(b"after", "it")
     assert read(block) == [(b"apns-topic", value.encode()), (b"after", b"it")]
 
 
@@ -37,21 +37,27 @@ def test_a_value_of_any_length_is_read_back_and_so_is_what_follows_it(length: in
 @example(127 + 128 * 128)
 def test_a_path_of_any_length_is_read_back(length: int) -> None:
     path = b"/" * length
-    block = fields.opening("host") + fields.text(path) + fields.ending(7)
+    block = (
+        hpack_encoding.request_start("host")
+        + hpack_encoding.string_literal(path)
+        + hpack_encoding.content_length_field(7)
+    )
     assert read(block)[-2:] == [(b":path", path), (b"content-length", b"7")]
 
 
 def test_nothing_is_kept_in_a_table() -> None:
     decoder = Decoder()
-    block = fields.opening("api.push.apple.com") + fields.text(b"/3/device/ab")
-    block += fields.block([(b"authorization", "bearer x"), (b"apns-topic", "t")]) + fields.ending(12)
+    block = hpack_encoding.request_start("api.push.apple.com") + hpack_encoding.string_literal(b"/3/device/ab")
+    block += hpack_encoding.field_block(
+        [(b"authorization", "bearer x"), (b"apns-topic", "t")]
+    ) + hpack_encoding.content_length_field(12)
     decoder.decode(block, raw=True)
     assert list(decoder.header_table.dynamic_entries) == []
 
 
 @pytest.mark.parametrize(("name", "secret"), [(b"authorization", True), (b"apns-topic", False)])
 def test_only_a_token_is_kept_out_of_every_table_on_its_way(name: bytes, secret: bool) -> None:
-    [found] = Decoder().decode(fields.block([(name, "bearer abc")]), raw=True)
+    [found] = Decoder().decode(hpack_encoding.field_block([(name, "bearer abc")]), raw=True)
     assert isinstance(found, NeverIndexedHeaderTuple) is secret
     assert tuple(found) == (name, b"bearer abc")
 
@@ -60,29 +66,29 @@ def test_only_a_token_is_kept_out_of_every_table_on_its_way(name: bytes, secret:
 @example("1", "\r\nx-evil: 1", "")
 def test_a_control_character_is_refused_wherever_it_stands(before: str, control: str, after: str) -> None:
     with pytest.raises(ValueError, match="apns-topic holds a control character"):
-        fields.field(b"apns-topic", before + control + after)
+        hpack_encoding.literal_field(b"apns-topic", before + control + after)
 
 
 @given(PRINTABLE, st.characters(min_codepoint=128), PRINTABLE)
 def test_what_is_not_ascii_is_refused(before: str, other: str, after: str) -> None:
     with pytest.raises(UnicodeError):
-        fields.field(b"apns-topic", before + other + after)
+        hpack_encoding.literal_field(b"apns-topic", before + other + after)
 
 
 def test_a_refusal_does_not_tell_the_value() -> None:
     with pytest.raises(ValueError, match="authorization") as refused:
-        fields.field(b"authorization", "bearer secret\n")
+        hpack_encoding.literal_field(b"authorization", "bearer secret\n")
     assert "secret" not in str(refused.value)
 
 
 @given(PRINTABLE.filter(lambda value: len(value) < 127), NAMES)
-def test_the_quick_way_for_short_values_is_the_same(value: str, name: bytes) -> None:
-    assert read(fields.short(name)(value)) == [(name, value.encode())]
+def test_the_encoder_for_short_values_is_the_same(value: str, name: bytes) -> None:
+    assert read(hpack_encoding.short_field_encoder(name)(value)) == [(name, value.encode())]
 
 
 def test_an_authority_that_is_not_ascii_is_refused() -> None:
     with pytest.raises(UnicodeError):
-        fields.opening("bücher.example")
+        hpack_encoding.request_start("bücher.example")
 
 
 @given(
@@ -94,7 +100,12 @@ def test_an_authority_that_is_not_ascii_is_refused() -> None:
 def test_a_request_is_a_post_over_https_with_the_length_of_its_body(
     authority: str, path: str, others: list[tuple[bytes, str]], length: int
 ) -> None:
-    block = fields.opening(authority) + fields.text(path.encode()) + fields.block(others) + fields.ending(length)
+    block = (
+        hpack_encoding.request_start(authority)
+        + hpack_encoding.string_literal(path.encode())
+        + hpack_encoding.field_block(others)
+        + hpack_encoding.content_length_field(length)
+    )
     assert read(block) == [
         (b":method", b"POST"),
         (b":scheme", b"https"),

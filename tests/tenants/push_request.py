@@ -1,4 +1,4 @@
-"""A request as the front door hands it on, for the tests of who is let in."""
+"""A request as asgi.py hands it on, for the tests of authentication."""
 
 
 class Headers(dict[str, str | list[str]]):
@@ -16,7 +16,7 @@ class Headers(dict[str, str | list[str]]):
 
 
 class Request:
-    """A request as the front door hands it on; `headers` by lower-case names, "_" for "-", several lines as a list."""
+    """A request as asgi.py hands it on; `headers` by lower-case names, "_" for "-", several lines as a list."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Pushes as the tests of faults make them: several at once, each with what its server was told and after how long."""
+"""Pushes of the fault tests: several at once, each with its answer and latency."""
 
 import json
 import secrets
@@ -16,8 +16,8 @@ PROMPT = 2.0
 """Seconds for a push that nothing holds up, on a machine that is busy with other tests; it takes some milliseconds."""
 
 
-class Told(NamedTuple):
-    """What the server of one push was told, and after how many seconds."""
+class PushAnswer(NamedTuple):
+    """The answer to one push, and its latency in seconds."""
 
     ack_id: str
     status: str
@@ -26,7 +26,7 @@ class Told(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The stable word that a FAIL begins with; "" for other answers."""
+        """The stable error code that a FAIL begins with; "" for other answers."""
         return self.error.partition(" ")[0]
 
 
@@ -40,7 +40,7 @@ def android(marker: str = "fine:") -> str:
     return f"{marker}{secrets.token_urlsafe(90)}"
 
 
-def push(stage: Stage, key: str = "", **members: Any) -> Told:
+def push(stage: Stage, key: str = "", **members: Any) -> PushAnswer:
     """Push under a server key (default: Acme's) and wait for the answer; by default a message to an iPhone."""
     members.setdefault("ack_id", f"fault-{secrets.token_hex(8)}")
     if "device_id" not in members and str(members.get("platform", "")).startswith("android"):
@@ -50,20 +50,20 @@ def push(stage: Stage, key: str = "", **members: Any) -> Told:
     status, answer = stage.post(f"/t/{key or stage.key}/api/v1/send_push", body)
     seconds = time.monotonic() - started
     assert status == 200, answer
-    told = json.loads(answer)
-    return Told(members["ack_id"], told["status"], told.get("error", ""), seconds)
+    decoded = json.loads(answer)
+    return PushAnswer(members["ack_id"], decoded["status"], decoded.get("error", ""), seconds)
 
 
-def at_once(stage: Stage, **pushes: dict[str, Any]) -> dict[str, Told]:
+def at_once(stage: Stage, **pushes: dict[str, Any]) -> dict[str, PushAnswer]:
     """Several pushes at the same time, by name; returns when all have their answers."""
     with ThreadPoolExecutor(len(pushes)) as threads:
         begun = {name: threads.submit(push, stage, **members) for name, members in pushes.items()}
         return {name: future.result() for name, future in begun.items()}
 
 
-def rows(stage: Stage, told: dict[str, Told], seconds: float = 15) -> dict[str, dict[str, Any]]:
+def rows(stage: Stage, answers: dict[str, PushAnswer], seconds: float = 15) -> dict[str, dict[str, Any]]:
     """The log's rows of these pushes, by name; fails unless each has exactly one."""
-    wanted = {push.ack_id: name for name, push in told.items()}
+    wanted = {push.ack_id: name for name, push in answers.items()}
 
     def found() -> list[dict[str, Any]]:
         return stage.rows("ack_id = ANY(%s)", list(wanted))

@@ -1,0 +1,77 @@
+"""The machine endpoints' own dispatch: what is a refusal, and what is a fault of ours."""
+
+import json
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed, ParseError
+
+from delivery.ingest.api import LeanRequest, MachineView
+from delivery.ingest.outbox import Outbox
+from tenants.directory.snapshot import Identity
+from tenants.refusals import RevokedKey
+from tests.delivery.taking import ACME
+
+pytestmark = pytest.mark.usefixtures("valkey")
+
+
+class Acme(BaseAuthentication):
+    """Takes everybody for Acme."""
+
+    def authenticate(self, request: Any) -> tuple[Identity, None]:
+        return ACME, None
+
+
+class Failing(MachineView):
+    """Fails with an exception of the test's."""
+
+    authentication_classes = (Acme,)
+
+    def __init__(self, outbox: Outbox, error: Exception) -> None:
+        super().__init__(outbox)
+        self.error = error
+
+    async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
+        raise self.error
+
+
+def request(method: str = "POST") -> LeanRequest:
+    scope = SimpleNamespace(method=method, scheme="http", headers={}, client="127.0.0.1:1")
+    return LeanRequest(scope, "/api/v1/send_push", b"{}")
+
+
+async def fail_text(view: MachineView) -> str:
+    """The text of the FAIL that a request is answered."""
+    answer = await view(request())
+    assert answer.status_code == 200
+    found = json.loads(answer.content)
+    assert found["status"] == "FAIL"
+    return str(found["error"])
+
+
+async def test_a_refusal_is_told_by_its_code_and_not_logged_as_a_fault(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await fail_text(Failing(outbox, RevokedKey()))).startswith("revoked_key ")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), ParseError(), AuthenticationFailed()])
+async def test_any_other_exception_is_a_fault_of_ours_with_its_trace_in_the_log(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    text = await fail_text(Failing(outbox, error))
+    assert text.startswith("internal_error ")
+    logged = next(record for record in caplog.records if record.name == "delivery.ingest.api")
+    assert logged.exc_info is not None
+    assert logged.exc_info[1] is error
+    assert f"(trace {logged.trace})" in text  # type: ignore[attr-defined]
+
+
+async def test_another_method_is_405_before_anybody_is_asked_who_calls(outbox: Outbox) -> None:
+    answer = await Failing(outbox, ValueError())(request("GET"))
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
