@@ -214,6 +214,8 @@ async def test_a_connection_on_which_valkey_confirms_nothing_is_broken_off(outbo
     outbox.link._unwritten.clear()
     outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT - 0.1)
     await asyncio.sleep(0.05)
+    connection = outbox.link._protocol
     assert outbox.ready
     outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT + 0.1)
-    await until(lambda: not outbox.ready)
+    # Not "until it is down": it is up again at once.
+    await until(lambda: outbox.link._protocol is not connection)

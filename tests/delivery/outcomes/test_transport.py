@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from delivery.log import writing
+from delivery.log import rows
 from delivery.outcomes import own
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attempt, Outcome, Verdict, WireState
@@ -114,7 +114,7 @@ def test_the_values_in_the_log_and_in_log_lines_stay_what_they_are() -> None:
 @pytest.mark.parametrize("fault", TransportFault)
 def test_a_fault_is_written_like_any_other_reason(fault: TransportFault) -> None:
     member, text = (Attempt("apns", "h", 0, reason, NOT_SENT, 0.0, 1) for reason in (fault, fault.value))
-    assert writing._attempt(member) == writing._attempt(text)
+    assert rows._attempt(member) == rows._attempt(text)
     assert msgspec.json.encode(member) == msgspec.json.encode(text)
     assert msgspec.msgpack.encode(member) == msgspec.msgpack.encode(text)
     assert f"{fault} {fault!s}" == f"{fault.value} {fault.value}"
