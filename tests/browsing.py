@@ -45,6 +45,12 @@ class Browser(Client):
         session.save()
         return self
 
+    def twin(self) -> "Browser":
+        """Another browser with the same cookies."""
+        found = Browser()
+        found.cookies.load({name: morsel.value for name, morsel in self.cookies.items()})
+        return found
+
     def body(self, address: str, method: str = "GET") -> bytes:
         """What a request brings, also where it comes in pieces: they are made as the pages' role, too."""
         environ = {"PATH_INFO": address.partition("?")[0], "REQUEST_METHOD": method}

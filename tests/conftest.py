@@ -15,8 +15,10 @@ from xdist.scheduler import Scheduling
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
 from billing import customers
 from tenants.models import Customer
-from tests import schedule
+from tests import cluster, schedule, stage
 from tests.browsing import Browser, browser
+from tests.faults.pushes import replace_worker
+from tests.stage import Stage, running_stage
 
 # A busy machine must not fail a test: what an example takes says nothing about what it shows.
 hypothesis.settings.register_profile("hpns", deadline=None)
@@ -56,6 +58,45 @@ def customer(db: None, valkey: redis.Redis) -> Customer:
 def ada(customer: Customer) -> Browser:
     """The browser of Ada, who owns Acme."""
     return browser(customer, "owner")
+
+
+@pytest.fixture(scope="session")
+def one_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A whole service with one worker, for all who leave it as they found it; use it as `service`."""
+    with running_stage(tmp_path_factory.mktemp("faults")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(one_service: Stage) -> Iterator[Stage]:
+    """The shared service with its usual worker; afterwards its providers are well and forget what they were to say."""
+    worker = one_service.children.get("worker")
+    if worker is None or worker.spec.env != one_service.env:
+        replace_worker(one_service)
+    yield one_service
+    one_service.sandbox.mode("up")
+    one_service.sandbox.clear_scripts()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the services of tests that stay together after the last of them: else they use the processor to the end."""
+    yield
+    if nextitem is not None and schedule.scope(nextitem.nodeid) != schedule.scope(item.nodeid):
+        while stage.RUNNING:
+            stage.RUNNING.pop().close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for what all processes of this run share; in the first of them alone."""
+    if not hasattr(config, "workerinput"):
+        cluster.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing of it."""
+    if not hasattr(config, "workerinput"):
+        cluster.end()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:

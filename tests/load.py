@@ -21,6 +21,7 @@ class Load:
         self.broken: list[str] = []  # pushes whose connection broke: no answer was given
         self._left = most
         self._stopping = False
+        self._pause = 0.0
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(connections)]
         for thread in self._threads:
@@ -49,7 +50,12 @@ class Load:
                 continue
             self.seconds[ack_id] = time.monotonic() - started
             self.answers[ack_id] = json.loads(body)
+            time.sleep(self._pause)
         connection.close()
+
+    def ease(self) -> None:
+        """From here on each connection leaves a while between its pushes: others have work for the processor, too."""
+        self._pause = 0.1
 
     def wait(self) -> None:
         """Wait until every thread has had its last answer."""

@@ -9,16 +9,17 @@ from typing import Final
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-# Folders and beginnings of file names whose tests run in one process, the longest-running first: what begins last
-# should be short, or it runs alone at the end.
+# Beginnings of paths whose tests run in one process, the longest-running first: what begins last should be short, or
+# it runs alone at the end.
 TOGETHER: Final = (
-    "tests/faults/test_durability",
-    "tests/faults/test_full_and_silent",
-    "tests/faults/",
-    "tests/hpns/local/test_run",
-    "tests/hpns/test_front_door",
-    "tests/vectors/",
-    "tests/hpns/local/test_stores",
+    ("tests/faults/test_durability", "tests/faults/test_full_and_silent"),
+    ("tests/faults/", "tests/test_flow"),
+    ("tests/hpns/local/test_run",),
+    ("tests/hpns/test_front_door",),
+    ("tests/vectors/",),
+    ("tests/hpns/local/test_stores",),
+    ("tests/delivery/http2/", "tests/delivery/providers/", "tests/delivery/worker/"),
+    ("tests/delivery/sandbox/",),
 )
 
 
@@ -30,11 +31,11 @@ class Together(LoadFileScheduling):  # type: ignore[misc]
 
 
 def scope(nodeid: str) -> str:
-    """What the test `nodeid` stays together with: an entry of TOGETHER, else its file."""
-    return next((begin for begin in TOGETHER if nodeid.startswith(begin)), nodeid.partition("::")[0])
+    """What the test `nodeid` stays together with: an entry of TOGETHER by its first path, else its file."""
+    return next((begins[0] for begins in TOGETHER if nodeid.startswith(begins)), nodeid.partition("::")[0])
 
 
 def order(items: list[pytest.Item]) -> None:
     """Sort collected tests into the order of TOGETHER; all others follow as they were."""
-    places = {begin: place for place, begin in enumerate(TOGETHER)}
+    places = {begins[0]: place for place, begins in enumerate(TOGETHER)}
     items.sort(key=lambda item: places.get(scope(item.nodeid), len(places)))

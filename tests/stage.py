@@ -11,11 +11,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,21 +23,21 @@ import redis
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.postgres import Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
+from tests import cluster
+from tests.console import Console
 from tests.sandbox_fixture import SandboxClient, running_sandbox
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
-INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
+RUNNING: list["Stage"] = []
 SEED = """
 import json, sys
 from pathlib import Path
 import django
 django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-call_command("database_roles", verbosity=0)
 from tests.cast import seed
 print(json.dumps(seed(Path(sys.argv[1]))))
 """
@@ -52,36 +50,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(done: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Poll until `done` gives something true and return that; fails after `seconds`, naming `what`."""
-    end = time.monotonic() + seconds
-    while True:
-        if value := done():
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {seconds:g} s")
-        time.sleep(0.05)
-
-
-def settings_on(postgres: Postgres, valkey: Valkey) -> dict[str, str]:
-    """The environment of a service on stores of a test's own, in which each role has its user."""
-    return {
-        **{name: os.environ[name] for name in INHERITED if name in os.environ},
-        "READ_DOT_ENV": "false",
-        "DJANGO_SETTINGS_MODULE": "hpns.settings",
-        "PYTHONPATH": str(ROOT),
-        "SECRET_KEY": "tests-" + "s" * 50,
-        "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
-        "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
-        "ALLOWED_HOSTS": "127.0.0.1,localhost",
-        "LOG_FORMAT": "plain",
-        "DATABASE_URL": postgres.url,
-        "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
-        "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
-        "REDIS_URL": valkey.url,
-    }
-
-
 class Stage:
     """A running service. key: Acme's server key; url: where it listens; sandbox: the providers."""
 
@@ -90,12 +58,12 @@ class Stage:
         self.root = root
         self.folder = Folder(folder, for_servers())
         self.sandbox = sandbox
-        self.postgres = Postgres(self.folder, "stage-password", fast=True)
+        self.postgres = Postgres(self.folder, cluster.PASSWORD, fast=True)
         self.valkey = Valkey(self.folder, "stage-password")  # durable: what it said yes to survives its restart
         self.port = free_port()
         self.children: dict[str, Child] = {}
         self.env = {
-            **settings_on(self.postgres, self.valkey),
+            **cluster.settings_on(self.postgres, self.valkey),
             "PYTHONPATH": os.pathsep.join(dict.fromkeys((str(root), str(ROOT)))),
             "APNS_ORIGIN": sandbox.origin,
             "APNS_SANDBOX_ORIGIN": sandbox.other_origin,
@@ -107,6 +75,7 @@ class Stage:
             **settings,
         }
         self.key = ""
+        self._console: Console | None = None
 
     # --- Processes
 
@@ -186,13 +155,25 @@ class Stage:
     # --- Looking
 
     def run(self, *arguments: str) -> str:
-        """Run Python with these arguments in the service's environment; returns what it printed."""
-        command = [sys.executable, *arguments]
-        done = subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """Run `manage.py ...` or `-c CODE ...` in the service's environment; returns what it printed.
+
+        Raises AssertionError with what it wrote to stderr when it ends with another exit code than 0.
+        """
+        done = self.console().run(*arguments)
+        assert done.code == 0, done.err
+        return done.out
+
+    def console(self) -> Console:
+        """What runs commands in the service's environment; started when there is none for it as it is now."""
+        if self._console is None or self._console.env != self.env:
+            self._leave_console()
+            self._console = Console(self.env, self.folder.path / "console.log", self.root)
+        return self._console
+
+    def _leave_console(self) -> None:
+        if self._console is not None:
+            self._console.close()
+            self._console = None
 
     def manage(self, *arguments: str) -> str:
         """Run a management command."""
@@ -253,6 +234,7 @@ class Stage:
 
     def close(self) -> None:
         """Stop everything, the stores last."""
+        self._leave_console()
         for name in reversed(list(self.children)):
             self.kill(name)
 
@@ -289,7 +271,10 @@ def running_stage(folder: Path, *, workers: int = 1, root: Path = ROOT, **settin
     home.chmod(0o755)
     with running_sandbox(folder / "sandbox") as sandbox:
         stage = Stage(home / "service", sandbox, settings, root)
+        RUNNING.append(stage)
         try:
+            stage.console()  # it needs a second for itself
+            cluster.copy_into(stage.folder, stage.env, root)
             stage.start_postgres()
             stage.start_valkey()
             seeded = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))

@@ -1,18 +1,16 @@
 """The tour: one push from a Mattermost server to a phone, every stage real. Read this first."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.stage import Stage, running_stage
+from tests.stage import Stage
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A whole service."""
-    with running_stage(tmp_path_factory.mktemp("stage")) as running:
-        yield running
+@pytest.fixture
+def stage(service: Stage) -> Stage:
+    """A whole service: see tests/stage.py."""
+    return service
 
 
 def test_a_message_reaches_the_iphone_and_the_server_is_told_ok(stage: Stage) -> None:

@@ -2,10 +2,12 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("hpns", "billing", "delivery", "tenants")
@@ -27,7 +29,7 @@ def too_long(path: Path) -> bool:
 
 def posing(path: Path) -> bool:
     """Whether a file of the product is called like one of the tests."""
-    return path.name.startswith("test_") and "tests" not in path.relative_to(ROOT).parts
+    return path.name.startswith("test_") and path.is_relative_to(ROOT) and "tests" not in path.relative_to(ROOT).parts
 
 
 def faults_of(source: str) -> Iterator[str]:
@@ -79,18 +81,51 @@ def unused_classes(css: str, texts: str) -> set[str]:
     return set(re.findall(r"\.([a-zA-Z][\w-]*)(?=[^{}]*\{)", css)) - set(re.findall(r"[\w-]+", texts))
 
 
-@pytest.mark.parametrize("path", sources(*APPS, "tests"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_is_short_and_imports_openly(path: Path) -> None:
-    assert not too_long(path), f"{path} has more than {LONGEST} lines: split it by step or noun"
-    assert path.stem not in DRAWERS, f"{path} is a drawer for odds and ends"
-    assert not posing(path), f"{path} is no test: a file of the product is not called test_*"
-    if path.relative_to(ROOT) != Path("hpns/settings_test.py"):  # a settings file is one that extends another
-        assert not list(faults_of(path.read_text(encoding="utf-8")))
+def offences(paths: Iterable[Path], rule: Callable[[Path], Iterable[str]]) -> list[str]:
+    """What a rule finds in any of the files: each offence after the name of its file."""
+    return [f"{path}: {offence}" for path in paths for offence in rule(path)]
 
 
-@pytest.mark.parametrize("path", sources(*APPS), ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_is_public_says_what_it_is(path: Path) -> None:
-    assert not list(undocumented(path.read_text(encoding="utf-8")))
+def misfits(path: Path) -> Iterator[str]:
+    """What is wrong with a Python file of ours, tests too: its length, its name, its imports."""
+    if too_long(path):
+        yield f"more than {LONGEST} lines: split it by step or noun"
+    if path.stem in DRAWERS:
+        yield "a drawer for odds and ends"
+    if posing(path):
+        yield "no test: a file of the product is not called test_*"
+    if path != ROOT / "hpns" / "settings_test.py":  # a settings file is one that extends another
+        yield from faults_of(path.read_text(encoding="utf-8"))
+
+
+def unsaid(path: Path) -> Iterator[str]:
+    """What is public in a Python file and has no docstring."""
+    return undocumented(path.read_text(encoding="utf-8"))
+
+
+def test_every_file_is_short_and_imports_openly() -> None:
+    files = sources(*APPS, "tests")
+    assert len(files) > 400
+    assert offences(files, misfits) == []
+
+
+def test_all_that_is_public_says_what_it_is() -> None:
+    files = sources(*APPS)
+    assert len(files) > 200
+    assert offences(files, unsaid) == []
+
+
+def test_every_file_that_breaks_a_rule_is_named(tmp_path: Path) -> None:
+    sources_of = {"a.py": "x = 1\n" * (LONGEST + 1), "utils.py": '"""Docs."""\n', "b.py": "from os import *\n"}
+    for name, source in sources_of.items():
+        (tmp_path / name).write_text(source)
+    paths = [tmp_path / name for name in sources_of]
+    assert offences(paths, misfits) == [
+        f"{tmp_path}/a.py: more than {LONGEST} lines: split it by step or noun",
+        f"{tmp_path}/utils.py: a drawer for odds and ends",
+        f"{tmp_path}/b.py: line 1: a star import",
+    ]
+    assert offences(paths, unsaid) == [f"{tmp_path}/a.py: the module", f"{tmp_path}/b.py: the module"]
 
 
 def test_each_part_of_a_page_is_used_by_a_page() -> None:
@@ -135,3 +170,10 @@ def test_the_rules_notice_what_they_forbid(tmp_path: Path) -> None:
     assert not list(faults_of("from os import path\n"))
     assert list(undocumented("def f():\n    pass\n")) == ["the module", "f"]
     assert not list(undocumented('"""Docs."""\n'))
+
+
+def test_what_the_schedule_keeps_together_is_there() -> None:
+    paths = [str(path.relative_to(ROOT)) for path in sources("tests")]
+    begins = [begin for together in schedule.TOGETHER for begin in together]
+    gone = [begin for begin in [*begins, "tests/nowhere/"] if not any(path.startswith(begin) for path in paths)]
+    assert gone == ["tests/nowhere/"]

@@ -5,7 +5,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
+from pytest_django import DjangoDbBlocker
 
 from tests.browsing import Browser, tenant, visitors
 from tests.permission_table import LOGIN, METHODS, TABLE, VISITORS, row
@@ -22,12 +24,20 @@ def routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[st
             yield prefix + str(entry.pattern)
 
 
+@pytest.fixture(scope="module")
+def cast(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Browser]]:
+    """A browser for each, made once; their rows are there until the last test of this file has ended."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        found = dict(visitors(tenant("Acme").customer, tenant("Cosmos").customer))
+        assert tuple(found) == VISITORS
+        yield found
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def everybody(db: None) -> dict[str, Browser]:
-    """A browser for each."""
-    found = dict(visitors(tenant("Acme").customer, tenant("Cosmos").customer))
-    assert tuple(found) == VISITORS
-    return found
+def everybody(cast: dict[str, Browser], db: None) -> dict[str, Browser]:
+    """The same with cookies of this test's own: what a test changes, the database and the browsers forget again."""
+    return {visitor: browser.twin() for visitor, browser in cast.items()}
 
 
 def seen(browser: Browser, method: str, address: str) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Self
+from typing import Self
 
 from hpns.local.folder import Folder
 from hpns.local.logs import Watcher, end_of
@@ -140,18 +140,15 @@ class Supervisor:
         command: Sequence[str],
         env: Mapping[str, str],
         stop_signal: signal.Signals | None = None,
-        output: IO[bytes] | None = None,
     ) -> int:
         """Run a command at our terminal and return its exit code, as a shell does (128 + number for a signal).
 
         A request to stop is passed on as it came, or as `stop_signal`; the terminal's Ctrl-C reaches the command by
-        itself. `output` takes what it prints, in place of the terminal.
+        itself.
         """
         process = subprocess.Popen(
             command,
             env=dict(env),
-            stdout=output,
-            stderr=output,
             preexec_fn=bound_to_parent(signal.SIGTERM),  # noqa: PLW1509 - no threads here
         )
         forwarded = self.stop_requests

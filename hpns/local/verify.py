@@ -1,4 +1,4 @@
-"""Every check of the project, one after the other, on real PostgreSQL and Valkey; bin/test is its only caller.
+"""Every check of the project, on real PostgreSQL and Valkey; bin/test is its only caller.
 
 Invariant: a step that fails, or could not run, makes the exit code 1 and is named in the last lines; later steps run
 all the same, so that one run shows everything.
@@ -20,11 +20,17 @@ from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.guard import guarded
 from hpns.local.problem import ProblemError
+from hpns.local.process import Child, Spec
 from hpns.local.supervisor import StoppedError, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # One more than two cores: many tests wait for a while, for a deadline or a lease.
 PROCESSES = str(max(3, min(4, (os.cpu_count() or 2) // 2)))
+
+# A quick check: its name, its command, what its environment has besides ours.
+Step = tuple[str, list[str], Mapping[str, str]]
+# How many of them at a time: each uses one core. Seconds that one may take.
+AT_ONCE, LONGEST = 2, 600.0
 
 
 @dataclass
@@ -74,8 +80,8 @@ def deployment() -> dict[str, str]:
     }
 
 
-def steps() -> list[tuple[str, list[str], Mapping[str, str]]]:
-    """Each quick check: its name, its command, what its environment has besides ours."""
+def steps() -> list[Step]:
+    """The quick checks."""
     python, scripts = sys.executable, Path(sys.executable).parent
     manage = [python, "manage.py"]
     return [
@@ -88,14 +94,37 @@ def steps() -> list[tuple[str, list[str], Mapping[str, str]]]:
     ]
 
 
-def quiet(supervisor: Supervisor, command: list[str], environment: Mapping[str, str]) -> int:
-    """Run a check; what it prints is shown only when it fails."""
-    with tempfile.TemporaryFile() as output:
-        code = supervisor.foreground(command, {**os.environ, **environment}, output=output)
-        if code:
-            output.seek(0)
-            print(output.read().decode("utf-8", "replace"), flush=True)
-    return code
+def quick(checks: list[Step], supervisor: Supervisor, folder: Folder, urls: Mapping[str, str], report: Report) -> None:
+    """Run the checks, AT_ONCE of them at a time; what one prints is shown only when it fails.
+
+    Raises StoppedError, and ProblemError for one that does not end.
+    """
+    waiting = [
+        Spec(
+            name=name,
+            command=command,
+            env={**os.environ, **urls, **environment},
+            log=folder.logs / f"{name.replace(' ', '')}.log",
+            cwd=ROOT,
+        )
+        for name, command, environment in checks
+    ]
+    running: list[Child] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                running.append(Child(waiting.pop(0)))
+            if not supervisor.until(lambda: any(child.poll() is not None for child in running), LONGEST):
+                raise ProblemError(f"{running[0].spec.name} has not ended within {LONGEST:.0f} s.")
+            for child in [child for child in running if child.poll() is not None]:
+                running.remove(child)
+                code = child.poll() or 0
+                if code:
+                    print(child.spec.log.read_text(encoding="utf-8", errors="replace"), flush=True)
+                report.step(child.spec.name, code, time.monotonic() - child.started)
+    finally:
+        for child in running:
+            child.kill()
 
 
 def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
@@ -107,16 +136,11 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
     since = time.monotonic()
     urls = services.start(supervisor, folder, fast=True)
     report.step("start PostgreSQL and Valkey", 0, time.monotonic() - since)
-    for name, command, environment in steps():
-        since = time.monotonic()
-        code = quiet(supervisor, command, {**urls, **environment})
-        if supervisor.stop_requests:
-            raise StoppedError
-        report.step(name, code, time.monotonic() - since)
+    quick(steps(), supervisor, folder, urls, report)
     since = time.monotonic()
     # -rs: what was not run is said, with its reason. Many tests wait for something, so that several processes are
     # quicker even on few cores; tests/schedule.py says which of them stay together, and in which order they come.
-    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--no-loadscope-reorder"]
+    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--no-loadscope-reorder", "--durations=20"]
     code = supervisor.foreground(command, {**os.environ, **urls, **found}, signal.SIGINT)
     report.step("pytest", code, time.monotonic() - since)
 

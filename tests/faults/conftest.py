@@ -1,4 +1,4 @@
-"""One service for the tests of faults that leave it as they found it."""
+"""What the tests of faults have beside the service of tests/conftest.py: bad apps, and a service that may be bent."""
 
 import json
 from collections.abc import Iterator
@@ -7,14 +7,13 @@ import pytest
 
 from delivery.sandbox import demo
 from tests.faults import cast
-from tests.faults.pushes import replace_worker
 from tests.stage import Stage, running_stage
 
 
 @pytest.fixture(scope="session")
-def one_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A whole service with one worker, shared by the modules here; use it as `service`."""
-    with running_stage(tmp_path_factory.mktemp("faults")) as running:
+def bent_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A whole service with two workers, on stores that may be killed, paused and filled."""
+    with running_stage(tmp_path_factory.mktemp("bent"), workers=2) as running:
         yield running
 
 
@@ -37,14 +36,3 @@ def keys(one_service: Stage) -> dict[str, str]:
     (folder / "android_unlisted.json").write_text(json.dumps(unlisted))
     added: dict[str, str] = json.loads(one_service.run("-c", cast.SEED, str(folder)))
     return added
-
-
-@pytest.fixture(scope="module")
-def service(one_service: Stage) -> Iterator[Stage]:
-    """The shared service with its usual worker; afterwards its providers are well and forget what they were to say."""
-    worker = one_service.children.get("worker")
-    if worker is None or worker.spec.env != one_service.env:
-        replace_worker(one_service)
-    yield one_service
-    one_service.sandbox.mode("up")
-    one_service.sandbox.clear_scripts()

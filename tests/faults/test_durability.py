@@ -1,20 +1,18 @@
 """Nothing that was accepted is lost, and each push ends as exactly one row, whatever is killed."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.load import Load
-from tests.stage import Stage, running_stage, wait_for
+from tests.stage import Stage, wait_for
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A service with two workers, on stores that may be killed."""
-    with running_stage(tmp_path_factory.mktemp("stage"), workers=2) as running:
-        yield running
+@pytest.fixture
+def stage(bent_service: Stage) -> Stage:
+    """Two workers, on stores that may be killed."""
+    return bent_service
 
 
 def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any]]:
@@ -32,7 +30,10 @@ def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any
         return {row["ack_id"] for row in found} >= accepted and sum(row["count"] for row in found) >= len(everyone)
 
     wait_for(all_counted, seconds, "every push is counted")
-    time.sleep(2.5)  # two more rounds of writing: a second row for a push would come now
+    for number in range(2):  # two more rounds of writing: a second row for a push would come with them, or before
+        marker = f"{load.name.replace('load', 'round')}-{number}"
+        assert stage.push(ack_id=marker)["status"] == "OK"
+        stage.logged(1, where=f"ack_id = '{marker}'")
     found = rows()
     assert sum(row["count"] for row in found) == len(everyone), "a push was counted twice"
     assert all(row["count"] == 1 for row in found if row["ack_id"] in accepted)
@@ -40,14 +41,28 @@ def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any
     return {row["ack_id"]: row for row in found}
 
 
+def under_way(stage: Stage, connections: int) -> Load:
+    """A load at full speed, in which every worker takes part."""
+    workers = {str(child.pid) for name, child in stage.children.items() if name.startswith("worker")}
+    with stage.redis() as valkey:
+        wait_for(
+            lambda: workers <= {name.decode().split(":")[1] for name in valkey.zrange("workers", 0, -1)},
+            30,
+            "every worker gives signs of life",
+        )
+    load = Load(stage, connections=connections)
+    wait_for(lambda: len(load.answers) > 300, 20, "answers")
+    return load
+
+
 def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: Stage) -> None:
-    load = Load(stage, connections=24)
-    time.sleep(2)
+    load = under_way(stage, connections=24)
     # Held still first, so that it surely has batches in its hands when it dies.
     stage.pause("worker")
     time.sleep(0.3)
     stage.kill("worker")
     killed = time.monotonic()
+    load.ease()
     time.sleep(1.5)
     load.stop()
     rows = rows_of(stage, load, 20)
@@ -63,9 +78,9 @@ def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: S
 
 
 def test_a_restart_of_valkey_loses_nothing_that_was_told_ok_and_counts_every_refusal(stage: Stage) -> None:
-    load = Load(stage, connections=24)
-    time.sleep(2)
+    load = under_way(stage, connections=24)
     stage.kill("valkey")
+    load.ease()
     time.sleep(1.5)
     away = f"{load.name}-away"
     load.answers[away] = load.stage.push(ack_id=away)
@@ -91,11 +106,11 @@ def test_pushes_go_on_while_postgres_is_away_and_their_rows_come_afterwards(stag
 
 
 def test_a_stopping_worker_finishes_what_it_has(stage: Stage) -> None:
-    load = Load(stage, connections=16)
-    time.sleep(1)
+    load = under_way(stage, connections=16)
     stage.start_worker("worker3")
     stage.stop("worker")
     stage.stop("worker2")
+    load.ease()
     time.sleep(2)
     load.stop()
     rows = rows_of(stage, load, 20)
@@ -108,10 +123,16 @@ def test_a_stopping_worker_finishes_what_it_has(stage: Stage) -> None:
 
 def test_a_worker_that_stands_still_loses_its_batches_to_others_and_repeats_no_row(stage: Stage) -> None:
     stage.start_worker("worker2")
-    load = Load(stage, connections=16)
-    time.sleep(1)
+    others = [name for name in stage.children if name.startswith("worker") and name != "worker"]
+    before = {name: len(stage.log(name)) for name in others}
+
+    def taken_over() -> bool:
+        return any("messages of workers that died back" in stage.log(name)[before[name] :] for name in others)
+
+    load = under_way(stage, connections=16)
     with stage.paused("worker"):
-        # Longer than it takes to count as dead, and than the last move that it asked for can come about.
-        time.sleep(9)
+        load.ease()
+        # It counts as dead by then, and the last move that it had asked for has come about.
+        wait_for(taken_over, 20, "its batches are taken over")
         load.stop()
     rows_of(stage, load, 20)

@@ -10,14 +10,15 @@ import pytest
 import redis
 
 from tests.load import Load
-from tests.stage import Stage, running_stage, wait_for
+from tests.stage import Stage, wait_for
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A service whose Valkey may be bent."""
-    with running_stage(tmp_path_factory.mktemp("stage")) as running:
-        yield running
+def stage(bent_service: Stage) -> Stage:
+    """A service with one worker, whose Valkey may be bent."""
+    for name in [name for name in bent_service.children if name.startswith("worker") and name != "worker"]:
+        bent_service.stop(name)
+    return bent_service
 
 
 @contextmanager

@@ -16,8 +16,8 @@ import pyrage
 import pytest
 from psycopg import sql
 
+from hpns import wheels
 from hpns.backup import folder as backup_folder
-from hpns.local import wheels
 from tests.faults.stock_age import typed
 from tests.hpns.backup import first_format_writer
 from tests.stage import ROOT, Stage, wait_for

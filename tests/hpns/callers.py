@@ -17,6 +17,9 @@ from functools import partial
 from tests.hpns.web_server import ACK, PUSH, Server, request
 
 OK = {"status": "OK"}
+BREATH = 0.02
+"""Seconds between the requests of a quick caller: together they send one every few milliseconds, and leave the
+processor to the processes that are being changed."""
 
 
 class Callers:
@@ -37,8 +40,8 @@ class Callers:
         ack = request(f"/t/{key}/api/v1/ack", ACK, close=False)
         push = request(f"/t/{key}/api/v1/send_push", PUSH, close=False)
         kinds: list[tuple[int, Callable[[], None]]] = [
-            (fresh, partial(self._call, ack, keep=False)),
-            (kept, partial(self._call, ack, keep=True)),
+            (fresh, partial(self._call, ack, keep=False, pause=BREATH)),
+            (kept, partial(self._call, ack, keep=True, pause=BREATH)),
             (idle, partial(self._call, ack, keep=True, pause=0.1)),
             (slow, partial(self._call, push, keep=True)),
             (slow, partial(self._call, push, keep=False)),

@@ -21,7 +21,8 @@ from hpns.local.folder import Folder
 from hpns.local.postgres import PAGES_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
-from tests.stage import ROOT, a_push, free_port, settings_on, wait_for
+from tests import cluster
+from tests.stage import ROOT, a_push, free_port, wait_for
 
 # Seconds for a push and for a body at the server of conftest.py; bytes of a body at every server.
 DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.15, 1.0, 256 * 1024
@@ -33,9 +34,6 @@ SEED = """
 import json
 import django
 django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-call_command("database_roles", verbosity=0)
 from billing import customers, entitlements, tpns
 from tenants import services
 def server(name, offer="eas"):
@@ -66,16 +64,17 @@ class Stores:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Folder(folder, for_servers())
-        postgres = Postgres(self.folder, "door-password", fast=True)
+        postgres = Postgres(self.folder, cluster.PASSWORD, fast=True)
         valkey = Valkey(self.folder, "door-password", fast=True)
         self.env = {
-            **settings_on(postgres, valkey),
+            **cluster.settings_on(postgres, valkey),
             # What a killed process leaves of its downloads goes with the rest.
             "TMPDIR": str(folder),
         }
         self.owner, self.pages_user = postgres.url, PAGES_USER
         self._children: list[Child] = []
         try:
+            cluster.copy_into(self.folder, self.env)
             for spec in (postgres.spec(), valkey.spec()):
                 self._children.append(Child(spec))
                 wait_for(spec.ready, 20, f"{spec.name} serves")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from kombu import Connection, Queue
 from tests.stage import ROOT, wait_for
 
 QUEUE = "transport-test"
+SHOWN_WITH = "5.7.0"
+"""The kombu whose own transport was seen to lose the message."""
 STOCK = """
 import sys
 from kombu import Connection, Queue
@@ -93,12 +96,18 @@ def env(url: str) -> dict[str, str]:
     }
 
 
+def waits_at(valkey: redis.Redis) -> bool:
+    """Whether somebody waits for a message of the queue: the server has been asked to hand the next one over."""
+    return any("b" in client["flags"] for client in valkey.client_list())
+
+
 def lose_a_consumer_with_a_message(program: str, url: str, env: dict[str, str], folder: Path) -> None:
     """Hold a waiting consumer still, publish a message (the server hands it over), and kill the consumer."""
     with Connection(url) as connection:  # kombu is quicker the second time: the stock consumer waits for a second only
         connection.ensure_connection()
     consumer = Consumer(program, url, env, folder / "first.log")
-    time.sleep(0.5)
+    with redis.Redis.from_url(url) as valkey:
+        wait_for(lambda: waits_at(valkey), 10, "the consumer waits at the server")
     consumer.process.send_signal(signal.SIGSTOP)
     with Connection(url) as connection:
         connection.Producer().publish({"n": 1}, routing_key=QUEUE, declare=[Queue(QUEUE)])
@@ -119,14 +128,18 @@ def test_a_message_in_the_socket_of_a_killed_worker_is_given_to_another(
 
 
 def test_the_stock_transport_loses_that_message(url: str, env: dict[str, str], tmp_path: Path) -> None:
+    """Shown anew when kombu changes, or with SHOW_STOCK_TRANSPORT=1: it takes a while and depends on kombu alone."""
     # The reason for a transport of our own: when this fails, kombu has closed its window and ours can go.
-    lose_a_consumer_with_a_message(STOCK, url, env, tmp_path)
-    second = Consumer(STOCK, url, env, tmp_path / "second.log")
-    try:
-        time.sleep(6)  # three times its visibility timeout
-        assert "took" not in second.output()
-        with redis.Redis.from_url(url) as valkey:
-            assert valkey.llen(QUEUE) == 0
-            assert valkey.hlen("unacked") == 0
-    finally:
-        second.kill()
+    installed = version("kombu")
+    if installed != SHOWN_WITH or "SHOW_STOCK_TRANSPORT" in os.environ:
+        lose_a_consumer_with_a_message(STOCK, url, env, tmp_path)
+        second = Consumer(STOCK, url, env, tmp_path / "second.log")
+        try:
+            time.sleep(6)  # three times its visibility timeout
+            assert "took" not in second.output()
+            with redis.Redis.from_url(url) as valkey:
+                assert valkey.llen(QUEUE) == 0
+                assert valkey.hlen("unacked") == 0
+        finally:
+            second.kill()
+    assert installed == SHOWN_WITH, f"kombu {installed} loses it, too, as was just shown: set SHOWN_WITH to it"

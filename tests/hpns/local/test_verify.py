@@ -1,13 +1,16 @@
 """bin/test itself: what it says when something fails or is missing."""
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hpns.local import programs
-from hpns.local.verify import Report, deployment, steps
+from hpns.local.folder import Folder
+from hpns.local.supervisor import Supervisor
+from hpns.local.verify import Report, deployment, quick, steps
 
 Program = Callable[..., subprocess.Popen[str]]
 
@@ -30,6 +33,22 @@ def test_all_well_is_exit_code_zero(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_static_check_is_among_the_steps() -> None:
     names = [name for name, _, _ in steps()]
     assert names == ["ruff check", "ruff format", "import-linter", "mypy", "makemigrations --check", "check --deploy"]
+
+
+def test_each_quick_check_is_run_and_the_one_that_fails_shows_what_it_printed(
+    supervisor: Supervisor, folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Report()
+    codes = {"well": 0, "ill": 3, "well again": 0}
+    checks = [
+        (name, [sys.executable, "-c", f"print('{name} was run'); raise SystemExit({code})"], {})
+        for name, code in codes.items()
+    ]
+    quick(checks, supervisor, folder, {}, report)
+    assert report.failed == ["ill"]
+    told = capsys.readouterr().out
+    assert [name for name in codes if f"  {name}\n" in told] == list(codes)
+    assert [name for name in codes if f"{name} was run" in told] == ["ill"]
 
 
 @pytest.mark.parametrize("names", [("SECRET_KEY",), ("VAULT_KEYS", "HASH_KEY", "ALLOWED_HOSTS")])

@@ -1,0 +1,115 @@
+"""A PostgreSQL data folder with the service's tables and roles: made once in a run of the tests, copied for each stage.
+
+What a copy holds is what `migrate` and `database_roles` have made from nothing in this very run; that every start does
+the same with its own database is shown by tests/hpns/local/test_run.py.
+"""
+
+import base64
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Final
+
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder
+from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.process import Child
+from hpns.local.valkey import Valkey
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parent.parent
+INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
+PASSWORD: Final = "stage-password"
+"""The owner's, in every copy."""
+# Names the folder of this run, which all its processes share.
+VARIABLE: Final = "HPNS_TESTS_CLUSTER"
+MAKE = """
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("database_roles", verbosity=0)
+"""
+
+
+def settings_on(postgres: Postgres, valkey: Valkey) -> dict[str, str]:
+    """The environment of a service on stores of a test's own, in which each role has its user."""
+    return {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        "READ_DOT_ENV": "false",
+        "DJANGO_SETTINGS_MODULE": "hpns.settings",
+        "PYTHONPATH": str(ROOT),
+        "SECRET_KEY": "tests-" + "s" * 50,
+        "VAULT_KEYS": "s1:" + base64.urlsafe_b64encode(b"v" * 32).decode(),
+        "HASH_KEY": base64.urlsafe_b64encode(b"h" * 32).decode(),
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "LOG_FORMAT": "plain",
+        **urls(postgres),
+        "REDIS_URL": valkey.url,
+    }
+
+
+def urls(postgres: Postgres) -> dict[str, str]:
+    """The settings that name a copy's database, as its owner, as the pages and as the worker."""
+    return {
+        "DATABASE_URL": postgres.url,
+        "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
+        "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
+    }
+
+
+def begin() -> None:
+    """Make the folder of this run; once, before other processes of the tests are started."""
+    home = Path(tempfile.mkdtemp(prefix="hpns-cluster-"))
+    home.chmod(0o755)  # the servers' account walks through it
+    os.environ[VARIABLE] = str(home)
+
+
+def end() -> None:
+    """Remove it."""
+    shutil.rmtree(os.environ.pop(VARIABLE), ignore_errors=True)
+
+
+def copy_into(folder: Folder, env: dict[str, str], root: Path = ROOT) -> None:
+    """Give a folder that has no PostgreSQL yet a copy, for a Postgres with PASSWORD.
+
+    env: the settings of a service, but for the database's; the first call in a run makes the tables with them. root:
+    the tree whose tables they are.
+    """
+    home = Path(os.environ[VARIABLE])
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = home / f"postgres-{zlib.crc32(str(root).encode())}"
+        if not made.exists():
+            _make(home / "service", env, root).rename(made)
+    subprocess.run(["cp", "-a", made, folder.servers / "postgres"], check=True)
+
+
+def _make(path: Path, env: dict[str, str], root: Path) -> Path:
+    """A data folder with the tables and roles, whose server has been stopped."""
+    folder = Folder(path, for_servers())
+    postgres = Postgres(folder, PASSWORD, fast=True)
+    spec = postgres.spec()
+    server = Child(spec)
+    try:
+        wait_for(spec.ready, 20, "postgres serves")
+        done = subprocess.run(
+            [sys.executable, "-c", MAKE],
+            cwd=root,
+            env={**env, **urls(postgres)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        server.send_stop_signal()
+        wait_for(lambda: server.poll() is not None, 20, "postgres stops")
+    finally:
+        server.kill()
+    return folder.servers / "postgres"
