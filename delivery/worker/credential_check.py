@@ -48,22 +48,22 @@ class Result(NamedTuple):
     fix: str
 
 
-class Said(NamedTuple):
-    """What a provider said, as a page shows it: the kind of the status mark (good, warn, bad), and a few words."""
+class CredentialStatus(NamedTuple):
+    """The status of a credential, as a page shows it: the kind of the status mark (good, warn, bad), and a few words."""
 
     kind: str
     words: str
 
 
-def said(credential: Credential, code: str) -> Said:
+def status_of(credential: Credential, code: str) -> CredentialStatus:
     """What a code that was kept of a credential means. Only one of the credential itself is bad: others pass."""
     if code == OK:
-        return Said("good", "Good")
+        return CredentialStatus("good", "Good")
     if code == UNREADABLE:
-        return Said("bad", "Its secret cannot be opened")
+        return CredentialStatus("bad", "Its secret cannot be opened")
     verdict = table.verdict_of(code)
     if verdict is None:
-        return Said("bad", "It is not accepted")
+        return CredentialStatus("bad", "It is not accepted")
     trial = table.PROVIDERS[credential.app.family].trial
     ids = trial.ids(credential.kind, credential.key_id)
     details = {"topic": credential.app.topic, "key_id": ids["key_id"]}
@@ -73,13 +73,13 @@ def said(credential: Credential, code: str) -> Said:
     else:
         cause = verdict.cause.replace(" ({detail})", "")
         words, _ = judge.words(msgspec.structs.replace(verdict, cause=cause), **details)
-    return Said(
+    return CredentialStatus(
         "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn", f"{words[:1].upper()}{words[1:]}"
     )
 
 
 def check(credential: Credential, step: Step = nullcontext) -> Result:
-    """Ask about a credential, of whichever slot, and write down what was said. Blocks for SECONDS at most.
+    """Check a credential, of whichever slot, with its provider and record the result. Blocks for SECONDS at most.
 
     `step` opens what the rows are reached in; nothing of it is open while the provider is asked.
     """
