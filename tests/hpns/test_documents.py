@@ -1,4 +1,4 @@
-"""README.md and ARCHITECTURE.md name only what there is: files, commands and their options."""
+"""README.md, ARCHITECTURE.md and CONTRIBUTING.md name only what there is: files, commands and their options."""
 
 import re
 import shlex
@@ -8,7 +8,7 @@ from django.core.management import get_commands, load_command_class
 
 from tests.stage import ROOT
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 # Made by a start or by the operator.
 MADE = {".state", ".state/env", ".venv", "secrets/metrics_token"}
 
