@@ -13,14 +13,14 @@ from delivery.providers.table import PROVIDERS
 
 ORIGINS: Final = tuple(name for provider in PROVIDERS.values() for name in provider.origins)
 # Seconds after which a Mattermost server gives a push up (its httpservice's RequestTimeout).
-MATTERMOST_WAITS: Final = 30
+MATTERMOST_TIMEOUT: Final = 30
 # Bytes of the longest push that a Mattermost server sends: 16,383 characters of text and its attachments' fallbacks.
 LONGEST_PUSH: Final = 64 * 1024
 
 
 def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """delivery.E001 to E007; see the texts."""
-    return [*_origins(), *_ways_out(), *_deadlines(), *_amounts()]
+    return [*_origins(), *_egress(), *_deadlines(), *_bounds()]
 
 
 def _origins() -> Iterator[CheckMessage]:
@@ -38,7 +38,7 @@ def _origins() -> Iterator[CheckMessage]:
             yield Error(text, hint="Leave it empty for the provider's own.", id="delivery.E001")
 
 
-def _ways_out() -> Iterator[CheckMessage]:
+def _egress() -> Iterator[CheckMessage]:
     path = settings.PROVIDER_CA_FILE
     if path:
         try:
@@ -65,15 +65,15 @@ def _deadlines() -> Iterator[CheckMessage]:
             f"({settings.PUSH_DEADLINE:g} s): servers would be told OK for pushes that then fail."
         )
         yield Error(text, hint="A second between them leaves time for the way back.", id="delivery.E004")
-    if settings.PUSH_DEADLINE >= MATTERMOST_WAITS:
+    if settings.PUSH_DEADLINE >= MATTERMOST_TIMEOUT:
         text = (
             f"PUSH_DEADLINE is {settings.PUSH_DEADLINE:g} s; a Mattermost server gives a push up after "
-            f"{MATTERMOST_WAITS} s, and each one that waits holds up others."
+            f"{MATTERMOST_TIMEOUT} s, and each one that waits holds up others."
         )
         yield Error(text, hint="Keep it far below; 5 is the default.", id="delivery.E005")
 
 
-def _amounts() -> Iterator[CheckMessage]:
+def _bounds() -> Iterator[CheckMessage]:
     if settings.RETENTION_DAYS < 1:
         text = f"RETENTION_DAYS is {settings.RETENTION_DAYS}: the delivery log would be dropped as it is written."
         yield Error(text, hint="30 is the default.", id="delivery.E006")

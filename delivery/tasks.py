@@ -1,7 +1,8 @@
 """The Celery tasks of the delivery.
 
 No rule of ours lives here: a task hands over to the file that knows. `deliver` carries one batch of pushes; `record`
-moves what ended into the delivery log; `partitions` keeps its days; `recheck` asks about credentials that are refused.
+moves what ended into the delivery log; `partitions` keeps its days; `recheck` checks credentials again that their
+provider does not accept.
 """
 
 import asyncio
@@ -30,9 +31,9 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["OperationalError", "deliver", "partitions", "publish", "recheck", "record"]
 
-# Seconds between two looks at the rows that wait for the log.
-MINDED = 5.0
-_minding: list["asyncio.Task[None]"] = []
+# Seconds between two checks that rows do not pile up in Valkey.
+WATCHDOG_INTERVAL = 5.0
+_watchdogs: list["asyncio.Task[None]"] = []
 
 
 @shared_task(name="delivery.deliver", acks_late=True, ignore_result=True)
@@ -46,7 +47,7 @@ async def _deliver(request: Mapping[str, Any], batch_id: str, sealed: str = "") 
     try:
         await dispatch.here().run(batch_id, sealed, again)
     except vault.VaultError:
-        # A key is missing from VAULT_KEYS (the dispatcher has said so): the batch stays until it is back.
+        # A key is missing from VAULT_KEYS (the dispatcher has logged it): the batch stays until it is back.
         await asyncio.sleep(5)
         raise Reject("the batch cannot be opened", requeue=True) from None
 
@@ -66,7 +67,7 @@ def record() -> int:
 
 @shared_task(name="delivery.partitions", acks_late=True, ignore_result=True)
 def partitions() -> None:
-    """Make the log's partitions of the days to come and drop those whose time is over."""
+    """Make the log's partitions of the days to come and drop those past retention."""
     close_old_connections()
     today = datetime.now(UTC).date()
     make_partitions(today)
@@ -75,43 +76,43 @@ def partitions() -> None:
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
 def recheck() -> int:
-    """Ask the providers about the credentials that they refuse: one may be good again. Returns how many are."""
+    """Recheck the credentials that their provider does not accept: one may be good again. Returns how many are."""
     close_old_connections()
     return credential_check.recheck()
 
 
-async def _mind_the_log(loop: asyncio.AbstractEventLoop) -> None:
-    """Write the log unasked where nobody asks: the timetable is away, or Valkey too full for its message."""
+async def _log_watchdog(loop: asyncio.AbstractEventLoop) -> None:
+    """Write the log where no `record` task comes: beat is down, or Valkey too full for its message."""
     link, waiting = valkey.shared(settings.REDIS_URL, loop), 0
     while True:
-        await asyncio.sleep(MINDED)
+        await asyncio.sleep(WATCHDOG_INTERVAL)
         try:
             before, waiting = waiting, await link.execute("LLEN", ROWS)
             if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
                 await loop.run_in_executor(None, record)
         except (ConnectionError, DatabaseError, redis.RedisError) as error:
-            logger.warning("rows of the delivery log wait in Valkey: %s", error)
+            logger.warning("rows of the delivery log wait in Valkey, they cannot be written: %s", error)
 
 
 def _partitions_at_start() -> None:
     try:
         partitions()
     except DatabaseError as error:
-        logger.warning("the log's partitions will be made later, rows wait in the catch-all until then: %s", error)
+        logger.warning("the log's partitions could not be made, rows go to the default one until then: %s", error)
 
 
 @worker_ready.connect
 def _begin(sender: Any = None, **_: Any) -> None:
     loop = sender.hub.aio
     loop.create_task(dispatch.here().start())
-    _minding.append(loop.create_task(_mind_the_log(loop)))
+    _watchdogs.append(loop.create_task(_log_watchdog(loop)))
     # Not left to the timetable: the first rows of a new installation come at once.
     loop.run_in_executor(None, _partitions_at_start)
 
 
 @worker_shutdown.connect
 def _end(sender: Any = None, **_: Any) -> None:
-    for task in _minding:
+    for task in _watchdogs:
         task.cancel()
     loop = asyncio.get_event_loop_policy().get_event_loop()
     if not loop.is_closed() and not loop.is_running():

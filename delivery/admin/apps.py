@@ -23,7 +23,7 @@ from tenants.providers import pem
 from tenants.providers.base import Parsed
 from tenants.providers.table import PROVIDERS
 
-ENDS_SOON: Final = 30
+EXPIRY_WARNING_DAYS: Final = 30
 
 
 class PushAppForm(ServiceForm):
@@ -119,10 +119,10 @@ class PushAppAdmin(ServiceAdmin):
         """Through the services, and ask the provider about what was uploaded."""
         super().save_model(request, obj, form, change)
         if form.credential is not None:
-            self._tell(request, form.credential)
+            self._check_with_provider(request, form.credential)
 
     @staticmethod
-    def _tell(request: HttpRequest, credential: Credential) -> None:
+    def _check_with_provider(request: HttpRequest, credential: Credential) -> None:
         result = credential_check.check(credential)
         level = messages.SUCCESS if result.good else messages.ERROR
         messages.add_message(request, level, f"{credential.key_id}: {result.meaning}; {result.fix}.")
@@ -133,7 +133,7 @@ class PushAppAdmin(ServiceAdmin):
         return next((one.key_id for one in row.credentials.all() if one.slot == Credential.Slot.CURRENT), None)
 
 
-class TroubleFilter(admin.SimpleListFilter):
+class ProblemFilter(admin.SimpleListFilter):
     """The credentials that somebody has to look after."""
 
     title = "trouble"
@@ -141,7 +141,7 @@ class TroubleFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """What can be wrong."""
-        return [("refused", "Refused"), ("expired", "Expired"), ("soon", f"Ends within {ENDS_SOON} days")]
+        return [("refused", "Refused"), ("expired", "Expired"), ("soon", f"Ends within {EXPIRY_WARNING_DAYS} days")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Credential]) -> QuerySet[Credential]:
         """Those for which it is."""
@@ -149,7 +149,7 @@ class TroubleFilter(admin.SimpleListFilter):
         chosen = {
             "refused": Q(refused_at__isnull=False),
             "expired": Q(expires_at__lte=now),
-            "soon": Q(expires_at__gt=now, expires_at__lte=now + timedelta(days=ENDS_SOON)),
+            "soon": Q(expires_at__gt=now, expires_at__lte=now + timedelta(days=EXPIRY_WARNING_DAYS)),
         }.get(self.value() or "")
         return queryset if chosen is None else queryset.filter(chosen)
 
@@ -159,7 +159,7 @@ class CredentialAdmin(ReadOnlyAdmin):
     """Credentials, without what is sealed: what ends when, and what the providers say."""
 
     list_display = ("key_id", "app", "slot", "kind", "expires_at", "answer", "checked_at", "refusal")
-    list_filter = (TroubleFilter, "kind", "slot", ("app__customer", admin.EmptyFieldListFilter))
+    list_filter = (ProblemFilter, "kind", "slot", ("app__customer", admin.EmptyFieldListFilter))
     list_select_related = ("app__customer",)
     search_fields = ("key_id", "app__label", "app__topic", "app__customer__slug")
     fields = (
@@ -167,27 +167,27 @@ class CredentialAdmin(ReadOnlyAdmin):
         *("checked_at", "answer", "refused_at", "refusal"),
     )
     ordering = ("expires_at", "app")
-    actions = ("ask", "promote")
+    actions = ("recheck", "promote")
     # Each is a question to a provider, which may take its time.
     MOST: Final = 5
 
     @admin.display(description="what the provider said", ordering="check_code", empty_value="nothing yet")
     def answer(self, row: Credential) -> str | None:
         """In words, with the code in small print."""
-        return _said(row, row.check_code)
+        return _meaning(row, row.check_code)
 
     @admin.display(description="why it is refused", ordering="refused_code", empty_value="it is not")
     def refusal(self, row: Credential) -> str | None:
         """The same."""
-        return _said(row, row.refused_code)
+        return _meaning(row, row.refused_code)
 
     @admin.action(
         description="Ask the provider about the selected credentials (5 at most)", permissions=("change_app",)
     )
-    def ask(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
-        """Ask about each."""
+    def recheck(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
+        """Check each with its provider."""
         for row in queryset.select_related("app__customer")[: self.MOST]:
-            PushAppAdmin._tell(request, row)
+            PushAppAdmin._check_with_provider(request, row)
 
     @admin.action(description="Promote the selected next credentials (5 at most)", permissions=("change_app",))
     def promote(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
@@ -205,8 +205,8 @@ class CredentialAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("tenants.change_pushapp"))
 
 
-def _said(row: Credential, code: str) -> str | None:
+def _meaning(row: Credential, code: str) -> str | None:
     if not code:
         return None
-    words = credential_check.credential_status(row, code).words
+    words = credential_check.status_of(row, code).words
     return words if code == credential_check.OK else format_html("{} <small>({})</small>", words, code)

@@ -29,7 +29,7 @@ from tenants.providers.table import PLATFORMS
 
 # As outbox.trace() makes them.
 TRACE: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{1,16}")
-# Rows that are counted; beyond, the planner's word is good enough.
+# Rows that are counted; beyond, the planner's estimate is good enough.
 COUNTED: Final = 2_000
 DAYS_SHOWN: Final = 8
 CODES: Final = sorted(table.CODES.union(own.REFUSALS))
@@ -77,7 +77,7 @@ class DayFilter(admin.SimpleListFilter):
 
 
 class OutcomeFilter(admin.SimpleListFilter):
-    """What came of a push."""
+    """The outcome of a push."""
 
     title = parameter_name = "outcome"
 
@@ -105,7 +105,7 @@ class CodeFilter(OutcomeFilter):
 
 
 class PlatformFilter(OutcomeFilter):
-    """Whose phones; the platforms themselves are the servers' own words."""
+    """The provider's platform; the platforms in full are the servers' own text."""
 
     title = parameter_name = "platform"
 

@@ -104,7 +104,7 @@ class MachineView(APIView):
         raise NotImplementedError
 
     def error_response(self, error: Exception) -> HttpResponse:
-        """The response to an exception: a Refused is the caller's doing, all others are faults of ours."""
+        """The response to an exception: CallerRejected is the caller's doing, all others are faults of ours."""
         trace = self.outbox.trace()
         details: dict[str, str] = {}
         if isinstance(error, CallerRejected):

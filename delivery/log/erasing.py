@@ -1,4 +1,4 @@
-"""Deletes a customer's rows of the delivery log, which otherwise only go with their day. By the owner of the tables."""
+"""Erasure of a customer's rows in the delivery log, which otherwise only go with their day. By the tables' owner."""
 
 from datetime import UTC, timedelta
 from typing import Final
@@ -7,8 +7,8 @@ from django.conf import settings
 from django.db import connections
 
 # Rows of one statement: each is a transaction of its own, so that an interruption loses nothing that is done.
-AT_A_TIME: Final = 10_000
-_FIRST: Final = "SELECT min(accepted_at) FROM delivery_delivery WHERE customer_id = %s"
+BATCH_SIZE: Final = 10_000
+_OLDEST: Final = "SELECT min(accepted_at) FROM delivery_delivery WHERE customer_id = %s"
 # The bounds name one partition; the inner rows are found by the index.
 _DELETE: Final = """
 DELETE FROM delivery_delivery
@@ -23,11 +23,11 @@ def erase(customer_id: int) -> int:
     deleted = 0
     with connections[settings.OWNER_DATABASE].cursor() as cursor:
         while True:
-            cursor.execute(_FIRST, [customer_id])
-            (first,) = cursor.fetchone()
-            if first is None:
+            cursor.execute(_OLDEST, [customer_id])
+            (oldest,) = cursor.fetchone()
+            if oldest is None:
                 return deleted
-            start = first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            values = {"customer": customer_id, "start": start, "end": start + timedelta(days=1), "most": AT_A_TIME}
+            start = oldest.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            values = {"customer": customer_id, "start": start, "end": start + timedelta(days=1), "most": BATCH_SIZE}
             cursor.execute(_DELETE, values)
             deleted += cursor.rowcount

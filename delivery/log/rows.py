@@ -38,7 +38,7 @@ def _second(second: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
 
 
-# Pushes come and end in bursts, so few milliseconds are told over and over.
+# Pushes come and end in bursts, so few milliseconds are formatted over and over.
 @lru_cache(maxsize=1024)
 def _millisecond(milliseconds: int) -> str:
     second, millisecond = divmod(milliseconds, 1000)
@@ -46,23 +46,23 @@ def _millisecond(milliseconds: int) -> str:
 
 
 def moment(at: float) -> str:
-    """Unix seconds as PostgreSQL reads them, to the millisecond."""
+    """A timestamp as PostgreSQL reads it, to the millisecond, from unix seconds."""
     return _millisecond(int(at * 1000 + 0.5))
 
 
 # By identity: verdicts are rows of a table that live as long as the process, and to hash one is to hash its texts.
-_JUDGED: dict[int, tuple[Verdict, str]] = {}
+_VERDICT_COLUMNS: dict[int, tuple[Verdict, str]] = {}
 
 
-def _judged(verdict: Verdict) -> str:
-    known = _JUDGED.get(id(verdict))
+def _verdict_columns(verdict: Verdict) -> str:
+    known = _VERDICT_COLUMNS.get(id(verdict))
     if known is not None:
         return known[1]
     text = (
         f"{verdict.outcome.value}\t{verdict.code}\t{Answer(verdict.answer).name}\t{verdict.attribution}\t"
         f"{'t' if verdict.counts_in_sla else 'f'}"
     )
-    _JUDGED[id(verdict)] = (verdict, text)
+    _VERDICT_COLUMNS[id(verdict)] = (verdict, text)
     return text
 
 
@@ -88,22 +88,22 @@ def row(
     attempts: Sequence[Attempt],
     count: int = 1,
 ) -> bytes:
-    """One line for COPY. `who` is "customer<TAB>server<TAB>key" (ids); times in unix seconds, size in bytes."""
-    words = (push.platform[:KEPT], push.type[:KEPT], push.sub_type[:KEPT], push.ack_id[:KEPT], push.server_id[:KEPT])
-    spoken = "".join(words)
-    if not spoken.isprintable() or "\\" in spoken:
-        words = tuple(word.translate(_SPECIAL) for word in words)  # type: ignore[assignment]
-    told = ",".join(map(_attempt, attempts))
-    judged = _judged(verdict)
+    """A row as one line for COPY. `who` is "customer<TAB>server<TAB>key" (ids); unix seconds; size in bytes."""
+    members = (push.platform[:KEPT], push.type[:KEPT], push.sub_type[:KEPT], push.ack_id[:KEPT], push.server_id[:KEPT])
+    joined = "".join(members)
+    if not joined.isprintable() or "\\" in joined:
+        members = tuple(member.translate(_SPECIAL) for member in members)  # type: ignore[assignment]
+    attempts_json = ",".join(map(_attempt, attempts))
+    verdict_columns = _verdict_columns(verdict)
     if who.endswith(NO_KEY):
-        judged = f"{judged[:-1]}f"
+        verdict_columns = f"{verdict_columns[:-1]}f"
     app = "\\N" if app_id is None else app_id
     return (
-        f"{trace}\t{moment(accepted_at)}\t{moment(ended_at)}\t{who}\t{app}\t{words[0]}\t{words[1]}\t{words[2]}\t"
-        f"{words[3]}\t{words[4]}\t{device}\t{size}\t{judged}\t[{told}]\t{count}\n"
+        f"{trace}\t{moment(accepted_at)}\t{moment(ended_at)}\t{who}\t{app}\t{members[0]}\t{members[1]}\t{members[2]}\t"
+        f"{members[3]}\t{members[4]}\t{device}\t{size}\t{verdict_columns}\t[{attempts_json}]\t{count}\n"
     ).encode()
 
 
 def with_count(line: bytes, count: int) -> bytes:
-    """The same line, standing for `count` pushes."""
+    """A row with another count: the same line, standing for `count` pushes."""
     return b"%b\t%d\n" % (line.rpartition(b"\t")[0], count)

@@ -1,4 +1,4 @@
-"""The life of one push, step by step with its times, as the log tells it."""
+"""The timeline of one push: its steps with their times, from its row of the delivery log."""
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -10,19 +10,19 @@ KINDS = {"OK": "good", "REMOVE": "warn", "FAIL": "bad"}
 
 class Step(NamedTuple):
     """One step: what happened, how many milliseconds after the push was accepted, and how it went (good, warn, bad or
-    quiet, with a word)."""
+    quiet, with a label)."""
 
     text: str
     after: int
     kind: str
-    word: str
+    label: str
 
 
 def of(row: Delivery) -> list[Step]:
-    """The steps of a push, the first first."""
+    """The steps of a push in the order of time."""
 
-    def step(text: str, at: datetime, kind: str, word: str) -> Step:
-        return Step(text, max(0, round((at - row.accepted_at).total_seconds() * 1000)), kind, word)
+    def step(text: str, at: datetime, kind: str, label: str) -> Step:
+        return Step(text, max(0, round((at - row.accepted_at).total_seconds() * 1000)), kind, label)
 
     steps = [step("Accepted from the server and put into the queue", row.accepted_at, "good", "Accepted")]
     attempts: list[dict[str, Any]] = row.attempts
@@ -38,8 +38,8 @@ def of(row: Delivery) -> list[Step]:
             steps.append(step(text, after, "good" if good else "bad", "Taken" if good else "Refused"))
         else:
             steps.append(step(f"No answer came from {host} ({reason})", after, "bad", "No answer"))
-    told = f"The server was told {row.answer}"
+    answer = f"The server was told {row.answer}"
     if row.answer != "OK":
-        told += f" ({row.code})"
-    steps.append(step(told, row.ended_at, KINDS.get(row.answer, "quiet"), row.answer))
+        answer += f" ({row.code})"
+    steps.append(step(answer, row.ended_at, KINDS.get(row.answer, "quiet"), row.answer))
     return steps

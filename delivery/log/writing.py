@@ -21,7 +21,7 @@ SEGMENTS = "log:segments"
 REJECTED = "log:rejected"
 
 # The rows that have come together become a segment of their own, which nothing is added to any more.
-CUT = """#!lua flags=allow-oom
+SEGMENT = """#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('RENAME', KEYS[1], KEYS[1] .. ':' .. ARGV[1])
   redis.call('SADD', KEYS[2], ARGV[1])
@@ -31,27 +31,27 @@ return redis.call('SMEMBERS', KEYS[2])
 CHUNK = 200
 # What PostgreSQL says of a line that it will never take: it must not hold up the lines behind it for ever. Integrity:
 # a push that was settled twice, because a batch came back after its progress had lapsed, has its row already.
-UNFIT = (DataError, IntegrityError)
+UNWRITABLE = (DataError, IntegrityError)
 
 
-def write(valkey: redis.Redis) -> int:
-    """Move every row that waits in Valkey into PostgreSQL; returns how many lines were written.
+def write(store: redis.Redis) -> int:
+    """Move all rows that wait in Valkey into PostgreSQL; returns how many lines were written.
 
     Raises what the stores raise: nothing is lost then, the segments stay and the next call writes them.
     """
-    names = valkey.eval(CUT, 2, ROWS, SEGMENTS, uuid.uuid4().hex)
+    names = store.eval(SEGMENT, 2, ROWS, SEGMENTS, uuid.uuid4().hex)
     written = 0
     for name in sorted(names):
         key = f"{ROWS}:{name.decode()}"
-        written += _write_segment(valkey, name.decode(), key)
-        with valkey.pipeline(transaction=True) as together:
+        written += _write_segment(store, name.decode(), key)
+        with store.pipeline(transaction=True) as together:
             together.delete(key)
             together.srem(SEGMENTS, name)
             together.execute()
     return written
 
 
-def _write_segment(valkey: redis.Redis, name: str, key: str) -> int:
+def _write_segment(store: redis.Redis, name: str, key: str) -> int:
     """Copy one segment unless it has been written already, in one transaction with the note that it has."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("INSERT INTO delivery_written_segment (name) VALUES (%s) ON CONFLICT DO NOTHING", [name])
@@ -59,15 +59,15 @@ def _write_segment(valkey: redis.Redis, name: str, key: str) -> int:
             return 0
         try:
             with transaction.atomic():
-                return _copy(cursor, _elements(valkey, key))
-        except UNFIT:
-            logger.exception("a row of the delivery log is not fit for the table; writing line by line")
-        return _copy_one_by_one(valkey, cursor, _elements(valkey, key))
+                return _copy(cursor, _elements(store, key))
+        except UNWRITABLE:
+            logger.exception("a segment of the delivery log violates the table; writing row by row")
+        return _copy_one_by_one(store, cursor, _elements(store, key))
 
 
-def _elements(valkey: redis.Redis, key: str) -> Iterator[bytes]:
+def _elements(store: redis.Redis, key: str) -> Iterator[bytes]:
     start = 0
-    while chunk := valkey.lrange(key, start, start + CHUNK - 1):
+    while chunk := store.lrange(key, start, start + CHUNK - 1):
         yield b"".join(chunk)  # type: ignore[arg-type]  # bytes: nothing is decoded
         start += CHUNK
 
@@ -81,15 +81,15 @@ def _copy(cursor: Any, blobs: Iterable[bytes]) -> int:
     return lines
 
 
-def _copy_one_by_one(valkey: redis.Redis, cursor: Any, blobs: Iterable[bytes]) -> int:
-    """The way for a segment with a line that the table refuses: that line is kept aside, the others are written."""
+def _copy_one_by_one(store: redis.Redis, cursor: Any, blobs: Iterable[bytes]) -> int:
+    """Copy a segment line by line: one that violates the table is kept aside, the others are written."""
     lines = 0
     for blob in blobs:
         for line in blob.splitlines(keepends=True):
             try:
                 with transaction.atomic():
                     lines += _copy(cursor, [line])
-            except UNFIT:
-                valkey.rpush(REJECTED, line)
-                logger.exception("a row of the delivery log was refused and kept in %s", REJECTED)
+            except UNWRITABLE:
+                store.rpush(REJECTED, line)
+                logger.exception("a row of the delivery log violates the table and was kept in %s", REJECTED)
     return lines

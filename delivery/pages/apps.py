@@ -20,7 +20,7 @@ from tenants.pages.door import CustomerRequest, customer_page
 from tenants.pages.forms import ConfirmForm
 from tenants.problem import ProblemError
 
-# Days before its end from which on a credential is spoken of.
+# How long before its expiry a credential is warned of.
 SOON: Final = timedelta(days=30)
 
 
@@ -54,12 +54,12 @@ def apps(request: CustomerRequest) -> HttpResponse:
 def app(request: CustomerRequest, app: int) -> HttpResponse:
     """One app of the customer's own."""
     row = _app(app)
-    return _one(request, row, UploadForm(family=row.family))
+    return _app_page(request, row, UploadForm(family=row.family))
 
 
 @customer_page("credential.change", methods=("POST",), in_steps=True)
 def upload(request: CustomerRequest, app: int) -> HttpResponse:
-    """Take a credential: as the current one where there is none, else as the next; and ask the provider about it.
+    """Add a credential: as the current one where there is none, else as the next; and check it with the provider.
 
     Where the provider refuses the current one and takes the next, nothing is gained by waiting: they change places.
     """
@@ -67,20 +67,20 @@ def upload(request: CustomerRequest, app: int) -> HttpResponse:
         row = _app(app)
         form = UploadForm(request.POST, request.FILES, family=row.family)
         current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).first()
-        made = _taken(row, form, Credential.Slot.NEXT if current else Credential.Slot.CURRENT)
+        made = _add_credential(row, form, Credential.Slot.NEXT if current else Credential.Slot.CURRENT)
         if made is None:
-            return _one(request, row, form)
-    if _ask(request, made) and current is not None and current.refused_at is not None:
+            return _app_page(request, row, form)
+    if _check_with_provider(request, made) and current is not None and current.refused_at is not None:
         return _promoted(request, row, made.pk)
     return redirect("app", request.customer.slug, app)
 
 
 @customer_page("credential.change", methods=("POST",), in_steps=True)
 def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
-    """Ask the provider about a credential."""
+    """Check a credential with its provider."""
     with request.step():
         row = _credential(app, credential)
-    _ask(request, row)
+    _check_with_provider(request, row)
     return redirect("app", request.customer.slug, app)
 
 
@@ -103,7 +103,7 @@ def remove(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
             services.credential_remove(app=row.app, slot=row.slot, expected_id=row.pk)
             messages.success(request, f"{row.key_id} was deleted, secret and all.")
 
-        return _acted(request, row.app, act)
+        return _redirect_after(request, row.app, act)
     return render(request, "delivery/apps/remove.html", {"credential": row, "app": row.app, "form": form})
 
 
@@ -121,8 +121,8 @@ def _credential(app: int, pk: int) -> Credential:
     return found
 
 
-def _taken(row: PushApp, form: UploadForm, slot: str) -> Credential | None:
-    """The credential that the form has; None when it is not one, and then the form says why."""
+def _add_credential(row: PushApp, form: UploadForm, slot: str) -> Credential | None:
+    """Add the credential of a form; None when there is none in it, and then the form says why."""
     if not form.is_valid():
         return None
     given = form.cleaned_data
@@ -145,11 +145,11 @@ def _promoted(request: CustomerRequest, row: PushApp, credential: int) -> HttpRe
         made, result = credential_check.promote(app=row, expected_id=credential, step=request.step)
         messages.success(request, f"{result.meaning}. Pushes are signed with {made.key_id} from now on.")
 
-    return _acted(request, row, act)
+    return _redirect_after(request, row, act)
 
 
-def _ask(request: CustomerRequest, row: Credential) -> bool:
-    """Ask the provider and say what it says; whether it takes the credential."""
+def _check_with_provider(request: CustomerRequest, row: Credential) -> bool:
+    """Check a credential with its provider and show the result; whether it is accepted."""
     try:
         result = credential_check.check(row, request.step)
     except ProblemError as problem:
@@ -164,7 +164,7 @@ def _ask(request: CustomerRequest, row: Credential) -> bool:
     return result.good
 
 
-def _acted(request: CustomerRequest, row: PushApp, act: Callable[[], None]) -> HttpResponse:
+def _redirect_after(request: CustomerRequest, row: PushApp, act: Callable[[], None]) -> HttpResponse:
     try:
         act()
     except ProblemError as problem:
@@ -172,24 +172,24 @@ def _acted(request: CustomerRequest, row: PushApp, act: Callable[[], None]) -> H
     return redirect("app", request.customer.slug, row.pk)
 
 
-def _one(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
-    return render(request, "delivery/apps/app.html", {**_shown(row), "form": form})
+def _app_page(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
+    return render(request, "delivery/apps/app.html", {**_context(row), "form": form})
 
 
 def _cells(request: CustomerRequest, row: PushApp) -> list[Any]:
     """An app as a row of parts/table.html."""
-    shown = _shown(row)
-    current = shown["current"]
+    context = _context(row)
+    current = context["current"]
     return [
         {"text": row.label, "href": reverse("app", args=(request.customer.slug, row.pk))},
         {"code": row.topic},
-        {"kind": shown["kind"], "text": shown["text"]},
+        {"kind": context["kind"], "text": context["text"]},
         {"code": current.key_id} if current else "nothing yet",
         {"at": current.expires_at, "text": "never"} if current else "",
     ]
 
 
-def _shown(row: PushApp) -> dict[str, Any]:
+def _context(row: PushApp) -> dict[str, Any]:
     slots = {each.slot: each for each in row.credentials.all()}
     current, now = slots.get(Credential.Slot.CURRENT), timezone.now()
     kind, text = "bad", "No credential"

@@ -23,9 +23,9 @@ from tenants.pages.door import CustomerRequest, customer_page
 # How long a test push is looked for after it was sent, and how far back a phone's own test may lie.
 RECENT: Final = timedelta(days=1)
 LIVE: Final = timedelta(minutes=30)
-# In the session: what the latest test pushes were answered, and of how many.
-TOLD: Final = "test_pushes"
-REMEMBERED: Final = 10
+# In the session: the answers to the latest test pushes, and of how many.
+SESSION_KEY: Final = "test_pushes"
+REMEMBERED_MOST: Final = 10
 
 
 @customer_page("delivery.see", change="push.test")
@@ -47,8 +47,8 @@ def test_push(request: CustomerRequest) -> HttpResponse:
             except trial_push.TrialPushError as error:
                 form.add_error(None, f"The test push could not be sent: {error}.")
             else:
-                told = json.loads(sent.answer)
-                _remember(request, sent.ack_id, {**told, "ms": round(sent.seconds * 1000)})
+                answer = json.loads(sent.answer)
+                _remember(request, sent.ack_id, {**answer, "ms": round(sent.seconds * 1000)})
                 return redirect("test-push-result", request.customer.slug, sent.ack_id)
     now = timezone.now()
     context = {"form": form, "servers": servers, "apps": apps, "since": int(now.timestamp()), "now": now}
@@ -64,7 +64,7 @@ def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
         "row": row,
         "steps": timeline.of(row) if row else [],
         "now": timezone.now(),
-        "told": request.session.get(TOLD, {}).get(ack_id),
+        "answered": request.session.get(SESSION_KEY, {}).get(ack_id),
         "phone_page": settings.SANDBOX_URL,
     }
     part = "delivery/test/steps.html" if request.headers.get("HX-Request") else "delivery/test/result.html"
@@ -75,18 +75,18 @@ def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
 def live(request: CustomerRequest) -> HttpResponse:
     """The last `test` that an app of the customer's has sent since the page was opened: the app does that when its
     user connects to a server (GET /api/v4/system/ping?device_id=...)."""
-    asked = request.GET.get("since", "")
+    opened_at = request.GET.get("since", "")
     since = timezone.now() - LIVE
-    if asked.isascii() and asked.isdigit() and len(asked) < 12:
-        since = max(since, timezone.datetime.fromtimestamp(int(asked), timezone.get_current_timezone()))  # type: ignore[attr-defined]
+    if opened_at.isascii() and opened_at.isdigit() and len(opened_at) < 12:
+        since = max(since, timezone.datetime.fromtimestamp(int(opened_at), timezone.get_current_timezone()))  # type: ignore[attr-defined]
     row = selectors.since(since).filter(type="test").first()
-    context = {"row": row, "steps": timeline.of(row) if row else [], "since": asked, "now": timezone.now()}
+    context = {"row": row, "steps": timeline.of(row) if row else [], "since": opened_at, "now": timezone.now()}
     return render(request, "delivery/test/live.html", context)
 
 
-def _remember(request: CustomerRequest, ack_id: str, told: dict[str, Any]) -> None:
-    kept = {**request.session.get(TOLD, {}), ack_id: told}
-    request.session[TOLD] = dict(list(kept.items())[-REMEMBERED:])
+def _remember(request: CustomerRequest, ack_id: str, answer: dict[str, Any]) -> None:
+    kept = {**request.session.get(SESSION_KEY, {}), ack_id: answer}
+    request.session[SESSION_KEY] = dict(list(kept.items())[-REMEMBERED_MOST:])
 
 
 def _servers() -> list[Server]:
@@ -103,7 +103,7 @@ def _apps() -> list[PushApp]:
 
 
 def _identity(server: Server) -> Identity | None:
-    """Whom a push of this server speaks for, as the path of a push knows it by the latest of its keys."""
+    """The identity that a push of this server has, as the path of a push knows it by the latest of its keys."""
     for prefix in (
         ServerKey.objects.filter(server=server, revoked_at=None).order_by("-created_at").values_list("prefix")
     ):

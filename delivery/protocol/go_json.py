@@ -25,7 +25,7 @@ MAX_DEPTH = 200
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
-_TYPE_WORDS: dict[type, str] = {str: "a string", int: "a whole number", bool: "true or false"}
+_TYPE_NAMES: dict[type, str] = {str: "a string", int: "a whole number", bool: "true or false"}
 
 _strings = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # an open string runs to the end: never tried twice
 _surrogates = re.compile(r"[\ud800-\udfff]")
@@ -37,15 +37,15 @@ class Malformed(ValueError):
     """A body that is not what it should be; the text says what is wrong with it, without quoting it."""
 
 
-def _refuse_constant(_name: str) -> Never:
-    """NaN and the infinities, which Python's scanner knows and JSON does not."""
+def _reject_constant(_name: str) -> Never:
+    """Reject NaN and the infinities, which Python's scanner knows and JSON does not."""
     raise Malformed("not valid JSON: NaN and Infinity are not JSON")
 
 
 # What the scanner makes of a value tells its kind, at the cost of built-in types: an object is a tuple of its members
 # in the order of the body, an array a list, an integer bytes as it is spelt (of any length), another number a float.
 _scan = json.JSONDecoder(
-    object_pairs_hook=tuple, parse_int=str.encode, parse_float=float, parse_constant=_refuse_constant
+    object_pairs_hook=tuple, parse_int=str.encode, parse_float=float, parse_constant=_reject_constant
 ).raw_decode
 
 
@@ -68,7 +68,7 @@ def decode(body: bytes, members: Mapping[str, type]) -> dict[str, str | int | bo
     if value is None:
         return {}
     if not isinstance(value, tuple):
-        raise Malformed(f"the body is {_word(value)}, not an object")
+        raise Malformed(f"the body is {_type_name(value)}, not an object")
     found: dict[str, str | int | bool] = {}
     for name, member in value:
         wanted = members.get(name)
@@ -96,10 +96,10 @@ def _typed(name: str, wanted: type, member: object) -> str | int | bool:
         if wanted is str:
             return _surrogates.sub("\ufffd", str(member))
         return bool(member)
-    raise Malformed(f"{name} must be {_TYPE_WORDS[wanted]}, not {_word(member)}")
+    raise Malformed(f"{name} must be {_TYPE_NAMES[wanted]}, not {_type_name(member)}")
 
 
-def _word(value: object) -> str:
+def _type_name(value: object) -> str:
     """Return what a scanned value is called in an error text."""
     match value:
         case None:

@@ -65,11 +65,11 @@ def app_label(platform: str) -> tuple[str, int]:
     the push is sent all the same, as the reference proxy does; so does a missing one. Cached: servers know a handful.
     """
     # Strangers choose the platform, up to the size of a body: what no app can be called must not fill the memory.
-    return _cut(platform) if len(platform) <= LONGEST_PLATFORM else _cut.__wrapped__(platform)
+    return _split(platform) if len(platform) <= LONGEST_PLATFORM else _split.__wrapped__(platform)
 
 
 @lru_cache(maxsize=512)
-def _cut(platform: str) -> tuple[str, int]:
+def _split(platform: str) -> tuple[str, int]:
     label, mark, version = platform.partition("-v")
     if mark and len(version) <= 100 and _version(version):
         number = int(version)

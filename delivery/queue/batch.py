@@ -1,4 +1,4 @@
-"""A batch as it travels from the outbox through the queue to a worker, and the results on their way back. Pure.
+"""Encoding of a batch for the queue, and of the results on their way back. Pure.
 
 Sealed, a batch is a JSON array of items. Results travel as one packed blob per flush: the count of short entries, the
 short entries (OK and REMOVE, seven bytes each), then the FAIL texts.
@@ -32,12 +32,12 @@ class Item(msgspec.Struct, gc=False, array_like=True):
 
 
 def payload_key(batch_id: str) -> str:
-    """Where a sealed batch is kept that is too large for its task."""
+    """The key of a sealed batch that is too large for its task."""
     return f"batch:{batch_id}"
 
 
 def progress_key(batch_id: str) -> str:
-    """Where it stands which pushes of a batch are settled (delivery/worker/settlement.py)."""
+    """The key of the bitmap of a batch's settled pushes (delivery/worker/settlement.py)."""
     return f"done:{batch_id}"
 
 
@@ -50,7 +50,7 @@ decode_items = msgspec.json.Decoder(list[Item]).decode
 
 
 def encode_item(trace: str, at: float, customer: int, server: int, key: int, size: int, push: bytes) -> bytes:
-    """One item, with the push as the JSON that it came in."""
+    """Encode one item, with the push as the JSON that it came in."""
     return b'["%s",%.3f,%d,%d,%d,%d,%b]' % (trace.encode(), at, customer, server, key, size, push)
 
 
@@ -60,13 +60,13 @@ def join(items: Sequence[bytes]) -> bytes:
 
 
 def pack_results(short: Sequence[tuple[int, int, int]], texts: Sequence[tuple[int, int, str]]) -> bytes:
-    """Results as one blob: (batch number, index, answer) for OK and REMOVE; (batch number, index, text) for FAIL."""
+    """Pack results: (batch number, index, answer) for OK and REMOVE; (batch number, index, text) for FAIL."""
     blob = _count.pack(len(short)) + b"".join([_short.pack(*entry) for entry in short])
     return blob + msgspec.msgpack.encode(texts) if texts else blob
 
 
 def unpack_results(blob: bytes) -> tuple[Sequence[tuple[int, int, int]], Sequence[tuple[int, int, str]]]:
-    """The reverse of pack_results. Raises struct.error or msgspec.DecodeError on a blob that is not one."""
+    """Unpack what pack_results packed. Raises struct.error or msgspec.DecodeError on a blob that is not one."""
     end = 2 + _count.unpack_from(blob)[0] * _short.size
     short = list(_short.iter_unpack(blob[2:end]))
     return short, _texts.decode(blob[end:]) if len(blob) > end else []

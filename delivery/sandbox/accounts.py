@@ -1,4 +1,4 @@
-"""Who may push: the keys, certificates and service accounts that the sandbox accepts, from one JSON file.
+"""The credentials that the sandbox accepts: keys, certificates and service accounts, from one JSON file.
 
 Invariant: a file that cannot be read never widens or narrows what was accepted before; the fault is reported instead.
 """

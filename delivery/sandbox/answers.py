@@ -1,4 +1,4 @@
-"""What the sandbox answers: an answer's form, and the scripts that tests and developers put in place of the usual ones.
+"""Responses of the sandbox: their form, and the scripted ones that tests and developers put in place of the usual.
 
 An answer is described by the same few members wherever it comes from (a check, a token's behaviour, a script), so the
 connections need to know only this form. Invariant: scripts are bounded in number, and the last answer of one repeats.
@@ -59,12 +59,12 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         for fault in ("hang", "close"):
             if getattr(self, fault):
                 return fault
-        word = reason_of(self.json)
-        return " ".join(filter(None, (str(self.status), word, "cut" if self.cut else "")))
+        reason = reason_of(self.json)
+        return " ".join(filter(None, (str(self.status), reason, "cut" if self.cut else "")))
 
 
 def reason_of(content: object) -> str:
-    """The provider's own word for a refusal: Apple's `reason`, FCM's `errorCode` or Google's `status`; else ""."""
+    """The error code in a response body: Apple's `reason`, FCM's `errorCode` or Google's `status`; else ""."""
     if not isinstance(content, dict):
         return ""
     error = content.get("error")

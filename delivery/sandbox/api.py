@@ -22,7 +22,7 @@ from delivery.sandbox.answers import Answer
 from delivery.sandbox.journal import Entry
 from delivery.sandbox.listener import Listener, Mode
 from delivery.sandbox.providers import Providers
-from delivery.sandbox.web import Asked, Said, said_error, said_json
+from delivery.sandbox.web import WebRequest, WebResponse, error_response, json_response
 
 LONGEST_WAIT = 30.0
 HEARTBEAT = 10.0
@@ -51,19 +51,19 @@ class Api:
         self._providers, self._listener = providers, listener
         self.started = time.time()
 
-    async def answer(self, asked: Asked) -> Said:
+    async def answer(self, request: WebRequest) -> WebResponse:
         """One request."""
-        take = getattr(self, f"_{asked.method.lower()}_{asked.path.removeprefix('/api/')}", None)
-        if take is None or not asked.path.removeprefix("/api/").isalpha():
-            return said_error(404, "no such method and path; the API is described in delivery/sandbox/api.py")
+        handle = getattr(self, f"_{request.method.lower()}_{request.path.removeprefix('/api/')}", None)
+        if handle is None or not request.path.removeprefix("/api/").isalpha():
+            return error_response(404, "no such method and path; the API is described in delivery/sandbox/api.py")
         try:
-            said: Said = await take(asked)
+            response: WebResponse = await handle(request)
         except ValueError as fault:  # msgspec's errors are ValueErrors
-            return said_error(400, str(fault))
-        return said
+            return error_response(400, str(fault))
+        return response
 
-    async def _get_requests(self, asked: Asked) -> Said:
-        query = asked.query
+    async def _get_requests(self, request: WebRequest) -> WebResponse:
+        query = request.query
         count, wait = int(query.get("count", "0")), min(float(query.get("wait", "0")), LONGEST_WAIT)
         until = time.monotonic() + wait
         while True:
@@ -72,7 +72,7 @@ class Api:
             if len(found) >= count or left <= 0:
                 break
             await self._providers.journal.changed(left)
-        return said_json({"requests": [entry.report() for entry in found], "last": self._providers.journal.last})
+        return json_response({"requests": [entry.report() for entry in found], "last": self._providers.journal.last})
 
     def _find(self, query: dict[str, str]) -> list[Entry]:
         return self._providers.journal.find(
@@ -82,13 +82,13 @@ class Api:
             most=int(query.get("most", "1000")),
         )
 
-    async def _delete_requests(self, asked: Asked) -> Said:
+    async def _delete_requests(self, request: WebRequest) -> WebResponse:
         self._providers.journal.clear()
-        return said_json({})
+        return json_response({})
 
-    async def _get_state(self, asked: Asked) -> Said:
+    async def _get_state(self, request: WebRequest) -> WebResponse:
         providers, connections = self._providers, self._listener.connections
-        return said_json(
+        return json_response(
             {
                 "mode": self._listener.mode,
                 "lenient_tokens": providers.lenient_tokens,
@@ -104,41 +104,43 @@ class Api:
             }
         )
 
-    async def _get_scripts(self, asked: Asked) -> Said:
-        return said_json(self._providers.scripts.list())
+    async def _get_scripts(self, request: WebRequest) -> WebResponse:
+        return json_response(self._providers.scripts.list())
 
-    async def _put_scripts(self, asked: Asked) -> Said:
-        scripts = msgspec.json.decode(asked.body, type=list[_Script] | _Script)
+    async def _put_scripts(self, request: WebRequest) -> WebResponse:
+        scripts = msgspec.json.decode(request.body, type=list[_Script] | _Script)
         for script in scripts if isinstance(scripts, list) else [scripts]:
             self._providers.scripts.put(script.marker, script.answers)
-        return said_json({})
+        return json_response({})
 
-    async def _delete_scripts(self, asked: Asked) -> Said:
-        return said_json({"cleared": self._providers.scripts.clear(asked.query.get("marker", ""))})
+    async def _delete_scripts(self, request: WebRequest) -> WebResponse:
+        return json_response({"cleared": self._providers.scripts.clear(request.query.get("marker", ""))})
 
-    async def _put_mode(self, asked: Asked) -> Said:
-        await self._listener.set(msgspec.json.decode(asked.body, type=_Mode).mode)
-        return said_json({})
+    async def _put_mode(self, request: WebRequest) -> WebResponse:
+        await self._listener.set(msgspec.json.decode(request.body, type=_Mode).mode)
+        return json_response({})
 
-    async def _put_settings(self, asked: Asked) -> Said:
-        settings = msgspec.json.decode(asked.body, type=_Settings)
+    async def _put_settings(self, request: WebRequest) -> WebResponse:
+        settings = msgspec.json.decode(request.body, type=_Settings)
         if settings.lenient_tokens is not None:
             self._providers.lenient_tokens = settings.lenient_tokens
         if settings.limit_token_updates is not None:
             self._providers.tokens.limit_updates = settings.limit_token_updates
-        return said_json({})
+        return json_response({})
 
-    async def _get_events(self, asked: Asked) -> Said:
-        return Said(kind="text/event-stream", headers=[("cache-control", "no-store")], stream=self._events())
+    async def _get_events(self, request: WebRequest) -> WebResponse:
+        return WebResponse(
+            content_type="text/event-stream", headers=[("cache-control", "no-store")], stream=self._events()
+        )
 
     async def _events(self) -> AsyncIterator[bytes]:
         journal = self._providers.journal
-        told = journal.version
+        seen_version = journal.version
         yield f"retry: 1000\ndata: {journal.last}\n\n".encode()
         while True:
-            if journal.version == told and not await journal.changed(HEARTBEAT):
+            if journal.version == seen_version and not await journal.changed(HEARTBEAT):
                 yield b": still here\n\n"
                 continue
-            told = journal.version
+            seen_version = journal.version
             yield f"data: {journal.last}\n\n".encode()
             await asyncio.sleep(EVENT_PAUSE)  # what comes meanwhile is seen by its version

@@ -1,4 +1,4 @@
-"""What Apple checks of a push, and the words it refuses one with.
+"""Validation of APNs requests as Apple does it, with its error reasons.
 
 Source: Apple, "Sending notification requests to APNs" and "Handling notification responses from APNs". Where Apple does
 not say what it does (JSON that is none, a push type that does not fit the topic), the refusal nearest in meaning is
@@ -14,7 +14,7 @@ from delivery.sandbox.accounts import Accounts
 from delivery.sandbox.answers import Answer
 from delivery.sandbox.behaviours import apns_refusal
 from delivery.sandbox.journal import Request
-from delivery.sandbox.tokens import ProviderTokens, Refused
+from delivery.sandbox.tokens import ProviderTokens, TokenRejected
 
 PREFIX = "/3/device/"
 PUSH_TYPES = {
@@ -62,8 +62,8 @@ class Apns:
                 raise _Refusal(400, "BadDeviceToken", "a device token has 64 or more hexadecimal digits")
         except _Refusal as refusal:
             return apns_refusal(refusal.status, refusal.reason), refusal.why
-        except Refused as refused:
-            return apns_refusal(STATUS[refused.reason], refused.reason), refused.why
+        except TokenRejected as rejected:
+            return apns_refusal(STATUS[rejected.reason], rejected.reason), rejected.why
         return None
 
     def _shape(self, request: Request, token: str) -> None:

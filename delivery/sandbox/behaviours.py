@@ -1,4 +1,4 @@
-"""THE TABLE: how a device token's first letters make the sandbox fail, and in which way.
+"""The table of failures by device token prefix: how the sandbox fails for a token, and in which way.
 
 Anyone can make a push fail on purpose by sending it to a token that begins with one of these markers: for APNs they are
 hexadecimal and begin with `dead` (fill up to 64 digits as you like), for FCM they are a word before a colon. All other
@@ -24,19 +24,19 @@ def apns_refusal(status: int, reason: str, *, retry_after: int = 0) -> Answer:
     return Answer(status=status, json=content, headers={"retry-after": str(retry_after)} if retry_after else {})
 
 
-def google_error(status: int, word: str, message: str, *details: dict[str, Any]) -> dict[str, Any]:
-    """Google's error object (google.rpc.Status as JSON). word: the canonical code's name."""
-    error: dict[str, Any] = {"code": status, "message": message, "status": word}
+def google_error(status: int, name: str, message: str, *details: dict[str, Any]) -> dict[str, Any]:
+    """Google's error object (google.rpc.Status as JSON). name: the canonical code's."""
+    error: dict[str, Any] = {"code": status, "message": message, "status": name}
     if details:
         error["details"] = list(details)
     return {"error": error}
 
 
-def fcm_refusal(status: int, word: str, message: str, code: str = "", *, retry_after: int = 0) -> Answer:
-    """FCM v1's answer; code: the FcmError's own error code when it is told ("ErrorCode" in FCM's REST reference)."""
+def fcm_refusal(status: int, name: str, message: str, code: str = "", *, retry_after: int = 0) -> Answer:
+    """FCM v1's answer; code: the FcmError's own error code when it has one ("ErrorCode" in FCM's REST reference)."""
     details = ({"@type": FCM_ERROR, "errorCode": code},) if code else ()
     headers = {"retry-after": str(retry_after)} if retry_after else {}
-    return Answer(status=status, json=google_error(status, word, message, *details), headers=headers)
+    return Answer(status=status, json=google_error(status, name, message, *details), headers=headers)
 
 
 class Behaviour(NamedTuple):
@@ -200,8 +200,8 @@ def of_apns(token: str) -> Behaviour | None:
 
 def of_fcm(token: str) -> Behaviour | None:
     """The row for an FCM registration token, or None: deliver it."""
-    word, colon, _ = token.partition(":")
-    return _BY_WORD.get(word + colon)
+    marker, colon, _ = token.partition(":")
+    return _BY_FCM_MARKER.get(marker + colon)
 
 
-_BY_WORD = {row.fcm_marker: row for row in TABLE if row.fcm_marker}
+_BY_FCM_MARKER = {row.fcm_marker: row for row in TABLE if row.fcm_marker}

@@ -31,7 +31,7 @@ class Connections:
         self.open.pop(transport, None)
 
     def drop(self) -> None:
-        """Cuts all connections at once, without a word."""
+        """Abort all connections at once."""
         for transport in list(self.open):
             if isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "abort"):
                 transport.abort()

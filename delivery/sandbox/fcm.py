@@ -1,4 +1,4 @@
-"""What FCM's HTTP v1 API and Google's token endpoint check, and how they say no.
+"""Validation of requests as FCM's HTTP v1 API and Google's token endpoint do it, with their errors.
 
 Source: Firebase, "REST Resource: projects.messages" and its "ErrorCode" page; Google, "Using OAuth 2.0 for server to
 server applications". Invariant: only bearers given by this sandbox are accepted.
@@ -15,7 +15,7 @@ from delivery.sandbox.accounts import Accounts
 from delivery.sandbox.answers import Answer
 from delivery.sandbox.behaviours import fcm_refusal, google_error
 from delivery.sandbox.journal import Request
-from delivery.sandbox.tokens import BEARER_LIFE, Bearers, Refused
+from delivery.sandbox.tokens import BEARER_LIFE, Bearers, TokenRejected
 
 TOKEN_PATH = "/token"  # noqa: S105 - a path
 MOST_DATA = 4096
@@ -51,12 +51,12 @@ class Fcm:
             return fcm_refusal(404, "NOT_FOUND", "Requested entity was not found."), "no such path or method"
         try:
             account = self._bearers.check(request.headers.get("authorization", ""))
-        except Refused as refused:
+        except TokenRejected as rejected:
             message = (
                 "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
                 "other valid authentication credential."
             )
-            return fcm_refusal(401, "UNAUTHENTICATED", message), refused.why
+            return fcm_refusal(401, "UNAUTHENTICATED", message), rejected.why
         if found[1] != account.project:
             message = "Permission 'cloudmessaging.messages.create' denied on resource (or it may not exist)."
             return fcm_refusal(403, "PERMISSION_DENIED", message), "the account belongs to another project"
@@ -87,9 +87,11 @@ class Fcm:
             return Answer(status=405, json={"error": "invalid_request"}), "the method must be POST"
         try:
             bearer = self._bearers.grant(request.body)
-        except Refused as refused:
-            status = 401 if refused.reason == "invalid_client" else 400
-            return Answer(status=status, json={"error": refused.reason, "error_description": refused.why}), refused.why
+        except TokenRejected as rejected:
+            status = 401 if rejected.reason == "invalid_client" else 400
+            return Answer(
+                status=status, json={"error": rejected.reason, "error_description": rejected.why}
+            ), rejected.why
         return Answer(json={"access_token": bearer, "expires_in": BEARER_LIFE, "token_type": "Bearer"}), ""
 
 
@@ -151,24 +153,24 @@ class _Addressed(msgspec.Struct):
     message: _Recipient
 
 
-class _Asked(msgspec.Struct):
+class _ValidateOnly(msgspec.Struct):
     validate_only: bool = False
     validateOnly: bool = False  # noqa: N815 - Google's name: its JSON takes both
 
 
-def only_asked(body: bytes) -> bool:
-    """Whether a request only asks whether it would be taken (validate_only): nothing reaches a phone."""
+def is_validate_only(body: bytes) -> bool:
+    """Whether a request is a dry run (validate_only): nothing reaches a phone."""
     try:
-        asked = msgspec.json.decode(body, type=_Asked)
+        flags = msgspec.json.decode(body, type=_ValidateOnly)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return asked.validate_only or asked.validateOnly
+    return flags.validate_only or flags.validateOnly
 
 
 def success(project_path: str, body: bytes = b"") -> bytes:
-    """FCM's answer to a push it took: the message's name; a made up one for a request that only asked."""
+    """FCM's answer to a push it took: the message's name; a made up one for a dry run."""
     project = project_path.split("/")[3] if project_path.count("/") >= 4 else "-"
-    if only_asked(body):
+    if is_validate_only(body):
         return msgspec.json.encode({"name": f"projects/{project}/messages/fake_message_id"})
     name = f"projects/{project}/messages/0:{int(time.time() * 1e6)}%{next(_numbers):016x}"
     return msgspec.json.encode({"name": name})

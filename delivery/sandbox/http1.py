@@ -85,7 +85,9 @@ class Http1(asyncio.Protocol):
 
     def _take(self, request: Request) -> None:
         if provider_of(request) == "apns":
-            self._say(505, [("content-type", "text/plain")], b"Apple speaks HTTP/2 alone: offer h2 by ALPN.\n")
+            self._send_response(
+                505, [("content-type", "text/plain")], b"Apple speaks HTTP/2 alone: offer h2 by ALPN.\n"
+            )
             return
         ready = self._all.providers.answer(request)
         loop = asyncio.get_running_loop()
@@ -107,10 +109,10 @@ class Http1(asyncio.Protocol):
             self._write(h11.Data(data=ready.body[: len(ready.body) // 2]))
             self._transport.close()
         else:
-            self._say(answer.status, ready.headers, ready.body)
+            self._send_response(answer.status, ready.headers, ready.body)
             self._step()
 
-    def _say(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _send_response(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self._write(h11.Response(status_code=status, headers=self._head(headers, body)))
         if body and status not in (204, 304):
             self._write(h11.Data(data=body))

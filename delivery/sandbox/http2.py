@@ -26,7 +26,7 @@ MOST_STREAMS = 1000
 STREAM_WINDOW = 1 << 20
 CONNECTION_WINDOW = 1 << 22
 INTERNAL_ERROR = 2
-LAST_WORDS = 5.0
+GOAWAY_LINGER = 5.0
 
 
 class Http2(asyncio.Protocol):
@@ -199,7 +199,7 @@ class Http2(asyncio.Protocol):
             self._transport.write(frame.serialize())
         for later in [other for other in (*self._requests, *self._answering) if other > last]:
             self._forget(later)
-        asyncio.get_running_loop().call_later(LAST_WORDS, self._transport.close)
+        asyncio.get_running_loop().call_later(GOAWAY_LINGER, self._transport.close)
         self._close_when_done()
 
     def _forget_unless_unsent(self, stream: int) -> None:

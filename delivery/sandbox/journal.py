@@ -1,6 +1,6 @@
-"""What the sandbox was sent: a ring of the last requests, and counters of all.
+"""The journal of received requests: a ring buffer of the last ones, and counters of all.
 
-Invariants: the ring never grows over its size; an authorization header is reduced to its shape at the door, so that no
+Invariants: the ring never grows over its size; an authorization header is reduced to its shape on receipt, so that no
 provider token can be read here; bodies are kept as they came (they are the sandbox's very purpose, and nobody
 sends it real ones).
 """
@@ -87,7 +87,7 @@ class Entry:
     def __init__(
         self, number: int, provider: str, token: str, request: Request, answer: Answer, by: str, why: str, check: str
     ) -> None:
-        """by: what decided (checks, script, token, success); why: a sentence; check: what the checks alone said."""
+        """by: what decided (checks, script, token, success); why: a sentence; check: what the checks alone came to."""
         self.number, self.provider, self.token, self.request = number, provider, token, request
         self.answer, self.by, self.why, self.check = answer, by, why, check
         self.authorization = shape_of_authorization(request.headers.pop("authorization", ""))

@@ -89,7 +89,7 @@ class Chosen(asyncio.Protocol):
 
 
 class Silent(asyncio.Protocol):
-    """A connection on which nothing is ever said."""
+    """A connection that is never answered."""
 
     def __init__(self, connections: Connections) -> None:
         """connections: counts it."""

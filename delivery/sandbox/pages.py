@@ -21,7 +21,7 @@ from django.template import Context, Engine
 from delivery.sandbox.behaviours import TABLE
 from delivery.sandbox.journal import Entry, Journal
 from delivery.sandbox.phone import Phone, Phones, Shown, delivered, short
-from delivery.sandbox.web import Asked, Said, said_error
+from delivery.sandbox.web import WebRequest, WebResponse, error_response
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STATIC = ROOT / "delivery" / "static" / "delivery" / "sandbox"
@@ -54,9 +54,9 @@ class Pages:
         self._device = secrets.token_hex(32)
         self._random = secrets.token_hex(4)
 
-    def answer(self, asked: Asked) -> Said:
+    def answer(self, request: WebRequest) -> WebResponse:
         """One request."""
-        match asked.method, asked.path:
+        match request.method, request.path:
             case (("GET" | "HEAD"), "/"):
                 return self._page("page.html")
             case "GET", "/live":
@@ -64,16 +64,18 @@ class Pages:
             case "POST", "/empty":
                 self._phones.clear()
                 self._journal.wake()
-                return Said(status=303, kind="text/plain", headers=[("location", "/")])
+                return WebResponse(status=303, content_type="text/plain", headers=[("location", "/")])
             case "GET", path if path.removeprefix("/static/") in FILES:
                 name = path.removeprefix("/static/")
-                return Said(kind=FILES[name] + "; charset=utf-8", body=(STATIC / name).read_bytes(), headers=SAFE)
-        return said_error(404, "nothing here; the page is at /, the API under /api/")
+                return WebResponse(
+                    content_type=FILES[name] + "; charset=utf-8", body=(STATIC / name).read_bytes(), headers=SAFE
+                )
+        return error_response(404, "nothing here; the page is at /, the API under /api/")
 
-    def _page(self, template: str) -> Said:
+    def _page(self, template: str) -> WebResponse:
         self._phones.update()
         html = self._engine.get_template(f"delivery/sandbox/{template}").render(Context(self._context()))
-        return Said(kind="text/html; charset=utf-8", body=html.encode(), headers=SAFE)
+        return WebResponse(content_type="text/html; charset=utf-8", body=html.encode(), headers=SAFE)
 
     def _context(self) -> dict[str, Any]:
         phones = self._phones
@@ -89,7 +91,7 @@ class Pages:
         }
 
     def _sentence(self) -> str:
-        """What happened, in words."""
+        """A sentence on what happened last."""
         pushes = sum(self._journal.received[provider] for provider in ("apns", "fcm"))
         good = sum(self._journal.answered[f"{provider} 200"] for provider in ("apns", "fcm"))
         if not pushes:
@@ -197,13 +199,13 @@ def _row(entry: Entry) -> dict[str, Any]:
         "kind": _kind(entry),
         "device": short(entry.token.removeprefix("oauth:"), 22),
         "good": good,
-        "word": "given" if good and entry.provider == "oauth" else "delivered" if good else entry.answer.summary(),
+        "result": "given" if good and entry.provider == "oauth" else "delivered" if good else entry.answer.summary(),
         "why": entry.why or ("by a script" if entry.by == "script" else ""),
     }
 
 
 def _kind(entry: Entry) -> str:
-    """A push's type in Mattermost's words, with Apple's push type when it is not the usual one."""
+    """A push's type as Mattermost names it, with Apple's push type when it is not the usual one."""
     data = entry.data() if entry.provider in ("apns", "fcm") else None
     if isinstance(data, dict) and entry.provider == "fcm":
         data = data.get("message")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from delivery.sandbox.answers import Answer
-from delivery.sandbox.fcm import only_asked
+from delivery.sandbox.fcm import is_validate_only
 from delivery.sandbox.journal import Entry, Journal
 
 MOST_SHOWN = 60
@@ -118,7 +118,7 @@ class Phones:
         new = self._journal.find(since=self._since, most=len(self._journal.entries))
         for entry in new[-MOST_AT_ONCE:]:
             if delivered(entry.answer) and entry.provider in ("apns", "fcm"):
-                if entry.provider == "fcm" and only_asked(entry.request.body):
+                if entry.provider == "fcm" and is_validate_only(entry.request.body):
                     continue
                 data = entry.data()
                 take = self._to_iphone if entry.provider == "apns" else self._to_android

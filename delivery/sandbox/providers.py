@@ -1,4 +1,4 @@
-"""The desk of the sandbox: which provider a request is for, what is answered, and the note in the journal.
+"""Request routing of the sandbox: which provider a request is for, the response, and its journal entry.
 
 Order: the checks are always made and noted; a script, if one speaks of the token, answers in their place; else the
 checks' refusal; else what the token's marker stands for; else success. Invariant: every request that was read to its
@@ -26,7 +26,7 @@ class Ready(msgspec.Struct):
 
 
 class Providers:
-    """Apple, FCM and the token endpoint behind one door."""
+    """APNs, FCM and the token endpoint behind one port."""
 
     def __init__(self, accounts: Accounts, secret: bytes, journal: Journal) -> None:
         """secret: signs the bearers that the token endpoint gives."""

@@ -18,7 +18,7 @@ from delivery.sandbox.journal import Journal
 from delivery.sandbox.listener import Listener
 from delivery.sandbox.pages import Pages
 from delivery.sandbox.providers import Providers
-from delivery.sandbox.web import Asked, Said, Web
+from delivery.sandbox.web import Web, WebRequest, WebResponse
 
 NOTE = "sandbox.json"
 SECRET = "bearer.key"  # noqa: S105 - a file's name
@@ -78,10 +78,10 @@ class Sandbox:
         await self.listener.set("down")
         await self.web.stop()
 
-    async def _page(self, asked: Asked) -> Said:
-        if asked.path.startswith("/api/"):
-            return await self.api.answer(asked)
-        return self.pages.answer(asked)
+    async def _page(self, request: WebRequest) -> WebResponse:
+        if request.path.startswith("/api/"):
+            return await self.api.answer(request)
+        return self.pages.answer(request)
 
 
 def _secret(folder: Path) -> bytes:

@@ -29,8 +29,8 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 MOST_REMEMBERED = 1000
 
 
-class Refused(Exception):
-    """A token is not accepted. reason: the provider's word; why: a sentence for the page and the tests."""
+class TokenRejected(Exception):
+    """A token is not accepted. reason: the provider's error code; why: a sentence for the page and the tests."""
 
     def __init__(self, reason: str, why: str) -> None:
         """Keeps both."""
@@ -49,10 +49,10 @@ class ProviderTokens:
         self.limit_updates = False
 
     def check(self, authorization: str) -> ApnsKey:
-        """The key that signed the header's token. Raises Refused with Apple's reason."""
+        """The key that signed the header's token. Raises TokenRejected with Apple's reason."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Refused("MissingProviderToken", "there is no `authorization: bearer <token>` header")
+            raise TokenRejected("MissingProviderToken", "there is no `authorization: bearer <token>` header")
         token = token.strip()
         version, key, issued = self._known.get(token, (0, None, 0.0))
         if key is None or version != self._accounts.version:
@@ -62,9 +62,9 @@ class ProviderTokens:
             self._known[token] = (self._accounts.version, key, issued)
         age = time.time() - issued
         if age > OLDEST_PROVIDER_TOKEN:
-            raise Refused("ExpiredProviderToken", f"the token is {age:.0f} s old; Apple accepts one hour")
+            raise TokenRejected("ExpiredProviderToken", f"the token is {age:.0f} s old; Apple accepts one hour")
         if age < -CLOCK_LEEWAY:
-            raise Refused("InvalidProviderToken", f"the token is from the future, by {-age:.0f} s")
+            raise TokenRejected("InvalidProviderToken", f"the token is from the future, by {-age:.0f} s")
         if self.limit_updates:
             self._limit(key.key_id, token)
         return key
@@ -73,18 +73,18 @@ class ProviderTokens:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError as fault:
-            raise Refused("InvalidProviderToken", "the token is no JWT") from fault
+            raise TokenRejected("InvalidProviderToken", "the token is no JWT") from fault
         key = self._accounts.apns_keys.get(str(header.get("kid", "")))
         if header.get("alg") != "ES256" or key is None:
-            raise Refused("InvalidProviderToken", "the token must be signed with ES256 by a listed key (`kid`)")
+            raise TokenRejected("InvalidProviderToken", "the token must be signed with ES256 by a listed key (`kid`)")
         try:
             options: Any = {"verify_iat": False, "require": ["iss", "iat"]}
             claims = jwt.decode(token, key.public_pem, algorithms=["ES256"], options=options)
         except (jwt.InvalidTokenError, ValueError) as fault:
-            raise Refused("InvalidProviderToken", "the signature or the claims are wrong") from fault
+            raise TokenRejected("InvalidProviderToken", "the signature or the claims are wrong") from fault
         issued = claims["iat"]
         if claims["iss"] != key.team_id or not isinstance(issued, int | float):
-            raise Refused("InvalidProviderToken", "`iss` must be the key's team and `iat` a number")
+            raise TokenRejected("InvalidProviderToken", "`iss` must be the key's team and `iat` a number")
         return key, float(issued)
 
     def _limit(self, key_id: str, token: str) -> None:
@@ -94,7 +94,7 @@ class ProviderTokens:
         if token == latest:
             return
         if now - since < TIGHTEST_UPDATES:
-            raise Refused("TooManyProviderTokenUpdates", f"the token before was new {now - since:.0f} s ago")
+            raise TokenRejected("TooManyProviderTokenUpdates", f"the token before was new {now - since:.0f} s ago")
         self._latest[key_id] = (token, now)
 
 
@@ -106,17 +106,17 @@ class Bearers:
         self._accounts, self._secret = accounts, secret
 
     def grant(self, body: bytes) -> str:
-        """The bearer for a JWT grant (form body). Raises Refused with OAuth's error word (RFC 6749, section 5.2)."""
+        """The bearer for a JWT grant (form body). Raises TokenRejected with OAuth's code (RFC 6749, section 5.2)."""
         grant_type, assertion = (_form(body).get(name, "") for name in ("grant_type", "assertion"))
         if grant_type != GRANT:
-            raise Refused("unsupported_grant_type", "Invalid grant_type: " + grant_type[:100])
+            raise TokenRejected("unsupported_grant_type", "Invalid grant_type: " + grant_type[:100])
         try:
             claims = jwt.decode(assertion, options={"verify_signature": False})
         except jwt.InvalidTokenError as fault:
-            raise Refused("invalid_grant", "Bad Request") from fault
+            raise TokenRejected("invalid_grant", "Bad Request") from fault
         account = self._accounts.fcm.get(str(claims.get("iss", "")))
         if account is None:
-            raise Refused("invalid_grant", "Invalid grant: account not found")
+            raise TokenRejected("invalid_grant", "Invalid grant: account not found")
         self._verify(assertion, account, claims)
         expires = int(time.time()) + BEARER_LIFE
         return self._sign(f"{account.client_email}|{expires}")
@@ -126,22 +126,22 @@ class Bearers:
             options: Any = {"verify_aud": False, "verify_exp": False, "verify_iat": False}
             jwt.decode(assertion, account.public_pem, algorithms=["RS256"], options=options)
         except (jwt.InvalidTokenError, ValueError) as fault:
-            raise Refused("invalid_grant", "Invalid JWT Signature.") from fault
+            raise TokenRejected("invalid_grant", "Invalid JWT Signature.") from fault
         issued, expires, now = claims.get("iat"), claims.get("exp"), time.time()
         if not isinstance(issued, int | float) or not isinstance(expires, int | float):
-            raise Refused("invalid_grant", "Invalid JWT: iat and exp must be numbers.")
+            raise TokenRejected("invalid_grant", "Invalid JWT: iat and exp must be numbers.")
         if expires - issued > 3600 + CLOCK_LEEWAY or issued > now + CLOCK_LEEWAY or expires < now - CLOCK_LEEWAY:
-            raise Refused(
+            raise TokenRejected(
                 "invalid_grant",
                 "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
             )
         if not str(claims.get("aud", "")).endswith("/token"):
-            raise Refused("invalid_grant", "Invalid JWT: Failed audience check.")
+            raise TokenRejected("invalid_grant", "Invalid JWT: Failed audience check.")
         if not SCOPES & set(str(claims.get("scope", "")).split()):
-            raise Refused("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
+            raise TokenRejected("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
 
     def check(self, authorization: str) -> FcmAccount:
-        """The account whose bearer the header carries. Raises Refused("UNAUTHENTICATED", ...)."""
+        """The account whose bearer the header carries. Raises TokenRejected("UNAUTHENTICATED", ...)."""
         scheme, _, token = authorization.partition(" ")
         text, _, mark = token.strip().removeprefix("ya29.sandbox.").rpartition(".")
         try:
@@ -150,12 +150,12 @@ class Bearers:
             plain = ""
         email, _, expires = plain.rpartition("|")
         if scheme.lower() != "bearer" or not mark.isascii() or not hmac.compare_digest(mark, self._mark(plain)):
-            raise Refused("UNAUTHENTICATED", "the bearer was not given by this sandbox")
+            raise TokenRejected("UNAUTHENTICATED", "the bearer was not given by this sandbox")
         if int(expires) < time.time():
-            raise Refused("UNAUTHENTICATED", "the bearer has expired")
+            raise TokenRejected("UNAUTHENTICATED", "the bearer has expired")
         account = self._accounts.fcm.get(email)
         if account is None:
-            raise Refused("UNAUTHENTICATED", "the bearer's account is not listed any more")
+            raise TokenRejected("UNAUTHENTICATED", "the bearer's account is not listed any more")
         return account
 
     def _sign(self, plain: str) -> str:

@@ -22,8 +22,8 @@ OURS = frozenset({"127.0.0.1", "localhost", "::1"})
 CLOSED = (ConnectionError, h11.RemoteProtocolError, TimeoutError)
 
 
-class Asked(msgspec.Struct):
-    """A request: path and query decoded, the body whole."""
+class WebRequest(msgspec.Struct):
+    """A request of a browser or tool: path and query decoded, the body whole."""
 
     method: str
     path: str
@@ -32,27 +32,27 @@ class Asked(msgspec.Struct):
     body: bytes
 
 
-class Said(msgspec.Struct):
-    """An answer; with `stream`, its pieces follow until the client goes away."""
+class WebResponse(msgspec.Struct):
+    """A response; with `stream`, its pieces follow until the client disconnects."""
 
     status: int = 200
-    kind: str = "application/json"
+    content_type: str = "application/json"
     body: bytes = b""
     headers: list[tuple[str, str]] = []
     stream: AsyncIterator[bytes] | None = None
 
 
-Handler = Callable[[Asked], Awaitable[Said]]
+Handler = Callable[[WebRequest], Awaitable[WebResponse]]
 
 
-def said_json(content: object, status: int = 200) -> Said:
-    """An answer with the object as JSON."""
-    return Said(status=status, body=msgspec.json.encode(content) + b"\n")
+def json_response(content: object, status: int = 200) -> WebResponse:
+    """A response with the object as JSON."""
+    return WebResponse(status=status, body=msgspec.json.encode(content) + b"\n")
 
 
-def said_error(status: int, text: str) -> Said:
-    """An answer that says what is wrong."""
-    return said_json({"error": text}, status)
+def error_response(status: int, text: str) -> WebResponse:
+    """A response that says what is wrong, as JSON."""
+    return json_response({"error": text}, status)
 
 
 class Web:
@@ -94,30 +94,30 @@ class Web:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: h11.Connection) -> None:
         while True:
-            asked = await self._read(reader, wire)
-            if asked is None:
+            request = await self._read(reader, wire)
+            if request is None:
                 return
-            said = await self._answer(asked)
-            length = [] if said.stream else [("content-length", str(len(said.body)))]
-            ending = [("connection", "close")] if said.stream else []
-            headers = [("content-type", said.kind), *length, *ending, *said.headers]
-            writer.write(wire.send(h11.Response(status_code=said.status, headers=headers)) or b"")
-            if said.stream is not None:
-                async for piece in said.stream:
+            response = await self._answer(request)
+            length = [] if response.stream else [("content-length", str(len(response.body)))]
+            ending = [("connection", "close")] if response.stream else []
+            headers = [("content-type", response.content_type), *length, *ending, *response.headers]
+            writer.write(wire.send(h11.Response(status_code=response.status, headers=headers)) or b"")
+            if response.stream is not None:
+                async for piece in response.stream:
                     writer.write(wire.send(h11.Data(data=piece)) or b"")
                     await writer.drain()
                 return
-            if said.body and asked.method != "HEAD":
-                writer.write(wire.send(h11.Data(data=said.body)) or b"")
+            if response.body and request.method != "HEAD":
+                writer.write(wire.send(h11.Data(data=response.body)) or b"")
             writer.write(wire.send(h11.EndOfMessage()) or b"")
             await writer.drain()
             if wire.our_state is h11.MUST_CLOSE or wire.their_state is not h11.DONE:
                 return
             wire.start_next_cycle()
 
-    async def _read(self, reader: asyncio.StreamReader, wire: h11.Connection) -> Asked | None:
+    async def _read(self, reader: asyncio.StreamReader, wire: h11.Connection) -> WebRequest | None:
         """The next request, or None when there is none to come."""
-        asked: Asked | None = None
+        request: WebRequest | None = None
         while True:
             event = wire.next_event()
             if event is h11.NEED_DATA:
@@ -127,25 +127,25 @@ class Web:
                 url = urlsplit(event.target.decode("latin-1"))
                 headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
                 method = event.method.decode("latin-1")
-                asked = Asked(method, url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers, b"")
-            elif isinstance(event, h11.Data) and asked is not None:
-                asked.body += bytes(event.data)
-                if len(asked.body) > MOST_BODY:
+                request = WebRequest(method, url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers, b"")
+            elif isinstance(event, h11.Data) and request is not None:
+                request.body += bytes(event.data)
+                if len(request.body) > MOST_BODY:
                     return None
             elif isinstance(event, h11.EndOfMessage):
-                return asked
+                return request
             else:
                 return None
 
-    async def _answer(self, asked: Asked) -> Said:
-        refusal = foreign(asked.headers)
+    async def _answer(self, request: WebRequest) -> WebResponse:
+        refusal = foreign(request.headers)
         if refusal:
-            return said_error(403, refusal)
+            return error_response(403, refusal)
         try:
-            return await self._handler(asked)
+            return await self._handler(request)
         except Exception:
-            log.exception("the sandbox's page could not answer %s %s", asked.method, asked.path)
-            return said_error(500, "the sandbox could not answer; its log says why")
+            log.exception("the sandbox's page could not answer %s %s", request.method, request.path)
+            return error_response(500, "the sandbox could not answer; its log says why")
 
 
 def foreign(headers: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What providers say of credentials, for pages: `{% load credentials %}`."""
+"""Template filters for credentials: `{% load credentials %}`."""
 
 from django import template
 
@@ -9,6 +9,6 @@ register = template.Library()
 
 
 @register.filter
-def credential_status(credential: Credential, code: str) -> credential_check.CredentialStatus:
+def status_of(credential: Credential, code: str) -> credential_check.CredentialStatus:
     """What a code that was kept of a credential means, as `kind` and `words`."""
-    return credential_check.credential_status(credential, code)
+    return credential_check.status_of(credential, code)

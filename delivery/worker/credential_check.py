@@ -49,13 +49,13 @@ class Result(NamedTuple):
 
 
 class CredentialStatus(NamedTuple):
-    """What a provider said, as a page shows it: the kind of the status mark (good, warn, bad), and a few words."""
+    """The status of a credential, as a page shows it: the kind of the status mark (good, warn, bad), and a few words."""
 
     kind: str
     words: str
 
 
-def credential_status(credential: Credential, code: str) -> CredentialStatus:
+def status_of(credential: Credential, code: str) -> CredentialStatus:
     """What a code that was kept of a credential means. Only one of the credential itself is bad: others pass."""
     if code == OK:
         return CredentialStatus("good", "Good")
@@ -79,7 +79,7 @@ def credential_status(credential: Credential, code: str) -> CredentialStatus:
 
 
 def check(credential: Credential, step: Step = nullcontext) -> Result:
-    """Ask about a credential, of whichever slot, and write down what was said. Blocks for SECONDS at most.
+    """Check a credential, of whichever slot, with its provider and record the result. Blocks for SECONDS at most.
 
     `step` opens what the rows are reached in; nothing of it is open while the provider is asked.
     """

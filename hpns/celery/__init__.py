@@ -15,7 +15,7 @@ from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
-# For Celery's own command (beat), which has no entry point of ours; those that have one have said it already.
+# For Celery's own command (beat), which has no entry point of ours; those that have one have set it already.
 os.environ.setdefault("DATABASE_ROLE", "worker")
 
 from django.conf import settings

@@ -20,7 +20,7 @@ from kombu.utils.compat import fileno
 from vine import Thenable, promise
 
 # Seconds between two looks at Celery's flags (shutdown, prefetch) when nothing happens.
-TURN = 0.25
+TURN_SECONDS = 0.25
 
 
 class AsyncioHub(Hub):  # type: ignore[misc]
@@ -30,7 +30,7 @@ class AsyncioHub(Hub):  # type: ignore[misc]
         self.aio = loop or uvloop.new_event_loop()
         self._error: BaseException | None = None
         self._thread = threading.get_ident()
-        # Called once when the worker begins to stop: whoever takes messages must take no more.
+        # Called once when the worker begins to stop: whoever consumes messages must stop.
         self.on_drain: list[Callable[[], None]] = []
         super().__init__(timer)
 
@@ -86,7 +86,7 @@ class AsyncioHub(Hub):  # type: ignore[misc]
             self._stop(error)
 
     def create_loop(self, *_args: Any, **_options: Any) -> Iterator[None]:
-        """Turns of the loop, one per next(); a turn ends after at most TURN seconds."""
+        """Turns of the loop, one per next(); a turn ends after at most TURN_SECONDS seconds."""
         self._thread = threading.get_ident()
         while True:
             self.turn()
@@ -94,10 +94,10 @@ class AsyncioHub(Hub):  # type: ignore[misc]
 
     def turn(self) -> None:
         """Fire what is due and run the asyncio loop for a moment. Raises what a callback raised."""
-        delay = self.fire_timers(propagate=self.propagate_errors) if self.timer._queue else TURN
+        delay = self.fire_timers(propagate=self.propagate_errors) if self.timer._queue else TURN_SECONDS
         for tick in copy.copy(self.on_tick):
             tick()
-        stop = self.aio.call_later(max(0.0, min(delay, TURN)), self.aio.stop)
+        stop = self.aio.call_later(max(0.0, min(delay, TURN_SECONDS)), self.aio.stop)
         try:
             self.aio.run_forever()
         finally:
@@ -107,7 +107,7 @@ class AsyncioHub(Hub):  # type: ignore[misc]
             raise error
 
     def drain(self, running: set[asyncio.Task[None]], seconds: float) -> None:
-        """Take no more messages, run until the tasks in `running` (a live set) have ended, or for `seconds`."""
+        """Consume no more messages, run until the tasks in `running` (a live set) have ended, or for `seconds`."""
         for stop in self.on_drain:
             stop()
         end = self.aio.time() + seconds

@@ -23,11 +23,11 @@ from kombu.serialization import loads
 logger = logging.getLogger(__name__)
 
 # Seconds that a warm shutdown waits for what runs; above the deadline of an attempt, below every supervisor's patience.
-DRAIN = 8.0
+DRAIN_SECONDS = 8.0
 
 
 def _arguments(body: str | bytes | memoryview, content_type: str, encoding: str) -> Any:
-    """What stands in a task's message: arguments, keyword arguments and what Celery adds.
+    """Decode a task's message: arguments, keyword arguments and what Celery adds.
 
     kombu's decoder of JSON is made anew for each message, to find types of its own that no task here uses. Anything
     but JSON is kombu's to refuse.
@@ -88,7 +88,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
             else:
                 await self.hub.aio.run_in_executor(None, lambda: task(*args, **kwargs))
         except Reject as rejected:
-            logger.warning("task %s put its message back: %s", name, rejected.reason)
+            logger.warning("task %s requeued its message: %s", name, rejected.reason)
             failed, value = True, ExceptionInfo()
         except Exception:
             # A task of ours ends its pushes itself; what reaches this line is a fault of ours. The message is taken
@@ -99,8 +99,8 @@ class LoopPool(BasePool):  # type: ignore[misc]
             callback((failed, value, time.monotonic() - started))
 
     def on_close(self) -> None:
-        """Warm shutdown: wait for what runs, at most DRAIN seconds; the rest goes back by not being acknowledged."""
-        self.hub.drain(self.running, DRAIN)
+        """Warm shutdown: wait for what runs, at most DRAIN_SECONDS; the rest is requeued, not being acknowledged."""
+        self.hub.drain(self.running, DRAIN_SECONDS)
 
     def on_terminate(self) -> None:
         """Cold shutdown: nothing is awaited; unacknowledged messages are redelivered."""

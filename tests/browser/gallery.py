@@ -81,10 +81,10 @@ def context(kind: str) -> dict[str, Any]:
         for row in range(count)
     ]
     steps = [
-        {"kind": "good", "word": "Accepted", "text": text, "after": 0},
-        {"kind": "warn", "word": "Tried", "text": "Apple answered 503 ServiceUnavailable", "after": 340},
-        {"kind": "bad", "word": "Refused", "text": UNBROKEN if much else "BadDeviceToken", "after": 1210},
-        {"kind": "quiet", "word": "Receipt", "text": "None yet", "after": 1300},
+        {"kind": "good", "label": "Accepted", "text": text, "after": 0},
+        {"kind": "warn", "label": "Tried", "text": "Apple answered 503 ServiceUnavailable", "after": 340},
+        {"kind": "bad", "label": "Refused", "text": UNBROKEN if much else "BadDeviceToken", "after": 1210},
+        {"kind": "quiet", "label": "Receipt", "text": "None yet", "after": 1300},
     ]
     wrong = ThingForm({"name": "", "email": "ada@" if not much else UNBROKEN, "offer": "tpns", "networks": ARABIC})
     return {

@@ -37,7 +37,7 @@ def body(**members: Any) -> bytes:
     return json.dumps({**PUSH, **members}).encode()
 
 
-async def told(future: "asyncio.Future[bytes]") -> str:
+async def error_of(future: "asyncio.Future[bytes]") -> str:
     """The text of a FAIL, "" for OK."""
     return str(json.loads(await future).get("error", ""))
 

@@ -19,7 +19,7 @@ def process(link: valkey.Link, settings: Settings) -> Limits:
 
 
 @pytest.fixture
-async def taking(valkey_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Outbox]:
+async def outbox(valkey_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Outbox]:
     """A connected outbox that hands over rows of floods at once, and waits no second for them."""
     settings.REDIS_URL = settings.CELERY_BROKER_URL = valkey_url
     settings.PUSH_DEADLINE = 0.2

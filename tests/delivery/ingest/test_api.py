@@ -54,17 +54,17 @@ async def fail_text(view: MachineView) -> str:
 
 
 async def test_a_refusal_is_told_by_its_code_and_not_logged_as_a_fault(
-    taking: Outbox, caplog: pytest.LogCaptureFixture
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert (await fail_text(Failing(taking, RevokedKey()))).startswith("revoked_key ")
+    assert (await fail_text(Failing(outbox, RevokedKey()))).startswith("revoked_key ")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), ParseError(), AuthenticationFailed()])
 async def test_any_other_exception_is_a_fault_of_ours_with_its_trace_in_the_log(
-    taking: Outbox, caplog: pytest.LogCaptureFixture, error: Exception
+    outbox: Outbox, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    text = await fail_text(Failing(taking, error))
+    text = await fail_text(Failing(outbox, error))
     assert text.startswith("internal_error ")
     logged = next(record for record in caplog.records if record.name == "delivery.ingest.api")
     assert logged.exc_info is not None
@@ -72,6 +72,6 @@ async def test_any_other_exception_is_a_fault_of_ours_with_its_trace_in_the_log(
     assert f"(trace {logged.trace})" in text  # type: ignore[attr-defined]
 
 
-async def test_another_method_is_405_before_anybody_is_asked_who_calls(taking: Outbox) -> None:
-    answer = await Failing(taking, ValueError())(request("GET"))
+async def test_another_method_is_405_before_anybody_is_asked_who_calls(outbox: Outbox) -> None:
+    answer = await Failing(outbox, ValueError())(request("GET"))
     assert (answer.status_code, answer["Allow"]) == (405, "POST")

@@ -15,38 +15,38 @@ from delivery.protocol.policy import NO_TEXT
 from delivery.queue import key_usage
 from tenants.directory.snapshot import Identity
 from tenants.refusals import CallerRejected, NoKey, NotListed, PlainHttp, Suspended, WrongNetwork
-from tests.delivery.taking import ACME, LISTED, REGISTERED, body, keyless, queued, rows, told
+from tests.delivery.taking import ACME, LISTED, REGISTERED, body, error_of, keyless, queued, rows
 from tests.tenants.push_request import Request
 
 # --- Without a key
 
 
-async def test_a_registered_server_id_speaks_for_its_server_and_has_no_key(taking: Outbox, store: redis.Redis) -> None:
-    intake.accept_keyless(taking, keyless(), Request(), body())
-    (item,) = await queued(taking, store)
+async def test_a_registered_server_id_speaks_for_its_server_and_has_no_key(outbox: Outbox, store: redis.Redis) -> None:
+    intake.accept_keyless(outbox, keyless(), Request(), body())
+    (item,) = await queued(outbox, store)
     assert (item.customer, item.server, item.key) == (1, 2, 0)
 
 
-async def test_any_other_server_id_is_the_test_services(taking: Outbox, store: redis.Redis) -> None:
-    intake.accept_keyless(taking, keyless(), Request(scheme="http"), body(server_id="another"))
-    (item,) = await queued(taking, store)
+async def test_any_other_server_id_is_the_test_services(outbox: Outbox, store: redis.Redis) -> None:
+    intake.accept_keyless(outbox, keyless(), Request(scheme="http"), body(server_id="another"))
+    (item,) = await queued(outbox, store)
     assert (item.customer, item.server, item.key) == (8, 9, 0)
 
 
 @pytest.mark.parametrize("server_id", ["another", "", REGISTERED.upper(), REGISTERED + " ", "\u0000", "x" * 100_000])
 async def test_without_the_test_service_only_the_registered_server_id_counts(
-    taking: Outbox, settings: Settings, server_id: str
+    outbox: Outbox, settings: Settings, server_id: str
 ) -> None:
     settings.TEST_SERVICE = False
     with pytest.raises(NotListed):
-        intake.accept_keyless(taking, keyless(), Request(), body(server_id=server_id))
+        intake.accept_keyless(outbox, keyless(), Request(), body(server_id=server_id))
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff"])
-async def test_what_is_no_push_has_no_key_and_leaves_no_row(taking: Outbox, store: redis.Redis, junk: bytes) -> None:
+async def test_what_is_no_push_has_no_key_and_leaves_no_row(outbox: Outbox, store: redis.Redis, junk: bytes) -> None:
     with pytest.raises(NoKey):
-        intake.accept_keyless(taking, keyless(), Request(), junk)
-    await taking.link.drain()
+        intake.accept_keyless(outbox, keyless(), Request(), junk)
+    await outbox.link.drain()
     assert not store.exists(ROWS)
 
 
@@ -59,26 +59,26 @@ async def test_what_is_no_push_has_no_key_and_leaves_no_row(taking: Outbox, stor
     ],
 )
 async def test_a_server_id_opens_no_door_that_a_key_would_not(
-    taking: Outbox, listed: Identity, request_: Request, refused: type[CallerRejected]
+    outbox: Outbox, listed: Identity, request_: Request, refused: type[CallerRejected]
 ) -> None:
     with pytest.raises(refused):
-        intake.accept_keyless(taking, keyless(listed), request_, body())
+        intake.accept_keyless(outbox, keyless(listed), request_, body())
 
 
-async def test_a_push_without_a_key_counts_in_no_sla_whoever_is_to_blame(taking: Outbox, store: redis.Redis) -> None:
-    taking.waiting_limit = 0  # "overloaded" is our own fault, and counts for those with a key
-    await intake.accept_keyless(taking, keyless(), Request(), body())
-    await intake.accept(taking, ACME, body())
+async def test_a_push_without_a_key_counts_in_no_sla_whoever_is_to_blame(outbox: Outbox, store: redis.Redis) -> None:
+    outbox.waiting_limit = 0  # "overloaded" is our own fault, and counts for those with a key
+    await intake.accept_keyless(outbox, keyless(), Request(), body())
+    await intake.accept(outbox, ACME, body())
     keyed = {row["key_id"]: row["counts"] for row in await rows(store, 2)}
     assert keyed == {"3": "t", "\\N": "f"}
 
 
-async def test_strangers_who_are_refused_share_a_row_whatever_the_reason(taking: Outbox, store: redis.Redis) -> None:
+async def test_strangers_who_are_refused_share_a_row_whatever_the_reason(outbox: Outbox, store: redis.Redis) -> None:
     for number in range(50):
         answer = intake.accept_keyless(
-            taking, keyless(), Request(), body(server_id="x", device_id="", ack_id=str(number))
+            outbox, keyless(), Request(), body(server_id="x", device_id="", ack_id=str(number))
         )
-        assert (await told(answer)).startswith("missing_device_id")
+        assert (await error_of(answer)).startswith("missing_device_id")
     assert len(await rows(store, 50)) <= 10
 
 
@@ -87,20 +87,20 @@ async def test_strangers_who_are_refused_share_a_row_whatever_the_reason(taking:
 
 @pytest.mark.parametrize("content", ["generic", "id_only"])
 async def test_text_that_the_customer_wants_left_out_is_not_in_the_queue(
-    taking: Outbox, store: redis.Redis, content: str
+    outbox: Outbox, store: redis.Redis, content: str
 ) -> None:
     who = msgspec.structs.replace(ACME, content=content)
     for text in ("lunch?", "\\ud83d lunch?"):  # the second is none that the quick decoder takes
         intake.accept(
-            taking, who, body(channel_name="Town Square", sender_name="ada").replace(b"lunch?", text.encode())
+            outbox, who, body(channel_name="Town Square", sender_name="ada").replace(b"lunch?", text.encode())
         )
-    for item in await queued(taking, store):
+    for item in await queued(outbox, store):
         assert (item.push.message, item.push.channel_name, item.push.sender_name) == (NO_TEXT, "", "")
 
 
-async def test_as_sent_is_as_sent(taking: Outbox, store: redis.Redis) -> None:
-    intake.accept(taking, ACME, body())
-    (item,) = await queued(taking, store)
+async def test_as_sent_is_as_sent(outbox: Outbox, store: redis.Redis) -> None:
+    intake.accept(outbox, ACME, body())
+    (item,) = await queued(outbox, store)
     assert item.push == wire.decode_push(body())[0]
 
 
@@ -108,19 +108,19 @@ async def test_as_sent_is_as_sent(taking: Outbox, store: redis.Redis) -> None:
 
 
 async def test_a_key_is_noticed_with_each_of_its_server_ids_and_a_push_without_one_is_not(
-    taking: Outbox, store: redis.Redis
+    outbox: Outbox, store: redis.Redis
 ) -> None:
     for server_id in ("first", "second", "first"):
-        intake.accept(taking, ACME, body(server_id=server_id))
-    intake.accept_keyless(taking, keyless(), Request(), body())
-    taking.key_usage.flush()
-    await taking.link.drain()
+        intake.accept(outbox, ACME, body(server_id=server_id))
+    intake.accept_keyless(outbox, keyless(), Request(), body())
+    outbox.key_usage.flush()
+    await outbox.link.drain()
     assert [json.loads(each)[:2] for each in store.lrange("usage:seen", 0, -1)] == [[3, "first"], [3, "second"]]
 
 
-async def test_a_push_of_our_own_is_no_use_of_the_key(taking: Outbox, store: redis.Redis) -> None:
+async def test_a_push_of_our_own_is_no_use_of_the_key(outbox: Outbox, store: redis.Redis) -> None:
     for is_key_use in (False, True):
-        intake.accept(taking, ACME, body(), is_key_use=is_key_use)
-        taking.key_usage.flush()
-        await taking.link.drain()
+        intake.accept(outbox, ACME, body(), is_key_use=is_key_use)
+        outbox.key_usage.flush()
+        await outbox.link.drain()
         assert store.llen(key_usage.SEEN) == int(is_key_use)

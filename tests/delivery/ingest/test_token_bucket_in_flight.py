@@ -1,4 +1,4 @@
-"""How many pushes wait at a time, told among processes: near enough, and never for longer than it is true."""
+"""Pushes in flight, reported among processes: near enough, and never for longer than it is true."""
 
 import time
 

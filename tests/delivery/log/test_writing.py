@@ -59,14 +59,14 @@ def test_whatever_a_push_holds_stays_in_its_column(store: redis.Redis, hostile: 
     assert Delivery.objects.get(trace="t-2").sub_type == ""
 
 
-def test_a_providers_words_cannot_break_a_row(store: redis.Redis) -> None:
+def test_a_providers_text_cannot_break_a_row(store: redis.Redis) -> None:
     attempt = Attempt("apns", "host", 400, 'a"b\\c\td', ANSWERED, NOON, 1, detail='say "no"\n\\')
     push = Push(platform="apple_rn-v2")
     verdict = table.judge(attempt)
     store.rpush(rows.ROWS, rows.row("t-1", NOON, NOON, "1\t2\t3", None, push, "", 1, verdict, [attempt]))
     assert writing.write(store) == 1
-    (told,) = Delivery.objects.get(trace="t-1").attempts
-    assert (told["reason"], told["detail"]) == ('a"b\\c d', 'say "no" \\')
+    (attempt_logged,) = Delivery.objects.get(trace="t-1").attempts
+    assert (attempt_logged["reason"], attempt_logged["detail"]) == ('a"b\\c d', 'say "no" \\')
 
 
 def test_rows_are_written_once_when_a_writer_dies_before_it_cleans_up(store: redis.Redis) -> None:

@@ -114,9 +114,9 @@ def test_what_is_another_customers_is_not_found(ada: Browser, app: PushApp) -> N
             where = f"/c/acme/apps/{pk}/credentials/{row.pk}/{act}/"
             assert ada.post(where, {"typed": row.key_id}).status_code == 404
     assert ada.post(f"/c/acme/apps/{theirs.pk}/credentials/{row.pk}/promote/").status_code == 404
-    told = ada.post(f"/c/acme/apps/{app.pk}/credentials/{row.pk}/promote/", follow=True).content.decode()
-    assert "promoted" not in told
-    assert row.key_id not in told
+    page = ada.post(f"/c/acme/apps/{app.pk}/credentials/{row.pk}/promote/", follow=True).content.decode()
+    assert "promoted" not in page
+    assert row.key_id not in page
     assert ada.get(f"/c/acme/apps/{theirs.pk}/").status_code == 404
     assert ada.post(f"/c/acme/apps/{theirs.pk}/credentials/").status_code == 404
     assert Credential.objects.filter(pk=row.pk, slot="current").exists()

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from delivery.pages import trial_push
-from delivery.pages.trial_push import REMEMBERED, TOLD
+from delivery.pages.trial_push import REMEMBERED_MOST, SESSION_KEY
 
 
 def test_only_the_latest_answers_are_kept() -> None:
     request = SimpleNamespace(session={})
-    for number in range(REMEMBERED + 5):
+    for number in range(REMEMBERED_MOST + 5):
         trial_push._remember(cast(Any, request), f"ack{number}", {"status": "OK"})
-    assert list(request.session[TOLD]) == [f"ack{number}" for number in range(5, REMEMBERED + 5)]
+    assert list(request.session[SESSION_KEY]) == [f"ack{number}" for number in range(5, REMEMBERED_MOST + 5)]

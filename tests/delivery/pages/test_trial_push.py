@@ -1,4 +1,4 @@
-"""The pages for test pushes: what can be asked for, and what is told of the way."""
+"""The pages for test pushes: what can be asked for, and what is shown of their steps."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -38,8 +38,8 @@ def app(customer: Customer) -> PushApp:
 
 def form(chat: Server, app: PushApp, **more: str) -> dict[str, str]:
     """What a browser sends."""
-    asked = {"server": str(chat.public_id), "app": str(app.pk), "target": "pasted", "device_id": "ab" * 32}
-    return {**asked, **more}
+    values = {"server": str(chat.public_id), "app": str(app.pk), "target": "pasted", "device_id": "ab" * 32}
+    return {**values, **more}
 
 
 def logged(chat: Server, ack_id: str, kind: str = "message", answer: str = "OK") -> None:
@@ -154,8 +154,8 @@ def test_the_steps_say_what_was_refused_and_what_was_never_answered() -> None:
     row = Delivery(
         accepted_at=at, ended_at=at + timedelta(seconds=1), attempts=attempts, answer="FAIL", code="apns_bad_key"
     )
-    told = [(step.word, step.after, step.kind) for step in timeline.of(row)]
-    assert told == [
+    labels = [(step.label, step.after, step.kind) for step in timeline.of(row)]
+    assert labels == [
         ("Accepted", 0, "good"),
         ("Sent", 10, "good"),
         ("No answer", 60, "bad"),

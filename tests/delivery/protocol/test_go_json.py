@@ -184,15 +184,15 @@ def test_nesting_that_the_stack_has_no_room_for_is_malformed() -> None:
     def deeper(levels: int) -> dict[str, str | int | bool]:
         return deeper(levels - 1) if levels else decode(nested(go_json.MAX_DEPTH))
 
-    said = set()
+    errors = set()
     for levels in range(0, 900, 20):
         try:
             deeper(levels)
         except Malformed as error:
-            said.add(str(error))
+            errors.add(str(error))
         except RecursionError:
             break  # no room for the test itself
-    assert said == {"the JSON is nested too deeply"}
+    assert errors == {"the JSON is nested too deeply"}
 
 
 SIZE = 256 * 1024

@@ -40,9 +40,9 @@ def test_a_platform_is_cut_at_its_first_version_mark(platform: str, label: str, 
 
 
 def test_a_platform_as_long_as_a_body_is_read_and_not_remembered() -> None:
-    before = policy._cut.cache_info().currsize
+    before = policy._split.cache_info().currsize
     assert policy.app_label("a" * 200_000 + "-v2") == ("a" * 200_000, 2)
-    assert policy._cut.cache_info().currsize == before
+    assert policy._split.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("transport", ["", "VoIP", "voip ", "standard", "background"])
@@ -179,10 +179,10 @@ def test_nothing_that_people_wrote_goes_on_whatever_the_type(
     content: str, kind: str, sub_type: str, platform: str
 ) -> None:
     push = Push(type=kind, sub_type=sub_type, platform=platform, post_id="p", ack_id="a", **PERSONAL)
-    told = str(policy.without_text(push, content))
+    text_left = str(policy.without_text(push, content))
     for text in PERSONAL.values():
-        assert text not in told
-    assert "Ada" not in told
+        assert text not in text_left
+    assert "Ada" not in text_left
 
 
 @pytest.mark.parametrize("content", ["generic", "id_only"])
@@ -191,8 +191,8 @@ def test_all_that_the_app_needs_stays(content: str) -> None:
         **{name: f"{name}!" for name in Push.__struct_fields__ if isinstance(getattr(Push(), name), str)}
         | {"badge": 3, "cont_ava": 1, "is_crt_enabled": True, "type": "message", "sub_type": ""}
     )
-    told = policy.without_text(push, content)
-    changed = {name for name in Push.__struct_fields__ if getattr(told, name) != getattr(push, name)}
+    stripped = policy.without_text(push, content)
+    changed = {name for name in Push.__struct_fields__ if getattr(stripped, name) != getattr(push, name)}
     assert changed - {"is_id_loaded"} == set(PERSONAL)
 
 
@@ -211,8 +211,13 @@ def test_a_sessions_push_says_why_the_phone_is_logged_out(content: str) -> None:
 @pytest.mark.parametrize("content", ["generic", "id_only"])
 def test_a_call_rings_for_someone(content: str) -> None:
     push = Push(type="message", sub_type="calls", sender_name="Ada", message="Ada is calling", transport="voip")
-    told = policy.without_text(push, content)
-    assert (told.sender_name, told.channel_name, told.transport, told.sub_type) == ("Someone", "", "voip", "calls")
+    stripped = policy.without_text(push, content)
+    assert (stripped.sender_name, stripped.channel_name, stripped.transport, stripped.sub_type) == (
+        "Someone",
+        "",
+        "voip",
+        "calls",
+    )
 
 
 @pytest.mark.parametrize(

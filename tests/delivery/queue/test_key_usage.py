@@ -17,7 +17,7 @@ async def waiting(link: valkey.Link, store: redis.Redis) -> list[tuple[int, str]
     return [(key, name) for key, name, _ in map(json.loads, store.lrange(SEEN, 0, -1))]
 
 
-async def test_what_is_seen_again_within_the_minute_is_told_once(link: valkey.Link, store: redis.Redis) -> None:
+async def test_what_is_seen_again_within_the_minute_is_recorded_once(link: valkey.Link, store: redis.Redis) -> None:
     usage = KeyUsage(link)
     for _ in range(3):
         usage.observe(3, "a")
@@ -26,7 +26,7 @@ async def test_what_is_seen_again_within_the_minute_is_told_once(link: valkey.Li
     assert await waiting(link, store) == [(3, "a"), (3, "b")]
 
 
-async def test_a_minute_later_it_is_told_again(
+async def test_a_minute_later_it_is_recorded_again(
     link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = KeyUsage(link)

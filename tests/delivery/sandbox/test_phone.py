@@ -26,8 +26,8 @@ class Desk:
         self._push("apns", data.pop("device", "d1"), headers, {"aps": aps, "type": "message"} | data, answer)
 
     def google(self, **data: Any) -> None:
-        only_asked = data.pop("validate_only", False)
-        message = {"message": {"token": "t1", "data": {"type": "message"} | data}, "validate_only": only_asked}
+        validate_only = data.pop("validate_only", False)
+        message = {"message": {"token": "t1", "data": {"type": "message"} | data}, "validate_only": validate_only}
         self._push("fcm", "t1", {}, message, None)
 
     def _push(self, provider: str, token: str, headers: dict[str, str], body: object, answer: Answer | None) -> None:

@@ -15,7 +15,7 @@ def test_each_code_that_can_be_kept_has_words_of_its_own_and_a_mark(code: str) -
     family, kind = ("fcm", "fcm_account") if code.startswith("fcm_") else ("apns", "apns_key")
     app = PushApp(topic="com.mattermost.rn", family=family)
     row = Credential(kind=kind, key_id="TEAM123456/ABC123DEFG", app=app)
-    kind, words = credential_check.credential_status(row, code)
+    kind, words = credential_check.status_of(row, code)
     assert kind in ("bad", "warn")
     assert words[0].isupper()
     assert code not in words
@@ -40,4 +40,4 @@ def test_what_is_not_said_of_the_credential_is_no_fault_of_it(code: str, kind: s
     row = Credential(
         kind="apns_key", key_id="TEAM123456/ABC123DEFG", app=PushApp(topic="com.mattermost.rn", family="apns")
     )
-    assert credential_check.credential_status(row, code) == (kind, words)
+    assert credential_check.status_of(row, code) == (kind, words)

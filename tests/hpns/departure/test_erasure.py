@@ -249,7 +249,7 @@ def test_an_erasure_that_broke_off_is_done_again_by_the_same_command(cast: Cast)
 
 
 def test_the_log_goes_in_small_steps_from_every_day(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erasing, "AT_A_TIME", 2)
+    monkeypatch.setattr(erasing, "BATCH_SIZE", 2)
     for one in (cast.acme, cast.cosmos):
         sql(
             "INSERT INTO delivery_delivery SELECT (jsonb_populate_record(d, jsonb_build_object('trace', d.trace || n, "
