@@ -22,6 +22,7 @@ import pytest
 
 from hpns.local.folder import free
 from hpns.local.process import descendants, started_at
+from tests.wanted import program
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 WAIT = 90.0
@@ -106,6 +107,7 @@ def test_the_first_push_is_on_the_phone(told: dict[str, Any]) -> None:
 
 
 def test_the_curl_works_when_pasted(told: dict[str, Any]) -> None:
+    program("CURL")
     done = subprocess.run(["sh", "-c", told["curl"]], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {"status": "OK"}
 

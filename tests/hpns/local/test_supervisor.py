@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -139,4 +140,4 @@ def test_the_lines_that_matter_are_shown(folder: Folder, script: Make, said: lis
 
 @pytest.mark.parametrize(("text", "code"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)])
 def test_a_command_at_the_terminal_hands_on_its_exit_code(supervisor: Supervisor, text: str, code: int) -> None:
-    assert supervisor.foreground(["python3", "-c", text], os.environ) == code
+    assert supervisor.foreground([sys.executable, "-c", text], os.environ) == code
