@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import redis
@@ -31,6 +31,9 @@ from hpns.local.valkey import Valkey
 from tests.sandbox_fixture import SandboxClient, running_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
+# Seconds for whatever has to happen and of which nobody has promised when: a new machine compiles each module that it
+# imports, and a busy one is slow. It only ends a test that would hang; who waits for a promise names its seconds.
+PATIENCE: Final = 90
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
 SEED = """
 import json, sys
@@ -137,7 +140,7 @@ class Stage:
 
     def _start(self, spec: Spec) -> None:
         self.children[spec.name] = Child(spec)
-        wait_for(spec.ready, 20, f"{spec.name} serves")
+        wait_for(spec.ready, PATIENCE, f"{spec.name} serves")
 
     def kill(self, name: str) -> None:
         """SIGKILL, to it and what it started."""
@@ -196,7 +199,7 @@ class Stage:
             query = f"SELECT * FROM delivery_delivery WHERE {where} ORDER BY accepted_at, trace"  # noqa: S608
             return connection.execute(query, values).fetchall()  # type: ignore[arg-type,call-overload]
 
-    def logged(self, count: int, seconds: float = 15, where: str = "true") -> list[dict[str, Any]]:
+    def logged(self, count: int, seconds: float = PATIENCE, where: str = "true") -> list[dict[str, Any]]:
         """The rows of the log once there are `count` of them; fails when there are more, or not so many in time."""
         rows = wait_for(lambda: (found := self.rows(where)) and len(found) >= count and found, seconds, f"{count} rows")
         assert len(rows) == count, f"{len(rows)} rows, not {count}"
@@ -286,7 +289,7 @@ def running_stage(folder: Path, *, workers: int = 1, **settings: str) -> Iterato
             for number in range(1, workers + 1):
                 stage.start_worker("worker" if number == 1 else f"worker{number}")
             stage.start_beat()
-            wait_for(stage.ready, 40, "the service is ready")
+            wait_for(stage.ready, PATIENCE, "the service is ready")
             yield stage
         finally:
             stage.close()

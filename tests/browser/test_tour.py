@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.looks import WIDE, assert_accessible, assert_no_sideways_scroll
-from tests.stage import Stage, running_stage, wait_for
+from tests.stage import PATIENCE, Stage, running_stage, wait_for
 from tests.tenants.people.test_second_factor import code
 
 PASSWORD: Final = "correct horse battery staple"
@@ -98,7 +98,7 @@ def link(post: Path, to: str) -> str:
         ]
         return links[0][0] if links and links[0] else ""
 
-    return str(wait_for(found, 10, f"an e-mail to {to}"))
+    return str(wait_for(found, PATIENCE, f"an e-mail to {to}"))
 
 
 def enter(sam: Visitor, stage: Stage) -> None:

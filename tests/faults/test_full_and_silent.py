@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.load import Load
-from tests.stage import Stage, running_stage, wait_for
+from tests.stage import PATIENCE, Stage, running_stage, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Sta
             refused = [stage.push(ack_id=f"refused-{n}") for n in range(5)]
             assert all(answer["error"].startswith("queue_down") for answer in refused)
             stage.go_on("worker")
-            rows = stage.logged(3, 20, where="ack_id LIKE 'queued-%%'")
+            rows = stage.logged(3, where="ack_id LIKE 'queued-%%'")
             assert {row["outcome"] for row in rows} == {"sent"}
     for thread in queued:
         thread.join()
@@ -70,10 +70,12 @@ def test_a_valkey_that_says_nothing_counts_as_away_and_is_back_when_it_speaks(st
         started = time.monotonic()
         assert stage.push(ack_id="meanwhile")["error"].startswith("queue_down")
         assert time.monotonic() - started < 1
-    wait_for(lambda: stage.push()["status"] == "OK", 15, "pushes are taken again")
+    wait_for(lambda: stage.push()["status"] == "OK", PATIENCE, "pushes are taken again")
     load.stop()
     accepted = load.told("OK")
     wait_for(
-        lambda: accepted <= {row["ack_id"] for row in stage.rows("ack_id LIKE %s", f"{load.name}-%")}, 20, "their rows"
+        lambda: accepted <= {row["ack_id"] for row in stage.rows("ack_id LIKE %s", f"{load.name}-%")},
+        PATIENCE,
+        "their rows",
     )
     assert max(load.seconds.values()) < 5.5

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.faults.told import Told, push, rows
-from tests.stage import Stage, a_push, wait_for
+from tests.stage import PATIENCE, Stage, a_push, wait_for
 
 SOON = 2.0
 """Seconds in which a change is in force in every process."""
@@ -76,7 +76,7 @@ def test_a_second_server_id_of_a_key_is_recorded(service: Stage, walls: dict[str
         with psycopg.connect(service.postgres.url) as connection:
             return {name for (name,) in connection.execute(query, [walls["id"]]).fetchall()}
 
-    wait_for(lambda: {"first-server", "second-server"} <= seen(), 20, "both server_ids are known")
+    wait_for(lambda: {"first-server", "second-server"} <= seen(), PATIENCE, "both server_ids are known")
     (row,) = [key for key in json.loads(service.manage("key", "list", "--customer", "willa")) if key["last_used_at"]]
     assert row["last_used_at"].endswith(":00+00:00")
 
@@ -99,7 +99,7 @@ def test_a_limit_that_staff_lower_holds_soon_and_says_what_to_do(service: Stage,
     def counted() -> int:
         return sum(row["count"] for row in service.rows("ack_id LIKE 'flood-%%' AND code = 'over_limit'"))
 
-    wait_for(lambda: counted() >= refused, 15, "each refused push is counted")
+    wait_for(lambda: counted() >= refused, PATIENCE, "each refused push is counted")
     assert counted() <= refused + 1, "a row that it shares with the push before the flood"
     service.manage("customer", "limits", "--slug", "willa", "--server-rate", "0", "--server-burst", "0")
     soon(lambda: push(service, key, platform="nobodys").code == "no_app", "there is no limit any more")
@@ -128,7 +128,7 @@ def test_a_revoked_key_is_refused_by_every_web_process_also_while_postgres_stand
                     break
             return found
 
-        wait_for(lambda: len(codes(spare)) == 2, 20, "two web processes answer")
+        wait_for(lambda: len(codes(spare)) == 2, PATIENCE, "two web processes answer")
         service.manage("key", "revoke", "--prefix", walls["prefix"])
         soon(lambda: list(codes(spare).values()) == [{"revoked_key"}] * 2, "both refuse it")
         with service.paused("postgres"):

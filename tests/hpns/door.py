@@ -21,7 +21,7 @@ from hpns.local.folder import Folder
 from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
-from tests.stage import ROOT, a_push, free_port, wait_for
+from tests.stage import PATIENCE, ROOT, a_push, free_port, wait_for
 
 # Seconds for a push and for a body at the door of conftest.py; bytes of a body at every door.
 DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.15, 1.0, 256 * 1024
@@ -92,7 +92,7 @@ class Stores:
         try:
             for spec in (postgres.spec(), valkey.spec()):
                 self._children.append(Child(spec))
-                wait_for(spec.ready, 20, f"{spec.name} serves")
+                wait_for(spec.ready, PATIENCE, f"{spec.name} serves")
             done = subprocess.run(
                 [sys.executable, "-c", SEED], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
             )
@@ -124,7 +124,7 @@ class Door:
         env = {**stores.env, **settings}
         self.child = Child(Spec(name="ingest", command=command, env=env, log=self.log_file, cwd=ROOT))
         try:
-            wait_for(lambda: self.ended() or self.live(), 20, "the front door serves")
+            wait_for(lambda: self.ended() or self.live(), PATIENCE, "the front door serves")
             assert not self.ended(), self.log()
         except BaseException:
             self.close()
@@ -165,7 +165,7 @@ class Door:
         """End it at once."""
         self.child.kill()
 
-    def connect(self, seconds: float = 10, trust: ssl.SSLContext | None = None) -> socket.socket:
+    def connect(self, seconds: float = PATIENCE, trust: ssl.SSLContext | None = None) -> socket.socket:
         """A fresh connection, with TLS where the door has it: without ALPN and resumption, as Mattermost's are."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
         trust = trust or self.trust

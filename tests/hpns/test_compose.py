@@ -171,7 +171,7 @@ def test_what_gets_into_the_image_is_enough_to_start(tmp_path: Path) -> None:
 def test_the_secrets_are_made_once_and_each_fits_what_reads_it(tmp_path: Path, services: dict[str, Any]) -> None:
     folder = tmp_path / "secrets"
     for _ in range(2):
-        done = subprocess.run([ROOT / "bin/secrets", folder], capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run([ROOT / "bin/secrets", folder], capture_output=True, text=True, check=True, timeout=60)
     assert set(re.findall(r"^(\w+)", done.stdout, re.MULTILINE)) == {"kept"}
     made = {path.name: path.read_text(encoding="ascii").strip() for path in folder.iterdir()}
     wanted = {secret["source"] for service in services.values() for secret in service["secrets"]}

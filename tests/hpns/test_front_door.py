@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hpns.door import ACK, PUSH, SEND_PUSH, Door, answer, basic, receive, request, told
-from tests.stage import wait_for
+from tests.stage import PATIENCE, wait_for
 
 # --- Methods and paths
 
@@ -211,7 +211,7 @@ def test_many_callers_who_go_away_at_once_leave_nothing_behind(door: Door) -> No
     process = door.processes()[0]
     with door.connect():  # one that is open, so that the count is seen to work
         assert open_connections(process, door.port) >= 1
-    wait_for(lambda: open_connections(process, door.port) == 0, 5, "all connections are closed")
+    wait_for(lambda: open_connections(process, door.port) == 0, PATIENCE, "all connections are closed")
 
 
 def open_connections(process: int, port: int) -> int:

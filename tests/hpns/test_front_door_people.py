@@ -21,7 +21,7 @@ import pytest
 from hpns import web_server
 from hpns.pages import AT_ONCE
 from tests.hpns.door import Door, Stores, answer, request
-from tests.stage import ROOT, wait_for
+from tests.stage import PATIENCE, ROOT, wait_for
 
 SEED: Final = """
 import json
@@ -124,7 +124,7 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Doo
             begun.append(readers[-1].begin())
         assert {found.status for found in begun} == {200}
         assert held(door) == AT_ONCE + 1
-        wait_for(lambda: connections(door.stores) == 0, 5, "no page holds a connection to the database")
+        wait_for(lambda: connections(door.stores) == 0, PATIENCE, "no page holds a connection to the database")
         assert answer(door.send(request("/c/acme/audit/", method="GET", **logged_in(people.ada))), "GET").status == 200
         # Whoever reads on gets the rest; the length says what the whole is.
         body = begun[0].read()
@@ -133,7 +133,7 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(door: Doo
     finally:
         for each in (*begun, *(reader.socket for reader in readers)):
             each.close()
-    wait_for(lambda: held(door) == 0, 5, "files that nobody reads any more are closed")
+    wait_for(lambda: held(door) == 0, PATIENCE, "files that nobody reads any more are closed")
 
 
 def test_whoever_takes_nothing_for_too_long_has_no_connection_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_of_two_browsers_that_accept_at_once_one_is_let_in_and_the_other_told(do
         # Both have seen an open invitation, and wait for each other's doing.
         held.execute("SELECT FROM tenants_invitation FOR UPDATE")
         both = [pool.submit(accept, session) for session in people.cleo]
-        wait_for(lambda: waiting(door.stores) == 2, 10, "both wait")
+        wait_for(lambda: waiting(door.stores) == 2, PATIENCE, "both wait")
         held.commit()
         answers = sorted((each.result(10) for each in both), key=lambda found: found.status)
     assert [found.status for found in answers] == [302, 410]

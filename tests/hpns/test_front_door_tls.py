@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.hpns.callers import Callers
 from tests.hpns.door import Door, Stores, request
-from tests.stage import ROOT, wait_for
+from tests.stage import PATIENCE, ROOT, wait_for
 
 # The deadline of a push in these tests: what a slow request takes.
 SLOW = 1.5
@@ -120,7 +120,7 @@ def test_the_health_check_of_a_container_speaks_tls_too(door: Door, files: Files
         env={**door.stores.env, **files.settings},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout == "no worker is running: pushes would wait in the queue\n"
@@ -131,8 +131,8 @@ def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(do
     before, old = shown(door), set(door.processes())
     after = files.put(*files.make())
     wait_for(lambda: shown(door) == after, 15, "the new certificate is shown")
-    wait_for(lambda: "taken over with a new certificate" in door.log(), 10, "all processes have it")
-    wait_for(lambda: old.isdisjoint(door.processes()), 10, "the old processes have left")
+    wait_for(lambda: "taken over with a new certificate" in door.log(), PATIENCE, "all processes have it")
+    wait_for(lambda: old.isdisjoint(door.processes()), PATIENCE, "the old processes have left")
     callers.stop()
     assert callers.lost == []
     assert callers.refused == 0
@@ -143,7 +143,7 @@ def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(do
 def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more(door: Door) -> None:
     with door.connect() as idle:
         os.kill(door.child.pid, signal.SIGHUP)
-        wait_for(lambda: "taken over" in door.log(), 15, "new processes")
+        wait_for(lambda: "taken over" in door.log(), PATIENCE, "new processes")
         idle.sendall(request("/version", method="GET", close=False))
         answer = b"".join(iter(lambda: idle.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -153,12 +153,12 @@ def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more
 def test_the_callers_notice_when_processes_are_killed(door: Door) -> None:
     """The guard of the tests that count: what they count can be lost. And the door goes on."""
     callers = Callers(door)
-    wait_for(lambda: callers.answered > 100, 10, "answers")
+    wait_for(lambda: callers.answered > 100, PATIENCE, "answers")
     for pid in door.processes():
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: callers.lost, 10, "losses")
+    wait_for(lambda: callers.lost, PATIENCE, "losses")
     before = callers.answered
-    wait_for(lambda: callers.answered > before + 50, 10, "answers of new processes")
+    wait_for(lambda: callers.answered > before + 50, PATIENCE, "answers of new processes")
     callers.stop()
 
 
@@ -173,11 +173,11 @@ def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_c
     ):
         files.certificate.write_bytes(bad[0])
         files.key.write_bytes(bad[1])
-        wait_for(lambda text=complaint: text in door.log(), 10, complaint)  # type: ignore[misc]
+        wait_for(lambda text=complaint: text in door.log(), PATIENCE, complaint)  # type: ignore[misc]
         assert shown(door) == before
     for pid in door.processes():
         os.kill(pid, signal.SIGKILL)  # what is started in their place gets the old pair, whatever the files say
-    wait_for(lambda: "ended by itself" in door.log(), 10, "the processes are started again")
+    wait_for(lambda: "ended by itself" in door.log(), PATIENCE, "the processes are started again")
     assert shown(door) == before
     after = files.put(certificate, key)
     wait_for(lambda: shown(door) == after, 15, "the new certificate is shown")
@@ -186,7 +186,7 @@ def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_c
 def test_sigterm_answers_all_that_was_accepted_and_then_ends(stores: Stores, files: Files) -> None:
     door = Door(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
     callers = Callers(door)
-    wait_for(lambda: callers.answered > 100, 10, "answers")
+    wait_for(lambda: callers.answered > 100, PATIENCE, "answers")
     assert door.stop() == 0
     callers.stop()
     assert callers.lost == []
@@ -201,7 +201,7 @@ def test_a_start_without_a_usable_certificate_ends_in_one_line(stores: Stores, f
         env={**stores.env, **files.settings},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

@@ -44,7 +44,7 @@ def alert(title: str, body: str, thread: str = "c1", **data: Any) -> dict[str, A
 
 
 def head(sandbox: SandboxClient, path: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(urlsplit(sandbox.page).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(sandbox.page).netloc, timeout=30)
     connection.request("GET", path)
     return connection.getresponse()
 

@@ -12,7 +12,7 @@ import pytest
 import redis
 from kombu import Connection, Queue
 
-from tests.stage import ROOT, wait_for
+from tests.stage import PATIENCE, ROOT, wait_for
 
 QUEUE = "transport-test"
 STOCK = """
@@ -61,7 +61,7 @@ class Consumer:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program, url, QUEUE, "consume"], cwd=ROOT, env=env, stdout=out, stderr=out
             )
-        wait_for(lambda: "waiting" in self.said(), 20, "the consumer waits")
+        wait_for(lambda: "waiting" in self.said(), PATIENCE, "the consumer waits")
 
     def said(self) -> str:
         return self.log.read_text()
@@ -103,7 +103,7 @@ def lose_a_consumer_with_a_message(program: str, url: str, env: dict[str, str], 
     with Connection(url) as connection:
         connection.Producer().publish({"n": 1}, routing_key=QUEUE, declare=[Queue(QUEUE)])
     with redis.Redis.from_url(url) as valkey:
-        wait_for(lambda: valkey.llen(QUEUE) == 0, 5, "the message is handed over")
+        wait_for(lambda: valkey.llen(QUEUE) == 0, PATIENCE, "the message is handed over")
     consumer.end()
 
 

@@ -62,7 +62,7 @@ class Run:
     def stop(self) -> int:
         """Ask it to stop and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def told(service: Run) -> dict[str, Any]:
 
 def _open(url: str, data: bytes | None = None) -> tuple[int, str]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, data, timeout=10) as answer:
+    with opener.open(url, data, timeout=WAIT) as answer:
         return answer.status, answer.read().decode()
 
 
@@ -131,7 +131,7 @@ def test_staff_can_log_in_with_what_is_told(told: dict[str, Any]) -> None:
     cookies = http.cookiejar.CookieJar()
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(cookies))
     browser = urllib.request.build_opener(*handlers)
-    with browser.open(told["pages"]["admin"], timeout=10) as page:
+    with browser.open(told["pages"]["admin"], timeout=WAIT) as page:
         login = page.url
     token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
     fields = {
@@ -139,7 +139,7 @@ def test_staff_can_log_in_with_what_is_told(told: dict[str, Any]) -> None:
         "login": told["staff"]["user"],
         "password": told["staff"]["password"],
     }
-    with browser.open(login, urllib.parse.urlencode(fields).encode(), timeout=10) as page:
+    with browser.open(login, urllib.parse.urlencode(fields).encode(), timeout=WAIT) as page:
         assert "Set up a second factor" in page.read().decode()
 
 
@@ -203,9 +203,9 @@ def test_a_killed_web_process_is_replaced_and_run_json_follows(
     def is_new() -> bool:
         return bool(json.loads((service.state / "run.json").read_text())["processes"].get("ingest", old) != old)
 
-    assert eventually(is_new, 30)
+    assert eventually(is_new)
     assert "ingest was killed by SIGKILL; it is started again in 0.5 s." in service.output()
-    assert eventually(lambda: not free(service.port), 30)
+    assert eventually(lambda: not free(service.port))
 
 
 @pytest.mark.parametrize("who", ["supervisor", "guard"])
@@ -214,8 +214,8 @@ def test_killing_it_leaves_nothing_and_the_next_start_finds_its_data(
 ) -> None:
     everything = {pid for one in told["processes"].values() for pid in [one, *descendants(one)]}
     os.kill(told["processes"][who], signal.SIGKILL)
-    service.process.wait(30)
-    assert eventually(lambda: not any(map(started_at, everything)), 20)
+    service.process.wait(WAIT)
+    assert eventually(lambda: not any(map(started_at, everything)))
     assert not (service.state / "run.json").exists()
     since = time.monotonic()
     again = service.start()

@@ -47,7 +47,7 @@ def test_a_request_to_stop_reaches_the_command(program: Program, place: Path) ->
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=30)[0] == "told\n"
+    assert process.communicate(timeout=60)[0] == "told\n"
     assert process.returncode == 1
 
 
@@ -56,7 +56,7 @@ def test_a_folder_in_use_is_one_line(program: Program, place: Path) -> None:
     assert first.stdout
     first.stdout.readline()
     second = program(*OURS, str(place / "state"), "--fast", "--", "true")
-    said = second.communicate(timeout=30)[0]
+    said = second.communicate(timeout=60)[0]
     assert "in use by process " in said
     assert len(said.splitlines()) == 1
     assert second.returncode == 1
@@ -65,5 +65,5 @@ def test_a_folder_in_use_is_one_line(program: Program, place: Path) -> None:
 @pytest.mark.parametrize("arguments", [(), ("state",), ("state", "--"), ("one", "two", "--", "true")])
 def test_a_wrong_call_is_explained(program: Program, arguments: tuple[str, ...]) -> None:
     process = program(*OURS, *arguments)
-    assert "COMMAND..." in process.communicate(timeout=30)[0]
+    assert "COMMAND..." in process.communicate(timeout=60)[0]
     assert process.returncode == 2

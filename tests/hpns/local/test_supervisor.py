@@ -46,7 +46,7 @@ def test_everything_is_stopped_in_the_reverse_order(folder: Folder, script: Make
             made = script(name, _writes_its_end(order))
             spec = Spec(name=name, command=[*made.command, name], env=made.env, log=made.log)
             supervisor.start(spec)
-            assert supervisor.until(_said_on(spec), 10)
+            assert supervisor.until(_said_on(spec), 60)
     assert order.read_text() == "door worker store "
 
 
@@ -55,7 +55,7 @@ def test_a_process_that_does_not_stop_in_time_is_killed(folder: Folder, script: 
     spec = script("deaf", text, stop_seconds=0.3)
     with Supervisor(folder, said.append) as supervisor:
         supervisor.start(spec)
-        assert supervisor.until(_said_on(spec), 10)
+        assert supervisor.until(_said_on(spec), 60)
         since = time.monotonic()
     assert time.monotonic() - since < 5
     assert said == ["deaf did not stop within 0 s and was killed."]
@@ -66,14 +66,14 @@ def test_a_process_that_was_killed_is_started_again(supervisor: Supervisor, scri
     supervisor.start(script("worker", SLEEP))
     first = supervisor.pids["worker"]
     os.kill(first, signal.SIGKILL)
-    assert supervisor.until(lambda: supervisor.pids.get("worker", first) != first, 10)
+    assert supervisor.until(lambda: supervisor.pids.get("worker", first) != first, 60)
     assert said == ["worker was killed by SIGKILL; it is started again in 0.5 s."]
 
 
 def test_the_pause_before_another_start_grows(supervisor: Supervisor, script: Make, said: list[str]) -> None:
     supervisor.settled()
     supervisor.start(script("worker", "import sys; sys.exit(1)"))
-    assert supervisor.until(lambda: len(said) == 3, 20)
+    assert supervisor.until(lambda: len(said) == 3, 60)
     assert [line.rpartition(" in ")[2] for line in said] == ["0.5 s.", "1 s.", "2 s."]
 
 
@@ -82,7 +82,7 @@ def test_a_start_is_told_of_so_that_run_json_can_follow(supervisor: Supervisor, 
     supervisor.on_change = lambda: changes.append(supervisor.pids)
     supervisor.start(script("worker", SLEEP))
     os.kill(supervisor.pids["worker"], signal.SIGKILL)
-    assert supervisor.until(lambda: bool(changes), 10)
+    assert supervisor.until(lambda: bool(changes), 60)
     assert changes == [supervisor.pids]
 
 
