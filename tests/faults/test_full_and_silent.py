@@ -46,7 +46,7 @@ def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Sta
     with stage.redis() as valkey, stage.paused("worker"):
         for count, thread in enumerate(queued, 1):
             thread.start()
-            wait_for(lambda count=count: batches(valkey) == count, 3, f"{count} pushes are queued")
+            wait_for(lambda count=count: batches(valkey) == count, PATIENCE, f"{count} pushes are queued")
         with full(stage):
             refused = [stage.push(ack_id=f"refused-{n}") for n in range(5)]
             assert all(answer["error"].startswith("queue_down") for answer in refused)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.told import DEADLINE, PROMPT, Told, android, at_once, iphone, push, rows
-from tests.stage import Stage, wait_for
+from tests.stage import PATIENCE, Stage, wait_for
 
 SENT: dict[str, Any] = {"status": 200}
 EXPIRED: dict[str, Any] = {"status": 403, "json": {"reason": "ExpiredProviderToken"}}
@@ -201,4 +201,4 @@ def test_a_push_goes_through_when_its_provider_comes_back_within_the_deadline(
     row = rows(service, told)["push"]
     assert [attempt["reason"] for attempt in row["attempts"][:-1]] == ["connect"] * (len(row["attempts"]) - 1)
     assert row["attempts"][-1]["status"] == 200
-    assert len(wait_for(lambda: service.sandbox.requests(device), 1, "it arrived")) == 1
+    assert len(wait_for(lambda: service.sandbox.requests(device), PATIENCE, "it arrived")) == 1

@@ -56,7 +56,9 @@ def soon(done: Callable[[], Any], what: str) -> Any:
 def test_a_server_id_reaches_shared_apps_alone_and_counts_in_no_sla(
     service: Stage, keys: dict[str, str], walls: dict[str, Any]
 ) -> None:
-    wait_for(lambda: push(service, walls["keys"][0], platform="apple_willa-v2").code == "no_credential", 3, "known")
+    wait_for(
+        lambda: push(service, walls["keys"][0], platform="apple_willa-v2").code == "no_credential", PATIENCE, "known"
+    )
     told = {name: by_server_id(service, platform=f"apple_{name}-v2") for name in ("shared", "willa")}
     assert told["shared"].code == "apns_invalid_provider_token", "the shared app's credential is no good here"
     assert told["willa"].code == "no_app"
@@ -115,7 +117,7 @@ def test_a_revoked_key_is_refused_by_every_web_process_also_while_postgres_stand
             """What each web process says, by its name in the traces."""
             found: dict[str, set[str]] = {}
             for _ in range(40):
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
                 try:
                     connection.request("POST", f"/t/{key}/api/v1/send_push", json.dumps(a_push(platform="x")).encode())
                     error = json.loads(connection.getresponse().read())["error"]

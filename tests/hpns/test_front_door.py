@@ -210,7 +210,7 @@ def test_many_callers_who_go_away_at_once_leave_nothing_behind(door: Door) -> No
             connection.close()
     process = door.processes()[0]
     with door.connect():  # one that is open, so that the count is seen to work
-        assert open_connections(process, door.port) >= 1
+        wait_for(lambda: open_connections(process, door.port) >= 1, PATIENCE, "the open one is seen")
     wait_for(lambda: open_connections(process, door.port) == 0, PATIENCE, "all connections are closed")
 
 

@@ -104,7 +104,7 @@ class Reader:
     def __init__(self, door: Door, session: str) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.socket.settimeout(30)
+        self.socket.settimeout(PATIENCE)
         self.socket.connect(("127.0.0.1", door.port))
         self.socket.sendall(request("/c/acme/audit.csv", method="GET", **logged_in(session)))
 
@@ -173,7 +173,7 @@ def test_of_two_browsers_that_accept_at_once_one_is_let_in_and_the_other_told(do
         both = [pool.submit(accept, session) for session in people.cleo]
         wait_for(lambda: waiting(door.stores) == 2, PATIENCE, "both wait")
         held.commit()
-        answers = sorted((each.result(10) for each in both), key=lambda found: found.status)
+        answers = sorted((each.result(PATIENCE) for each in both), key=lambda found: found.status)
     assert [found.status for found in answers] == [302, 410]
     assert answers[0].getheader("location") == "/c/acme/"
     assert "This invitation was accepted already" in answers[1].read().decode()

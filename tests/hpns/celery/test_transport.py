@@ -93,12 +93,19 @@ def env(url: str) -> dict[str, str]:
     }
 
 
+def blocked(valkey: redis.Redis) -> bool:
+    """Whether a client waits for a list of this database."""
+    database = str(valkey.get_connection_kwargs()["db"])
+    return any("b" in client["flags"] and client["db"] == database for client in valkey.client_list())
+
+
 def lose_a_consumer_with_a_message(program: str, url: str, env: dict[str, str], folder: Path) -> None:
     """Hold a waiting consumer still, publish a message (the server hands it over), and kill the consumer."""
     with Connection(url) as connection:  # kombu is quicker the second time: the stock consumer waits for a second only
         connection.ensure_connection()
     consumer = Consumer(program, url, env, folder / "first.log")
-    time.sleep(0.5)
+    with redis.Redis.from_url(url) as valkey:
+        wait_for(lambda: blocked(valkey), PATIENCE, "the consumer has asked for a message")
     consumer.process.send_signal(signal.SIGSTOP)
     with Connection(url) as connection:
         connection.Producer().publish({"n": 1}, routing_key=QUEUE, declare=[Queue(QUEUE)])

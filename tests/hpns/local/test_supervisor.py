@@ -89,7 +89,7 @@ def test_a_start_is_told_of_so_that_run_json_can_follow(supervisor: Supervisor, 
 def test_a_process_that_never_starts_ends_the_start_with_its_last_words(supervisor: Supervisor, script: Make) -> None:
     supervisor.start(script("worker", "import sys; sys.exit('no such setting')"))
     with pytest.raises(ProblemError, match=r"worker does not start: it ended with exit code 1(.|\n)*no such setting"):
-        supervisor.until(lambda: False, 20)
+        supervisor.until(lambda: False, 60)
 
 
 def test_a_process_that_is_not_ready_in_time_is_named(supervisor: Supervisor, script: Make) -> None:
@@ -100,7 +100,7 @@ def test_a_process_that_is_not_ready_in_time_is_named(supervisor: Supervisor, sc
 
 def test_a_command_that_fails_ends_the_start(supervisor: Supervisor, script: Make) -> None:
     with pytest.raises(ProblemError, match=r"prepare failed: it ended with exit code 1(.|\n)*no database"):
-        supervisor.succeed(script("prepare", "import sys; sys.exit('no database')"), 20)
+        supervisor.succeed(script("prepare", "import sys; sys.exit('no database')"), 60)
 
 
 def test_a_request_to_stop_interrupts_a_wait_at_once(supervisor: Supervisor) -> None:
@@ -130,10 +130,15 @@ def test_a_number_that_another_process_has_got_by_now_is_left_alone(folder: Fold
         assert said == []
 
 
-def test_the_lines_that_matter_are_shown(folder: Folder, script: Make, said: list[str]) -> None:
+def test_the_lines_that_matter_are_shown(folder: Folder, script: Make, said: list[str], eventually: Eventually) -> None:
     with Supervisor(Folder(folder.path, for_servers()), said.append) as supervisor:
         supervisor.start(script("worker", "print('INFO all is well'); print('ERROR it is not', flush=True);" + SLEEP))
-        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+        def stop_when_shown() -> None:
+            eventually(lambda: said)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=stop_when_shown).start()
         supervisor.watch()
     assert said == ["worker: ERROR it is not"]
 
