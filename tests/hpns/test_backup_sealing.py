@@ -34,7 +34,8 @@ def test_what_is_opened_is_what_was_sealed(seal: Seal, size: int) -> None:
     data = os.urandom(size)
     sealed = b"".join(seal.close("a", blocks(data)))
     assert len(sealed) == size + TAG * max(1, -(-size // PIECE))
-    assert data[:50] not in sealed or not data
+    # A byte or two stand in anything by chance.
+    assert size < 8 or data[:50] not in sealed
     assert opened(Seal(WORDS, SALT, CHEAP), sealed) == data
 
 

@@ -89,6 +89,15 @@ def _open(url: str, data: bytes | None = None) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
+def _push(told: dict[str, Any], **members: str) -> dict[str, str]:
+    """Push to the demo's iPhone, or what `members` say; the answer."""
+    push = {"platform": "apple_rn-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
+    answer: dict[str, str] = json.loads(
+        _open(told["push_url"] + "/api/v1/send_push", json.dumps({**push, **members}).encode())[1]
+    )
+    return answer
+
+
 def test_run_json_is_private_and_says_what_was_printed(service: Run, told: dict[str, Any]) -> None:
     assert stat.S_IMODE((service.state / "run.json").stat().st_mode) == 0o600
     printed = service.output()
@@ -115,14 +124,11 @@ def test_the_curl_works_when_pasted(told: dict[str, Any]) -> None:
 @pytest.mark.parametrize("platform", ["apple", "apple_rn-v2", "apple_rnbeta-v2", "android", "android_rn-v2"])
 def test_a_push_to_each_app_of_the_demo_is_delivered(told: dict[str, Any], platform: str) -> None:
     device = "ab" * 32 if platform.startswith("apple") else "cDeFgHiJkL0:APA91b" + "x" * 120
-    push = {"platform": platform, "device_id": device, "server_id": "s", "type": "message", "message": "m"}
-    said = _open(told["push_url"] + "/api/v1/send_push", json.dumps({**push, "ack_id": platform}).encode())
-    assert json.loads(said[1]) == {"status": "OK"}
+    assert _push(told, platform=platform, device_id=device, ack_id=platform) == {"status": "OK"}
 
 
 def test_a_platform_without_an_app_is_refused_with_what_to_add(told: dict[str, Any]) -> None:
-    push = {"platform": "apple_other-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
-    answer = json.loads(_open(told["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
+    answer = _push(told, platform="apple_other-v2")
     assert answer["status"] == "FAIL"
     assert "apple_other" in answer["error"]
 
@@ -148,7 +154,9 @@ def test_manage_py_works_beside_it_with_the_environment_that_is_told(told: dict[
     subprocess.run(["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True)
 
 
-def test_pages_and_workers_are_database_users_of_their_own(told: dict[str, Any]) -> None:
+def test_pages_and_workers_are_database_users_of_their_own(
+    told: dict[str, Any], eventually: Callable[..., bool]
+) -> None:
     command = f". {told['env']} && echo $DATABASE_URL && {sys.executable} manage.py check --deploy --database default"
     done = subprocess.run(
         ["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=False, capture_output=True, text=True
@@ -156,13 +164,19 @@ def test_pages_and_workers_are_database_users_of_their_own(told: dict[str, Any])
     assert "hpns.E009" not in done.stderr
     assert "hpns.E03" not in done.stderr
     with psycopg.connect(done.stdout.splitlines()[0], autocommit=True) as connection:
-        found = connection.execute("SELECT usename FROM pg_stat_activity WHERE backend_type = 'client backend'")
-        assert "hpns_worker" in {name for (name,) in found}
+
+        def users() -> set[str]:
+            query = "SELECT usename FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            return {name for (name,) in connection.execute(query)}
+
+        # A worker opens its connection when it has a row to write, and gives it up after a minute.
+        _push(told, ack_id="a-row-to-write")
+        assert eventually(lambda: "hpns_worker" in users())
         # A page's connection is gone with the page: what shows whose it was is that without the user there is none.
-        assert "database" not in _open(told["pages"]["health"])[1]
+        assert eventually(lambda: "database" not in _open(told["pages"]["health"])[1])
         connection.execute("ALTER ROLE hpns_pages NOLOGIN")
         try:
-            assert "the database does not answer" in _open(told["pages"]["health"])[1]
+            assert eventually(lambda: "the database does not answer" in _open(told["pages"]["health"])[1])
         finally:
             connection.execute("ALTER ROLE hpns_pages LOGIN")
 
@@ -241,8 +255,6 @@ def test_without_the_sandbox_there_is_none_and_no_credential_of_it(place: Path) 
         assert "sandbox" not in told["processes"]
         assert "phone" not in told["pages"]
         assert "first push" not in run.output()
-        push = {"platform": "apple_rn-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
-        answer = json.loads(_open(told["push_url"] + "/api/v1/send_push", json.dumps(push).encode())[1])
-        assert answer["status"] == "FAIL"
+        assert _push(told)["status"] == "FAIL"
     finally:
         assert run.stop() == 0
