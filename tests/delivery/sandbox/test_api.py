@@ -61,7 +61,7 @@ def test_a_waiting_reader_is_answered_when_enough_has_come(sandbox: SandboxClien
     late.start()
     started = time.monotonic()
     assert len(sandbox.requests(DEVICE, count=1)) == 1
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     late.join()
     assert sandbox.requests(DEVICE, count=2, wait=0.1)[0]["token"] == DEVICE
 

