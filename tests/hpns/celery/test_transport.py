@@ -120,7 +120,7 @@ def test_a_message_in_the_socket_of_a_killed_worker_is_given_to_another(
     lose_a_consumer_with_a_message(OURS, url, env, tmp_path)
     second = Consumer(OURS, url, env, tmp_path / "second.log")
     try:
-        wait_for(lambda: "took" in second.said(), 12, "the message comes back")
+        wait_for(lambda: "took" in second.said(), PATIENCE, "the message comes back")
     finally:
         second.end()
 

@@ -20,7 +20,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from hpns.local.folder import free
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder, free
 from hpns.local.process import descendants, started_at
 from tests.wanted import program
 
@@ -28,8 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 WAIT = 90.0
 
 
-def _free_port() -> int:
-    return next(port for port in range(30_000, 32_000) if free(port))
+def _free_port(first: int = 30_000) -> int:
+    return next(port for port in range(first, first + 2_000) if free(port))
 
 
 class Run:
@@ -71,6 +72,8 @@ def service() -> Iterator[Run]:
     path = Path(tempfile.mkdtemp(prefix="hpns-"))
     path.chmod(0o755)
     run = Run(path / "state")
+    # Not the usual port of the phone page, which another bin/run of this machine may take between two starts.
+    Folder(path / "state", for_servers()).write("ports.json", {"phone": _free_port(32_000)})
     run.start()
     yield run
     run.stop()
