@@ -213,11 +213,11 @@ async def test_closing_the_engine_ends_what_is_under_way(sandbox: SandboxClient,
 
 async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("delivery.senders.http2.SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr("delivery.senders.http2.IDLE_SECONDS", 0.1)
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)
     await post(engine, rough.origin, "/3/device/ok")
     assert len(engine.connections()) == 1
-    for _ in range(60):
+    monkeypatch.setattr("delivery.senders.http2.IDLE_SECONDS", 0.1)
+    for _ in range(1200):
         await asyncio.sleep(0.05)
         if not engine.connections():
             break
