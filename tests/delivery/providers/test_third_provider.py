@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.delivery.providers.pigeon.server import SECRET, PigeonServer
-from tests.stage import ROOT, Stage, free_port, running_stage, wait_for
+from tests.stage import ROOT, Stage, free_port, running_stage
+from tests.waiting import PATIENCE, wait_for
 
 HALVES = Path(__file__).parent / "pigeon"
 TREE = ("billing", "delivery", "hpns", "tenants", "templates", "manage.py", "CHANGELOG.md")
@@ -88,9 +89,9 @@ def test_a_push_reaches_the_third_provider_and_its_server_is_told_ok(stage: Stag
     def is_ok() -> bool:
         return stage.push(platform="pigeon_rn-v2", device_id="a-loft", ack_id="flown") == {"status": "OK"}
 
-    wait_for(is_ok, 5, "the push is OK")
+    wait_for(is_ok, PATIENCE, "the push is OK")
     assert (SECRET, {"loft": "a-loft", "note": "ada: lunch at twelve?"}) in pigeons.flights
-    rows = wait_for(lambda: stage.rows("ack_id = 'flown' AND answer = 'OK'"), 15, "a row of the log")
+    rows = wait_for(lambda: stage.rows("ack_id = 'flown' AND answer = 'OK'"), PATIENCE, "a row of the log")
     assert (rows[0]["platform"], rows[0]["outcome"], rows[0]["code"]) == ("pigeon_rn-v2", "sent", "sent")
 
 
@@ -111,7 +112,7 @@ def test_what_it_says_of_a_wrong_key_is_told_in_its_words_and_kept_of_the_creden
         text = stage.push(platform="pigeon_beta-v2", device_id="a-loft").get("error", "")
         return "" if text.startswith(("no_app", "no_credential")) else text
 
-    assert wait_for(error, 5, "an answer").startswith(
+    assert wait_for(error, PATIENCE, "an answer").startswith(
         "pigeon_wrong_key the pigeons do not know this key: upload another"
     )
 
@@ -119,7 +120,7 @@ def test_what_it_says_of_a_wrong_key_is_told_in_its_words_and_kept_of_the_creden
         found = json.loads(stage.manage("credential", "list", "--customer", "acme"))
         return [row["refused_code"] for row in found if row["label"] == "pigeon_beta" and row["refused_code"]]
 
-    assert wait_for(kept, 10, "the fault is kept") == ["pigeon_wrong_key"]
+    assert wait_for(kept, PATIENCE, "the fault is kept") == ["pigeon_wrong_key"]
 
 
 def test_its_pushes_are_counted_under_its_platform(stage: Stage, pigeons: PigeonServer) -> None:
@@ -128,7 +129,7 @@ def test_its_pushes_are_counted_under_its_platform(stage: Stage, pigeons: Pigeon
         return 'service_removal_total{platform="pigeon",reason="pigeon_gone"}' in text
 
     stage.push(platform="pigeon_rn-v2", device_id="nobodys-either")
-    wait_for(counted, 10, "the count")
+    wait_for(counted, PATIENCE, "the count")
 
 
 def test_a_file_of_nobody_is_told_what_the_third_provider_takes_too(stage: Stage, tmp_path: Path) -> None:

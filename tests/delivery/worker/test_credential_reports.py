@@ -124,7 +124,7 @@ def _closed() -> Iterator[None]:
     connections.close_all()
 
 
-async def until(done: Callable[[], object], seconds: float = 5) -> None:
+async def until(done: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not await asyncio.to_thread(_look, done):
         assert time.monotonic() < end

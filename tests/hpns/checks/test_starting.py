@@ -22,7 +22,7 @@ def python(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str
     """Run Python with these settings and no others."""
     env = {"PATH": os.environ["PATH"], "READ_DOT_ENV": "false", "PYTHONPATH": str(ROOT), **settings}
     return subprocess.run(
-        [sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
 
 
