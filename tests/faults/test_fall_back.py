@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from tests.faults.told import PROMPT, Told, at_once, iphone, push, rows
+from tests.faults.told import PROMPT, Told, at_once, iphone, push, rows, wait_until_told
 from tests.stage import Stage, wait_for
 
 LABEL = "apple_twice"
@@ -41,12 +41,9 @@ def seen(service: Stage, keys: dict[str, str]) -> Seen:
     waiting = ("--p8", str(good.apns_key), "--key-id", good.key_id, *ids, "--slot", "next")
     service.manage("credential", "add", *owner, *waiting)
     device = iphone()
-
-    def sent() -> Told | None:
-        told = push(service, platform=f"{LABEL}-v2", device_id=device)
-        return told if told.status == "OK" else None
-
-    before = wait_for(sent, 5, "the app is known with its key")
+    wait_until_told(service)
+    before = push(service, platform=f"{LABEL}-v2", device_id=device)
+    assert before.status == "OK", before
     service.sandbox.remove_key("REVOKE1234")
     first = push(service, platform=f"{LABEL}-v2", device_id=device)
     row = rows(service, {"first": first})["first"]
