@@ -40,6 +40,7 @@ def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     wait_for_worker(service)
     for content in ("as_sent", "generic", "id_only"):
         service.manage("customer", "content", "--slug", "iris", "--to", content)
+        wait_for(lambda content=content: content_of(service, key) == content, 5, f"{content} is in force")
         for name, members in devices.items():
             if name != "a phone in the queue":
                 answer = push(service, key, **members)
@@ -65,6 +66,16 @@ def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     for name in ("SECRET_KEY", "HASH_KEY", "VAULT_KEYS"):
         found[name] = service.env[name].rpartition(":")[2].encode()
     return dict(_bare(found))
+
+
+def content_of(service: Stage, key: str) -> str:
+    """What of a push's content goes on at present, by what Apple gets of one."""
+    device = iphone()
+    push(service, key, device_id=device)
+    said = service.sandbox.requests(device)[-1]["json"]
+    if said.get("id_loaded"):
+        return "id_only"
+    return "as_sent" if TEXT in str(said) else "generic"
 
 
 def _bare(found: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:

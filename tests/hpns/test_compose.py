@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hpns import ingest
-from hpns.celery.pool import DRAIN
+from hpns.celery.pool import DRAIN_SECONDS
 from hpns.web import draining
 from tests.stage import ROOT
 from tests.wanted import program
@@ -108,7 +108,7 @@ def test_the_engine_waits_longer_than_what_was_accepted_takes(services: dict[str
         return float(services[name]["stop_grace_period"].removesuffix("s"))
 
     assert seconds("web") > 5.0 + ingest.DRAIN_TIMEOUT > 5.0 + draining.STOPPED_SECONDS
-    assert seconds("worker") > DRAIN + 5
+    assert seconds("worker") > DRAIN_SECONDS + 5
 
 
 def test_our_services_are_all_of_one_image_and_call_the_script_that_any_server_calls(services: dict[str, Any]) -> None:
