@@ -49,7 +49,7 @@ class Result(NamedTuple):
 
 
 class CredentialStatus(NamedTuple):
-    """The status of a credential, as a page shows it: the kind of the status mark (good, warn, bad), and a few words."""
+    """The status of a credential, as a page shows it: the kind of the status mark (good, warn, bad), and words."""
 
     kind: str
     words: str
