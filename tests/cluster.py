@@ -20,7 +20,7 @@ from hpns.local.folder import Folder
 from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
 from hpns.local.process import Child
 from hpns.local.valkey import Valkey
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "PYTHONPYCACHEPREFIX")
@@ -97,7 +97,7 @@ def _make(path: Path, env: dict[str, str], root: Path) -> Path:
     spec = postgres.spec()
     server = Child(spec)
     try:
-        wait_for(spec.ready, 20, "postgres serves")
+        wait_for(spec.ready, PATIENCE, "postgres serves")
         done = subprocess.run(
             [sys.executable, "-c", MAKE],
             cwd=root,
@@ -109,7 +109,7 @@ def _make(path: Path, env: dict[str, str], root: Path) -> Path:
         )
         assert done.returncode == 0, done.stderr
         server.send_stop_signal()
-        wait_for(lambda: server.poll() is not None, 20, "postgres stops")
+        wait_for(lambda: server.poll() is not None, PATIENCE, "postgres stops")
     finally:
         server.kill()
     return folder.servers / "postgres"

@@ -47,15 +47,15 @@ class Console:
 
     def run(self, *arguments: str) -> Done:
         """Run `manage.py ARGUMENT...` or `-c CODE ARGUMENT...`. Raises AssertionError when it takes too long."""
-        asked, told = self._process.stdin, self._process.stdout
-        assert asked is not None
-        assert told is not None
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
         watch = threading.Timer(LONGEST, self._process.kill)
         watch.start()
         try:
-            asked.write(json.dumps(arguments).encode() + b"\n")
-            asked.flush()
-            line = told.readline()
+            stdin.write(json.dumps(arguments).encode() + b"\n")
+            stdin.flush()
+            line = stdout.readline()
         finally:
             watch.cancel()
         assert line, f"{arguments} had no end within {LONGEST:g} s, or ended Python"
@@ -91,14 +91,14 @@ def _do(arguments: list[str]) -> int:
 
 def main() -> None:
     """Serve until there is nobody to ask."""
-    told = os.fdopen(os.dup(1), "w")
+    stdout = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a program below writes is no answer of ours
     django.setup()
     for line in sys.stdin:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = _do(json.loads(line))
-        print(json.dumps(Done(code, out.getvalue(), err.getvalue())), file=told, flush=True)
+        print(json.dumps(Done(code, out.getvalue(), err.getvalue())), file=stdout, flush=True)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class SandboxClient:
         self.call("DELETE", "/api/scripts")
 
     def requests(
-        self, marker: str = "", *, provider: str = "", since: int = 0, count: int = 0, wait: float = 5.0
+        self, marker: str = "", *, provider: str = "", since: int = 0, count: int = 0, wait: float = 30.0
     ) -> list[dict[str, Any]]:
         """What was received for a marker, oldest first; with `count`, waits up to `wait` seconds for so many."""
         query = {"marker": marker, "provider": provider, "since": since, "most": 100_000, "count": count, "wait": wait}
@@ -147,7 +147,7 @@ def running_sandbox(folder: Path, *options: str) -> Iterator[SandboxClient]:
     with log_file.open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "delivery.sandbox", *arguments], cwd=ROOT, stderr=log)
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while not note_file.exists():
             if process.poll() is not None or time.monotonic() > until:
                 raise AssertionError(f"the sandbox did not start: {log_file.read_text()}")

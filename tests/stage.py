@@ -29,7 +29,7 @@ from hpns.local.valkey import Valkey
 from tests import cluster
 from tests.console import Console
 from tests.sandbox_fixture import SandboxClient, running_sandbox
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNING: list["Stage"] = []
@@ -116,7 +116,7 @@ class Stage:
 
     def _start(self, spec: Spec) -> None:
         self.children[spec.name] = Child(spec)
-        wait_for(spec.ready, 20, f"{spec.name} serves")
+        wait_for(spec.ready, PATIENCE, f"{spec.name} serves")
 
     def kill(self, name: str) -> None:
         """SIGKILL, to it and what it started."""
@@ -189,7 +189,7 @@ class Stage:
             query = f"SELECT * FROM delivery_delivery WHERE {where} ORDER BY accepted_at, trace"  # noqa: S608
             return connection.execute(query, values).fetchall()  # type: ignore[arg-type,call-overload]
 
-    def logged(self, count: int, seconds: float = 15, where: str = "true") -> list[dict[str, Any]]:
+    def logged(self, count: int, seconds: float = PATIENCE, where: str = "true") -> list[dict[str, Any]]:
         """The rows of the log once there are `count` of them; fails when there are more, or not so many in time."""
         rows = wait_for(lambda: (found := self.rows(where)) and len(found) >= count and found, seconds, f"{count} rows")
         assert len(rows) == count, f"{len(rows)} rows, not {count}"
@@ -283,7 +283,7 @@ def running_stage(folder: Path, *, workers: int = 1, root: Path = ROOT, **settin
             for number in range(1, workers + 1):
                 stage.start_worker("worker" if number == 1 else f"worker{number}")
             stage.start_beat()
-            wait_for(stage.ready, 40, "the service is ready")
+            wait_for(stage.ready, PATIENCE, "the service is ready")
             yield stage
         finally:
             stage.close()

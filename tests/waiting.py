@@ -2,7 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+# Seconds for whatever has to happen and of which nobody has promised when: a new machine compiles each module that it
+# imports, and a busy one is slow. It only ends a test that would hang; who waits for a promise names its seconds.
+PATIENCE: Final = 90
 
 
 def wait_for(done: Callable[[], Any], seconds: float, what: str) -> Any:

@@ -57,7 +57,7 @@ def refusal(code: str) -> Verdict:
 
 
 @cache
-def blame(verdict: Verdict, shared: bool) -> Verdict:
+def attributed(verdict: Verdict, shared: bool) -> Verdict:
     """Return the verdict for a push of a shared app (shared=True): faults of its credential are ours, and count."""
     if shared and verdict.is_credential_fault and verdict.attribution == "customer":
         return msgspec.structs.replace(verdict, attribution="ours", counts_in_sla=True, level="error")
@@ -70,11 +70,11 @@ def text(verdict: Verdict, trace: str, **details: object) -> str:
     details fill the row's placeholders (those of _ABSENT); empty ones and those left out are put in words. They must
     hold no secret: the text ends in the customer's server log.
     """
-    cause, fix = words(verdict, **details)
+    cause, fix = cause_and_fix(verdict, **details)
     return f"{verdict.code} {cause}: {fix} (trace {trace})"
 
 
-def words(verdict: Verdict, **details: object) -> tuple[str, str]:
+def cause_and_fix(verdict: Verdict, **details: object) -> tuple[str, str]:
     """Return a verdict's cause, and what to do about it, with the details that text() takes."""
     given = _Details((name, value) for name, value in details.items() if value not in ("", 0, None))
     return verdict.cause.format_map(given), verdict.fix.format_map(given)

@@ -19,7 +19,7 @@ from delivery.providers.base import Try
 from delivery.queue import batch
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.routes import Routes
-from delivery.worker.settlement import Settler, Work
+from delivery.worker.settlement import BatchProgress, Settler
 from tenants.credentials import uploads
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Deliverer:
         # Read once: a look into Django's settings costs as much as a look-up of a route.
         self._attempt_deadline, self._push_deadline = settings.ATTEMPT_DEADLINE, settings.PUSH_DEADLINE
 
-    def begin(self, work: Work, index: int, item: batch.Item, now: float, clock: float) -> None:
+    def begin(self, work: BatchProgress, index: int, item: batch.Item, now: float, clock: float) -> None:
         """Start a push's first attempt, or end it where none is to be made; now: unix seconds, clock: the loop's."""
         push = item.push
         age = max(0.0, now - item.at)  # the machine that accepted it may have a clock that is ahead of ours
@@ -66,7 +66,7 @@ class Deliverer:
         target = route.target
         if target is None:
             return self.end(work, index, route.refusal or judge.refusal("no_app"), label=route.label)
-        work.until[index] = clock + window
+        work.deadlines[index] = clock + window
         family = target.family
         self._senders[family].send(
             Try(
@@ -84,7 +84,7 @@ class Deliverer:
         return None
 
     def _tried(self, tried: Try, attempt: Attempt) -> None:
-        work: Work = tried.batch  # type: ignore[assignment]
+        work: BatchProgress = tried.batch  # type: ignore[assignment]
         index = tried.index
         verdict = table.judge(attempt)
         work.attempts[index] = (*work.attempts[index], attempt)
@@ -97,7 +97,7 @@ class Deliverer:
         assert route is not None  # noqa: S101  it was tried on one
         if verdict.is_key_fault and self._try_spare(work, index, tried, attempt, verdict):
             return None
-        verdict = judge.blame(verdict, route.shared)
+        verdict = judge.attributed(verdict, route.shared)
         return self.end(
             work,
             index,
@@ -112,7 +112,7 @@ class Deliverer:
             detail=attempt.detail,
         )
 
-    def _try_again(self, work: Work, index: int, tried: Try, retry: Retry) -> bool:
+    def _try_again(self, work: BatchProgress, index: int, tried: Try, retry: Retry) -> bool:
         """Start another try if the verdict and the time left allow it. Nothing sent is ever sent again here."""
         tries = len(work.attempts[index])
         if retry is Retry.SAFE:
@@ -121,20 +121,20 @@ class Deliverer:
             pause = 0.0
         else:
             return False
-        left = work.until[index] - self._loop.time() - pause
+        left = work.deadlines[index] - self._loop.time() - pause
         if left < WORTH:
             return False
         tried.timeout = left
         self._loop.call_later(pause, self._send_again, work, index, tried)
         return True
 
-    def _try_spare(self, work: Work, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
+    def _try_spare(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
         """Start another try with the app's other credential, because this one was refused for its key."""
         route = work.routes[index]
         spare = self.routes.spare(route) if route is not None and route.target is tried.target else None
-        left = work.until[index] - self._loop.time()
+        left = work.deadlines[index] - self._loop.time()
         if spare is None or left < WORTH:
-            self._reporter.refused(tried.target, attempt, verdict)
+            self._reporter.report_fault(tried.target, attempt, verdict)
             return False
         self._send_again(
             work,
@@ -154,7 +154,7 @@ class Deliverer:
         return True
 
     def _tried_spare(self, tried: Try, attempt: Attempt) -> None:
-        work: Work = tried.batch  # type: ignore[assignment]
+        work: BatchProgress = tried.batch  # type: ignore[assignment]
         route = work.routes[tried.index]
         assert route is not None  # noqa: S101  a spare is the spare of a route
         assert route.target is not None  # noqa: S101
@@ -162,14 +162,14 @@ class Deliverer:
             self.routes.fall_back(route.target.app_id, route.target.credential_id)
         self._tried(tried, attempt)
 
-    def _send_again(self, work: Work, index: int, tried: Try) -> None:
+    def _send_again(self, work: BatchProgress, index: int, tried: Try) -> None:
         try:
             self._senders[tried.target.family].send(tried)
         except Exception:
             logger.exception("a push could not be tried again", extra={"trace": work.items[index].trace})
             self.end(work, index, judge.refusal("internal_error"))
 
-    def end(self, work: Work, index: int, verdict: Verdict, **details: object) -> None:
+    def end(self, work: BatchProgress, index: int, verdict: Verdict, **details: object) -> None:
         """Note the end of one push; settle when the batch is complete, else in a moment together with others."""
         text = ""
         if verdict.answer is Answer.FAIL:
@@ -181,12 +181,12 @@ class Deliverer:
                 extra={"trace": item.trace, "code": verdict.code, "customer": item.customer, "server": item.server},
             )
         work.ended.append((index, verdict, text))
-        work.left -= 1
-        if not work.left:
+        work.unfinished -= 1
+        if not work.unfinished:
             if work.timer is not None:
                 work.timer.cancel()
             # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.
             self._loop.call_soon(self._settler.settle, work)
         elif work.timer is None:
-            gather = min(GATHER_MOST, max(GATHER, SHARE * (self._loop.time() - work.begun)))
+            gather = min(GATHER_MOST, max(GATHER, SHARE * (self._loop.time() - work.started_at)))
             work.timer = self._loop.call_later(gather, self._settler.settle, work)

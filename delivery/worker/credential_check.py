@@ -37,13 +37,13 @@ UNREADABLE: Final = "credential_unreadable"
 
 class Result(NamedTuple):
     """What a provider said. `code` is OK or that of the verdict; `good`: pushes can be sent with it; `known`: it was
-    about the credential or its app, not about the way there; `refused`: it was about the key itself. `meaning` and
+    about the credential or its app, not about the way there; `is_key_fault`: it was about the key itself. `meaning` and
     `fix` are for people."""
 
     code: str
     good: bool
     known: bool
-    refused: bool
+    is_key_fault: bool
     meaning: str
     fix: str
 
@@ -72,7 +72,7 @@ def status_of(credential: Credential, code: str) -> CredentialStatus:
         words = own[0].format(**details, team_id=ids["team_id"])
     else:
         cause = verdict.cause.replace(" ({detail})", "")
-        words, _ = judge.words(msgspec.structs.replace(verdict, cause=cause), **details)
+        words, _ = judge.cause_and_fix(msgspec.structs.replace(verdict, cause=cause), **details)
     return CredentialStatus(
         "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn", f"{words[:1].upper()}{words[1:]}"
     )
@@ -88,7 +88,10 @@ def check(credential: Credential, step: Step = nullcontext) -> Result:
     result = ask(app)
     with step():
         services.credential_checked(
-            credential=credential, code=result.code, good=result.good, refused=result.refused and not result.good
+            credential=credential,
+            code=result.code,
+            good=result.good,
+            is_key_fault=result.is_key_fault and not result.good,
         )
     return result
 
@@ -126,11 +129,11 @@ def ask(app: AppRow) -> Result:
         target = routes.target_of(app)
     except vault.VaultError as error:
         return Result(UNREADABLE, False, True, False, str(error), "upload the credential again")
-    attempt = asyncio.run(_try(target))
-    return _told(target, attempt, table.judge(attempt))
+    attempt = asyncio.run(_attempt(target))
+    return _result(target, attempt, table.judge(attempt))
 
 
-async def _try(target: Target) -> Attempt:
+async def _attempt(target: Target) -> Attempt:
     loop = asyncio.get_running_loop()
     engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
     provider = table.PROVIDERS[target.family]
@@ -149,7 +152,7 @@ async def _try(target: Target) -> Attempt:
         await engine.close()
 
 
-def _told(target: Target, attempt: Attempt, verdict: Verdict) -> Result:
+def _result(target: Target, attempt: Attempt, verdict: Verdict) -> Result:
     trial = table.PROVIDERS[target.family].trial
     if verdict.code in trial.good:
         return Result(OK, True, True, False, trial.accepted(target), "nothing to do")
@@ -162,12 +165,12 @@ def _told(target: Target, attempt: Attempt, verdict: Verdict) -> Result:
         "reason": attempt.reason,
         "detail": attempt.detail,
     }
-    meaning, fix = judge.words(verdict, **details)
+    meaning, fix = judge.cause_and_fix(verdict, **details)
     own = trial.special(verdict, attempt) or trial.words.get(verdict.code)
     if own is not None:
         meaning, fix = (part.format(**details, team_id=target.secret.get("team_id", "")) for part in own)
     if CLOCK in attempt.detail:
         fix = f"set the clock of this machine first: {attempt.detail[attempt.detail.index(CLOCK) :]}"
-    refused = verdict.is_key_fault and verdict.attribution == "customer" and CLOCK not in attempt.detail
+    is_key_fault = verdict.is_key_fault and verdict.attribution == "customer" and CLOCK not in attempt.detail
     known = verdict.is_credential_fault and CLOCK not in attempt.detail
-    return Result(verdict.code, False, known, refused, meaning, fix)
+    return Result(verdict.code, False, known, is_key_fault, meaning, fix)

@@ -1,4 +1,4 @@
-"""Tells the rest of the house that a provider refuses a credential: beside the path of a push, and until it is heard.
+"""Reports credential faults to the database and the people: beside the path of a push, retried until it succeeds.
 
 What a worker finds out it uses at once (delivery/worker/routes.py); this writes it into PostgreSQL, where the first who
 comes changes it and all others find it done, and sends the e-mail. Invariant: reporting holds up no push, and what
@@ -45,31 +45,31 @@ class Reporter:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._told: dict[int, tuple[int, float]] = {}
+        self._reported: dict[int, tuple[int, float]] = {}
         self._waiting: dict[int, Report] = {}
         self._wake = asyncio.Event()
         self._mails: set[asyncio.Task[None]] = set()
 
-    def refused(self, target: Target, attempt: Attempt, verdict: Verdict) -> None:
+    def report_fault(self, target: Target, attempt: Attempt, verdict: Verdict) -> None:
         """Report that a target's credential was refused, unless our own clock may be why."""
         if verdict.attribution == "customer" and CLOCK not in attempt.detail:
             self.report(Report(target.app_id, target.credential_id, verdict.code))
 
     def spare_tried(self, target: Target, spare: Target, first: Attempt, attempt: Attempt) -> bool:
         """Whether the provider accepted the spare after it had refused the target's credential; reports either."""
-        refusal = table.judge(first)
+        verdict = table.judge(first)
         if table.judge(attempt).outcome not in (Outcome.SENT, Outcome.GONE):
-            self.refused(target, first, refusal)
+            self.report_fault(target, first, verdict)
             return False
-        self.report(Report(target.app_id, target.credential_id, refusal.code, spare.credential_id))
+        self.report(Report(target.app_id, target.credential_id, verdict.code, spare.credential_id))
         return True
 
     def report(self, report: Report) -> None:
         """Take a report; the same again within AGAIN seconds is none. Returns at once."""
-        told, now = self._told.get(report.credential_id), time.monotonic()
-        if told is not None and now - told[1] < AGAIN and report.spare_id in (0, told[0]):
+        reported, now = self._reported.get(report.credential_id), time.monotonic()
+        if reported is not None and now - reported[1] < AGAIN and report.spare_id in (0, reported[0]):
             return
-        self._told[report.credential_id] = (report.spare_id, now)
+        self._reported[report.credential_id] = (report.spare_id, now)
         if report.spare_id or report.credential_id not in self._waiting:
             self._waiting[report.credential_id] = report
         self._wake.set()
@@ -82,47 +82,47 @@ class Reporter:
             while self._waiting:
                 report = next(iter(self._waiting.values()))
                 try:
-                    told = await self._loop.run_in_executor(None, write_down, report)
+                    fault = await self._loop.run_in_executor(None, record_fault, report)
                 except (DatabaseError, ProblemError) as error:
                     logger.warning("a refused credential cannot be written down yet: %s", error)
                     await asyncio.sleep(PAUSE)
                     continue
                 if self._waiting.get(report.credential_id) is report:
                     del self._waiting[report.credential_id]
-                if told is not None and told.news:
-                    mailing = self._loop.create_task(self._mail(told))
+                if fault is not None and fault.news:
+                    mailing = self._loop.create_task(self._mail(fault))
                     self._mails.add(mailing)
                     mailing.add_done_callback(self._mails.discard)
 
-    async def _mail(self, told: services.Refusal) -> None:
+    async def _mail(self, fault: services.CredentialFault) -> None:
         for pause in MAIL_PAUSES:
             await asyncio.sleep(pause)
             try:
-                await self._loop.run_in_executor(None, _send, told)
+                await self._loop.run_in_executor(None, _send, fault)
             except (mail.MailError, DatabaseError) as error:
-                logger.warning("the e-mail about the credential %d was not sent: %s", told.credential.pk, error)
+                logger.warning("the e-mail about the credential %d was not sent: %s", fault.credential.pk, error)
             else:
                 return
 
 
-def write_down(report: Report) -> services.Refusal | None:
+def record_fault(report: Report) -> services.CredentialFault | None:
     """Write one report down. Blocks; raises django.db.Error."""
     try:
-        told = services.credential_refused(
+        fault = services.credential_record_fault(
             app_id=report.app_id, credential_id=report.credential_id, code=report.code, spare_id=report.spare_id
         )
     finally:
         connections.close_all()
-    if told is not None and told.news:
-        instead = "the other one signs now" if told.fell_back else "pushes of its app fail"
+    if fault is not None and fault.news:
+        instead = "the other one signs now" if fault.fell_back else "pushes of its app fail"
         logger.error("the credential %d is refused (%s): %s", report.credential_id, report.code, instead)
-    return told
+    return fault
 
 
-def _send(told: services.Refusal) -> None:
-    row = told.credential
+def _send(fault: services.CredentialFault) -> None:
+    row = fault.credential
     try:
         others = Credential.objects.filter(app_id=row.app_id).exclude(pk=row.pk).first()
-        mails.refused(row, told.spare, None if told.spare else others)
+        mails.credential_fault(row, fault.spare, None if fault.spare else others)
     finally:
         connections.close_all()

@@ -1,4 +1,4 @@
-"""Takes a batch out of the queue: decrypt it, begin each of its pushes (attempts.py), and wait until all are settled.
+"""Batch consumer: decrypts a batch of the queue, begins each of its pushes (attempts.py), waits until all are settled.
 
 One Dispatcher per worker process. Invariant: a batch is given up (acknowledged) only after all of it is settled.
 """
@@ -22,7 +22,7 @@ from delivery.queue import batch, valkey
 from delivery.worker import settlement
 from delivery.worker.attempts import Deliverer
 from delivery.worker.credential_reports import Reporter
-from delivery.worker.settlement import Settler, Work
+from delivery.worker.settlement import BatchProgress, Settler
 from tenants import vault
 from tenants.directory.live import DIRECTORY
 
@@ -96,24 +96,24 @@ class Dispatcher:
         except (vault.VaultError, msgspec.DecodeError) as error:
             logger.critical("a batch of the queue cannot be opened and stays in it until it can: %s", error)
             raise vault.VaultError(str(error)) from error
-        work = Work(batch_id, items, self.loop.create_future())
+        work = BatchProgress(batch_id, items, self.loop.create_future())
         self.in_flight += len(items)
         counting.batch(len(items))
         now, clock = time.time(), self.loop.time()
-        work.begun = clock
+        work.started_at = clock
         self.deliverer.routes.refresh()  # what follows waits for nothing, so they stay as they are
         begin = self.deliverer.begin
         for index, item in enumerate(items):
             if done is not None and settlement.settled_before(done, index):
-                work.left -= 1
-                work.again = True
+                work.unfinished -= 1
+                work.partly_settled = True
                 continue
             try:
                 begin(work, index, item, now, clock)
             except Exception:
                 logger.exception("a push could not be begun", extra={"trace": item.trace})
                 self.deliverer.end(work, index, judge.refusal("internal_error"))
-        if work.left or work.ended:
+        if work.unfinished or work.ended:
             await work.finished
         self.in_flight -= len(items)
 

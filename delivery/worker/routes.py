@@ -1,4 +1,4 @@
-"""Which app, and which credential, takes a push. Answers from memory; nothing here waits.
+"""Routing: finds the app and the credential for a push, by its platform. From memory; nothing here waits.
 
 A push's platform only picks among the apps that its customer may use. Invariant: a route is never guessed; without an
 app or a readable credential the push is refused with a text that says what to add.
@@ -21,7 +21,7 @@ from tenants.providers.table import family_of
 
 logger = logging.getLogger(__name__)
 
-# Characters of an unknown label that are told: no app's has more, and a stranger's may be as long as a body.
+# Characters of an unknown label that are shown: no app's has more, and a stranger's may be as long as a body.
 SHOWN = 64
 
 
@@ -96,7 +96,7 @@ class Routes:
             return Route(label[:SHOWN], version, None, False, None, judge.refusal("no_app"))
         shared = app.customer_id is None
         if not app.credential_id:
-            refusal = judge.blame(judge.refusal("no_credential"), shared)
+            refusal = judge.attributed(judge.refusal("no_credential"), shared)
             return Route(app.label, version, app.app_id, shared, None, refusal)
         spare = _by_spare(app)
         refused = self._refused.get(app.app_id)

@@ -1,4 +1,4 @@
-"""The one step in which ended pushes leave the queue: rows for the log, answers for the waiting server, progress.
+"""Atomic settlement of ended pushes: the row for the log, the answer for the waiting server, the batch's progress.
 
 A script in Valkey does all of it atomically and once per push, whoever calls it and however often: a worker that was
 taken for dead and the one that took its batch over may both settle it, and a settlement whose answer got lost is
@@ -84,37 +84,37 @@ def settled_before(done: bytes | None, index: int) -> bool:
     return bit >> 3 < len(done) and bool(done[bit >> 3] & (128 >> (bit & 7)))
 
 
-class Work:
-    """One batch in the making."""
+class BatchProgress:
+    """The progress of one batch: its pushes, their attempts and routes, and which have ended."""
 
     __slots__ = (
-        "again",
         "attempts",
-        "begun",
+        "deadlines",
         "ended",
         "finished",
         "id",
         "items",
-        "left",
         "number",
+        "partly_settled",
         "routes",
+        "started_at",
         "timer",
-        "until",
+        "unfinished",
     )
 
     def __init__(self, batch_id: str, items: list[batch.Item], finished: "asyncio.Future[None]") -> None:
         self.id = batch_id
         self.number = int(batch_id.rpartition(":")[2])
         self.items = items
-        self.left = len(items)
+        self.unfinished = len(items)
         self.finished = finished
-        self.begun = 0.0  # by the loop's clock
-        self.again = False  # some of it was settled by another worker, or earlier by this one
+        self.started_at = 0.0  # by the loop's clock
+        self.partly_settled = False  # some of it was settled by another worker, or earlier by this one
         self.ended: list[tuple[int, Verdict, str]] = []
         # For each item, by its index: what was tried, on which route (None: it did not come to that), and until when.
-        self.attempts: list[tuple[Attempt, ...]] = [()] * self.left
-        self.routes: list[Route | None] = [None] * self.left
-        self.until = [0.0] * self.left
+        self.attempts: list[tuple[Attempt, ...]] = [()] * self.unfinished
+        self.routes: list[Route | None] = [None] * self.unfinished
+        self.deadlines = [0.0] * self.unfinished
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -124,14 +124,14 @@ class Settler:
     def __init__(self, link: valkey.Link, loop: asyncio.AbstractEventLoop, hash_key: bytes) -> None:
         self.link, self.loop, self.hash_key = link, loop, hash_key
 
-    def settle(self, work: Work) -> None:
+    def settle(self, work: BatchProgress) -> None:
         """Settle what has ended since the last call; `work.finished` is set when nothing of the batch is left."""
         work.timer = None
         ended, work.ended = work.ended, []
         if not ended:
             return
-        whole = len(ended) == len(work.items) and not work.again
-        work.again = True
+        whole = len(ended) == len(work.items) and not work.partly_settled
+        work.partly_settled = True
         now = time.time()
         rows, short, texts = [], [], []
         for index, verdict, text in ended:
@@ -142,9 +142,9 @@ class Settler:
                 texts.append((work.number, index, text))
             else:
                 short.append((work.number, index, int(verdict.answer)))
-        self._post(work, rows, batch.pack_results(short, texts), whole, not work.left, True)
+        self._post(work, rows, batch.pack_results(short, texts), whole, not work.unfinished, True)
 
-    def _row(self, work: Work, index: int, verdict: Verdict, now: float) -> bytes:
+    def _row(self, work: BatchProgress, index: int, verdict: Verdict, now: float) -> bytes:
         item = work.items[index]
         route = work.routes[index]
         return row(
@@ -161,7 +161,7 @@ class Settler:
         )
 
     def _post(
-        self, work: Work, rows: list[tuple[int, bytes]], reply: bytes, whole: bool, last: bool, by_name: bool
+        self, work: BatchProgress, rows: list[tuple[int, bytes]], reply: bytes, whole: bool, last: bool, by_name: bool
     ) -> None:
         answer: asyncio.Future[Any] = self.loop.create_future()
 

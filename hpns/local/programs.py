@@ -1,4 +1,4 @@
-"""Programs that the tests use and no wheel brings: a browser, docker-compose and age.
+"""Programs that the tests use and no wheel brings: a browser, docker-compose, age and curl.
 
 Invariant: a missing one is installed (root on Debian), or said to be missing, or in CI an error; never passed over.
 """
@@ -21,26 +21,36 @@ WANTED = {
     ),
     "DOCKER_COMPOSE": (("docker-compose",), (), ("docker-compose",), "the check of docker-compose.yml"),
     "AGE": (("age",), (), ("age",), "that a backup is opened without this program"),
+    "CURL": (("curl",), (), ("curl",), "the curl that bin/run prints"),
 }
 
 
 def find(search_path: str | None = None) -> dict[str, str]:
-    """The programs that are here: variable for the tests -> path. `search_path` stands in for PATH."""
+    """The programs that are here: variable for the tests -> path.
+
+    A variable that is set in the environment names its program, and no other will do. `search_path` stands in for this
+    machine: programs and libraries are looked for in its folders alone, and the environment says nothing.
+    """
+    named = os.environ if search_path is None else {}
     found = {}
-    for variable, (names, libraries, _, _) in WANTED.items():
+    for variable, (usual, libraries, _, _) in WANTED.items():
+        names = (named[variable],) if named.get(variable) else usual
         path = next((path for name in names if (path := shutil.which(name, path=search_path))), None)
-        if path and all(map(loads, libraries)):
+        if path and all(loads(library, search_path) for library in libraries):
             found[variable] = path
     return found
 
 
-def loads(library: str) -> bool:
-    """Whether a shared library is on this machine."""
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
+def loads(library: str, search_path: str | None = None) -> bool:
+    """Whether a shared library can be loaded: of this machine, or from a folder of `search_path`."""
+    folders = [] if search_path is None else search_path.split(os.pathsep)
+    for path in [library] if search_path is None else [f"{folder}/{library}" for folder in folders]:
+        try:
+            ctypes.CDLL(path)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def install(missing: list[str], log: Path) -> bool:
@@ -72,11 +82,13 @@ def are_enough(found: Mapping[str, str], *, ci: bool) -> bool:
 
 def complaints(found: Mapping[str, str]) -> list[str]:
     """One line for each program that is missing: what is not tested, and how to get it."""
-    return [
-        f"not run: {untested} (missing: apt install {' '.join(packages)})"
-        for variable, (_, _, packages, untested) in WANTED.items()
-        if variable not in found
-    ]
+    return [complaint(variable) for variable in WANTED if variable not in found]
+
+
+def complaint(variable: str) -> str:
+    """What is not tested without this program or its libraries, and how to get them, in one line."""
+    _, _, packages, untested = WANTED[variable]
+    return f"not run: {untested} (missing: apt install {' '.join(packages)})"
 
 
 def provide(log: Path, print_line: Callable[[str], None]) -> dict[str, str]:

@@ -22,7 +22,7 @@ def readers(customer: Customer | None) -> list[str]:
     return [address for address in owners.values_list("user__email", flat=True) if address]
 
 
-def refused(credential: Credential, spare: Credential | None, waiting: Credential | None = None) -> None:
+def credential_fault(credential: Credential, spare: Credential | None, waiting: Credential | None = None) -> None:
     """Say that a provider refuses a credential, and which one signs instead, or that none does."""
     context = {"spare": spare, "waiting": waiting, "spare_kind": spare.get_kind_display() if spare else ""}
     _send("credential_refused", credential, context)

@@ -1,4 +1,4 @@
-"""How a credential's secret is kept: sealed for one app, so that it opens in no other app's row.
+"""Encryption of credential secrets at rest: sealed for one app, so that one opens in no other app's row.
 
 What is inside depends on the kind and is said by the provider's file in tenants/providers; all values are text.
 """

@@ -1,4 +1,4 @@
-"""Finds out what a file is that somebody uploads as a credential, and has it read, or says what it is instead.
+"""Recognises uploaded credential files and has their provider parse them, or says what a file is instead.
 
 Each provider recognises its own files (tenants/providers); what nobody recognises is told apart here. Nothing of a file
 is believed but what its reader then reads of it.

@@ -1,4 +1,4 @@
-"""What one of Apple's push certificates says about itself: for which apps, for which host, until when. Pure.
+"""Parses Apple push certificates (X.509): for which apps and hosts one is, until when, or for what else. Pure.
 
 Apple's certificate practice statement names the members: the bundle id is the subject's UID; a certificate for several
 topics lists them in the extension 1.2.840.113635.100.6.3.6; 6.3.1 and 6.3.2 allow the sandbox and the production host

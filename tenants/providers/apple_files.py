@@ -68,20 +68,20 @@ def apple_certificate_pem(data: bytes, *, password: str = "", now: datetime | No
     mine = [certificate for certificate in certificates if certificate.public_key() == key.public_key()]
     if not mine:
         raise ProblemError("the private key does not belong to the certificate: export both together")
-    said = apple_certificate.read(mine[0])
-    if said.purpose:
-        raise ProblemError(f"this is a certificate for {said.purpose}, not for pushes: make an Apple Push Services one")
+    info = apple_certificate.read(mine[0])
+    if info.purpose:
+        raise ProblemError(f"this is a certificate for {info.purpose}, not for pushes: make an Apple Push Services one")
     now = now or datetime.now(UTC)
-    if said.until <= now:
-        raise ProblemError(f"the certificate expired on {said.until:%Y-%m-%d}: make a new one in Apple's account")
-    if said.since > now:
-        raise ProblemError(f"the certificate is not valid before {said.since:%Y-%m-%d}: is this machine's clock right?")
-    if not said.topics:
+    if info.until <= now:
+        raise ProblemError(f"the certificate expired on {info.until:%Y-%m-%d}: make a new one in Apple's account")
+    if info.since > now:
+        raise ProblemError(f"the certificate is not valid before {info.since:%Y-%m-%d}: is this machine's clock right?")
+    if not info.topics:
         raise ProblemError("the certificate names no app, so it is none for Apple's push service")
     ordered = [mine[0], *(certificate for certificate in certificates if certificate is not mine[0])]
     chain = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in ordered)
     secret = {"cert_pem": chain.decode(), "key_pem": pem.to_text(key)}
-    return Parsed("apns_cert", secret, said.serial, said.until, said.topics, said.hosts)
+    return Parsed("apns_cert", secret, info.serial, info.until, info.topics, info.hosts)
 
 
 def apple_certificate_p12(

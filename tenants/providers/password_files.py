@@ -1,4 +1,4 @@
-"""Opens files that a password protects, .p12 (PKCS #12, RFC 7292) and PEM, in a child process with little time.
+"""Decrypts password-protected key files, .p12 (PKCS #12, RFC 7292) and PEM, in a child process with little time.
 
 Such a file itself says how many rounds its password takes, so opening a hostile one could occupy a process for days.
 The child gets file and password by its standard input, never by its arguments, which others on the machine can see.

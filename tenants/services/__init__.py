@@ -7,7 +7,12 @@ Customers themselves are made in billing, which decides what each is entitled to
 
 from tenants.changes import Changed, notify_processes
 from tenants.services.apps import app_add, app_default, app_enable
-from tenants.services.credential_slots import Refusal, credential_checked, credential_promote, credential_refused
+from tenants.services.credential_slots import (
+    CredentialFault,
+    credential_checked,
+    credential_promote,
+    credential_record_fault,
+)
 from tenants.services.credentials import credential_add, credential_holds, credential_remove
 from tenants.services.customers import customer_contacts, customer_content, customer_rename
 from tenants.services.erasing import Erased, customer_erase, erased_forget
@@ -38,11 +43,11 @@ __all__ = [
     "OPERATOR",
     "By",
     "Changed",
+    "CredentialFault",
     "Erased",
     "NewInvitation",
     "NewKey",
     "Operator",
-    "Refusal",
     "app_add",
     "app_default",
     "app_enable",
@@ -50,7 +55,7 @@ __all__ = [
     "credential_checked",
     "credential_holds",
     "credential_promote",
-    "credential_refused",
+    "credential_record_fault",
     "credential_remove",
     "credentials_reseal",
     "customer_contacts",

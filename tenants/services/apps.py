@@ -56,9 +56,9 @@ def app_add(
         raise collision(error) from error
     other = [name for name, value in wanted.items() if getattr(app, name) != value]
     if other:
-        said = ", ".join(f"{name} {getattr(app, name)}" for name in other)
+        differing = ", ".join(f"{name} {getattr(app, name)}" for name in other)
         raise ProblemError(
-            f"there is an app with the label {label} already, with another {said}: disable that one first"
+            f"there is an app with the label {label} already, with another {differing}: disable that one first"
         )
     return Changed(app, created)
 

@@ -20,7 +20,7 @@ from tenants.services.credentials import slots
 CURRENT, NEXT = Credential.Slot.CURRENT, Credential.Slot.NEXT
 
 
-class Refusal(NamedTuple):
+class CredentialFault(NamedTuple):
     """What was written down of a refused credential: `news` is False when somebody has written it before; `fell_back`
     says that the other one signs now, which is `spare`."""
 
@@ -62,7 +62,7 @@ def credential_promote(*, app: PushApp, expected_id: int) -> Credential:
     return row
 
 
-def credential_refused(*, app_id: int, credential_id: int, code: str, spare_id: int = 0) -> Refusal | None:
+def credential_record_fault(*, app_id: int, credential_id: int, code: str, spare_id: int = 0) -> CredentialFault | None:
     """Write down that the provider refuses a credential for its key, once, whoever tells it and however often.
 
     With `spare_id`, the credential that was taken in its place and was accepted, the two change places; unless somebody
@@ -94,13 +94,13 @@ def credential_refused(*, app_id: int, credential_id: int, code: str, spare_id: 
                 instead=spare.key_id if swap and spare is not None else None,
             )
             notify_processes()
-    return Refusal(row, news or swap, swap, spare if swap else None)
+    return CredentialFault(row, news or swap, swap, spare if swap else None)
 
 
 def credential_checked(
-    *, credential: Credential, code: str, good: bool, refused: bool, at: datetime | None = None
+    *, credential: Credential, code: str, good: bool, is_key_fault: bool, at: datetime | None = None
 ) -> Changed[Credential]:
-    """Write down what the provider said of a credential when it was asked; `refused` is said of its key.
+    """Record what the provider said of a credential when it was asked; `is_key_fault`: its key is not accepted.
 
     A credential that is good again is no longer refused. `changed` says whether the code is another than before.
     """
@@ -116,7 +116,7 @@ def credential_checked(
         spare_changed = True
         if good and row.refused_at is not None:
             row.refused_at, row.refused_code = None, ""
-        elif refused and row.refused_at is None:
+        elif is_key_fault and row.refused_at is None:
             row.refused_at, row.refused_code = at, code
         else:
             spare_changed = False

@@ -1,9 +1,7 @@
 """A browser, and a server of the gallery in this process: its pages need no store."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +9,10 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+from tests.wanted import running_chromium
+
 NewPage = Callable[..., Page]
 
 
@@ -52,15 +51,11 @@ def browser() -> Iterator[Browser]:
 
     Django would take that loop for a reason not to ask the database; the loop waits while a test does.
     """
-    if not Path(CHROMIUM).exists():
-        pytest.skip("there is no chromium")
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, running_chromium() as started:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started
         # Django keeps a connection for each loop; nobody could reach this one any more.
         connections.close_all()
-        started.close()
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.looks import WIDE, assert_accessible, assert_no_sideways_scroll
-from tests.stage import Stage, running_stage, wait_for
+from tests.stage import Stage, running_stage
 from tests.tenants.accounts.test_second_factor import code
+from tests.waiting import PATIENCE, wait_for
 
 PASSWORD: Final = "correct horse battery staple"
 ADA: Final = "ada@newcomer.example"
@@ -98,7 +99,7 @@ def link(post: Path, to: str) -> str:
         ]
         return links[0][0] if links and links[0] else ""
 
-    return str(wait_for(found, 10, f"an e-mail to {to}"))
+    return str(wait_for(found, PATIENCE, f"an e-mail to {to}"))
 
 
 def enter(sam: Visitor, stage: Stage) -> None:

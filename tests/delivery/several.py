@@ -33,7 +33,7 @@ def disconnect(store: redis.Redis) -> None:
 
 async def until(done: Callable[[], object]) -> None:
     """Let the loop turn until something is so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not done():
             await asyncio.sleep(0.001)
 

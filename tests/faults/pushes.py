@@ -6,7 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from tests.stage import ROOT, Stage, a_push, wait_for
+from tests.stage import ROOT, Stage, a_push
+from tests.waiting import PATIENCE, wait_for
 
 TEXT = "the whale sings at nightfall"
 """What every push here says; test_unspoken.py looks for it in the logs."""
@@ -61,7 +62,7 @@ def at_once(stage: Stage, **pushes: dict[str, Any]) -> dict[str, PushAnswer]:
         return {name: future.result() for name, future in begun.items()}
 
 
-def rows(stage: Stage, answers: dict[str, PushAnswer], seconds: float = 15) -> dict[str, dict[str, Any]]:
+def rows(stage: Stage, answers: dict[str, PushAnswer], seconds: float = PATIENCE) -> dict[str, dict[str, Any]]:
     """The log's rows of these pushes, by name; fails unless each has exactly one."""
     wanted = {push.ack_id: name for name, push in answers.items()}
 
@@ -94,7 +95,7 @@ def replace_worker(stage: Stage, *, ahead: float = 0.0, ready: bool = True, **en
 
 def wait_for_worker(stage: Stage) -> None:
     """Wait until a worker answers: no provider is needed to say that a push has no app."""
-    wait_for(lambda: push(stage, platform="nobody's").code == "no_app", 30, "a worker answers")
+    wait_for(lambda: push(stage, platform="nobody's").code == "no_app", PATIENCE, "a worker answers")
 
 
 def _clock(stage: Stage, ahead: float) -> str:

@@ -2,13 +2,12 @@
 
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
+from tests.wanted import program
 
 # The terminal is on standard input; what `age` asks comes there, and what the command prints goes elsewhere.
 TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
@@ -16,13 +15,7 @@ TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 def folder_of_age() -> str:
     """Where the program is. Without it the test is skipped, but never in CI."""
-    found = os.environ.get("AGE") or shutil.which("age")
-    if not found:
-        reason = "no age here (apt install age)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return str(Path(found).parent)
+    return str(Path(program("AGE")).parent)
 
 
 def typed(command: str, passphrase: str, folder: Path, environment: Mapping[str, str]) -> bytes:

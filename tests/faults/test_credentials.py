@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.pushes import PROMPT, PushAnswer, android, at_once, iphone, push, rows
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 
 class Bad(NamedTuple):
@@ -69,7 +70,7 @@ def seen(service: Stage, keys: dict[str, str]) -> dict[str, Seen]:
     def known() -> bool:
         return push(service, platform="apple_certified-v2").status == "OK"  # the last of Acme's apps to be added
 
-    wait_for(known, 3, "the new apps are known")
+    wait_for(known, PATIENCE, "the new apps are known")
     pushes = {
         label: {
             "platform": f"{label}-v2",
@@ -122,7 +123,7 @@ def served(service: Stage, key: str) -> PushAnswer | None:
 
 def test_the_same_fault_in_a_shared_app_is_ours(service: Stage, keys: dict[str, str]) -> None:
     # Other tests suspend and resume customers; that takes up to two seconds to reach everybody.
-    answers = {"push": wait_for(lambda: served(service, keys["hugo"]), 3, "Hugo is served")}
+    answers = {"push": wait_for(lambda: served(service, keys["hugo"]), PATIENCE, "Hugo is served")}
     assert answers["push"].code == "apns_invalid_provider_token"
     row = rows(service, answers)["push"]
     assert (row["attribution"], row["counts"]) == ("ours", True)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.pushes import DEADLINE, PROMPT, PushAnswer, android, at_once, iphone, push, rows
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 HANG: dict[str, Any] = {"hang": True}
 QUIET_ACCOUNT = "oauth:android_quiet@"
@@ -42,7 +43,7 @@ def bystanders() -> list[PushAnswer]:
 @pytest.fixture(scope="module")
 def slow(service: Stage, keys: dict[str, str], bystanders: list[PushAnswer]) -> dict[str, Waited]:
     """A push to each slow provider, all at once, and bystanders meanwhile."""
-    wait_for(lambda: push(service, platform="apple_certified-v2").status == "OK", 3, "the new apps are known")
+    wait_for(lambda: push(service, platform="apple_certified-v2").status == "OK", PATIENCE, "the new apps are known")
     at_once(service, apple={}, beta={"platform": "apple_rnbeta-v2"}, google={"platform": "android-v2"})
     pushes: dict[str, dict[str, Any]] = {NO_TOKEN: {"platform": "android_quiet-v2"}}
     service.sandbox.script(QUIET_ACCOUNT, HANG)
@@ -98,7 +99,7 @@ def test_nobody_else_is_held_up_meanwhile(slow: dict[str, Waited], bystanders: l
 
 
 def test_the_token_endpoint_is_asked_again_once_it_speaks(service: Stage, slow: dict[str, Waited]) -> None:
-    wait_for(lambda: push(service, platform="android_quiet-v2").status == "OK", 3, "there is a token")
+    wait_for(lambda: push(service, platform="android_quiet-v2").status == "OK", PATIENCE, "there is a token")
 
 
 def test_a_provider_that_takes_connections_and_says_nothing_is_given_up_in_time(service: Stage) -> None:

@@ -17,7 +17,8 @@ from psycopg import sql
 
 from tests.faults import keepsakes
 from tests.faults.pushes import TEXT, android, iphone, push, wait_for_worker
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 CHUNK_BYTES = 18
 """Bytes out of the middle of a long secret that are looked for: a part of it is a leak, too."""
@@ -50,7 +51,9 @@ def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     basic = base64.b64encode(f"push:{key}".encode()).decode()
     service.post("/api/v1/send_push", b"{}", {"Authorization": f"Basic {basic}"})
     wait_for(
-        lambda: service.rows("outcome = 'sent'") and not service.redis().exists("log:rows"), 15, "rows are written"
+        lambda: service.rows("outcome = 'sent'") and not service.redis().exists("log:rows"),
+        PATIENCE,
+        "rows are written",
     )
     service.stop("worker")
     push(service, key, **devices["a phone in the queue"])  # it waits there, sealed

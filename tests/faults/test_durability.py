@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.load import Load
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def stage(bent_service: Stage) -> Stage:
     return bent_service
 
 
-def rows_of(stage: Stage, load: Load, seconds: float) -> dict[str, dict[str, Any]]:
+def rows_of(stage: Stage, load: Load, seconds: float = PATIENCE) -> dict[str, dict[str, Any]]:
     """The rows of a load by ack_id: one per push that was told OK, and each of the others counted once in some row.
 
     Fails when a push is in no row in time, or in two. (Refusals share rows when there are many of them.)
@@ -51,7 +52,7 @@ def under_way(stage: Stage, connections: int) -> Load:
             "every worker gives signs of life",
         )
     load = Load(stage, connections=connections)
-    wait_for(lambda: len(load.answers) > 300, 20, "answers")
+    wait_for(lambda: len(load.answers) > 300, PATIENCE, "answers")
     return load
 
 
@@ -65,7 +66,7 @@ def test_pushes_of_a_killed_worker_go_on_within_15_seconds_and_end_once(stage: S
     load.ease()
     time.sleep(1.5)
     load.stop()
-    rows = rows_of(stage, load, 20)
+    rows = rows_of(stage, load)
     waited = [row for row in rows.values() if (row["ended_at"] - row["accepted_at"]).total_seconds() > 1]
     assert waited, "no push was in the hands of the killed worker: this test shows nothing"
     slowest = max((row["ended_at"] - row["accepted_at"]).total_seconds() for row in waited)
@@ -90,7 +91,7 @@ def test_a_restart_of_valkey_loses_nothing_that_was_told_ok_and_counts_every_ref
     load.stop()
     assert load.answers[away]["status"] == "FAIL"
     assert load.answers[away]["error"].startswith("queue_down")
-    rows = rows_of(stage, load, 25)
+    rows = rows_of(stage, load)
     for ack_id in load.with_status("OK"):
         assert rows[ack_id]["outcome"] == "sent", ack_id
     failed = len(load.with_status("FAIL"))
@@ -113,7 +114,7 @@ def test_a_stopping_worker_finishes_what_it_has(stage: Stage) -> None:
     load.ease()
     time.sleep(2)
     load.stop()
-    rows = rows_of(stage, load, 20)
+    rows = rows_of(stage, load)
     assert {row["outcome"] for row in rows.values()} == {"sent"}
     seen = [request["json"]["ack_id"] for request in stage.sandbox.requests(provider="apns")]
     ours = [ack_id for ack_id in seen if ack_id.startswith(load.name)]
@@ -135,4 +136,4 @@ def test_a_worker_that_stands_still_loses_its_batches_to_others_and_repeats_no_r
         # It counts as dead by then, and the last move that it had asked for has come about.
         wait_for(taken_over, 20, "its batches are taken over")
         load.stop()
-    rows_of(stage, load, 20)
+    rows_of(stage, load)

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from tests.faults.pushes import PROMPT, PushAnswer, at_once, iphone, push, rows
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 LABEL = "apple_twice"
 
@@ -46,7 +47,7 @@ def seen(service: Stage, keys: dict[str, str]) -> Seen:
         answer = push(service, platform=f"{LABEL}-v2", device_id=device)
         return answer if answer.status == "OK" else None
 
-    before = wait_for(sent, 5, "the app is known with its key")
+    before = wait_for(sent, PATIENCE, "the app is known with its key")
     service.sandbox.remove_key("REVOKE1234")
     first = push(service, platform=f"{LABEL}-v2", device_id=device)
     row = rows(service, {"first": first})["first"]
@@ -76,7 +77,7 @@ def test_both_change_places_and_the_refusal_is_known_within_seconds(seen: Seen, 
     def swapped() -> bool:
         return credentials(service)["current"]["key_id"] == f"TEAM123456/{service.sandbox.demo.key_id}"
 
-    wait_for(swapped, 10, "the slots change places")
+    wait_for(swapped, PATIENCE, "the slots change places")
     waiting = credentials(service)["next"]
     assert waiting["key_id"] == "TEAM123456/REVOKE1234"
     assert waiting["refused_code"] == "apns_invalid_provider_token"
@@ -87,7 +88,7 @@ def test_both_change_places_and_the_refusal_is_known_within_seconds(seen: Seen, 
 
 def test_the_contacts_are_told_once_and_in_words(seen: Seen, service: Stage) -> None:
     subject = f"Subject: Apple refuses a key of the app {LABEL}, the other one is in use"
-    wait_for(lambda: subject in service.log("worker"), 10, "the e-mail is written")
+    wait_for(lambda: subject in service.log("worker"), PATIENCE, "the e-mail is written")
     log = service.log("worker")
     assert log.count(subject) == 1
     assert "To: ada@acme.example" in log
@@ -111,6 +112,6 @@ def test_a_push_in_flight_is_not_harmed_by_a_promotion(seen: Seen, service: Stag
         last = service.sandbox.requests(seen.device)[-1]
         return bool(last["headers"]["authorization"]["jwt_header"]["kid"] == "THIRD12345")
 
-    wait_for(signed, 5, "the promoted key signs")
+    wait_for(signed, PATIENCE, "the promoted key signs")
     attempts = service.sandbox.requests(slow)
     assert len(attempts) == 1

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 ENQUEUE = """
 import django
@@ -48,7 +49,7 @@ def kept(service: Stage, customer: int) -> list[str]:
 
 def test_what_is_due_is_forgotten_and_said_and_what_is_not_due_stays(service: Stage, acme: int) -> None:
     service.run("-c", ENQUEUE)
-    wait_for(lambda: not kept(service, DUE), 20, "what is due goes")
+    wait_for(lambda: not kept(service, DUE), PATIENCE, "what is due goes")
     assert kept(service, NOT_DUE) == ["customer.add", "customer.erase"]
     assert kept(service, acme) == ["customer.add"]
     (line,) = [line for line in service.log("worker").splitlines() if "are deleted that were kept of customers" in line]

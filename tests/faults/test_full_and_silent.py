@@ -10,7 +10,8 @@ import pytest
 import redis
 
 from tests.load import Load
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +48,12 @@ def test_a_full_valkey_still_drains_and_each_refused_push_has_its_row(stage: Sta
     with stage.redis() as valkey, stage.paused("worker"):
         for count, thread in enumerate(queued, 1):
             thread.start()
-            wait_for(lambda count=count: batches(valkey) == count, 3, f"{count} pushes are queued")
+            wait_for(lambda count=count: batches(valkey) == count, PATIENCE, f"{count} pushes are queued")
         with full(stage):
             refused = [stage.push(ack_id=f"refused-{n}") for n in range(5)]
             assert all(answer["error"].startswith("queue_down") for answer in refused)
             stage.go_on("worker")
-            rows = stage.logged(3, 20, where="ack_id LIKE 'queued-%%'")
+            rows = stage.logged(3, where="ack_id LIKE 'queued-%%'")
             assert {row["outcome"] for row in rows} == {"sent"}
     for thread in queued:
         thread.join()
@@ -71,10 +72,12 @@ def test_a_valkey_that_says_nothing_counts_as_away_and_is_back_when_it_speaks(st
         started = time.monotonic()
         assert stage.push(ack_id="meanwhile")["error"].startswith("queue_down")
         assert time.monotonic() - started < 1
-    wait_for(lambda: stage.push()["status"] == "OK", 15, "pushes are taken again")
+    wait_for(lambda: stage.push()["status"] == "OK", PATIENCE, "pushes are taken again")
     load.stop()
     accepted = load.with_status("OK")
     wait_for(
-        lambda: accepted <= {row["ack_id"] for row in stage.rows("ack_id LIKE %s", f"{load.name}-%")}, 20, "their rows"
+        lambda: accepted <= {row["ack_id"] for row in stage.rows("ack_id LIKE %s", f"{load.name}-%")},
+        PATIENCE,
+        "their rows",
     )
     assert max(load.seconds.values()) < 5.5

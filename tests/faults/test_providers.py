@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.pushes import DEADLINE, PROMPT, PushAnswer, android, at_once, iphone, push, rows
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 SENT: dict[str, Any] = {"status": 200}
 EXPIRED: dict[str, Any] = {"status": 403, "json": {"reason": "ExpiredProviderToken"}}
@@ -201,4 +202,4 @@ def test_a_push_goes_through_when_its_provider_comes_back_within_the_deadline(
     row = rows(service, answers)["push"]
     assert [attempt["reason"] for attempt in row["attempts"][:-1]] == ["connect"] * (len(row["attempts"]) - 1)
     assert row["attempts"][-1]["status"] == 200
-    assert len(wait_for(lambda: service.sandbox.requests(device), 1, "it arrived")) == 1
+    assert len(wait_for(lambda: service.sandbox.requests(device), PATIENCE, "it arrived")) == 1

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.pushes import DEADLINE, PushAnswer, at_once, iphone, replace_worker, rows
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 NEW_KEY = "s2:" + base64.urlsafe_b64encode(b"w" * 32).decode()
 AHEAD = 56.0
@@ -44,7 +45,7 @@ def waited(service: Stage) -> Waited:
         }
         pushing = thread.submit(at_once, service, **pushes)
         replace_worker(service, ready=False, VAULT_KEYS=NEW_KEY)
-        wait_for(lambda: LOUD in service.log("worker")[before:], 20, "the worker without the key is loud")
+        wait_for(lambda: LOUD in service.log("worker")[before:], PATIENCE, "the worker without the key is loud")
         service.stop("worker")
         log, sent = service.log("worker")[before:], service.sandbox.requests(device)
         answers = pushing.result()

@@ -20,7 +20,8 @@ from hpns import wheels
 from hpns.backup import folder as backup_folder
 from tests.faults.stock_age import typed
 from tests.hpns.backup import first_format_writer
-from tests.stage import ROOT, Stage, wait_for
+from tests.stage import ROOT, Stage
+from tests.waiting import PATIENCE, wait_for
 
 WORDS = "six words that nobody would guess"
 
@@ -53,7 +54,7 @@ def empty(service: Stage) -> Iterator[Stage]:
 @pytest.mark.usefixtures("keys")
 def test_a_backup_brings_the_service_back_on_an_empty_machine(service: Stage, empty: Stage, tmp_path: Path) -> None:
     assert service.push()["status"] == "OK"
-    before = wait_for(service.rows, 15, "a row of the log")
+    before = wait_for(service.rows, PATIENCE, "a row of the log")
     words = tmp_path / "words"
     words.write_text(WORDS)
     folder = str(tmp_path / "backup")
@@ -79,10 +80,10 @@ def test_a_backup_brings_the_service_back_on_an_empty_machine(service: Stage, em
     empty.key = service.key
     empty.start_ingest()
     empty.start_worker()
-    wait_for(empty.ready, 40, "the service is ready again")
+    wait_for(empty.ready, PATIENCE, "the service is ready again")
     assert empty.push()["status"] == "OK"
     assert empty.push(platform="android_rn-v2", device_id="android-of-recovery")["status"] == "OK"
-    wait_for(lambda: len(empty.rows()) == len(kept) + 2, 15, "the rows of both pushes")
+    wait_for(lambda: len(empty.rows()) == len(kept) + 2, PATIENCE, "the rows of both pushes")
     for question in (
         "SELECT tablename, policyname, qual FROM pg_policies ORDER BY tablename, policyname",
         "SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname ~ '^hpns_' ORDER BY rolname",

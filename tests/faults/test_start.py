@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.pushes import PROMPT, PushAnswer, push, rows, wait_for_worker
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
 
 OURS = ("ingest", "worker", "beat")
 
@@ -28,7 +29,7 @@ def health(service: Stage) -> tuple[int, dict[str, Any]]:
         except OSError:
             return None
 
-    status, body = wait_for(answered, 20, "the web process answers")
+    status, body = wait_for(answered, PATIENCE, "the web process answers")
     return status, json.loads(body)
 
 
@@ -48,10 +49,12 @@ def without_valkey(service: Stage) -> Started:
         service.kill(name)
     service.kill("valkey")
     start_all(service)
-    wait_for(lambda: "the directory of keys" not in str(health(service)[1]["missing"]), 20, "the directory is read")
+    wait_for(
+        lambda: "the directory of keys" not in str(health(service)[1]["missing"]), PATIENCE, "the directory is read"
+    )
     report, before = health(service), push(service)
     service.start_valkey()
-    wait_for(service.ready, 20, "it goes on by itself")
+    wait_for(service.ready, PATIENCE, "it goes on by itself")
     wait_for_worker(service)
     alive = all(service.children[name].poll() is None for name in OURS)
     return Started(report, before, push(service), alive)
@@ -86,7 +89,7 @@ def without_postgres(service: Stage, without_valkey: Started) -> Iterator[None]:
         service.kill(name)
     service.kill("postgres")
     start_all(service)
-    wait_for(service.ready, 30, "it is ready without PostgreSQL")
+    wait_for(service.ready, PATIENCE, "it is ready without PostgreSQL")
     wait_for_worker(service)
     yield
     if "postgres" not in service.children:
@@ -101,4 +104,4 @@ def test_a_start_without_postgres_uses_the_copy_and_pushes_go_on(service: Stage,
     assert "PostgreSQL cannot be read" in str(report["amiss"]), report
     assert "pages and the log wait" in str(report["amiss"]), report
     service.start_postgres()
-    assert {row["outcome"] for row in rows(service, answers, 20).values()} == {"sent"}
+    assert {row["outcome"] for row in rows(service, answers).values()} == {"sent"}

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from tests.faults.pushes import PushAnswer, push, rows
-from tests.stage import Stage, a_push, wait_for
+from tests.stage import Stage, a_push
+from tests.waiting import PATIENCE, wait_for
 
 SOON = 2.0
 """Seconds in which a change is in force in every process."""
@@ -56,7 +57,9 @@ def soon(done: Callable[[], Any], what: str) -> Any:
 def test_a_server_id_reaches_shared_apps_alone_and_counts_in_no_sla(
     service: Stage, keys: dict[str, str], walls: dict[str, Any]
 ) -> None:
-    wait_for(lambda: push(service, walls["keys"][0], platform="apple_willa-v2").code == "no_credential", 3, "known")
+    wait_for(
+        lambda: push(service, walls["keys"][0], platform="apple_willa-v2").code == "no_credential", PATIENCE, "known"
+    )
     answers = {name: by_server_id(service, platform=f"apple_{name}-v2") for name in ("shared", "willa")}
     assert answers["shared"].code == "apns_invalid_provider_token", "the shared app's credential is no good here"
     assert answers["willa"].code == "no_app"
@@ -76,7 +79,7 @@ def test_a_second_server_id_of_a_key_is_recorded(service: Stage, walls: dict[str
         with psycopg.connect(service.postgres.url) as connection:
             return {name for (name,) in connection.execute(query, [walls["id"]]).fetchall()}
 
-    wait_for(lambda: {"first-server", "second-server"} <= seen(), 20, "both server_ids are known")
+    wait_for(lambda: {"first-server", "second-server"} <= seen(), PATIENCE, "both server_ids are known")
     (row,) = [key for key in json.loads(service.manage("key", "list", "--customer", "willa")) if key["last_used_at"]]
     assert row["last_used_at"].endswith(":00+00:00")
 
@@ -99,7 +102,7 @@ def test_a_limit_that_staff_lower_holds_soon_and_says_what_to_do(service: Stage,
     def counted() -> int:
         return sum(row["count"] for row in service.rows("ack_id LIKE 'flood-%%' AND code = 'over_limit'"))
 
-    wait_for(lambda: counted() >= refused, 15, "each refused push is counted")
+    wait_for(lambda: counted() >= refused, PATIENCE, "each refused push is counted")
     assert counted() <= refused + 1, "a row that it shares with the push before the flood"
     service.manage("customer", "limits", "--slug", "willa", "--server-rate", "0", "--server-burst", "0")
     soon(lambda: push(service, key, platform="nobodys").code == "no_app", "there is no limit any more")
@@ -115,7 +118,7 @@ def test_a_revoked_key_is_refused_by_every_web_process_also_while_postgres_stand
             """What each web process says, by its name in the traces."""
             found: dict[str, set[str]] = {}
             for _ in range(40):
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
                 try:
                     connection.request("POST", f"/t/{key}/api/v1/send_push", json.dumps(a_push(platform="x")).encode())
                     error = json.loads(connection.getresponse().read())["error"]
@@ -128,7 +131,7 @@ def test_a_revoked_key_is_refused_by_every_web_process_also_while_postgres_stand
                     break
             return found
 
-        wait_for(lambda: len(codes(spare)) == 2, 20, "two web processes answer")
+        wait_for(lambda: len(codes(spare)) == 2, PATIENCE, "two web processes answer")
         service.manage("key", "revoke", "--prefix", walls["prefix"])
         soon(lambda: list(codes(spare).values()) == [{"revoked_key"}] * 2, "both refuse it")
         with service.paused("postgres"):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.hpns.web_server import ACK, PUSH, Server, request
+from tests.waiting import PATIENCE
 
 OK = {"status": "OK"}
 BREATH = 0.02
@@ -92,5 +93,5 @@ class Callers:
         """Let each finish what it has begun."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(PATIENCE + 10)  # longer than a connection waits for its answer
         assert not any(thread.is_alive() for thread in self._threads), "some requests were never answered"

@@ -11,7 +11,7 @@ from tests.hpns.library_needs import Internal, accepts, equals, holds, lacks, sa
 
 EXACT: Final = ("celery", "granian", "kombu")
 
-SERVER, LEAVING, DOOR = "hpns/web/server.py", "hpns/web/draining.py", "hpns/asgi.py"
+SERVER, DRAINING, ASGI = "hpns/web/server.py", "hpns/web/draining.py", "hpns/asgi.py"
 HUB, POOL, TRANSPORT = "hpns/celery/hub.py", "hpns/celery/pool.py", "hpns/celery/transport.py"
 TASKS, WORKER, API = "delivery/tasks.py", "hpns/worker.py", "delivery/ingest/api.py"
 ACCOUNTS, EVENTS, FACTORS = (
@@ -44,9 +44,9 @@ _GRANIAN: Final = (
     ("granian.server.mp:WorkerProcess._spawn", same("93aff5c5"), SERVER, ".inner is of multiprocessing, not started"),
     ("granian.net:SocketHolder", takes("fd", "uds", "backlog"), SERVER, "holds our listening socket"),
     ("granian.constants:SSLProtocols.tls12.value", equals("tls1.2"), SERVER, "stands in ssl_ctx as text"),
-    (f"{_MP}._spawn_rsgi_worker", same("3fb358bb"), LEAVING, "sets signals, then calls __rsgi_init__"),
-    ("granian._signals:set_loop_signals", same("ce78d760"), LEAVING, "SIGINT ends a process"),
-    ("granian.rsgi:_callbacks_from_target", same("016f0b3e"), DOOR, "__rsgi_init__, __rsgi_del__"),
+    (f"{_MP}._spawn_rsgi_worker", same("3fb358bb"), DRAINING, "sets signals, then calls __rsgi_init__"),
+    ("granian._signals:set_loop_signals", same("ce78d760"), DRAINING, "SIGINT ends a process"),
+    ("granian.rsgi:_callbacks_from_target", same("016f0b3e"), ASGI, "__rsgi_init__, __rsgi_del__"),
     (
         "granian.log:configure_logging",
         same("8e098952"),

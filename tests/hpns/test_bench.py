@@ -4,6 +4,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def test_the_time_of_a_child_that_ended_stays_in_the_sum_of_its_tree() -> None:
     # The shell waits for a child that burns time, then lives on.
     burn = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
     with subprocess.Popen(
-        ["sh", "-c", 'python3 -c "$1"; echo done; exec sleep 30', "sh", burn], stdout=subprocess.PIPE
+        ["sh", "-c", '"$1" -c "$2"; echo done; exec sleep 30', "sh", sys.executable, burn], stdout=subprocess.PIPE
     ) as process:
         try:
             assert process.stdout is not None
@@ -187,7 +188,7 @@ def test_settings_are_read_from_lines_for_a_shell() -> None:
 
 def test_the_open_loop_holds_no_more_idle_connections_than_allowed(tmp_path: Path) -> None:
     # A service that answers each push on one thread a connection, after a moment.
-    server = subprocess.Popen(["python3", "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         port = int(server.stdout.readline())

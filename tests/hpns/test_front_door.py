@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hpns.web_server import ACK, PUSH, SEND_PUSH, Server, answer, basic, error_of, receive, request
-from tests.stage import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 # --- Methods and paths
 
@@ -212,8 +212,8 @@ def test_many_callers_who_go_away_at_once_leave_nothing_behind(web: Server) -> N
             connection.close()
     process = web.processes()[0]
     with web.connect():  # one that is open, so that the count is seen to work
-        assert open_connections(process, web.port) >= 1
-    wait_for(lambda: open_connections(process, web.port) == 0, 5, "all connections are closed")
+        wait_for(lambda: open_connections(process, web.port) >= 1, PATIENCE, "the open one is seen")
+    wait_for(lambda: open_connections(process, web.port) == 0, PATIENCE, "all connections are closed")
 
 
 def open_connections(process: int, port: int) -> int:

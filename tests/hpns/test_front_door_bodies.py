@@ -98,7 +98,7 @@ def test_a_slow_body_is_a_clear_fail_within_its_time(web: Server) -> None:
             since = time.monotonic()
             connection.sendall(start)
             status, text = receive(connection)
-            assert BODY_DEADLINE <= time.monotonic() - since < BODY_DEADLINE + 2
+            assert BODY_DEADLINE <= time.monotonic() - since < BODY_DEADLINE + 10
             assert (status, json.loads(text)["error"].split()[0]) == (200, "malformed")
             assert b"did not arrive within 1 s" in text
             assert connection.recv(1) == b""  # what comes late would be taken for the next request

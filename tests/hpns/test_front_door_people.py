@@ -21,7 +21,8 @@ import pytest
 from hpns.web import server
 from hpns.web.django_bridge import CONCURRENT
 from tests.hpns.web_server import Server, Stores, answer, request
-from tests.stage import ROOT, wait_for
+from tests.stage import ROOT
+from tests.waiting import PATIENCE, wait_for
 
 SEED: Final = """
 import json
@@ -109,7 +110,7 @@ class Reader:
     def __init__(self, web: Server, session: str) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.socket.settimeout(30)
+        self.socket.settimeout(PATIENCE)
         self.socket.connect(("127.0.0.1", web.port))
         self.socket.sendall(request("/c/acme/audit.csv", method="GET", **logged_in(session)))
 
@@ -129,7 +130,7 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(web: Serv
             begun.append(readers[-1].begin())
         assert {found.status for found in begun} == {200}
         assert held(web) == CONCURRENT + 1
-        wait_for(lambda: connections(web.stores) == 0, 5, "no page holds a connection to the database")
+        wait_for(lambda: connections(web.stores) == 0, PATIENCE, "no page holds a connection to the database")
         assert answer(web.send(request("/c/acme/audit/", method="GET", **logged_in(people.ada))), "GET").status == 200
         # Whoever reads on gets the rest; the length says what the whole is.
         body = begun[0].read()
@@ -138,7 +139,7 @@ def test_slow_readers_hold_a_file_and_neither_a_connection_nor_a_place(web: Serv
     finally:
         for each in (*begun, *(reader.socket for reader in readers)):
             each.close()
-    wait_for(lambda: held(web) == 0, 5, "files that nobody reads any more are closed")
+    wait_for(lambda: held(web) == 0, PATIENCE, "files that nobody reads any more are closed")
 
 
 def test_whoever_takes_nothing_for_too_long_has_no_connection_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +177,9 @@ def test_of_two_browsers_that_accept_at_once_one_is_let_in_and_the_other_told(we
         # Both have seen an open invitation, and wait for each other's doing.
         held.execute("SELECT FROM tenants_invitation FOR UPDATE")
         both = [pool.submit(accept, session) for session in people.cleo]
-        wait_for(lambda: waiting(web.stores) == 2, 10, "both wait")
+        wait_for(lambda: waiting(web.stores) == 2, PATIENCE, "both wait")
         held.commit()
-        answers = sorted((each.result(10) for each in both), key=lambda found: found.status)
+        answers = sorted((each.result(PATIENCE) for each in both), key=lambda found: found.status)
     assert [found.status for found in answers] == [302, 410]
     assert answers[0].getheader("location") == "/c/acme/"
     assert "This invitation was accepted already" in answers[1].read().decode()

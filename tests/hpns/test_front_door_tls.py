@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.hpns.callers import Callers
 from tests.hpns.web_server import Server, Stores, request
-from tests.stage import ROOT, wait_for
+from tests.stage import ROOT
+from tests.waiting import PATIENCE, wait_for
 
 # The deadline of a push in these tests: what a slow request takes.
 SLOW = 1.5
@@ -120,19 +121,19 @@ def test_the_health_check_of_a_container_speaks_tls_too(web: Server, files: File
         env={**web.stores.env, **files.settings},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout == "no worker is running: pushes would wait in the queue\n"
 
 
-def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(web: Server, files: Files) -> None:
+def test_a_renewed_certificate_is_shown_without_a_restart_and_no_request_is_lost(web: Server, files: Files) -> None:
     callers = Callers(web)
     before, old = shown(web), set(web.processes())
     after = files.put(*files.make())
-    wait_for(lambda: shown(web) == after, 15, "the new certificate is shown")
-    wait_for(lambda: "taken over with a new certificate" in web.log(), 10, "all processes have it")
-    wait_for(lambda: old.isdisjoint(web.processes()), 10, "the old processes have left")
+    wait_for(lambda: shown(web) == after, PATIENCE, "the new certificate is shown")
+    wait_for(lambda: "taken over with a new certificate" in web.log(), PATIENCE, "all processes have it")
+    wait_for(lambda: old.isdisjoint(web.processes()), PATIENCE, "the old processes have left")
     callers.stop()
     assert callers.lost == []
     assert callers.refused == 0
@@ -143,7 +144,7 @@ def test_a_renewed_certificate_is_shown_within_seconds_and_no_request_is_lost(we
 def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more(web: Server) -> None:
     with web.connect() as idle:
         os.kill(web.child.pid, signal.SIGHUP)
-        wait_for(lambda: "taken over" in web.log(), 15, "new processes")
+        wait_for(lambda: "taken over" in web.log(), PATIENCE, "new processes")
         idle.sendall(request("/version", method="GET", close=False))
         answer = b"".join(iter(lambda: idle.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -153,12 +154,12 @@ def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more
 def test_the_callers_notice_when_processes_are_killed(web: Server) -> None:
     """The guard of the tests that count: what they count can be lost. And the door goes on."""
     callers = Callers(web)
-    wait_for(lambda: callers.answered > 100, 10, "answers")
+    wait_for(lambda: callers.answered > 100, PATIENCE, "answers")
     for pid in web.processes():
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: callers.lost, 10, "losses")
+    wait_for(lambda: callers.lost, PATIENCE, "losses")
     before = callers.answered
-    wait_for(lambda: callers.answered > before + 50, 10, "answers of new processes")
+    wait_for(lambda: callers.answered > before + 50, PATIENCE, "answers of new processes")
     callers.stop()
 
 
@@ -173,20 +174,20 @@ def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_c
     ):
         files.certificate.write_bytes(bad[0])
         files.key.write_bytes(bad[1])
-        wait_for(lambda text=complaint: text in web.log(), 10, complaint)  # type: ignore[misc]
+        wait_for(lambda text=complaint: text in web.log(), PATIENCE, complaint)  # type: ignore[misc]
         assert shown(web) == before
     for pid in web.processes():
         os.kill(pid, signal.SIGKILL)  # what is started in their place gets the old pair, whatever the files say
-    wait_for(lambda: "ended by itself" in web.log(), 10, "the processes are started again")
+    wait_for(lambda: "ended by itself" in web.log(), PATIENCE, "the processes are started again")
     assert shown(web) == before
     after = files.put(certificate, key)
-    wait_for(lambda: shown(web) == after, 15, "the new certificate is shown")
+    wait_for(lambda: shown(web) == after, PATIENCE, "the new certificate is shown")
 
 
 def test_sigterm_answers_all_that_was_accepted_and_then_ends(stores: Stores, files: Files) -> None:
     web = Server(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
     callers = Callers(web)
-    wait_for(lambda: callers.answered > 100, 10, "answers")
+    wait_for(lambda: callers.answered > 100, PATIENCE, "answers")
     assert web.stop() == 0
     callers.stop()
     assert callers.lost == []
@@ -201,7 +202,7 @@ def test_a_start_without_a_usable_certificate_ends_in_one_line(stores: Stores, f
         env={**stores.env, **files.settings},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

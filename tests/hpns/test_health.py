@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.hpns.web_server import Server, Stores
 from tests.stage import ROOT, free_port
+from tests.waiting import PATIENCE
 
 
 def health(stores: Stores, *arguments: str, settings: Mapping[str, str] | None = None) -> tuple[int, str]:
@@ -20,7 +21,7 @@ def health(stores: Stores, *arguments: str, settings: Mapping[str, str] | None =
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert done.stderr == ""
     return done.returncode, done.stdout.strip()
@@ -50,7 +51,7 @@ def test_a_worker_is_healthy_while_it_has_its_lease(stores: Stores, tmp_path: Pa
     with (tmp_path / "worker.log").open("wb") as log:
         worker = subprocess.Popen([sys.executable, "-m", "hpns.worker"], cwd=ROOT, env=env, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while health(stores, "worker", settings=env) != (0, "healthy"):
             assert time.monotonic() < end, (tmp_path / "worker.log").read_text()
     finally:

@@ -22,7 +22,8 @@ from hpns.local.postgres import PAGES_USER, Postgres
 from hpns.local.process import Child, Spec
 from hpns.local.valkey import Valkey
 from tests import cluster
-from tests.stage import ROOT, a_push, free_port, wait_for
+from tests.stage import ROOT, a_push, free_port
+from tests.waiting import PATIENCE, wait_for
 
 # Seconds for a push and for a body at the server of conftest.py; bytes of a body at every server.
 DEADLINE, BODY_DEADLINE, BODY_LIMIT = 0.15, 1.0, 256 * 1024
@@ -77,7 +78,7 @@ class Stores:
             cluster.copy_into(self.folder, self.env)
             for spec in (postgres.spec(), valkey.spec()):
                 self._children.append(Child(spec))
-                wait_for(spec.ready, 20, f"{spec.name} serves")
+                wait_for(spec.ready, PATIENCE, f"{spec.name} serves")
             done = subprocess.run(
                 [sys.executable, "-c", SEED], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
             )
@@ -109,7 +110,7 @@ class Server:
         env = {**stores.env, **settings}
         self.child = Child(Spec(name="ingest", command=command, env=env, log=self.log_file, cwd=ROOT))
         try:
-            wait_for(lambda: self.ended() or self.live(), 20, "the front door serves")
+            wait_for(lambda: self.ended() or self.live(), PATIENCE, "the front door serves")
             assert not self.ended(), self.log()
         except BaseException:
             self.close()
@@ -150,7 +151,7 @@ class Server:
         """End it at once."""
         self.child.kill()
 
-    def connect(self, seconds: float = 10, trust: ssl.SSLContext | None = None) -> socket.socket:
+    def connect(self, seconds: float = PATIENCE, trust: ssl.SSLContext | None = None) -> socket.socket:
         """A fresh connection, with TLS where the server has it: without ALPN and resumption, as Mattermost's are."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
         trust = trust or self.trust

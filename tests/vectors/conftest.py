@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.stage import Stage, running_stage, wait_for
+from tests.stage import Stage, running_stage
 from tests.vectors import load
+from tests.waiting import PATIENCE, wait_for
 
 ADD = """
 import json, os, sys
@@ -43,7 +44,7 @@ def add_apps(stage: Stage) -> None:
         apps.append((label, needs.get("topic", "com.mattermost.rn"), str(file)))
     stage.run("-c", ADD, json.dumps(apps))
     last = apps[-1][0]
-    wait_for(lambda: stage.push(platform=f"{last}-v2")["status"] == "OK", 10, f"pushes to {last} find their way")
+    wait_for(lambda: stage.push(platform=f"{last}-v2")["status"] == "OK", PATIENCE, f"pushes to {last} find their way")
 
 
 @pytest.fixture(scope="session")

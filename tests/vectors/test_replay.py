@@ -10,9 +10,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.stage import Stage, wait_for
+from tests.stage import Stage
 from tests.vectors import expect, http1, load, replay
 from tests.vectors.differences import DIFFERENCES
+from tests.waiting import PATIENCE, wait_for
 
 # Reasons of attempts that ended before a request: no access token was to be had.
 NEVER_SENT = ("credential", "token_endpoint")
@@ -75,7 +76,9 @@ def test_each_push_is_one_row_of_the_log_with_what_its_server_was_told(replayed:
         for vector in load.everything()
         if vector.method == "POST" and unquote(vector.path).partition("?")[0] == "/api/v1/send_push"
     ]
-    wait_for(lambda: sum(row["count"] for row in replayed.rows(stage)) >= len(expected), 15, f"{len(expected)} rows")
+    wait_for(
+        lambda: sum(row["count"] for row in replayed.rows(stage)) >= len(expected), PATIENCE, f"{len(expected)} rows"
+    )
     logged: Counter[str | None] = Counter()
     for row in replayed.rows(stage):
         logged[row["answer"]] += row["count"]
@@ -83,7 +86,7 @@ def test_each_push_is_one_row_of_the_log_with_what_its_server_was_told(replayed:
 
 
 def test_each_request_that_a_provider_got_is_one_attempt_in_the_log(replayed: Replayed, stage: Stage) -> None:
-    wait_for(lambda: sum(row["count"] for row in replayed.rows(stage)) >= 1459, 15, "the rows")
+    wait_for(lambda: sum(row["count"] for row in replayed.rows(stage)) >= 1459, PATIENCE, "the rows")
     attempts = [attempt for row in replayed.rows(stage) for attempt in row["attempts"]]
     sent = [attempt for attempt in attempts if attempt.get("reason") not in NEVER_SENT]
     assert len(sent) == sum(len(seen.requests) for seen in replayed.seen.values())

@@ -72,7 +72,7 @@ class Command(SubcommandsCommand):
         if unchecked:
             return rows.credential(services.credential_promote(app=there, expected_id=row.pk))
         promoted, result = credential_check.promote(app=there, expected_id=row.pk)
-        return {**rows.credential(promoted), "check": _told(result)}
+        return {**rows.credential(promoted), "check": _check_result(result)}
 
     @subcommand(
         "Delete a credential, secret and all.",
@@ -122,11 +122,11 @@ def _in_slot(app: PushApp, slot: str) -> Credential:
 def _checked(row: Credential, **more: Any) -> Any:
     result = credential_check.check(row)
     row.refresh_from_db()
-    told = {**rows.credential(row), **more, "check": _told(result)}
-    return told if result.good else Failing(told, f"{result.code}: {result.meaning}; {result.fix}")
+    shown = {**rows.credential(row), **more, "check": _check_result(result)}
+    return shown if result.good else Failing(shown, f"{result.code}: {result.meaning}; {result.fix}")
 
 
-def _told(result: Result) -> dict[str, Any]:
+def _check_result(result: Result) -> dict[str, Any]:
     return {
         "code": result.code,
         "good": result.good,
@@ -145,9 +145,9 @@ def _examined(row: Credential) -> dict[str, Any]:
     now = timezone.now()
     ends = row.expires_at
     end = "never" if ends is None else "expired" if ends <= now else "soon" if ends <= now + _SOON else "later"
-    told = rows.credential(row)
+    shown = rows.credential(row)
     kept = ("id", "customer", "label", "slot", "kind", "key_id", "expires_at", "refused_at", "refused_code")
-    return {**{name: told[name] for name in kept}, "sealed": sealed, "end": end}
+    return {**{name: shown[name] for name in kept}, "sealed": sealed, "end": end}
 
 
 def _parsed(given: dict[str, str]) -> Parsed:

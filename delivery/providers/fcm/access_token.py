@@ -199,7 +199,7 @@ class AccessToken:
             self._renew_at, self._ends_at = stream.started + life * RENEW_AT, stream.started + life
             self._header = f"Bearer {grant.access_token}"
             self._fetching, self._trouble_until = False, 0.0
-            self._tell("", "")
+            self._notify("", "")
 
     def _refused_grant(self, stream: Stream, grant: _Grant) -> None:
         error = bytes(grant.error).strip(b'"').decode("latin-1")
@@ -219,9 +219,9 @@ class AccessToken:
         self._fetching = False
         self._trouble = (fault, detail)
         self._trouble_until = time.monotonic() + pause
-        self._tell(fault, detail)
+        self._notify(fault, detail)
 
-    def _tell(self, fault: TransportFault | NoFault, detail: str) -> None:
+    def _notify(self, fault: TransportFault | NoFault, detail: str) -> None:
         waiting, self._waiting = self._waiting, {}
         for then, timer in waiting.values():
             timer.cancel()

@@ -88,7 +88,7 @@ def test_credentials_in_trouble_are_found_at_a_glance(somebody: Browser, provide
     row = Credential.objects.get()
     found = f"/credential/{row.pk}/change/"
     assert found not in somebody.get("/admin/tenants/credential/?trouble=refused").content.decode()
-    services.credential_refused(app_id=row.app_id, credential_id=row.pk, code="apns_invalid_provider_token")
+    services.credential_record_fault(app_id=row.app_id, credential_id=row.pk, code="apns_invalid_provider_token")
     for page in ("?trouble=refused", f"{row.pk}/change/"):
         text = somebody.get(f"/admin/tenants/credential/{page}").content.decode()
         assert "Apple does not accept the key" in text

@@ -86,7 +86,7 @@ def test_the_connection_to_a_proxy_that_leads_nowhere_is_closed_and_harms_no_oth
                     )
                     assert (refused.fault, refused.wire, seen.status) == (fault, NOT_SENT, 200)
             # On a busy machine a dial may be given up before the proxy hears of it; those that it heard of are closed.
-            for _ in range(100):
+            for _ in range(1200):
                 if proxy.heads and proxy.closed_by_us == len(proxy.heads):
                     break
                 await asyncio.sleep(0.05)

@@ -130,7 +130,7 @@ async def test_a_provider_that_takes_the_connection_and_says_nothing_costs_the_t
     async with listening(lambda reader, writer: None) as port:
         began = time.monotonic()
         seen = await asyncio.gather(*(post(engine, f"https://localhost:{port}", PATH, seconds=0.4) for _ in range(50)))
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # one after the other they would take 20 s
     assert {(one.fault, one.wire) for one in seen} == {("timeout_connect", NOT_SENT)}
 
 
@@ -213,11 +213,11 @@ async def test_closing_the_engine_ends_what_is_under_way(sandbox: SandboxClient,
 
 async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("delivery.http2.engine.SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr("delivery.http2.engine.IDLE_SECONDS", 0.1)
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)
     await post(engine, rough.origin, "/3/device/ok")
     assert len(engine.channel_states()) == 1
-    for _ in range(60):
+    monkeypatch.setattr("delivery.senders.http2.IDLE_SECONDS", 0.1)
+    for _ in range(1200):
         await asyncio.sleep(0.05)
         if not engine.channel_states():
             break

@@ -42,7 +42,7 @@ async def test_a_post_to_twenty_thousand_people_passes_the_limits_of_a_paid_offe
     async with links(valkey_url, 2) as two:
         processes = [Limits(link, f"p{n}", HASH_KEY, settings.WAITING_LIMIT) for n, link in enumerate(two)]
         waiting: list[Allowance] = []
-        for _ in range(50):
+        for number in range(50):
             for process in processes:
                 for _ in range(200):
                     allowance = admitted(process, who)
@@ -52,7 +52,9 @@ async def test_a_post_to_twenty_thousand_people_passes_the_limits_of_a_paid_offe
             # Answers come, too: no more than some thousands wait at a time.
             while len(waiting) > 8_000:
                 waiting.pop().release()
-        await settled(*processes)
+            # A process lets in 5,000 on credit; how long Valkey's answers take on this machine is not the question.
+            if number % 10 == 9:
+                await settled(*processes)
 
 
 async def test_who_has_no_limit_is_never_refused(process: Limits) -> None:

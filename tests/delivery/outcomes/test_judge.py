@@ -8,7 +8,7 @@ import pytest
 from firebase_admin import messaging
 
 from delivery.outcomes import own
-from delivery.outcomes.judge import blame, refusal, text
+from delivery.outcomes.judge import attributed, refusal, text
 from delivery.outcomes.verdict import (
     ANSWERED,
     MAYBE,
@@ -207,11 +207,11 @@ def test_a_customers_mistake_is_no_event_of_the_sla() -> None:
 
 def test_a_fault_of_a_shared_apps_credential_is_ours_and_counts() -> None:
     customers = judge(answered("apns", 403, "InvalidProviderToken"))
-    shared = blame(customers, True)
+    shared = attributed(customers, True)
     assert (customers.attribution, customers.counts_in_sla) == ("customer", False)
     assert (shared.attribution, shared.counts_in_sla, shared.code) == ("ours", True, customers.code)
-    assert blame(customers, False) is customers
-    assert blame(refusal("malformed"), True) is refusal("malformed")
+    assert attributed(customers, False) is customers
+    assert attributed(refusal("malformed"), True) is refusal("malformed")
 
 
 @pytest.mark.parametrize("verdict", ALL, ids=lambda verdict: verdict.code)

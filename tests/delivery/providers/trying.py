@@ -49,18 +49,18 @@ def fcm_target(sandbox: SandboxClient, *, app_id: int = 2, credential_id: int = 
 
 async def attempt(sender: Sender, target: Target, one: Push, *, seconds: float = 2.0) -> Attempt:
     """Send it and return what came of it; AssertionError if that takes longer than it may, or comes twice."""
-    told: list[Attempt] = []
+    made_attempts: list[Attempt] = []
     ended = asyncio.Event()
 
     def done(t: Try, made: Attempt) -> None:
-        told.append(made)
+        made_attempts.append(made)
         ended.set()
 
     began = time.monotonic()
     sender.send(Try(one, target, PUSH_ID, EXPIRES_AT, 2, seconds, done))
-    assert told == [], "told before send returned"
+    assert made_attempts == [], "told before send returned"
     await asyncio.wait_for(ended.wait(), seconds + 2)
     assert time.monotonic() - began < seconds + 1
     await asyncio.sleep(0)
-    [made] = told
+    [made] = made_attempts
     return made

@@ -12,7 +12,7 @@ from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.process import Child
 from hpns.local.valkey import Valkey
-from tests.stage import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 
 class Server:
@@ -24,7 +24,7 @@ class Server:
 
     def start(self) -> None:
         self.child = Child(self.valkey.spec())
-        wait_for(self.valkey.spec().ready, 10, "Valkey serves")
+        wait_for(self.valkey.spec().ready, PATIENCE, "Valkey serves")
 
     def kill(self) -> None:
         self.child.kill()
@@ -83,7 +83,7 @@ async def test_what_waits_when_the_server_dies_is_told_and_the_link_comes_back(s
         await link.execute("PING")
     assert not link.up
     server.start()
-    await asyncio.wait_for(up(link), 5)
+    await asyncio.wait_for(up(link), PATIENCE)
     assert await link.execute("PING") == b"PONG"
     link.close()
 
@@ -97,7 +97,7 @@ async def test_a_link_that_starts_before_its_server_waits_for_it(tmp_path: Path)
     assert not link.up
     assert link.post(valkey.pack(("PING",)), 1) is False
     server.start()
-    await asyncio.wait_for(up(link), 5)
+    await asyncio.wait_for(up(link), PATIENCE)
     link.close()
     server.kill()
 

@@ -133,7 +133,7 @@ class Frames:
         """Connects and says hello; window: how much the sandbox may send on a stream."""
         tls = ssl.create_default_context(cafile=sandbox.ca_file)
         tls.set_alpn_protocols(["h2"])
-        plain = socket.create_connection(("127.0.0.1", sandbox.port), timeout=5)
+        plain = socket.create_connection(("127.0.0.1", sandbox.port), timeout=30)
         self._socket = tls.wrap_socket(plain, server_hostname="localhost")
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self.h2.initiate_connection()

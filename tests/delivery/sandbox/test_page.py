@@ -10,23 +10,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.delivery.sandbox.client import FCM_DEVICE, Pusher
 from tests.sandbox_fixture import SandboxClient, running_sandbox
+from tests.wanted import running_chromium
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        if not Path(CHROMIUM).exists():
-            pytest.skip("there is no chromium")
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    with running_chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
@@ -48,7 +44,7 @@ def alert(title: str, body: str, thread: str = "c1", **data: Any) -> dict[str, A
 
 
 def head(sandbox: SandboxClient, path: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(urlsplit(sandbox.page).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(sandbox.page).netloc, timeout=30)
     connection.request("GET", path)
     return connection.getresponse()
 

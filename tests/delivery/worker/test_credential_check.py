@@ -1,4 +1,4 @@
-"""Asking a provider about a credential: a good one is told from a bad one, and nothing reaches a phone."""
+"""Asking a provider about a credential: a good one is text from a bad one, and nothing reaches a phone."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ NOBODY = {family: provider.trial.nobody for family, provider in table.PROVIDERS.
 
 @pytest.fixture(autouse=True)
 def _store(valkey: redis.Redis) -> None:
-    """Changes are told to a Valkey of this test's own."""
+    """Changes are text to a Valkey of this test's own."""
 
 
 def apple(providers: SandboxClient, **given: Any) -> Parsed:
@@ -58,7 +58,7 @@ def stored(row: Credential) -> Credential:
 
 
 def is_good(result: Result) -> bool:
-    return (result.code, result.good, result.known, result.refused) == ("ok", True, True, False)
+    return (result.code, result.good, result.known, result.is_key_fault) == ("ok", True, True, False)
 
 
 def test_a_good_key_of_apples_is_told_by_its_complaint_about_the_device(providers: SandboxClient) -> None:
@@ -112,7 +112,7 @@ def test_a_good_service_account_is_asked_without_sending(providers: SandboxClien
 def test_a_key_that_apple_does_not_know_is_refused_in_words_that_help(providers: SandboxClient) -> None:
     row = credential(apple(providers, key_id="STRANGE123"))
     result = credential_check.check(row)
-    assert (result.code, result.good, result.known, result.refused) == (
+    assert (result.code, result.good, result.known, result.is_key_fault) == (
         "apns_invalid_provider_token",
         False,
         True,
@@ -126,7 +126,12 @@ def test_a_key_that_apple_does_not_know_is_refused_in_words_that_help(providers:
 def test_a_wrong_topic_is_told_from_a_bad_key(providers: SandboxClient) -> None:
     row = credential(apple(providers), an_app(topic="com.example.foreign"))
     result = credential_check.check(row)
-    assert (result.code, result.good, result.known, result.refused) == ("apns_topic_disallowed", False, True, False)
+    assert (result.code, result.good, result.known, result.is_key_fault) == (
+        "apns_topic_disallowed",
+        False,
+        True,
+        False,
+    )
     assert "com.example.foreign" in result.meaning
     assert stored(row).refused_at is None
 
@@ -137,7 +142,7 @@ def test_a_certificate_that_apple_does_not_list_is_refused(providers: SandboxCli
     listed["apns_certs"] = []
     providers.demo.accounts.write_text(json.dumps(listed))
     result = credential_check.check(credential(uploads.parse(pem), an_app(topic="com.example.revoked")))
-    assert (result.code, result.refused) == ("apns_bad_certificate", True)
+    assert (result.code, result.is_key_fault) == ("apns_bad_certificate", True)
 
 
 def test_an_account_whose_key_was_deleted_has_no_grant(providers: SandboxClient) -> None:
@@ -146,7 +151,7 @@ def test_an_account_whose_key_was_deleted_has_no_grant(providers: SandboxClient)
     listed["fcm"] = [one for one in listed["fcm"] if not one["client_email"].startswith("gone@")]
     providers.demo.accounts.write_text(json.dumps(listed))
     result = credential_check.check(credential(google(account)))
-    assert (result.code, result.known, result.refused) == ("credential_unusable", True, True)
+    assert (result.code, result.known, result.is_key_fault) == ("credential_unusable", True, True)
     assert "does not accept the key of this service account any more" in result.meaning
     assert providers.requests(provider="fcm") == []
 
@@ -180,7 +185,7 @@ def test_each_other_answer_of_apples_is_not_good(
 ) -> None:
     providers.script(NOBODY["apns"], apple_says(status, reason))
     result = credential_check.check(credential(apple(providers)))
-    assert (result.good, result.known, result.refused) == (False, known, refused)
+    assert (result.good, result.known, result.is_key_fault) == (False, known, refused)
     expected = apns.ANSWERS.get((status, reason), apns.UNKNOWN)
     assert result.code == expected.code
     assert result.meaning
@@ -212,7 +217,7 @@ def test_each_other_answer_of_googles_is_not_good(
 ) -> None:
     providers.script(NOBODY["fcm"], google_says(status, reason))
     result = credential_check.check(credential(google(json.loads(providers.demo.service_account.read_bytes()))))
-    assert (result.good, result.known, result.refused) == (False, known, refused)
+    assert (result.good, result.known, result.is_key_fault) == (False, known, refused)
     assert result.code == fcm.ANSWERS[status, reason].code
     assert "{" not in result.meaning + result.fix
 
@@ -226,7 +231,7 @@ def test_a_provider_that_cannot_be_reached_says_nothing_about_the_credential(pro
     providers.mode("down")
     row = credential(apple(providers))
     result = credential_check.check(row)
-    assert (result.good, result.known, result.refused) == (False, False, False)
+    assert (result.good, result.known, result.is_key_fault) == (False, False, False)
     assert result.code.startswith("transport_")
     assert stored(row).refused_at is None
 
@@ -235,13 +240,13 @@ def test_a_credential_that_cannot_be_opened_is_not_asked_about(providers: Sandbo
     row = credential(apple(providers))
     Credential.objects.filter(pk=row.pk).update(sealed="v1:other:x")
     result = credential_check.check(stored(row))
-    assert (result.code, result.known, result.refused) == ("credential_unreadable", True, False)
+    assert (result.code, result.known, result.is_key_fault) == ("credential_unreadable", True, False)
     assert providers.requests() == []
 
 
 def test_a_good_answer_ends_a_refusal(providers: SandboxClient) -> None:
     row = credential(apple(providers))
-    services.credential_refused(app_id=row.app_id, credential_id=row.pk, code="apns_forbidden")
+    services.credential_record_fault(app_id=row.app_id, credential_id=row.pk, code="apns_forbidden")
     assert stored(row).refused_at
     assert credential_check.check(stored(row)).good
     assert (stored(row).refused_at, stored(row).refused_code) == (None, "")
@@ -270,5 +275,5 @@ def test_promoting_what_is_not_there_any_more_is_refused_unasked(providers: Sand
 
 def test_no_secret_is_in_what_is_said(providers: SandboxClient) -> None:
     parsed = apple(providers, key_id="STRANGE123")
-    told = " ".join(map(str, credential_check.check(credential(parsed))))
-    assert parsed.secret["key_pem"].splitlines()[1] not in told
+    text = " ".join(map(str, credential_check.check(credential(parsed))))
+    assert parsed.secret["key_pem"].splitlines()[1] not in text

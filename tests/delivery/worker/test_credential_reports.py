@@ -12,7 +12,7 @@ from django.db import connections
 from billing import customers
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Attempt
 from delivery.providers import table
-from delivery.worker.credential_reports import Report, Reporter, write_down
+from delivery.worker.credential_reports import Report, Reporter, record_fault
 from delivery.worker.routes import Route, Routes
 from tenants import services
 from tenants.credentials import mails
@@ -87,12 +87,12 @@ def test_after_falling_back_the_spare_signs_and_there_is_no_other(routes: Routes
 def test_once_the_directory_knows_of_it_its_word_holds_again(routes: Routes, app: PushApp, acme: Customer) -> None:
     current, waiting = ids(app)
     routes.fall_back(app.pk, current)
-    services.credential_refused(app_id=app.pk, credential_id=current, code="x", spare_id=waiting)
+    services.credential_record_fault(app_id=app.pk, credential_id=current, code="x", spare_id=waiting)
     routes.directory.load()
     route = routes.find(acme.pk, PLATFORM)
     assert (signer(route), routes.spare(route)) == (waiting, None)
     row = Credential.objects.get(pk=current)
-    services.credential_checked(credential=row, code="ok", good=True, refused=False)
+    services.credential_checked(credential=row, code="ok", good=True, is_key_fault=False)
     services.credential_promote(app=app, expected_id=current)
     routes.directory.load()
     route = routes.find(acme.pk, PLATFORM)
@@ -124,7 +124,7 @@ def _closed() -> Iterator[None]:
     connections.close_all()
 
 
-async def until(done: Callable[[], object], seconds: float = 5) -> None:
+async def until(done: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not await asyncio.to_thread(_look, done):
         assert time.monotonic() < end
@@ -147,7 +147,7 @@ async def test_an_accepted_spare_changes_the_slots_once_and_is_told_by_one_mail(
     reporter.report(report)
     await until(lambda: outbox.outbox)
     assert await asyncio.to_thread(_look, lambda: ids(app)) == (waiting, current)
-    again = await asyncio.to_thread(write_down, report)
+    again = await asyncio.to_thread(record_fault, report)
     assert again is not None
     assert not again.news, "another process tells the same"
     [mail] = outbox.outbox
@@ -170,7 +170,7 @@ def test_a_refusal_is_reported_with_what_came_of_the_spare(routes: Routes, app: 
     assert not reporter.spare_tried(route.target, spare, refusal(), busy)
     assert reporter._waiting.popitem()[1].spare_id == 0
     assert reporter.spare_tried(route.target, spare, refusal(), sent)
-    reporter.refused(route.target, refusal(), table.judge(refusal()))
+    reporter.report_fault(route.target, refusal(), table.judge(refusal()))
     assert reporter._waiting.popitem()[1].spare_id == spare.credential_id, "the weaker word came later"
     reporter._loop.close()
 
@@ -190,7 +190,7 @@ def test_a_key_is_not_said_to_be_bad_while_our_clock_may_be_why(
     target = routes.find(acme.pk, PLATFORM).target
     assert target is not None
     reporter = Reporter(asyncio.new_event_loop())
-    reporter.refused(target, attempt, table.judge(attempt))
+    reporter.report_fault(target, attempt, table.judge(attempt))
     assert bool(reporter._waiting) is reported
     reporter._loop.close()
 
@@ -198,9 +198,9 @@ def test_a_key_is_not_said_to_be_bad_while_our_clock_may_be_why(
 def test_a_refusal_without_a_spare_is_told_with_what_to_do(app: PushApp) -> None:
     current, _ = ids(app)
     services.credential_remove(app=app)
-    told = write_down(Report(app.pk, current, "apns_forbidden"))
-    assert told is not None
-    mails.refused(told.credential, told.spare)
+    fault = record_fault(Report(app.pk, current, "apns_forbidden"))
+    assert fault is not None
+    mails.credential_fault(fault.credential, fault.spare)
     [mail] = outbox.outbox
     assert mail.subject == "Apple refuses the key of the app apple_own: pushes fail"
     assert "upload another one" in mail.body

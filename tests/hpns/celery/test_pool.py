@@ -25,7 +25,7 @@ def hub() -> Iterator[AsyncioHub]:
     asyncio.set_event_loop(None)
 
 
-def turn_until(hub: AsyncioHub, done: Any, seconds: float = 3) -> None:
+def turn_until(hub: AsyncioHub, done: Any, seconds: float = 60) -> None:
     """Drive the hub as Celery does until `done()`."""
     turns, end = hub.create_loop(), time.monotonic() + seconds
     while not done():

@@ -13,7 +13,8 @@ import pytest
 import redis
 from kombu import Connection, Queue
 
-from tests.stage import ROOT, wait_for
+from tests.stage import ROOT
+from tests.waiting import PATIENCE, wait_for
 
 QUEUE = "transport-test"
 SHOWN_WITH = "5.7.0"
@@ -64,7 +65,7 @@ class Consumer:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program, url, QUEUE, "consume"], cwd=ROOT, env=env, stdout=out, stderr=out
             )
-        wait_for(lambda: "waiting" in self.output(), 20, "the consumer waits")
+        wait_for(lambda: "waiting" in self.output(), PATIENCE, "the consumer waits")
 
     def output(self) -> str:
         return self.log.read_text()
@@ -97,8 +98,9 @@ def env(url: str) -> dict[str, str]:
 
 
 def waits_at(valkey: redis.Redis) -> bool:
-    """Whether somebody waits for a message of the queue: the server has been asked to hand the next one over."""
-    return any("b" in client["flags"] for client in valkey.client_list())
+    """Whether a client of this database waits for a message: the server has been asked to hand the next one over."""
+    database = str(valkey.get_connection_kwargs()["db"])
+    return any("b" in client["flags"] and client["db"] == database for client in valkey.client_list())
 
 
 def lose_a_consumer_with_a_message(program: str, url: str, env: dict[str, str], folder: Path) -> None:
@@ -107,12 +109,12 @@ def lose_a_consumer_with_a_message(program: str, url: str, env: dict[str, str], 
         connection.ensure_connection()
     consumer = Consumer(program, url, env, folder / "first.log")
     with redis.Redis.from_url(url) as valkey:
-        wait_for(lambda: waits_at(valkey), 10, "the consumer waits at the server")
+        wait_for(lambda: waits_at(valkey), PATIENCE, "the consumer waits at the server")
     consumer.process.send_signal(signal.SIGSTOP)
     with Connection(url) as connection:
         connection.Producer().publish({"n": 1}, routing_key=QUEUE, declare=[Queue(QUEUE)])
     with redis.Redis.from_url(url) as valkey:
-        wait_for(lambda: valkey.llen(QUEUE) == 0, 5, "the message is handed over")
+        wait_for(lambda: valkey.llen(QUEUE) == 0, PATIENCE, "the message is handed over")
     consumer.kill()
 
 
@@ -122,7 +124,7 @@ def test_a_message_in_the_socket_of_a_killed_worker_is_given_to_another(
     lose_a_consumer_with_a_message(OURS, url, env, tmp_path)
     second = Consumer(OURS, url, env, tmp_path / "second.log")
     try:
-        wait_for(lambda: "took" in second.output(), 12, "the message comes back")
+        wait_for(lambda: "took" in second.output(), PATIENCE, "the message comes back")
     finally:
         second.kill()
 

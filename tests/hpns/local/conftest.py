@@ -15,6 +15,7 @@ from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.process import Spec, started_at
 from hpns.local.supervisor import Supervisor
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
@@ -95,7 +96,7 @@ def program(place: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def eventually() -> Callable[..., bool]:
     """Whether something becomes true within some seconds."""
 
-    def wait(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+    def wait(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             if condition():

@@ -31,7 +31,7 @@ def _start(project: Path, *locks: str, before: str = "") -> subprocess.Popen[str
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=300)[1]
     return process.returncode, output
 
 

@@ -35,7 +35,7 @@ def work():
     log = folder.logs / "child.log"
     with Supervisor(folder, print) as supervisor:
         supervisor.start(Spec(name="child", command=[sys.executable, "-c", OUTER], env=dict(os.environ), log=log))
-        supervisor.until(lambda: len(log.read_text().split()) == 2, 20)
+        supervisor.until(lambda: len(log.read_text().split()) == 2, 60)
         print(os.getpid(), *log.read_text().split(), flush=True)
         supervisor.watch()
     print("stopped in order", flush=True)
@@ -63,7 +63,7 @@ def test_a_request_to_stop_is_passed_on_and_the_exit_code_comes_back(
 ) -> None:
     guard, pids = _start(program, place, QUIET, new_session=False)
     guard.send_signal(number)
-    assert guard.communicate(timeout=20)[0] == "stopped in order\n"
+    assert guard.communicate(timeout=60)[0] == "stopped in order\n"
     assert guard.returncode == 7
     assert all(map(gone, pids))
 
@@ -73,7 +73,7 @@ def test_killing_the_supervisor_leaves_nothing_not_even_what_ignores_requests(
 ) -> None:
     guard, pids = _start(program, place, DEAF, new_session=True)
     os.kill(pids[0], signal.SIGKILL)
-    guard.communicate(timeout=20)
+    guard.communicate(timeout=60)
     assert guard.returncode == 128 + signal.SIGKILL
     assert all(map(gone, pids))
 
@@ -83,7 +83,7 @@ def test_killing_the_guard_stops_everything_in_order(
 ) -> None:
     guard, pids = _start(program, place, QUIET, new_session=False)
     guard.kill()
-    assert guard.communicate(timeout=20)[0] == "stopped in order\n"
+    assert guard.communicate(timeout=60)[0] == "stopped in order\n"
     assert eventually(lambda: all(map(gone, pids)))
 
 

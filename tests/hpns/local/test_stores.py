@@ -61,7 +61,7 @@ def test_both_stores_come_back_with_their_data_when_they_are_killed(folder: Fold
         before = supervisor.pids
         for pid in before.values():
             os.kill(pid, signal.SIGKILL)
-        assert supervisor.until(lambda: len(supervisor.pids) == 2 and supervisor.pids != before, 20)
+        assert supervisor.until(lambda: len(supervisor.pids) == 2 and supervisor.pids != before, 60)
         supervisor.ready("postgres", "valkey")
         assert _value(urls["DATABASE_URL"], "SELECT answer FROM kept") == 42
         with redis.Redis.from_url(urls["REDIS_URL"]) as valkey:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def test_everything_is_stopped_in_the_reverse_order(folder: Folder, script: Make
             made = script(name, _writes_its_end(order))
             spec = Spec(name=name, command=[*made.command, name], env=made.env, log=made.log)
             supervisor.start(spec)
-            assert supervisor.until(_ready_in_log(spec), 10)
+            assert supervisor.until(_ready_in_log(spec), 60)
     assert order.read_text() == "door worker store "
 
 
@@ -54,7 +55,7 @@ def test_a_process_that_does_not_stop_in_time_is_killed(folder: Folder, script: 
     spec = script("deaf", text, stop_seconds=0.3)
     with Supervisor(folder, printed.append) as supervisor:
         supervisor.start(spec)
-        assert supervisor.until(_ready_in_log(spec), 10)
+        assert supervisor.until(_ready_in_log(spec), 60)
         since = time.monotonic()
     assert time.monotonic() - since < 5
     assert printed == ["deaf did not stop within 0 s and was killed."]
@@ -65,14 +66,14 @@ def test_a_process_that_was_killed_is_started_again(supervisor: Supervisor, scri
     supervisor.start(script("worker", SLEEP))
     first = supervisor.pids["worker"]
     os.kill(first, signal.SIGKILL)
-    assert supervisor.until(lambda: supervisor.pids.get("worker", first) != first, 10)
+    assert supervisor.until(lambda: supervisor.pids.get("worker", first) != first, 60)
     assert printed == ["worker was killed by SIGKILL; it is started again in 0.5 s."]
 
 
 def test_the_pause_before_another_start_grows(supervisor: Supervisor, script: Make, printed: list[str]) -> None:
     supervisor.settled()
     supervisor.start(script("worker", "import sys; sys.exit(1)"))
-    assert supervisor.until(lambda: len(printed) == 3, 20)
+    assert supervisor.until(lambda: len(printed) == 3, 60)
     assert [line.rpartition(" in ")[2] for line in printed] == ["0.5 s.", "1 s.", "2 s."]
 
 
@@ -81,14 +82,14 @@ def test_a_start_is_told_of_so_that_run_json_can_follow(supervisor: Supervisor, 
     supervisor.on_change = lambda: changes.append(supervisor.pids)
     supervisor.start(script("worker", SLEEP))
     os.kill(supervisor.pids["worker"], signal.SIGKILL)
-    assert supervisor.until(lambda: bool(changes), 10)
+    assert supervisor.until(lambda: bool(changes), 60)
     assert changes == [supervisor.pids]
 
 
 def test_a_process_that_never_starts_ends_the_start_with_its_last_words(supervisor: Supervisor, script: Make) -> None:
     supervisor.start(script("worker", "import sys; sys.exit('no such setting')"))
     with pytest.raises(ProblemError, match=r"worker does not start: it ended with exit code 1(.|\n)*no such setting"):
-        supervisor.until(lambda: False, 20)
+        supervisor.until(lambda: False, 60)
 
 
 def test_a_process_that_is_not_ready_in_time_is_named(supervisor: Supervisor, script: Make) -> None:
@@ -99,7 +100,7 @@ def test_a_process_that_is_not_ready_in_time_is_named(supervisor: Supervisor, sc
 
 def test_a_command_that_fails_ends_the_start(supervisor: Supervisor, script: Make) -> None:
     with pytest.raises(ProblemError, match=r"prepare failed: it ended with exit code 1(.|\n)*no database"):
-        supervisor.succeed(script("prepare", "import sys; sys.exit('no database')"), 20)
+        supervisor.succeed(script("prepare", "import sys; sys.exit('no database')"), 60)
 
 
 def test_a_request_to_stop_interrupts_a_wait_at_once(supervisor: Supervisor) -> None:
@@ -133,14 +134,21 @@ def test_a_number_that_another_process_has_got_by_now_is_left_alone(folder: Fold
         assert printed == []
 
 
-def test_the_lines_that_matter_are_shown(folder: Folder, script: Make, printed: list[str]) -> None:
+def test_the_lines_that_matter_are_shown(
+    folder: Folder, script: Make, printed: list[str], eventually: Eventually
+) -> None:
     with Supervisor(Folder(folder.path, for_servers()), printed.append) as supervisor:
         supervisor.start(script("worker", "print('INFO all is well'); print('ERROR it is not', flush=True);" + SLEEP))
-        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+        def stop_when_shown() -> None:
+            eventually(lambda: printed)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=stop_when_shown).start()
         supervisor.watch()
     assert printed == ["worker: ERROR it is not"]
 
 
 @pytest.mark.parametrize(("text", "code"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)])
 def test_a_command_at_the_terminal_hands_on_its_exit_code(supervisor: Supervisor, text: str, code: int) -> None:
-    assert supervisor.foreground(["python3", "-c", text], os.environ) == code
+    assert supervisor.foreground([sys.executable, "-c", text], os.environ) == code

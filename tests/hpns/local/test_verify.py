@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hpns.local import programs
 from hpns.local.folder import Folder
 from hpns.local.supervisor import Supervisor
 from hpns.local.verify import Report, deployment, quick, steps
@@ -70,34 +69,3 @@ def test_arguments_go_to_pytest_and_its_failure_comes_back(program: Program, pla
     printed = ill.communicate(timeout=120)[0]
     assert printed.splitlines()[-1].startswith("FAILED after ")
     assert ill.returncode == 1
-
-
-def test_a_missing_program_is_said_with_what_is_not_tested(place: Path) -> None:
-    found = programs.find(str(place))
-    assert found == {}
-    assert programs.complaints(found) == [
-        "not run: browser tests (missing: apt install chromium libatomic1)",
-        "not run: the check of docker-compose.yml (missing: apt install docker-compose)",
-        "not run: that a backup is opened without this program (missing: apt install age)",
-    ]
-
-
-def test_a_program_that_is_there_is_handed_to_the_tests(place: Path) -> None:
-    (place / "google-chrome").touch(mode=0o755)
-    assert programs.find(str(place)) == {"CHROMIUM": str(place / "google-chrome")}
-
-
-def test_a_program_without_its_library_does_not_count(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (place / "tool").touch(mode=0o755)
-    assert programs.loads("libc.so.6")
-    for library, found in (("libc.so.6", {"TOOL": str(place / "tool")}), ("libnowhere.so.1", {})):
-        monkeypatch.setattr(programs, "WANTED", {"TOOL": (("tool",), (library,), ("tool",), "the tool")})
-        assert programs.find(str(place)) == found
-
-
-def test_a_missing_program_is_an_error_in_ci_alone(place: Path) -> None:
-    assert programs.are_enough(programs.find(str(place)), ci=False)
-    assert not programs.are_enough(programs.find(str(place)), ci=True)
-    for names, _, _, _ in programs.WANTED.values():
-        (place / names[0]).touch(mode=0o755)
-    assert programs.are_enough(programs.find(str(place)), ci=True)

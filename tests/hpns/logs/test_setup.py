@@ -259,7 +259,7 @@ def test_a_thread_that_dies_of_an_error_says_so_in_a_redacted_line() -> None:
     ],
 )
 def test_a_process_knows_its_role_by_its_command_line(arguments: list[str], role: str) -> None:
-    code = f"import sys; sys.argv = {arguments!r}; from hpns import logs; print(logs.ROLE)"
+    code = f"import sys; sys.argv = {arguments!r}; from hpns.logs import setup; print(setup.ROLE)"
     assert run(code).stdout == role + "\n"
 
 
@@ -271,9 +271,9 @@ def test_the_level_comes_from_the_environment() -> None:
 
 def test_celery_and_granian_keep_their_hands_off() -> None:
     code = (
-        "import logging\nfrom granian.log import configure_logging, LogLevels\nfrom hpns import logs\n"
+        "import logging\nfrom granian.log import configure_logging, LogLevels\nfrom hpns.logs import setup\n"
         "from hpns.celery import app\nimport django\ndjango.setup()\n"
-        "configure_logging(LogLevels.info, logs.GRANIAN, True)\napp.log.setup(loglevel='DEBUG')\n"
+        "configure_logging(LogLevels.info, setup.GRANIAN, True)\napp.log.setup(loglevel='DEBUG')\n"
         "for name in ('celery.worker', '_granian', 'delivery'): logging.getLogger(name).info(name)\n"
         "logging.getLogger('x').debug('too much')"
     )

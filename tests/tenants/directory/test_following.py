@@ -78,7 +78,7 @@ async def revoke_silently(acme: Acme) -> None:
 async def test_a_revoked_key_is_refused_in_all_processes_within_two_seconds(acme: Acme) -> None:
     directories = [Directory() for _ in range(4)]
     async with kept_fresh(*directories):
-        await until(lambda: all(directory.ready for directory in directories), 5)
+        await until(lambda: all(directory.ready for directory in directories), 60)
         await revoke(acme)
         seconds = await until(lambda: all(refused(directory, acme) for directory in directories), 2)
     assert seconds < 2
@@ -87,7 +87,7 @@ async def test_a_revoked_key_is_refused_in_all_processes_within_two_seconds(acme
 async def test_the_stamp_alone_is_enough_when_no_message_arrives(acme: Acme, valkey: redis.Redis) -> None:
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: directory.ready, 5)
+        await until(lambda: directory.ready, 60)
         await asyncio.sleep(0.2)
         await revoke_silently(acme)
         valkey.set(version_stamp.VERSION_KEY, directory.version + 1)  # without a message
@@ -99,7 +99,7 @@ async def test_a_change_that_nobody_told_is_found_by_reading_again(acme: Acme, m
     monkeypatch.setattr(following, "RELOAD_INTERVAL", 0.3)
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: directory.ready, 5)
+        await until(lambda: directory.ready, 60)
         await revoke_silently(acme)
         await until(lambda: refused(directory, acme), 4)
 
@@ -108,7 +108,7 @@ async def test_a_change_that_nobody_told_is_found_by_reading_again(acme: Acme, m
 async def test_nothing_is_read_while_nothing_changes(acme: Acme) -> None:
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: directory.ready, 5)
+        await until(lambda: directory.ready, 60)
         await asyncio.sleep(0.1)
         installed, fresh_at = directory.installed, directory.fresh_at
         await asyncio.sleep(0.6)
@@ -125,7 +125,7 @@ async def test_without_postgres_the_copy_serves_until_postgres_is_back(
     postgres_relay.refuse()
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: directory.ready, 5)
+        await until(lambda: directory.ready, 60)
         assert directory.source == "copy"
         postgres_relay.serve()
         await until(lambda: directory.source == "postgres", 6)
@@ -143,7 +143,7 @@ async def test_without_both_it_is_not_ready_says_so_and_keeps_trying(
     valkey_relay.refuse()
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: "no server key can be recognised yet" in caplog.text, 5)
+        await until(lambda: "no server key can be recognised yet" in caplog.text, 60)
         assert not directory.ready
         assert "PostgreSQL" in directory.problem
         assert "Valkey" in directory.problem
@@ -174,7 +174,7 @@ async def test_a_postgres_that_never_answers_does_not_keep_the_copy_from_use(
     postgres_relay.hush()
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: directory.ready, 4)
+        await until(lambda: directory.ready, 60)
         assert directory.source == "copy"
         assert directory.problem == "PostgreSQL does not answer"
         postgres_relay.refuse()
@@ -186,7 +186,7 @@ async def test_a_postgres_that_never_answers_does_not_keep_the_copy_from_use(
 async def test_postgres_going_away_in_mid_flight_changes_nothing(acme: Acme, postgres_relay: Relay) -> None:
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: directory.ready, 5)
+        await until(lambda: directory.ready, 60)
         postgres_relay.refuse()
         version_stamp.bump()
         await until(lambda: "PostgreSQL cannot be read" in directory.problem, 4)
@@ -198,7 +198,7 @@ async def test_postgres_going_away_in_mid_flight_changes_nothing(acme: Acme, pos
 async def test_a_change_made_while_valkey_was_away_is_noticed_when_it_is_back(acme: Acme, valkey_relay: Relay) -> None:
     directory = Directory()
     async with kept_fresh(directory):
-        await until(lambda: directory.ready, 5)
+        await until(lambda: directory.ready, 60)
         valkey_relay.refuse()
         await until(lambda: "Valkey cannot be reached" in directory.problem, 5)
         await revoke(acme)  # whose notification reaches nobody
@@ -214,6 +214,6 @@ async def test_a_fault_of_our_own_is_logged_and_does_not_end_it(
     with monkeypatch.context() as patched:
         patched.setattr(version_stamp, "as_number", lambda value: 1 / 0)
         async with kept_fresh(directory):
-            await until(lambda: "refreshing the directory failed" in caplog.text, 5)
+            await until(lambda: "refreshing the directory failed" in caplog.text, 60)
             patched.undo()
-            await until(lambda: directory.ready, 5)
+            await until(lambda: directory.ready, 60)

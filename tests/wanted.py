@@ -1,0 +1,38 @@
+"""Programs that tests want of this machine: without one its tests are skipped, with what to install; in CI they fail.
+
+Invariant: what a program needs besides is looked for before anything of it is started.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from hpns.local import programs
+
+
+def program(variable: str) -> str:
+    """The path of one of `hpns.local.programs`, by its variable.
+
+    Without it the test that asks is skipped (pytest.skip), but fails in CI (pytest.fail).
+    """
+    found = programs.find()
+    if variable not in found:
+        leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
+        leave_out(programs.complaint(variable))
+    return found[variable]
+
+
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """A Chromium driven by playwright; the only place that starts either.
+
+    The look comes first: playwright's driver is a node that dies of a missing library with words of its own.
+    """
+    path = program("CHROMIUM")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield started
+        started.close()
