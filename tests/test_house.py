@@ -81,6 +81,32 @@ def unused_classes(css: str, texts: str) -> set[str]:
     return set(re.findall(r"\.([a-zA-Z][\w-]*)(?=[^{}]*\{)", css)) - set(re.findall(r"[\w-]+", texts))
 
 
+# Where providers have names: their two folders, the sandbox that plays them, the reader of the reference proxy's
+# configuration, the demo, and the settings of their origins.
+OF_PROVIDERS = (
+    "delivery/providers",
+    "tenants/providers",
+    "delivery/sandbox",
+    "hpns/push_proxy",
+    "hpns/local",
+    "hpns/settings.py",
+)
+PROVIDER = re.compile(r"(apns|fcm)(_|$)", re.IGNORECASE)
+
+
+def providers_named_in(source: str) -> Iterator[str]:
+    """The names and texts of a source text that single out one provider; what people read in sentences is none."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named = node.value
+        else:
+            named = next(
+                (value for field in ("id", "attr", "arg", "name") if (value := getattr(node, field, None))), ""
+            )
+        if isinstance(named, str) and PROVIDER.match(named):
+            yield f"line {node.lineno}: {named}"  # type: ignore[attr-defined]
+
+
 def offences(paths: Iterable[Path], rule: Callable[[Path], Iterable[str]]) -> list[str]:
     """What a rule finds in any of the files: each offence after the name of its file."""
     return [f"{path}: {offence}" for path in paths for offence in rule(path)]
@@ -126,6 +152,21 @@ def test_every_file_that_breaks_a_rule_is_named(tmp_path: Path) -> None:
         f"{tmp_path}/b.py: line 1: a star import",
     ]
     assert offences(paths, unsaid) == [f"{tmp_path}/a.py: the module", f"{tmp_path}/b.py: the module"]
+
+
+def test_no_file_names_a_provider_but_those_that_are_about_one() -> None:
+    others = [path for path in sources(*APPS) if not str(path.relative_to(ROOT)).startswith(OF_PROVIDERS)]
+    assert len(others) > 200
+    assert offences(others, lambda path: providers_named_in(path.read_text(encoding="utf-8"))) == []
+
+
+def test_a_provider_that_is_named_is_noticed() -> None:
+    source = (
+        'if app.family == "apns":\n    kind = "fcm_account"\n'
+        'text = "Apple says no"\ndef f(fcm): return settings.APNS_HOST\n'
+    )
+    named = {"line 1: apns", "line 2: fcm_account", "line 4: fcm", "line 4: APNS_HOST"}
+    assert set(providers_named_in(source)) == named
 
 
 def test_each_part_of_a_page_is_used_by_a_page() -> None:
