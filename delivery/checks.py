@@ -9,7 +9,7 @@ from django.apps.config import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
-from delivery.providers.table import PROVIDERS
+from tenants.providers.table import PROVIDERS
 
 ORIGINS: Final = tuple(name for provider in PROVIDERS.values() for name in provider.origins)
 # Seconds after which a Mattermost server gives a push up (its httpservice's RequestTimeout).

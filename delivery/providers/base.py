@@ -116,14 +116,13 @@ class CredentialTrial(msgspec.Struct, frozen=True):
 class Provider(msgspec.Struct, frozen=True):
     """One push provider as the worker needs it: how a push is sent to it, and what its answers mean.
 
-    origins are the settings that hold its origins, of which origin(host, setting) picks the one for an app's host;
+    origin(host, setting) is the origin for an app's host, read from the settings that its tenants' half names;
     sender(engine, setting, only_ask) makes its sender, which with only_ask reaches no phone; project(kind, secret)
     finds the project that a credential is for; takes_push_id says whether each push carries an id of ours;
     sandbox_phone is a device token that the provider sandbox delivers to.
     """
 
     family: str
-    origins: tuple[str, ...]
     origin: Callable[[str, Setting], str]
     sender: Callable[[Engine, Setting, bool], Sender]
     project: Callable[[str, Mapping[str, str]], str]

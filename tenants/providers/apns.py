@@ -121,6 +121,7 @@ APNS: Final = Provider(
         ("apple", "Classic iPhone app of before 2018 (apple)"),
     ),
     hosts=("production", "sandbox"),
+    origins=("APNS_ORIGIN", "APNS_SANDBOX_ORIGIN"),
     kinds={"apns_key": "Apple token key", "apns_cert": "Apple certificate"},
     files="Apple's key (.p8), or a certificate with its key (.p12, .pem)",
     wanted="Apple's .p8 file, a certificate with its key as .p12 or .pem",

@@ -54,7 +54,8 @@ class Provider(msgspec.Struct, frozen=True):
 
     family is its name in the database; name is for people; platform is the head of the platforms and app labels that
     are its (such as "apple" of "apple_rn-v2"); labels are those that an app can be made for, with words; hosts are the
-    provider's hosts between which an app chooses, the usual one first (none: there is no choice); kinds are its
+    provider's hosts between which an app chooses, the usual one first (none: there is no choice); origins
+    are the settings that hold their addresses; kinds are its
     credentials, with words; files says what may be uploaded, wanted the same more briefly, upload_help the same for the
     field of a form; upload_fields are what a form asks for beside the file; options are the files that a command
     takes by name; read() reads any of them, returns None for a file that is none of this provider's, and raises
@@ -66,6 +67,7 @@ class Provider(msgspec.Struct, frozen=True):
     platform: str
     labels: tuple[tuple[str, str], ...]
     hosts: tuple[str, ...]
+    origins: tuple[str, ...]
     kinds: Mapping[str, str]
     files: str
     wanted: str

@@ -41,6 +41,7 @@ FCM: Final = Provider(
         ("android", "Classic Android app of before 2018 (android)"),
     ),
     hosts=(),
+    origins=("FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN"),
     kinds={"fcm_account": "Google service account"},
     files="Google's service account (.json)",
     wanted="Google's .json",

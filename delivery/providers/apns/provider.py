@@ -35,7 +35,6 @@ def _nothing_special(verdict: Verdict, attempt: Attempt) -> None:
 
 APNS: Final = Provider(
     family="apns",
-    origins=("APNS_ORIGIN", "APNS_SANDBOX_ORIGIN"),
     origin=_origin,
     sender=_sender,
     project=lambda kind, secret: "",

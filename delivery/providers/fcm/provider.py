@@ -35,7 +35,6 @@ def _no_grant(verdict: Verdict, attempt: Attempt) -> tuple[str, str] | None:
 
 FCM: Final = Provider(
     family="fcm",
-    origins=("FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN"),
     origin=lambda host, setting: setting("FCM_ORIGIN"),
     sender=_sender,
     project=_project,

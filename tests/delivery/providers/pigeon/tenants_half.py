@@ -24,6 +24,7 @@ PIGEON: Final = Provider(
     platform="pigeon",
     labels=(("pigeon_rn", "Pigeon (pigeon_rn)"),),
     hosts=(),
+    origins=(),
     kinds={"pigeon_key": "Pigeon key"},
     files="a pigeon key (.pigeon)",
     wanted="a .pigeon file",

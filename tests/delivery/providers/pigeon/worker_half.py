@@ -65,7 +65,6 @@ def _accepted(target: Target) -> str:
 
 PIGEON: Final = Provider(
     family="pigeon",
-    origins=(),
     origin=_origin,
     sender=lambda engine, setting, only_ask: PigeonSender(engine),
     project=lambda kind, secret: "",
