@@ -61,6 +61,11 @@ class Console:
         assert line, f"{arguments} had no end within {LONGEST:g} s, or ended Python"
         return Done(*json.loads(line))
 
+    @property
+    def open(self) -> bool:
+        """Whether it can be asked for more."""
+        return self._process.returncode is None
+
     def close(self) -> None:
         """End it."""
         self._process.kill()

@@ -165,7 +165,7 @@ class Stage:
 
     def console(self) -> Console:
         """What runs commands in the service's environment; started when there is none for it as it is now."""
-        if self._console is None or self._console.env != self.env:
+        if self._console is None or not self._console.open or self._console.env != self.env:
             self._leave_console()
             self._console = Console(self.env, self.folder.path / "console.log", self.root)
         return self._console
