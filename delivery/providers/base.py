@@ -100,15 +100,15 @@ class CredentialTrial(msgspec.Struct, frozen=True):
     """How a credential is tried at its provider without reaching a phone, and what is said of the result.
 
     nobody is a device token of the right form that belongs to nobody; good are the codes of verdicts that say that the
-    credential was accepted; accepted() says so in words; words are other words than the table's (cause and fix, by
-    code), which speaks to somebody whose push has failed; ids() finds in a credential's key_id, by its kind, what these
-    words name; special() has words for a verdict that its code alone does not tell enough of, or None.
+    credential was accepted; accepted() says so in a sentence; descriptions are cause and fix by code, instead of the
+    table's, which speak to somebody whose push has failed; ids() finds in a credential's key_id, by its kind, what they
+    name; special() has a description for a verdict that its code alone does not tell enough of, or None.
     """
 
     nobody: str
     good: frozenset[str]
     accepted: Callable[[Target], str]
-    words: Mapping[str, tuple[str, str]]
+    descriptions: Mapping[str, tuple[str, str]]
     ids: Callable[[str, str], dict[str, str]]
     special: Callable[[Verdict, Attempt], tuple[str, str] | None]
 

@@ -52,7 +52,7 @@ class CredentialStatus(NamedTuple):
     """The status of a credential, as a page shows it: the kind of its mark (good, warn, bad), and a few words."""
 
     kind: str
-    words: str
+    description: str
 
 
 def status_of(credential: Credential, code: str) -> CredentialStatus:
@@ -67,14 +67,15 @@ def status_of(credential: Credential, code: str) -> CredentialStatus:
     trial = table.PROVIDERS[credential.app.family].trial
     ids = trial.ids(credential.kind, credential.key_id)
     details = {"topic": credential.app.topic, "key_id": ids["key_id"]}
-    own = trial.words.get(code)
+    own = trial.descriptions.get(code)
     if own is not None:
-        words = own[0].format(**details, team_id=ids["team_id"])
+        description = own[0].format(**details, team_id=ids["team_id"])
     else:
         cause = verdict.cause.replace(" ({detail})", "")
-        words, _ = judge.cause_and_fix(msgspec.structs.replace(verdict, cause=cause), **details)
+        description, _ = judge.cause_and_fix(msgspec.structs.replace(verdict, cause=cause), **details)
     return CredentialStatus(
-        "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn", f"{words[:1].upper()}{words[1:]}"
+        "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn",
+        f"{description[:1].upper()}{description[1:]}",
     )
 
 
@@ -166,7 +167,7 @@ def _result(target: Target, attempt: Attempt, verdict: Verdict) -> Result:
         "detail": attempt.detail,
     }
     meaning, fix = judge.cause_and_fix(verdict, **details)
-    own = trial.special(verdict, attempt) or trial.words.get(verdict.code)
+    own = trial.special(verdict, attempt) or trial.descriptions.get(verdict.code)
     if own is not None:
         meaning, fix = (part.format(**details, team_id=target.secret.get("team_id", "")) for part in own)
     if CLOCK in attempt.detail:

@@ -65,11 +65,11 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
 
 def test_the_page_for_erasure_after_a_slip_and_after_it_was_asked_for(page: Page, cast: Cast) -> None:
     answered_by(page, Browser().enter(cast.ada))
-    for typed, says in (("cosmos", "This is not acme."), ("acme", "Nothing has been erased yet")):
+    for typed, text in (("cosmos", "This is not acme."), ("acme", "Nothing has been erased yet")):
         page.goto(f"{ORIGIN}/c/acme/settings/erase/")
         page.get_by_label("Type the slug acme to confirm").fill(typed)
         page.get_by_role("button", name="Suspend Acme").click()
-        expect(page.locator("main")).to_contain_text(says)
+        expect(page.locator("main")).to_contain_text(text)
         for window in (WIDE, NARROW):
             page.set_viewport_size(window)
             assert_accessible(page)

@@ -45,7 +45,7 @@ APNS: Final = Provider(
         nobody="dead0400" + 56 * "0",
         good=frozenset(("sent", "apns_bad_device_token", "apns_unregistered", "apns_expired_token")),
         accepted=_accepted,
-        words={
+        descriptions={
             "apns_invalid_provider_token": (
                 "Apple does not accept the key {key_id} of the team {team_id}",
                 "check both ids; the key must be one for the Apple Push Notifications service, and not be revoked",

@@ -45,7 +45,7 @@ FCM: Final = Provider(
         nobody="invalid:APA91b" + 134 * "0",
         good=frozenset(("sent", "fcm_invalid_token", "fcm_unregistered")),
         accepted=_accepted,
-        words={
+        descriptions={
             "fcm_unauthenticated": (
                 "Google refuses the access token of the service account",
                 "check again in a minute; if it lasts, make a new key of the service account",

@@ -77,7 +77,7 @@ PIGEON: Final = Provider(
         nobody="nobodys-loft",
         good=frozenset(("sent", "pigeon_gone")),
         accepted=_accepted,
-        words={},
+        descriptions={},
         ids=lambda kind, key_id: {"team_id": "", "key_id": ""},
         special=lambda verdict, attempt: None,
     ),
