@@ -1,4 +1,4 @@
-"""What happened below HTTP, and what we refuse ourselves: the rows that no provider wrote.
+"""Verdicts on transport errors, and on pushes that we refuse ourselves: the rows that no provider wrote.
 
 Invariant: nothing here is answered with REMOVE, and a transport fault is retried only where it is sure that no complete
 request reached the provider. Codes are stable: customers and monitors look for them.

@@ -1,4 +1,4 @@
-"""Tries a credential at its provider without reaching a phone, the very way a push goes.
+"""Credential check: a push that reaches no phone, sent to the provider the very way every push is.
 
 The push is for a device that nobody has, and of the right form. A provider looks at the key first, then at the topic or
 project, and at the device last: whoever complains about the device has accepted the rest. A provider that can be asked
@@ -36,9 +36,9 @@ UNREADABLE: Final = "credential_unreadable"
 
 
 class Result(NamedTuple):
-    """What a provider said. `code` is OK or that of the verdict; `good`: pushes can be sent with it; `known`: it was
-    about the credential or its app, not about the way there; `is_key_fault`: it was about the key itself. `meaning` and
-    `fix` are for people."""
+    """Result of a credential check. `code` is OK or that of the verdict; `good`: pushes can be sent with it; `known`:
+    it was about the credential or its app, not about the way there; `is_key_fault`: it was about the key itself.
+    `meaning` and `fix` are for people."""
 
     code: str
     good: bool

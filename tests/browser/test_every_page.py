@@ -9,7 +9,7 @@ from tests.browser.conftest import NewPage
 from tests.browser.looks import NARROW, NARROWEST, WIDE, assert_accessible, assert_no_sideways_scroll
 from tests.browser.through_client import ORIGIN, answered_by
 from tests.browsing import Browser, staff
-from tests.tenants.furnished import Cast, furnished
+from tests.tenants.two_customers import Cast, two_customers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 
@@ -19,7 +19,7 @@ NOBODYS = ("login/", "password/reset/", "password/reset/done/", "signup/", "pass
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    return furnished()
+    return two_customers()
 
 
 @pytest.fixture

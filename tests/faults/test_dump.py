@@ -15,7 +15,7 @@ import pytest
 from django.core import signing
 from psycopg import sql
 
-from tests.faults import keepsakes
+from tests.faults import planted_secrets
 from tests.faults.pushes import TEXT, android, iphone, push, wait_for_worker
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
@@ -28,7 +28,7 @@ PLANTED = b"planted: a secret that somebody forgot in a table"
 @pytest.fixture(scope="module")
 def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     """Everything that must not be found, by what it is, after it all was used."""
-    seeded: dict[str, str] = json.loads(service.run("-c", keepsakes.SEED, str(service.sandbox.folder)))
+    seeded: dict[str, str] = json.loads(service.run("-c", planted_secrets.SEED, str(service.sandbox.folder)))
     key = seeded["key"]
     devices = {
         "an iPhone": {"device_id": iphone()},
