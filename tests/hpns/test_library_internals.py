@@ -73,7 +73,7 @@ def other(self: object, first: int) -> int:
             "takes self, first where ours gives self, first, second",
         ),
         (accepts("second"), Theirs.method, other, "no longer takes second"),
-        (contains("first + second"), Theirs.method, other, "no longer says 'first + second'"),
+        (contains("first + second"), Theirs.method, other, "no longer contains 'first + second'"),
         (equals(1), Theirs.kept, 2, "is 2 and not 1"),
         (holds("kept"), Theirs, other, "has no kept"),
         (holds("kept"), {"kept": 1}, {}, "has no kept"),
