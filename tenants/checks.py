@@ -37,7 +37,7 @@ def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     return found
 
 
-def what_is_agreed_on_is_kept(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def agreement_years_are_valid(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """E007: AGREEMENT_YEARS is below nothing; the timetable would delete at once what the law wants kept."""
     if settings.AGREEMENT_YEARS >= 0:
         return []

@@ -117,7 +117,7 @@ class Provider(msgspec.Struct, frozen=True):
     """One push provider as the worker needs it: how a push is sent to it, and what its answers mean.
 
     origins are the settings that hold its origins, of which origin(host, setting) picks the one for an app's host;
-    sender(engine, setting, only_ask) makes its sender, which with only_ask reaches no phone; project(kind, secret)
+    sender(engine, setting, dry_run) makes its sender, which with dry_run reaches no phone; project(kind, secret)
     finds the project that a credential is for; takes_push_id says whether each push carries an id of ours;
     sandbox_phone is a device token that the provider sandbox delivers to.
     """

@@ -13,7 +13,7 @@ def _origin(host: str, setting: Setting) -> str:
     return setting("APNS_SANDBOX_ORIGIN" if host == "sandbox" else "APNS_ORIGIN")
 
 
-def _sender(engine: Engine, setting: Setting, only_ask: bool) -> Sender:
+def _sender(engine: Engine, setting: Setting, dry_run: bool) -> Sender:
     """Apple has no way to only ask: the device that nobody has is enough."""
     return ApnsSender(engine)
 

@@ -11,8 +11,8 @@ from delivery.providers.fcm.outcomes import OUTCOMES
 from delivery.providers.fcm.sender import FcmSender
 
 
-def _sender(engine: Engine, setting: Setting, only_ask: bool) -> Sender:
-    return FcmSender(engine, setting("GOOGLE_TOKEN_ORIGIN"), only_ask=only_ask)
+def _sender(engine: Engine, setting: Setting, dry_run: bool) -> Sender:
+    return FcmSender(engine, setting("GOOGLE_TOKEN_ORIGIN"), dry_run=dry_run)
 
 
 def _project(kind: str, secret: Mapping[str, str]) -> str:
