@@ -1,4 +1,4 @@
-"""Taking customers on, suspending, resuming and erasing them. Keywords only; raises ProblemError with what to do."""
+"""Lifecycle of customers: add, suspend, resume, erase. Keywords only; raises ProblemError with what to do."""
 
 import re
 from typing import Final, NamedTuple

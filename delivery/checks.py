@@ -1,4 +1,4 @@
-"""System checks of what the path of a push needs: deadlines, the ways to the providers, how long the log is kept."""
+"""System checks of what the path of a push needs: deadlines, origins and proxy, the log's retention."""
 
 import ssl
 from collections.abc import Iterator, Sequence

@@ -23,9 +23,9 @@ def since(moment: datetime) -> "QuerySet[Delivery]":
     return rows.select_related("customer", "server__customer", "key", "app__customer").order_by("-accepted_at")
 
 
-def find(words: str) -> "QuerySet[Delivery]":
+def find(search: str) -> "QuerySet[Delivery]":
     """The pushes with this trace id or this ack_id, of any day; by trace an index finds them, ack ids are read for."""
-    return Delivery.objects.filter(trace=words) | Delivery.objects.filter(ack_id=words)
+    return Delivery.objects.filter(trace=search) | Delivery.objects.filter(ack_id=search)
 
 
 def of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> "QuerySet[Delivery]":

@@ -20,7 +20,7 @@ class HpnsConfig(AppConfig):
         register(roles.roles_are_fit, Tags.database, deploy=True)
         register(tls.certificate_is_usable, Tags.security)
         register(stores.postgres_is_fit, Tags.database)
-        register(stores.valkey_keeps_what_it_has, Tags.database, deploy=True)
+        register(stores.valkey_is_durable, Tags.database, deploy=True)
 
 
 class StaffAdminConfig(AdminConfig):

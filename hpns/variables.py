@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from tenants import network
 
 DATABASE_SCHEMES = ("postgresql", "postgres")
-_WORDS = ("true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0", "")
+_BOOLEANS = ("true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0", "")
 
 
 class Variables(environ.Env):  # type: ignore[misc]
@@ -34,9 +34,9 @@ class Variables(environ.Env):  # type: ignore[misc]
 
     def bool(self, var: str, default: Any = environ.Env.NOTSET) -> bool:
         """A switch."""
-        word = str(self.str(var, default="")).strip().lower()
-        if word not in _WORDS:
-            raise ImproperlyConfigured(f"{var} is {word[:20]!r}; it must be true or false.")
+        value = str(self.str(var, default="")).strip().lower()
+        if value not in _BOOLEANS:
+            raise ImproperlyConfigured(f"{var} is {value[:20]!r}; it must be true or false.")
         return bool(self._read(super().bool, var, default, "true or false"))
 
     @staticmethod

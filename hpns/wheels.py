@@ -1,4 +1,4 @@
-"""Where a wheel of programs was installed, and PostgreSQL's own programs in theirs.
+"""Paths of programs that were installed from wheels, such as PostgreSQL's own.
 
 Invariant: nothing of the wheels' own Python is run. It would open folders up to the root to everybody and start servers
 without passwords; only the programs are wanted.

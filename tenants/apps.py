@@ -17,7 +17,7 @@ class TenantsConfig(AppConfig):
         """Register the checks of the secrets in the settings (weak ones matter to a deployment only), and listen to
         what happens to accounts."""
         register(checks.secrets_are_set, Tags.security)
-        register(checks.what_is_agreed_on_is_kept)
+        register(checks.agreement_years_are_valid)
         register(checks.secrets_are_not_for_trying_out, Tags.security, deploy=True)
         # Models can be imported from here on only.
         import_string("tenants.accounts.audit_signals.connect")()

@@ -13,7 +13,7 @@ from tenants import keys, vault
 _CHANCE: Final = "base64.urlsafe_b64encode(os.urandom(32)).decode()"
 MAKE_VAULT_KEY: Final = f"Make one with: python -c \"import base64, os; print('2026a:' + {_CHANCE})\""
 MAKE_HASH_KEY: Final = f'Make one with: python -c "import base64, os; print({_CHANCE})" and never change it.'
-DEMO_WORDS: Final = ("demo", "test", "dev", "example", "changeme", "insecure")
+DEMO_MARKERS: Final = ("demo", "test", "dev", "example", "changeme", "insecure")
 
 
 def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -37,7 +37,7 @@ def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     return found
 
 
-def what_is_agreed_on_is_kept(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def agreement_years_are_valid(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """E007: AGREEMENT_YEARS is below nothing; the timetable would delete at once what the law wants kept."""
     if settings.AGREEMENT_YEARS >= 0:
         return []
@@ -53,7 +53,7 @@ def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kw
     except vault.VaultError:
         parsed = {}  # tenants.E001 and E002 have said so already.
     for key_id, key in parsed.items():
-        if looks_made_up(key) or key_id.lower().startswith(DEMO_WORDS):
+        if looks_made_up(key) or key_id.lower().startswith(DEMO_MARKERS):
             text = f"The key {key_id!r} of VAULT_KEYS is one for trying out."
             found.append(Error(text, hint=MAKE_VAULT_KEY, id="tenants.E005"))
     hash_key: bytes = getattr(settings, "HASH_KEY", b"") or b""
@@ -67,4 +67,4 @@ def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kw
 
 def looks_made_up(key: bytes) -> bool:
     """Whether nobody drew this key: too few different bytes, or a word that stands for trying out."""
-    return len(set(key)) < 12 or any(word.encode() in key.lower() for word in DEMO_WORDS if len(word) > 3)
+    return len(set(key)) < 12 or any(marker.encode() in key.lower() for marker in DEMO_MARKERS if len(marker) > 3)

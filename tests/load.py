@@ -19,7 +19,7 @@ class Load:
         self.answers: dict[str, dict[str, str]] = {}
         self.seconds: dict[str, float] = {}
         self.broken: list[str] = []  # pushes whose connection broke: no answer was given
-        self._left = most
+        self._remaining = most
         self._stopping = False
         self._pause = 0.0
         self._lock = threading.Lock()
@@ -29,8 +29,8 @@ class Load:
 
     def _take(self) -> bool:
         with self._lock:
-            self._left -= 1
-            return self._left >= 0 and not self._stopping
+            self._remaining -= 1
+            return self._remaining >= 0 and not self._stopping
 
     def _run(self, number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.stage.port, timeout=30)

@@ -140,19 +140,19 @@ def running_sandbox(folder: Path, *options: str) -> Iterator[SandboxClient]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = demo.make(folder / "demo", "https://localhost")
-    note_file = folder / "sandbox.json"
-    note_file.unlink(missing_ok=True)
+    address_file = folder / "sandbox.json"
+    address_file.unlink(missing_ok=True)
     arguments = ["--state", str(folder), "--accounts", str(made.accounts), *options]
     log_file = folder / "sandbox.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "delivery.sandbox", *arguments], cwd=ROOT, stderr=log)
     try:
         until = time.monotonic() + 90
-        while not note_file.exists():
+        while not address_file.exists():
             if process.poll() is not None or time.monotonic() > until:
                 raise AssertionError(f"the sandbox did not start: {log_file.read_text()}")
             time.sleep(0.01)
-        client = SandboxClient(folder, json.loads(note_file.read_bytes()), made)
+        client = SandboxClient(folder, json.loads(address_file.read_bytes()), made)
         accounts_as_they_are = made.accounts.read_bytes()
         demo.make(folder / "demo", client.origin)
         assert accounts_as_they_are == made.accounts.read_bytes()

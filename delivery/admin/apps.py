@@ -208,5 +208,5 @@ class CredentialAdmin(ReadOnlyAdmin):
 def _meaning(row: Credential, code: str) -> str | None:
     if not code:
         return None
-    words = credential_check.status_of(row, code).words
-    return words if code == credential_check.OK else format_html("{} <small>({})</small>", words, code)
+    description = credential_check.status_of(row, code).description
+    return description if code == credential_check.OK else format_html("{} <small>({})</small>", description, code)

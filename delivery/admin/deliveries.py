@@ -149,11 +149,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: "QuerySet[Delivery]", search_term: str
     ) -> "tuple[QuerySet[Delivery], bool]":
         """Whole ids only: a part of one would be looked for in every row."""
-        words = search_term.strip()
-        if not words:
+        term = search_term.strip()
+        if not term:
             return queryset, False
-        field = "trace" if TRACE.fullmatch(words) else "ack_id"
-        return queryset.filter(**{field: words}), False
+        field = "trace" if TRACE.fullmatch(term) else "ack_id"
+        return queryset.filter(**{field: term}), False
 
     @admin.display(description="time (UTC)")
     def when(self, row: Delivery) -> str:

@@ -178,8 +178,8 @@ class _Tunnel(asyncio.Protocol):
         if self.established.done():
             return
         line, whole, _ = self._head.partition(b"\r\n\r\n")
-        words = line.partition(b"\r\n")[0].decode("latin-1").split(" ")
-        status = words[1] if len(words) > 1 and words[0].startswith("HTTP/") else ""
+        status_line = line.partition(b"\r\n")[0].decode("latin-1").split(" ")
+        status = status_line[1] if len(status_line) > 1 and status_line[0].startswith("HTTP/") else ""
         if whole and status[:1] == "2":
             self.established.set_result(None)
         else:

@@ -82,7 +82,7 @@ class Publisher:
             self._turned_away.turn_away(push, "queue_down")
 
     async def _publish_via_celery(self, pending: PendingBatch, sealed: bytes) -> None:
-        """The way for any other broker: Celery's own, in a thread."""
+        """Publish through Celery itself, in a thread: for any broker but Valkey or Redis."""
         text = base64.b64encode(sealed).decode()
         try:
             await asyncio.get_running_loop().run_in_executor(None, tasks.publish, pending.id, text)

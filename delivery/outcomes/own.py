@@ -1,4 +1,4 @@
-"""What happened below HTTP, and what we refuse ourselves: the rows that no provider wrote.
+"""Verdicts on transport errors, and on pushes that we refuse ourselves: the rows that no provider wrote.
 
 Invariant: nothing here is answered with REMOVE, and a transport fault is retried only where it is sure that no complete
 request reached the provider. Codes are stable: customers and monitors look for them.
@@ -9,11 +9,11 @@ from typing import Final
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attribution, Outcome, Retry, Verdict, WireState, failed
 
-_LASTS = "nothing to do unless it lasts; the status page of the push service knows more"
+_WAIT = "nothing to do unless it lasts; the status page of the push service knows more"
 _REPORT = "report it with the trace id if it lasts"
 
 
-def _unsent(fault: TransportFault, cause: str, attribution: Attribution = "provider", fix: str = _LASTS) -> Verdict:
+def _unsent(fault: TransportFault, cause: str, attribution: Attribution = "provider", fix: str = _WAIT) -> Verdict:
     return failed(f"transport_{fault}", cause, fix, attribution=attribution, retry=Retry.SAFE)
 
 
@@ -21,7 +21,7 @@ def _unanswered(fault: TransportFault, cause: str) -> Verdict:
     return failed(
         f"transport_{fault}_unanswered",
         f"{cause}, and the push may have been delivered",
-        _LASTS,
+        _WAIT,
         attribution="provider",
         outcome=Outcome.UNKNOWN,
     )
@@ -61,12 +61,12 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
         TransportFault.PROTOCOL, "{host} answered with something that is not HTTP/2"
     ),
     (TransportFault.STOPPED, NOT_SENT): failed(
-        "transport_stopped", "the push service stopped before the push was sent", _LASTS, attribution="ours"
+        "transport_stopped", "the push service stopped before the push was sent", _WAIT, attribution="ours"
     ),
     (TransportFault.STOPPED, MAYBE): failed(
         "transport_stopped_unanswered",
         "the push service stopped before {host} answered, and the push may have been delivered",
-        _LASTS,
+        _WAIT,
         attribution="ours",
         outcome=Outcome.UNKNOWN,
     ),
@@ -180,10 +180,10 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "the credential of the app {label} cannot be decrypted",
             "report it with the trace id; uploading the credential again helps at once",
         ),
-        _ours("queue_down", "the push service cannot queue pushes at the moment", _LASTS),
-        _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _LASTS),
-        _ours("shutting_down", "the push service is restarting", _LASTS),
-        _ours("not_ready", "the push service is starting and cannot recognise server keys yet", _LASTS),
+        _ours("queue_down", "the push service cannot queue pushes at the moment", _WAIT),
+        _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _WAIT),
+        _ours("shutting_down", "the push service is restarting", _WAIT),
+        _ours("not_ready", "the push service is starting and cannot recognise server keys yet", _WAIT),
         _ours("internal_error", "the push service failed inside", "report it with the trace id"),
         _ours(
             "late_test",
@@ -196,7 +196,7 @@ REFUSALS: Final[dict[str, Verdict]] = {
 REFUSALS["expired"] = failed(
     "expired",
     "the push was no longer of use before it could be sent",
-    _LASTS,
+    _WAIT,
     attribution="ours",
     outcome=Outcome.EXPIRED,
 )

@@ -1,4 +1,4 @@
-"""The words the delivery of a push is judged in: what one attempt was, and what it means.
+"""Types of the judging: an Attempt, one request to a provider and its result, and a Verdict, what that means.
 
 Pure data types, no rule: the rules are rows of delivery/outcomes/own.py and of each provider's outcomes.py, looked up
 by delivery/outcomes/judge.py. Invariant: a Verdict is immutable and says everything that later stages need, so that

@@ -1,4 +1,4 @@
-"""The addresses of the delivery's pages."""
+"""URLs of the delivery's pages."""
 
 from django.urls import path
 

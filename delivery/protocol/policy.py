@@ -1,4 +1,4 @@
-"""What we decide about a push from the push alone: which app, how long it is worth delivering, what replaces what.
+"""Routing label, expiry and collapse id of a push, derived from the push alone.
 
 Pure: no framework, no I/O, no clock. Invariant: the same push always gets the same answers, in every process, so that
 a repeat after a crash is the same notification to Apple and to the phone (a push without an ack_id has no such name).

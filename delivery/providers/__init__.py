@@ -1,1 +1,1 @@
-"""Send one push to Apple or Google and say what came of it. No Django, no database, no retry: one try, one Attempt."""
+"""Push providers: send one push to Apple or Google. No Django, no database, no retry: one try, one Attempt."""

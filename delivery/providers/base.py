@@ -100,15 +100,15 @@ class CredentialTrial(msgspec.Struct, frozen=True):
     """How a credential is tried at its provider without reaching a phone, and what is said of the result.
 
     nobody is a device token of the right form that belongs to nobody; good are the codes of verdicts that say that the
-    credential was accepted; accepted() says so in words; words are other words than the table's (cause and fix, by
-    code), which speaks to somebody whose push has failed; ids() finds in a credential's key_id, by its kind, what these
-    words name; special() has words for a verdict that its code alone does not tell enough of, or None.
+    credential was accepted; accepted() says so in a sentence; descriptions are cause and fix by code, instead of the
+    table's, which speak to somebody whose push has failed; ids() finds in a credential's key_id, by its kind, what they
+    name; special() has a description for a verdict that its code alone does not tell enough of, or None.
     """
 
     nobody: str
     good: frozenset[str]
     accepted: Callable[[Target], str]
-    words: Mapping[str, tuple[str, str]]
+    descriptions: Mapping[str, tuple[str, str]]
     ids: Callable[[str, str], dict[str, str]]
     special: Callable[[Verdict, Attempt], tuple[str, str] | None]
 
@@ -117,7 +117,7 @@ class Provider(msgspec.Struct, frozen=True):
     """One push provider as the worker needs it: how a push is sent to it, and what its answers mean.
 
     origin(host, setting) is the origin for an app's host, read from the settings that its tenants' half names;
-    sender(engine, setting, only_ask) makes its sender, which with only_ask reaches no phone; project(kind, secret)
+    sender(engine, setting, dry_run) makes its sender, which with dry_run reaches no phone; project(kind, secret)
     finds the project that a credential is for; takes_push_id says whether each push carries an id of ours;
     sandbox_phone is a device token that the provider sandbox delivers to.
     """

@@ -36,8 +36,8 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    note = await sandbox.start()
-    log.info("providers: https://localhost:%d, the phone: http://localhost:%d/", note.port, note.page_port)
+    addresses = await sandbox.start()
+    log.info("providers: https://localhost:%d, the phone: http://localhost:%d/", addresses.port, addresses.page_port)
     gc.freeze()
     await stop.wait()
     await sandbox.stop()

@@ -68,10 +68,10 @@ class Api:
         until = time.monotonic() + wait
         while True:
             found = self._find(query)
-            left = until - time.monotonic()
-            if len(found) >= count or left <= 0:
+            remaining = until - time.monotonic()
+            if len(found) >= count or remaining <= 0:
                 break
-            await self._providers.journal.changed(left)
+            await self._providers.journal.changed(remaining)
         return json_response({"requests": [entry.report() for entry in found], "last": self._providers.journal.last})
 
     def _find(self, query: dict[str, str]) -> list[Entry]:

@@ -26,7 +26,7 @@ NAMES = (
     "oauth2.googleapis.com",
 )
 CA_FILE = "ca.pem"
-LIFE = datetime.timedelta(days=397)
+VALIDITY = datetime.timedelta(days=397)
 RENEW_BEFORE = datetime.timedelta(days=7)
 _Key = ec.EllipticCurvePrivateKey
 
@@ -155,7 +155,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: _Key, *, ca: bool = Fal
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + LIFE)
+        .not_valid_after(now + VALIDITY)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

@@ -1,4 +1,4 @@
-"""The whole sandbox: the provider port and the page port on one event loop, and the note that says where they are.
+"""The whole sandbox: the provider port and the page port on one event loop, and the file that says where they are.
 
 Invariant: `sandbox.json` is in the folder exactly while the sandbox is ready, and is written in one piece, so whoever
 waits for the sandbox waits for this file.
@@ -20,7 +20,7 @@ from delivery.sandbox.pages import Pages
 from delivery.sandbox.providers import Providers
 from delivery.sandbox.web import Web, WebRequest, WebResponse
 
-NOTE = "sandbox.json"
+ADDRESS_FILE = "sandbox.json"
 SECRET = "bearer.key"  # noqa: S105 - a file's name
 
 
@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True):
     run_file: Path | None = None
 
 
-class Note(msgspec.Struct, frozen=True):
+class Addresses(msgspec.Struct, frozen=True):
     """Where a running sandbox is."""
 
     pid: int
@@ -64,17 +64,17 @@ class Sandbox:
         self.pages = Pages(self.journal, settings.run_file)
         self.web = Web(self._page)
 
-    async def start(self) -> Note:
-        """Listens on both ports and writes the note. Raises OSError when a port cannot be had."""
+    async def start(self) -> Addresses:
+        """Listens on both ports and writes the file that says so. Raises OSError when a port cannot be had."""
         await self.web.start(self.settings.host, self.settings.page_port)
         await self.listener.set("up")
-        note = Note(os.getpid(), self.listener.port, self.web.port, str(self.ca_file))
-        certificates.write_private(self.settings.folder / NOTE, msgspec.json.encode(note))
-        return note
+        addresses = Addresses(os.getpid(), self.listener.port, self.web.port, str(self.ca_file))
+        certificates.write_private(self.settings.folder / ADDRESS_FILE, msgspec.json.encode(addresses))
+        return addresses
 
     async def stop(self) -> None:
-        """Takes the note away and ends all connections."""
-        (self.settings.folder / NOTE).unlink(missing_ok=True)
+        """Removes that file and ends all connections."""
+        (self.settings.folder / ADDRESS_FILE).unlink(missing_ok=True)
         await self.listener.set("down")
         await self.web.stop()
 

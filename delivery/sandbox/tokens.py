@@ -1,4 +1,4 @@
-"""Tokens that prove who pushes: Apple's provider tokens (ES256), Google's grants (RS256), and the bearers they give.
+"""Authentication tokens: Apple's provider tokens (ES256), Google's grants (RS256), and the bearers they give.
 
 Sources: Apple, "Establishing a token-based connection to APNs"; Google, "Using OAuth 2.0 for server to server
 applications". Invariants: a signature is checked once and remembered in a bounded table, its age each time; bearers are

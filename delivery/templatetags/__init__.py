@@ -1,1 +1,1 @@
-"""What delivery adds to the language of templates."""
+"""Template tags and filters of the delivery."""

@@ -121,10 +121,10 @@ class Deliverer:
             pause = 0.0
         else:
             return False
-        left = work.deadlines[index] - self._loop.time() - pause
-        if left < WORTH:
+        remaining = work.deadlines[index] - self._loop.time() - pause
+        if remaining < WORTH:
             return False
-        tried.timeout = left
+        tried.timeout = remaining
         self._loop.call_later(pause, self._send_again, work, index, tried)
         return True
 
@@ -132,8 +132,8 @@ class Deliverer:
         """Start another try with the app's other credential, because this one was refused for its key."""
         route = work.routes[index]
         spare = self.routes.spare(route) if route is not None and route.target is tried.target else None
-        left = work.deadlines[index] - self._loop.time()
-        if spare is None or left < WORTH:
+        remaining = work.deadlines[index] - self._loop.time()
+        if spare is None or remaining < WORTH:
             self._reporter.report_fault(tried.target, attempt, verdict)
             return False
         self._send_again(
@@ -145,7 +145,7 @@ class Deliverer:
                 tried.push_id,
                 tried.expires_at,
                 tried.app_version,
-                left,
+                remaining,
                 self._tried_spare,
                 work,
                 index,

@@ -1,4 +1,4 @@
-"""Tries a credential at its provider without reaching a phone, the very way a push goes.
+"""Credential check: a push that reaches no phone, sent to the provider the very way every push is.
 
 The push is for a device that nobody has, and of the right form. A provider looks at the key first, then at the topic or
 project, and at the device last: whoever complains about the device has accepted the rest. A provider that can be asked
@@ -36,9 +36,9 @@ UNREADABLE: Final = "credential_unreadable"
 
 
 class Result(NamedTuple):
-    """What a provider said. `code` is OK or that of the verdict; `good`: pushes can be sent with it; `known`: it was
-    about the credential or its app, not about the way there; `is_key_fault`: it was about the key itself. `meaning` and
-    `fix` are for people."""
+    """Result of a credential check. `code` is OK or that of the verdict; `good`: pushes can be sent with it; `known`:
+    it was about the credential or its app, not about the way there; `is_key_fault`: it was about the key itself.
+    `meaning` and `fix` are for people."""
 
     code: str
     good: bool
@@ -52,7 +52,7 @@ class CredentialStatus(NamedTuple):
     """The status of a credential, as a page shows it: the kind of its mark (good, warn, bad), and a few words."""
 
     kind: str
-    words: str
+    description: str
 
 
 def status_of(credential: Credential, code: str) -> CredentialStatus:
@@ -67,14 +67,15 @@ def status_of(credential: Credential, code: str) -> CredentialStatus:
     trial = table.PROVIDERS[credential.app.family].trial
     ids = trial.ids(credential.kind, credential.key_id)
     details = {"topic": credential.app.topic, "key_id": ids["key_id"]}
-    own = trial.words.get(code)
+    own = trial.descriptions.get(code)
     if own is not None:
-        words = own[0].format(**details, team_id=ids["team_id"])
+        description = own[0].format(**details, team_id=ids["team_id"])
     else:
         cause = verdict.cause.replace(" ({detail})", "")
-        words, _ = judge.cause_and_fix(msgspec.structs.replace(verdict, cause=cause), **details)
+        description, _ = judge.cause_and_fix(msgspec.structs.replace(verdict, cause=cause), **details)
     return CredentialStatus(
-        "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn", f"{words[:1].upper()}{words[1:]}"
+        "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn",
+        f"{description[:1].upper()}{description[1:]}",
     )
 
 
@@ -166,7 +167,7 @@ def _result(target: Target, attempt: Attempt, verdict: Verdict) -> Result:
         "detail": attempt.detail,
     }
     meaning, fix = judge.cause_and_fix(verdict, **details)
-    own = trial.special(verdict, attempt) or trial.words.get(verdict.code)
+    own = trial.special(verdict, attempt) or trial.descriptions.get(verdict.code)
     if own is not None:
         meaning, fix = (part.format(**details, team_id=target.secret.get("team_id", "")) for part in own)
     if CLOCK in attempt.detail:

@@ -39,7 +39,7 @@ def _postgres(alias: str) -> Iterator[CheckMessage]:
         yield Error(text, hint="Update it; 16 or later is a good choice.", id="hpns.E031")
 
 
-def valkey_keeps_what_it_has(
+def valkey_is_durable(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """For a deployment. E032: no answer; E033: too old; E034: it may throw pushes away; W030: it may lose them."""

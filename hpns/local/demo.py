@@ -53,7 +53,7 @@ def seed(path: Path, credentials: list[Path]) -> None:
 
 
 def _is_valid(key: str, server: Server) -> bool:
-    """Whether this key of an earlier start opens this server's door still: the database may be another one."""
+    """Whether this key of an earlier start is still one of this server's: the database may be another one."""
     parts = parse(key)
     return parts is not None and ServerKey.objects.filter(server=server, prefix=parts[0], revoked_at=None).exists()
 

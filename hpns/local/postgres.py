@@ -49,7 +49,7 @@ class Postgres:
         programs = wheels.postgres(self._folder)
         if not (self._data / "made").exists():
             self._make(programs)
-        self._forget_the_dead()
+        self._remove_stale_pid_file()
         return Spec(
             name="postgres",
             command=[
@@ -95,7 +95,7 @@ class Postgres:
             raise ProblemError(f"initdb failed in {self._data}: {result.stderr.strip().splitlines()[-1:]}")
         (self._data / "made").touch()
 
-    def _forget_the_dead(self) -> None:
+    def _remove_stale_pid_file(self) -> None:
         """Remove the lock file of a server that was killed: its number may belong to another process by now."""
         lock = self._data / "postmaster.pid"
         try:

@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
     if "--" not in arguments:
         print(__doc__, file=sys.stderr)
         return 2
-    cut = arguments.index("--")
-    ours, command = arguments[:cut], arguments[cut + 1 :]
+    separator = arguments.index("--")
+    ours, command = arguments[:separator], arguments[separator + 1 :]
     paths = [argument for argument in ours if argument != "--fast"]
     if len(paths) != 1 or not command:
         print(__doc__, file=sys.stderr)

@@ -229,10 +229,10 @@ class Supervisor:
 
     def _end_leftovers(self) -> None:
         """End what a start that was killed has left. The folder's lock is ours, so nobody needs them any more."""
-        left = {
+        orphans = {
             name: pid for name, (pid, when) in self._folder.read(CHILDREN).items() if when and started_at(pid) == when
         }
-        for name, pid in reversed(left.items()):
+        for name, pid in reversed(orphans.items()):
             self._print_line(f"Stopping {name} (process {pid}) of an earlier start.")
             # SIGINT stops PostgreSQL cleanly; everything else of ours takes it for Ctrl-C.
             for number, seconds in ((signal.SIGINT, 10.0), (signal.SIGKILL, 5.0)):

@@ -18,7 +18,7 @@ SECRET_MIN_LENGTH: Final = 8
 
 LINE_MAX_LENGTH: Final = 16_384
 """Characters of a line; more would be a stranger's, and a rule's time grows with them."""
-TRUNCATED: Final = 256
+TAIL_LENGTH: Final = 256
 # Members of a push, or of the bodies made of it, that hold what people wrote or who they are.
 _CONTENT: Final = (
     *("message", "sender_name", "channel_name", "override_username", "override_icon_url", "alert", "title", "body"),
@@ -42,8 +42,8 @@ _QUOTED = r"(?P<open>\\*[\"'])(?P<value>.*?)(?:(?<!\\)(?P=open)|\Z)"
 _NAME_END = r"(?:\\*[\"'])?\s*[:=]\s*[bru]?"
 
 
-def _names(words: Iterable[str]) -> str:
-    return rf"(?P<name>(?<![A-Za-z0-9])(?:{'|'.join(words)}){_NAME_END})"
+def _names(names: Iterable[str]) -> str:
+    return rf"(?P<name>(?<![A-Za-z0-9])(?:{'|'.join(names)}){_NAME_END})"
 
 
 # An underscore as it stands, or escaped in a URL, or escaped twice.
@@ -58,8 +58,8 @@ def _shown(found: re.Match[str]) -> str:
     return f"{found['name']}{found['open']}{found['value'][:TOKEN_PREFIX_LENGTH]}…{found['open']}"
 
 
-# Each rule with the words one of which, in lower case, a line has at least when the rule has anything to find; looking
-# for them costs a twentieth of the rule. No words: always.
+# Each rule with its markers, one of which, in lower case, a line has when the rule has anything to find; looking
+# for them costs a twentieth of the rule. No markers: always.
 _RULES: Final[tuple[_Rule, ...]] = (
     (("-----begin",), re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), REDACTED),
     (_CONTENT, re.compile(_names(_CONTENT) + _QUOTED, re.DOTALL | re.IGNORECASE), rf"\g<name>{REDACTED}"),
@@ -101,12 +101,12 @@ class Redactor:
         """The line without what must not stand in it; never raises, returns the same line when there is nothing."""
         if self._own is not None:
             line = self._own.sub(REDACTED, line)
-        cut = len(line) > LINE_MAX_LENGTH
-        if cut:
+        truncated = len(line) > LINE_MAX_LENGTH
+        if truncated:
             line = line[:LINE_MAX_LENGTH]
-        low = line.lower()
-        for words, pattern, replacement in _RULES:
-            if not words or any(word in low for word in words):
+        lowered = line.lower()
+        for markers, pattern, replacement in _RULES:
+            if not markers or any(marker in lowered for marker in markers):
                 line = pattern.sub(replacement, line)
-        # Where it was cut, half a token may stand that no rule knows.
-        return line[:-TRUNCATED] + " [cut]" if cut else line
+        # Where it was truncated, half a token may stand that no rule knows.
+        return line[:-TAIL_LENGTH] + " [cut]" if truncated else line

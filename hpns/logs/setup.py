@@ -215,7 +215,7 @@ def for_celery(**_: Any) -> None:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """In place of the interpreter's last words, which are written past all of the above."""
+    """sys.excepthook: logs an uncaught exception, which Python would write past all of the above."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return

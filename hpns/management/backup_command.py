@@ -1,4 +1,4 @@
-"""What the two commands of a backup have in common."""
+"""Base class of the commands backup and restore."""
 
 import json
 from pathlib import Path

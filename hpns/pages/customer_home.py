@@ -1,4 +1,4 @@
-"""A customer's home: what is done on the way to the first push, and the last pushes. /c/<slug>/"""
+"""A customer's home page: the steps up to the first push, and the last pushes. /c/<slug>/"""
 
 from datetime import timedelta
 from typing import Any, Final, NamedTuple

@@ -37,7 +37,7 @@ class Link(NamedTuple):
 def links(request: HttpRequest) -> list[Link]:
     """The entries for whoever asks: those whose page exists and which this person may see.
 
-    None outside of a customer's pages: `customer` and `may` are put on the request by their door, and without them
+    None outside of a customer's pages: `customer` and `may` are put on the request by customer_page, and without them
     nothing is known to be allowed.
     """
     customer, may = getattr(request, "customer", None), getattr(request, "may", None)

@@ -171,8 +171,8 @@ def _file(
     except ProblemError as error:
         raise ProblemError(f"{named}: {error}") from error
     if parsed.kind != kind:
-        words = dict(table.kinds())
-        held, wanted = words[parsed.kind], words[kind]
+        labels = dict(table.kinds())
+        held, wanted = labels[parsed.kind], labels[kind]
         raise ProblemError(f"{named} is the file of another kind of credential ({held}, where it should be {wanted})")
     return parsed
 

@@ -1,4 +1,4 @@
-"""The addresses of accounts and invitations. Each page of django-allauth that is in use is named here, and no other."""
+"""URLs of accounts and invitations. Each page of django-allauth that is in use is named here, and no other."""
 
 from allauth.account import views as theirs
 from django.urls import include, path, re_path

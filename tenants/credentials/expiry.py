@@ -21,8 +21,8 @@ DAYS: Final = (30, 14, 7, 1, 0)
 
 def due(expires_at: datetime, now: datetime) -> int | None:
     """Of which of DAYS it is time to warn; None when the end is further away."""
-    left = expires_at - now
-    return next((days for days in reversed(DAYS) if left <= timedelta(days=days)), None)
+    remaining = expires_at - now
+    return next((days for days in reversed(DAYS) if remaining <= timedelta(days=days)), None)
 
 
 def warn(now: datetime | None = None) -> int:

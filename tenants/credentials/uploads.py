@@ -15,7 +15,7 @@ from tenants.providers import pem
 from tenants.providers.base import FileOption, Parsed, Upload
 from tenants.providers.table import PROVIDERS
 
-_HEADS: Final = (
+_SIGNATURES: Final = (
     (b"PK\x03\x04", "an archive"),
     (b"\xfe\xed\xfe\xed", "a Java key store, which Android apps are signed with"),
     (b"bplist", "a property list, which belongs into the app"),
@@ -59,6 +59,6 @@ def _refuse_text(text: bytes) -> None:
     """Raise ProblemError for files that are known, and none of those that are wanted."""
     if text.startswith((b"<?xml", b"<!DOCTYPE plist", b"<plist")):
         raise ProblemError("this is a property list (such as GoogleService-Info.plist), which belongs into the app")
-    for head, what in _HEADS:
+    for head, what in _SIGNATURES:
         if text.startswith(head):
             raise ProblemError(f"this is {what}, and no key for pushes")

@@ -1,4 +1,4 @@
-"""The addresses of a customer's audit log."""
+"""URLs of a customer's audit log."""
 
 from django.urls import path
 

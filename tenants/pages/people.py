@@ -143,7 +143,7 @@ def _problem_response(request: CustomerRequest, problem: ProblemError) -> HttpRe
 
 
 def _by(request: CustomerRequest) -> Membership:
-    """Who changes something: always a member. Staff, who may only look, get no further than the door."""
+    """Who changes something: always a member. Staff, who may only look, are stopped by customer_page."""
     if request.membership is None:
         raise PermissionDenied
     return request.membership

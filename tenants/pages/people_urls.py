@@ -1,4 +1,4 @@
-"""The addresses of a customer's people."""
+"""URLs of the pages for a customer's people."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The addresses of the pages for servers and keys."""
+"""URLs of the pages for servers and keys."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The addresses of a customer's settings."""
+"""URLs of a customer's settings."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The staff's pages: what of Django's admin sites is ours, the scope of everything and the actor of the audit log."""
+"""Admin site of the staff: its pages run in the scope of everything, with the actor for the audit log."""
 
 from functools import wraps
 from typing import Any

@@ -35,7 +35,7 @@ _CONSTRUCTED: Final = 0x20
 _DEPTH_MAX: Final = 8
 
 
-class Said(NamedTuple):
+class CertificateContents(NamedTuple):
     """`hosts` is empty when the certificate does not say; `serial` is hexadecimal, for display; `purpose` says for what
     else than pushes Apple has given it out, "" if for nothing else."""
 
@@ -47,7 +47,7 @@ class Said(NamedTuple):
     purpose: str
 
 
-def read(certificate: x509.Certificate) -> Said:
+def read(certificate: x509.Certificate) -> CertificateContents:
     """What the certificate says; members that are missing or malformed are left out."""
     topics = {str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.USER_ID)}
     purpose = ""
@@ -64,7 +64,7 @@ def read(certificate: x509.Certificate) -> Said:
         elif extension.oid == _TOPICS and isinstance(extension.value, x509.UnrecognizedExtension):
             # Beside the topics stand words such as "app" and "voip"; they are nobody's bundle id.
             topics.update(text for text in _texts(extension.value.value) if "." in text)
-    return Said(
+    return CertificateContents(
         frozenset(topics),
         frozenset(hosts),
         certificate.not_valid_before_utc,

@@ -33,15 +33,15 @@ def family_of(label: str) -> str:
 
 
 def families() -> list[tuple[str, str]]:
-    """The families with their words, as choices of a field."""
+    """The families with their labels, as choices of a field."""
     return [(row.family, row.name) for row in PROVIDERS.values()]
 
 
 def kinds() -> list[tuple[str, str]]:
-    """The kinds of credentials with their words, as choices of a field."""
-    return [(kind, words) for row in PROVIDERS.values() for kind, words in row.kinds.items()]
+    """The kinds of credentials with their labels, as choices of a field."""
+    return [(kind, label) for row in PROVIDERS.values() for kind, label in row.kinds.items()]
 
 
 def hosts() -> list[tuple[str, str]]:
-    """The hosts that an app may choose, with their words, as choices of a field."""
+    """The hosts that an app may choose, with their labels, as choices of a field."""
     return [(host, host.capitalize()) for host in HOSTS]

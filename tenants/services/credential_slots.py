@@ -1,4 +1,4 @@
-"""Which of an app's two credentials signs, and what became of them at the provider's.
+"""Credential rotation: which of an app's two credentials signs, and how each fared at the provider.
 
 Both slots change places in one step, so that there is no moment without a current credential. Pushes in flight are
 not touched: each holds the secret that it was begun with.

@@ -63,7 +63,7 @@ def customer_erase(*, customer: Customer) -> Erased:
     with transaction.atomic():
         departing = list(leavers(customer))
         with _audit_log_open(DEFAULT_DB_ALIAS):
-            deleted, kept = _reduce_the_log(customer, departing)
+            deleted, kept = _reduce_audit_log(customer, departing)
         for model, lookup in ROWS:
             model.objects.filter(**{lookup: customer}).delete()
         for user in departing:
@@ -111,7 +111,7 @@ def erased_forget(*, using: str = DEFAULT_DB_ALIAS) -> int:
     return deleted
 
 
-def _reduce_the_log(customer: Customer, departing: list[User]) -> tuple[int, int]:
+def _reduce_audit_log(customer: Customer, departing: list[User]) -> tuple[int, int]:
     """Delete what is no agreement, and the logins of who leaves; take persons out of the rest."""
     kept = list(agreements(customer.pk))
     others = AuditEvent.objects.filter(customer_id=customer.pk).exclude(pk__in=[event.pk for event in kept])

@@ -1,4 +1,4 @@
-"""The tokens in the links of invitations: 32 bytes of chance, of which only a keyed hash is kept. Pure."""
+"""The tokens in the links of invitations: 32 random bytes, of which only a keyed hash is kept. Pure."""
 
 import secrets
 from hashlib import blake2b

@@ -106,7 +106,7 @@ def _keep_an_owner(members: dict[int, Membership], row: Membership, what: str) -
 
 
 def _withdraw_invitations_by(row: Membership) -> None:
-    """What somebody may no longer do must not be done by a letter of theirs that is still on its way."""
+    """Withdraw the open invitations of a former member: their links must not outlive the right to invite."""
     theirs = Invitation.objects.filter(
         customer=row.customer, invited_by=row.user_id, accepted_at=None, withdrawn_at=None
     )

@@ -1,4 +1,4 @@
-"""Changes to second factors that their owners do not make themselves: sealing anew, and taking them away."""
+"""Second factors, where not their owners change them: re-encryption of the secrets, and reset."""
 
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession

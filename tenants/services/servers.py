@@ -1,4 +1,4 @@
-"""Changes to servers, what they are known by, and their keys."""
+"""Changes to servers, their server_ids and their keys."""
 
 import re
 from collections.abc import Sequence

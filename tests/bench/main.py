@@ -53,7 +53,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def say(line: str) -> None:
+def print_now(line: str) -> None:
     """One line to the person at the terminal."""
     print(line, flush=True)
 
@@ -83,14 +83,14 @@ class Bench:
             provider.start()
             ours = Service(self.folder, provider)
             stack.callback(ours.stop)
-            say("Starting the service on fresh data.")
+            print_now("Starting the service on fresh data.")
             ours.start()
             before = ours.rows()
             services: list[Service | Other] = [ours]
             if self.options.against:
                 other = Other(self.options.against, provider)
                 stack.callback(other.stop)
-                say("Starting the other service.")
+                print_now("Starting the other service.")
                 other.start()
                 services.append(other)
             for case in self.cases:
@@ -115,16 +115,16 @@ class Bench:
             for service in taking if number % 2 == 0 else reversed(taking):
                 done = one(service, self.options.seconds)
                 self.run.windows.append(done)
-                say(_line(done))
+                print_now(_line(done))
         for service in taking if self.sampler else ():
             self._profile(case, service, functools.partial(one, service, self.options.seconds))
 
     def _profile(self, case: cases.Case, service: Service | Other, load: profile.Load) -> None:
         for group in ("ingest", "worker"):
-            say(f"Where {group} of {service.name} spends its time at {case.name}:")
+            print_now(f"Where {group} of {service.name} spends its time at {case.name}:")
             roots = service.roots(tls=case.load == "tls").get(group, [])
             out = self.folder.path / "profiles" / f"{case.name}-{service.name}-{group}"
-            say(profile.sample(self.sampler, roots, self.options.seconds, out, load))
+            print_now(profile.sample(self.sampler, roots, self.options.seconds, out, load))
 
 
 def _line(done: window.Window) -> str:
@@ -149,12 +149,12 @@ def _versions(found: Mapping[str, str]) -> dict[str, str]:
 
 def print_report(run: record.Run) -> None:
     """Print what is to be known of a run."""
-    say(f"\n{record.about(run)}\n\n{figures.table(figures.figures(run.windows))}")
+    print_now(f"\n{record.about(run)}\n\n{figures.table(figures.figures(run.windows))}")
     services = list(dict.fromkeys(one.service for one in run.windows))
     if len(services) == 2:
-        say(f"\nAlternating windows, CPU a push:\n\n{figures.alternated(run.windows, *services)}")
+        print_now(f"\nAlternating windows, CPU a push:\n\n{figures.alternated(run.windows, *services)}")
     for line in figures.voids(run.windows):
-        say(line)
+        print_now(line)
 
 
 def work(options: argparse.Namespace) -> None:
@@ -162,12 +162,12 @@ def work(options: argparse.Namespace) -> None:
     if options.compare:
         before, after = (record.load(path) for path in options.compare)
         for run in (before, after):
-            say(record.about(run))
-        say("\n" + figures.compared(before.windows, after.windows))
+            print_now(record.about(run))
+        print_now("\n" + figures.compared(before.windows, after.windows))
     elif options.markdown:
         print_report(record.load(options.markdown))
     elif options.list:
-        say("\n".join(case.name for case in cases.catalogue(options.rate, options.tls_rate)))
+        print_now("\n".join(case.name for case in cases.catalogue(options.rate, options.tls_rate)))
     else:
         if options.yardstick:
             if not options.against:
@@ -178,7 +178,7 @@ def work(options: argparse.Namespace) -> None:
         bench = Bench(options)
         bench.go()
         print_report(bench.run)
-        say(f"\nSaved as {bench.out}")
+        print_now(f"\nSaved as {bench.out}")
 
 
 def main() -> int:

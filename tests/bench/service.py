@@ -149,7 +149,7 @@ class Service:
         self._finish("prepare", *arguments)
         # A checkout of before there were limits has no such command.
         if (self._root / "billing" / "management").exists():
-            wide = [word for name in LIMITS for word in (f"--{name}", "10000000")]
+            wide = [argument for name in LIMITS for argument in (f"--{name}", "10000000")]
             self._finish("limits", "django", "customer", "limits", "--slug", "demo", *wide)
 
     def _finish(self, name: str, *arguments: str) -> None:
@@ -198,5 +198,5 @@ class Service:
 
 def exported(text: str) -> dict[str, str]:
     """The variables that lines of `export NAME=VALUE` for a shell set."""
-    words = shlex.split(text)
-    return dict(word.split("=", 1) for word in words if word != "export")
+    arguments = shlex.split(text)
+    return dict(argument.split("=", 1) for argument in arguments if argument != "export")

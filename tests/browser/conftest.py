@@ -11,7 +11,7 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from playwright.sync_api import Browser, Page
 
-from tests.wanted import running_chromium
+from tests.required_programs import running_chromium
 
 NewPage = Callable[..., Page]
 

@@ -111,7 +111,7 @@ def customers(kind: str) -> list[SimpleNamespace]:
 
 
 def dress(request: Any, kind: str) -> None:
-    """Make the request look as if it had come through a customer's door."""
+    """Make the request look as if it had passed customer_page."""
     request.user = User(
         pk=1, username="ada", email=("ada" * 40 if kind == "much" else "ada") + "@acme.example", is_staff=True
     )

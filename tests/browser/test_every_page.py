@@ -9,7 +9,7 @@ from tests.browser.conftest import NewPage
 from tests.browser.looks import NARROW, NARROWEST, WIDE, assert_accessible, assert_no_sideways_scroll
 from tests.browser.through_client import ORIGIN, answered_by
 from tests.browsing import Browser, staff
-from tests.tenants.furnished import Cast, furnished
+from tests.tenants.two_customers import Cast, two_customers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 
@@ -19,7 +19,7 @@ NOBODYS = ("login/", "password/reset/", "password/reset/done/", "signup/", "pass
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    return furnished()
+    return two_customers()
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
 
 def test_the_page_for_erasure_after_a_slip_and_after_it_was_asked_for(page: Page, cast: Cast) -> None:
     answered_by(page, Browser().enter(cast.ada))
-    for typed, says in (("cosmos", "This is not acme."), ("acme", "Nothing has been erased yet")):
+    for typed, text in (("cosmos", "This is not acme."), ("acme", "Nothing has been erased yet")):
         page.goto(f"{ORIGIN}/c/acme/settings/erase/")
         page.get_by_label("Type the slug acme to confirm").fill(typed)
         page.get_by_role("button", name="Suspend Acme").click()
-        expect(page.locator("main")).to_contain_text(says)
+        expect(page.locator("main")).to_contain_text(text)
         for window in (WIDE, NARROW):
             page.set_viewport_size(window)
             assert_accessible(page)

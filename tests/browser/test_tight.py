@@ -28,11 +28,11 @@ def test_the_products_name_stays_where_no_customers_name_needs_its_room(new_page
 def test_what_can_only_be_pressed_is_not_printed(new_page: NewPage) -> None:
     page = new_page(viewport=WIDE)
     page.goto("/gallery/normal/")
-    pressed = [page.get_by_role("link", name="Older"), page.get_by_role("button", name="Add server")]
-    for one in pressed:
+    controls = [page.get_by_role("link", name="Older"), page.get_by_role("button", name="Add server")]
+    for one in controls:
         expect(one).to_be_visible()
     page.emulate_media(media="print")
-    for one in pressed:
+    for one in controls:
         expect(one).to_be_hidden()
     expect(page.locator("tbody tr").first).to_be_visible()
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from delivery.http2.engine import Engine
 from delivery.queue import valkey
 from tests.delivery.http2.rough_server import RoughServer
-from tests.delivery.several import links
+from tests.delivery.links import links
 from tests.sandbox_fixture import SandboxClient, as_new, running_sandbox
 
 

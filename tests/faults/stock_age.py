@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.wanted import program
+from tests.required_programs import program
 
 # The terminal is on standard input; what `age` asks comes there, and what the command prints goes elsewhere.
 TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"

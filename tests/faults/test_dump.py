@@ -15,7 +15,7 @@ import pytest
 from django.core import signing
 from psycopg import sql
 
-from tests.faults import keepsakes
+from tests.faults import planted_secrets
 from tests.faults.pushes import TEXT, android, iphone, push, wait_for_worker
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
@@ -28,7 +28,7 @@ PLANTED = b"planted: a secret that somebody forgot in a table"
 @pytest.fixture(scope="module")
 def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     """Everything that must not be found, by what it is, after it all was used."""
-    seeded: dict[str, str] = json.loads(service.run("-c", keepsakes.SEED, str(service.sandbox.folder)))
+    seeded: dict[str, str] = json.loads(service.run("-c", planted_secrets.SEED, str(service.sandbox.folder)))
     key = seeded["key"]
     devices = {
         "an iPhone": {"device_id": iphone()},
@@ -72,10 +72,10 @@ def content_of(service: Stage, key: str) -> str:
     """What of a push's content goes on at present, by what Apple gets of one."""
     device = iphone()
     push(service, key, device_id=device)
-    said = service.sandbox.requests(device)[-1]["json"]
-    if said.get("id_loaded"):
+    received = service.sandbox.requests(device)[-1]["json"]
+    if received.get("id_loaded"):
         return "id_only"
-    return "as_sent" if TEXT in str(said) else "generic"
+    return "as_sent" if TEXT in str(received) else "generic"
 
 
 def _bare(found: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
@@ -156,7 +156,7 @@ def test_the_dump_is_of_everything_and_everything_went_through(
     assert b"delivery.deliver" in appended
     assert b"delivery.deliver" in dumps["dump.rdb"], "no push waits: this test shows nothing of the queue"
     assert b"directory:copy" in dumps["dump.rdb"]
-    for table, words in {
+    for table, expected in {
         "tenants_customer": b"Iris",
         "tenants_serverkey": secrets["key"][3:11],
         "tenants_credential": b"v1:s1:",
@@ -166,9 +166,9 @@ def test_the_dump_is_of_everything_and_everything_went_through(
         "auth_user": b"pbkdf2_",
         "sessions": b"\n",
     }.items():
-        assert words in dumps[table], table
+        assert expected in dumps[table], table
     log = b"".join(dump for name, dump in dumps.items() if name.startswith("delivery_"))
-    assert {word for word in (b"sent", b"gone", b"refused") if word in log} == {b"sent", b"gone", b"refused"}
+    assert {outcome for outcome in (b"sent", b"gone", b"refused") if outcome in log} == {b"sent", b"gone", b"refused"}
     assert len(secrets) > 25
 
 

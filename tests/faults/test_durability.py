@@ -49,7 +49,7 @@ def under_way(stage: Stage, connections: int) -> Load:
         wait_for(
             lambda: workers <= {name.decode().split(":")[1] for name in valkey.zrange("workers", 0, -1)},
             30,
-            "every worker gives signs of life",
+            "every worker sends heartbeats",
         )
     load = Load(stage, connections=connections)
     wait_for(lambda: len(load.answers) > 300, PATIENCE, "answers")

@@ -22,7 +22,10 @@ def troubled(service: Stage, keys: dict[str, str]) -> dict[str, PushAnswer]:
     markers = ("dead0410", "dead0400", "dead0404", "deadbe02", "deadc105", "dead0502")
     pushes = {
         **{marker: {"device_id": iphone(marker)} for marker in markers},
-        **{word: {"platform": "android_rn-v2", "device_id": android(word)} for word in ("mismatch:", "close:", "cut:")},
+        **{
+            prefix: {"platform": "android_rn-v2", "device_id": android(prefix)}
+            for prefix in ("mismatch:", "close:", "cut:")
+        },
         **{
             label: {"platform": f"{label}-v2"} for label in ("apple_sealed", "apple_lapsed", "android_unlisted", "none")
         },

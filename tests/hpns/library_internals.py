@@ -7,7 +7,7 @@ place of, or is called by, is held as it was when ours was written (`same`).
 
 from typing import Final
 
-from tests.hpns.library_needs import Internal, accepts, equals, holds, lacks, same, says, takes, there
+from tests.hpns.library_needs import Internal, accepts, contains, equals, holds, lacks, same, takes, there
 
 EXACT: Final = ("celery", "granian", "kombu")
 
@@ -67,7 +67,7 @@ _KOMBU: Final = (
     (f"{_HUB}.create_loop", same("186a2b49"), HUB, "replaced"),
     (f"{_HUB}.fire_timers", same("c62315d7"), HUB, "called in each turn"),
     (f"{_HUB}._close", same("5a945a40"), HUB, "on close and reset: _unregister for each descriptor"),
-    ("kombu.asynchronous.timer:Timer.__init__", says("self._queue"), HUB, "tells whether a timer waits"),
+    ("kombu.asynchronous.timer:Timer.__init__", contains("self._queue"), HUB, "tells whether a timer waits"),
     ("kombu.utils.compat:fileno", takes("f"), HUB, "the number of whatever is added"),
     ("kombu.serialization:loads", accepts("data", "content_type", "content_encoding", "accept"), POOL, "other bodies"),
     (f"{_REDIS}QoS.append", same("4b4b426e"), TRANSPORT, "replaced, and passed over"),
@@ -88,7 +88,7 @@ _KOMBU: Final = (
     (f"{_VIRTUAL}Channel.close", same("37f40f35"), TRANSPORT, "called through the Redis channel's"),
     (f"{_VIRTUAL}Channel.body_encoding", equals("base64"), TRANSPORT, "replaced by none"),
     (f"{_VIRTUAL}Message.__init__", same("8a84e09d"), TRANSPORT, "made of the envelope as it was decoded"),
-    (f"{_VIRTUAL}Transport.__init__", says("self._callbacks"), TRANSPORT, "who delivers a queue"),
+    (f"{_VIRTUAL}Transport.__init__", contains("self._callbacks"), TRANSPORT, "who delivers a queue"),
     (f"{_REDIS}Transport.register_with_event_loop", same("3bdcd1f7"), TRANSPORT, "replaced: nothing is polled"),
     (f"{_VIRTUAL}Channel._put", same("96470b1b"), TASKS, "replaced: keeps the message that is published"),
     (f"{_VIRTUAL}Channel.basic_publish", same("8a69fe36"), TASKS, "completes the message and calls _put"),
@@ -114,7 +114,7 @@ _CELERY: Final = (
     ("celery:Task.apply_async", accepts("producer", "task_id"), TASKS, "publishes"),
     ("celery.app.amqp:AMQP.as_task_v2", accepts("argsrepr", "kwargsrepr"), TASKS, "given empty: no text of a push"),
     ("celery.apps.worker:Worker.on_consumer_ready", same("63021d17"), TASKS, "the signal's sender has the hub"),
-    ("celery.worker.consumer.consumer:Consumer.__init__", says("self.hub = hub"), TASKS, "the same"),
+    ("celery.worker.consumer.consumer:Consumer.__init__", contains("self.hub = hub"), TASKS, "the same"),
     ("celery.worker:WorkController.exitcode", equals(None), WORKER, "0 unless something else is said"),
     ("celery.worker.strategy:logger.name", equals("celery.worker.strategy"), WORKER, "says less than the others"),
     ("billiard.einfo:ExceptionInfo.__init__", accepts("exc_info"), POOL, "made without it, of what is being handled"),
@@ -122,17 +122,22 @@ _CELERY: Final = (
     ("vine:Thenable", there, HUB, "what call_soon does not wrap"),
 )
 _DJANGO: Final = (
-    ("django.utils.log:log_response", says("_has_been_logged"), "hpns/pages/front.py", "set: a 503 is no error"),
+    ("django.utils.log:log_response", contains("_has_been_logged"), "hpns/pages/front.py", "set: a 503 is no error"),
     ("django.template.loader_tags:BlockContext.get_block", takes("self", "name"), TAGS, "a block once more"),
     ("django.template.loader_tags:BLOCK_CONTEXT_KEY", equals("block_context"), TAGS, "where the blocks are"),
-    ("django.db.migrations.loader:MigrationLoader.load_disk", says("self.disk_migrations"), RESTORE, "all migrations"),
+    (
+        "django.db.migrations.loader:MigrationLoader.load_disk",
+        contains("self.disk_migrations"),
+        RESTORE,
+        "all migrations",
+    ),
     (
         "django.db.backends.postgresql.base:DatabaseWrapper.get_connection_params",
         *(takes("self"), DUMP, "the parameters for pg_dump"),
     ),
     ("django.db.models.sql.compiler:SQLCompiler.quote_name_unless_alias", takes("self", "name"), FENCE, "quotes"),
-    ("django.db.models.sql.where:WhereNode.as_sql", says("except FullResultSet"), FENCE, "raised: no condition"),
-    ("django.db.models.manager:BaseManager.__init__", says("self._db", "self._hints"), FENCE, "for our query set"),
+    ("django.db.models.sql.where:WhereNode.as_sql", contains("except FullResultSet"), FENCE, "raised: no condition"),
+    ("django.db.models.manager:BaseManager.__init__", contains("self._db", "self._hints"), FENCE, "for our query set"),
     ("django.db.models.expressions:BaseExpression.get_source_expressions", takes("self"), FENCE, "replaced"),
     ("django.db.models.expressions:BaseExpression.set_source_expressions", takes("self", "exprs"), FENCE, "replaced"),
     ("rest_framework.views:APIView.throttled", takes("self", "request", "wait"), API, "called outside of dispatch"),

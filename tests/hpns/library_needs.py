@@ -74,13 +74,13 @@ def accepts(*names: str) -> Need:
     return need
 
 
-def says(*texts: str) -> Need:
+def contains(*texts: str) -> Need:
     """These stand in its source text."""
 
     def need(found: Any) -> str:
         source = inspect.getsource(found)
         lacking = [text for text in texts if text not in source]
-        return f"no longer says {' nor '.join(repr(text) for text in lacking)}" if lacking else ""
+        return f"no longer contains {' nor '.join(repr(text) for text in lacking)}" if lacking else ""
 
     return need
 

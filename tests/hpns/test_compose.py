@@ -16,8 +16,8 @@ import pytest
 from hpns import ingest
 from hpns.celery.pool import DRAIN_SECONDS
 from hpns.web import draining
+from tests.required_programs import program
 from tests.stage import ROOT
-from tests.wanted import program
 
 FILE = "docker-compose.yml"
 TEXT = (ROOT / FILE).read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from tests.stage import ROOT
+from tests.test_house import APPS
 
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 # Made by a start or by the operator.
@@ -26,7 +27,7 @@ def files_named_in(text: str) -> set[str]:
 
 def commands_in(text: str) -> list[list[str]]:
     """The words of each of our management commands in it."""
-    nouns = "customer|server|key|app|credential|tpns|backup|restore"
+    nouns = "|".join(name for name, app in get_commands().items() if app in APPS)
     return [shlex.split(line, comments=True) for line in re.findall(rf"manage ((?:{nouns}) [^`\n]+)", text)]
 
 

@@ -205,10 +205,10 @@ def test_what_is_not_http_is_closed(web: Server, nonsense: bytes) -> None:
 
 def test_many_callers_who_go_away_at_once_leave_nothing_behind(web: Server) -> None:
     push = request(f"/t/{web.stores.key}{SEND_PUSH}", PUSH, close=False)
-    for cut in (1, len(push) // 2, len(push)):
+    for length in (1, len(push) // 2, len(push)):
         connections = [web.connect() for _ in range(50)]
         for connection in connections:
-            connection.sendall(push[:cut])
+            connection.sendall(push[:length])
             connection.close()
     process = web.processes()[0]
     with web.connect():  # one that is open, so that the count is seen to work

@@ -66,12 +66,12 @@ def test_a_chunked_body_is_taken(web: Server) -> None:
 
 
 @pytest.mark.parametrize("size", [BODY_LIMIT + 1, 4 * BODY_LIMIT])
-@pytest.mark.parametrize("way", ["length", "chunked"])
-def test_an_oversized_body_is_a_clear_fail_and_the_connection_goes_on(web: Server, way: str, size: int) -> None:
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_oversized_body_is_a_clear_fail_and_the_connection_goes_on(web: Server, framing: str, size: int) -> None:
     path = f"/t/{web.stores.key}{SEND_PUSH}"
     body = b" " * size
     with web.connect() as connection:
-        connection.sendall(chunked(path, body) if way == "chunked" else request(path, body, close=False))
+        connection.sendall(chunked(path, body) if framing == "chunked" else request(path, body, close=False))
         status, text = receive(connection)
         assert (status, json.loads(text)["error"].split()[0]) == (200, "too_large")
         connection.sendall(request(path, PUSH, close=False))

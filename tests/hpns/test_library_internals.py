@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 
 from tests.hpns.library_internals import EXACT, INTERNALS
-from tests.hpns.library_needs import Internal, Need, accepts, digest, equals, holds, lacks, same, says, takes, there
+from tests.hpns.library_needs import Internal, Need, accepts, contains, digest, equals, holds, lacks, same, takes, there
 from tests.stage import ROOT
 
 PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)$", re.MULTILINE)
@@ -73,7 +73,7 @@ def other(self: object, first: int) -> int:
             "takes self, first where ours gives self, first, second",
         ),
         (accepts("second"), Theirs.method, other, "no longer takes second"),
-        (says("first + second"), Theirs.method, other, "no longer says 'first + second'"),
+        (contains("first + second"), Theirs.method, other, "no longer contains 'first + second'"),
         (equals(1), Theirs.kept, 2, "is 2 and not 1"),
         (holds("kept"), Theirs, other, "has no kept"),
         (holds("kept"), {"kept": 1}, {}, "has no kept"),

@@ -123,7 +123,7 @@ def test_styles_and_scripts_are_packed_for_whoever_can_unpack(name: str) -> None
 
 
 def page_request(path: str, *actions: str) -> Any:
-    """A request that has come through a customer's door with these actions allowed."""
+    """A request that has passed customer_page with these actions allowed."""
     request: Any = RequestFactory().get(path)
     request.customer = SimpleNamespace(pk=1, slug="acme", name="Acme")
     request.may, request.viewing_as_staff = actions.__contains__, False

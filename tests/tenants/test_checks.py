@@ -73,4 +73,4 @@ def test_what_the_law_wants_kept_cannot_be_forgotten_by_a_slip(
     settings: Settings, years: int, expected: list[str]
 ) -> None:
     settings.AGREEMENT_YEARS = years
-    assert ids(checks.what_is_agreed_on_is_kept(None)) == expected
+    assert ids(checks.agreement_years_are_valid(None)) == expected

@@ -68,7 +68,7 @@ def test_a_proxy_that_adds_a_line_of_its_own_is_read_before_the_lines_that_came_
 
 
 @pytest.mark.parametrize(
-    "word",
+    "entry",
     [
         "unknown",
         "_hidden",
@@ -85,9 +85,9 @@ def test_a_proxy_that_adds_a_line_of_its_own_is_read_before_the_lines_that_came_
         "a%b",
     ],
 )
-def test_an_entry_of_the_nearest_proxy_that_is_no_address_makes_the_client_unknown(word: str) -> None:
-    assert client(f"{CLIENT}, {word}") == ""
-    assert client(word) == ""
+def test_an_entry_of_the_nearest_proxy_that_is_no_address_makes_the_client_unknown(entry: str) -> None:
+    assert client(f"{CLIENT}, {entry}") == ""
+    assert client(entry) == ""
 
 
 @pytest.mark.parametrize("line", ["é", f"é, {CLIENT}", "٢٠٣.0.113.9", "\x00\xff"])
@@ -114,8 +114,8 @@ def test_a_chain_as_long_as_is_allowed_is_read_to_its_end() -> None:
 
 
 @given(st.lists(st.text(st.characters(codec="ascii", exclude_characters=",")), max_size=5))
-def test_what_a_stranger_writes_to_the_left_changes_nothing(words: list[str]) -> None:
-    assert client(",".join([*words, f" {CLIENT}"])) == CLIENT
+def test_what_a_stranger_writes_to_the_left_changes_nothing(entries: list[str]) -> None:
+    assert client(",".join([*entries, f" {CLIENT}"])) == CLIENT
 
 
 @given(st.text(max_size=60))

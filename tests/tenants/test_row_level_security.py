@@ -8,14 +8,14 @@ from tenants.audit import recording
 from tenants.models import Invitation, Membership, Role
 from tests.browsing import Tenant, member
 from tests.roles import PAGES, WORKER, acting_as
-from tests.tenants.furnished import DIGEST, NOW, TABLES, Cast, count, furnished, page_of, refused, sql
+from tests.tenants.two_customers import DIGEST, NOW, TABLES, Cast, count, page_of, refused, sql, two_customers
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    return furnished()
+    return two_customers()
 
 
 def test_every_fenced_table_has_policies_and_the_tables_with_policies_are_all_looked_at_here() -> None:

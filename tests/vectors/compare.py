@@ -50,9 +50,9 @@ def without(value: Any, paths: Iterable[str]) -> Any:
     """Return a copy of a JSON value without the members at these dotted paths."""
     copy = json.loads(json.dumps(value))
     for path in paths:
-        *way, last = path.split(".")
+        *parents, last = path.split(".")
         inner = copy
-        for step in way:
+        for step in parents:
             inner = inner.get(step, {})
         inner.pop(last, None)
     return copy

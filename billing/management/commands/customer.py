@@ -1,4 +1,4 @@
-"""`manage.py customer ...`: see the class for the verbs."""
+"""`manage.py customer add | take-on | list | suspend | resume | offer | limits | allow | content | ...`."""
 
 from typing import Any, Final
 

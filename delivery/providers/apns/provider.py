@@ -13,7 +13,7 @@ def _origin(host: str, setting: Setting) -> str:
     return setting("APNS_SANDBOX_ORIGIN" if host == "sandbox" else "APNS_ORIGIN")
 
 
-def _sender(engine: Engine, setting: Setting, only_ask: bool) -> Sender:
+def _sender(engine: Engine, setting: Setting, dry_run: bool) -> Sender:
     """Apple has no way to only ask: the device that nobody has is enough."""
     return ApnsSender(engine)
 
@@ -44,7 +44,7 @@ APNS: Final = Provider(
         nobody="dead0400" + 56 * "0",
         good=frozenset(("sent", "apns_bad_device_token", "apns_unregistered", "apns_expired_token")),
         accepted=_accepted,
-        words={
+        descriptions={
             "apns_invalid_provider_token": (
                 "Apple does not accept the key {key_id} of the team {team_id}",
                 "check both ids; the key must be one for the Apple Push Notifications service, and not be revoked",

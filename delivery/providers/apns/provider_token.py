@@ -51,7 +51,7 @@ class ProviderToken:
             raise CredentialError(self._trouble)
         return self._renew()
 
-    def doubted(self, used_at: float, *, expired: bool) -> None:
+    def refused(self, used_at: float, *, expired: bool) -> None:
         """Hear that Apple refused the token in use at a time (of the clock); an expired one is renewed if it may be."""
         now = self._clock()
         if not expired or not self._header or used_at < self._made_at:

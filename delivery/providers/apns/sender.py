@@ -180,7 +180,7 @@ class ApnsSender:
         _read_refusal(attempt, stream.body)
         attempt.retry_after = stream.retry_after
         if attempt.reason in _CLOCK_REASONS and route.token is not None:
-            route.token.doubted(stream.started, expired=attempt.reason == "ExpiredProviderToken")
+            route.token.refused(stream.started, expired=attempt.reason == "ExpiredProviderToken")
             attempt.detail = skew(stream.date, stream.at)
 
 

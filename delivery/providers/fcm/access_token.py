@@ -40,7 +40,7 @@ LIFETIME: Final = 3600
 """Seconds; the most that Google gives (https://developers.google.com/identity/protocols/oauth2/service-account)."""
 FETCH_SECONDS: Final = 4.0
 RENEW_AT: Final = 0.8
-"""The part of a token's life after which the next one is fetched while it goes on being used."""
+"""The part of a token's lifetime after which the next one is fetched while it goes on being used."""
 PAUSE_SECONDS: Final = 1.0
 """After a failed fetch, pushes are told the same for so long instead of asking again."""
 BAD_ACCOUNT_SECONDS: Final = 30.0
@@ -50,7 +50,7 @@ MOST_WAITING: Final = 5000
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII).fullmatch
 _PATH: Final = re.compile(r"/[\x21-\x7e]{0,1000}", re.ASCII).fullmatch
-_WORD: Final = re.compile(r"[a-z_]{1,64}", re.ASCII).fullmatch
+_ERROR_CODE: Final = re.compile(r"[a-z_]{1,64}", re.ASCII).fullmatch
 
 
 class _Grant(msgspec.Struct, gc=False):
@@ -194,16 +194,16 @@ class AccessToken:
         elif not _TOKEN(grant.access_token) or grant.expires_in <= 0:
             self._failed(TransportFault.CREDENTIAL, "Google's answer holds no access token", PAUSE_SECONDS)
         else:
-            life = min(grant.expires_in, LIFETIME)
+            lifetime = min(grant.expires_in, LIFETIME)
             self._made_at = time.monotonic()
-            self._renew_at, self._ends_at = stream.started + life * RENEW_AT, stream.started + life
+            self._renew_at, self._ends_at = stream.started + lifetime * RENEW_AT, stream.started + lifetime
             self._header = f"Bearer {grant.access_token}"
             self._fetching, self._trouble_until = False, 0.0
             self._notify("", "")
 
     def _refused_grant(self, stream: Stream, grant: _Grant) -> None:
         error = bytes(grant.error).strip(b'"').decode("latin-1")
-        detail = f"{stream.status} {error}" if _WORD(error) else str(stream.status)
+        detail = f"{stream.status} {error}" if _ERROR_CODE(error) else str(stream.status)
         if (remark := skew(stream.date, stream.at)) != "":
             detail = f"{detail}; {remark}"
         if stream.status in (400, 401, 403):

@@ -11,8 +11,8 @@ from delivery.providers.fcm.outcomes import OUTCOMES
 from delivery.providers.fcm.sender import FcmSender
 
 
-def _sender(engine: Engine, setting: Setting, only_ask: bool) -> Sender:
-    return FcmSender(engine, setting("GOOGLE_TOKEN_ORIGIN"), only_ask=only_ask)
+def _sender(engine: Engine, setting: Setting, dry_run: bool) -> Sender:
+    return FcmSender(engine, setting("GOOGLE_TOKEN_ORIGIN"), dry_run=dry_run)
 
 
 def _project(kind: str, secret: Mapping[str, str]) -> str:
@@ -44,7 +44,7 @@ FCM: Final = Provider(
         nobody="invalid:APA91b" + 134 * "0",
         good=frozenset(("sent", "fcm_invalid_token", "fcm_unregistered")),
         accepted=_accepted,
-        words={
+        descriptions={
             "fcm_unauthenticated": (
                 "Google refuses the access token of the service account",
                 "check again in a minute; if it lasts, make a new key of the service account",

@@ -77,12 +77,12 @@ class _Route:
 class FcmSender:
     """Sends to FCM over the engine's channels, with one access token per service account."""
 
-    def __init__(self, engine: Engine, token_origin: str, *, only_ask: bool = False) -> None:
+    def __init__(self, engine: Engine, token_origin: str, *, dry_run: bool = False) -> None:
         """engine: the process's HTTP/2 engine; token_origin: "https://host[:port]" of Google's token endpoint.
 
-        only_ask: Google says of each push whether it would take it, and delivers none (validate_only).
+        dry_run: Google says of each push whether it would take it, and delivers none (validate_only).
         """
-        self._body = payload.question if only_ask else payload.body
+        self._body = payload.question if dry_run else payload.body
         self._engine = engine
         self._token_origin = token_origin
         self._tokens: dict[int, AccessToken] = {}
@@ -173,12 +173,12 @@ def read_refusal(body: bytes) -> tuple[str, str]:
             return "", "an answer without a known error code"
     if not isinstance(code, str) or not _CODE(code):
         return "", "an answer without a readable error code"
-    if code == "INVALID_ARGUMENT" and _is_about_the_token(error, details):
+    if code == "INVALID_ARGUMENT" and _is_token_fault(error, details):
         return "INVALID_ARGUMENT/message.token", ""
     return code, ""
 
 
-def _is_about_the_token(error: Mapping[str, Any], details: list[Mapping[str, Any]]) -> bool:
+def _is_token_fault(error: Mapping[str, Any], details: list[Mapping[str, Any]]) -> bool:
     for detail in details:
         violations = detail.get("fieldViolations") if detail.get("@type") == BAD_REQUEST else None
         if isinstance(violations, list) and any(

@@ -15,7 +15,7 @@ from tenants.models import AuditEvent, Customer
 from tenants.problem import ProblemError
 from tenants.vault import VaultError
 
-_WORDS: Final = {"took": "take", "there": "same", "left": "leave", "trouble": "WRONG"}
+_LABELS: Final = {"took": "take", "there": "same", "left": "leave", "trouble": "WRONG"}
 
 
 class Command(BaseCommand):
@@ -75,7 +75,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(report, indent=2, ensure_ascii=False))
         else:
             for line in lines:
-                self.stdout.write(f"{_WORDS[line.result]:<6} {line.about}: {line.text}")
+                self.stdout.write(f"{_LABELS[line.result]:<6} {line.about}: {line.text}")
             if not failed:
                 self.stdout.write(_end(taken, applied))
         if failed:

@@ -43,7 +43,7 @@ def test_an_encrypted_proxy_that_refuses_is_named_as_the_fault_each_time(rough: 
                 seen = await post(engine, rough.origin, OK)
                 assert (seen.status, seen.fault, seen.wire) == (0, "proxy", NOT_SENT)
                 assert "407" in seen.error
-                assert len(proxy.heads) == number + 1
+                assert len(proxy.requests) == number + 1
                 assert (await post(direct, rough.origin, OK, credential=number)).status == 200
 
     run(loop, main())
@@ -55,7 +55,7 @@ class Clinging(Proxy):
     closed_by_us = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(self._refusal)
         try:
             await reader.read()
@@ -87,10 +87,10 @@ def test_the_connection_to_a_proxy_that_leads_nowhere_is_closed_and_harms_no_oth
                     assert (refused.fault, refused.wire, seen.status) == (fault, NOT_SENT, 200)
             # On a busy machine a dial may be given up before the proxy hears of it; those that it heard of are closed.
             for _ in range(1200):
-                if proxy.heads and proxy.closed_by_us == len(proxy.heads):
+                if proxy.requests and proxy.closed_by_us == len(proxy.requests):
                     break
                 await asyncio.sleep(0.05)
-            assert 1 <= proxy.closed_by_us == len(proxy.heads) <= 4
+            assert 1 <= proxy.closed_by_us == len(proxy.requests) <= 4
 
     run(loop, main())
 
@@ -106,7 +106,7 @@ def test_a_proxy_with_the_certificate_of_a_stranger_gets_no_password(rough: Roug
             seen = await post(engine, rough.origin, OK)
             assert (seen.status, seen.wire) == (0, NOT_SENT)
             assert seen.fault in ("proxy", "tls")
-        assert proxy.heads == []
+        assert proxy.requests == []
 
     run(loop, main())
 
@@ -122,8 +122,8 @@ def test_requests_go_through_an_encrypted_proxy_and_share_one_connection(rough: 
             for _ in range(3):
                 seen = await asyncio.gather(*(post(engine, rough.origin, OK) for _ in range(20)))
                 assert {(one.status, one.fault) for one in seen} == {(200, "")}
-        assert len(proxy.heads) == 1
-        assert proxy.heads[0].startswith(f"CONNECT {rough.origin.removeprefix('https://')} HTTP/1.1\r\n".encode())
+        assert len(proxy.requests) == 1
+        assert proxy.requests[0].startswith(f"CONNECT {rough.origin.removeprefix('https://')} HTTP/1.1\r\n".encode())
 
     run(loop, main())
 
@@ -180,6 +180,6 @@ def test_a_way_with_a_client_certificate_leads_through_a_proxy_too(rough: RoughS
                 engine.channel(rough.origin, 1, certificate, mark + key)
                 seen = await post(engine, rough.origin, OK)
                 assert (seen.status, seen.fault) == (200, "")
-        assert len(proxy.heads) == 1
+        assert len(proxy.requests) == 1
 
     run(loop, main())

@@ -17,16 +17,16 @@ PASSWORD = "p@ss word"
 
 
 class Proxy:
-    """A CONNECT proxy; heads are the requests it got."""
+    """A CONNECT proxy; `requests`: what it got."""
 
     def __init__(self, *, password: str = "", refusal: bytes = b"") -> None:
-        self.heads: list[bytes] = []
+        self.requests: list[bytes] = []
         self._wanted = b"Basic " + base64.b64encode(f"egress:{password}".encode()) if password else b""
         self._refusal = refusal
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        self.heads.append(head)
+        self.requests.append(head)
         if self._refusal or (self._wanted and self._wanted not in head):
             writer.write(self._refusal or b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
             await writer.drain()
@@ -66,9 +66,9 @@ async def test_requests_go_through_the_proxy_and_share_one_connection_there_too(
     async with running(proxy) as port, engine_with(sandbox, f"http://127.0.0.1:{port}") as engine:
         seen = await asyncio.gather(*(post(engine, sandbox.origin, PATH) for _ in range(20)))
     assert {one.status for one in seen} == {403}, "the sandbox's answer to a push without a signing token"
-    assert len(proxy.heads) == 1
-    assert proxy.heads[0].startswith(f"CONNECT localhost:{sandbox.port} HTTP/1.1\r\n".encode())
-    assert b"authorization" not in proxy.heads[0].lower()
+    assert len(proxy.requests) == 1
+    assert proxy.requests[0].startswith(f"CONNECT localhost:{sandbox.port} HTTP/1.1\r\n".encode())
+    assert b"authorization" not in proxy.requests[0].lower()
 
 
 async def test_the_password_in_the_proxys_address_is_used(sandbox: SandboxClient) -> None:
@@ -112,7 +112,7 @@ async def test_hosts_that_are_excepted_are_reached_without_it(
     proxy = Proxy()
     async with running(proxy) as port, engine_with(sandbox, f"http://127.0.0.1:{port}", no_proxy) as engine:
         assert (await post(engine, sandbox.origin, PATH)).status == 403
-    assert len(proxy.heads) == proxied
+    assert len(proxy.requests) == proxied
 
 
 async def test_the_environments_proxy_is_not_used(sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,4 +130,4 @@ async def test_the_environments_exceptions_are_not_used(
     proxy = Proxy()
     async with running(proxy) as port, engine_with(sandbox, f"http://127.0.0.1:{port}") as engine:
         assert (await post(engine, sandbox.origin, PATH)).status == 403
-    assert len(proxy.heads) == 1
+    assert len(proxy.requests) == 1

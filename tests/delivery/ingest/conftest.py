@@ -9,7 +9,7 @@ from delivery.ingest.limits import Limits
 from delivery.ingest.outbox import Outbox
 from delivery.queue import valkey
 from tests.delivery.ingest.limiting import HASH_KEY
-from tests.delivery.several import until
+from tests.delivery.links import until
 
 
 @pytest.fixture

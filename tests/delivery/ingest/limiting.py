@@ -5,7 +5,7 @@ from typing import Any
 from delivery.ingest.limits import Allowance, LimitExceeded, Limits
 from delivery.protocol.wire import Push
 from tenants.directory.snapshot import Identity, Limit
-from tests.delivery.several import answered
+from tests.delivery.links import answered
 
 HASH_KEY = b"h" * 32
 # So slow that what comes back while a test runs is next to nothing.

@@ -14,7 +14,7 @@ from delivery.ingest.api import LeanRequest, MachineView
 from delivery.ingest.outbox import Outbox
 from tenants.directory.snapshot import Identity
 from tenants.refusals import RevokedKey
-from tests.delivery.taking import ACME
+from tests.delivery.web_process import ACME
 
 pytestmark = pytest.mark.usefixtures("valkey")
 

@@ -15,7 +15,7 @@ from delivery.protocol.policy import NO_TEXT
 from delivery.queue import key_usage
 from tenants.directory.snapshot import Identity
 from tenants.refusals import CallerRejected, NoKey, NotListed, PlainHttp, Suspended, WrongNetwork
-from tests.delivery.taking import ACME, LISTED, REGISTERED, body, error_of, keyless, queued, rows
+from tests.delivery.web_process import ACME, LISTED, REGISTERED, body, error_of, keyless, queued, rows
 from tests.tenants.push_request import Request
 
 # --- Without a key

@@ -14,8 +14,8 @@ from delivery.log.rows import ROWS
 from delivery.protocol import wire
 from delivery.queue import valkey
 from tenants.directory.snapshot import Identity, Limit
-from tests.delivery.several import disconnect, until
-from tests.delivery.taking import ACME, TINY, body, error_of, queued, rows
+from tests.delivery.links import disconnect, until
+from tests.delivery.web_process import ACME, TINY, body, error_of, queued, rows
 
 
 async def test_over_the_limit_the_server_is_told_limit_use_and_whom_to_ask(outbox: Outbox, settings: Settings) -> None:

@@ -14,7 +14,7 @@ from delivery.ingest.limits import Allowance, Limits
 from delivery.queue import valkey
 from tenants.directory.snapshot import Limit
 from tests.delivery.ingest.limiting import HASH_KEY, SLOW, admit, admitted, exceeded, flood, identity, settled, stranger
-from tests.delivery.several import links, until
+from tests.delivery.links import links, until
 
 PAID = TERMS["hpns"].limits
 

@@ -18,7 +18,7 @@ from delivery.protocol import wire
 from delivery.queue import batch
 from tenants import vault
 from tenants.directory.snapshot import Identity
-from tests.delivery.several import disconnect, until
+from tests.delivery.links import disconnect, until
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, rejection_code="", digest=b"")
 

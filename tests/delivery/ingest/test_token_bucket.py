@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from delivery.ingest import token_bucket
 from delivery.ingest.token_bucket import SHARE, Bucket
 from tenants.directory.snapshot import Limit
-from tests.delivery.several import answered, drained, links, until
+from tests.delivery.links import answered, drained, links, until
 from tests.tenants.relay import Relay
 
 KEY = "limit:server:7"

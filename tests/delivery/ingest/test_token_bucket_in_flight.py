@@ -8,7 +8,7 @@ import redis
 from delivery.ingest import token_bucket
 from delivery.ingest.token_bucket import Bucket
 from tenants.directory.snapshot import Limit
-from tests.delivery.several import answered, links, until
+from tests.delivery.links import answered, links, until
 
 KEY = "limit:server:7"
 

@@ -26,18 +26,18 @@ def app(valkey: redis.Redis) -> PushApp:
     return services.app_add(label="apple_rn", topic="com.mattermost.rn").row
 
 
-def run(*words: str) -> Any:
+def run(*arguments: str) -> Any:
     """What `credential WORDS` prints."""
     out = io.StringIO()
-    call_command("credential", *words, stdout=out)
+    call_command("credential", *arguments, stdout=out)
     return json.loads(out.getvalue())
 
 
-def fails(*words: str) -> tuple[Any, str]:
+def fails(*arguments: str) -> tuple[Any, str]:
     """What it prints all the same, and the line that it fails with."""
     out = io.StringIO()
     with pytest.raises(CommandError) as raised:
-        call_command("credential", *words, stdout=out)
+        call_command("credential", *arguments, stdout=out)
     assert raised.value.returncode == 1
     assert "\n" not in str(raised.value)
     return json.loads(out.getvalue() or "null"), str(raised.value)
@@ -54,9 +54,9 @@ def strange_key(tmp_path: Path) -> tuple[str, ...]:
 
 
 def test_a_file_is_recognised_and_checked_at_once(app: PushApp, providers: SandboxClient) -> None:
-    told = run("add", *APP, *demo_key(providers), "--check")
-    assert (told["kind"], told["key_id"], told["check_code"]) == ("apns_key", "TEAM123456/ABC123DEFG", "ok")
-    assert told["check"] == {
+    report = run("add", *APP, *demo_key(providers), "--check")
+    assert (report["kind"], report["key_id"], report["check_code"]) == ("apns_key", "TEAM123456/ABC123DEFG", "ok")
+    assert report["check"] == {
         "code": "ok",
         "good": True,
         "about_the_credential": True,
@@ -67,8 +67,8 @@ def test_a_file_is_recognised_and_checked_at_once(app: PushApp, providers: Sandb
 
 def test_a_bad_one_is_printed_and_fails(app: PushApp, providers: SandboxClient, tmp_path: Path) -> None:
     run("add", *APP, *strange_key(tmp_path))
-    told, line = fails("check", *APP)
-    assert told["check"]["code"] == told["refused_code"] == "apns_invalid_provider_token"
+    report, line = fails("check", *APP)
+    assert report["check"]["code"] == report["refused_code"] == "apns_invalid_provider_token"
     assert line.startswith("apns_invalid_provider_token: Apple does not accept the key STRANGE123")
 
 
@@ -102,18 +102,18 @@ def test_the_doctor_says_what_cannot_be_opened_and_why(
     assert [(row["sealed"], row["end"]) for row in run("doctor")] == [("ok", "never")] * 2
     Credential.objects.filter(pk=good["id"]).update(expires_at=timezone.now(), refused_at=timezone.now())
     Credential.objects.filter(pk=waiting["id"]).update(sealed="v1:lost:" + "A" * 100)
-    told, line = fails("doctor")
+    report, line = fails("doctor")
     assert line == "1 of 2 credentials cannot be opened"
-    by_id = {row["id"]: row for row in told}
+    by_id = {row["id"]: row for row in report}
     assert by_id[waiting["id"]]["sealed"] == "sealed with the key 'lost', which is not in VAULT_KEYS: put that key back"
     assert (by_id[good["id"]]["end"], bool(by_id[good["id"]]["refused_at"])) == ("expired", True)
     row = Credential.objects.get(pk=good["id"])
     other = services.app_add(label="apple_other", topic="com.other").row
     Credential.objects.create(app=other, kind=row.kind, sealed=row.sealed, key_id="moved")
     Credential.objects.filter(pk=waiting["id"]).update(sealed=row.sealed[:-9] + "AAAAAAAA=")
-    told, line = fails("doctor")
+    report, line = fails("doctor")
     assert line == "2 of 3 credentials cannot be opened"
-    assert ["altered" in one["sealed"] for one in told].count(True) == 2
+    assert ["altered" in one["sealed"] for one in report].count(True) == 2
 
 
 def test_sealing_anew_does_what_it_can_and_names_the_rest(

@@ -216,15 +216,15 @@ def test_a_fault_of_a_shared_apps_credential_is_ours_and_counts() -> None:
 
 @pytest.mark.parametrize("verdict", ALL, ids=lambda verdict: verdict.code)
 def test_each_text_says_the_code_the_cause_what_to_do_and_the_trace(verdict: Verdict) -> None:
-    said = text(verdict, "trace-7")
-    assert re.fullmatch(r"[a-z0-9_]+ [^:]+(: [^:]+)?: [^{}!]+ \(trace trace-7\)", said), said
-    assert said.startswith(f"{verdict.code} ")
-    assert not re.search(r"[{}!]|oops|please|sorry|invalid input", said, re.IGNORECASE)
+    sentence = text(verdict, "trace-7")
+    assert re.fullmatch(r"[a-z0-9_]+ [^:]+(: [^:]+)?: [^{}!]+ \(trace trace-7\)", sentence), sentence
+    assert sentence.startswith(f"{verdict.code} ")
+    assert not re.search(r"[{}!]|oops|please|sorry|invalid input", sentence, re.IGNORECASE)
 
 
 def test_details_stand_in_the_text_as_they_are() -> None:
-    said = text(judge(answered("apns", 400, "BadTopic")), "t", topic="com.example.{braces}")
-    assert "the topic com.example.{braces}" in said
+    sentence = text(judge(answered("apns", 400, "BadTopic")), "t", topic="com.example.{braces}")
+    assert "the topic com.example.{braces}" in sentence
 
 
 def test_codes_are_unique_where_their_meaning_differs() -> None:

@@ -135,11 +135,11 @@ def test_a_body_null_is_an_empty_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "word"),
+    ("body", "json_type"),
     [("[{}]", "an array"), ("7", "a number"), ('"a"', "a string"), ("true", "true"), ("1.5", "a number")],
 )
-def test_anything_but_an_object_is_malformed(body: str, word: str) -> None:
-    with pytest.raises(Malformed, match=f"the body is {word}.*, not an object"):
+def test_anything_but_an_object_is_malformed(body: str, json_type: str) -> None:
+    with pytest.raises(Malformed, match=f"the body is {json_type}.*, not an object"):
         decode(body)
 
 

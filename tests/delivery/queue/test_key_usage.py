@@ -121,9 +121,9 @@ def test_what_waits_is_written_in_chunks_and_gone(store: redis.Redis, monkeypatc
     assert key_usage.write(store) == 0
 
 
-@pytest.mark.parametrize(("error", "left"), [(OperationalError, 3), (DataError, 1)])
+@pytest.mark.parametrize(("error", "remaining"), [(OperationalError, 3), (DataError, 1)])
 def test_what_postgres_cannot_take_now_is_back_in_its_place_and_what_it_never_will_is_not(
-    store: redis.Redis, monkeypatch: pytest.MonkeyPatch, error: type[Exception], left: int
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch, error: type[Exception], remaining: int
 ) -> None:
     def away() -> None:
         raise error("away")
@@ -133,4 +133,4 @@ def test_what_postgres_cannot_take_now_is_back_in_its_place_and_what_it_never_wi
     put(store, (1, "a", 60), (2, "b", 60), (3, "c", 60))
     with pytest.raises(error):
         key_usage.write(store)
-    assert [json.loads(entry)[0] for entry in store.lrange(SEEN, 0, -1)] == [1, 2, 3][-left:]
+    assert [json.loads(entry)[0] for entry in store.lrange(SEEN, 0, -1)] == [1, 2, 3][-remaining:]

@@ -1,4 +1,4 @@
-"""What the sandbox's tests push with: libcurl as the senders use it, and bare HTTP/2 frames where those matter.
+"""What the sandbox's tests push with: libcurl, and bare HTTP/2 frames where those matter.
 
 Invariant: nothing here retries by itself, except libcurl where a test says so.
 """

@@ -18,7 +18,7 @@ OK = 200
 
 
 def error(answer: Any) -> tuple[int, str, str]:
-    """Status, Google's word, and FCM's own error code."""
+    """Status, Google's status name, and FCM's own error code."""
     content = json.loads(answer.body)["error"]
     assert content["code"] == answer.status
     codes = [detail["errorCode"] for detail in content.get("details", ()) if "errorCode" in detail]
@@ -81,7 +81,7 @@ def test_data_of_exactly_the_limit_is_taken(push: Pusher) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"),
+    ("prefix", "expected"),
     [
         ("unregistered", (404, "NOT_FOUND", "UNREGISTERED")),
         ("mismatch", (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH")),
@@ -91,8 +91,8 @@ def test_data_of_exactly_the_limit_is_taken(push: Pusher) -> None:
         ("thirdparty", (401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR")),
     ],
 )
-def test_a_tokens_word_makes_fcm_refuse_it(push: Pusher, word: str, expected: tuple[int, str, str]) -> None:
-    assert error(push.fcm(f"{word}:APA91bHun4Mx")) == expected
+def test_a_tokens_prefix_makes_fcm_refuse_it(push: Pusher, prefix: str, expected: tuple[int, str, str]) -> None:
+    assert error(push.fcm(f"{prefix}:APA91bHun4Mx")) == expected
 
 
 @pytest.mark.parametrize(

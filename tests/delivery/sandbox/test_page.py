@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.delivery.sandbox.client import FCM_DEVICE, Pusher
+from tests.required_programs import running_chromium
 from tests.sandbox_fixture import SandboxClient, running_sandbox
-from tests.wanted import running_chromium
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
 

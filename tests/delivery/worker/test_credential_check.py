@@ -156,11 +156,11 @@ def test_an_account_whose_key_was_deleted_has_no_grant(providers: SandboxClient)
     assert providers.requests(provider="fcm") == []
 
 
-def apple_says(status: int, reason: str) -> dict[str, Any]:
+def apns_response(status: int, reason: str) -> dict[str, Any]:
     return {"status": status, "json": {"reason": reason}}
 
 
-def google_says(status: int, reason: str) -> dict[str, Any]:
+def fcm_response(status: int, reason: str) -> dict[str, Any]:
     detail = {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": reason}
     return {"status": status, "json": {"error": {"status": reason, "message": "m", "details": [detail]}}}
 
@@ -183,7 +183,7 @@ def google_says(status: int, reason: str) -> dict[str, Any]:
 def test_each_other_answer_of_apples_is_not_good(
     providers: SandboxClient, status: int, reason: str, known: bool, refused: bool
 ) -> None:
-    providers.script(NOBODY["apns"], apple_says(status, reason))
+    providers.script(NOBODY["apns"], apns_response(status, reason))
     result = credential_check.check(credential(apple(providers)))
     assert (result.good, result.known, result.is_key_fault) == (False, known, refused)
     expected = apns.ANSWERS.get((status, reason), apns.UNKNOWN)
@@ -197,7 +197,7 @@ def test_each_other_answer_of_apples_is_not_good(
 def test_who_complains_about_the_device_alone_or_not_at_all_has_accepted_the_key(
     providers: SandboxClient, status: int, reason: str
 ) -> None:
-    providers.script(NOBODY["apns"], apple_says(status, reason))
+    providers.script(NOBODY["apns"], apns_response(status, reason))
     assert is_good(credential_check.check(credential(apple(providers))))
 
 
@@ -215,7 +215,7 @@ def test_who_complains_about_the_device_alone_or_not_at_all_has_accepted_the_key
 def test_each_other_answer_of_googles_is_not_good(
     providers: SandboxClient, status: int, reason: str, known: bool, refused: bool
 ) -> None:
-    providers.script(NOBODY["fcm"], google_says(status, reason))
+    providers.script(NOBODY["fcm"], fcm_response(status, reason))
     result = credential_check.check(credential(google(json.loads(providers.demo.service_account.read_bytes()))))
     assert (result.good, result.known, result.is_key_fault) == (False, known, refused)
     assert result.code == fcm.ANSWERS[status, reason].code
@@ -223,7 +223,7 @@ def test_each_other_answer_of_googles_is_not_good(
 
 
 def test_a_device_that_google_has_forgotten_is_as_good_as_none(providers: SandboxClient) -> None:
-    providers.script(NOBODY["fcm"], google_says(404, "UNREGISTERED"))
+    providers.script(NOBODY["fcm"], fcm_response(404, "UNREGISTERED"))
     assert is_good(credential_check.check(credential(google(json.loads(providers.demo.service_account.read_bytes())))))
 
 

@@ -1,4 +1,4 @@
-"""What is shown of a credential: each code that is kept of it has words and a mark."""
+"""What is shown of a credential: each code that is kept of it has a description and a mark."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from delivery.providers import table
 from delivery.worker import credential_check
 from tenants.models import Credential, PushApp
 
-WORDS = {code for provider in table.PROVIDERS.values() for code in provider.trial.words}
-CODES = sorted({*WORDS, *table.CODES, credential_check.UNREADABLE, "of_an_older_version"})
+DESCRIBED = {code for provider in table.PROVIDERS.values() for code in provider.trial.descriptions}
+CODES = sorted({*DESCRIBED, *table.CODES, credential_check.UNREADABLE, "of_an_older_version"})
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -15,15 +15,15 @@ def test_each_code_that_can_be_kept_has_words_of_its_own_and_a_mark(code: str) -
     family, kind = ("fcm", "fcm_account") if code.startswith("fcm_") else ("apns", "apns_key")
     app = PushApp(topic="com.mattermost.rn", family=family)
     row = Credential(kind=kind, key_id="TEAM123456/ABC123DEFG", app=app)
-    kind, words = credential_check.status_of(row, code)
+    kind, description = credential_check.status_of(row, code)
     assert kind in ("bad", "warn")
-    assert words[0].isupper()
-    assert code not in words
-    assert not [part for part in ("{", "}", "no more is known") if part in words]
+    assert description[0].isupper()
+    assert code not in description
+    assert not [part for part in ("{", "}", "no more is known") if part in description]
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "words"),
+    ("code", "kind", "description"),
     [
         ("ok", "good", "Good"),
         ("apns_forbidden", "bad", "Apple forbids this"),
@@ -36,8 +36,8 @@ def test_each_code_that_can_be_kept_has_words_of_its_own_and_a_mark(code: str) -
         ("credential_unreadable", "bad", "Its secret cannot be opened"),
     ],
 )
-def test_what_is_not_said_of_the_credential_is_no_fault_of_it(code: str, kind: str, words: str) -> None:
+def test_what_is_not_said_of_the_credential_is_no_fault_of_it(code: str, kind: str, description: str) -> None:
     row = Credential(
         kind="apns_key", key_id="TEAM123456/ABC123DEFG", app=PushApp(topic="com.mattermost.rn", family="apns")
     )
-    assert credential_check.status_of(row, code) == (kind, words)
+    assert credential_check.status_of(row, code) == (kind, description)

@@ -182,14 +182,14 @@ def test_an_older_postgres_is_named(transactional_db: None, monkeypatch: pytest.
 
 
 def test_the_real_valkey_without_its_file_is_named(settings: Settings) -> None:
-    ids = [message.id for message in checks_stores.valkey_keeps_what_it_has(None, databases=DEFAULT)]
+    ids = [message.id for message in checks_stores.valkey_is_durable(None, databases=DEFAULT)]
     assert ids in (["hpns.W030"], [])  # bin/test's own keeps none; one named by REDIS_URL may
 
 
 def test_a_valkey_that_does_not_answer_is_named(settings: Settings) -> None:
     settings.REDIS_URL = "redis://:s3cr3t@127.0.0.1:1/0"
-    assert checks_stores.valkey_keeps_what_it_has(None) == []
-    (message,) = checks_stores.valkey_keeps_what_it_has(None, databases=DEFAULT)
+    assert checks_stores.valkey_is_durable(None) == []
+    (message,) = checks_stores.valkey_is_durable(None, databases=DEFAULT)
     assert message.id == "hpns.E032"
     assert "s3cr3t" not in str(message)
 

@@ -29,8 +29,8 @@ from tenants.models import AuditEvent, Customer, Entitlement, Membership, PushAp
 from tenants.services.erasing import ROWS
 from tests.browsing import Browser, member
 from tests.roles import acting_as
-from tests.tenants.furnished import TABLES, Cast, count, furnished, page_of, refused, sql
 from tests.tenants.test_row_level_security import join
+from tests.tenants.two_customers import TABLES, Cast, count, page_of, refused, sql, two_customers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 @pytest.fixture
 def cast(valkey: redis.Redis) -> Cast:
     """Acme is suspended."""
-    made = furnished()
+    made = two_customers()
     customers.suspend(customer=made.acme.customer)
     return made
 

@@ -17,7 +17,7 @@ from hpns.departure.export.kinds import KINDS, LEFT_OUT
 from tenants import fence
 from tenants.models import AuditEvent, Credential, Invitation, ServerKey
 from tests.browsing import Browser, Tenant
-from tests.tenants.furnished import TABLES, Cast, furnished
+from tests.tenants.two_customers import TABLES, Cast, two_customers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 ADDRESS = "/c/acme/settings/export/"
@@ -25,7 +25,7 @@ ADDRESS = "/c/acme/settings/export/"
 
 @pytest.fixture
 def cast(valkey: redis.Redis) -> Cast:
-    return furnished()
+    return two_customers()
 
 
 def download(cast: Cast) -> bytes:

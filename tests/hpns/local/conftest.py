@@ -108,6 +108,6 @@ def eventually() -> Callable[..., bool]:
 
 
 @pytest.fixture
-def gone() -> Callable[[int], bool]:
+def has_ended() -> Callable[[int], bool]:
     """Whether a process has ended."""
     return lambda pid: not started_at(pid)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 Program = Callable[..., subprocess.Popen[str]]
-Gone = Callable[[int], bool]
+HasEnded = Callable[[int], bool]
 Eventually = Callable[..., bool]
 
 # A supervisor with one child, which has a child of its own; all three say who they are. ENDING: what the innermost does
@@ -52,47 +52,47 @@ def _start(
 ) -> tuple[subprocess.Popen[str], list[int]]:
     guard = program("-c", TEXT.format(ending=ending, new_session=new_session), f"{place}/state")
     assert guard.stdout
-    pids = [int(word) for word in guard.stdout.readline().split()]
+    pids = [int(pid) for pid in guard.stdout.readline().split()]
     assert len(pids) == 3
     return guard, pids
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_request_to_stop_is_passed_on_and_the_exit_code_comes_back(
-    program: Program, place: object, gone: Gone, number: signal.Signals
+    program: Program, place: object, has_ended: HasEnded, number: signal.Signals
 ) -> None:
     guard, pids = _start(program, place, QUIET, new_session=False)
     guard.send_signal(number)
     assert guard.communicate(timeout=60)[0] == "stopped in order\n"
     assert guard.returncode == 7
-    assert all(map(gone, pids))
+    assert all(map(has_ended, pids))
 
 
 def test_killing_the_supervisor_leaves_nothing_not_even_what_ignores_requests(
-    program: Program, place: object, gone: Gone
+    program: Program, place: object, has_ended: HasEnded
 ) -> None:
     guard, pids = _start(program, place, DEAF, new_session=True)
     os.kill(pids[0], signal.SIGKILL)
     guard.communicate(timeout=60)
     assert guard.returncode == 128 + signal.SIGKILL
-    assert all(map(gone, pids))
+    assert all(map(has_ended, pids))
 
 
 def test_killing_the_guard_stops_everything_in_order(
-    program: Program, place: object, gone: Gone, eventually: Eventually
+    program: Program, place: object, has_ended: HasEnded, eventually: Eventually
 ) -> None:
     guard, pids = _start(program, place, QUIET, new_session=False)
     guard.kill()
     assert guard.communicate(timeout=60)[0] == "stopped in order\n"
-    assert eventually(lambda: all(map(gone, pids)))
+    assert eventually(lambda: all(map(has_ended, pids)))
 
 
 def test_killing_both_at_once_ends_the_children(
-    program: Program, place: object, gone: Gone, eventually: Eventually
+    program: Program, place: object, has_ended: HasEnded, eventually: Eventually
 ) -> None:
     guard, pids = _start(program, place, QUIET, new_session=False)
     os.kill(guard.pid, signal.SIGSTOP)  # so that it cannot notice before it dies itself
     os.kill(pids[0], signal.SIGKILL)
     guard.kill()
-    assert eventually(lambda: all(map(gone, pids[:2])))
+    assert eventually(lambda: all(map(has_ended, pids[:2])))
     os.kill(pids[2], signal.SIGKILL)  # its parent ended without stopping it, which no process of ours does

@@ -12,7 +12,7 @@ from hpns.local.process import Child, Spec, descendants, ended, started_at
 
 Make = Callable[..., Spec]
 Eventually = Callable[..., bool]
-Gone = Callable[[int], bool]
+HasEnded = Callable[[int], bool]
 
 # Starts a process of its own, says its number, and sleeps.
 PARENT = (
@@ -28,7 +28,7 @@ def _number(log: Path, eventually: Eventually) -> int:
 
 
 def test_a_child_ends_when_its_parent_is_killed(
-    program: Callable[..., subprocess.Popen[str]], gone: Gone, eventually: Eventually, place: Path
+    program: Callable[..., subprocess.Popen[str]], has_ended: HasEnded, eventually: Eventually, place: Path
 ) -> None:
     parent = program(
         "-c",
@@ -39,27 +39,29 @@ def test_a_child_ends_when_its_parent_is_killed(
     )
     assert parent.stdout
     pid = int(parent.stdout.readline())
-    assert not gone(pid)
+    assert not has_ended(pid)
     parent.kill()
-    assert eventually(lambda: gone(pid))
+    assert eventually(lambda: has_ended(pid))
 
 
-def test_what_a_dead_child_leaves_in_its_group_is_killed(script: Make, gone: Gone, eventually: Eventually) -> None:
+def test_what_a_dead_child_leaves_in_its_group_is_killed(
+    script: Make, has_ended: HasEnded, eventually: Eventually
+) -> None:
     spec = script("parent", PARENT + "time.sleep(0.2); sys.exit(3)")
     child = Child(spec)
     grandchild = _number(spec.log, eventually)
     assert eventually(lambda: child.poll() is not None)
     assert child.poll() == 3
-    assert eventually(lambda: gone(grandchild))
+    assert eventually(lambda: has_ended(grandchild))
 
 
-def test_killing_a_child_kills_its_group(script: Make, gone: Gone, eventually: Eventually) -> None:
+def test_killing_a_child_kills_its_group(script: Make, has_ended: HasEnded, eventually: Eventually) -> None:
     spec = script("parent", PARENT + "time.sleep(60)")
     child = Child(spec)
     grandchild = _number(spec.log, eventually)
     child.kill()
     assert child.poll() == -9
-    assert eventually(lambda: gone(grandchild))
+    assert eventually(lambda: has_ended(grandchild))
 
 
 def test_a_program_that_is_not_there_is_a_problem(folder: Folder) -> None:

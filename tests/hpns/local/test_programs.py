@@ -11,7 +11,7 @@ from cryptography.hazmat.bindings import _rust
 from playwright._impl._driver import compute_driver_executable
 
 from hpns.local import programs
-from tests import wanted
+from tests import required_programs
 
 NO_BROWSER = "not run: browser tests (missing: apt install chromium libatomic1)"
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
@@ -75,11 +75,11 @@ def test_a_test_whose_program_is_missing_is_skipped_and_fails_in_ci(
     monkeypatch.setenv(variable, str(place / "nothing"))
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception) as skipped:
-        wanted.program(variable)
+        required_programs.program(variable)
     assert str(skipped.value) == programs.complaint(variable)
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception) as failed:
-        wanted.program(variable)
+        required_programs.program(variable)
     assert str(failed.value) == programs.complaint(variable)
 
 
@@ -126,6 +126,6 @@ def test_playwrights_node_dies_without_libatomic_which_is_why_it_is_looked_for(p
 def test_a_browser_is_started_in_one_place_which_looks_first() -> None:
     files = [path for path in (ROOT / "tests").rglob("*.py") if "sync_playwright" in path.read_text(encoding="utf-8")]
     assert {path.relative_to(ROOT).as_posix() for path in files} == {
-        "tests/wanted.py",
+        "tests/required_programs.py",
         Path(__file__).relative_to(ROOT).as_posix(),
     }

@@ -24,7 +24,7 @@ import pytest
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder, free
 from hpns.local.process import descendants, started_at
-from tests.wanted import program
+from tests.required_programs import program
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 WAIT = 90.0

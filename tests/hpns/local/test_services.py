@@ -27,7 +27,7 @@ def test_the_command_gets_the_addresses_and_its_exit_code_is_handed_on(program: 
 
 
 def test_nothing_is_left_when_it_is_killed(
-    program: Program, place: Path, gone: Callable[[int], bool], eventually: Callable[..., bool]
+    program: Program, place: Path, has_ended: Callable[[int], bool], eventually: Callable[..., bool]
 ) -> None:
     text = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     process = program(*OURS, str(place / "state"), "--fast", "--", sys.executable, "-c", text)
@@ -35,7 +35,7 @@ def test_nothing_is_left_when_it_is_killed(
     pids = [int(process.stdout.readline())]
     pids.append(int((place / "state" / "postgres" / "postmaster.pid").read_text().split()[0]))
     process.kill()
-    assert eventually(lambda: all(map(gone, pids)))
+    assert eventually(lambda: all(map(has_ended, pids)))
 
 
 def test_a_request_to_stop_reaches_the_command(program: Program, place: Path) -> None:

@@ -18,7 +18,7 @@ from hpns.local.process import Spec
 from hpns.local.supervisor import StoppedError, Supervisor
 
 Make = Callable[..., Spec]
-Gone = Callable[[int], bool]
+HasEnded = Callable[[int], bool]
 Eventually = Callable[..., bool]
 
 SLEEP = "import time; time.sleep(60)"
@@ -115,7 +115,7 @@ def test_what_an_earlier_start_left_is_ended(
     folder: Folder,
     program: Callable[..., subprocess.Popen[str]],
     printed: list[str],
-    gone: Gone,
+    has_ended: HasEnded,
     eventually: Eventually,
 ) -> None:
     left = program("-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
@@ -124,7 +124,7 @@ def test_what_an_earlier_start_left_is_ended(
     ticks = int(Path(f"/proc/{left.pid}/stat").read_text().rpartition(")")[2].split()[19])
     folder.write("children.json", {"worker": [left.pid, ticks]})
     with Supervisor(folder, printed.append):
-        assert eventually(lambda: gone(left.pid))
+        assert eventually(lambda: has_ended(left.pid))
     assert printed == [f"Stopping worker (process {left.pid}) of an earlier start."]
 
 

@@ -45,9 +45,9 @@ def test_each_quick_check_is_run_and_the_one_that_fails_shows_what_it_printed(
     ]
     quick(checks, supervisor, folder, {}, report)
     assert report.failed == ["ill"]
-    told = capsys.readouterr().out
-    assert [name for name in codes if f"  {name}\n" in told] == list(codes)
-    assert [name for name in codes if f"{name} was run" in told] == ["ill"]
+    printed = capsys.readouterr().out
+    assert [name for name in codes if f"  {name}\n" in printed] == list(codes)
+    assert [name for name in codes if f"{name} was run" in printed] == ["ill"]
 
 
 @pytest.mark.parametrize("names", [("SECRET_KEY",), ("VAULT_KEYS", "HASH_KEY", "ALLOWED_HOSTS")])

@@ -16,7 +16,7 @@ from tests.tenants.push_request import Headers
 HEADERS = [("content-type", "text/csv"), ("content-length", "7")]
 
 
-class Taking:
+class ResponseCapture:
     """What granian does with an answer: it takes it, once."""
 
     def __init__(self) -> None:
@@ -45,34 +45,34 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def sent(*pieces: bytes) -> Taking:
-    taking = Taking()
+def sent(*pieces: bytes) -> ResponseCapture:
+    captured = ResponseCapture()
 
     async def go() -> None:
         kept = Spool()
         for piece in pieces:
             await kept.add(piece)
-        await kept.send(taking, 200, HEADERS)
+        await kept.send(captured, 200, HEADERS)
         kept.close()
 
     asyncio.run(go())
-    return taking
+    return captured
 
 
 def test_what_is_small_is_sent_from_memory_with_its_length(temporary: Path) -> None:
-    taking = sent(b"one,", b"two")
-    assert taking.body == b"one,two"
-    assert taking.headers == {"content-type": "text/csv", "content-length": "7"}
+    captured = sent(b"one,", b"two")
+    assert captured.body == b"one,two"
+    assert captured.headers == {"content-type": "text/csv", "content-length": "7"}
     assert list(temporary.iterdir()) == []
 
 
 def test_what_is_large_is_sent_as_a_file_that_nobody_else_may_read(temporary: Path) -> None:
-    taking = sent(b"a" * IN_MEMORY, b"b", b"c" * IN_MEMORY)
-    assert taking.path is not None
-    assert taking.path.read_bytes() == b"a" * IN_MEMORY + b"b" + b"c" * IN_MEMORY
-    assert taking.headers["content-length"] == str(2 * IN_MEMORY + 1)
-    assert taking.path.stat().st_mode & 0o777 == 0o600
-    assert list(temporary.iterdir()) == [taking.path]
+    captured = sent(b"a" * IN_MEMORY, b"b", b"c" * IN_MEMORY)
+    assert captured.path is not None
+    assert captured.path.read_bytes() == b"a" * IN_MEMORY + b"b" + b"c" * IN_MEMORY
+    assert captured.headers["content-length"] == str(2 * IN_MEMORY + 1)
+    assert captured.path.stat().st_mode & 0o777 == 0o600
+    assert list(temporary.iterdir()) == [captured.path]
     spool.unlink_all()
     assert list(temporary.iterdir()) == []
 
@@ -83,7 +83,7 @@ def test_a_file_loses_its_name_after_a_while(temporary: Path, monkeypatch: pytes
     async def go() -> None:
         kept = Spool()
         await kept.add(b"a" * (IN_MEMORY + 1))
-        await kept.send(Taking(), 200, HEADERS)
+        await kept.send(ResponseCapture(), 200, HEADERS)
         assert len(os.listdir(temporary)) == 1
         await asyncio.sleep(0.1)
 
@@ -102,7 +102,7 @@ def test_nothing_is_left_of_an_answer_that_was_not_sent(temporary: Path) -> None
     assert list(temporary.iterdir()) == []
 
 
-def bridged(taking: Taking, messages: list[dict[str, Any]]) -> None:
+def bridged(captured: ResponseCapture, messages: list[dict[str, Any]]) -> None:
     """Send messages of ASGI through the bridge that serves pages."""
     scope: Any = type("Scope", (), {})()
     scope.method, scope.path, scope.query_string, scope.http_version = "GET", "/", "", "1.1"
@@ -110,7 +110,7 @@ def bridged(taking: Taking, messages: list[dict[str, Any]]) -> None:
     scope.headers = Headers([])
 
     async def go() -> None:
-        bridge = django_bridge._Bridge(scope, taking, "/", TrustedProxies(), ConcurrencyLimit(1, 0, 0))
+        bridge = django_bridge._Bridge(scope, captured, "/", TrustedProxies(), ConcurrencyLimit(1, 0, 0))
         await bridge.send({"type": "http.response.start", "status": 200, "headers": []})
         for message in messages:
             await bridge.send({"type": "http.response.body", **message})
@@ -120,9 +120,9 @@ def bridged(taking: Taking, messages: list[dict[str, Any]]) -> None:
 
 
 def test_an_answer_that_breaks_off_is_never_begun(temporary: Path) -> None:
-    taking = Taking()
-    bridged(taking, [{"body": b"a" * (IN_MEMORY + 1), "more_body": True}])
-    assert (taking.status, taking.body, taking.path) == (0, None, None)
+    captured = ResponseCapture()
+    bridged(captured, [{"body": b"a" * (IN_MEMORY + 1), "more_body": True}])
+    assert (captured.status, captured.body, captured.path) == (0, None, None)
     assert list(temporary.iterdir()) == []
 
 
@@ -130,9 +130,9 @@ def test_where_there_is_no_place_for_the_file_the_reader_and_the_log_are_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, temporary: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(temporary / "gone"))
-    taking = Taking()
+    captured = ResponseCapture()
     large = {"body": b"a" * (IN_MEMORY + 1), "more_body": True}
-    bridged(taking, [large, large, {"body": b""}])
-    assert taking.status == 500
-    assert b"could not be made" in (taking.body or b"")
+    bridged(captured, [large, large, {"body": b""}])
+    assert captured.status == 500
+    assert b"could not be made" in (captured.body or b"")
     assert f"for want of a place for temporary files: {os.strerror(2)}" in caplog.text

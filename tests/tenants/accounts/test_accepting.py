@@ -43,11 +43,11 @@ def test_from_the_link_to_a_new_account_and_into_the_customer(cast: Cast, client
     assert [event.actor for event in events("account.sign_up")] == [NEW]
 
 
-@pytest.mark.parametrize("way", ["form", "address"])
-def test_no_other_address_can_be_signed_up(cast: Cast, client: Client, way: str) -> None:
+@pytest.mark.parametrize("source", ["form", "address"])
+def test_no_other_address_can_be_signed_up(cast: Cast, client: Client, source: str) -> None:
     client.post(path(invite(cast)))
     other = "mallory@example.com"
-    if way == "form":
+    if source == "form":
         client.post("/account/signup/", fields(email=other))
     else:
         client.post(f"/account/signup/?email={other}", fields())

@@ -6,14 +6,14 @@ from django.db import ProgrammingError
 from tenants import fence, scope
 from tenants.audit import recording
 from tests.roles import PAGES, WORKER, acting_as
-from tests.tenants.furnished import Cast, count, furnished, refused, sql
+from tests.tenants.two_customers import Cast, count, refused, sql, two_customers
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    return furnished()
+    return two_customers()
 
 
 @pytest.mark.parametrize("kind", [PAGES, WORKER])

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 AUDIT = "/c/acme/audit/"
 
 
-def note(cast: Cast, count: int, action: str = "key.add") -> None:
+def record_events(cast: Cast, count: int, action: str = "key.add") -> None:
     for number in range(count):
         recording.record(action, customer=cast.acme.customer, target=f"{action} {number:03}")
     recording.record("key.add", customer=cast.cosmos.customer, target="not Acme's")
@@ -21,7 +21,7 @@ def note(cast: Cast, count: int, action: str = "key.add") -> None:
 
 
 def test_the_log_is_read_page_by_page_the_newest_first(cast: Cast) -> None:
-    note(cast, 120)
+    record_events(cast, 120)
     seen, address = [], AUDIT
     while address:
         text = cast.ben.get(address).content.decode()
@@ -32,7 +32,7 @@ def test_the_log_is_read_page_by_page_the_newest_first(cast: Cast) -> None:
 
 
 def test_an_older_page_of_the_log_leads_back_to_the_newest_of_the_same_kind(cast: Cast) -> None:
-    note(cast, 51)
+    record_events(cast, 51)
     first = cast.ben.get(f"{AUDIT}?action=key.add").content.decode()
     assert ">Newest<" not in first
     older = first.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
@@ -40,9 +40,9 @@ def test_an_older_page_of_the_log_leads_back_to_the_newest_of_the_same_kind(cast
 
 
 def test_the_log_can_be_narrowed_to_an_action_or_to_a_noun(cast: Cast) -> None:
-    note(cast, 1, "key.add")
-    note(cast, 1, "key.revoke")
-    note(cast, 1, "server.add")
+    record_events(cast, 1, "key.add")
+    record_events(cast, 1, "key.revoke")
+    record_events(cast, 1, "server.add")
     for chosen, shown in (("key", {"add", "revoke"}), ("key.revoke", {"revoke"}), ("", {"add", "revoke", "server"})):
         text = cast.ben.get(f"{AUDIT}?action={chosen}").content.decode().partition("<tbody>")[2]
         words = {"add": "key.add 000", "revoke": "key.revoke 000", "server": "server.add 000"}
@@ -50,9 +50,9 @@ def test_the_log_can_be_narrowed_to_an_action_or_to_a_noun(cast: Cast) -> None:
 
 
 def test_the_log_says_in_words_what_was_done_and_is_narrowed_by_them(cast: Cast) -> None:
-    note(cast, 1, "key.revoke")
-    note(cast, 1, "key.add")
-    note(cast, 1, "of.old")
+    record_events(cast, 1, "key.revoke")
+    record_events(cast, 1, "key.add")
+    record_events(cast, 1, "of.old")
     text = cast.ben.get(f"{AUDIT}?action=key.revoke").content.decode()
     assert '<option value="key.revoke" selected>Revoked a key</option>' in text
     choices = [option.partition("<")[0].partition(">")[2] for option in text.split('<option value="')[1:]]
@@ -64,7 +64,7 @@ def test_the_log_says_in_words_what_was_done_and_is_narrowed_by_them(cast: Cast)
 
 def test_the_log_can_be_taken_along_as_soon_as_there_is_an_entry(cast: Cast) -> None:
     assert "audit.csv" not in cast.ada.get(AUDIT).content.decode()
-    note(cast, 1)
+    record_events(cast, 1)
     assert "audit.csv" in cast.ada.get(AUDIT).content.decode()
     assert "audit.csv" not in cast.ada.get(f"{AUDIT}?action=server").content.decode()
     assert "audit.csv" not in cast.ben.get(AUDIT).content.decode()
@@ -77,13 +77,13 @@ def test_what_no_database_can_look_for_is_not_found(cast: Cast, path: str) -> No
 
 @pytest.mark.parametrize("before", ["0001-01-01T00:00:00+23:59~1", "9999-12-31T23:59:59-23:59~1"])
 def test_a_place_beyond_the_calendar_is_the_beginning(cast: Cast, before: str) -> None:
-    note(cast, 1)
+    record_events(cast, 1)
     assert "key.add 000" in cast.ben.get(AUDIT, {"before": before}).content.decode()
 
 
 @pytest.mark.parametrize("before", ["x", "~", "2026-01-01~1", "2026-01-01T00:00:00+00:00~-1", "~" + "9" * 30, "%00~1"])
 def test_a_place_that_is_none_is_the_beginning(cast: Cast, before: str) -> None:
-    note(cast, 1)
+    record_events(cast, 1)
     assert "key.add 000" in cast.ben.get(AUDIT, {"before": before}).content.decode()
 
 
@@ -97,7 +97,7 @@ def test_what_stands_in_the_log_is_escaped(cast: Cast) -> None:
 
 def test_the_whole_log_is_taken_along_as_csv(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenants.pages.audit.CHUNK_SIZE", 7)
-    note(cast, 20)
+    record_events(cast, 20)
     rows = list(csv.reader(io.StringIO(cast.ada.body("/c/acme/audit.csv").decode())))
     assert rows[0] == ["time", "by", "capacity", "address", "action", "target", "details", "words"]
     assert [row[5] for row in rows[1:]] == ["Acme", *(f"key.add {number:03}" for number in reversed(range(20)))]

@@ -1,4 +1,4 @@
-"""The door of a customer's pages, seen by browsers whose requests are answered as the pages' role."""
+"""The authorization of a customer's pages, seen by browsers whose requests are answered as the pages' role."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 AUDIT = "/c/acme/audit/"
 
 
-# --- Views of this test, behind the real door
+# --- Views of this test, behind the real customer_page
 
 
 @customer_page("server.see")

@@ -76,7 +76,7 @@ def test_a_token_that_apple_calls_expired_is_renewed_at_once(tokens: ProviderTok
     token = tokens.of("T", "K", KEY)
     first = token.header()
     clock.now += 5
-    token.doubted(clock.now, expired=True)
+    token.refused(clock.now, expired=True)
     assert token.header() != first
 
 
@@ -85,10 +85,10 @@ def test_pushes_sent_with_the_old_token_do_not_renew_the_new_one(tokens: Provide
     token.header()
     sent_at = clock.now + 1
     clock.now += 5
-    token.doubted(sent_at, expired=True)
+    token.refused(sent_at, expired=True)
     second = token.header()
     for _ in range(50):
-        token.doubted(sent_at, expired=True)
+        token.refused(sent_at, expired=True)
     assert token.header() == second
 
 
@@ -97,11 +97,11 @@ def test_a_clock_that_is_wrong_does_not_make_a_token_per_push(tokens: ProviderTo
     seen = {token.header()}
     for _ in range(1000):
         clock.now += 1
-        token.doubted(clock.now, expired=True)
+        token.refused(clock.now, expired=True)
         seen.add(token.header())
     assert len(seen) == 2, "the first one and one renewal in 20 minutes"
     clock.now += MIN_AGE
-    token.doubted(clock.now, expired=True)
+    token.refused(clock.now, expired=True)
     assert token.header() not in seen
 
 
@@ -109,7 +109,7 @@ def test_a_token_that_apple_calls_invalid_is_not_renewed(tokens: ProviderTokens,
     token = tokens.of("T", "K", KEY)
     first = token.header()
     clock.now += 5
-    token.doubted(clock.now, expired=False)
+    token.refused(clock.now, expired=False)
     assert token.header() == first
 
 

@@ -44,7 +44,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: PigeonServer) -> None:
         self._server = server
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        self._heads: dict[int, str] = {}
+        self._authorization: dict[int, str] = {}
         self._bodies: dict[int, bytes] = {}
 
     def connection_made(self, transport: Any) -> None:
@@ -55,7 +55,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for event in self._h2.receive_data(data):
             if isinstance(event, h2.events.RequestReceived):
-                self._heads[event.stream_id] = dict(event.headers).get(b"authorization", b"").decode()
+                self._authorization[event.stream_id] = dict(event.headers).get(b"authorization", b"").decode()
                 self._bodies[event.stream_id] = b""
             elif isinstance(event, h2.events.DataReceived):
                 self._bodies[event.stream_id] += event.data
@@ -64,7 +64,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._h2.data_to_send())
 
     def _answer(self, stream: int) -> None:
-        key, body = self._heads.pop(stream), json.loads(self._bodies.pop(stream))
+        key, body = self._authorization.pop(stream), json.loads(self._bodies.pop(stream))
         self._server.flights.append((key, body))
         status = 401 if key != SECRET else 404 if body["loft"].startswith("nobodys") else 200
         self._h2.send_headers(stream, [(":status", str(status))], end_stream=True)

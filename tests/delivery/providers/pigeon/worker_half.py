@@ -66,7 +66,7 @@ def _accepted(target: Target) -> str:
 PIGEON: Final = Provider(
     family="pigeon",
     origin=_origin,
-    sender=lambda engine, setting, only_ask: PigeonSender(engine),
+    sender=lambda engine, setting, dry_run: PigeonSender(engine),
     project=lambda kind, secret: "",
     takes_push_id=False,
     outcomes=Outcomes(
@@ -76,7 +76,7 @@ PIGEON: Final = Provider(
         nobody="nobodys-loft",
         good=frozenset(("sent", "pigeon_gone")),
         accepted=_accepted,
-        words={},
+        descriptions={},
         ids=lambda kind, key_id: {"team_id": "", "key_id": ""},
         special=lambda verdict, attempt: None,
     ),

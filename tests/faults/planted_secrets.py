@@ -1,4 +1,4 @@
-"""A secret of each kind, given to a running service through its own doors: what test_dump.py looks for afterwards.
+"""A secret of each kind, put into a running service by its own API and pages: what test_dump.py looks for afterwards.
 
 seed() runs inside the service's own environment and returns what only this moment knows.
 """
@@ -36,7 +36,7 @@ import json, sys
 from pathlib import Path
 import django
 django.setup()
-from tests.faults.keepsakes import seed
+from tests.faults.planted_secrets import seed
 print(json.dumps(seed(Path(sys.argv[1]))))
 """
 PASSWORD = "wombats at the harbour of Ulm"

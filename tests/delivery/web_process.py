@@ -14,7 +14,7 @@ from tenants import vault
 from tenants.authentication import Keyless
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Identity, Limit, Snapshot
-from tests.delivery.several import until
+from tests.delivery.links import until
 
 TINY = Limit(1, 3)
 REGISTERED = "7up1nnng4trrmqbo9o8az4zmhy"

@@ -65,7 +65,7 @@ def furnish(one: Tenant) -> User:
     return owner
 
 
-def furnished() -> Cast:
+def two_customers() -> Cast:
     """Make it all."""
     shared = PushApp.objects.create(label="apple_shared", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=shared, kind="apns_key", sealed="v1:x", key_id="shared")
