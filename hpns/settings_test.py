@@ -18,7 +18,7 @@ from hpns import settings as real
 from hpns.settings import *
 
 # Tests that need transactions of their own empty all tables, the audit log too.
-DATABASES["default"]["OPTIONS"]["options"] = "-c hpns.departure.erasure=on"
+DATABASES["default"]["OPTIONS"]["options"] = "-c hpns.erasure=on"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A database of Valkey for each test process, which the fixture `valkey` empties.

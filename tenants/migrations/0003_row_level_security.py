@@ -102,7 +102,7 @@ CREATE TRIGGER terms BEFORE UPDATE ON tenants_customer FOR EACH ROW
 FINAL = """
 CREATE FUNCTION tenants_audit_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF coalesce(current_setting('hpns.departure.erasure', true), '') <> 'on' OR NOT pg_has_role(
+    IF coalesce(current_setting('hpns.erasure', true), '') <> 'on' OR NOT pg_has_role(
         current_user, (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE'
     ) THEN
         RAISE EXCEPTION 'rows are only added to the audit log' USING ERRCODE = 'insufficient_privilege';

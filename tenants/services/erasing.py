@@ -160,6 +160,6 @@ def _without_persons(event: AuditEvent, names: _Names) -> dict[str, object]:
 def _audit_log_open(using: str) -> Iterator[None]:
     """Inside, the owner of the tables may change the audit log; see migration 0003."""
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT set_config('hpns.departure.erasure', 'on', true)")
+        cursor.execute("SELECT set_config('hpns.erasure', 'on', true)")
         yield
-        cursor.execute("SELECT set_config('hpns.departure.erasure', '', true)")
+        cursor.execute("SELECT set_config('hpns.erasure', '', true)")

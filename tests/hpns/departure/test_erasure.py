@@ -223,12 +223,12 @@ def test_what_was_kept_is_forgotten_after_the_years_of_the_law(cast: Cast, setti
 def test_the_years_begin_when_the_year_of_the_erasure_has_ended(cast: Cast, settings: Settings) -> None:
     erase()
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL hpns.departure.erasure = 'on'")
+        cursor.execute("SET LOCAL hpns.erasure = 'on'")
         year = datetime.now(UTC).year - settings.AGREEMENT_YEARS
         for at, left in ((f"{year}-01-01", 2), (f"{year - 1}-12-31", 0)):
             cursor.execute("UPDATE tenants_auditevent SET at = %s WHERE action = 'customer.erase'", [at])
             services.erased_forget()
-            cursor.execute("SET LOCAL hpns.departure.erasure = 'on'")
+            cursor.execute("SET LOCAL hpns.erasure = 'on'")
             assert AuditEvent.objects.filter(customer_id=cast.acme.customer.pk).count() == left
 
 

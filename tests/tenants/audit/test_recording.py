@@ -1,5 +1,8 @@
 """The audit log is only added to, whoever asks the database, and however."""
 
+from hashlib import sha256
+from importlib import import_module
+
 import pytest
 from django.db import ProgrammingError
 
@@ -29,7 +32,7 @@ def cast(db: None) -> Cast:
 )
 def test_no_role_of_the_running_service_changes_the_audit_log(cast: Cast, kind: str, statement: str) -> None:
     with acting_as(kind):
-        sql("SELECT set_config('hpns.departure.erasure', 'on', true)")
+        sql("SELECT set_config('hpns.erasure', 'on', true)")
         with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), scope.staff():
             sql(statement)
         recording.record("key.add", customer=None)
@@ -37,12 +40,19 @@ def test_no_role_of_the_running_service_changes_the_audit_log(cast: Cast, kind: 
 
 @pytest.mark.parametrize("statement", ["UPDATE tenants_auditevent SET target = ''", "DELETE FROM tenants_auditevent"])
 def test_not_even_the_owner_changes_it_by_accident(cast: Cast, statement: str) -> None:
-    sql("SELECT set_config('hpns.departure.erasure', '', true)")
+    sql("SELECT set_config('hpns.erasure', '', true)")
     for each in (statement, "TRUNCATE tenants_auditevent"):
         with refused():
             sql(each)
-    sql("SELECT set_config('hpns.departure.erasure', 'on', true)")
+    sql("SELECT set_config('hpns.erasure', 'on', true)")
     assert sql(statement) == [3]
+
+
+def test_its_guard_is_the_one_that_databases_have_already() -> None:
+    """A migration is not run again: renaming the setting here and in the code alike would leave those databases behind,
+    and every erasure would fail on them. Another guard needs another migration."""
+    guard = import_module("tenants.migrations.0003_row_level_security").FINAL
+    assert sha256(guard.encode()).hexdigest() == "7afe3f9d7d91cb3eb420572c30be2367611f8e3c9dad033a2914d20089bd7f65"
 
 
 def test_somebody_who_is_not_logged_in_can_be_noted_and_reads_nothing(cast: Cast) -> None:
