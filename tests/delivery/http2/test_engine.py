@@ -216,7 +216,7 @@ async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypa
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)
     await post(engine, rough.origin, "/3/device/ok")
     assert len(engine.channel_states()) == 1
-    monkeypatch.setattr("delivery.senders.http2.IDLE_SECONDS", 0.1)
+    monkeypatch.setattr("delivery.http2.engine.IDLE_SECONDS", 0.1)
     for _ in range(1200):
         await asyncio.sleep(0.05)
         if not engine.channel_states():

@@ -47,7 +47,7 @@ def test_one_missing_setting_is_enough(part: str) -> None:
 def test_a_process_with_all_of_them_goes_on_whatever_its_stores_do_and_without_a_certificate_for_another_part() -> None:
     code = (
         "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'hpns.settings'\n"
-        "from hpns import starting; starting.stop_unless_set_up(); print('goes on')"
+        "from hpns.checks import starting; starting.stop_unless_set_up(); print('goes on')"
     )
     done = python("-c", code, **SET_UP, TLS_CERT_FILE="/nowhere/cert.pem", TLS_KEY_FILE="/nowhere/key.pem")
     assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr
