@@ -128,7 +128,7 @@ def test_a_worker_that_stands_still_loses_its_batches_to_others_and_repeats_no_r
     before = {name: len(stage.log(name)) for name in others}
 
     def taken_over() -> bool:
-        return any("messages of workers that died back" in stage.log(name)[before[name] :] for name in others)
+        return any("messages of workers whose lease has expired" in stage.log(name)[before[name] :] for name in others)
 
     load = under_way(stage, connections=16)
     with stage.paused("worker"):

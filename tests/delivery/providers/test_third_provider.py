@@ -77,19 +77,19 @@ def pigeons(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     key = tmp_path_factory.mktemp("keys") / "acme.pigeon"
     key.write_text(f"pigeon-key:acme:{SECRET}\n")
     stage.manage("app", "add", *APP, "--topic", "com.example.pigeon")
-    told = json.loads(stage.manage("credential", "add", *APP, "--file", str(key), "--check"))
-    assert told["check"]["good"], told
-    assert told["check"]["meaning"] == "the pigeons know the way to com.example.pigeon"
+    added = json.loads(stage.manage("credential", "add", *APP, "--file", str(key), "--check"))
+    assert added["check"]["good"], added
+    assert added["check"]["meaning"] == "the pigeons know the way to com.example.pigeon"
     yield server
     server.stop()
 
 
 def test_a_push_reaches_the_third_provider_and_its_server_is_told_ok(stage: Stage, pigeons: PigeonServer) -> None:
     # The web process and the worker hear of the new app within two seconds.
-    def told() -> bool:
+    def is_ok() -> bool:
         return stage.push(platform="pigeon_rn-v2", device_id="a-loft", ack_id="flown") == {"status": "OK"}
 
-    wait_for(told, PATIENCE, "the push is OK")
+    wait_for(is_ok, PATIENCE, "the push is OK")
     assert (SECRET, {"loft": "a-loft", "note": "ada: lunch at twelve?"}) in pigeons.flights
     rows = wait_for(lambda: stage.rows("ack_id = 'flown' AND answer = 'OK'"), PATIENCE, "a row of the log")
     assert (rows[0]["platform"], rows[0]["outcome"], rows[0]["code"]) == ("pigeon_rn-v2", "sent", "sent")
@@ -107,12 +107,12 @@ def test_what_it_says_of_a_wrong_key_is_told_in_its_words_and_kept_of_the_creden
     stage.manage("app", "add", "--customer", "acme", "--label", "pigeon_beta", "--topic", "com.example.beta")
     stage.manage("credential", "add", "--customer", "acme", "--label", "pigeon_beta", "--pigeon", str(wrong))
 
-    def told() -> str:
-        error = stage.push(platform="pigeon_beta-v2", device_id="a-loft").get("error", "")
-        # The app may be known before its credential is.
-        return "" if error.startswith(("no_app", "no_credential")) else error
+    def error() -> str:
+        # Until the processes have heard of the app and its credential, the error is about these.
+        text = stage.push(platform="pigeon_beta-v2", device_id="a-loft").get("error", "")
+        return "" if text.startswith(("no_app", "no_credential")) else text
 
-    assert wait_for(told, PATIENCE, "an answer").startswith(
+    assert wait_for(error, PATIENCE, "an answer").startswith(
         "pigeon_wrong_key the pigeons do not know this key: upload another"
     )
 
