@@ -10,6 +10,7 @@ import pytest
 import redis
 from django.core.management import CommandError, call_command
 from django.db import connection, models
+from django.utils.html import escape
 
 from delivery.log.rows import COLUMNS
 from hpns.departure.export import writing
@@ -128,7 +129,7 @@ def test_a_long_log_is_never_in_memory_as_a_whole(cast: Cast, monkeypatch: pytes
 def test_the_page_says_what_it_holds_and_downloads_nothing_by_itself(cast: Cast) -> None:
     ada = Browser().enter(cast.ada)
     text = ada.get(ADDRESS).content.decode()
-    assert all(kind.file in text for kind in KINDS)
+    assert all(f"<dt><code>{kind.file}</code></dt><dd>{escape(kind.description)}</dd>" in text for kind in KINDS)
     assert not AuditEvent.objects.filter(action="customer.export").exists()
     answer = ada.post(ADDRESS)
     assert answer["Content-Disposition"] == 'attachment; filename="acme.zip"'
