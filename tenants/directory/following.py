@@ -130,7 +130,10 @@ class _Follower:
 
 
 async def _run_forever(step: Callable[[], Awaitable[None]]) -> None:
-    while True:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  it runs in one
+    # A library that swallows a cancellation, in a race with a time-out of its own, must not keep us going for ever.
+    while not task.cancelling():
         try:
             await step()
         except RedisError:
@@ -139,6 +142,7 @@ async def _run_forever(step: Callable[[], Awaitable[None]]) -> None:
             # Our own bug, said loudly: the next step may do better than a directory that stands still.
             log.exception("refreshing the directory failed")
             await asyncio.sleep(POLL_INTERVAL)
+    raise asyncio.CancelledError
 
 
 def _in_daemon_thread(work: Callable[[], str]) -> asyncio.Future[str]:

@@ -198,13 +198,13 @@ def test_a_partition_cannot_be_named(cast: Cast) -> None:
 
 
 def fill_the_log() -> None:
-    """Rows enough that a plan does not hang on what was left in the table, or counted there, before a test."""
+    """Other customers' rows, enough that a plan does not hang on what the table held, or was known to hold, before."""
     of_the_log = "FROM information_schema.columns WHERE table_name = 'delivery_delivery'"
     names = [name for (name,) in sql(f"SELECT column_name {of_the_log}")]
-    others = ", ".join(f'"{name}"' for name in names if name not in ("trace", "accepted_at"))
-    columns = f"trace || n, accepted_at - n * interval '1 second', {others}"
+    others = ", ".join(f'"{name}"' for name in names if name not in ("trace", "accepted_at", "customer_id"))
+    columns = f"trace || n, accepted_at - n * interval '1 second', customer_id + 1000 + n, {others}"
     rows = f"SELECT {columns} FROM delivery_delivery, generate_series(1, 2000) n"  # noqa: S608
-    sql(f"INSERT INTO delivery_delivery (trace, accepted_at, {others}) {rows}")
+    sql(f"INSERT INTO delivery_delivery (trace, accepted_at, customer_id, {others}) {rows}")
     sql("ANALYZE delivery_delivery")
 
 

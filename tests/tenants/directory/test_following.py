@@ -17,6 +17,7 @@ from tenants.directory.live import Directory
 from tenants.models import ServerKey
 from tests.tenants.conftest import Acme
 from tests.tenants.relay import Relay
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +38,8 @@ async def kept_fresh(*directories: Directory) -> AsyncIterator[None]:
         for task in tasks:
             assert not task.done(), task
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, running = await asyncio.wait(tasks, timeout=PATIENCE)
+        assert not running, "a follower that was cancelled goes on"
 
 
 async def until(true: Callable[[], bool], within: float) -> float:
@@ -150,6 +152,19 @@ async def test_without_both_it_is_not_ready_says_so_and_keeps_trying(
         postgres_relay.serve()
         valkey_relay.serve()
         await until(lambda: directory.source == "postgres" and not directory.problem, 8)
+
+
+async def test_a_follower_is_stopped_also_when_a_library_swallows_the_cancellation() -> None:
+    async def step() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(PATIENCE)
+
+    task = asyncio.create_task(following._run_forever(step))
+    await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+    assert done
+    assert task.cancelled()
 
 
 async def test_a_follower_that_is_stopped_during_a_reading_does_not_trip_it(monkeypatch: pytest.MonkeyPatch) -> None:
