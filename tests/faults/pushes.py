@@ -98,6 +98,13 @@ def wait_for_worker(stage: Stage) -> None:
     wait_for(lambda: push(stage, platform="nobody's").code == "no_app", PATIENCE, "a worker answers")
 
 
+def wait_for_changes(stage: Stage) -> None:
+    """Wait until the worker knows all that has been changed so far: it does once it knows an app that is added now."""
+    label = f"apple_{secrets.token_hex(4)}"
+    stage.manage("app", "add", "--customer", "acme", "--label", label, "--topic", "com.example.marker")
+    wait_for(lambda: push(stage, platform=f"{label}-v2").code == "no_credential", PATIENCE, "the newest app is known")
+
+
 def _clock(stage: Stage, ahead: float) -> str:
     """A folder for PYTHONPATH with which the clock of a process goes wrong from its start."""
     folder = stage.folder.path / f"clock{ahead:g}"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from tests.faults.pushes import PROMPT, PushAnswer, at_once, iphone, push, rows
+from tests.faults.pushes import PROMPT, PushAnswer, at_once, iphone, push, rows, wait_for_changes
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
 
@@ -42,12 +42,8 @@ def seen(service: Stage, keys: dict[str, str]) -> Seen:
     waiting = ("--p8", str(good.apns_key), "--key-id", good.key_id, *ids, "--slot", "next")
     service.manage("credential", "add", *owner, *waiting)
     device = iphone()
-
-    def sent() -> PushAnswer | None:
-        answer = push(service, platform=f"{LABEL}-v2", device_id=device)
-        return answer if answer.status == "OK" else None
-
-    before = wait_for(sent, PATIENCE, "the app is known with its key")
+    wait_for_changes(service)
+    before = push(service, platform=f"{LABEL}-v2", device_id=device)
     service.sandbox.remove_key("REVOKE1234")
     first = push(service, platform=f"{LABEL}-v2", device_id=device)
     row = rows(service, {"first": first})["first"]
