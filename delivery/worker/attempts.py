@@ -36,8 +36,9 @@ LATE = 1.0
 
 
 class Deliverer:
-    """One per worker process, on its loop. reporter hears of credential faults, settler of batches with ended
-    pushes.
+    """Sends the pushes of batches and follows their attempts to a verdict; one per worker process, on its loop.
+
+    reporter gets the credential faults, settler the batches with ended pushes.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter, settler: Settler) -> None:
