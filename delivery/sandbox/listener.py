@@ -18,6 +18,7 @@ from delivery.sandbox.http2 import Http2
 
 Mode = Literal["up", "down", "silent", "wrong_certificate"]
 BACKLOG = 1024
+DROP_TURNS = 1000
 
 
 class Listener:
@@ -35,11 +36,19 @@ class Listener:
         self.mode: Mode = "down"
 
     async def set(self, mode: Mode) -> None:
-        """Changes the mode. Raises OSError when the port cannot be had."""
+        """Changes the mode; when it returns, no connection of the mode before is open. Raises OSError when the port
+        cannot be had.
+        """
         if self._server is not None:
             self._server.close()
             self._server = None
         self.connections.drop()
+        # An aborted transport closes its socket in one of the loop's next turns: until then a client might take it for
+        # open, and lose a request on it.
+        for _ in range(DROP_TURNS):
+            if not self.connections.open:
+                break
+            await asyncio.sleep(0.001)
         self.mode = mode
         if mode == "down":
             return

@@ -5,6 +5,7 @@ Invariant: nothing here retries by itself, except libcurl where a test says so.
 
 import io
 import json
+import select
 import socket
 import ssl
 import time
@@ -140,6 +141,10 @@ class Frames:
         self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.flush()
         self.until(h2.events.WindowUpdated)
+
+    def ended(self) -> bool:
+        """Whether the other side has ended the connection, as far as is known at this moment."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def send(self, device: str, pusher: Pusher, body: bytes = b'{"aps":{}}', *, end: bool = True) -> int:
         """Sends one push (with `end` False without its end); returns its stream."""

@@ -147,6 +147,7 @@ def test_a_change_of_mode_drops_the_connections_that_were_open(sandbox: SandboxC
     frames.send(DEVICE, push)
     frames.until(h2.events.StreamEnded)
     sandbox.mode("silent")
+    assert frames.ended(), "the connection is open when the next mode has begun"
     try:
         assert frames.rest() == b""
     except ConnectionResetError:
