@@ -14,6 +14,8 @@ from xdist.scheduler import LoadFileScheduling
 TOGETHER: Final = (
     ("tests/faults/test_durability", "tests/faults/test_full_and_silent"),
     ("tests/faults/", "tests/test_flow"),
+    ("tests/browser/test_tour",),
+    ("tests/browser/test_every_page",),
     ("tests/hpns/local/test_run",),
     ("tests/hpns/test_front_door",),
     ("tests/vectors/",),
