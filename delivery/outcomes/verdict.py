@@ -150,3 +150,58 @@ def failed(
         is_credential_fault=is_credential_fault,
         is_key_fault=is_key_fault,
     )
+
+
+def accepted(cause: str) -> Verdict:
+    """Return the verdict on a push that the provider accepted."""
+    return Verdict(
+        outcome=Outcome.SENT,
+        code="sent",
+        answer=Answer.OK,
+        attribution="provider",
+        cause=cause,
+        fix="nothing",
+        level="info",
+    )
+
+
+def gone(code: str, cause: str) -> Verdict:
+    """Return the verdict on a device that is dead by the provider's own word: the only one that is answered with
+    REMOVE.
+    """
+    return Verdict(
+        outcome=Outcome.GONE,
+        code=code,
+        answer=Answer.REMOVE,
+        attribution="device",
+        cause=cause,
+        fix="the server stops sending to it; the app registers again when its user opens it",
+        level="info",
+    )
+
+
+def set_up_fault(
+    code: str,
+    cause: str,
+    fix: str,
+    *,
+    retry: Retry = Retry.NEVER,
+    remove_when_proven: bool = False,
+    is_key_fault: bool = False,
+) -> Verdict:
+    """Return the verdict on a credential, topic, project or host that does not fit: the owner of the app has to act.
+
+    is_key_fault: it is the credential itself, whatever it is used for.
+    """
+    return failed(
+        code,
+        cause,
+        fix,
+        attribution="customer",
+        outcome=Outcome.REFUSED,
+        counts_in_sla=False,
+        retry=retry,
+        remove_when_proven=remove_when_proven,
+        is_credential_fault=True,
+        is_key_fault=is_key_fault,
+    )

@@ -7,30 +7,19 @@ Source: Apple, "Handling notification responses from APNs", tables "APNs status 
 
 from typing import Final
 
-from delivery.outcomes.verdict import Answer, Attribution, Outcome, Outcomes, Retry, Verdict, failed
-
-SENT: Final = Verdict(
-    outcome=Outcome.SENT,
-    code="sent",
-    answer=Answer.OK,
-    attribution="provider",
-    cause="Apple accepted the push",
-    fix="nothing",
-    level="info",
+from delivery.outcomes.verdict import (
+    Attribution,
+    Outcome,
+    Outcomes,
+    Retry,
+    Verdict,
+    accepted,
+    failed,
+    gone,
+    set_up_fault,
 )
 
-
-def _gone(code: str, cause: str) -> Verdict:
-    fix = "the server stops sending to it; the app registers again when its user opens it"
-    return Verdict(
-        outcome=Outcome.GONE,
-        code=code,
-        answer=Answer.REMOVE,
-        attribution="device",
-        cause=cause,
-        fix=fix,
-        level="info",
-    )
+SENT: Final = accepted("Apple accepted the push")
 
 
 def _ours(code: str, cause: str, *, retry: Retry = Retry.NEVER) -> Verdict:
@@ -51,30 +40,10 @@ def _later(
     return failed(code, cause, fix, attribution=attribution, counts_in_sla=counts_in_sla, retry=Retry.BACKOFF)
 
 
-def _set_up(
-    code: str, cause: str, fix: str, *, remove_when_proven: bool = False, is_key_fault: bool = False
-) -> Verdict:
-    """Return the verdict on a credential, topic or host that does not fit: the owner of the app has to act.
-
-    is_key_fault: it is the credential itself, whatever it is used for.
-    """
-    return failed(
-        code,
-        cause,
-        fix,
-        attribution="customer",
-        outcome=Outcome.REFUSED,
-        counts_in_sla=False,
-        remove_when_proven=remove_when_proven,
-        is_credential_fault=True,
-        is_key_fault=is_key_fault,
-    )
-
-
 ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (200, ""): SENT,
     (400, "BadCollapseId"): _ours("apns_bad_collapse_id", "Apple refused the collapse id that we sent"),
-    (400, "BadDeviceToken"): _set_up(
+    (400, "BadDeviceToken"): set_up_fault(
         "apns_bad_device_token",
         "Apple does not accept this device token",
         "if it is one phone, let its user log in to the app again; if it is many, check that the app's Apple host"
@@ -84,12 +53,12 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (400, "BadExpirationDate"): _ours("apns_bad_expiration_date", "Apple refused the expiration date that we sent"),
     (400, "BadMessageId"): _ours("apns_bad_message_id", "Apple refused the notification id that we sent"),
     (400, "BadPriority"): _ours("apns_bad_priority", "Apple refused the priority that we sent"),
-    (400, "BadTopic"): _set_up(
+    (400, "BadTopic"): set_up_fault(
         "apns_bad_topic",
         "Apple refused the topic {topic}",
         "enter the bundle id of the mobile app, exactly as in Apple's developer account",
     ),
-    (400, "DeviceTokenNotForTopic"): _set_up(
+    (400, "DeviceTokenNotForTopic"): set_up_fault(
         "apns_device_token_not_for_topic",
         "this device token belongs to another app than {topic}",
         "set the bundle id of the mobile app that this phone runs, or use the app that the bundle id names",
@@ -102,30 +71,30 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         "nothing to do unless it lasts; the push can be sent again",
     ),
     (400, "InvalidPushType"): _ours("apns_invalid_push_type", "Apple refused the push type that we sent"),
-    (400, "MissingDeviceToken"): _set_up(
+    (400, "MissingDeviceToken"): set_up_fault(
         "apns_missing_device_token",
         "Apple saw no device token in the request",
         "let the user of this phone log in to the app again, so that it registers a whole token",
         remove_when_proven=True,
     ),
-    (400, "MissingTopic"): _set_up(
+    (400, "MissingTopic"): set_up_fault(
         "apns_missing_topic",
         "Apple cannot tell which app this certificate is for",
         "enter the bundle id of the mobile app as the app's topic",
     ),
     (400, "PayloadEmpty"): _ours("apns_payload_empty", "Apple saw no payload"),
-    (400, "TopicDisallowed"): _set_up(
+    (400, "TopicDisallowed"): set_up_fault(
         "apns_topic_disallowed",
         "this Apple key or certificate may not send to the topic {topic}",
         "use a key of the team that owns the app, or set the right bundle id; a certificate must be good for VoIP too",
     ),
-    (403, "BadCertificate"): _set_up(
+    (403, "BadCertificate"): set_up_fault(
         "apns_bad_certificate",
         "Apple refused the certificate",
         "upload a push certificate for {topic} that is neither expired nor revoked",
         is_key_fault=True,
     ),
-    (403, "BadCertificateEnvironment"): _set_up(
+    (403, "BadCertificateEnvironment"): set_up_fault(
         "apns_bad_certificate_environment",
         "the certificate is for Apple's other host (production or sandbox)",
         "change the app's Apple host, or upload a certificate for this one",
@@ -140,13 +109,13 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         level="error",
         is_key_fault=True,
     ),
-    (403, "Forbidden"): _set_up(
+    (403, "Forbidden"): set_up_fault(
         "apns_forbidden",
         "Apple forbids this",
         "check in Apple's developer account that key {key_id} may send to {topic}",
         is_key_fault=True,
     ),
-    (403, "InvalidProviderToken"): _set_up(
+    (403, "InvalidProviderToken"): set_up_fault(
         "apns_invalid_provider_token",
         "Apple refused the signing token made with key {key_id} ({detail})",
         "check that key id, team id and key file belong together and that Apple still lists the key",
@@ -158,7 +127,7 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (403, "UnrelatedKeyIdInToken"): _ours(
         "apns_unrelated_key_id_in_token", "signing tokens of two keys travelled on one connection to Apple"
     ),
-    (403, "BadEnvironmentKeyIdInToken"): _set_up(
+    (403, "BadEnvironmentKeyIdInToken"): set_up_fault(
         "apns_bad_environment_key_id_in_token",
         "key {key_id} is for Apple's other host (production or sandbox)",
         "change the app's Apple host, or upload a key for this one",
@@ -166,8 +135,8 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     ),
     (404, "BadPath"): _ours("apns_bad_path", "Apple does not know the path of our request"),
     (405, "MethodNotAllowed"): _ours("apns_method_not_allowed", "Apple did not see a POST"),
-    (410, "ExpiredToken"): _gone("apns_expired_token", "this device token has expired"),
-    (410, "Unregistered"): _gone(
+    (410, "ExpiredToken"): gone("apns_expired_token", "this device token has expired"),
+    (410, "Unregistered"): gone(
         "apns_unregistered", "the app is no longer installed on this device, or has a new token"
     ),
     # We shorten the message until the rest fits; what is too large without it is the sender's.

@@ -9,44 +9,20 @@ for the rest google/rpc/code.proto (https://github.com/googleapis/googleapis/blo
 from typing import Final
 
 from delivery.outcomes.transport import TransportFault
-from delivery.outcomes.verdict import NOT_SENT, Answer, Outcome, Outcomes, Retry, Verdict, WireState, failed
-
-SENT: Final = Verdict(
-    outcome=Outcome.SENT,
-    code="sent",
-    answer=Answer.OK,
-    attribution="provider",
-    cause="Google accepted the push",
-    fix="nothing",
-    level="info",
+from delivery.outcomes.verdict import (
+    NOT_SENT,
+    Outcome,
+    Outcomes,
+    Retry,
+    Verdict,
+    WireState,
+    accepted,
+    failed,
+    gone,
+    set_up_fault,
 )
 
-
-def _set_up(
-    code: str,
-    cause: str,
-    fix: str,
-    *,
-    retry: Retry = Retry.NEVER,
-    remove_when_proven: bool = False,
-    is_key_fault: bool = False,
-) -> Verdict:
-    """Return the verdict on a service account or project that does not fit: the owner of the app has to act.
-
-    is_key_fault: it is the account itself, whatever it is used for.
-    """
-    return failed(
-        code,
-        cause,
-        fix,
-        attribution="customer",
-        outcome=Outcome.REFUSED,
-        counts_in_sla=False,
-        retry=retry,
-        remove_when_proven=remove_when_proven,
-        is_credential_fault=True,
-        is_key_fault=is_key_fault,
-    )
+SENT: Final = accepted("Google accepted the push")
 
 
 def _later(code: str, cause: str) -> Verdict:
@@ -55,7 +31,7 @@ def _later(code: str, cause: str) -> Verdict:
 
 
 def _over_quota(code: str) -> Verdict:
-    return _set_up(
+    return set_up_fault(
         code,
         "Google takes no more pushes of project {project}, or for this device, for now",
         "if it lasts, ask Google for a higher quota of the project",
@@ -91,41 +67,35 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         outcome=Outcome.REFUSED,
         counts_in_sla=False,
     ),
-    (401, "THIRD_PARTY_AUTH_ERROR"): _set_up(
+    (401, "THIRD_PARTY_AUTH_ERROR"): set_up_fault(
         "fcm_third_party_auth_error",
         "Google could not send on for project {project}: its key for Apple or for web push is missing or wrong",
         "correct that key in the Firebase console; Android phones need none",
     ),
-    (401, "UNAUTHENTICATED"): _set_up(
+    (401, "UNAUTHENTICATED"): set_up_fault(
         "fcm_unauthenticated",
         "Google refused the access token of the service account",
         "it has been renewed; if it happens again, upload a new key of the service account of project {project}",
         retry=Retry.RENEW,
         is_key_fault=True,
     ),
-    (403, "PERMISSION_DENIED"): _set_up(
+    (403, "PERMISSION_DENIED"): set_up_fault(
         "fcm_permission_denied",
         "this service account may not send for project {project}",
         "switch on the Firebase Cloud Messaging API in the project and give the account the role for it",
         is_key_fault=True,
     ),
-    (403, "SENDER_ID_MISMATCH"): _set_up(
+    (403, "SENDER_ID_MISMATCH"): set_up_fault(
         "fcm_sender_id_mismatch",
         "this device token belongs to another Firebase project than {project}",
         "upload the service account of the project whose google-services.json the mobile app was built with",
         remove_when_proven=True,
     ),
-    (404, "NOT_FOUND"): _set_up(
+    (404, "NOT_FOUND"): set_up_fault(
         "fcm_not_found", "Google does not know project {project}", "check the project id of the service account"
     ),
-    (404, "UNREGISTERED"): Verdict(
-        outcome=Outcome.GONE,
-        code="fcm_unregistered",
-        answer=Answer.REMOVE,
-        attribution="device",
-        cause="the app is no longer installed on this device, or has a new token",
-        fix="the server stops sending to it; the app registers again when its user opens it",
-        level="info",
+    (404, "UNREGISTERED"): gone(
+        "fcm_unregistered", "the app is no longer installed on this device, or has a new token"
     ),
     (429, "QUOTA_EXCEEDED"): _over_quota("fcm_quota_exceeded"),
     (429, "RESOURCE_EXHAUSTED"): _over_quota("fcm_resource_exhausted"),
