@@ -96,6 +96,20 @@ class Sender(Protocol):
         """Make one attempt; t.on_done(t, attempt) follows on the loop, within t.timeout and not before send returns."""
 
 
+def no_ids(kind: str, key_id: str) -> dict[str, str]:
+    """Find nothing in a credential's key_id."""
+    return {"team_id": "", "key_id": ""}
+
+
+def nothing_special(verdict: Verdict, attempt: Attempt) -> None:
+    """Leave a verdict to the descriptions by its code."""
+
+
+def no_project(kind: str, secret: Mapping[str, str]) -> str:
+    """Find no project in a credential: its provider has none."""
+    return ""
+
+
 class CredentialTrial(msgspec.Struct, frozen=True):
     """How a credential is tried at its provider without reaching a phone, and what is said of the result.
 
@@ -109,8 +123,8 @@ class CredentialTrial(msgspec.Struct, frozen=True):
     good: frozenset[str]
     accepted: Callable[[Target], str]
     descriptions: Mapping[str, tuple[str, str]]
-    ids: Callable[[str, str], dict[str, str]]
-    special: Callable[[Verdict, Attempt], tuple[str, str] | None]
+    ids: Callable[[str, str], dict[str, str]] = no_ids
+    special: Callable[[Verdict, Attempt], tuple[str, str] | None] = nothing_special
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -125,8 +139,8 @@ class Provider(msgspec.Struct, frozen=True):
     family: str
     origin: Callable[[str, Setting], str]
     sender: Callable[[Engine, Setting, bool], Sender]
-    project: Callable[[str, Mapping[str, str]], str]
     takes_push_id: bool
     outcomes: Outcomes
     trial: CredentialTrial
     sandbox_phone: str
+    project: Callable[[str, Mapping[str, str]], str] = no_project

@@ -3,7 +3,6 @@
 from typing import Final
 
 from delivery.http2.engine import Engine
-from delivery.outcomes.verdict import Attempt, Verdict
 from delivery.providers.apns.outcomes import OUTCOMES
 from delivery.providers.apns.sender import ApnsSender
 from delivery.providers.base import CredentialTrial, Provider, Sender, Setting, Target
@@ -29,15 +28,10 @@ def _ids(kind: str, key_id: str) -> dict[str, str]:
     return {"team_id": team_id, "key_id": own}
 
 
-def _nothing_special(verdict: Verdict, attempt: Attempt) -> None:
-    return None
-
-
 APNS: Final = Provider(
     family="apns",
     origin=_origin,
     sender=_sender,
-    project=lambda kind, secret: "",
     takes_push_id=True,
     outcomes=OUTCOMES,
     trial=CredentialTrial(
@@ -55,7 +49,6 @@ APNS: Final = Provider(
             ),
         },
         ids=_ids,
-        special=_nothing_special,
     ),
     sandbox_phone="5a" * 32,
 )

@@ -54,7 +54,6 @@ FCM: Final = Provider(
                 "this is a fault of the push service; report it",
             ),
         },
-        ids=lambda kind, key_id: {"team_id": "", "key_id": ""},
         special=_no_grant,
     ),
     sandbox_phone="sandbox-phone:APA91b" + "5a" * 60,

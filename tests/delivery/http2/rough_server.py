@@ -9,7 +9,6 @@ import collections
 import random
 import socket
 import struct
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ import h2.exceptions
 import hyperframe.frame
 
 from delivery.sandbox import certificates
+from tests.delivery.http2.threaded_server import ThreadedServer
 
 REFUSED_STREAM, INTERNAL_ERROR = 7, 2
 
 
-class RoughServer:
+class RoughServer(ThreadedServer):
     """Listens on a free port at origin; ca_file says what to trust."""
 
     def __init__(self, folder: Path) -> None:
@@ -32,26 +32,8 @@ class RoughServer:
         self.complete: collections.Counter[str] = collections.Counter()
         self.taken: collections.Counter[str] = collections.Counter()
         self.connections = 0
-        self.origin = ""
         self.ca_file = str(certificates.ensure(folder))
-        self._context = certificates.context(folder, "server")
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(5)
-
-    def _run(self) -> None:
-        listening = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, ssl=self._context)
-        server = self._loop.run_until_complete(listening)
-        self.origin = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        self._loop.run_forever()
-
-    def stop(self) -> None:
-        """End it."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        super().__init__(folder, lambda: _Connection(self))
 
 
 class _Connection(asyncio.Protocol):

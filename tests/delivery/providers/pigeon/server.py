@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +9,17 @@ import h2.config
 import h2.connection
 import h2.events
 
-from delivery.sandbox import certificates
+from tests.delivery.http2.threaded_server import ThreadedServer
 
 SECRET = "coo-coo-secret"
 
 
-class PigeonServer:
+class PigeonServer(ThreadedServer):
     """Listens on `port` with the certificates in `folder`; flights holds what it took, as (authorization, body)."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.flights: list[tuple[str, dict[str, Any]]] = []
-        self._loop = asyncio.new_event_loop()
-        self._listening = self._loop.create_server(
-            lambda: _Connection(self), "127.0.0.1", port, ssl=certificates.context(folder, "server")
-        )
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(5)
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._listening)
-        self._ready.set()
-        self._loop.run_forever()
-
-    def stop(self) -> None:
-        """End it."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        super().__init__(folder, lambda: _Connection(self), port)
 
 
 class _Connection(asyncio.Protocol):

@@ -67,7 +67,6 @@ PIGEON: Final = Provider(
     family="pigeon",
     origin=_origin,
     sender=lambda engine, setting, dry_run: PigeonSender(engine),
-    project=lambda kind, secret: "",
     takes_push_id=False,
     outcomes=Outcomes(
         accepts=range(200, 201), sent=ACCEPTED, answers={(404, ""): GONE, (401, ""): KEY}, unknown=UNKNOWN
@@ -77,8 +76,6 @@ PIGEON: Final = Provider(
         good=frozenset(("sent", "pigeon_gone")),
         accepted=_accepted,
         descriptions={},
-        ids=lambda kind, key_id: {"team_id": "", "key_id": ""},
-        special=lambda verdict, attempt: None,
     ),
     sandbox_phone="a-loft-of-the-sandbox",
 )
