@@ -177,7 +177,7 @@ class Engine:
         self._sweep_timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         before = time.monotonic() - IDLE_SECONDS
         for key, channel in list(self._channels.items()):
-            if channel.used_at < before:
+            if channel.used_at < before and not any(map(_in_flight, channel.connections())):
                 del self._channels[key]
                 channel.close()
 

@@ -8,10 +8,12 @@ without delivering (Google, by validate_only) is asked so besides.
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from django.conf import settings
+from django.utils import timezone
 
 from delivery.http2.engine import Engine
 from delivery.outcomes import judge
@@ -31,6 +33,7 @@ from tenants.problem import ProblemError
 Step = Callable[[], AbstractContextManager[Any]]
 # Seconds for everything: connection, access token and answer.
 SECONDS: Final = 5.0
+REFUSED_LATELY: Final = timedelta(minutes=5)
 OK: Final = "ok"
 UNREADABLE: Final = "credential_unreadable"
 
@@ -113,8 +116,12 @@ def promote(*, app: PushApp, expected_id: int, step: Step = nullcontext) -> tupl
 
 
 def recheck() -> int:
-    """Ask about every credential that is refused, since one may be good again; how many are. Blocks."""
-    refused = Credential.objects.filter(refused_at__isnull=False, app__enabled=True).select_related("app__customer")
+    """Ask about every credential that is refused, since one may be good again; how many are. Blocks.
+
+    One that was refused within REFUSED_LATELY has just been asked about by a push.
+    """
+    before = timezone.now() - REFUSED_LATELY
+    refused = Credential.objects.filter(refused_at__lt=before, app__enabled=True).select_related("app__customer")
     good = 0
     for row in refused.order_by("refused_at"):
         try:

@@ -222,7 +222,21 @@ async def test_a_channel_that_nobody_uses_is_closed(rough: RoughServer, monkeypa
         if not engine.channel_states():
             break
     assert engine.channel_states() == []
+    monkeypatch.setattr("delivery.http2.engine.IDLE_SECONDS", 60)
     assert (await post(engine, rough.origin, "/3/device/ok")).status == 200
+    await engine.close()
+
+
+async def test_a_channel_on_which_a_request_is_under_way_is_not_closed(
+    sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.http2.engine.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("delivery.http2.engine.IDLE_SECONDS", 0)
+    engine = Engine(asyncio.get_running_loop(), sandbox.ca_file)
+    sandbox.script("feed", {"delay": 0.3})
+    seen = await post(engine, sandbox.origin, "/3/device/feed", seconds=10)
+    assert seen.error == ""
+    assert seen.status == 200
     await engine.close()
 
 
