@@ -33,6 +33,7 @@ from hpns.watching import readiness
 from hpns.web import draining, spool
 from hpns.web.django_bridge import Pages
 from tenants.directory.live import DIRECTORY
+from tenants.supervision import supervise
 
 SEND_PUSH, ACK = "/api/v1/send_push", "/api/v1/ack"
 KEY_PATH = "/t/"
@@ -74,8 +75,11 @@ class RsgiApplication:
         self.outbox.start()
         trial_push.register(self.outbox)
         loop = asyncio.get_running_loop()
-        background = (DIRECTORY.follow(), self._enforce_body_deadlines(), counting.export("ingest"))
-        self._tasks = [loop.create_task(each) for each in background]
+        self._tasks = [
+            supervise("the directory's follower", DIRECTORY.follow),
+            supervise("the deadlines of bodies", self._enforce_body_deadlines),
+            supervise("the export of metrics", lambda: counting.export("ingest"), essential=False),
+        ]
         readiness.outbox = self.outbox
         until = loop.time() + STARTUP_TIMEOUT
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:

@@ -25,6 +25,7 @@ from delivery.protocol import wire
 from delivery.queue import batch, valkey
 from delivery.queue.key_usage import KeyUsage
 from tenants.directory.snapshot import Identity
+from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,12 @@ class Outbox:
         self.loop = asyncio.get_running_loop()
         self.link.start()
         counting.register_gauges(lambda: [("hpns_pushes_in_flight", ("ingest",), self.responses.waiting)])
-        beside = (self.responses.listen(), self._watch(), self.limits.maintain(), self.key_usage.flush_periodically())
-        self._tasks = [self.loop.create_task(each) for each in beside]
+        self._tasks = [
+            supervise("the listener for answers", self.responses.listen),
+            supervise("the deadlines of pushes", self._watch),
+            supervise("the upkeep of limits", self.limits.maintain),
+            supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
+        ]
 
     @property
     def ready(self) -> bool:

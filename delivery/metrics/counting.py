@@ -30,6 +30,7 @@ from delivery.metrics.names import (
 from delivery.outcomes.verdict import Answer, Attempt, Verdict
 from delivery.protocol import policy
 from delivery.protocol.wire import Ack, Push
+from tenants import supervision
 from tenants.directory.live import DIRECTORY
 from tenants.providers.table import PROVIDERS, family_of
 
@@ -139,6 +140,8 @@ def collect() -> Counts:
         _count("service_delivered_total", (_known(platform, PHONES), _known(kind, TYPES)), count)
     for code, count in _turned_away.items():
         _count("hpns_turned_away_total", (code,), count)
+    for name, count in supervision.collect_restarts().items():
+        _count("hpns_task_restarts_total", (name,), count)
     for cells in (_ended, _attempts, _receipts, _turned_away):
         cells.clear()
     _observe("service_request_duration_seconds", (), [*_answered[2:], _answered[1]])

@@ -9,7 +9,6 @@ import gc
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,6 +24,7 @@ from delivery.worker.credential_reports import Reporter
 from delivery.worker.settlement import BatchProgress, Settler
 from tenants import vault
 from tenants.directory.live import DIRECTORY
+from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +36,20 @@ class Dispatcher:
         self.cipher = vault.queue_cipher("queue")
         self.in_flight = 0
         self._ready: asyncio.Future[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Connect, read the directory, open the engine. May be called again; returns when all is ready."""
         if self._ready is None:
             self.loop = asyncio.get_running_loop()
             self._ready = self.loop.create_future()
-            self._spawn(DIRECTORY.follow())
-            self._spawn(counting.export())
+            self._tasks = [
+                supervise("the directory's follower", DIRECTORY.follow),
+                supervise("the export of metrics", counting.export, essential=False),
+            ]
             self.link = valkey.shared(settings.REDIS_URL)
             self.reporter = Reporter(self.loop)
-            self._spawn(self.reporter.run())
+            self._tasks.append(supervise("the reports of credentials", self.reporter.run, essential=False))
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
             self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
             self.deliverer = Deliverer(self.loop, self.engine, self.reporter, self.settler)
@@ -64,11 +66,6 @@ class Dispatcher:
             host = urlsplit(state.origin).hostname or ""
             yield "hpns_provider_connections", (host,), state.connections
             yield "hpns_provider_requests", (host,), state.in_flight
-
-    def _spawn(self, coroutine: Any) -> None:
-        task = self.loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Stop what runs beside the batches."""

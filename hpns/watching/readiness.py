@@ -10,6 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from hpns.celery.transport import LEASE_SECONDS
+from tenants import supervision
 from tenants.directory.live import DIRECTORY
 
 
@@ -52,6 +53,8 @@ def check() -> Health:
         health.missing.append(f"the directory of keys has not been read: {DIRECTORY.problem}")
     elif DIRECTORY.problem:
         health.amiss.append(f"the directory of keys is not fresh: {DIRECTORY.problem}")
+    health.missing += supervision.failing(essential=True)
+    health.amiss += supervision.failing(essential=False)
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as valkey:
             health.workers = workers(valkey)
