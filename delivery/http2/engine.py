@@ -15,6 +15,7 @@ import msgspec
 
 from delivery.http2 import frames, hpack_encoding
 from delivery.http2.dial import Endpoint, TlsTrust
+from delivery.http2.peer_clock import PeerClock
 from delivery.http2.pooled_connection import PooledConnection
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import TransportFault
@@ -137,7 +138,7 @@ def _in_flight(connection: PooledConnection) -> int:
 
 
 class Engine:
-    """The HTTP/2 client of a process: all its channels, on one loop."""
+    """The HTTP/2 client of a process: all its channels, on one loop. clock: the time of day for what it signs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ca_file: str = "", proxy: str = "", no_proxy: str = "") -> None:
         """Take what is trusted, and the outgoing proxy.
@@ -147,6 +148,7 @@ class Engine:
         """
         self.loop = loop
         self.closed = False
+        self.clock = PeerClock()
         self._trust = TlsTrust(ca_file, proxy, no_proxy)
         self._channels: dict[tuple[str, int], Channel] = {}
         self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)

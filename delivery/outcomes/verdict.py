@@ -21,8 +21,8 @@ MAYBE: Final = 1
 ANSWERED: Final = 2
 """The provider answered this very request."""
 
-CLOCK: Final = "our clock is"
-"""How the remark in an attempt's detail begins when our clock may be why the provider refused a key."""
+CLOCK: Final = "our clock"
+"""How the remark in an attempt's detail begins when our clock is why the provider refused a key."""
 
 Attribution = Literal["ours", "provider", "customer", "device"]
 

@@ -10,8 +10,9 @@ from typing import Protocol
 import msgspec
 
 from delivery.http2.engine import Engine
+from delivery.http2.peer_clock import TOLERANCE, PeerClock
 from delivery.outcomes.transport import TransportFault
-from delivery.outcomes.verdict import NOT_SENT, Attempt, Outcomes, Verdict
+from delivery.outcomes.verdict import CLOCK, NOT_SENT, Attempt, Outcomes, Verdict
 from delivery.protocol.wire import Push
 
 Setting = Callable[[str], str]
@@ -87,6 +88,18 @@ class Try:
 def unsent(provider: str, host: str, fault: TransportFault, detail: str) -> Attempt:
     """Return the attempt that came to nothing before anything was sent."""
     return Attempt(provider, host, 0, fault, NOT_SENT, time.time(), 0, detail=detail)
+
+
+def clock_remark(clock: PeerClock, ahead: float) -> str:
+    """Return the remark on something that was signed with a wrong time; ahead: by how many seconds (behind: < 0)."""
+    skew = clock.skew()
+    if abs(skew) > TOLERANCE:
+        return f"{CLOCK} is {_offset(skew)}"
+    return f"{CLOCK} was {_offset(ahead)} when it signed"
+
+
+def _offset(seconds: float) -> str:
+    return f"{abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
 
 
 class Sender(Protocol):

@@ -17,11 +17,12 @@ from django.utils import timezone
 
 from delivery.http2.engine import Engine
 from delivery.outcomes import judge
-from delivery.outcomes.verdict import CLOCK, Attempt, Verdict
+from delivery.outcomes.verdict import CLOCK, Attempt, Retry, Verdict
 from delivery.protocol import policy
 from delivery.protocol.wire import Push
 from delivery.providers import table
 from delivery.providers.base import Target, Try
+from delivery.queue import shared_clock
 from delivery.worker import routes
 from tenants import services, vault
 from tenants.credentials import uploads
@@ -33,6 +34,8 @@ from tenants.problem import ProblemError
 Step = Callable[[], AbstractContextManager[Any]]
 # Seconds for everything: connection, access token and answer.
 SECONDS: Final = 5.0
+# Seconds that must be left for a second try.
+WORTH: Final = 0.5
 REFUSED_LATELY: Final = timedelta(minutes=5)
 OK: Final = "ok"
 UNREADABLE: Final = "credential_unreadable"
@@ -77,7 +80,7 @@ def status_of(credential: Credential, code: str) -> CredentialStatus:
         cause = verdict.cause.replace(" ({detail})", "")
         description, _ = judge.cause_and_fix(msgspec.structs.replace(verdict, cause=cause), **details)
     return CredentialStatus(
-        "bad" if verdict.is_credential_fault or verdict.is_key_fault else "warn",
+        "bad" if verdict.is_credential_fault or (verdict.is_key_fault and verdict.attribution != "ours") else "warn",
         f"{description[:1].upper()}{description[1:]}",
     )
 
@@ -144,18 +147,24 @@ def ask(app: AppRow) -> Result:
 async def _attempt(target: Target) -> Attempt:
     loop = asyncio.get_running_loop()
     engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
+    engine.clock.second_opinion = shared_clock.at_valkey
     provider = table.PROVIDERS[target.family]
     sender = provider.sender(engine, uploads.setting, True)
     push = Push(device_id=provider.trial.nobody, type="clear", version="2", platform=target.family)
-    made: asyncio.Future[Attempt] = loop.create_future()
-
-    def done(_: Try, attempt: Attempt) -> None:
-        made.set_result(attempt)
-
     push_id = policy.push_id(0, push) if provider.takes_push_id else ""
-    try:
-        sender.send(Try(push, target, push_id, 0, 2, SECONDS, done))
+    until = loop.time() + SECONDS
+
+    async def send() -> Attempt:
+        made: asyncio.Future[Attempt] = loop.create_future()
+        sender.send(Try(push, target, push_id, 0, 2, until - loop.time(), lambda _, attempt: made.set_result(attempt)))
         return await made
+
+    try:
+        attempt = await send()
+        # As every push: what was signed with a wrong time is signed anew, once.
+        if table.judge(attempt).retry is Retry.RENEW and until - loop.time() > WORTH:
+            attempt = await send()
+        return attempt
     finally:
         await engine.close()
 

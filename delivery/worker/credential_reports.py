@@ -52,12 +52,17 @@ class Reporter:
 
     def report_fault(self, target: Target, attempt: Attempt, verdict: Verdict) -> None:
         """Report that a target's credential was refused, unless our own clock may be why."""
-        if verdict.attribution == "customer" and CLOCK not in attempt.detail:
+        if _blames_credential(attempt, verdict):
             self.report(Report(target.app_id, target.credential_id, verdict.code))
 
     def spare_tried(self, target: Target, spare: Target, first: Attempt, attempt: Attempt) -> bool:
-        """Whether the provider accepted the spare after it had refused the target's credential; reports either."""
+        """Whether the provider accepted the spare after it had refused the target's credential; reports either.
+
+        Not where our clock may be why: the other one may only have been signed at a better moment.
+        """
         verdict = table.judge(first)
+        if not _blames_credential(first, verdict):
+            return False
         if table.judge(attempt).outcome not in (Outcome.SENT, Outcome.GONE):
             self.report_fault(target, first, verdict)
             return False
@@ -103,6 +108,10 @@ class Reporter:
                 logger.warning("the e-mail about the credential %d was not sent: %s", fault.credential.pk, error)
             else:
                 return
+
+
+def _blames_credential(attempt: Attempt, verdict: Verdict) -> bool:
+    return verdict.attribution == "customer" and CLOCK not in attempt.detail
 
 
 def record_fault(report: Report) -> services.CredentialFault | None:

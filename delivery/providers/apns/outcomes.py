@@ -20,6 +20,8 @@ from delivery.outcomes.verdict import (
 )
 
 SENT: Final = accepted("Apple accepted the push")
+INVALID_IAT: Final = "InvalidProviderToken/iat"
+"""InvalidProviderToken about the time in the token (its claim `iat`), not about the key: as our clock was wrong."""
 
 
 def _ours(code: str, cause: str, *, retry: Retry = Retry.NEVER) -> Verdict:
@@ -103,7 +105,7 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (403, "ExpiredProviderToken"): failed(
         "apns_expired_provider_token",
         "Apple says that the signing token is too old ({detail})",
-        "it has been renewed; if it happens again, the clock of the push service is wrong",
+        "another is signed where its time was wrong; if it happens again, set the clock of the push service",
         attribution="ours",
         retry=Retry.RENEW,
         level="error",
@@ -119,6 +121,15 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_invalid_provider_token",
         "Apple refused the signing token made with key {key_id} ({detail})",
         "check that key id, team id and key file belong together and that Apple still lists the key",
+        is_key_fault=True,
+    ),
+    (403, INVALID_IAT): failed(
+        "apns_invalid_provider_token_iat",
+        "Apple refused the signing token for the time in it ({detail})",
+        "another is signed where its time was wrong; if it happens again, set the clock of the push service",
+        attribution="ours",
+        retry=Retry.RENEW,
+        level="error",
         is_key_fault=True,
     ),
     (403, "MissingProviderToken"): _ours(

@@ -22,7 +22,8 @@ from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.protocol import policy
 from delivery.providers.apns import payload
-from delivery.providers.apns.provider_token import CredentialError, ProviderToken, ProviderTokens, skew
+from delivery.providers.apns.outcomes import INVALID_IAT
+from delivery.providers.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
 from delivery.providers.base import Target, Try, unsent
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ LONGEST_TOKEN: Final = 1000
 """Bytes in the path; Apple's tokens have 64 to 200 hexadecimal digits today, and may grow."""
 _PLAIN_TOKEN: Final = re.compile(r"[0-9A-Za-z_-]{1,500}", re.ASCII).fullmatch
 _REASON: Final = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII).fullmatch
-_CLOCK_REASONS: Final = frozenset({"ExpiredProviderToken", "InvalidProviderToken"})
+_TOKEN_REASONS: Final = {"ExpiredProviderToken": "ExpiredProviderToken", "InvalidProviderToken": INVALID_IAT}
+"""Apple's reasons about the provider token, and the same where the time in it was the reason."""
 
 
 _id: Final = hpack_encoding.short_field_encoder(b"apns-id")
@@ -52,13 +54,14 @@ _decode: Final = msgspec.json.Decoder(_Refusal).decode
 class _Route:
     """What all pushes of one target have in common."""
 
-    __slots__ = ("_alert", "_authorization", "_voip", "channel", "ends_at", "host", "target", "token")
+    __slots__ = ("_alert", "_authorization", "_clock", "_voip", "channel", "ends_at", "host", "target", "token")
 
     def __init__(self, target: Target, tokens: ProviderTokens, engine: Engine) -> None:
         secret = target.secret
         self.target = target
         self.host = urlsplit(target.origin).hostname or ""
         self.token: ProviderToken | None = None
+        self._clock = engine.clock
         cert_pem = key_pem = ""
         self.ends_at = 0.0  # unix seconds; of a certificate only
         try:
@@ -78,7 +81,7 @@ class _Route:
         """Return the fields that all pushes have in common. CredentialError if the key cannot sign."""
         token = self.token
         if token is None:
-            if self.ends_at < time.time():
+            if self.ends_at < self._clock.now():
                 # Apple would only break the handshake off, which looks like trouble on the way.
                 end = time.strftime("%Y-%m-%d", time.gmtime(self.ends_at))
                 raise CredentialError(f"the certificate expired on {end}")
@@ -124,10 +127,10 @@ def path_segment(token: str) -> str:
 class ApnsSender:
     """Sends to APNs over the engine's channels, with signing tokens that all its apps share."""
 
-    def __init__(self, engine: Engine, tokens: ProviderTokens | None = None) -> None:
-        """engine: the process's HTTP/2 engine; tokens: its provider tokens, by default new ones."""
+    def __init__(self, engine: Engine) -> None:
+        """engine: the process's HTTP/2 engine."""
         self._engine = engine
-        self._tokens = tokens or ProviderTokens()
+        self._tokens = ProviderTokens(engine.clock)
         self._routes: dict[int, _Route] = {}
 
     def send(self, t: Try) -> None:
@@ -179,9 +182,11 @@ class ApnsSender:
     def _refused(self, attempt: Attempt, stream: Stream, route: _Route) -> None:
         _read_refusal(attempt, stream.body)
         attempt.retry_after = stream.retry_after
-        if attempt.reason in _CLOCK_REASONS and route.token is not None:
-            route.token.refused(stream.started, expired=attempt.reason == "ExpiredProviderToken")
-            attempt.detail = skew(stream.date, stream.at)
+        if attempt.reason in _TOKEN_REASONS and route.token is not None:
+            self._engine.clock.observe(stream.date)
+            attempt.detail = route.token.refused(stream.started)
+            if attempt.detail:
+                attempt.reason = _TOKEN_REASONS[attempt.reason]
 
 
 def _read_refusal(attempt: Attempt, body: bytes) -> None:

@@ -3,8 +3,10 @@
 google-auth signs the grant (RFC 7523), in a thread because RSA takes milliseconds; the request is one of the engine's,
 so it has the engine's trust, proxy and deadline. The account's key is not validated here: that was done when it was
 uploaded, and takes a tenth of a second with the interpreter locked (firebase_admin.credentials.Certificate does it, and
-a test holds our grants against its). Invariants: one fetch at a time per account; a push waits for a token no longer
-than its own timeout, in a bounded list; an address that is not Google's is fetched only at the origin that was set.
+a test holds our grants against its). A grant is signed for each fetch, by the clock as it is then; where Google refuses
+it and its Date says that our clock is wrong, it is signed again at once by Google's. Invariants: one fetch at a time
+per account; a push waits for a token no longer than its own timeout, in a bounded list; an address that is not Google's
+is fetched only at the origin that was set.
 """
 
 import asyncio
@@ -25,9 +27,11 @@ from google.auth.crypt import RSASigner
 
 from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
+from delivery.http2.peer_clock import TOLERANCE
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import NoFault, TransportFault
-from delivery.providers.apns.provider_token import CredentialError, skew
+from delivery.providers.apns.provider_token import CredentialError
+from delivery.providers.base import clock_remark
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +108,8 @@ class AccessToken:
         self._header = ""
         self._made_at = self._renew_at = self._ends_at = 0.0
         self._forced_at = -FORCED_EVERY
-        self._fetching = False
+        self._fetching = self._signed_again = False
+        self._issued_at = 0  # the grant's iat, unix seconds
         self._trouble: tuple[TransportFault | NoFault, str] = ("", "")
         self._trouble_until = 0.0
         self._waiting: dict[int, tuple[Waiter, asyncio.TimerHandle]] = {}
@@ -156,7 +161,7 @@ class AccessToken:
         """Return the address and the body of the token request. Runs in a thread."""
         if self._account is None:
             self._account = _Account(self._account_json, self._origin)
-        now = int(time.time())
+        self._issued_at = now = int(self._engine.clock.now())
         claims = {"iss": self._account.email, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME, "scope": SCOPE}
         assertion = google.auth.jwt.encode(self._account.signer, claims).decode()
         return self._account.url, urlencode({"grant_type": GRANT_TYPE, "assertion": assertion}).encode()
@@ -198,25 +203,31 @@ class AccessToken:
             self._made_at = time.monotonic()
             self._renew_at, self._ends_at = stream.started + lifetime * RENEW_AT, stream.started + lifetime
             self._header = f"Bearer {grant.access_token}"
-            self._fetching, self._trouble_until = False, 0.0
+            self._fetching = self._signed_again = False
+            self._trouble_until = 0.0
             self._notify("", "")
 
     def _refused_grant(self, stream: Stream, grant: _Grant) -> None:
         error = bytes(grant.error).strip(b'"').decode("latin-1")
         detail = f"{stream.status} {error}" if _ERROR_CODE(error) else str(stream.status)
-        if (remark := skew(stream.date, stream.at)) != "":
-            detail = f"{detail}; {remark}"
-        if stream.status in (400, 401, 403):
-            self._failed(TransportFault.CREDENTIAL, detail, BAD_ACCOUNT_SECONDS)
-        else:
-            self._failed(
-                TransportFault.TOKEN_ENDPOINT,
-                detail,
-                max(PAUSE_SECONDS, min(stream.retry_after, BAD_ACCOUNT_SECONDS)),
-            )
+        if stream.status not in (400, 401, 403):
+            pause = max(PAUSE_SECONDS, min(stream.retry_after, BAD_ACCOUNT_SECONDS))
+            self._failed(TransportFault.TOKEN_ENDPOINT, detail, pause)
+            return
+        clock = self._engine.clock
+        clock.observe(stream.date)
+        ahead = self._issued_at - clock.now()
+        if abs(ahead) > TOLERANCE:
+            detail = f"{detail}; {clock_remark(clock, ahead)}"
+            if not self._signed_again:
+                log.warning("Google refused a grant for its time, another is signed: %s", detail)
+                self._signed_again = True
+                self._fetch()
+                return
+        self._failed(TransportFault.CREDENTIAL, detail, BAD_ACCOUNT_SECONDS)
 
     def _failed(self, fault: TransportFault, detail: str, pause: float) -> None:
-        self._fetching = False
+        self._fetching = self._signed_again = False
         self._trouble = (fault, detail)
         self._trouble_until = time.monotonic() + pause
         self._notify(fault, detail)

@@ -122,7 +122,7 @@ class FcmSender:
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.STOPPED, ""))
             return
         try:
-            body = self._body(push, min(max(0, t.expires_at - int(time.time())), LONGEST_TTL))
+            body = self._body(push, min(max(0, t.expires_at - int(self._engine.clock.now())), LONGEST_TTL))
         except UnicodeEncodeError:  # a lone surrogate, which is no text and no token
             self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.BAD_TOKEN, "not text"))
             return

@@ -95,6 +95,7 @@ def test_no_row_stands_for_an_answer_that_nobody_documents() -> None:
     ours = {(provider, *key) for provider, table in TABLES.items() for key in table}
     assert ours - set(DOCUMENTED) == {
         ("apns", 200, ""),
+        ("apns", 403, "InvalidProviderToken/iat"),
         ("fcm", 200, ""),
         ("fcm", 400, "INVALID_ARGUMENT/message.token"),
     }
@@ -184,6 +185,7 @@ def test_only_safe_retries_follow_a_fault_and_only_other_retries_follow_an_answe
     assert {row.code for row in answers if row.retry is Retry.SAFE} == set()
     assert {row.code for row in answers if row.retry is Retry.RENEW} == {
         "apns_expired_provider_token",
+        "apns_invalid_provider_token_iat",
         "fcm_unauthenticated",
     }
 

@@ -179,7 +179,8 @@ def test_a_refusal_is_reported_with_what_came_of_the_spare(routes: Routes, app: 
     ("attempt", "reported"),
     [
         (refusal(), True),
-        (refusal("our clock is 7200 s ahead of the provider's"), False),
+        (refusal("our clock is 7200 s ahead"), False),
+        (Attempt("apns", "h", 403, "InvalidProviderToken/iat", ANSWERED, 0.0, 1), False),
         (Attempt("apns", "h", 403, "ExpiredProviderToken", ANSWERED, 0.0, 1), False),
         (Attempt("fcm", "h", 0, "credential", NOT_SENT, 0.0, 0, detail="400 invalid_grant"), True),
     ],
@@ -187,10 +188,16 @@ def test_a_refusal_is_reported_with_what_came_of_the_spare(routes: Routes, app: 
 def test_a_key_is_not_said_to_be_bad_while_our_clock_may_be_why(
     routes: Routes, acme: Customer, attempt: Attempt, reported: bool
 ) -> None:
-    target = routes.find(acme.pk, PLATFORM).target
-    assert target is not None
+    route = routes.find(acme.pk, PLATFORM)
+    spare = routes.spare(route)
+    assert route.target is not None
+    assert spare is not None
     reporter = Reporter(asyncio.new_event_loop())
-    reporter.report_fault(target, attempt, table.judge(attempt))
+    reporter.report_fault(route.target, attempt, table.judge(attempt))
+    assert bool(reporter._waiting) is reported
+    reporter = Reporter(reporter._loop)
+    sent = Attempt(attempt.provider, "h", 200, "", ANSWERED, 0.0, 1)
+    assert reporter.spare_tried(route.target, spare, attempt, sent) is reported, "nor when the other one is accepted"
     assert bool(reporter._waiting) is reported
     reporter._loop.close()
 

@@ -1,4 +1,4 @@
-"""Provider tokens: one per key, renewed within Apple's bounds, made by the parts of aioapns that we lean on."""
+"""Provider tokens: one per key, renewed within Apple's bounds, and signed anew where the time in them was wrong."""
 
 import inspect
 import time
@@ -9,33 +9,37 @@ from aioapns.common import PRIORITY_HIGH, PushType
 from aioapns.connection import JWTAuthorizationHeaderProvider
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from delivery.http2.peer_clock import PeerClock
 from delivery.providers.apns.provider_token import (
     BAD_KEY_FOR,
     MIN_AGE,
     RENEW_AFTER,
     CredentialError,
+    ProviderToken,
     ProviderTokens,
-    skew,
 )
 from delivery.sandbox.demo import private_pem, public_pem
 
 KEY = private_pem(ec.generate_private_key(ec.SECP256R1())).decode()
 BEARER = "bearer "
+HOURS = 7200.0
+TRUE = 1_795_000_000.0
 
 
-class Clock:
-    """Seconds that pass when the test says so."""
+class Clock(PeerClock):
+    """A clock whose time passes when the test says so; `ahead` of the true time by so many seconds."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.passed, self.ahead = 1000.0, 0.0
+        super().__init__(lambda: self.true() + self.ahead, lambda: self.passed)
 
-    def __call__(self) -> float:
-        return self.now
+    def true(self) -> float:
+        return TRUE + self.passed
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """The tokens' clock."""
+    """The engine's clock."""
     return Clock()
 
 
@@ -45,6 +49,18 @@ def tokens(clock: Clock) -> ProviderTokens:
     return ProviderTokens(clock)
 
 
+@pytest.fixture
+def token(tokens: ProviderTokens) -> ProviderToken:
+    """One of them."""
+    return tokens.of("T", "K", KEY)
+
+
+def off(token: ProviderToken, clock: Clock) -> float:
+    """By how many seconds the time in a token is ahead of the true one, now that it is used."""
+    claims = jwt.decode(token.header().removeprefix(BEARER), options={"verify_signature": False})
+    return float(claims["iat"]) - clock.true()
+
+
 def test_the_token_is_what_apple_asks_for(tokens: ProviderTokens) -> None:
     header = tokens.of("TEAM123456", "ABC123DEFG", KEY).header()
     token = header.removeprefix(BEARER)
@@ -52,7 +68,14 @@ def test_the_token_is_what_apple_asks_for(tokens: ProviderTokens) -> None:
     claims = jwt.decode(token, public_pem(KEY.encode()), algorithms=["ES256"])
     assert set(claims) == {"iss", "iat"}
     assert claims["iss"] == "TEAM123456"
-    assert abs(claims["iat"] - time.time()) < 5
+    assert claims["iat"] == TRUE + 1000
+
+
+def test_it_is_the_token_that_aioapns_makes(tokens: ProviderTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: TRUE + 1000)
+    theirs = JWTAuthorizationHeaderProvider(key=KEY, key_id="K", team_id="T").get_header()
+    ours = tokens.of("T", "K", KEY).header()
+    assert ours.rpartition(".")[0] == theirs.rpartition(".")[0], "all but the signature, which is never the same"
 
 
 def test_all_apps_of_a_key_share_one_token_and_other_keys_have_their_own(tokens: ProviderTokens) -> None:
@@ -62,55 +85,143 @@ def test_all_apps_of_a_key_share_one_token_and_other_keys_have_their_own(tokens:
     assert tokens.of("OTHERTEAM1", "ABC123DEFG", KEY) is not one
 
 
-def test_a_token_is_kept_until_it_is_old_and_never_for_an_hour(tokens: ProviderTokens, clock: Clock) -> None:
-    token = tokens.of("T", "K", KEY)
+def test_a_token_is_kept_until_it_is_old_and_never_for_an_hour(token: ProviderToken, clock: Clock) -> None:
     first = token.header()
-    clock.now += RENEW_AFTER - 1
+    clock.passed += RENEW_AFTER - 1
     assert token.header() == first
-    clock.now += 1
+    clock.passed += 1
     assert token.header() != first
     assert MIN_AGE < RENEW_AFTER <= 3000
 
 
-def test_a_token_that_apple_calls_expired_is_renewed_at_once(tokens: ProviderTokens, clock: Clock) -> None:
-    token = tokens.of("T", "K", KEY)
+def test_a_clock_that_is_set_neither_keeps_a_token_longer_nor_spoils_the_next(
+    token: ProviderToken, clock: Clock
+) -> None:
     first = token.header()
-    clock.now += 5
-    token.refused(clock.now, expired=True)
-    assert token.header() != first
+    for ahead in (-HOURS, HOURS, -HOURS):
+        clock.ahead = ahead
+        clock.passed += RENEW_AFTER - 1
+        assert token.header() == first
+        clock.passed += 1
+        second = token.header()
+        assert second != first
+        assert abs(off(token, clock)) < 5, "as the time that Apple has taken goes on"
+        first = second
 
 
-def test_pushes_sent_with_the_old_token_do_not_renew_the_new_one(tokens: ProviderTokens, clock: Clock) -> None:
-    token = tokens.of("T", "K", KEY)
+@pytest.mark.parametrize("ahead", [HOURS, -HOURS])
+def test_a_token_signed_while_the_clock_was_wrong_is_signed_anew_once_the_clock_is_right(
+    token: ProviderToken, clock: Clock, ahead: float
+) -> None:
+    clock.ahead = ahead
     token.header()
-    sent_at = clock.now + 1
-    clock.now += 5
-    token.refused(sent_at, expired=True)
+    clock.passed += 100
+    clock.ahead = 0.0
+    word = "ahead" if ahead > 0 else "behind"
+    assert token.refused(clock.passed) == f"our clock was 7200 s {word} when it signed"
+    assert abs(off(token, clock)) < 5
+
+
+@pytest.mark.parametrize("ahead", [HOURS, -HOURS, 40.0])
+def test_a_token_is_signed_by_the_providers_date_while_our_clock_is_wrong(
+    token: ProviderToken, clock: Clock, ahead: float
+) -> None:
+    clock.ahead = ahead
+    token.header()
+    clock.passed += 5
+    clock.observe(clock.true())
+    word = "ahead" if ahead > 0 else "behind"
+    assert token.refused(clock.passed) == f"our clock is {abs(ahead):.0f} s {word}"
+    assert abs(off(token, clock)) < 5
+    clock.passed += RENEW_AFTER
+    assert abs(off(token, clock)) < 5, "the next one, too"
+
+
+@pytest.mark.parametrize("ahead", [HOURS, -HOURS])
+def test_where_apple_says_no_time_another_clock_of_ours_is_asked(
+    token: ProviderToken, clock: Clock, ahead: float
+) -> None:
+    clock.second_opinion = clock.true
+    clock.ahead = ahead
+    token.header()
+    remark = f"our clock was 7200 s {'ahead' if ahead > 0 else 'behind'} when it signed"
+    assert token.refused(clock.passed) == remark
+    assert abs(off(token, clock)) < 5
+    clock.passed += RENEW_AFTER
+    assert abs(off(token, clock)) < 5, "the next one, too"
+
+
+def test_another_clock_of_ours_that_is_wrong_spoils_no_other_key(tokens: ProviderTokens, clock: Clock) -> None:
+    clock.second_opinion = lambda: clock.true() + HOURS
+    refused, good = tokens.of("T", "K", KEY), tokens.of("T", "L", KEY)
+    refused.header()
+    assert refused.refused(clock.passed)
+    assert off(good, clock) == 0
+
+
+def test_a_key_that_is_refused_at_the_right_time_is_to_blame_though_our_clock_is_wrong(
+    token: ProviderToken, clock: Clock
+) -> None:
+    clock.ahead = HOURS
+    token.header()
+    clock.observe(clock.true())
+    assert token.refused(clock.passed)
     second = token.header()
-    for _ in range(50):
-        token.refused(sent_at, expired=True)
+    clock.passed += 1
+    clock.observe(clock.true())
+    assert token.refused(clock.passed) == ""
     assert token.header() == second
 
 
-def test_a_clock_that_is_wrong_does_not_make_a_token_per_push(tokens: ProviderTokens, clock: Clock) -> None:
-    token = tokens.of("T", "K", KEY)
-    seen = {token.header()}
-    for _ in range(1000):
-        clock.now += 1
-        token.refused(clock.now, expired=True)
-        seen.add(token.header())
-    assert len(seen) == 2, "the first one and one renewal in 20 minutes"
-    clock.now += MIN_AGE
-    token.refused(clock.now, expired=True)
-    assert token.header() not in seen
-
-
-def test_a_token_that_apple_calls_invalid_is_not_renewed(tokens: ProviderTokens, clock: Clock) -> None:
-    token = tokens.of("T", "K", KEY)
+@pytest.mark.parametrize("observed", [False, True])
+def test_a_key_that_is_refused_while_the_clock_is_right_is_to_blame_and_signs_no_more(
+    token: ProviderToken, clock: Clock, observed: bool
+) -> None:
     first = token.header()
-    clock.now += 5
-    token.refused(clock.now, expired=False)
+    clock.passed += 5
+    if observed:
+        clock.observe(clock.true() + 20)
+    assert token.refused(clock.passed) == ""
     assert token.header() == first
+
+
+def test_pushes_sent_with_the_old_token_do_not_renew_the_new_one_and_hear_the_same(
+    token: ProviderToken, clock: Clock
+) -> None:
+    clock.ahead = HOURS
+    token.header()
+    sent_at = clock.passed
+    clock.passed += 5
+    clock.ahead = 0.0
+    remark = token.refused(sent_at)
+    assert token.refused(sent_at) == remark, "before the next one is signed"
+    second = token.header()
+    assert {token.refused(sent_at) for _ in range(50)} == {remark}
+    assert token.header() == second
+
+
+def test_a_clock_that_goes_wrong_again_and_again_does_not_make_a_token_per_push(
+    token: ProviderToken, clock: Clock
+) -> None:
+    seen = set()
+    for second in range(1000):
+        clock.ahead = HOURS * (second % 2)
+        seen.add(token.header())
+        clock.passed += 1
+        token.refused(clock.passed)
+    assert len(seen) == 2, "the first one and one renewal in 20 minutes"
+
+
+def test_a_token_that_apple_refuses_without_a_reason_in_its_time_is_renewed_when_apple_lets_us(
+    token: ProviderToken, clock: Clock
+) -> None:
+    first = token.header()
+    clock.passed += MIN_AGE - 1
+    assert token.refused(clock.passed) == ""
+    assert token.header() == first
+    clock.passed += 1
+    assert token.refused(clock.passed) == ""
+    assert token.header() != first
 
 
 @pytest.mark.parametrize(
@@ -131,7 +242,7 @@ def test_a_key_that_cannot_sign_is_said_so_without_quoting_it(tokens: ProviderTo
     assert "cannot sign for APNs" in str(refused.value)
     assert refused.value.__cause__ is None
     assert "PRIVATE" not in str(refused.value)
-    clock.now += BAD_KEY_FOR / 2
+    clock.passed += BAD_KEY_FOR / 2
     with pytest.raises(CredentialError):
         token.header()
 
@@ -140,13 +251,13 @@ def test_a_key_that_cannot_sign_is_not_read_for_every_push(
     tokens: ProviderTokens, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    monkeypatch.setattr("jwt.encode", lambda **given: reads.append(given) or jwt_fails())
+    monkeypatch.setattr("jwt.encode", lambda *given, **_: reads.append(given) or jwt_fails())
     token = tokens.of("T", "K", "bad")
     for _ in range(100):
         with pytest.raises(CredentialError):
             token.header()
     assert len(reads) == 1
-    clock.now += BAD_KEY_FOR
+    clock.passed += BAD_KEY_FOR
     with pytest.raises(CredentialError):
         token.header()
     assert len(reads) == 2
@@ -154,21 +265,6 @@ def test_a_key_that_cannot_sign_is_not_read_for_every_push(
 
 def jwt_fails() -> str:
     raise jwt.InvalidKeyError("not a key")
-
-
-@pytest.mark.parametrize(
-    ("ours", "detail"),
-    [
-        (0, ""),
-        (59, ""),
-        (-59, ""),
-        (4000, "our clock is 4000 s ahead of the provider's"),
-        (-75, "our clock is 75 s behind the provider's"),
-    ],
-)
-def test_clocks_that_are_far_apart_are_remarked_on(ours: int, detail: str) -> None:
-    assert skew(1_795_000_000.0, 1_795_000_000.0 + ours) == detail
-    assert skew(0.0, 1_795_000_000.0) == ""
 
 
 def test_aioapns_is_as_we_lean_on_it() -> None:

@@ -3,12 +3,14 @@
 import json
 import time
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from delivery.http2.engine import Engine
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Outcome
+from delivery.http2.peer_clock import PeerClock
+from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Outcome, Retry
 from delivery.providers.apns.sender import ApnsSender, path_segment
 from delivery.providers.table import judge
 from delivery.sandbox import certificates
@@ -209,14 +211,44 @@ def test_a_token_that_no_path_can_carry_is_none(token: str) -> None:
     assert path_segment(token) == ""
 
 
-async def test_an_expired_signing_token_is_renewed_for_the_next_push(sandbox: SandboxClient, apns: ApnsSender) -> None:
-    target = apns_target(sandbox)
-    await attempt(apns, target, push())
-    sandbox.script("ab", [{"status": 403, "json": {"reason": "ExpiredProviderToken"}}, {"status": 200}])
-    assert (await attempt(apns, target, push())).reason == "ExpiredProviderToken"
-    before = apns._routes[1].token._made_at  # type: ignore[union-attr]
+@pytest.fixture
+def our_clock(engine: Engine) -> SimpleNamespace:
+    """The engine's clock, `ahead` of the true one by so many seconds."""
+    ours = SimpleNamespace(ahead=0.0)
+    engine.clock = PeerClock(lambda: time.time() + ours.ahead)
+    return ours
+
+
+@pytest.mark.parametrize("ahead", [7200.0, -7200.0])
+async def test_a_token_signed_while_the_clock_was_wrong_is_renewed_at_its_first_refusal(
+    sandbox: SandboxClient, our_clock: SimpleNamespace, engine: Engine, ahead: float
+) -> None:
+    """Apple sends no Date: that the clock was wrong is seen when it has been set."""
+    apns, target = ApnsSender(engine), apns_target(sandbox)
+    our_clock.ahead = ahead
+    blamed = await attempt(apns, target, push())
+    our_clock.ahead = 0.0
+    made = await attempt(apns, target, push())
+    assert (made.status, blamed.status) == (403, 403)
+    verdict = judge(made)
+    assert (verdict.attribution, verdict.retry) == ("ours", Retry.RENEW)
     assert (await attempt(apns, target, push())).status == 200
-    assert apns._routes[1].token._made_at > before  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ahead", [7200.0, -7200.0])
+async def test_while_the_clock_is_wrong_the_providers_date_is_signed_with(
+    sandbox: SandboxClient, our_clock: SimpleNamespace, engine: Engine, ahead: float
+) -> None:
+    apns, target = ApnsSender(engine), apns_target(sandbox)
+    our_clock.ahead = ahead
+    reason = "InvalidProviderToken" if ahead > 0 else "ExpiredProviderToken"
+    headers = {"date": formatdate(usegmt=True)}
+    sandbox.script("ab", [{"status": 403, "json": {"reason": reason}, "headers": headers}, {"status": 200}])
+    made = await attempt(apns, target, push())
+    assert made.detail.startswith("our clock is 7")
+    assert judge(made).retry is Retry.RENEW
+    sandbox.clear_scripts()
+    assert (await attempt(apns, target, push())).status == 200
 
 
 async def test_two_apps_of_one_key_do_not_renew_its_token_in_turn(sandbox: SandboxClient, apns: ApnsSender) -> None:
@@ -224,17 +256,6 @@ async def test_two_apps_of_one_key_do_not_renew_its_token_in_turn(sandbox: Sandb
     for app_id, topic in enumerate(("com.mattermost.rn", "com.mattermost.rnbeta", "com.mattermost.rn"), 10):
         target = apns_target(sandbox, app_id=app_id, credential_id=app_id, topic=topic)
         assert (await attempt(apns, target, push())).status == 200
-
-
-@pytest.mark.parametrize("reason", ["InvalidProviderToken", "ExpiredProviderToken"])
-async def test_a_clock_that_is_wrong_is_named_when_apple_refuses_the_token(
-    sandbox: SandboxClient, apns: ApnsSender, reason: str
-) -> None:
-    date = formatdate(time.time() - 7200, usegmt=True)
-    sandbox.script("ab", {"status": 403, "json": {"reason": reason}, "headers": {"date": date}})
-    made = await attempt(apns, apns_target(sandbox), push())
-    assert made.reason == reason
-    assert made.detail.endswith("s ahead of the provider's")
 
 
 async def test_a_push_after_the_end_of_the_engine_is_told_so(sandbox: SandboxClient, apns: ApnsSender) -> None:
