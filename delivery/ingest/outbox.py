@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import logging
 import secrets
-import time
 from typing import Any
 
 from django.conf import settings
@@ -22,7 +21,7 @@ from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import TICK, Responses
 from delivery.metrics import counting
 from delivery.protocol import wire
-from delivery.queue import batch, valkey
+from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.key_usage import KeyUsage
 from tenants.directory.snapshot import Identity
 from tenants.supervision import supervise
@@ -64,6 +63,7 @@ class Outbox:
             supervise("the deadlines of pushes", self._watch),
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
+            supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
         ]
 
     @property
@@ -93,7 +93,7 @@ class Outbox:
         self, who: Identity, push: wire.Push, size: int, code: str, **details: object
     ) -> "asyncio.Future[bytes]":
         """Answer and log a push that is not taken on; `code` is one of our own."""
-        pending = PendingPush(who, push, self.trace(), time.time(), size, self.loop.create_future())
+        pending = PendingPush(who, push, self.trace(), shared_clock.now(), size, self.loop.create_future())
         return self.turned_away.turn_away(pending, code, **details)
 
     def submit(
@@ -101,7 +101,7 @@ class Outbox:
     ) -> "asyncio.Future[bytes]":
         """Take a push on; the future gives the body of the answer within the deadline. `plain` is the push as JSON."""
         answer: asyncio.Future[bytes] = self.loop.create_future()
-        pending = PendingPush(who, push, self.trace(), time.time(), size, answer)
+        pending = PendingPush(who, push, self.trace(), shared_clock.now(), size, answer)
         if not self.link.up:
             return self.turned_away.turn_away(pending, "queue_down")
         responses = self.responses

@@ -6,7 +6,6 @@ of such pushes then shares rows with a count. Invariant: each push that is turne
 
 import asyncio
 import collections
-import time
 from typing import Any
 
 from delivery.ingest.pending import PendingPush
@@ -15,7 +14,7 @@ from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
-from delivery.queue import valkey
+from delivery.queue import shared_clock, valkey
 
 # Rows that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
 ROWS_MOST = 2_000
@@ -44,7 +43,7 @@ class TurnedAwayPushes:
         verdict = judge.refusal(code)
         if not pending.answer.done():
             pending.answer.set_result(wire.fail_body(judge.text(verdict, pending.trace, **details)))
-        counting.ended(pending.push, verdict, time.time() - pending.at)
+        counting.ended(pending.push, verdict, shared_clock.now() - pending.at)
         self._add_row(pending, verdict)
         return pending.answer
 
@@ -90,7 +89,7 @@ class TurnedAwayPushes:
         return rows.row(
             pending.trace,
             pending.at,
-            time.time(),
+            shared_clock.now(),
             f"{who.customer_id}\t{who.server_id}\t{who.key_id or rows.NO_KEY}",
             None,
             pending.push,

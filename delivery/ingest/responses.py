@@ -7,7 +7,6 @@ each waiting push is answered once; a result that comes after the deadline chang
 import asyncio
 import logging
 import struct
-import time
 
 import msgspec
 from django.conf import settings
@@ -16,7 +15,7 @@ from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.protocol import wire
-from delivery.queue import batch, valkey
+from delivery.queue import batch, shared_clock, valkey
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ class Responses:
         """Answer one waiting push; returns for how many seconds it has waited."""
         push.answer.set_result(body)
         self.release(push)
-        seconds = time.time() - push.at
+        seconds = shared_clock.now() - push.at
         counting.answered(seconds)
         return seconds
 

@@ -44,6 +44,7 @@ class Deliverer:
     def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter, settler: Settler) -> None:
         self.routes = Routes()
         self._loop, self._reporter, self._settler = loop, reporter, settler
+        self._clock = engine.clock
         self._senders = {
             family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
         }
@@ -52,9 +53,9 @@ class Deliverer:
         self._attempt_deadline, self._push_deadline = settings.ATTEMPT_DEADLINE, settings.PUSH_DEADLINE
 
     def begin(self, work: BatchProgress, index: int, item: batch.Item, now: float, clock: float) -> None:
-        """Start a push's first attempt, or end it where none is to be made; now: unix seconds, clock: the loop's."""
+        """Start a push's first attempt, or end it where none is to be made; now: the shared time, clock: the loop's."""
         push = item.push
-        age = max(0.0, now - item.at)  # the machine that accepted it may have a clock that is ahead of ours
+        age = max(0.0, now - item.at)  # clocks that agree may be a little apart all the same
         lifetime = policy.lifetime(push)
         if age > lifetime:
             return self.end(work, index, judge.refusal("expired"))
@@ -74,7 +75,7 @@ class Deliverer:
                 push,
                 target,
                 policy.push_id(item.server, push) if family in self._with_push_id else "",
-                int(item.at) + lifetime,
+                int(self._clock.now() - age) + lifetime,
                 route.version,
                 window,
                 self._tried,

@@ -7,7 +7,6 @@ import asyncio
 import base64
 import gc
 import logging
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from django.conf import settings
 from delivery.http2.engine import Engine
 from delivery.metrics import counting
 from delivery.outcomes import judge
-from delivery.queue import batch, valkey
+from delivery.queue import batch, shared_clock, valkey
 from delivery.worker import settlement
 from delivery.worker.attempts import Deliverer
 from delivery.worker.credential_reports import Reporter
@@ -50,8 +49,12 @@ class Dispatcher:
             self.link = valkey.shared(settings.REDIS_URL)
             self.reporter = Reporter(self.loop)
             self._tasks.append(supervise("the reports of credentials", self.reporter.run, essential=False))
+            self._tasks.append(
+                supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False)
+            )
             self.settler = Settler(self.link, self.loop, settings.HASH_KEY)
             self.engine = Engine(self.loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
+            self.engine.clock.second_opinion = shared_clock.at_valkey
             self.deliverer = Deliverer(self.loop, self.engine, self.reporter, self.settler)
             counting.register_gauges(self._gauges)
             # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
@@ -96,7 +99,7 @@ class Dispatcher:
         work = BatchProgress(batch_id, items, self.loop.create_future())
         self.in_flight += len(items)
         counting.batch(len(items))
-        now, clock = time.time(), self.loop.time()
+        now, clock = shared_clock.now(), self.loop.time()
         work.started_at = clock
         self.deliverer.routes.refresh()  # what follows waits for nothing, so they stay as they are
         begin = self.deliverer.begin

@@ -11,14 +11,13 @@ first byte is "*" when the whole batch was settled at once; else bit 8 + i tells
 import asyncio
 import hashlib
 import logging
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from delivery.log.rows import NO_KEY, ROWS, fingerprint, row
 from delivery.metrics import counting
 from delivery.outcomes.verdict import Attempt, Verdict
-from delivery.queue import batch, valkey
+from delivery.queue import batch, shared_clock, valkey
 from delivery.worker.routes import Route
 
 logger = logging.getLogger(__name__)
@@ -132,7 +131,7 @@ class Settler:
             return
         whole = len(ended) == len(work.items) and not work.partly_settled
         work.partly_settled = True
-        now = time.time()
+        now = shared_clock.now()
         rows, short, texts = [], [], []
         for index, verdict, text in ended:
             item = work.items[index]

@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.stage import ROOT, Stage, a_push
@@ -15,6 +16,15 @@ DEADLINE = 5.0
 """Seconds within which a waiting server has its answer (PUSH_DEADLINE)."""
 PROMPT = 2.0
 """Seconds for a push that nothing holds up, on a machine that is busy with other tests; it takes some milliseconds."""
+CLOCK = """
+import time
+_true = time.time
+def _set():
+    with open({file!r}) as file:
+        return _true() + float(file.read())
+time.time = _set
+"""
+"""A sitecustomize module with which the clock of a process is set by a file."""
 
 
 class PushAnswer(NamedTuple):
@@ -78,12 +88,13 @@ def rows(stage: Stage, answers: dict[str, PushAnswer], seconds: float = PATIENCE
 def replace_worker(stage: Stage, *, ahead: float = 0.0, ready: bool = True, **env: str) -> None:
     """Stop the worker and start one with other settings, and with a clock so many seconds ahead of all others.
 
-    ready: wait until it answers. The usual one is there again in the next module (see `service`).
+    That clock can be set by set_worker_clock(). ready: wait until it answers. The usual one is there again in the next
+    module (see `service`).
     """
     if "worker" in stage.children:
         stage.stop("worker")
     usual = stage.env
-    clock = {"PYTHONPATH": f"{_clock(stage, ahead)}:{ROOT}"} if ahead else {}
+    clock = {"PYTHONPATH": f"{set_worker_clock(stage, ahead)}:{ROOT}"} if ahead else {}
     stage.env = {**usual, **clock, **env}
     try:
         stage.start_worker()
@@ -105,10 +116,11 @@ def wait_for_changes(stage: Stage) -> None:
     wait_for(lambda: push(stage, platform=f"{label}-v2").code == "no_credential", PATIENCE, "the newest app is known")
 
 
-def _clock(stage: Stage, ahead: float) -> str:
-    """A folder for PYTHONPATH with which the clock of a process goes wrong from its start."""
-    folder = stage.folder.path / f"clock{ahead:g}"
+def set_worker_clock(stage: Stage, ahead: float) -> Path:
+    """Set the clock of a worker that was started with a wrong one; returns the folder for PYTHONPATH that makes it."""
+    folder = stage.folder.path / "clock"
     folder.mkdir(exist_ok=True)
-    code = f"import time\n_true = time.time\ntime.time = lambda: _true() + {ahead!r}\n"
-    (folder / "sitecustomize.py").write_text(code)
-    return str(folder)
+    (folder / "new").write_text(f"{ahead!r}")
+    (folder / "new").rename(folder / "ahead")
+    (folder / "sitecustomize.py").write_text(CLOCK.format(file=str(folder / "ahead")))
+    return folder
