@@ -3,7 +3,7 @@
 This package, the apps' tasks.py and delivery/ingest/envelope.py are the only code that imports Celery. A worker differs
 from the stock one in three places, each through an extension point that Celery or kombu offers: a hub on asyncio
 (hub.py), a pool whose tasks are coroutines (pool.py) and, on Valkey/Redis, a transport that takes messages atomically
-(transport.py).
+(transport.py). The timetable goes on when its clock was set back (beat_scheduler.py).
 """
 
 import os
@@ -68,6 +68,7 @@ app.conf.update(
         "erased": {"task": "tenants.forget_erased", "schedule": crontab(minute=11, hour=4)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
+    beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",
     beat_max_loop_interval=1,
     timezone="UTC",
     enable_utc=True,
