@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,9 +67,13 @@ class Service:
 
     name = "hpns"
 
-    def __init__(self, folder: Folder, provider: Where, root: Path = ROOT) -> None:
+    def __init__(
+        self, folder: Folder, provider: Where, root: Path = ROOT, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """settings: more of an operator's."""
         self._folder = folder
-        self._root = root
+        self.root = root
+        self._more = dict(settings or {})
         self._provider = provider
         self._home = folder.path / "service"
         self._child: Child | None = None
@@ -77,7 +82,7 @@ class Service:
         self.tls_port = folder.port("front door with TLS")
         self.prefix = ""
         self.processes: dict[str, int] = {}
-        self._settings: dict[str, str] = {}
+        self.settings: dict[str, str] = {}
 
     def start(self) -> None:
         """Start it and see a push through. Raises ProblemError."""
@@ -94,10 +99,10 @@ class Service:
         run_info: dict[str, Any] = Folder(self._home, self._folder.account).read(RUN_FILE)
         self.processes = {name: int(pid) for name, pid in run_info["processes"].items()}
         self.prefix = f"/t/{run_info['demo_key']}"
-        self._settings = {**self._environment(), **exported(Path(run_info["env"]).read_text(encoding="utf-8"))}
+        self.settings = {**self._environment(), **exported(Path(run_info["env"]).read_text(encoding="utf-8"))}
         self._seed()
         arguments = ["hpns.ingest", "--port", str(self.tls_port)]
-        self._tls = self._run("ingest-tls", *arguments, env={**self._settings, **self._tls_files()})
+        self._tls = self._run("ingest-tls", *arguments, env={**self.settings, **self._tls_files()})
         while free(self.tls_port):
             self._alive(self._tls, limit)
         self._first_push(limit)
@@ -130,12 +135,13 @@ class Service:
         origin = self._provider.origin
         return {
             **kept,
-            "PYTHONPATH": str(self._root),
+            "PYTHONPATH": str(self.root),
             "READ_DOT_ENV": "false",
             "APNS_ORIGIN": origin,
             "FCM_ORIGIN": origin,
             "GOOGLE_TOKEN_ORIGIN": origin,
             "PROVIDER_CA_FILE": str(self._provider.ca_file),
+            **self._more,
         }
 
     def _tls_files(self) -> dict[str, str]:
@@ -148,13 +154,13 @@ class Service:
         arguments = ["hpns.local.prepare", str(self._home), str(made.apns_key), str(made.service_account)]
         self._finish("prepare", *arguments)
         # A checkout of before there were limits has no such command.
-        if (self._root / "billing" / "management").exists():
+        if (self.root / "billing" / "management").exists():
             wide = [argument for name in LIMITS for argument in (f"--{name}", "10000000")]
             self._finish("limits", "django", "customer", "limits", "--slug", "demo", *wide)
 
     def _finish(self, name: str, *arguments: str) -> None:
         """Run something that ends, to its end."""
-        child = self._run(name, *arguments, env={"DJANGO_SETTINGS_MODULE": "hpns.settings", **self._settings})
+        child = self._run(name, *arguments, env={"DJANGO_SETTINGS_MODULE": "hpns.settings", **self.settings})
         limit = time.monotonic() + 60
         while child.poll() is None:
             time.sleep(0.05)
@@ -177,7 +183,7 @@ class Service:
 
     def rows(self) -> int:
         """How many pushes the delivery log holds by now. Raises psycopg's errors."""
-        with psycopg.connect(self._settings["DATABASE_URL"]) as connection:
+        with psycopg.connect(self.settings["DATABASE_URL"]) as connection:
             found = connection.execute("SELECT coalesce(sum(count), 0)::bigint FROM delivery_delivery").fetchone()
         return int(found[0]) if found else 0
 
@@ -193,7 +199,7 @@ class Service:
     def _run(self, name: str, *arguments: str, env: dict[str, str]) -> Child:
         log = self._folder.logs / f"{name}.log"
         log.unlink(missing_ok=True)
-        return Child(Spec(name=name, command=[sys.executable, "-m", *arguments], env=env, log=log, cwd=self._root))
+        return Child(Spec(name=name, command=[sys.executable, "-m", *arguments], env=env, log=log, cwd=self.root))
 
 
 def exported(text: str) -> dict[str, str]:
