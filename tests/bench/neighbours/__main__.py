@@ -20,15 +20,15 @@ from hpns.local.folder import Folder
 from hpns.local.problem import ProblemError
 from tests.bench import bodies, processes, programs
 from tests.bench.neighbours import raw_http, report
-from tests.bench.neighbours.floods import FLOODS, Flood
+from tests.bench.neighbours.floods import FAR, FLOODS, Flood
 from tests.bench.neighbours.report import Case
-from tests.bench.neighbours.scene import Running, Scene, Skip
+from tests.bench.neighbours.scene import Running, Scene, Skip, seen_by
 from tests.bench.neighbours.seeding import multiply_rows, seed
 from tests.bench.provider import Provider
 from tests.bench.service import ROOT, Service
 
 DELAY_MS = 2
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 RECOVERY_SECONDS = 120.0
 
 
@@ -43,6 +43,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the names of the floods")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout to measure (default: this one)")
     parser.add_argument("--seconds", type=float, default=10, help="of each flood (default: %(default)s)")
+    parser.add_argument(
+        "--alone", type=float, default=5, help="seconds without others before each flood (default: %(default)s)"
+    )
     parser.add_argument("--state", type=Path, default=ROOT / ".state" / "neighbours", help="folder for everything")
     parser.add_argument("--out", type=Path, help="where the run is saved (default: a new file in the folder)")
     return parser.parse_args(arguments)
@@ -94,42 +97,45 @@ class Neighbours:
             files = self.folder.path / "requests"
             self.scene = Scene(files, service, cast, found["wrk"], self.provider.ca_file, seconds)
             self._warm_up()
-            alone = dict.fromkeys(flood.door for flood in self.floods)
-            for flood in (*(Flood(f"alone, {door}", "nobody else", _nobody, door) for door in alone), *self.floods):
+            for flood in self.floods:
                 self._measure(flood)
-            self._measure(Flood("alone, plain, again", "nobody else", _nobody))
 
     def _warm_up(self) -> None:
         """Push until news of the cast is everywhere, and for some seconds more; give the neighbour its rows."""
         limit = time.monotonic() + 60
-        while self.scene.watch(seconds=1.0).words.keys() != {"OK"}:
+        while self.scene.seen(seconds=1.0).words.keys() != {"OK"}:
             if time.monotonic() > limit:
                 raise ProblemError("No push of the quiet customer's is answered OK.")
-        self.scene.watch(seconds=3.0)
-        self.scene.watch(seconds=1.0, prefix=f"/t/{self.scene.cast.neighbour.key}")
+        self.scene.seen(seconds=3.0)
+        self.scene.seen(seconds=1.0, prefix=f"/t/{self.scene.cast.neighbour.key}")
         time.sleep(3)
         print_now(f"{multiply_rows(self.scene.service, self.scene.cast.neighbour.pk):,} rows for the neighbour.")
 
     def _measure(self, flood: Flood) -> None:
-        case = Case(flood.name, flood.what, flood.door, load_before=Path("/proc/loadavg").read_text().split()[0])
+        if flood.door == "tls":
+            order = {"port": self.scene.service.tls_port, "ca_file": self.scene.ca_file}
+        else:
+            order = {"platform": FAR} if flood.door == "far" else {}
+        case = Case(flood.name, flood.what, flood.door, self.scene.seen(seconds=self.options.alone, **order))
+        case.load_before = Path("/proc/loadavg").read_text().split()[0]
         self.run.cases.append(case)
         running: list[Running] = []
         provided, rows = self.provider.count(), self._rows()
+        quiet = self.scene.quiet(**order)
         try:
+            if not quiet.wait_until_ready(READY_SECONDS):
+                case.remarks.append("the quiet customer had no connection before")
             running = flood.begin(self.scene)
-            case.remarks += (
-                [] if all(one.wait_until_ready(READY_SECONDS) for one in running) else ["never at full force"]
-            )
-            if flood.door == "tls":
-                order = {"port": self.scene.service.tls_port, "ca_file": self.scene.ca_file}
-            else:
-                order = {"platform": "apple_rnbeta-v2"} if flood.door == "far" else {}
-            case.seen = self.scene.watch(**order)
+            ready = [one.wait_until_ready(READY_SECONDS) for one in running]
+            if not all(ready):
+                case.remarks.append("never at full force")
+            case.seen = seen_by(quiet)
             case.remarks += [flood.peek(self.scene)] if flood.peek else []
             case.ingest_mib = processes.memory(self.scene.ingest_pids())[0] >> 20
         except Skip as why:
             case.skipped = str(why)
         finally:
+            quiet.stop()
             case.load = [one.stop() for one in running]
         case.recovered_s = self._recover()
         time.sleep(2)
@@ -151,10 +157,6 @@ class Neighbours:
 
     def _rows(self) -> int:
         return self.scene.service.rows()
-
-
-def _nobody(scene: Scene) -> list[Running]:
-    return []
 
 
 def print_now(line: str) -> None:

@@ -3,14 +3,16 @@
 A flood that needs what the measured checkout has not raises Skip.
 """
 
+import time
 from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
 
+from tests.bench.neighbours import raw_http
 from tests.bench.neighbours.far_provider import SILENT
 from tests.bench.neighbours.scene import Running, Scene
-from tests.bench.neighbours.seeding import RATE
+from tests.bench.neighbours.seeding import RATE, Somebody
 from tests.tenants import files
 
 Begin = Callable[[Scene], list[Running]]
@@ -83,11 +85,14 @@ def _long_path(scene: Scene) -> list[Running]:
 
 def _exports(scene: Scene) -> list[Running]:
     who = scene.cast.neighbour
-    return [scene.load("closed", 16, scene.form(f"/c/{who.slug}/settings/export/", who.session, {}))]
+    path = f"/c/{who.slug}/settings/export/"
+    scene.require(path, who.session)
+    return [scene.load("closed", 16, scene.form(path, who.session, {}))]
 
 
 def _test_pushes(scene: Scene) -> list[Running]:
     who = scene.cast.neighbour
+    scene.require(f"/c/{who.slug}/test/", who.session)
     fields = {
         "server": who.server,
         "app": str(scene.cast.far_app),
@@ -109,12 +114,25 @@ def _upload(name: str, content: bytes, connections: int, *people: str, password:
         running = []
         for person in people:
             who = getattr(scene.cast, person)
-            path, fields = f"/c/{who.slug}/apps/{who.app}/credentials/", {"password": password}
-            request = scene.form(path, who.session, fields, (name, content))
+            request = _uploaded(scene, who, name, content, password)
             running.append(scene.load("closed", connections, request))
         return running
 
     return begin
+
+
+def _uploaded(scene: Scene, who: Somebody, name: str, content: bytes, password: str) -> bytes:
+    page = f"/c/{who.slug}/apps/{who.app}/"
+    scene.require(page, who.session)
+    return scene.form(f"{page}credentials/", who.session, {"password": password}, (name, content))
+
+
+def _another_upload(scene: Scene) -> str:
+    """How long a third customer waits for the answer to a .p12 file whose password it has mistyped."""
+    request = _uploaded(scene, scene.cast.quiet, "push.p12", files.p12(b"pw"), "wp")
+    began = time.monotonic()
+    word = raw_http.asked(scene.service.port, request, 30)
+    return f"another customer's upload: {word} after {time.monotonic() - began:.1f} s"
 
 
 def slow_p12() -> bytes:
@@ -158,5 +176,6 @@ FLOODS: Final = (
         "p12",
         "two .p12 files of 16.7 million rounds, of two customers",
         _upload("push.p12", slow_p12(), 1, "neighbour", "free", password="pw"),
+        peek=_another_upload,
     ),
 )

@@ -2,9 +2,10 @@
 
     python -m tests.bench.neighbours.quiet '{"port": P, "prefix": "/t/KEY", "bodies": FILE, ...}'
 
-Pushes are due at fixed moments whatever comes back; each is timed from when it was due. Beside them: pushes on new
-connections (a server that has none), the health pages that a balancer asks for, and the login page that people do.
-Prints one line of JSON.
+Prints READY when both connections have carried a push, and begins when it reads a line: so they were there before
+whatever begins meanwhile. Pushes are due at fixed moments whatever comes back; each is timed from when it was due.
+Beside them: pushes on new connections (a server that has none), the health pages that a balancer asks for, and the
+login page that people do. Then it prints one line of JSON.
 """
 
 import asyncio
@@ -77,9 +78,15 @@ class Quiet:
 
     async def run(self) -> Seen:
         """Do it."""
-        order, start = self.order, time.perf_counter() + 0.1
+        order = self.order
         count = int(order.rate * order.seconds)
-        senders = [asyncio.create_task(self._send()) for _ in range(KEPT)]
+        kept = [Connection(order.port, order.source, self.tls) for _ in range(KEPT)]
+        await asyncio.gather(*(raw_http.timed(one, next(self.requests), PATIENCE) for one in kept))
+        sys.stdout.write("READY\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.readline)
+        start = time.perf_counter() + 0.1
+        senders = [asyncio.create_task(self._send(one)) for one in kept]
         beside = [
             asyncio.create_task(self._newcomers(start)),
             *(
@@ -113,8 +120,7 @@ class Quiet:
             pages={path: dict(words) for path, words in self.pages.items()},
         )
 
-    async def _send(self) -> None:
-        connection = Connection(self.order.port, self.order.source, self.tls)
+    async def _send(self, connection: Connection) -> None:
         while True:
             due = await self.due.get()
             word, seconds = await raw_http.timed(connection, next(self.requests), PATIENCE, due)

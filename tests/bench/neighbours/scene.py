@@ -19,11 +19,12 @@ import msgspec
 from hpns.local.problem import ProblemError
 from hpns.local.process import bound_to_parent
 from tests.bench import processes
-from tests.bench.neighbours import load, quiet, raw_http
+from tests.bench.neighbours import load, raw_http
+from tests.bench.neighbours.quiet import Seen
 from tests.bench.neighbours.seeding import Cast
 from tests.bench.service import ROOT, Service
 
-MARGIN: Final = 45
+MARGIN: Final = 150
 """Seconds that a load would go on after the quiet customer is done, if it were not ended."""
 CSRF: Final = "c" * 32
 
@@ -35,13 +36,15 @@ class Skip(Exception):
 class Running:
     """A load that runs; stop() ends it and returns what it said of itself."""
 
-    def __init__(self, command: Sequence[str | Path], env: Mapping[str, str], *, says_ready: bool) -> None:
+    def __init__(self, command: Sequence[object], env: Mapping[str, str], *, says_ready: bool) -> None:
         """says_ready: whether it prints READY."""
-        self._wrk = not says_ready
+        self._wrk, self._ready = not says_ready, False
+        self._said: dict[str, Any] | None = None
         self._process = subprocess.Popen(
             list(map(str, command)),
             env={**os.environ, "PYTHONPATH": str(ROOT), **env},
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             preexec_fn=bound_to_parent(9),  # type: ignore[arg-type]  # noqa: PLW1509 - no threads here
@@ -53,24 +56,47 @@ class Running:
         if self._wrk:
             time.sleep(1)
             return True
+        if self._ready:
+            return True
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             if select.select([self._process.stdout], [], [], 0.2)[0]:
-                return self._process.stdout.readline() == b"READY\n"
+                self._ready = self._process.stdout.readline() == b"READY\n"
+                return self._ready
         return False
 
     def stop(self) -> dict[str, Any]:
         """End it; what it has counted."""
+        if self._said is not None:
+            return self._said
         self._process.send_signal(signal.SIGINT if self._wrk else signal.SIGTERM)
+        return self._counted(b"", 20)
+
+    def go(self) -> dict[str, Any]:
+        """Let it begin, and wait until it is done; what it has counted."""
+        return self._counted(b"\n", 120)
+
+    def _counted(self, said: bytes, seconds: float) -> dict[str, Any]:
+        output = b""
         try:
-            output, _ = self._process.communicate(timeout=20)
+            output, _ = self._process.communicate(said, timeout=seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             output, _ = self._process.communicate()
-        with contextlib.suppress(ValueError, IndexError):
-            counted: dict[str, Any] = json.loads(output.splitlines()[-1])
-            return counted
-        return {"said": output.decode(errors="replace")[-300:]}
+        try:
+            self._said = dict(json.loads(output.splitlines()[-1]))
+        except (ValueError, IndexError):
+            self._said = {"said": output.decode(errors="replace")[-300:], "code": self._process.returncode}
+        return self._said
+
+
+def seen_by(running: Running) -> Seen:
+    """What the quiet customer sees from now on. Raises ProblemError."""
+    said = running.go() if running.wait_until_ready(120) else running.stop()
+    try:
+        return msgspec.convert(said, Seen)
+    except msgspec.ValidationError as error:
+        raise ProblemError(f"The quiet customer broke off: {said}") from error
 
 
 class Scene:
@@ -119,6 +145,12 @@ class Scene:
         """The host of the pages."""
         return f"127.0.0.1:{self.service.port}"
 
+    def require(self, path: str, session: str) -> None:
+        """Raise Skip unless somebody who is logged in gets this page."""
+        request = raw_http.get(path, f"Cookie: sessionid={session}", host=self.host)
+        if (word := raw_http.asked(self.service.port, request, 10)) != "200":
+            raise Skip(f"GET {path} is answered {word}")
+
     # --- Load
 
     def closed(self, connections: int, request: bytes) -> Running:
@@ -150,8 +182,8 @@ class Scene:
 
     # --- Looking
 
-    def watch(self, **order: Any) -> quiet.Seen:
-        """The quiet customer's latencies. Raises ProblemError."""
+    def quiet(self, **order: Any) -> Running:
+        """The quiet customer; go() lets it begin, result() is what it has seen."""
         given = {
             "port": self.service.port,
             "page_port": self.service.port,
@@ -160,12 +192,11 @@ class Scene:
             "seconds": self.seconds,
             **order,
         }
-        command = [sys.executable, "-m", "tests.bench.neighbours.quiet", json.dumps(given)]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ProblemError(f"The quiet customer broke off: {done.stderr[-500:]}")
-        return msgspec.json.decode(done.stdout.splitlines()[-1], type=quiet.Seen)
+        return Running([sys.executable, "-m", "tests.bench.neighbours.quiet", json.dumps(given)], {}, says_ready=True)
+
+    def seen(self, **order: Any) -> Seen:
+        """What the quiet customer sees now. Raises ProblemError."""
+        return seen_by(self.quiet(**order))
 
     def ingest_pids(self) -> list[int]:
         """The web processes."""
