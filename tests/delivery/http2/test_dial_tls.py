@@ -156,7 +156,7 @@ async def post_with(engine: Engine, origin: str, certificate: str, key: str) -> 
 
 async def test_a_client_certificate_is_shown_to_the_provider(rough: RoughServer, folder: Path) -> None:
     shown: list[Any] = []
-    async with asking(folder, shown) as origin, engine_to(rough.ca_file) as engine:
+    async with asking(folder, shown) as origin, engine_to(rough.ca_file, patient=False) as engine:
         await post_with(engine, origin, *client(folder))
     assert shown == [("TLSv1.2", TOPIC)]
 
