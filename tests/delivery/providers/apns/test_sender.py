@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from delivery.http2.engine import Engine
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Outcome
+from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Attempt, Outcome
 from delivery.providers.apns.sender import ApnsSender, path_segment
 from delivery.providers.table import judge
 from delivery.sandbox import certificates
@@ -207,6 +207,17 @@ async def test_a_hostile_token_stays_one_segment_of_the_path_or_is_not_sent(
 @pytest.mark.parametrize("token", ["", ".", "..", "\ud800", "ü" * 400, "a" * 1001])
 def test_a_token_that_no_path_can_carry_is_none(token: str) -> None:
     assert path_segment(token) == ""
+
+
+@pytest.mark.parametrize("members", [{}, {"type": "clear"}, {"transport": "voip", "sub_type": "calls"}], ids=str)
+async def test_a_push_larger_than_apple_takes_is_told_so_and_never_sent(
+    sandbox: SandboxClient, apns: ApnsSender, members: dict[str, Any]
+) -> None:
+    made = await attempt(apns, apns_target(sandbox), push(sender_name="x" * 240_000, **members))
+    assert (made.status, made.reason, made.wire) == (0, "too_large", NOT_SENT)
+    assert sandbox.requests() == []
+    asked = Attempt("apns", "localhost", 413, "PayloadTooLarge", ANSWERED, 0.0, 1)
+    assert judge(made) is judge(asked), "the server is told what Apple's refusal would have told it"
 
 
 async def test_an_expired_signing_token_is_renewed_for_the_next_push(sandbox: SandboxClient, apns: ApnsSender) -> None:
