@@ -58,13 +58,10 @@ class Backoff:
             self._count(now)
 
     def failed(self, error: DialError) -> None:
-        """Hear that a dial has failed: the first may be repeated at once, then the pauses grow."""
-        now = time.monotonic()
+        """Hear that a dial has failed. The first may be repeated at once; any later one has been counted by begin()."""
         self._error = error
-        if self.failures:
-            self._next_at = now + self._pause()
-        else:
-            self._count(now)
+        if not self.failures:
+            self._count(time.monotonic())
 
     def succeeded(self) -> None:
         """Hear that a dial has led to what it was for: all that wait may go."""

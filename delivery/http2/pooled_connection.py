@@ -218,7 +218,8 @@ class PooledConnection(PooledRequests):
         self._dialer.log_notice(error_code, text)
         connection = self._connection
         if connection is not None and connection.taken is not None:
-            self._dialer.caution = connection.taken
+            few = connection.taken < connection.max_concurrent_streams
+            self._dialer.caution = connection.taken if few else None
         if error_code == frames.ENHANCE_YOUR_CALM:
             self._on_calm(DialError(TransportFault.GOAWAY if goaway else TransportFault.REFUSED_STREAM, text))
 

@@ -101,7 +101,7 @@ def test_a_proxy_with_the_certificate_of_a_stranger_gets_no_password(rough: Roug
         proxy = Proxy(password=PASSWORD)
         async with (
             encrypted(proxy, folder_of(rough), "wrong") as address,
-            engine_to(rough.ca_file, f"https://egress:p%40ss%20word@{address}") as engine,
+            engine_to(rough.ca_file, f"https://egress:p%40ss%20word@{address}", patient=False) as engine,
         ):
             seen = await post(engine, rough.origin, OK)
             assert (seen.status, seen.wire) == (0, NOT_SENT)
@@ -153,7 +153,7 @@ def test_a_provider_with_the_certificate_of_a_stranger_is_noticed_through_an_enc
         async with (
             stranger,
             encrypted(Proxy(), folder_of(rough)) as address,
-            engine_to(rough.ca_file, f"https://{address}") as engine,
+            engine_to(rough.ca_file, f"https://{address}", patient=False) as engine,
         ):
             seen = await post(engine, origin, OK)
             assert (seen.status, seen.wire) == (0, NOT_SENT)

@@ -63,14 +63,14 @@ async def test_a_certificate_is_as_good_as_a_key(sandbox: SandboxClient, apns: A
 
 
 async def test_a_certificate_that_apple_does_not_know_ends_as_a_credential_fault(
-    sandbox: SandboxClient, apns: ApnsSender, tmp_path: Any
+    sandbox: SandboxClient, hasty: Engine, tmp_path: Any
 ) -> None:
     certificates.ensure(tmp_path)
     pem = certificates.issue_client(tmp_path, "com.example.cert").decode()
     certificate, _, key = pem.partition("-----BEGIN PRIVATE")
     secret = {"cert_pem": certificate, "key_pem": "-----BEGIN PRIVATE" + key}
     target = apns_target(sandbox, kind="apns_cert", secret=secret, credential_id=32)
-    made = await attempt(apns, target, push())
+    made = await attempt(ApnsSender(hasty), target, push())
     assert (made.status, made.wire) == (0, NOT_SENT)
     assert made.reason in ("credential", "tls")
     assert sandbox.requests() == []
