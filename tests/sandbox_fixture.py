@@ -78,8 +78,8 @@ class SandboxClient:
         """up, down, silent or wrong_certificate."""
         self.call("PUT", "/api/mode", {"mode": mode})
 
-    def settings(self, **settings: bool) -> None:
-        """lenient_tokens, limit_token_updates."""
+    def settings(self, **settings: Any) -> None:
+        """lenient_tokens, limit_token_updates, windows."""
         self.call("PUT", "/api/settings", settings)
 
     def clear(self) -> None:
@@ -127,7 +127,7 @@ def as_new(client: SandboxClient) -> Iterator[SandboxClient]:
     accounts = client.demo.accounts.read_bytes()
     yield client
     client.demo.accounts.write_bytes(accounts)
-    client.settings(lenient_tokens=False, limit_token_updates=False)
+    client.settings(lenient_tokens=False, limit_token_updates=False, windows={})
     if client.state()["mode"] != "up":
         client.mode("up")
 

@@ -4,16 +4,16 @@ time or of dialling.
 What we send is simple, so this is less than a library: requests with a small body, no server push, no dynamic header
 table, and responses that are cut off above MAX_RESPONSE_BYTES, so that no window of ours ever closes. Invariants: a
 request that was sent counts as NOT_SENT only where the peer has said that it did not process it; each stream is handed
-to on_stream_ended once, or left in `streams` for on_lost.
+to on_stream_ended once, or left in `streams` for on_lost; a peer that floods us is left, see MAX_CONTROL_FRAMES.
 """
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from hpack import HPACKError
 
-from delivery.http2 import frames
+from delivery.http2 import error_codes, frames
 from delivery.http2.connection_sender import MAX_RESPONSE_BYTES, RECEIVE_WINDOW, ConnectionSender
 from delivery.http2.frames import FrameError
 from delivery.http2.response_headers import ResponseHeaders
@@ -23,22 +23,45 @@ from delivery.outcomes.verdict import NOT_SENT
 
 log = logging.getLogger(__name__)
 
+MAX_CONTROL_FRAMES: Final = 10_000
+"""Frames that may come between two answers without being a part of one; more are a flood, which costs us time for
+nothing (https://www.kb.cert.org/vuls/id/605641). A busy peer sends two WINDOW_UPDATE frames for each answer."""
 _PING_BYTES: Final = 8
+_GOAWAY_BYTES: Final = 8
+
+
+class Notice(Protocol):
+    """Hears what a peer has said: an error code (RFC 9113, 7), a text for the log, and whether it was a GOAWAY."""
+
+    def __call__(self, error_code: int, text: str, *, goaway: bool) -> None:
+        """Take it; nothing may be raised."""
 
 
 class Connection(ConnectionSender):
-    """A client connection, see the module. settings_received: whether the peer has sent its SETTINGS."""
+    """A client connection, see the module.
+
+    settings_received: whether the peer has sent its SETTINGS; goaway_text: what its GOAWAY said, "" before it; taken:
+    how many requests it took in all, once it has disowned others by GOAWAY, None before that.
+    """
 
     def __init__(
         self,
         on_capacity: Callable[[], None],
         on_stream_ended: Callable[[Stream], None],
         on_lost: Callable[[TransportFault, str], None],
+        on_notice: Notice,
     ) -> None:
-        """on_capacity: see ConnectionSender; on_lost(fault, error): the connection has ended, or is of no use."""
+        """on_capacity: see ConnectionSender; on_lost(fault, error): the connection has ended, or is of no use.
+
+        on_notice(error code, text, goaway): the peer has sent GOAWAY, or has reset a stream to ask for calm. It comes
+        before the streams end that this concerns.
+        """
         super().__init__(on_capacity)
-        self._on_stream_ended, self._on_lost = on_stream_ended, on_lost
+        self._on_stream_ended, self._on_lost, self._on_notice = on_stream_ended, on_lost, on_notice
         self.settings_received = False
+        self.goaway_text = ""
+        self.taken: int | None = None
+        self._control_frames = 0
         self._parser = frames.FrameParser(MAX_RESPONSE_BYTES)
         self._response_headers = ResponseHeaders(MAX_RESPONSE_BYTES)
 
@@ -50,7 +73,8 @@ class Connection(ConnectionSender):
             return
         # Without TLS's close_notify, it was closed all the same.
         closed = error is None or "EOF" in str(error)
-        self._on_lost(TransportFault.CLOSED if closed else TransportFault.RESET, str(error or ""))
+        text = "; ".join(filter(None, (self.goaway_text, str(error or ""))))
+        self._on_lost(TransportFault.CLOSED if closed else TransportFault.RESET, text)
 
     def data_received(self, data: bytes) -> None:
         """Process frames of the peer."""
@@ -85,34 +109,50 @@ class Connection(ConnectionSender):
             self._receive_headers(flags, stream_id, payload)
         elif frame_type == frames.DATA:
             self._receive_data(flags, stream_id, payload)
-        elif frame_type == frames.SETTINGS:
+        else:
+            self._count_control_frame()
+            self._receive_control_frame(frame_type, flags, stream_id, payload)
+
+    def _receive_control_frame(self, frame_type: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if frame_type == frames.SETTINGS:
             self._receive_settings(flags, payload)
         elif frame_type == frames.WINDOW_UPDATE:
             self._receive_window_update(stream_id, frames.read_uint31(payload))
         elif frame_type == frames.RST_STREAM:
-            self._receive_rst_stream(stream_id, frames.read_uint31(payload))
+            self._receive_rst_stream(stream_id, frames.read_uint32(payload))
         elif frame_type == frames.GOAWAY:
-            self._receive_goaway(frames.read_uint31(payload))
+            last_stream_id, error_code = frames.read_uint31(payload), frames.read_uint32(payload, 4)
+            self._receive_goaway(last_stream_id, error_code, payload[_GOAWAY_BYTES:])
         elif frame_type == frames.PUSH_PROMISE:
             raise FrameError("PUSH_PROMISE frame")
         elif frame_type == frames.PING:
             if len(payload) != _PING_BYTES:
                 raise FrameError("PING frame of a wrong size")
-            if not flags & frames.ACK:
+            if flags & frames.ACK:
+                self.ping_unanswered = False
+            else:
                 self.acknowledge(frames.PING, payload)
+
+    def _count_control_frame(self) -> None:
+        self._control_frames += 1
+        if self._control_frames > MAX_CONTROL_FRAMES:
+            raise FrameError("flood of frames that answer nothing")
 
     def _receive_headers(self, flags: int, stream_id: int, block: bytes) -> None:
         status, fields = self._response_headers.decode(block)  # of a reset stream, too: the next block may need it
         stream = self.streams.get(stream_id)
         if stream is None:
+            self._count_control_frame()
             return
         ends = flags & frames.END_STREAM
         if not stream.status:
             if not status or (status < 200 and ends):
                 raise FrameError("answer without a status")
             if status < 200:
+                self._count_control_frame()
                 return  # an interim response (RFC 9110, 15.2): the final one follows
             stream.receive_headers(status, fields)
+            self._control_frames = 0
             if not ends and stream.content_length > MAX_RESPONSE_BYTES:
                 self._truncate(stream)
                 return
@@ -121,6 +161,8 @@ class Connection(ConnectionSender):
 
     def _receive_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         stream = self.streams.get(stream_id)
+        if stream is None or not (payload or flags):
+            self._count_control_frame()
         if stream is None:
             return
         if not stream.status:
@@ -152,9 +194,11 @@ class Connection(ConnectionSender):
             return
         for key, value in frames.read_settings(payload):
             if key == frames.MAX_CONCURRENT_STREAMS:
-                self.max_concurrent_streams = value
+                self.limit_streams(value, self._caution)
             elif key == frames.INITIAL_WINDOW_SIZE:
                 self.set_initial_window(value)
+            elif key == frames.HEADER_TABLE_SIZE:
+                self.set_header_table_size(value)
         self.acknowledge(frames.SETTINGS)
         if not self.settings_received:
             self.settings_received = self.accepts_streams = True
@@ -166,26 +210,34 @@ class Connection(ConnectionSender):
         self.increase_window(stream_id, increment)
 
     def _receive_rst_stream(self, stream_id: int, error_code: int) -> None:
-        stream = self.streams.pop(stream_id, None)
+        text = f"RST_STREAM {error_codes.name(error_code)}"
+        if error_code == frames.ENHANCE_YOUR_CALM:
+            self._on_notice(error_code, text, goaway=False)
+        stream = self.remove(stream_id)
         if stream is None:
             return
         if error_code == frames.REFUSED_STREAM:
-            self._end_disowned(stream)
+            self._end_disowned(stream, TransportFault.REFUSED_STREAM, text)
             return
-        stream.fault, stream.error = TransportFault.RESET, f"stream reset with error {error_code}"
+        stream.fault, stream.error = TransportFault.RESET, text
         stream.discard_body()
         self._on_stream_ended(stream)
 
-    def _end_disowned(self, stream: Stream) -> None:
+    def _end_disowned(self, stream: Stream, fault: TransportFault, text: str) -> None:
         if not stream.status:  # what was answered was processed, whatever is said later
-            stream.fault, stream.wire = TransportFault.REFUSED_STREAM, NOT_SENT
+            stream.fault, stream.error, stream.wire = fault, text, NOT_SENT
         stream.discard_body()
         self._on_stream_ended(stream)
 
-    def _receive_goaway(self, last_stream_id: int) -> None:
+    def _receive_goaway(self, last_stream_id: int, error_code: int, debug_data: bytes) -> None:
         """Open no more streams; the peer disowns those after last_stream_id, and goes on with the others."""
         self.accepts_streams = False
-        for stream_id in [stream_id for stream_id in self.streams if stream_id > last_stream_id]:
-            if (stream := self.streams.pop(stream_id, None)) is not None:
-                self._end_disowned(stream)
+        self.goaway_text = error_codes.goaway_text(error_code, debug_data)
+        disowned = [stream_id for stream_id in self.streams if stream_id > last_stream_id]
+        if disowned:
+            self.taken = (last_stream_id + 1) // 2  # ours are odd
+        self._on_notice(error_code, self.goaway_text, goaway=True)
+        for stream_id in disowned:
+            if (stream := self.remove(stream_id)) is not None:
+                self._end_disowned(stream, TransportFault.GOAWAY, self.goaway_text)
         self._on_capacity()

@@ -1,7 +1,8 @@
 """The sending half of an HTTP/2 connection: flow control (RFC 9113, 5.2) and stream concurrency (5.1.2).
 
 Invariants: a request is written once at most; it counts as sent (MAYBE) from the moment its last byte is handed to
-the transport. Frames of one turn of the loop leave together.
+the transport; a large body leaves a part of the connection's window to the requests that come after it, so that none
+of them waits for it. Frames of one turn of the loop leave together.
 """
 
 import asyncio
@@ -24,13 +25,22 @@ _SETTINGS_FRAME: Final = frames.settings(
 _MAX_STREAM_ID: Final = 2**31 - 1
 _MAX_WRITE_BUFFER_BYTES: Final = 1_048_576
 """Bytes that may wait for a peer that goes on asking and reads nothing."""
+LARGE_BYTES: Final = 8192
+"""No push that a provider takes has a longer body, unless its text is made of characters that JSON escapes."""
+RESERVED_WINDOW: Final = 16_384
+"""Bytes of the connection's window that large bodies leave to others; its size is 65,535 where the peer grants none."""
+DEFAULT_TABLE_SIZE: Final = 4096
+_TABLE_SIZE_UPDATE: Final = b"\x20"
+"""The dynamic table has size 0 from now on (RFC 7541, 6.3): we keep none."""
+_BUFFER_FULL: Final = 1
+_CALM: Final = 2
 
 
 class ConnectionSender(asyncio.Protocol):
     """The sending half, see the module.
 
     streams: the open ones, by their id; accepts_streams: whether more may be opened; max_concurrent_streams: how many
-    at once; closed: nothing is read or written any more.
+    at once the peer takes; closed: nothing is read or written any more.
     """
 
     def __init__(self, on_capacity: Callable[[], None]) -> None:
@@ -40,10 +50,17 @@ class ConnectionSender(asyncio.Protocol):
         self._call_soon: Callable[..., object] = asyncio.get_running_loop().call_soon
         self.streams: dict[int, Stream] = {}
         self.accepts_streams = self.closed = False
-        self.max_concurrent_streams = DEFAULT_CONCURRENT_STREAMS
-        self._paused = False
+        self.max_concurrent_streams = self._stream_limit = DEFAULT_CONCURRENT_STREAMS
+        self._caution: int | None = None
+        self.ping_unanswered = False
+        self._blocked = 0  # _BUFFER_FULL, _CALM or both: no stream is opened meanwhile
         self._next_stream_id = 1
         self._connection_window = self._initial_window = 65_535
+        self._whole_bytes = LARGE_BYTES  # no longer body leaves with its header block in one piece
+        self._table_size = DEFAULT_TABLE_SIZE  # of the dynamic table, as the peer knows it from our header blocks
+        self._table_update_due = False
+        self._large: dict[int, Stream] = {}  # open streams that have a large body, or a rest of one
+        self._cramped: dict[int, Stream] = {}  # open streams whose smaller body did not fit into a window
         self._write_buffer: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,14 +80,25 @@ class ConnectionSender(asyncio.Protocol):
         except OSError:  # it broke while we looked
             return True
 
+    @property
+    def used(self) -> bool:
+        """Whether a request was begun on it."""
+        return self._next_stream_id > 1
+
+    def limit_streams(self, max_concurrent: int, caution: int | None) -> None:
+        """Open no more streams at once than the peer takes, and than `caution` says; None: as many as that."""
+        self.max_concurrent_streams, self._caution = max_concurrent, caution
+        self._stream_limit = max_concurrent if caution is None else min(max_concurrent, max(1, caution))
+
     def can_send(self, size: int) -> bool:
         """Tell whether a request with a body of so many bytes can be sent now."""
         return (
             self.accepts_streams
-            and not self._paused
-            and len(self.streams) < self.max_concurrent_streams
-            # One that is larger than any window is begun when nothing else is under way, and sent in parts.
-            and (size <= self._connection_window or (self._connection_window > 0 and not self.streams))
+            and not self._blocked
+            and len(self.streams) < self._stream_limit
+            # A large one is begun at once and sent in parts. So is any other while nothing else is under way: the
+            # peer may enlarge the window only when all of it is used.
+            and (size <= self._connection_window or size > LARGE_BYTES or not self.streams)
         )
 
     def send(self, stream: Stream) -> None:
@@ -82,20 +110,42 @@ class ConnectionSender(asyncio.Protocol):
         self.streams[stream_id] = stream
         body = stream.unsent_body
         size = len(body)
-        if size <= self._connection_window and size <= self._initial_window and size <= frames.MAX_PAYLOAD_BYTES:
-            self._connection_window -= size
-            stream.unsent_body = b""
-            stream.wire = MAYBE
-            self.write(frames.request(stream_id, stream.header_block, body))
-        else:
-            stream.send_window = self._initial_window
-            self.write(frames.frame(frames.HEADERS, frames.END_HEADERS, stream_id, stream.header_block))
-            self._send_data(stream)
+        if size > self._whole_bytes or size > self._connection_window:
+            if self._table_update_due:
+                self._announce_table_size(stream)
+            if size > self._whole_bytes or size > self._connection_window:
+                self._send_in_parts(stream)
+                return
+        self._connection_window -= size
+        stream.unsent_body = b""
+        stream.wire = MAYBE
+        self.write(frames.request(stream_id, stream.header_block, body))
+
+    def _announce_table_size(self, stream: Stream) -> None:
+        """Begin a header block with the size of our dynamic table, as the peer's smaller limit asks for."""
+        stream.header_block = _TABLE_SIZE_UPDATE + stream.header_block
+        self._table_size, self._table_update_due = 0, False
+        self._limit_whole_bodies()
+
+    def _limit_whole_bodies(self) -> None:
+        # While a table size update is due, every request takes the way that looks for it, and none pays for it later.
+        fitting = min(self._initial_window, LARGE_BYTES)
+        self._whole_bytes = -1 if self._table_update_due else fitting
+
+    def _send_in_parts(self, stream: Stream) -> None:
+        stream.send_window = self._initial_window
+        waiting = self._large if len(stream.unsent_body) > LARGE_BYTES else self._cramped
+        waiting[stream.stream_id] = stream
+        self.write(frames.frame(frames.HEADERS, frames.END_HEADERS, stream.stream_id, stream.header_block))
+        self._send_data(stream)
 
     def _send_data(self, stream: Stream) -> None:
         """Send as much of a body as the windows allow."""
+        stream_id = stream.stream_id
+        reserved = RESERVED_WINDOW if stream_id in self._large else 0
         while stream.unsent_body:
-            size = min(len(stream.unsent_body), self._connection_window, stream.send_window, frames.MAX_PAYLOAD_BYTES)
+            window = min(self._connection_window - reserved, stream.send_window)
+            size = min(len(stream.unsent_body), window, frames.MAX_PAYLOAD_BYTES)
             if size <= 0:
                 return
             part, stream.unsent_body = stream.unsent_body[:size], stream.unsent_body[size:]
@@ -103,9 +153,15 @@ class ConnectionSender(asyncio.Protocol):
             stream.send_window -= size
             if not stream.unsent_body and not stream.status:
                 stream.wire = MAYBE
-            self.write(
-                frames.frame(frames.DATA, 0 if stream.unsent_body else frames.END_STREAM, stream.stream_id, part)
-            )
+            self.write(frames.frame(frames.DATA, 0 if stream.unsent_body else frames.END_STREAM, stream_id, part))
+        self._large.pop(stream_id, None)
+        self._cramped.pop(stream_id, None)
+
+    def remove(self, stream_id: int) -> Stream | None:
+        """Remove and return an open stream, None where there is none: nothing more is sent on it."""
+        self._large.pop(stream_id, None)
+        self._cramped.pop(stream_id, None)
+        return self.streams.pop(stream_id, None)
 
     def write(self, serialized: bytes) -> None:
         """Send whole frames, together with those of the same turn of the loop."""
@@ -122,7 +178,7 @@ class ConnectionSender(asyncio.Protocol):
 
     def cancel(self, stream: Stream) -> None:
         """Reset a stream (RST_STREAM, CANCEL) whose response is not waited for any longer."""
-        if self.streams.pop(stream.stream_id, None) is not None:
+        if self.remove(stream.stream_id) is not None:
             self.write(frames.frame(frames.RST_STREAM, 0, stream.stream_id, frames.CANCEL.to_bytes(4, "big")))
 
     def close(self, error_code: int = frames.NO_ERROR) -> None:
@@ -137,16 +193,30 @@ class ConnectionSender(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Pause: the peer reads more slowly than we write."""
-        self._paused = True
+        self._blocked |= _BUFFER_FULL
 
     def resume_writing(self) -> None:
         """Resume: the peer has caught up."""
-        self._paused = False
+        self._blocked &= ~_BUFFER_FULL
         self._on_capacity()
+
+    def hold(self) -> None:
+        """Open no streams until release(): the peer asks for calm."""
+        self._blocked |= _CALM
+
+    def release(self) -> None:
+        """Open streams again."""
+        self._blocked &= ~_CALM
+        self._on_capacity()
+
+    def ping(self) -> None:
+        """Send a PING; ping_unanswered is set until the peer has answered it (RFC 9113, 6.7)."""
+        self.ping_unanswered = True
+        self.write(frames.frame(frames.PING, 0, 0, bytes(8)))
 
     def acknowledge(self, frame_type: int, payload: bytes = b"") -> None:
         """Acknowledge a SETTINGS or PING frame. FrameError for a peer that goes on asking and reads nothing."""
-        if self._paused and self.transport.get_write_buffer_size() > _MAX_WRITE_BUFFER_BYTES:
+        if self._blocked & _BUFFER_FULL and self.transport.get_write_buffer_size() > _MAX_WRITE_BUFFER_BYTES:
             raise FrameError("peer that asks and reads nothing")
         self.write(frames.frame(frame_type, frames.ACK, 0, payload))
 
@@ -159,17 +229,24 @@ class ConnectionSender(asyncio.Protocol):
             self.send_blocked()
         elif (stream := self.streams.get(stream_id)) is not None:
             stream.send_window += increment
-            self._send_data(stream)
+            if stream.unsent_body:
+                self._send_data(stream)
 
     def set_initial_window(self, window: int) -> None:
         """Apply the peer's initial window size, also to the open streams (RFC 9113, 6.9.2)."""
         for stream in self.streams.values():
             stream.send_window += window - self._initial_window
         self._initial_window = window
+        self._limit_whole_bodies()
+
+    def set_header_table_size(self, limit: int) -> None:
+        """Apply the peer's limit of our dynamic table; a smaller one has to be acknowledged (RFC 9113, 4.3.1)."""
+        if limit < self._table_size:
+            self._table_update_due = True
+            self._limit_whole_bodies()
 
     def send_blocked(self) -> None:
-        """Send what flow control has held up."""
-        for stream in list(self.streams.values()):
-            if stream.unsent_body:
-                self._send_data(stream)
+        """Send what flow control has held up, large bodies last."""
+        for stream in (*self._cramped.values(), *self._large.values()):
+            self._send_data(stream)
         self._on_capacity()

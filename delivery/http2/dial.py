@@ -21,7 +21,8 @@ from delivery.http2.connection import Connection
 from delivery.outcomes.transport import TransportFault
 
 _LIMITS: Final[dict[str, Any]] = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 1.0}
-"""In seconds. The first is beyond every deadline; the second is how long a silent peer keeps a closed connection."""
+"""In seconds. The first is beyond every deadline (the whole dial has one in dialer.py); the second is how long a silent
+peer keeps a closed connection."""
 _PROXY_ANSWER_BYTES: Final = 8192
 _PORTS: Final = {"http": 80, "https": 443}
 _CERTIFICATE_ALERTS: Final = ("certificate", "unknown ca", "unknown_ca", "access denied", "access_denied")
@@ -83,6 +84,11 @@ class Endpoint:
         self._trust = trust
         self._pem = f"{cert_pem}\n{key_pem}" if cert_pem else ""
         self._own: ssl.SSLContext | None = None
+
+    @property
+    def shows_certificate(self) -> bool:
+        """Whether a client certificate is shown."""
+        return bool(self._pem)
 
     def tls(self) -> ssl.SSLContext:
         """Return the context for the provider. Raises DialError."""

@@ -14,7 +14,10 @@ from typing import Final
 import msgspec
 
 from delivery.http2 import frames, hpack_encoding
+from delivery.http2.addresses import DialError
+from delivery.http2.backoff import Backoff
 from delivery.http2.dial import Endpoint, TlsTrust
+from delivery.http2.dialer import Dialer
 from delivery.http2.peer_clock import PeerClock
 from delivery.http2.pooled_connection import PooledConnection
 from delivery.http2.stream import Stream
@@ -40,11 +43,11 @@ class ChannelState(msgspec.Struct, frozen=True):
 class Channel:
     """The connection pool for one origin with one credential. Nothing is opened before the first post."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> None:
-        """endpoint: where its connections lead."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint, dialer: Dialer) -> None:
+        """endpoint: where its connections lead; dialer: opens them."""
         self.used_at = time.monotonic()
         self.closed = False
-        self._loop, self._endpoint = loop, endpoint
+        self._loop, self._dialer = loop, dialer
         self._request_start = hpack_encoding.request_start(endpoint.authority)
         self._primary: PooledConnection | None = None
         self._others: list[PooledConnection] = []
@@ -67,7 +70,7 @@ class Channel:
         encoded_path = hpack_encoding.string_literal(path.encode("ascii"))
         length = hpack_encoding.content_length_field(len(body))
         header_block = b"%b%b%b%b" % (self._request_start, encoded_path, field_block, length)
-        if len(header_block) > frames.MAX_PAYLOAD_BYTES:
+        if len(header_block) >= frames.MAX_PAYLOAD_BYTES:  # the first of a connection may get a byte more
             raise ValueError("the fields of the request are too long")
         self.used_at = now = time.monotonic()
         stream = Stream(header_block, body, time.time(), now, now + timeout, on_done, tag)
@@ -94,7 +97,14 @@ class Channel:
         self._submit(stream, time.monotonic())
 
     def _new_connection(self) -> PooledConnection:
-        return PooledConnection(self._loop, self._endpoint, self._resubmit)
+        return PooledConnection(self._loop, self._dialer, self._resubmit, self._calm_down)
+
+    def _calm_down(self, error: DialError) -> None:
+        """Send nothing and dial nobody for a while: the provider asks for calm."""
+        pause = self._dialer.channel.calm(error)
+        if pause:
+            for connection in self.connections():
+                connection.hold(pause)
 
     def _replace_primary(self, before: PooledConnection | None) -> PooledConnection:
         self._drop_closed()
@@ -140,15 +150,26 @@ def _in_flight(connection: PooledConnection) -> int:
 class Engine:
     """The HTTP/2 client of a process: all its channels, on one loop. clock: the time of day for what it signs."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ca_file: str = "", proxy: str = "", no_proxy: str = "") -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ca_file: str = "",
+        proxy: str = "",
+        no_proxy: str = "",
+        *,
+        patient: bool = True,
+    ) -> None:
         """Take what is trusted, and the outgoing proxy.
 
         ca_file: PEM file of the certification authorities ("": certifi's); proxy: "http[s]://[user:password@]host:port"
-        ("": none); no_proxy: hosts reached without it, separated by commas, as in NO_PROXY ("*": all).
+        ("": none); no_proxy: hosts reached without it, separated by commas, as in NO_PROXY ("*": all); patient: a
+        request waits, as long as its time lasts, for another dial after one has failed, else it fails with it.
         """
         self.loop = loop
         self.closed = False
         self.clock = PeerClock()
+        self._patient = patient
+        self._origins: dict[str, Backoff] = {}
         self._trust = TlsTrust(ca_file, proxy, no_proxy)
         self._channels: dict[tuple[str, int], Channel] = {}
         self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -162,7 +183,8 @@ class Engine:
         channel = self._channels.get((origin, credential_id))
         if channel is None:
             endpoint = Endpoint(origin, self._trust, cert_pem, key_pem)
-            channel = self._channels[origin, credential_id] = Channel(self.loop, endpoint)
+            dialer = Dialer(self.loop, endpoint, self._origins.setdefault(origin, Backoff()), patient=self._patient)
+            channel = self._channels[origin, credential_id] = Channel(self.loop, endpoint, dialer)
             channel.closed = self.closed
         return channel
 
@@ -175,13 +197,19 @@ class Engine:
         return states
 
     def _sweep(self) -> None:
-        """Close what nobody has used for long: a credential that was replaced, an app that is gone."""
+        """Close what nobody has used for long: a credential that was replaced, an app that is gone; ask the idle."""
         self._sweep_timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
-        before = time.monotonic() - IDLE_SECONDS
+        now = time.monotonic()
         for key, channel in list(self._channels.items()):
-            if channel.used_at < before and not any(map(_in_flight, channel.connections())):
+            connections = channel.connections()
+            if channel.used_at < now - IDLE_SECONDS and not any(map(_in_flight, connections)):
                 del self._channels[key]
                 channel.close()
+                continue
+            for connection in connections:
+                connection.ping_if_idle(now)
+        origins = {origin for origin, _ in self._channels}
+        self._origins = {origin: backoff for origin, backoff in self._origins.items() if origin in origins}
 
     async def close(self) -> None:
         """Close all connections; requests under way end as TransportFault.STOPPED, and so does every later one."""

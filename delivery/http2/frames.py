@@ -30,6 +30,7 @@ NO_ERROR: Final = 0
 PROTOCOL_ERROR: Final = 1
 REFUSED_STREAM: Final = 7
 CANCEL: Final = 8
+ENHANCE_YOUR_CALM: Final = 11
 
 
 class FrameError(Exception):
@@ -77,11 +78,16 @@ def read_settings(payload: bytes) -> list[tuple[int, int]]:
     return values
 
 
-def read_uint31(payload: bytes, at: int = 0) -> int:
-    """Return a 31-bit unsigned integer. FrameError where the frame is too short for it."""
+def read_uint32(payload: bytes, at: int = 0) -> int:
+    """Return a 32-bit unsigned integer. FrameError where the frame is too short for it."""
     if len(payload) < at + 4:
         raise FrameError("frame that is too short")
-    return int.from_bytes(payload[at : at + 4], "big") & MAX_WINDOW
+    return int.from_bytes(payload[at : at + 4], "big")
+
+
+def read_uint31(payload: bytes, at: int = 0) -> int:
+    """Return a 31-bit unsigned integer, as read_uint32."""
+    return read_uint32(payload, at) & MAX_WINDOW
 
 
 class FrameParser:

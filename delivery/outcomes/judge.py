@@ -22,6 +22,7 @@ _ABSENT: Final = {
     "label": "of this push",
     "project": "of this app",
     "reason": "(unreadable)",
+    "remark": "",
     "seconds": "a few",
     "status": "with an error",
     "topic": "of this app",
@@ -67,8 +68,9 @@ def attributed(verdict: Verdict, shared: bool) -> Verdict:
 def text(verdict: Verdict, trace: str, **details: object) -> str:
     """Return what the server's admin reads: "<code> <cause>: <what to do> (trace <id>)".
 
-    details fill the row's placeholders (those of _ABSENT); empty ones and those left out are put in words. They must
-    hold no secret: the text ends in the customer's server log.
+    details fill the row's placeholders (those of _ABSENT); empty ones and those left out are put in words, but for
+    {remark}, which is {detail} in parentheses where there is one. They must hold no secret: the text ends in the
+    customer's server log.
     """
     cause, fix = cause_and_fix(verdict, **details)
     return f"{verdict.code} {cause}: {fix} (trace {trace})"
@@ -77,4 +79,6 @@ def text(verdict: Verdict, trace: str, **details: object) -> str:
 def cause_and_fix(verdict: Verdict, **details: object) -> tuple[str, str]:
     """Return a verdict's cause, and what to do about it, with the details that text() takes."""
     given = _Details((name, value) for name, value in details.items() if value not in ("", 0, None))
+    if "detail" in given:
+        given["remark"] = f" ({given['detail']})"
     return verdict.cause.format_map(given), verdict.fix.format_map(given)

@@ -13,8 +13,14 @@ _WAIT = "nothing to do unless it lasts; the status page of the push service know
 _REPORT = "report it with the trace id if it lasts"
 
 
-def _unsent(fault: TransportFault, cause: str, attribution: Attribution = "provider", fix: str = _WAIT) -> Verdict:
-    return failed(f"transport_{fault}", cause, fix, attribution=attribution, retry=Retry.SAFE)
+def _unsent(
+    fault: TransportFault,
+    cause: str,
+    attribution: Attribution = "provider",
+    fix: str = _WAIT,
+    retry: Retry = Retry.SAFE,
+) -> Verdict:
+    return failed(f"transport_{fault}", cause, fix, attribution=attribution, retry=retry)
 
 
 def _unanswered(fault: TransportFault, cause: str) -> Verdict:
@@ -41,18 +47,24 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
     ),
     (TransportFault.TIMEOUT, MAYBE): _unanswered(TransportFault.TIMEOUT, "{host} did not answer in time"),
     (TransportFault.CLOSED, NOT_SENT): _unsent(
-        TransportFault.CLOSED, "{host} closed the connection before the push was sent"
+        TransportFault.CLOSED, "{host} closed the connection before the push was sent{remark}"
     ),
     (TransportFault.CLOSED, MAYBE): _unanswered(
-        TransportFault.CLOSED, "{host} closed the connection without an answer"
+        TransportFault.CLOSED, "{host} closed the connection without an answer{remark}"
     ),
     (TransportFault.RESET, NOT_SENT): _unsent(
-        TransportFault.RESET, "{host} broke the connection off before the push was sent"
+        TransportFault.RESET, "{host} broke the connection off before the push was sent{remark}"
     ),
-    (TransportFault.RESET, MAYBE): _unanswered(TransportFault.RESET, "{host} broke the request off without an answer"),
+    (TransportFault.RESET, MAYBE): _unanswered(
+        TransportFault.RESET, "{host} broke the request off without an answer{remark}"
+    ),
     (TransportFault.REFUSED_STREAM, NOT_SENT): _unsent(
-        TransportFault.REFUSED_STREAM,
-        "{host} did not take the push (it refused the stream, or is ending the connection)",
+        TransportFault.REFUSED_STREAM, "{host} refused to take the push{remark}"
+    ),
+    (TransportFault.GOAWAY, NOT_SENT): _unsent(
+        TransportFault.GOAWAY,
+        "{host} ended the connection and did not take the push{remark}",
+        retry=Retry.AT_ONCE,
     ),
     (TransportFault.PROTOCOL, NOT_SENT): _unsent(
         TransportFault.PROTOCOL, "{host} does not speak HTTP/2 as agreed", "provider", _REPORT

@@ -29,7 +29,9 @@ class TransportFault(StrEnum):
     RESET = "reset"
     """The connection was reset, or the stream by RST_STREAM with a code other than REFUSED_STREAM."""
     REFUSED_STREAM = "refused_stream"
-    """The provider disowned the stream: REFUSED_STREAM, or a GOAWAY whose last stream id is lower (RFC 9113, 8.7)."""
+    """The provider disowned this request alone: RST_STREAM with REFUSED_STREAM (RFC 9113, 8.7)."""
+    GOAWAY = "goaway"
+    """The provider ended the connection and disowned the request: a GOAWAY whose last stream id is lower (6.8)."""
     PROTOCOL = "protocol"
     """The provider violated HTTP/2, or did not offer it by ALPN."""
     STOPPED = "stopped"
@@ -40,6 +42,8 @@ class TransportFault(StrEnum):
     """Google's OAuth token endpoint gave no access token."""
     BAD_TOKEN = "bad_token"  # noqa: S105
     """The device token fits into no request."""
+    TOO_LARGE = "too_large"
+    """The body is larger than the provider takes."""
 
 
 NoFault = Literal[""]

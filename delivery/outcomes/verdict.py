@@ -75,6 +75,8 @@ class Retry(Enum):
     NEVER = "never"
     SAFE = "safe"
     """Only because nothing was sent."""
+    AT_ONCE = "at once"
+    """Nothing was sent, and what comes before the next try is a new connection: that is pause enough."""
     BACKOFF = "backoff"
     """The provider said that it did not take it now; wait (Retry-After, else growing) and try again."""
     RENEW = "renew"

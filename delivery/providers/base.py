@@ -85,6 +85,10 @@ class Try:
         self.index = index
 
 
+class TooLargeError(Exception):
+    """A body larger than its provider takes, which no shorter text would mend: it is not sent. str() says how large."""
+
+
 def unsent(provider: str, host: str, fault: TransportFault, detail: str) -> Attempt:
     """Return the attempt that came to nothing before anything was sent."""
     return Attempt(provider, host, 0, fault, NOT_SENT, time.time(), 0, detail=detail)

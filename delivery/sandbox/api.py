@@ -6,7 +6,8 @@
     GET    /api/state      counters, mode, settings, connections
     GET    /api/scripts    the scripts; PUT {"marker": "...", "answers": [...]} or a list of these; DELETE [?marker=]
     PUT    /api/mode       {"mode": "up" | "down" | "silent" | "wrong_certificate"}
-    PUT    /api/settings   {"lenient_tokens": bool, "limit_token_updates": bool}, each optional
+    PUT    /api/settings   {"lenient_tokens": bool, "limit_token_updates": bool, "windows": {"stream": BYTES,
+                           "connection": BYTES, "delay": SECONDS}}, each optional; windows of connections to come
     GET    /api/events     server-sent events: `data: NUMBER` whenever something was received, four a second at most
 
 Invariant: a request with anything unknown in it changes nothing and is answered with 400 and the reason.
@@ -19,6 +20,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from delivery.sandbox.answers import Answer
+from delivery.sandbox.connections import Windows
 from delivery.sandbox.journal import Entry
 from delivery.sandbox.listener import Listener, Mode
 from delivery.sandbox.providers import Providers
@@ -41,6 +43,7 @@ class _Mode(msgspec.Struct, forbid_unknown_fields=True):
 class _Settings(msgspec.Struct, forbid_unknown_fields=True):
     lenient_tokens: bool | None = None
     limit_token_updates: bool | None = None
+    windows: Windows | None = None
 
 
 class Api:
@@ -93,6 +96,7 @@ class Api:
                 "mode": self._listener.mode,
                 "lenient_tokens": providers.lenient_tokens,
                 "limit_token_updates": providers.tokens.limit_updates,
+                "windows": connections.windows,
                 "received": dict(providers.journal.received),
                 "answered": dict(providers.journal.answered),
                 "kept": len(providers.journal.entries),
@@ -126,6 +130,8 @@ class Api:
             self._providers.lenient_tokens = settings.lenient_tokens
         if settings.limit_token_updates is not None:
             self._providers.tokens.limit_updates = settings.limit_token_updates
+        if settings.windows is not None:
+            self._listener.connections.windows = settings.windows
         return json_response({})
 
     async def _get_events(self, request: WebRequest) -> WebResponse:

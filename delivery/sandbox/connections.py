@@ -1,11 +1,26 @@
 """The open connections of the sandbox, counted, numbered, and dropped together when the listener's mode changes."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from delivery.sandbox.certificates import describe
 from delivery.sandbox.journal import Certificate
 from delivery.sandbox.providers import Providers
+
+RFC_WINDOW = 65_535
+"""Bytes: the windows of RFC 9113 (6.9.2) where nobody grants more, and Apple's, who announces the same."""
+
+
+class Windows(msgspec.Struct, forbid_unknown_fields=True):
+    """The flow-control windows of connections to come, in bytes, and for how many seconds received bytes are held back
+    from them: a window in a round trip is all that a client far away can send.
+    """
+
+    stream: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = RFC_WINDOW
+    connection: Annotated[int, msgspec.Meta(ge=RFC_WINDOW, lt=1 << 31)] = RFC_WINDOW
+    delay: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
 
 
 class Connections:
@@ -17,6 +32,7 @@ class Connections:
     def __init__(self, providers: Providers) -> None:
         """providers: answers the requests of all connections."""
         self.providers = providers
+        self.windows = Windows()
         self.open: dict[asyncio.BaseTransport, str] = {}
         self.total = 0
 

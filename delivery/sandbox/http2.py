@@ -4,8 +4,9 @@ Everything goes through this one server, the ordinary answers as well as the bro
 faults would need its own port, and the code under test would reach it by another connection than the one it uses
 otherwise. An ASGI server could not reset a stream, disown a request or stop in the middle of a body.
 
-Invariants: received bytes are acknowledged at once, whatever becomes of the request, so that one hanging push never
-closes the window of the others; a stream is answered at most once, and forgotten when either side ends it.
+The settings are those that Apple's servers announce. Invariants: received bytes are acknowledged, at once or after the
+windows' delay, whatever becomes of the request, so that one hanging push never closes the window of the others; a
+stream is answered at most once, and forgotten when either side ends it.
 """
 
 import asyncio
@@ -18,13 +19,12 @@ import h2.exceptions
 import h2.settings
 import hyperframe.frame
 
-from delivery.sandbox.connections import Connections
+from delivery.sandbox.connections import RFC_WINDOW, Connections
 from delivery.sandbox.journal import Request
 from delivery.sandbox.providers import Ready
 
 MOST_STREAMS = 1000
-STREAM_WINDOW = 1 << 20
-CONNECTION_WINDOW = 1 << 22
+MOST_HEADER_BYTES = 8000
 INTERNAL_ERROR = 2
 GOAWAY_LINGER = 5.0
 
@@ -44,7 +44,7 @@ class Http2(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Sends the preface and opens the windows wide."""
+        """Sends the preface."""
         self._transport = transport
         self._number = self._all.opened(transport, "2")
         self._certificate = self._all.certificate(transport)
@@ -52,12 +52,13 @@ class Http2(asyncio.Protocol):
             client=False,
             initial_values={
                 h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS,
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 16_384,
+                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._all.windows.stream,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: MOST_HEADER_BYTES,
             },
         )
         self._h2.initiate_connection()
-        self._h2.increment_flow_control_window(CONNECTION_WINDOW)
+        if self._all.windows.connection > RFC_WINDOW:
+            self._h2.increment_flow_control_window(self._all.windows.connection - RFC_WINDOW)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -106,11 +107,21 @@ class Http2(asyncio.Protocol):
         )
 
     def _data(self, event: Any) -> None:
-        if event.flow_controlled_length:
-            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        size, delay = event.flow_controlled_length, self._all.windows.delay
+        if size and delay:
+            asyncio.get_running_loop().call_later(delay, self._acknowledge_late, size, event.stream_id)
+        elif size:
+            self._h2.acknowledge_received_data(size, event.stream_id)
         request = self._requests.get(event.stream_id)
         if request is not None:
             request.add(event.data)
+
+    def _acknowledge_late(self, size: int, stream: int) -> None:
+        try:
+            self._h2.acknowledge_received_data(size, stream)
+        except h2.exceptions.ProtocolError:
+            return  # the connection has ended
+        self._flush()
 
     def _ended(self, event: Any) -> None:
         request = self._requests.pop(event.stream_id, None)

@@ -31,6 +31,9 @@ GATHER_MOST, SHARE = 0.010, 0.1
 # Seconds before the first and each further try after a fault below HTTP, doubled each time; at least this much time
 # must be left for a try to be worth it.
 PAUSE, WORTH = 0.05, 0.1
+# How often a push is sent again at once after its provider ended the connection and disowned it. Those that were
+# disowned together go out first on the next connection, so one is only disowned again behind many others.
+AT_ONCE = 12
 # A push that comes out of the queue when little is left of its time gets a fresh window: its server is told OK.
 LATE = 1.0
 
@@ -117,16 +120,18 @@ class Deliverer:
     def _try_again(self, work: BatchProgress, index: int, tried: Try, retry: Retry) -> bool:
         """Start another try if the verdict and the time left allow it. Nothing sent is ever sent again here."""
         tries = len(work.attempts[index])
-        if retry is Retry.SAFE:
+        if retry is Retry.AT_ONCE and tries <= AT_ONCE:
+            pause = 0.0
+        elif retry is Retry.AT_ONCE:
+            pause = PAUSE * 2 ** (tries - AT_ONCE)
+        elif retry is Retry.SAFE:
             pause = PAUSE * 2 ** (tries - 1)
         elif retry is Retry.RENEW and tries == 1:
             pause = 0.0
         else:
             return False
-        remaining = work.deadlines[index] - self._loop.time() - pause
-        if remaining < WORTH:
+        if work.deadlines[index] - self._loop.time() - pause < WORTH:
             return False
-        tried.timeout = remaining
         self._loop.call_later(pause, self._send_again, work, index, tried)
         return True
 
@@ -165,6 +170,7 @@ class Deliverer:
         self._tried(tried, attempt)
 
     def _send_again(self, work: BatchProgress, index: int, tried: Try) -> None:
+        tried.timeout = work.deadlines[index] - self._loop.time()
         try:
             self._senders[tried.target.family].send(tried)
         except Exception:

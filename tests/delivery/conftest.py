@@ -69,6 +69,14 @@ async def engine(provider_process: SandboxClient) -> AsyncIterator[Engine]:
 
 
 @pytest.fixture
+async def hasty(provider_process: SandboxClient) -> AsyncIterator[Engine]:
+    """The same, whose requests end with the first dial that fails."""
+    made = Engine(asyncio.get_running_loop(), provider_process.ca_file, patient=False)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
 async def plain(rough: RoughServer) -> AsyncIterator[Engine]:
     """An engine that trusts the rough server."""
     engine = Engine(asyncio.get_running_loop(), rough.ca_file)

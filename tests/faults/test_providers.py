@@ -185,8 +185,8 @@ def test_a_provider_that_is_down_is_tried_again_until_the_deadline(
     assert answers["push"].seconds < DEADLINE
     row = rows(service, answers)["push"]
     assert (row["outcome"], row["attribution"], row["counts"]) == ("failed", "provider", True)
-    assert 3 < len(row["attempts"]) < 12
     assert {attempt["reason"] for attempt in row["attempts"]} == {"connect"}
+    assert sum(attempt["ms"] for attempt in row["attempts"]) > 3000, "it waited for the provider as long as it could"
 
 
 def test_a_push_goes_through_when_its_provider_comes_back_within_the_deadline(
@@ -201,6 +201,6 @@ def test_a_push_goes_through_when_its_provider_comes_back_within_the_deadline(
         answers = {"push": pushing.result()}
     assert answers["push"].status == "OK"
     row = rows(service, answers)["push"]
-    assert [attempt["reason"] for attempt in row["attempts"][:-1]] == ["connect"] * (len(row["attempts"]) - 1)
-    assert row["attempts"][-1]["status"] == 200
+    [attempt] = row["attempts"]
+    assert (attempt["status"], attempt["ms"] > 500) == (200, True)
     assert len(wait_for(lambda: service.sandbox.requests(device), PATIENCE, "it arrived")) == 1

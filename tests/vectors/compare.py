@@ -25,7 +25,9 @@ class Comparison:
 
 
 def bodies(provider: str, ours: Callable[[Push], Any], rows: Iterable[Difference]) -> Comparison:
-    """Compare the first request to `provider` of every recorded push with `ours`, the JSON that we send for it."""
+    """Compare the first request to `provider` of every recorded push with `ours`, the JSON that we send for it, None
+    where we send nothing.
+    """
     result = Comparison()
     rows = [row for row in rows if provider in row.providers]
     for vector in (*load.pushes(), *load.others()):
@@ -39,7 +41,11 @@ def bodies(provider: str, ours: Callable[[Push], Any], rows: Iterable[Difference
             continue
         covering = [row for row in rows if row.covers(vector.name, vector.tags)]
         allowed = {member for row in covering for member in row.members}
-        if covering and without(ours_now, allowed) == without(theirs, allowed):
+        if ours_now is None:
+            covering = [row for row in covering if row.expected.get("requests") == 0]
+        elif without(ours_now, allowed) != without(theirs, allowed):
+            covering = []
+        if covering:
             result.explained[covering[0]] += 1
         else:
             result.unexplained.append(f"{vector.name}: {json.dumps(ours_now)} instead of {json.dumps(theirs)}")

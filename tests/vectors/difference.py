@@ -14,8 +14,7 @@ class Expected:
     """What a replay must show.
 
     requests: to providers; grants: to Google's token endpoint (ranges where the clock decides); code: the beginning of
-    a FAIL's text, "" for any; encoded: the path is not compared, it only has to be one segment; objection: the
-    beginning of what the sandbox, which checks as the providers do, has against the request.
+    a FAIL's text, "" for any; encoded: the path is not compared, it only has to be one segment.
     """
 
     status: int
@@ -24,7 +23,6 @@ class Expected:
     grants: int | range
     code: str = ""
     encoded: bool = False
-    objection: str = ""
 
 
 @dataclass(frozen=True, eq=False)

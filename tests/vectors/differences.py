@@ -46,12 +46,6 @@ DIFFERENCES = (
         members=(*MESSAGE, "channel_name", "message.data.channel_name"),
     ),
     Difference(
-        tag="oversize",
-        instead="The message is shortened until the body fits; where other members alone are too long, it is left out.",
-        why="The reference sends bodies that the provider refuses.",
-        members=MESSAGE,
-    ),
-    Difference(
         tag="replacement_characters",
         instead="A cut UTF-8 sequence becomes one U+FFFD.",
         why="How many there are is no contract; the reference writes one for each byte.",
@@ -232,10 +226,19 @@ DIFFERENCES = (
     ),
     Difference(
         tag="oversize",
-        about="^Member .* passed whole",
-        instead="Sent whole, as recorded; the provider's refusal of it is told as FAIL.",
-        why="The recorded provider took everything; no Mattermost server sends such a member.",
-        expected={"verdict": "FAIL", "objection": "4"},
+        about="^Member (ack_id|category|from_webhook) .* passed whole",
+        instead="FAIL, and nothing is sent to Apple.",
+        why="Apple would refuse it, and others would wait for it; no Mattermost server sends such a member.",
+        providers=("apns",),
+        expected={"verdict": "FAIL", "requests": 0, "code": "apns_payload_too_large"},
+    ),
+    Difference(
+        tag="oversize",
+        about="^Member (override_.*|signature|server_id) .* passed whole",
+        instead="FAIL, and nothing is sent to Google.",
+        why="Google would refuse it, and others would wait for it; no Mattermost server sends such a member.",
+        providers=("fcm",),
+        expected={"verdict": "FAIL", "requests": 0, "code": "fcm_message_too_large"},
     ),
     Difference(
         tag="size_limit",
@@ -287,5 +290,5 @@ DIFFERENCES = (
     ),
 )
 
-BODIES = tuple(row for row in DIFFERENCES if row.members)
+BODIES = tuple(row for row in DIFFERENCES if row.members or row.tag == "oversize")
 """The rows that a comparison of bodies alone has to do with."""

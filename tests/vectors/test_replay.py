@@ -15,8 +15,8 @@ from tests.vectors import expect, http1, load, replay
 from tests.vectors.differences import DIFFERENCES
 from tests.waiting import PATIENCE, wait_for
 
-# Reasons of attempts that ended before a request: no access token was to be had.
-NEVER_SENT = ("credential", "token_endpoint")
+# Reasons of attempts that ended before a request: there was no access token, or the body is larger than may be sent.
+NEVER_SENT = ("credential", "token_endpoint", "too_large")
 
 
 @dataclass(frozen=True)

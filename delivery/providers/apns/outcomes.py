@@ -7,12 +7,15 @@ Source: Apple, "Handling notification responses from APNs", tables "APNs status 
 
 from typing import Final
 
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import (
+    NOT_SENT,
     Attribution,
     Outcome,
     Outcomes,
     Retry,
     Verdict,
+    WireState,
     accepted,
     failed,
     gone,
@@ -34,6 +37,17 @@ def _ours(code: str, cause: str, *, retry: Retry = Retry.NEVER) -> Verdict:
         retry=retry,
         level="error",
     )
+
+
+# We shorten the message until the rest fits; what is too large without it is the sender's.
+TOO_LARGE: Final = failed(
+    "apns_payload_too_large",
+    "the push is larger than Apple takes, even without its message",
+    "check what sends it; its ids and names are far longer than Mattermost's",
+    attribution="customer",
+    outcome=Outcome.REFUSED,
+    counts_in_sla=False,
+)
 
 
 def _later(
@@ -150,15 +164,7 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (410, "Unregistered"): gone(
         "apns_unregistered", "the app is no longer installed on this device, or has a new token"
     ),
-    # We shorten the message until the rest fits; what is too large without it is the sender's.
-    (413, "PayloadTooLarge"): failed(
-        "apns_payload_too_large",
-        "the push is larger than Apple takes, even without its message",
-        "check what sends it; its ids and names are far longer than Mattermost's",
-        attribution="customer",
-        outcome=Outcome.REFUSED,
-        counts_in_sla=False,
-    ),
+    (413, "PayloadTooLarge"): TOO_LARGE,
     (429, "TooManyProviderTokenUpdates"): _later(
         "apns_too_many_provider_token_updates",
         "Apple says that the signing token was renewed too often",
@@ -198,4 +204,9 @@ UNKNOWN: Final = failed(
     level="error",
 )
 
-OUTCOMES: Final = Outcomes(accepts=range(200, 201), sent=SENT, answers=ANSWERS, unknown=UNKNOWN)
+TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
+    # Not sent at all: the server is told what Apple would have said.
+    (TransportFault.TOO_LARGE, NOT_SENT): TOO_LARGE,
+}
+
+OUTCOMES: Final = Outcomes(accepts=range(200, 201), sent=SENT, answers=ANSWERS, unknown=UNKNOWN, transport=TRANSPORT)

@@ -15,9 +15,14 @@ import msgspec
 from delivery.protocol import policy
 from delivery.protocol.wire import Push
 from delivery.providers import text
+from delivery.providers.base import TooLargeError
 
 LIMIT: Final = 4096
-"""Bytes that Apple takes in a body; 5,120 for a call, which has no text that could be shortened."""
+"""Bytes that Apple takes in a body
+(https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification)."""
+
+CALL_LIMIT: Final = 5120
+"""The same for a call, which has no text that could be shortened."""
 
 NO_SIGNATURE: Final = "NO_SIGNATURE"
 
@@ -105,16 +110,22 @@ def is_wipe(push: Push) -> bool:
 def body(push: Push, app_version: int) -> bytes:
     """Return the JSON body for a push to an app of this version (the number behind "-v" of its platform).
 
-    A body too long for Apple gets a shorter message, with an ellipsis. If it is too long even without one, it goes out
-    without the message and Apple judges it: nothing else is ours to cut.
+    A body too long for Apple gets a shorter message, with an ellipsis. Raises TooLargeError if it is too long even
+    without one: nothing else is ours to cut.
     """
     if push.transport == "voip":
-        return _encode(_call(push))
+        encoded = _encode(_call(push))
+        if len(encoded) > CALL_LIMIT:
+            raise TooLargeError(f"{len(encoded)} bytes of {CALL_LIMIT}")
+        return encoded
     message = text.message(push)
     encoded = _encode(_standard(push, app_version, message))
-    if len(encoded) > LIMIT and message:
-        room = _size(message) - (len(encoded) - LIMIT)
-        encoded = _encode(_standard(push, app_version, text.shorten(message, room, _size)))
+    if len(encoded) > LIMIT:
+        if message:
+            room = _size(message) - (len(encoded) - LIMIT)
+            encoded = _encode(_standard(push, app_version, text.shorten(message, room, _size)))
+        if len(encoded) > LIMIT:
+            raise TooLargeError(f"{len(encoded)} bytes of {LIMIT}")
     return encoded
 
 

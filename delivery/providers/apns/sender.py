@@ -24,7 +24,7 @@ from delivery.protocol import policy
 from delivery.providers.apns import payload
 from delivery.providers.apns.outcomes import INVALID_IAT
 from delivery.providers.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
-from delivery.providers.base import Target, Try, unsent
+from delivery.providers.base import Target, TooLargeError, Try, unsent
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +139,8 @@ class ApnsSender:
             self._send(t)
         except CredentialError as error:
             self._refuse(t, TransportFault.CREDENTIAL, str(error))
+        except TooLargeError as error:
+            self._refuse(t, TransportFault.TOO_LARGE, str(error))
         except UnicodeError:
             self._refuse(t, TransportFault.BAD_TOKEN, "not ASCII")
         except ValueError as error:  # a topic that fits into no field, or is far too long

@@ -127,6 +127,15 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
         attribution="provider",
         retry=Retry.SAFE,
     ),
+    # Not sent at all. Google would say INVALID_ARGUMENT and no more.
+    (TransportFault.TOO_LARGE, NOT_SENT): failed(
+        "fcm_message_too_large",
+        "the push is larger than Google takes, even without its message",
+        "check what sends it; its ids and names are far longer than Mattermost's",
+        attribution="customer",
+        outcome=Outcome.REFUSED,
+        counts_in_sla=False,
+    ),
 }
 
 OUTCOMES: Final = Outcomes(accepts=range(200, 300), sent=SENT, answers=ANSWERS, unknown=UNKNOWN, transport=TRANSPORT)

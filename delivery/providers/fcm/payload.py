@@ -16,10 +16,14 @@ import msgspec
 
 from delivery.protocol.wire import Push
 from delivery.providers import text
+from delivery.providers.base import TooLargeError
 
 LIMIT: Final = 4096
 """Bytes that Google takes in the names and values of `data` together
 (https://firebase.google.com/docs/cloud-messaging/concept-options)."""
+
+LONGEST_TOKEN: Final = 4096
+"""Bytes of a device token, which Google counts apart; those of today have less than 300."""
 
 NO_SIGNATURE: Final = "NO_SIGNATURE"
 
@@ -89,16 +93,19 @@ _encode = msgspec.json.Encoder().encode
 def body(push: Push, ttl: int) -> bytes:
     """Return the JSON body for a push that is worth delivering for `ttl` seconds.
 
-    Data too long for Google get a shorter message, with an ellipsis. If they are too long even without one, they go
-    out without the message and Google judges them: nothing else is ours to cut.
+    Data too long for Google get a shorter message, with an ellipsis. Raises TooLargeError if they are too long even
+    without one: nothing else is ours to cut.
     """
     data = _data(push)
     encoded = _encode(_Request(_Message(push.device_id, data, _android(ttl))))
-    if len(encoded) > LIMIT and isinstance(data, _Shown | _IdLoaded):
+    if len(encoded) > LIMIT:
         excess = _size(data) - LIMIT
-        if excess > 0:
+        if excess > 0 and isinstance(data, _Shown | _IdLoaded):
             data.message = text.shorten(data.message, _length(data.message) - excess, _length)
+            excess = _size(data) - LIMIT
             encoded = _encode(_Request(_Message(push.device_id, data, _android(ttl))))
+        if excess > 0:
+            raise TooLargeError(f"{LIMIT + excess} bytes of {LIMIT}")
     return encoded
 
 

@@ -19,7 +19,7 @@ from delivery.http2.engine import Channel, Engine
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import NoFault, TransportFault
 from delivery.outcomes.verdict import Attempt
-from delivery.providers.base import Target, Try, unsent
+from delivery.providers.base import Target, TooLargeError, Try, unsent
 from delivery.providers.fcm import payload
 from delivery.providers.fcm.access_token import AccessToken
 
@@ -119,17 +119,26 @@ class FcmSender:
     def _post(self, t: Try, route: _Route, authorization: str, timeout: float) -> None:
         push = t.push
         if self._engine.closed:
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.STOPPED, ""))
+            self._refuse(t, route, TransportFault.STOPPED, "")
+            return
+        if len(push.device_id) > payload.LONGEST_TOKEN:
+            self._refuse(t, route, TransportFault.BAD_TOKEN, "too long")
             return
         try:
             body = self._body(push, min(max(0, t.expires_at - int(self._engine.clock.now())), LONGEST_TTL))
         except UnicodeEncodeError:  # a lone surrogate, which is no text and no token
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.BAD_TOKEN, "not text"))
+            self._refuse(t, route, TransportFault.BAD_TOKEN, "not text")
+            return
+        except TooLargeError as error:
+            self._refuse(t, route, TransportFault.TOO_LARGE, str(error))
             return
         try:
             route.channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route))
         except ValueError as error:  # a project's name that no request can carry
-            self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, TransportFault.CREDENTIAL, str(error)))
+            self._refuse(t, route, TransportFault.CREDENTIAL, str(error))
+
+    def _refuse(self, t: Try, route: _Route, fault: TransportFault, detail: str) -> None:
+        self._engine.loop.call_soon(t.on_done, t, unsent("fcm", route.host, fault, detail))
 
     def _ended(self, stream: Stream) -> None:
         t, route = stream.tag

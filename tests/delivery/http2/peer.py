@@ -36,14 +36,14 @@ class Peer:
         """connected: whether the transport is there from the start."""
         self.ended: list[Stream] = []
         self.lost: list[TransportFault] = []
+        self.lost_texts: list[str] = []
         self.capacity_calls = 0
         self.written = b""
         self.closed = False
         self.write_buffer_size = 0
         self.on_stream_ended: Callable[[Stream], None] = lambda stream: None
-        self.connection = Connection(
-            self._count_capacity, self._stream_ended, lambda fault, error: self.lost.append(fault)
-        )
+        self.notices: list[tuple[int, str, bool]] = []
+        self.connection = Connection(self._count_capacity, self._stream_ended, self._lost, self._notice)
         if connected:
             self.connection.connection_made(self)  # type: ignore[arg-type]
 
@@ -60,6 +60,13 @@ class Peer:
     def _stream_ended(self, stream: Stream) -> None:
         self.ended.append(stream)
         self.on_stream_ended(stream)
+
+    def _lost(self, fault: TransportFault, error: str) -> None:
+        self.lost.append(fault)
+        self.lost_texts.append(error)
+
+    def _notice(self, error_code: int, text: str, *, goaway: bool) -> None:
+        self.notices.append((error_code, text, goaway))
 
     def _count_capacity(self) -> None:
         self.capacity_calls += 1

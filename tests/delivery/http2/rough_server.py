@@ -21,19 +21,25 @@ import hyperframe.frame
 from delivery.sandbox import certificates
 from tests.delivery.http2.threaded_server import ThreadedServer
 
-REFUSED_STREAM, INTERNAL_ERROR = 7, 2
+REFUSED_STREAM, INTERNAL_ERROR, ENHANCE_YOUR_CALM = 7, 2, 11
 
 
 class RoughServer(ThreadedServer):
-    """Listens on a free port at origin; ca_file says what to trust."""
+    """Listens on a free port at origin; ca_file says what to trust.
 
-    def __init__(self, folder: Path) -> None:
-        """folder: for its certificates."""
+    disown_every: of all requests each so many-th is disowned by a GOAWAY, with those behind it; goaway: its error code
+    and debug data.
+    """
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        """folder: for its certificates; port: 0 for any free one."""
         self.complete: collections.Counter[str] = collections.Counter()
         self.taken: collections.Counter[str] = collections.Counter()
         self.connections = 0
+        self.disown_every = self.came = 0
+        self.goaway = (0, b"")
         self.ca_file = str(certificates.ensure(folder))
-        super().__init__(folder, lambda: _Connection(self))
+        super().__init__(folder, lambda: _Connection(self), port)
 
 
 class _Connection(asyncio.Protocol):
@@ -45,6 +51,7 @@ class _Connection(asyncio.Protocol):
         self._names: dict[int, str] = {}
         self._last_owned: int | None = None
         self._transport: Any = None
+        self._deaf = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -53,6 +60,8 @@ class _Connection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         try:
             for event in self._h2.receive_data(data):
                 if isinstance(event, h2.events.RequestReceived):
@@ -74,12 +83,21 @@ class _Connection(asyncio.Protocol):
         self._server.complete[name] += 1
         if self._last_owned is not None and stream_id > self._last_owned:
             return
-        if behaviour not in ("refuse", "disown"):
+        self._server.came += 1
+        if self._server.disown_every and self._server.came % self._server.disown_every == 0:
+            self._do_retire(stream_id)
+            return
+        if behaviour not in ("refuse", "disown", "retire"):
             self._server.taken[name] += 1
         getattr(self, f"_do_{behaviour}")(stream_id)
 
     def _do_ok(self, stream_id: int) -> None:
         self._h2.send_headers(stream_id, [(":status", "200")], end_stream=True)
+
+    def _do_deaf(self, stream_id: int) -> None:
+        """Answer, and hear nothing from then on."""
+        self._do_ok(stream_id)
+        self._deaf = True
 
     def _do_later(self, stream_id: int) -> None:
         asyncio.get_running_loop().call_later(random.random() / 50, self._answer_late, stream_id)  # noqa: S311
@@ -92,7 +110,15 @@ class _Connection(asyncio.Protocol):
             pass  # it was disowned, or the connection has ended
 
     def _do_refuse(self, stream_id: int) -> None:
-        self._h2.reset_stream(stream_id, REFUSED_STREAM)
+        """REFUSED_STREAM; of the name "refuse_once" only the first time."""
+        name = self._names[stream_id]
+        if name == "refuse_once" and self._server.complete[name] > 1:
+            self._do_ok(stream_id)
+        else:
+            self._h2.reset_stream(stream_id, REFUSED_STREAM)
+
+    def _do_calm(self, stream_id: int) -> None:
+        self._h2.reset_stream(stream_id, ENHANCE_YOUR_CALM)
 
     def _do_break(self, stream_id: int) -> None:
         self._h2.reset_stream(stream_id, INTERNAL_ERROR)
@@ -113,6 +139,15 @@ class _Connection(asyncio.Protocol):
         self._h2.close_connection(last_stream_id=last)
         self._flush()
         asyncio.get_running_loop().call_later(0.03, self._transport.close)
+
+    def _do_retire(self, stream_id: int) -> None:
+        """GOAWAY that takes neither this request nor a later one; the earlier ones are answered, then it closes."""
+        self._last_owned = max(0, stream_id - 2)
+        code, debug_data = self._server.goaway
+        frame = hyperframe.frame.GoAwayFrame(0, self._last_owned, error_code=code, additional_data=debug_data)
+        self._flush()
+        self._transport.write(frame.serialize())
+        asyncio.get_running_loop().call_later(0.1, self._transport.close)
 
     def _do_drain(self, stream_id: int) -> None:
         """GOAWAY that owns up to this request, which is answered a second later on a connection that stays open."""

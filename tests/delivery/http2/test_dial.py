@@ -88,9 +88,9 @@ def run(
 
 
 @asynccontextmanager
-async def engine_to(ca_file: str, proxy: str = "") -> AsyncIterator[Engine]:
+async def engine_to(ca_file: str, proxy: str = "", *, patient: bool = True) -> AsyncIterator[Engine]:
     """An engine on the running loop."""
-    engine = Engine(asyncio.get_running_loop(), ca_file, proxy)
+    engine = Engine(asyncio.get_running_loop(), ca_file, proxy, patient=patient)
     yield engine
     await engine.close()
 
@@ -222,7 +222,7 @@ def test_a_connection_that_comes_too_late_is_closed(rough: RoughServer, loop: ty
 @on_both_loops
 def test_a_name_of_which_no_address_answers_is_no_connection(rough: RoughServer, loop: type) -> None:
     async def main() -> None:
-        async with engine_to(rough.ca_file) as engine:
+        async with engine_to(rough.ca_file, patient=False) as engine:
             seen = await post(engine, f"https://{NAME}:{port_of(rough.origin)}", OK)
             assert (seen.fault, seen.wire) == ("connect", NOT_SENT)
             assert seen.error

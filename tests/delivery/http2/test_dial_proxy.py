@@ -36,7 +36,7 @@ def test_an_encrypted_proxy_that_refuses_is_named_as_the_fault_each_time(rough: 
         proxy = Proxy(password=PASSWORD)
         async with (
             encrypted(proxy, folder_of(rough)) as address,
-            engine_to(rough.ca_file, f"https://{address}") as engine,
+            engine_to(rough.ca_file, f"https://{address}", patient=False) as engine,
             engine_to(rough.ca_file) as direct,
         ):
             for number in range(5):
@@ -78,7 +78,7 @@ def test_the_connection_to_a_proxy_that_leads_nowhere_is_closed_and_harms_no_oth
         async with plain, encrypted(proxy, folder_of(rough)) as address, engine_to(rough.ca_file) as direct:
             if scheme == "http":
                 address = f"127.0.0.1:{plain.sockets[0].getsockname()[1]}"
-            async with engine_to(rough.ca_file, f"{scheme}://{address}") as engine:
+            async with engine_to(rough.ca_file, f"{scheme}://{address}", patient=False) as engine:
                 for number in range(4):
                     refused, seen = await asyncio.gather(
                         post(engine, rough.origin, OK, seconds=2.0 if answer else 0.5),
@@ -101,7 +101,7 @@ def test_a_proxy_with_the_certificate_of_a_stranger_gets_no_password(rough: Roug
         proxy = Proxy(password=PASSWORD)
         async with (
             encrypted(proxy, folder_of(rough), "wrong") as address,
-            engine_to(rough.ca_file, f"https://egress:p%40ss%20word@{address}") as engine,
+            engine_to(rough.ca_file, f"https://egress:p%40ss%20word@{address}", patient=False) as engine,
         ):
             seen = await post(engine, rough.origin, OK)
             assert (seen.status, seen.wire) == (0, NOT_SENT)
@@ -153,7 +153,7 @@ def test_a_provider_with_the_certificate_of_a_stranger_is_noticed_through_an_enc
         async with (
             stranger,
             encrypted(Proxy(), folder_of(rough)) as address,
-            engine_to(rough.ca_file, f"https://{address}") as engine,
+            engine_to(rough.ca_file, f"https://{address}", patient=False) as engine,
         ):
             seen = await post(engine, origin, OK)
             assert (seen.status, seen.wire) == (0, NOT_SENT)

@@ -76,7 +76,7 @@ async def test_a_certificate_for_another_name_is_not_accepted(rough: RoughServer
     server = await asyncio.start_server(
         lambda reader, writer: None, "127.0.0.2", 0, ssl=certificates.context(folder, "server")
     )
-    async with server, engine_to(rough.ca_file) as engine:
+    async with server, engine_to(rough.ca_file, patient=False) as engine:
         seen = await post(engine, f"https://127.0.0.2:{server.sockets[0].getsockname()[1]}", OK)
     assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
     assert "127.0.0.2" in seen.error
@@ -89,7 +89,7 @@ async def test_a_file_of_authorities_that_cannot_be_used_is_named(
     file = tmp_path / "authorities.pem"
     if content is not None:
         file.write_text(content)
-    async with engine_to(str(file)) as engine:
+    async with engine_to(str(file), patient=False) as engine:
         seen = await post(engine, rough.origin, OK)
     assert (seen.status, seen.fault, seen.wire) == (0, "tls", NOT_SENT)
     assert str(file) in seen.error
@@ -104,7 +104,7 @@ async def test_the_environments_authorities_are_not_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", rough.ca_file)
     monkeypatch.setenv("SSL_CERT_DIR", str(folder))
     assert ssl.create_default_context().get_ca_certs(), "others would trust it"
-    async with engine_to("") as engine:
+    async with engine_to("", patient=False) as engine:
         seen = await post(engine, rough.origin, OK)
     assert (seen.fault, seen.wire) == ("tls", NOT_SENT)
 
@@ -156,7 +156,7 @@ async def post_with(engine: Engine, origin: str, certificate: str, key: str) -> 
 
 async def test_a_client_certificate_is_shown_to_the_provider(rough: RoughServer, folder: Path) -> None:
     shown: list[Any] = []
-    async with asking(folder, shown) as origin, engine_to(rough.ca_file) as engine:
+    async with asking(folder, shown) as origin, engine_to(rough.ca_file, patient=False) as engine:
         await post_with(engine, origin, *client(folder))
     assert shown == [("TLSv1.2", TOPIC)]
 

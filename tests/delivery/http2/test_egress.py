@@ -56,7 +56,7 @@ async def running(proxy: Proxy) -> AsyncIterator[int]:
 @asynccontextmanager
 async def engine_with(sandbox: SandboxClient, proxy: str, no_proxy: str = "") -> AsyncIterator[Engine]:
     """An engine that goes out through the proxy."""
-    engine = Engine(asyncio.get_running_loop(), sandbox.ca_file, proxy, no_proxy)
+    engine = Engine(asyncio.get_running_loop(), sandbox.ca_file, proxy, no_proxy, patient=False)
     yield engine
     await engine.close()
 

@@ -171,10 +171,12 @@ def test_a_transport_fault_is_retried_only_if_nothing_was_sent(fault: str, wire:
         assert (verdict.outcome, verdict.retry) == (Outcome.UNKNOWN, Retry.NEVER)
     else:
         assert verdict.outcome is not Outcome.UNKNOWN
-        assert verdict.retry in (Retry.SAFE, Retry.NEVER)
+        assert verdict.retry in (Retry.SAFE, Retry.AT_ONCE, Retry.NEVER)
 
 
-@pytest.mark.parametrize("fault", ["dns", "connect", "tls", "proxy", "timeout_connect", "refused_stream", "credential"])
+@pytest.mark.parametrize(
+    "fault", ["dns", "connect", "tls", "proxy", "timeout_connect", "refused_stream", "goaway", "credential"]
+)
 def test_a_fault_before_sending_cannot_be_claimed_of_a_sent_request(fault: str) -> None:
     assert judge(unanswered(fault, MAYBE)).outcome is Outcome.UNKNOWN
     assert judge(unanswered(fault, NOT_SENT)).outcome is not Outcome.UNKNOWN
@@ -182,7 +184,7 @@ def test_a_fault_before_sending_cannot_be_claimed_of_a_sent_request(fault: str) 
 
 def test_only_safe_retries_follow_a_fault_and_only_other_retries_follow_an_answer() -> None:
     answers = [row for table in TABLES.values() for row in table.values()]
-    assert {row.code for row in answers if row.retry is Retry.SAFE} == set()
+    assert {row.code for row in answers if row.retry in (Retry.SAFE, Retry.AT_ONCE)} == set()
     assert {row.code for row in answers if row.retry is Retry.RENEW} == {
         "apns_expired_provider_token",
         "apns_invalid_provider_token_iat",

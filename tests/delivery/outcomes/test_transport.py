@@ -27,11 +27,13 @@ POSSIBLE: dict[TransportFault, set[WireState]] = {
     TransportFault.CLOSED: {NOT_SENT, MAYBE},
     TransportFault.RESET: {NOT_SENT, MAYBE},
     TransportFault.REFUSED_STREAM: {NOT_SENT},
+    TransportFault.GOAWAY: {NOT_SENT},
     TransportFault.PROTOCOL: {NOT_SENT, MAYBE},
     TransportFault.STOPPED: {NOT_SENT, MAYBE},
     TransportFault.CREDENTIAL: {NOT_SENT},
     TransportFault.TOKEN_ENDPOINT: {NOT_SENT},
     TransportFault.BAD_TOKEN: {NOT_SENT},
+    TransportFault.TOO_LARGE: {NOT_SENT},
 }
 """The states of the wire in which each can happen."""
 ROWS = {
@@ -106,8 +108,8 @@ def test_a_bare_string_would_be_noticed() -> None:
 
 def test_the_values_in_the_log_and_in_log_lines_stay_what_they_are() -> None:
     assert " ".join(TransportFault) == (
-        "dns connect tls proxy timeout_connect timeout closed reset refused_stream protocol stopped credential"
-        " token_endpoint bad_token"
+        "dns connect tls proxy timeout_connect timeout closed reset refused_stream goaway protocol stopped credential"
+        " token_endpoint bad_token too_large"
     )
 
 

@@ -22,10 +22,14 @@ def pushes_with_text(make: Callable[..., Push]) -> "st.SearchStrategy[Push]":
 
 
 def assert_recorded(
-    provider: str, made: Callable[[Push], dict[str, Any]], record_property: Callable[[str, object], None], agree: int
+    provider: str,
+    made: Callable[[Push], dict[str, Any] | None],
+    record_property: Callable[[str, object], None],
+    agree: int,
 ) -> None:
-    """Every recorded body for a provider is what `made` makes of its push, more than `agree` of them to the letter; the
-    others differ as tests/vectors/differences.py says, which has no row that explains nothing."""
+    """Every recorded body for a provider is what `made` makes of its push (None: nothing that may be sent), more than
+    `agree` of them to the letter; the others differ as tests/vectors/differences.py says, which has no row that
+    explains nothing."""
     result = compare.bodies(provider, made, BODIES)
     record_property("count", f"Bodies for {provider}: {result}")
     assert not result.unexplained, "\n".join(result.unexplained[:5])

@@ -140,7 +140,7 @@ class Frames:
         self.h2.initiate_connection()
         self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.flush()
-        self.until(h2.events.WindowUpdated)
+        self.until(h2.events.RemoteSettingsChanged)
 
     def ended(self) -> bool:
         """Whether the other side has ended the connection, as far as is known at this moment."""

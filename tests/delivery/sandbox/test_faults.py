@@ -198,3 +198,28 @@ def test_what_is_no_http_2_ends_its_connection_and_no_other(sandbox: SandboxClie
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert plain.recv(1000)[:1] in (b"", b"\x15")  # nothing, or a TLS alert
     assert push.apns().status == OK
+
+
+def test_it_announces_what_apple_does(sandbox: SandboxClient) -> None:
+    announced = Frames(sandbox).h2.remote_settings
+    assert (announced.max_concurrent_streams, announced.initial_window_size) == (1000, 65_535)
+    assert (announced.header_table_size, announced.max_frame_size, announced.max_header_list_size) == (
+        4096,
+        16_384,
+        8000,
+    )
+
+
+def test_its_windows_can_be_set_and_held_back(sandbox: SandboxClient, push: Pusher) -> None:
+    sandbox.settings(windows={"stream": 70_000, "connection": 100_000, "delay": 0.2})
+    frames = Frames(sandbox)
+    assert frames.h2.remote_settings.initial_window_size == 70_000
+    while frames.h2.outbound_flow_control_window < 100_000:
+        frames.until(h2.events.WindowUpdated)
+    began = time.monotonic()
+    for _ in range(6):
+        frames.send(DEVICE, push, b"x" * 10_000)
+    frames.until(h2.events.WindowUpdated)
+    assert time.monotonic() - began >= 0.2
+    with pytest.raises(AssertionError, match="400"):
+        sandbox.settings(windows={"connection": 10})

@@ -10,7 +10,7 @@ import pytest
 
 from delivery.http2.engine import Engine
 from delivery.http2.peer_clock import PeerClock
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Outcome, Retry
+from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Attempt, Outcome, Retry
 from delivery.providers.apns.sender import ApnsSender, path_segment
 from delivery.providers.table import judge
 from delivery.sandbox import certificates
@@ -65,14 +65,14 @@ async def test_a_certificate_is_as_good_as_a_key(sandbox: SandboxClient, apns: A
 
 
 async def test_a_certificate_that_apple_does_not_know_ends_as_a_credential_fault(
-    sandbox: SandboxClient, apns: ApnsSender, tmp_path: Any
+    sandbox: SandboxClient, hasty: Engine, tmp_path: Any
 ) -> None:
     certificates.ensure(tmp_path)
     pem = certificates.issue_client(tmp_path, "com.example.cert").decode()
     certificate, _, key = pem.partition("-----BEGIN PRIVATE")
     secret = {"cert_pem": certificate, "key_pem": "-----BEGIN PRIVATE" + key}
     target = apns_target(sandbox, kind="apns_cert", secret=secret, credential_id=32)
-    made = await attempt(apns, target, push())
+    made = await attempt(ApnsSender(hasty), target, push())
     assert (made.status, made.wire) == (0, NOT_SENT)
     assert made.reason in ("credential", "tls")
     assert sandbox.requests() == []
@@ -249,6 +249,17 @@ async def test_while_the_clock_is_wrong_the_providers_date_is_signed_with(
     assert judge(made).retry is Retry.RENEW
     sandbox.clear_scripts()
     assert (await attempt(apns, target, push())).status == 200
+
+
+@pytest.mark.parametrize("members", [{}, {"type": "clear"}, {"transport": "voip", "sub_type": "calls"}], ids=str)
+async def test_a_push_larger_than_apple_takes_is_told_so_and_never_sent(
+    sandbox: SandboxClient, apns: ApnsSender, members: dict[str, Any]
+) -> None:
+    made = await attempt(apns, apns_target(sandbox), push(sender_name="x" * 240_000, **members))
+    assert (made.status, made.reason, made.wire) == (0, "too_large", NOT_SENT)
+    assert sandbox.requests() == []
+    asked = Attempt("apns", "localhost", 413, "PayloadTooLarge", ANSWERED, 0.0, 1)
+    assert judge(made) is judge(asked), "the server is told what Apple's refusal would have told it"
 
 
 async def test_two_apps_of_one_key_do_not_renew_its_token_in_turn(sandbox: SandboxClient, apns: ApnsSender) -> None:

@@ -178,6 +178,19 @@ async def test_a_token_that_is_not_text_is_refused_by_ourselves(sandbox: Sandbox
     assert sandbox.requests(provider="fcm") == []
 
 
+@pytest.mark.parametrize("members", [{}, {"is_id_loaded": True}, {"type": "clear"}], ids=str)
+async def test_a_push_larger_than_google_takes_is_told_so_and_never_sent(
+    sandbox: SandboxClient, fcm: FcmSender, members: dict[str, Any]
+) -> None:
+    made = await attempt(fcm, fcm_target(sandbox), push(FCM_DEVICE, server_id="x" * 240_000, **members))
+    assert (made.status, made.reason, made.wire) == (0, "too_large", NOT_SENT)
+    verdict = judge(made)
+    assert (verdict.code, verdict.answer, verdict.attribution) == ("fcm_message_too_large", Answer.FAIL, "customer")
+    made = await attempt(fcm, fcm_target(sandbox), push("x" * 240_000))
+    assert (made.reason, made.wire, judge(made).answer) == ("bad_token", NOT_SENT, Answer.FAIL)
+    assert sandbox.requests(provider="fcm") == []
+
+
 async def test_a_push_after_the_end_of_the_engine_is_told_so(sandbox: SandboxClient, fcm: FcmSender) -> None:
     await fcm._engine.close()
     made = await attempt(fcm, fcm_target(sandbox), push(FCM_DEVICE))

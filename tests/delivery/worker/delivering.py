@@ -1,0 +1,61 @@
+"""Pushes through a worker's Deliverer to a server that plays Apple: what their servers are told, and every attempt."""
+
+import asyncio
+import itertools
+import time
+
+import redis
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from delivery.http2.engine import Engine
+from delivery.outcomes.verdict import Attempt
+from delivery.protocol.wire import Push
+from delivery.providers.base import Target
+from delivery.queue import batch, valkey
+from delivery.sandbox import demo
+from delivery.worker.attempts import Deliverer
+from delivery.worker.credential_reports import Reporter
+from delivery.worker.routes import Route
+from delivery.worker.settlement import BatchProgress, Settler
+
+PLATFORM = "apple_rn-v2"
+CUSTOMER = 1
+PROCESS = "abcdef"
+
+
+class Pushes:
+    """Sends pushes of one app, each a batch of its own."""
+
+    def __init__(self, engine: Engine, origin: str, link: valkey.Link, store: redis.Redis) -> None:
+        """origin: where the app's pushes go; link and store: the same Valkey, to settle in and to look at."""
+        loop = asyncio.get_running_loop()
+        secret = {
+            "key_pem": demo.private_pem(ec.generate_private_key(ec.SECP256R1())).decode(),
+            "key_id": "K" * 10,
+            "team_id": "T" * 10,
+        }
+        target = Target(1, "apns", "com.example.app", "", origin, 1, "apns_key", secret)
+        self._deliverer = Deliverer(loop, engine, Reporter(loop), Settler(link, loop, b"hash key"))
+        self._deliverer.routes._known[CUSTOMER, PLATFORM] = Route("apple_rn", 2, 1, False, target, None)
+        self._loop, self._store = loop, store
+        self._numbers = itertools.count(1)
+
+    async def push(self, token: str) -> tuple[Attempt, ...]:
+        """Push to a device token until it is settled; all attempts that were made."""
+        number = next(self._numbers)
+        one = Push(device_id=token, platform=PLATFORM, ack_id=token, server_id="s1", type="message", message="hi")
+        item = batch.Item("trace", time.time(), CUSTOMER, 1, 1, 100, one)
+        work = BatchProgress(f"{PROCESS}:{number}", [item], self._loop.create_future())
+        work.started_at = self._loop.time()
+        self._deliverer.begin(work, 0, item, time.time(), self._loop.time())
+        await asyncio.wait_for(work.finished, 30)
+        return work.attempts[0]
+
+    def told(self) -> list[str]:
+        """What the servers of all pushes were told, those that ended first first: "OK", or the text of the FAIL."""
+        found = []
+        for blob in self._store.lrange(batch.reply_key(PROCESS), 0, -1):
+            short, texts = batch.unpack_results(blob)
+            found += ["OK" if answer == 0 else str(answer) for _, _, answer in short]
+            found += [text for _, _, text in texts]
+        return found

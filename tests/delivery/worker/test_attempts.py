@@ -1,0 +1,107 @@
+"""The attempts of a push at a provider that disowns, refuses or is away: what is sent again, and what is told."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+import redis
+
+from delivery.http2.engine import Engine
+from delivery.outcomes.verdict import ANSWERED, NOT_SENT
+from delivery.queue import valkey
+from delivery.worker import attempts
+from tests.delivery.http2.rough_server import RoughServer
+from tests.delivery.worker.delivering import Pushes
+
+
+@pytest.fixture
+def server(rough: RoughServer) -> RoughServer:
+    """The server in Apple's place, as new."""
+    rough.disown_every, rough.goaway = 0, (0, b"")
+    return rough
+
+
+@pytest.fixture
+async def pushes(server: RoughServer, plain: Engine, link: valkey.Link, store: redis.Redis) -> Pushes:
+    """Pushes to it."""
+    return Pushes(plain, server.origin, link, store)
+
+
+async def test_no_push_fails_though_every_tenth_request_is_disowned_with_all_behind_it(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    server.disown_every = 10
+    before, complete = server.connections, server.complete.total()
+    made = []
+    for wave in range(6):
+        made += await asyncio.gather(*(pushes.push(f"ok_{wave}_{number}") for number in range(64)))
+    assert Counter(pushes.told()) == {"OK": 384}
+    assert [one[-1].wire for one in made] == [ANSWERED] * 384
+    disowned = [attempt for one in made for attempt in one[:-1]]
+    assert {(attempt.reason, attempt.wire, attempt.detail) for attempt in disowned} == {
+        ("goaway", NOT_SENT, "GOAWAY NO_ERROR")
+    }
+    assert server.complete.total() - complete == len(disowned) + 384, "each request on the wire is one attempt"
+    assert max(map(len, made)) < attempts.AT_ONCE
+    # The first of all that wait are the first on the next connection, and those get no more than the one before took.
+    assert len(disowned) < 2 * 384
+    assert server.connections - before < 60
+
+
+async def test_a_push_that_is_disowned_for_ever_is_sent_so_many_times_and_told_why(
+    server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.http2.backoff.LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 2.0)
+    server.disown_every, server.goaway = 1, (2, b"restarting")
+    made = await pushes.push("ok_never")
+    assert {one.reason for one in made} == {"goaway"}
+    assert 3 <= len(made) <= attempts.AT_ONCE + 6
+    [told] = pushes.told()
+    assert told.startswith(
+        "transport_goaway localhost ended the connection and did not take the push"
+        " (GOAWAY INTERNAL_ERROR: restarting): "
+    )
+
+
+async def test_a_push_that_is_refused_is_sent_again_on_the_same_connection_after_a_pause(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    await pushes.push("ok_first")
+    before = server.connections
+    made = await pushes.push("refuse_once")
+    assert (len(made), made[0].reason, made[-1].status) == (2, "refused_stream", 200)
+    assert made[1].at - made[0].at >= attempts.PAUSE
+    assert (server.connections, pushes.told()) == (before, ["OK", "OK"])
+
+
+async def test_a_push_that_is_refused_for_ever_is_told_so(
+    server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 1.0)
+    made = await pushes.push("refuse_always")
+    assert {one.reason for one in made} == {"refused_stream"}
+    [told] = pushes.told()
+    assert told.startswith("transport_refused_stream localhost refused to take the push (RST_STREAM REFUSED_STREAM): ")
+
+
+async def test_a_push_to_a_provider_that_is_away_is_one_attempt_that_says_so(
+    plain: Engine, link: valkey.Link, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushes = Pushes(plain, "https://localhost:9", link, store)
+    monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 0.5)
+    [made] = await pushes.push("ok")
+    assert (made.reason, made.wire, made.status) == ("connect", NOT_SENT, 0)
+    [told] = pushes.told()
+    assert told.startswith("transport_connect no connection to localhost could be opened: ")
+
+
+async def test_what_the_provider_said_as_it_ended_the_connection_is_told_of_a_push_that_it_took(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    await pushes.push("ok_first")
+    [made] = await pushes.push("own")
+    assert (made.reason, made.detail) == ("closed", "GOAWAY NO_ERROR")
+    assert pushes.told()[1].startswith(
+        "transport_closed_unanswered localhost closed the connection without an answer (GOAWAY NO_ERROR), and the push"
+    )
