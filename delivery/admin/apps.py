@@ -55,6 +55,7 @@ class PushAppForm(ServiceForm):
             try:
                 self.parsed = uploads.parse(
                     given["file"].read(pem.SIZE_MAX + 1),
+                    owner=None,
                     filename=given["file"].name,
                     password=given["password"],
                     key_id=given["key_id"],

@@ -141,15 +141,15 @@ class Ack(MachineView):
 
     async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
         """Record the receipt and answer."""
-        if request.too_large or request.body_error:
-            refusal = judge.refusal("too_large" if request.too_large else "malformed")
-            return _json_response(
-                wire.fail_body(judge.text(refusal, self.outbox.trace(), detail=request.body_error or "too large"))
-            )
+        if request.too_large or len(request.payload) > receipts.BODY_LIMIT:
+            return self._refused("too_large", f"the ack is larger than {receipts.BODY_LIMIT // 1024} KB")
+        if request.body_error:
+            return self._refused("malformed", request.body_error)
         code = receipts.accept(request.payload)
-        if code:
-            return _json_response(wire.fail_body(judge.text(judge.refusal(code), self.outbox.trace())))
-        return _OK
+        return self._refused(code) if code else _OK
+
+    def _refused(self, code: str, detail: str = "") -> HttpResponse:
+        return _json_response(wire.fail_body(judge.text(judge.refusal(code), self.outbox.trace(), detail=detail)))
 
 
 def machine_views(outbox: Outbox) -> tuple[MachineView, MachineView]:

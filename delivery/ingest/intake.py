@@ -1,14 +1,16 @@
 """Validation and admission of a push, before the queue.
 
-A push that is turned away here gets its answer and its row at once; all others go to the outbox. What later work adds
-before the queue (limits, dead devices, repeats) belongs in `accept`, in this order: the cheapest check first.
+A push that is turned away here gets its answer and its row at once; all others go to the outbox. Limits come first,
+also for what is then turned away for another reason: a flood of nonsense must cost its sender what a flood of pushes
+costs. What later work adds before the queue (dead devices, repeats) belongs in `_admit`, the cheapest check first.
 """
 
 import asyncio
 
 from django.conf import settings
 
-from delivery.ingest.limits import LimitExceeded
+from delivery.ingest import trimming
+from delivery.ingest.limits import BYTES_PER_TOKEN, LimitExceeded, body_cost
 from delivery.ingest.outbox import Outbox
 from delivery.protocol import policy, wire
 from tenants.authentication import Keyless
@@ -26,11 +28,15 @@ def accept(
 
     `is_key_use`: it counts as a use of the key; false for what no server has sent.
     """
+    size = len(body)
+    # What is large is expensive to read, so its sender's limit is looked at before.
+    if size > BYTES_PER_TOKEN and (exceeded := outbox.limits.exhausted(who, size)) is not None:
+        return _over_limit(outbox, who, _EMPTY, size, exceeded)
     try:
         push, plain = wire.decode_push(body)
     except wire.Malformed as error:
-        return outbox.turn_away(who, _EMPTY, len(body), "malformed", detail=str(error))
-    return _admit(outbox, who, push, plain, len(body), source, is_key_use=is_key_use)
+        return _no_push(outbox, who, size, "malformed", str(error))
+    return _admit(outbox, who, push, plain, size, source, is_key_use=is_key_use)
 
 
 def accept_keyless(outbox: Outbox, keyless: Keyless, request: RequestInfo, body: bytes) -> "asyncio.Future[bytes]":
@@ -46,6 +52,10 @@ def accept_keyless(outbox: Outbox, keyless: Keyless, request: RequestInfo, body:
 def _admit(
     outbox: Outbox, who: Identity, push: wire.Push, plain: bytes, size: int, source: str, *, is_key_use: bool = True
 ) -> "asyncio.Future[bytes]":
+    limits = outbox.limits
+    admitted = limits.admit(who, push, source, 1 if size <= BYTES_PER_TOKEN else body_cost(size))
+    if isinstance(admitted, LimitExceeded):
+        return _over_limit(outbox, who, push, size, admitted)
     # In the order of the reference proxy.
     if not push.server_id:
         return outbox.turn_away(who, push, size, "missing_server_id")
@@ -53,23 +63,42 @@ def _admit(
         return outbox.turn_away(who, push, size, "missing_device_id")
     if not push.platform:
         return outbox.turn_away(who, push, size, "missing_platform")
-    admitted = outbox.limits.admit(who, push, source)
-    if isinstance(admitted, LimitExceeded):
-        contact = settings.SUPPORT_CONTACT
-        return outbox.turn_away(who, push, size, "over_limit", detail=admitted.reason, contact=contact)
     if who.content != "as_sent":
         push = policy.without_text(push, who.content)
         plain = wire.encode_push(push)
+    if len(plain) > trimming.SMALL:
+        try:
+            push = trimming.trim(push)
+        except trimming.TooLarge as error:
+            return outbox.turn_away(who, push, size, "too_large", detail=str(error))
+        plain = wire.encode_push(push)
     if is_key_use:
         outbox.key_usage.observe(who.key_id, push.server_id)
+    if limits.memory.scarce and not limits.memory.admit(who.customer_id, len(plain)):
+        return outbox.turn_away(who, push, size, "queue_full")
     return outbox.submit(who, push, plain, size, admitted)
 
 
 def too_large(outbox: Outbox, who: Identity, size: int) -> "asyncio.Future[bytes]":
     """Turn away a push whose body is over the limit; `size` in bytes, as far as it was read."""
-    return outbox.turn_away(who, _EMPTY, size, "too_large")
+    most = settings.BODY_LIMIT // 1024
+    return _no_push(outbox, who, size, "too_large", f"the request is larger than {most} KB")
 
 
 def unreadable(outbox: Outbox, who: Identity, why: str) -> "asyncio.Future[bytes]":
     """Turn away a push whose body did not come whole, or not in a form that can be unpacked; `why` in plain words."""
-    return outbox.turn_away(who, _EMPTY, 0, "malformed", detail=why)
+    return _no_push(outbox, who, 0, "malformed", why)
+
+
+def _no_push(outbox: Outbox, who: Identity, size: int, code: str, detail: str) -> "asyncio.Future[bytes]":
+    """Turn away a body of which nothing is known but its size, within the limit of such requests."""
+    exceeded = outbox.limits.admit_unreadable(who, size)
+    if exceeded is not None:
+        return _over_limit(outbox, who, _EMPTY, size, exceeded)
+    return outbox.turn_away(who, _EMPTY, size, code, detail=detail)
+
+
+def _over_limit(
+    outbox: Outbox, who: Identity, push: wire.Push, size: int, exceeded: LimitExceeded
+) -> "asyncio.Future[bytes]":
+    return outbox.turn_away(who, push, size, "over_limit", detail=exceeded.reason, contact=settings.SUPPORT_CONTACT)

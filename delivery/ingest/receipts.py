@@ -3,8 +3,13 @@
 Answered before anything is done with it, because the phone waits for the answer before it shows the notification.
 """
 
+from typing import Final
+
 from delivery.metrics import counting
 from delivery.protocol import wire
+
+BODY_LIMIT: Final = 4_096
+"""Bytes of a request to ack; Mattermost's have some 200. They cost no token, so they must cost little else."""
 
 
 def accept(body: bytes) -> str:

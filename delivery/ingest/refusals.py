@@ -19,8 +19,10 @@ from delivery.queue import shared_clock, valkey
 # Rows that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
 ROWS_MOST = 2_000
 # Codes that come in floods by their nature: the pushes of a second share a row with a count. So do all of pushes
-# without a key: whoever sends them must not fill the log.
+# without a key: whoever sends them must not fill the log. So does any other code of a key, after the first few of a
+# second: these are found by their traces, and what comes behind them is a flood.
 AGGREGATED = frozenset(("over_limit",))
+ROWS_OF_THEIR_OWN = 20
 
 # Seconds for which the rows of floods are aggregated, and before rows that Valkey did not take are offered again.
 PAUSE = 1.0
@@ -37,6 +39,9 @@ class TurnedAwayPushes:
         self.link, self.hash_key = link, hash_key
         self._unsaved: UnsavedRows = collections.OrderedDict()
         self._flush_handle: asyncio.Handle | None = None
+        # Since when, and how many of each key and code have had a row of their own.
+        self._since = 0.0
+        self._own_rows: collections.Counter[tuple[int, int, str]] = collections.Counter()
 
     def turn_away(self, pending: PendingPush, code: str, **details: object) -> "asyncio.Future[bytes]":
         """End a push with a FAIL of our own; an answer that was given before stays."""
@@ -49,14 +54,24 @@ class TurnedAwayPushes:
 
     def _add_row(self, pending: PendingPush, verdict: Verdict) -> None:
         key: tuple[Any, ...] = (pending.trace,)
-        aggregated = verdict.code in AGGREGATED or not pending.who.key_id
+        shared = (pending.who.server_id, pending.who.key_id, verdict.code)
+        aggregated = verdict.code in AGGREGATED or not pending.who.key_id or self._is_flood(shared)
         if aggregated or len(self._unsaved) >= ROWS_MOST:
-            key = (pending.who.server_id, pending.who.key_id, verdict.code)
+            key = shared
         count = self._unsaved.get(key, (b"", 0))[1] + 1
         self._unsaved[key] = (self._row(pending, verdict, count), count)
         if self.link.up and self._flush_handle is None:
             loop = asyncio.get_running_loop()
             self._flush_handle = loop.call_later(PAUSE, self.flush) if aggregated else loop.call_soon(self.flush)
+
+    def _is_flood(self, shared: tuple[int, int, str]) -> bool:
+        """Count one push more of a key and code; whether there were enough of them in this second."""
+        now = time.monotonic()
+        if now - self._since >= PAUSE:
+            self._since = now
+            self._own_rows.clear()
+        self._own_rows[shared] += 1
+        return self._own_rows[shared] > ROWS_OF_THEIR_OWN
 
     def flush(self) -> None:
         """Push the rows to Valkey; what it does not take is kept and tried again."""

@@ -75,12 +75,25 @@ SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 class Bucket:
     """One process's part of one limit: take() per push; whoever lets it in counts it in `in_flight`.
 
+    Credit is given by the push: one of several tokens may owe all of them but one, which is paid like all that is owed.
+
     `refill_at`: fewer tokens than that are a reason to lease; `report_at`: so many in flight are one to report;
-    `rate_seen`: pushes of all processes in one second, of late; `taken`: calls of take() since the last lease.
+    `rate_seen`: pushes of all processes in one second, of late; `taken`: tokens asked of take() since the last lease.
     """
 
     __slots__ = (
-        *("_block", "_leased_at", "_leasing", "_link", "_overdrawn", "_process", "_share", "empty_until", "in_flight"),
+        *(
+            "_block",
+            "_credit",
+            "_leased_at",
+            "_leasing",
+            "_link",
+            "_overdrawn",
+            "_process",
+            "_share",
+            "empty_until",
+            "in_flight",
+        ),
         *("in_flight_elsewhere", "key", "last_used", "limit", "rate_seen", "refill_at", "report_at", "reported"),
         *("taken", "tokens"),
     )
@@ -89,7 +102,7 @@ class Bucket:
         """`key`: the name of the bucket in Valkey; `process`: this process's name among the others."""
         self.key, self._link, self._process = key, link, process
         self.in_flight = self.in_flight_elsewhere = self.reported = 0
-        self._overdrawn = self.taken = self.rate_seen = 0
+        self._overdrawn = self._credit = self.taken = self.rate_seen = 0
         self.last_used = self._leased_at = 0.0
         self._leasing = False
         self._reset(limit)
@@ -126,13 +139,19 @@ class Bucket:
             self.lease()
         return full
 
-    def take(self) -> bool:
-        """Take a token for one push; False: there is none."""
+    def take(self, count: int = 1) -> bool:
+        """Take the tokens of one push; False: there is none. Of several, one is enough: the others are owed."""
         limit = self.limit
-        self.taken += 1
+        if count > limit.burst > 0:
+            count = limit.burst
+        self.taken += count
         if self.tokens > 0:
-            self.tokens -= 1
-            if self.tokens < self.refill_at:
+            self.tokens -= count
+            if self.tokens < 0:
+                self._overdrawn -= self.tokens
+                self.tokens = 0
+                self.lease()  # which pays for it
+            elif self.tokens < self.refill_at:
                 self.lease()
             return True
         self.last_used = time.monotonic()
@@ -140,14 +159,19 @@ class Bucket:
             return False
         self.lease()
         # Valkey's silence is no reason to refuse what the rate allows meanwhile.
-        if self._overdrawn >= self._share + int((self.last_used - self._leased_at) * limit.rate):
+        if self._credit >= self._share + int((self.last_used - self._leased_at) * limit.rate):
             return False
-        self._overdrawn += 1
+        self._credit += 1
+        self._overdrawn += count
         return True
 
-    def refund(self) -> None:
-        """Return the token that was just taken."""
-        self.tokens += 1
+    def refund(self, count: int = 1) -> None:
+        """Return the tokens that were just taken."""
+        self.tokens += min(count, self.limit.burst or count)
+
+    def is_empty(self) -> bool:
+        """Whether it is known that there is no token, here or in Valkey."""
+        return self.tokens <= 0 and time.monotonic() < self.empty_until
 
     def lease(self) -> None:
         """Lease a block, pay what was overdrawn, report what is in flight. One lease at a time."""
@@ -159,7 +183,7 @@ class Bucket:
         # As much as went since the last lease, twice: a burst is not to wait for Valkey again and again. What is left
         # of it counts, or a process that leases for another reason would gather tokens without end.
         wanted = max(0, min(max(self._block, 2 * taken), self._share) - self.tokens)
-        self._overdrawn = self.taken = 0
+        self._overdrawn = self._credit = self.taken = 0
         if limit.in_flight:
             self.reported = self.in_flight
             self._set_report_at()

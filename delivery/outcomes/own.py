@@ -184,9 +184,7 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "upload a key for it on the app's page",
             is_credential_fault=True,
         ),
-        _refused(
-            "too_large", "the request is larger than 256 KB", "check what sends it; no push of Mattermost is that large"
-        ),
+        _refused("too_large", "{detail}", "check what sends it; nothing of Mattermost is that large"),
         _ours(
             "credential_unreadable",
             "the credential of the app {label} cannot be decrypted",
@@ -194,6 +192,7 @@ REFUSALS: Final[dict[str, Verdict]] = {
         ),
         _ours("queue_down", "the push service cannot queue pushes at the moment", _WAIT),
         _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _WAIT),
+        _ours("queue_full", "the queue of the push service is nearly full", _WAIT),
         _ours("shutting_down", "the push service is restarting", _WAIT),
         _ours("not_ready", "the push service is starting and cannot recognise server keys yet", _WAIT),
         _ours("internal_error", "the push service failed inside", "report it with the trace id"),

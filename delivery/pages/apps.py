@@ -129,6 +129,7 @@ def _add_credential(row: PushApp, form: UploadForm, slot: str) -> Credential | N
     try:
         parsed = uploads.parse(
             form.content(),
+            owner=row.customer_id,
             filename=given["file"].name,
             password=given.get("password", ""),
             key_id=given.get("key_id", ""),

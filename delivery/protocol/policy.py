@@ -87,6 +87,14 @@ def is_voip(push: Push) -> bool:
     return push.transport == "voip" and not push.platform.startswith("android")
 
 
+def is_wipe(push: Push) -> bool:
+    """Tell whether a push is the order to wipe a revoked session's data: one to wake the app, with nothing to show.
+
+    The other push of the type `session` says in words that a session has expired.
+    """
+    return push.type == "session" and push.cont_ava == 1 and not push.message and not push.is_id_loaded
+
+
 def lifetime(push: Push) -> int:
     """Return for how many seconds a push is worth delivering to a phone that is off (apns-expiration, FCM ttl).
 

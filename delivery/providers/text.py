@@ -19,6 +19,13 @@ CHANNEL_NAME_LIMIT: Final = 64
 SHOWN_TYPES: Final = frozenset(("message", "session"))
 """The types whose text is written by or for people, and so may hold emoji names."""
 
+TRIMMED_TO: Final = 4_200
+"""Bytes of a text that are kept of a longer one. More than any provider's limit, so that what is kept is itself too
+long to be sent whole, and is shortened just where the whole text would be."""
+
+_MARGIN: Final = 256
+"""Bytes; longer than any name of an emoji."""
+
 _LONGEST: Final = 65_536
 """No text is looked at beyond this many characters: emoji names shrink, but not to a sixteenth."""
 
@@ -45,6 +52,36 @@ def channel_name(push: Push) -> str:
     if len(name) <= CHANNEL_NAME_LIMIT:
         return name
     return name[: boundary(name, CHANNEL_NAME_LIMIT)]
+
+
+def trimmed_message(push: Push) -> str:
+    """Return what message() of the text can need at the most: all of it, or a beginning of TRIMMED_TO bytes.
+
+    For what carries a push to whoever makes its body: it makes the same of either. In a text of emoji names the names
+    are replaced already, because what they leave is shorter than they are.
+    """
+    text = push.message
+    if len(text) * 4 <= TRIMMED_TO or len(text.encode()) <= TRIMMED_TO:
+        return text
+    if push.is_id_loaded or push.type not in SHOWN_TYPES:
+        return _beginning(text.encode(), TRIMMED_TO)
+    # The last name of a beginning may be half a one, and no name is as long as the margin.
+    shown = b""
+    for length in (2 * TRIMMED_TO, _LONGEST):
+        shown = emoji.replace(text[:length]).encode()
+        if len(shown) >= TRIMMED_TO + _MARGIN or length >= len(text):
+            break
+    return _beginning(shown, TRIMMED_TO)
+
+
+def trimmed_channel_name(push: Push) -> str:
+    """Return what channel_name() can need at the most: all of the name, or its beginning."""
+    return push.channel_name[: 2 * CHANNEL_NAME_LIMIT]
+
+
+def _beginning(encoded: bytes, most: int) -> str:
+    """Return the whole characters of the first `most` bytes of a text."""
+    return encoded[:most].decode(errors="ignore")
 
 
 def shorten(text: str, room: int, size: Callable[[str], int]) -> str:

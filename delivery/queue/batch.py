@@ -11,6 +11,8 @@ import msgspec
 
 from delivery.protocol.wire import Push
 
+QUEUE = "push"
+"""The queue of batches: the list in Valkey, and Celery's queue of the task `deliver`."""
 # The most pushes, and the most bytes of pushes, that one batch carries.
 MOST, MOST_BYTES = 200, 1_000_000
 

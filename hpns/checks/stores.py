@@ -42,7 +42,8 @@ def _postgres(alias: str) -> Iterator[CheckMessage]:
 def valkey_is_durable(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """For a deployment. E032: no answer; E033: too old; E034: it may throw pushes away; W030: it may lose them."""
+    """For a deployment. E032: no answer; E033: too old; E034: it may throw pushes away; W030: it may lose them;
+    W031: it may grow without a bound."""
     if not databases:  # Django runs all checks and leaves it to them not to ask servers
         return []
     try:
@@ -67,3 +68,6 @@ def check_info(info: dict[str, Any]) -> Iterator[CheckMessage]:
     if not info.get("aof_enabled"):
         text = "Valkey keeps no append-only file: a restart of it loses the pushes that we have said OK to."
         yield Caution(text, hint="Set appendonly yes, and appendfsync everysec.", id="hpns.W030")
+    if not info.get("maxmemory"):
+        text = "Valkey has no maxmemory: a queue that nobody empties grows until the machine's memory is full."
+        yield Caution(text, hint="Set maxmemory, such as 1gb: pushes are refused well before.", id="hpns.W031")

@@ -58,6 +58,10 @@ def _shown(found: re.Match[str]) -> str:
     return f"{found['name']}{found['open']}{found['value'][:TOKEN_PREFIX_LENGTH]}…{found['open']}"
 
 
+def _jwt(found: re.Match[str]) -> str:
+    return REDACTED if "." in found[0] else found[0]
+
+
 # Each rule with its markers, one of which, in lower case, a line has when the rule has anything to find; looking
 # for them costs a twentieth of the rule. No markers: always.
 _RULES: Final[tuple[_Rule, ...]] = (
@@ -79,7 +83,9 @@ _RULES: Final[tuple[_Rule, ...]] = (
     (_SCHEMES, re.compile(r"\b((?i:basic|bearer))\s+(?=\S{12})(?=\S*[0-9A-Z])[A-Za-z0-9+/=._~-]+"), rf"\1 {REDACTED}"),
     (("cookie",), re.compile(r"(\bcookie(?:\\*[\"'])?\s*[:=]\s*)[^\r\n]*", re.IGNORECASE), rf"\1{REDACTED}"),
     (("://",), re.compile(r"(://)[^\s/@\"'\\]*@"), rf"\1{REDACTED}@"),
-    (("eyj",), re.compile(r"eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?"), REDACTED),
+    # The whole run that begins a token, whether or not it goes on as one: else each beginning in a run of them would be
+    # tried against all the rest of it.
+    (("eyj",), re.compile(r"eyJ[\w-]{5,}+(?:\.[\w-]+(?:\.[\w-]*)?)?"), _jwt),
     (("ya29.",), re.compile(r"ya29\.[\w.-]+"), REDACTED),
     # Device tokens: Apple's as iOS once printed them, then any long run of what tokens are made of.
     ((), re.compile(r"(?<![0-9A-Fa-f])([0-9A-Fa-f]{8})(?: [0-9A-Fa-f]{8}){7,}"), r"\1…"),

@@ -167,7 +167,7 @@ def _file(
     except OSError as error:
         raise ProblemError(f"{named} cannot be read: {error.strerror}") from error
     try:
-        parsed = uploads.parse(data, filename=path.name, password=password, key_id=key_id, team_id=team_id)
+        parsed = uploads.parse(data, owner=None, filename=path.name, password=password, key_id=key_id, team_id=team_id)
     except ProblemError as error:
         raise ProblemError(f"{named}: {error}") from error
     if parsed.kind != kind:

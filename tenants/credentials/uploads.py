@@ -1,25 +1,20 @@
-"""Recognises uploaded credential files and has their provider parse them, or says what a file is instead.
+"""Uploaded credential files: hands each to the child process that reads it, whatever kind of file it is.
 
-Each provider recognises its own files (tenants/providers); what nobody recognises is told apart here. Nothing of a file
-is believed but what its reader then reads of it.
+The reading itself is tenants/providers/recognition.py, in the child (upload_process.py).
 """
 
-import codecs
 from datetime import datetime
 from typing import Final
 
 from django.conf import settings
 
-from tenants.problem import ProblemError
+from tenants.credentials import upload_process
 from tenants.providers import pem
-from tenants.providers.base import FileOption, Parsed, Upload
+from tenants.providers.base import FileOption, Parsed
 from tenants.providers.table import PROVIDERS
 
-_SIGNATURES: Final = (
-    (b"PK\x03\x04", "an archive"),
-    (b"\xfe\xed\xfe\xed", "a Java key store, which Android apps are signed with"),
-    (b"bplist", "a property list, which belongs into the app"),
-)
+SECONDS: Final = 10.0
+"""For one file; a good one takes less than one second, most of it the start of the child."""
 
 
 def setting(name: str) -> str:
@@ -30,35 +25,31 @@ def setting(name: str) -> str:
 def parse(
     data: bytes,
     *,
+    owner: int | None,
     filename: str = "",
     password: str = "",
     key_id: str = "",
     team_id: str = "",
     now: datetime | None = None,
     option: FileOption | None = None,
+    seconds: float = SECONDS,
 ) -> Parsed:
     """Read a .p8, .p12, .pem or .json file, whichever it is; ProblemError says what else it is, or what is wrong.
 
-    `filename` gives Apple's key id where it is AuthKey_<key id>.p8; `password` opens a .p12 or .pem file; `option` says
-    what the file is meant to be.
+    `owner`: the customer on whose behalf, one file at a time; None for the operator. `filename` gives Apple's key id
+    where it is AuthKey_<key id>.p8; `password` opens a .p12 or .pem file; `option` says what the file is meant to be;
+    `now` takes the place of the clock. Takes at most `seconds`, beside a few seconds' wait for others.
     """
     pem.check_size(data)
-    upload = Upload(data, setting, filename, password, key_id, team_id, now)
-    if option is not None and option.read is not None:
-        return option.read(upload)
-    for provider in PROVIDERS.values():
-        parsed = provider.read(upload)
-        if parsed is not None:
-            return parsed
-    _refuse_text(data.removeprefix(codecs.BOM_UTF8).lstrip())
-    wanted = ", or ".join(provider.wanted for provider in PROVIDERS.values())
-    raise ProblemError(f"the file is no key: give {wanted}")
-
-
-def _refuse_text(text: bytes) -> None:
-    """Raise ProblemError for files that are known, and none of those that are wanted."""
-    if text.startswith((b"<?xml", b"<!DOCTYPE plist", b"<plist")):
-        raise ProblemError("this is a property list (such as GoogleService-Info.plist), which belongs into the app")
-    for head, what in _SIGNATURES:
-        if text.startswith(head):
-            raise ProblemError(f"this is {what}, and no key for pushes")
+    order = upload_process.Order(
+        data=data,
+        settings={name: setting(name) for provider in PROVIDERS.values() for name in provider.origins},
+        filename=filename,
+        password=password,
+        key_id=key_id,
+        team_id=team_id,
+        now=now,
+        option=option.name if option is not None else "",
+        seconds=int(seconds) + 1,
+    )
+    return upload_process.parse(order, owner, seconds)

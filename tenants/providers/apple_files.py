@@ -52,7 +52,7 @@ def apple_certificate_pem(data: bytes, *, password: str = "", now: datetime | No
     """A push certificate with its private key, both in one PEM file; `password` for an encrypted key."""
     pem.check_size(data)
     if password:
-        data = _unlock(data, password, password_files.SECONDS)
+        data = password_files.decrypted(data, password)
     certificates: list[x509.Certificate] = []
     for name, block in pem.blocks(data):
         if name == b"CERTIFICATE":
@@ -84,16 +84,7 @@ def apple_certificate_pem(data: bytes, *, password: str = "", now: datetime | No
     return Parsed("apns_cert", secret, info.serial, info.until, info.topics, info.hosts)
 
 
-def apple_certificate_p12(
-    data: bytes, *, password: str = "", now: datetime | None = None, seconds: float = password_files.SECONDS
-) -> Parsed:
+def apple_certificate_p12(data: bytes, *, password: str = "", now: datetime | None = None) -> Parsed:
     """A push certificate with its private key in a .p12 file, as the Mac's keychain exports it."""
     pem.check_size(data)
-    return apple_certificate_pem(_unlock(data, password, seconds), now=now)
-
-
-def _unlock(data: bytes, password: str, seconds: float) -> bytes:
-    try:
-        return password_files.to_pem(data, password, seconds=seconds)
-    except password_files.LockedError as error:
-        raise ProblemError(str(error)) from None
+    return apple_certificate_pem(password_files.p12_to_pem(data, password), now=now)

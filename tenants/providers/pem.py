@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from tenants.problem import ProblemError
 
 SIZE_MAX: Final = 100_000
-_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+BLOCKS_MAX: Final = 12
+"""Blocks that a file may hold: a key, its certificate and all that issued it are four or five."""
+# One boundary, not a whole block: the expression for a block tries each beginning against the whole rest of the file.
+_BOUNDARY: Final = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----")
 # A hostile file may hold a key of any size; checking the primes of a huge one takes minutes.
 _RSA_BITS_MAX: Final = 8192
 
@@ -33,8 +36,21 @@ def block_names(data: bytes) -> set[bytes]:
 
 
 def blocks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """The PEM blocks of a file: the label and the whole block of each."""
-    return [(found[1], found[0]) for found in _BLOCK.finditer(data)]
+    """The PEM blocks of a file: the label and the whole block of each. Linear in the size of the file.
+
+    A block that has no end, or another's, is none. ProblemError for more than BLOCKS_MAX beginnings.
+    """
+    found, label, start, begun = [], b"", 0, 0
+    for boundary in _BOUNDARY.finditer(data):
+        if boundary[1] == b"BEGIN":
+            begun += 1
+            if begun > BLOCKS_MAX:
+                raise ProblemError(f"the file holds more than {BLOCKS_MAX} PEM blocks: give the key of one app alone")
+            label, start = boundary[2], boundary.start()
+        elif boundary[2] == label:
+            found.append((label, data[start : boundary.end()]))
+            label = b""
+    return found
 
 
 def private_key(data: bytes, what: str) -> PrivateKeyTypes:

@@ -164,6 +164,7 @@ def _parsed(given: dict[str, str]) -> Parsed:
             raise ProblemError(f"the environment variable {given['password_env']} is not set, or empty")
     return uploads.parse(
         data,
+        owner=None,
         filename=path.name,
         password=password,
         key_id=given["key_id"],

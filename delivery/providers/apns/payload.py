@@ -102,11 +102,6 @@ def topic(push: Push, bundle_id: str) -> str:
     return f"{bundle_id}.voip" if push.transport == "voip" else bundle_id
 
 
-def is_wipe(push: Push) -> bool:
-    """Tell whether a push is the order to wipe a revoked session's data: one to wake the app, with nothing to show."""
-    return push.type == "session" and push.cont_ava == 1 and not push.message and not push.is_id_loaded
-
-
 def body(push: Push, app_version: int) -> bytes:
     """Return the JSON body for a push to an app of this version (the number behind "-v" of its platform).
 
@@ -158,7 +153,7 @@ def _standard(push: Push, app_version: int, message: str) -> _Standard:
         aps = _Aps(_alert(message, name, push.version), push.badge, push.category, 1, 1, "default", thread)
     elif kind == "session":
         name = text.channel_name(push)
-        if is_wipe(push):
+        if policy.is_wipe(push):
             aps = _Aps(None, push.badge, content_available=1)
         else:
             aps = _Aps(_alert(message, name, push.version), push.badge, mutable_content=1, sound="default")

@@ -10,6 +10,8 @@ from tests.delivery.links import answered
 HASH_KEY = b"h" * 32
 # So slow that what comes back while a test runs is next to nothing.
 SLOW = Limit(1, 50)
+# The members of a wipe, beside those of every push.
+WIPE: dict[str, Any] = {"type": "session", "cont_ava": 1}
 
 
 def identity(key_id: int = 3, server_id: int = 2, customer_id: int = 1, **members: Any) -> Identity:

@@ -10,7 +10,8 @@ from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, ParseError
 
-from delivery.ingest.api import LeanRequest, MachineView
+from delivery.ingest import receipts
+from delivery.ingest.api import Ack, LeanRequest, MachineView
 from delivery.ingest.outbox import Outbox
 from tenants.directory.snapshot import Identity
 from tenants.refusals import RevokedKey
@@ -39,9 +40,9 @@ class Failing(MachineView):
         raise self.error
 
 
-def request(method: str = "POST") -> LeanRequest:
+def request(method: str = "POST", body: bytes = b"{}") -> LeanRequest:
     scope = SimpleNamespace(method=method, scheme="http", headers={}, client="127.0.0.1:1")
-    return LeanRequest(scope, "/api/v1/send_push", b"{}")
+    return LeanRequest(scope, "/api/v1/send_push", body)
 
 
 async def fail_text(view: MachineView) -> str:
@@ -75,3 +76,12 @@ async def test_any_other_exception_is_a_fault_of_ours_with_its_trace_in_the_log(
 async def test_another_method_is_405_before_anybody_is_asked_who_calls(outbox: Outbox) -> None:
     answer = await Failing(outbox, ValueError())(request("GET"))
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
+
+
+async def test_an_ack_larger_than_any_is_refused_unread(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ack, "authentication_classes", (Acme,))
+    view, ack = Ack(outbox), b'{"id": "a", "platform": "ios", "type": "message"}'
+    assert (await view(request(body=ack.ljust(receipts.BODY_LIMIT)))).content == b'{"status":"OK"}'
+    monkeypatch.setattr(receipts, "accept", None)
+    refused = await view(request(body=ack.ljust(receipts.BODY_LIMIT + 1)))
+    assert json.loads(refused.content)["error"].startswith("too_large the ack is larger than 4 KB: check what sends it")

@@ -78,7 +78,7 @@ async def test_strangers_who_are_refused_share_a_row_whatever_the_reason(outbox:
         answer = intake.accept_keyless(
             outbox, keyless(), Request(), body(server_id="x", device_id="", ack_id=str(number))
         )
-        assert (await error_of(answer)).startswith("missing_device_id")
+        assert (await error_of(answer)).startswith(("missing_device_id", "over_limit"))
     assert len(await rows(store, 50)) <= 10
 
 
@@ -102,6 +102,36 @@ async def test_as_sent_is_as_sent(outbox: Outbox, store: redis.Redis) -> None:
     intake.accept(outbox, ACME, body())
     (item,) = await queued(outbox, store)
     assert item.push == wire.decode_push(body())[0]
+
+
+@pytest.mark.parametrize(
+    "padded",
+    [
+        body(message="x" * 240_000, channel_name="y" * 9_000),
+        body(no_member_of_a_push="x" * 240_000),
+        body() + b" " * 240_000,
+        body().replace(b"{", b'{"message": "%b", ' % (b"x" * 240_000), 1),
+    ],
+    ids=["texts", "unknown member", "blanks", "a member twice"],
+)
+async def test_whatever_swells_a_body_no_more_is_queued_than_a_provider_can_take(
+    outbox: Outbox, store: redis.Redis, padded: bytes
+) -> None:
+    answer = intake.accept(outbox, ACME, padded)
+    outbox._flush()
+    await outbox.link.drain()
+    (message,) = store.lrange("push", 0, -1)
+    assert sum(store.strlen(key) for key in store.scan_iter("batch:*")) + len(message) < 8_000
+    (item,) = await queued(outbox, store)
+    assert item.size == len(padded)
+    assert item.push.message[:6] in ("xxxxxx", "lunch?")
+    assert await error_of(answer) == ""
+
+
+async def test_a_member_that_no_provider_takes_is_refused_at_once_and_named(outbox: Outbox, store: redis.Redis) -> None:
+    answer = intake.accept(outbox, ACME, body(override_username="x" * 240_000))
+    assert (await error_of(answer)).startswith("too_large the push's override_username has 240,000 bytes, and no ")
+    assert [row["code"] for row in await rows(store, 1)] == ["too_large"]
 
 
 # --- What is noticed

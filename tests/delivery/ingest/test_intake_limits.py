@@ -7,7 +7,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from delivery.ingest import intake
+from delivery.ingest import intake, limits, refusals
 from delivery.ingest.outbox import Outbox
 from delivery.ingest.pending import PendingPush
 from delivery.log.rows import ROWS
@@ -42,6 +42,96 @@ async def test_a_flood_shares_rows_whose_counts_add_up(outbox: Outbox, store: re
         ("over_limit", "refused", "f", "customer")
     }
     assert await error_of(first) == ""
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "code"),
+    [
+        (b"{", "malformed"),
+        (body(device_id=""), "missing_device_id"),
+        (body(server_id=""), "missing_server_id"),
+        (body(override_username="x" * 7_000), "too_large"),
+    ],
+    ids=["malformed", "missing_device_id", "missing_server_id", "too_large"],
+)
+async def test_a_flood_of_anything_shares_rows_after_the_first_few(
+    outbox: Outbox, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, nonsense: bytes, code: str
+) -> None:
+    monkeypatch.setattr(refusals, "PAUSE", 60)  # all of it within one second, on however slow a machine
+    monkeypatch.setattr(limits, "UNREADABLE", Limit())
+    answers = [intake.accept(outbox, ACME, nonsense) for _ in range(300)]
+    texts = await asyncio.gather(*map(error_of, answers))
+    assert {text.split()[0] for text in texts} == {code}
+    outbox.turned_away.flush()
+    found = await rows(store, 300)
+    assert {row["code"] for row in found} == {code}
+    singles = [row for row in found if row["count"] == "1"]
+    assert len(singles) == refusals.ROWS_OF_THEIR_OWN
+    assert len(found) == len(singles) + 1
+    assert all(row["trace"] in texts[number] for number, row in enumerate(singles))
+
+
+async def test_bodies_that_are_no_push_have_a_limit_of_their_own_that_uses_up_no_other(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "UNREADABLE", Limit(1, 100))
+    who = msgspec.structs.replace(ACME, server=TINY)
+    refused: list[str] = []
+    for _ in range(40):
+        for answer in (
+            intake.accept(outbox, who, b"["),
+            intake.too_large(outbox, who, 300_000),
+            intake.unreadable(outbox, who, "it did not arrive"),
+        ):
+            refused.append((await error_of(answer)).split()[0])
+        await outbox.link.drain()
+    assert refused[:3] == ["malformed", "too_large", "malformed"]
+    assert set(refused[-60:]) == {"over_limit"}
+    assert await error_of(intake.accept(outbox, who, body())) == ""
+
+
+async def test_a_push_without_a_device_costs_what_a_push_costs(outbox: Outbox) -> None:
+    who = msgspec.structs.replace(ACME, server=TINY)
+    texts = []
+    for _ in range(30):
+        texts.append(await error_of(intake.accept(outbox, who, body(device_id=""))))
+        await outbox.link.drain()
+    assert texts[0].startswith("missing_device_id")
+    assert texts[-1].startswith("over_limit this server may send 1 pushes a second")
+
+
+async def test_a_large_body_costs_a_token_for_each_8_kb_and_is_not_read_when_there_is_none(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = msgspec.structs.replace(ACME, server=Limit(1, 100))
+    large = body(message="x" * 240_000)
+    texts = []
+    for _ in range(40):
+        texts.append(await error_of(intake.accept(outbox, who, large)))
+        await outbox.link.drain()
+    passed = sum(not text for text in texts)
+    assert 4 <= passed <= 5
+    assert "(a body counts as one push for each 8 KB) (" in texts[-1].replace(": send less", " (")
+    monkeypatch.setattr(wire, "decode_push", None)
+    assert (await error_of(intake.accept(outbox, who, large))).startswith("over_limit")
+
+
+async def test_a_large_test_push_of_a_stranger_uses_up_nothing_of_the_servers_own(outbox: Outbox) -> None:
+    who = msgspec.structs.replace(ACME, server=TINY)
+    for _ in range(50):
+        await error_of(intake.accept(outbox, who, body(type="test", device_id="x" * 100_000)))
+        await outbox.link.drain()
+    assert await error_of(intake.accept(outbox, who, body())) == ""
+
+
+async def test_when_the_queue_takes_up_valkeys_memory_a_push_is_refused_for_that_and_not_counted_as_waiting(
+    outbox: Outbox,
+) -> None:
+    outbox.limits.memory.update(800, 1_000, 51)
+    assert (await error_of(intake.accept(outbox, ACME, body()))).startswith("queue_full ")
+    outbox.limits.memory.update(800, 1_000, 50)
+    assert await error_of(intake.accept(outbox, ACME, body())) == ""
+    assert {bucket.in_flight for bucket in outbox.limits._buckets.values()} == {0}
 
 
 async def test_floods_of_two_servers_do_not_share_rows(outbox: Outbox, store: redis.Redis) -> None:
@@ -90,12 +180,14 @@ async def test_rows_of_a_flood_are_handed_over_when_the_process_ends(outbox: Out
     assert sum(int(row["count"]) for row in await rows(store, 7)) == 7
 
 
-async def test_sessions_pass_where_messages_are_refused(outbox: Outbox, store: redis.Redis) -> None:
+async def test_wipes_pass_where_messages_are_refused(outbox: Outbox, store: redis.Redis) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(1, 1, 1))
     intake.accept(outbox, who, body(ack_id="first"))
-    assert (await error_of(intake.accept(outbox, who, body(ack_id="second")))).startswith("over_limit")
+    for number, members in enumerate(({}, {"type": "session"}), 2):
+        refused = intake.accept(outbox, who, body(ack_id=str(number), **members))
+        assert (await error_of(refused)).startswith("over_limit")
     for _ in range(20):
-        intake.accept(outbox, who, body(type="session", ack_id="wipe"))
+        intake.accept(outbox, who, body(type="session", cont_ava=1, message="", ack_id="wipe"))
     assert [item.push.ack_id for item in await queued(outbox, store)] == ["first", *["wipe"] * 20]
 
 

@@ -13,7 +13,18 @@ from delivery.ingest import limits
 from delivery.ingest.limits import Allowance, Limits
 from delivery.queue import valkey
 from tenants.directory.snapshot import Limit
-from tests.delivery.ingest.limiting import HASH_KEY, SLOW, admit, admitted, exceeded, flood, identity, settled, stranger
+from tests.delivery.ingest.limiting import (
+    HASH_KEY,
+    SLOW,
+    WIPE,
+    admit,
+    admitted,
+    exceeded,
+    flood,
+    identity,
+    settled,
+    stranger,
+)
 from tests.delivery.links import links, until
 
 PAID = TERMS["hpns"].limits
@@ -67,21 +78,58 @@ async def test_who_has_no_limit_is_never_refused(process: Limits) -> None:
 async def test_a_wipe_passes_where_all_else_is_refused(process: Limits) -> None:
     who = identity(server=Limit(1, 5, 1), customer=SLOW)
     assert (await flood(process, who, 30))[1]
-    allowance = admitted(process, who, type="session")
+    allowance = admitted(process, who, **WIPE)
     allowance.acquire()
     assert "waiting at a time" in exceeded(process, who)
-    assert all(isinstance(admit(process, who, type="session"), Allowance) for _ in range(500))
+    assert (await flood(process, who, 500, **WIPE))[0] == 500
+
+
+async def test_everybody_of_a_large_server_is_logged_out_at_once_under_a_paid_offer(process: Limits) -> None:
+    who = identity(
+        server=Limit(PAID.server_rate or 0, PAID.server_burst or 0),
+        customer=Limit(PAID.rate or 0, PAID.burst or 0),
+    )
+    passed = 0
+    for _ in range(50):
+        passed += sum(isinstance(admit(process, who, **WIPE), Allowance) for _ in range(1_000))
+        await settled(process)
+    assert passed == 50_000
+
+
+@pytest.mark.parametrize("members", [{"message": "Session Expired"}, {"cont_ava": 0}, {"is_id_loaded": True}])
+async def test_what_calls_itself_session_and_is_no_wipe_has_the_limit_of_all_else(
+    process: Limits, members: dict[str, Any]
+) -> None:
+    who = identity(server=SLOW)
+    passed, refusal = await flood(process, who, 120, **WIPE | members)
+    assert 50 <= passed <= 65
+    assert refusal.startswith("this server may send 1 pushes a second")
+
+
+@pytest.mark.parametrize("whose", ["server", "customer"])
+async def test_wipes_end_at_their_own_budget_and_the_server_is_told(
+    process: Limits, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    monkeypatch.setattr(limits, "WIPES", Limit(2, 80))
+    servers = [identity(n, n, server=SLOW, customer=SLOW) for n in ((2,) if whose == "server" else (2, 4))]
+    if whose == "customer":  # that of the servers is larger
+        servers = [msgspec.structs.replace(who, server=Limit(2, 1_000)) for who in servers]
+    results = [await flood(process, who, 150 // len(servers), **WIPE) for who in servers]
+    assert 80 <= sum(passed for passed, _ in results) < 150
+    expected = f"wipes of this {whose} may send 2 pushes a second and 80 at once, and sent "
+    assert results[-1][1].startswith(expected)
+    assert (await flood(process, servers[0], 40))[0] == 40
 
 
 async def test_the_wipes_of_one_customer_do_not_keep_all_others_out(link: valkey.Link) -> None:
     process, who, other = Limits(link, "one", HASH_KEY, 40), identity(), identity(5, 6, 7)
     for _ in range(30):
-        allowance = admitted(process, who, type="session")
+        allowance = admitted(process, who, **WIPE)
         allowance.acquire()
-    assert exceeded(process, who, type="session") == "30 pushes of this customer wait already"
-    assert isinstance(admit(process, other, type="session"), Allowance)
+    assert exceeded(process, who, **WIPE) == "30 pushes of this customer wait already"
+    assert isinstance(admit(process, other, **WIPE), Allowance)
     allowance.release()
-    assert isinstance(admit(process, who, type="session"), Allowance)
+    assert isinstance(admit(process, who, **WIPE), Allowance)
 
 
 async def test_without_valkey_nobody_is_over_a_limit(process: Limits, link: valkey.Link) -> None:

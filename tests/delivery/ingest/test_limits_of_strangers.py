@@ -1,5 +1,7 @@
 """How much of what strangers can cause passes: tests, pushes by a server_id, and those of the free test service."""
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -10,6 +12,7 @@ from tenants.directory.snapshot import Limit
 from tests.delivery.ingest.limiting import (
     HASH_KEY,
     SLOW,
+    WIPE,
     admit,
     admitted,
     exceeded,
@@ -35,20 +38,22 @@ async def test_messages_do_not_use_up_the_tests(process: Limits) -> None:
     assert isinstance(admit(process, who, type="test"), Allowance)
 
 
-@pytest.mark.parametrize("kind", ["message", "test", "session"])
-async def test_whoever_knows_a_server_id_cannot_use_up_what_comes_with_a_key(process: Limits, kind: str) -> None:
+@pytest.mark.parametrize("members", [{}, {"type": "test"}, WIPE], ids=["message", "test", "wipe"])
+async def test_whoever_knows_a_server_id_cannot_use_up_what_comes_with_a_key(
+    process: Limits, members: dict[str, Any]
+) -> None:
     ceiling = Limit(1, 50, 10)
     known, keyed = listed(server=ceiling, customer=ceiling), identity(server=ceiling, customer=ceiling)
     refused = 0
     for _ in range(3_000):
-        result = admit(process, known, type=kind)
+        result = admit(process, known, **members)
         refused += isinstance(result, LimitExceeded)
-        if isinstance(result, Allowance) and kind == "message":  # tests are to end at their rate, not at the ceiling
+        if isinstance(result, Allowance) and not members:  # tests are to end at their rate, not at the ceiling
             result.acquire()
         await settled(process)
     assert refused
-    for each in ("message", "test"):
-        assert isinstance(admit(process, keyed, type=each), Allowance)
+    for each in ({}, {"type": "test"}, WIPE):
+        assert isinstance(admit(process, keyed, **each), Allowance)
         await settled(process)
 
 

@@ -106,6 +106,40 @@ def test_however_pushes_come_no_more_pass_than_the_limit_and_its_tenths(
     assert passed <= limit.burst + 2 * max(1, limit.burst // SHARE) + 3 * limit.rate * (seconds + 1)
 
 
+async def test_a_push_of_several_tokens_is_let_in_on_the_last_one_and_owes_the_others(
+    valkey_url: str, store: redis.Redis
+) -> None:
+    async with links(valkey_url, 1) as (link,):
+        bucket = Bucket(KEY, SLOW, link, "p")
+        passed = 0
+        for _ in range(200):
+            passed += bucket.take(30)
+            await answered(bucket)
+        bucket.return_unused()
+        await answered(bucket)
+        # 34 of 30 are the first to exceed 1,000, and the credit of a tenth may let in some more.
+        assert 34 <= passed <= 34 + 100 // 30 + 1
+        assert not bucket.take()
+        assert SLOW.burst - 30 * passed <= kept(store) <= SLOW.burst - 30 * passed + SOME
+
+
+async def test_while_a_large_push_is_being_paid_for_small_ones_are_let_in(valkey_url: str) -> None:
+    async with links(valkey_url, 1) as (link,):
+        bucket = Bucket(KEY, Limit(1, 100), link, "p")
+        assert all(bucket.take(count) for count in (30, 1, 30, 1, 1))
+
+
+async def test_a_push_costs_no_more_than_there_may_ever_be(valkey_url: str, store: redis.Redis) -> None:
+    async with links(valkey_url, 1) as (link,):
+        bucket = Bucket(KEY, Limit(1, 40), link, "p")
+        assert bucket.take(500)
+        await answered(bucket)
+        bucket.refund(500)
+        bucket.return_unused()
+        await answered(bucket)
+        assert kept(store) == 40
+
+
 async def test_what_nobody_needs_is_given_back(valkey_url: str, store: redis.Redis) -> None:
     async with links(valkey_url, 1) as (link,):
         bucket = Bucket(KEY, Limit(100, 1000), link, "p")

@@ -5,7 +5,9 @@ import struct
 import msgspec
 import pytest
 
+from delivery.ingest import envelope
 from delivery.queue import batch
+from hpns.celery import DELIVER
 
 
 def test_an_item_comes_out_as_it_went_in() -> None:
@@ -34,3 +36,7 @@ def test_results_come_out_as_they_went_in() -> None:
 def test_a_blob_that_is_no_result_is_noticed(blob: bytes) -> None:
     with pytest.raises((struct.error, msgspec.DecodeError)):
         batch.unpack_results(blob)
+
+
+def test_the_queue_has_one_name() -> None:
+    assert envelope.serialised(with_payload=True)[0] == batch.QUEUE == DELIVER

@@ -41,7 +41,7 @@ def apple(providers: SandboxClient, **given: Any) -> Parsed:
 
 
 def google(account: dict[str, str]) -> Parsed:
-    return uploads.parse(json.dumps(account).encode())
+    return uploads.parse(json.dumps(account).encode(), owner=None)
 
 
 def an_app(family: str = "apns", topic: str = "com.mattermost.rn", **given: Any) -> PushApp:
@@ -89,7 +89,7 @@ def test_a_provider_that_the_settings_except_is_asked_without_the_proxy(
 def test_a_good_certificate_is_as_good(providers: SandboxClient) -> None:
     pem = providers.add_certificate("com.example.certified")
     app = an_app(topic="com.example.certified")
-    result = credential_check.check(credential(uploads.parse(pem), app))
+    result = credential_check.check(credential(uploads.parse(pem, owner=None), app))
     assert is_good(result)
     assert "this certificate for com.example.certified" in result.meaning
 
@@ -142,7 +142,7 @@ def test_a_certificate_that_apple_does_not_list_is_refused(providers: SandboxCli
     listed = json.loads(providers.demo.accounts.read_bytes())
     listed["apns_certs"] = []
     providers.demo.accounts.write_text(json.dumps(listed))
-    result = credential_check.check(credential(uploads.parse(pem), an_app(topic="com.example.revoked")))
+    result = credential_check.check(credential(uploads.parse(pem, owner=None), an_app(topic="com.example.revoked")))
     assert (result.code, result.is_key_fault) == ("apns_bad_certificate", True)
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from hpns.logs.redaction import Redactor
+from hpns.logs.redaction import _RULES, Redactor
 
 
 def test_our_own_secrets_are_found_whatever_they_look_like() -> None:
@@ -29,3 +29,13 @@ def test_redaction_is_quick_on_an_ordinary_line_and_on_a_hostile_one() -> None:
     ):
         assert len(redact(part * (200_000 // len(part)))) < 20_000
     assert time.process_time() - began < 1
+
+
+def test_no_rule_takes_time_that_grows_faster_than_the_line() -> None:
+    heads = ("eyJ", "hk_", "-----BEGIN ", "message", 'secret="', "bearer ", "cookie", "://", "ya29.", "00000000 ", "a")
+    began = time.process_time()
+    for _, rule, replacement in _RULES:
+        for head in heads:
+            # Long enough for the square of it to take half a minute.
+            rule.sub(replacement, head * (200_000 // len(head)))
+    assert time.process_time() - began < 8

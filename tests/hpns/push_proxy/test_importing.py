@@ -233,7 +233,7 @@ def test_each_trouble_is_told_in_one_line(folder: Path, change: dict[str, str], 
 def test_a_credential_that_is_there_is_never_replaced(folder: Path) -> None:
     acme = customers.add(name="Acme", offer="eas").row
     app = services.app_add(customer=acme, label="apple_rn", topic="com.example.app").row
-    own = uploads.parse(files.p8(), key_id="OWN1234567", team_id="TEAM123456")
+    own = uploads.parse(files.p8(), key_id="OWN1234567", team_id="TEAM123456", owner=None)
     services.credential_add(app=app, parsed=own)
     lines_by_part = imported(folder, {"ApplePushSettings": [APPLE]}, "--apply")
     assert lines_by_part["customer"][0] == "there"

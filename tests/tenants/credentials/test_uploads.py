@@ -60,28 +60,28 @@ def _tagged(kind: int, value: bytes) -> bytes:
 
 
 def test_a_token_key_takes_its_id_from_the_name_of_its_file() -> None:
-    parsed = uploads.parse(files.p8(), filename=NAME, team_id=" TEAM123456 ")
+    parsed = uploads.parse(files.p8(), filename=NAME, team_id=" TEAM123456 ", owner=None)
     assert (parsed.kind, parsed.key_id) == ("apns_key", "TEAM123456/ABC123DEFG")
 
 
 @pytest.mark.parametrize("name", ["AuthKey_ABC123DEFG (1).p8", "authkey_abc123defg.p8"])
 def test_a_browsers_second_copy_of_a_key_is_known_by_its_name(name: str) -> None:
-    assert uploads.parse(files.p8(), filename=name, team_id="TEAM123456").key_id == "TEAM123456/ABC123DEFG"
+    assert uploads.parse(files.p8(), filename=name, team_id="TEAM123456", owner=None).key_id == "TEAM123456/ABC123DEFG"
 
 
 def test_a_key_of_another_name_needs_its_id() -> None:
     with pytest.raises(ProblemError, match="key id must be 10"):
-        uploads.parse(files.p8(), filename="push.p8", team_id="TEAM123456")
-    parsed = uploads.parse(files.p8(), filename="push.p8", key_id="ABC123DEFG", team_id="TEAM123456")
+        uploads.parse(files.p8(), filename="push.p8", team_id="TEAM123456", owner=None)
+    parsed = uploads.parse(files.p8(), filename="push.p8", key_id="ABC123DEFG", team_id="TEAM123456", owner=None)
     assert parsed.key_id == "TEAM123456/ABC123DEFG"
 
 
 def test_each_other_kind_is_recognised_without_its_name(settings: Settings) -> None:
-    assert uploads.parse(files.certificate_pem(), now=NOW).kind == "apns_cert"
-    assert uploads.parse(files.p12(b"pw"), password="pw", now=NOW).kind == "apns_cert"
-    assert uploads.parse(b"\xef\xbb\xbf\r\n " + files.account()).kind == "fcm_account"
+    assert uploads.parse(files.certificate_pem(), now=NOW, owner=None).kind == "apns_cert"
+    assert uploads.parse(files.p12(b"pw"), password="pw", now=NOW, owner=None).kind == "apns_cert"
+    assert uploads.parse(b"\xef\xbb\xbf\r\n " + files.account(), owner=None).kind == "fcm_account"
     settings.GOOGLE_TOKEN_ORIGIN = "https://localhost:1"
-    assert uploads.parse(files.account(token_uri="https://localhost:1/token")).kind == "fcm_account"
+    assert uploads.parse(files.account(token_uri="https://localhost:1/token"), owner=None).kind == "fcm_account"
 
 
 @pytest.mark.parametrize(
@@ -128,10 +128,10 @@ def test_each_other_kind_is_recognised_without_its_name(settings: Settings) -> N
 )
 def test_what_else_is_uploaded_is_told_apart(data: bytes, name: str, message: str) -> None:
     with pytest.raises(ProblemError, match=message) as raised:
-        uploads.parse(data, filename=name, key_id="ABC123DEFG", team_id="TEAM123456", now=NOW)
+        uploads.parse(data, filename=name, key_id="ABC123DEFG", team_id="TEAM123456", now=NOW, owner=None)
     assert "\n" not in str(raised.value)
 
 
 def test_a_key_of_a_giants_size_is_not_checked_for_minutes() -> None:
     with pytest.raises(ProblemError, match="bits"):
-        uploads.parse(files.certificate_pem(None, giant()), now=NOW)
+        uploads.parse(files.certificate_pem(None, giant()), now=NOW, owner=None)

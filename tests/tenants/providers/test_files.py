@@ -1,14 +1,13 @@
 """Each file of Apple and Google is understood, or refused with a sentence that says why."""
 
 import json
-import time
 from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tenants.problem import ProblemError
-from tenants.providers import apple_certificate, apple_files, google_files, password_files
+from tenants.providers import apple_certificate, apple_files, google_files, pem
 from tests.tenants import files
 from tests.tenants.files import NOW
 
@@ -145,22 +144,28 @@ def test_a_bad_p12_file_is_refused(data: bytes, password: str, message: str) -> 
         apple_files.apple_certificate_p12(data, password=password, now=NOW)
 
 
-def test_a_few_files_are_opened_at_once_and_no_more() -> None:
-    with (
-        password_files._free,
-        password_files._free,
-        pytest.raises(password_files.LockedError, match="other files: upload it again"),
-    ):
-        password_files.to_pem(files.endless_p12(), "pw", seconds=0.01)
-    with pytest.raises(password_files.LockedError, match="within"):
-        password_files.to_pem(files.endless_p12(), "pw", seconds=0.01)
+@pytest.mark.parametrize("before", [b"", files.certificate_pem()], ids=["alone", "behind a good certificate"])
+def test_a_file_of_many_beginnings_is_refused_after_a_dozen(before: bytes) -> None:
+    hostile = before + b"-----BEGIN A-----" * 5_000
+    for read in (apple_files.apple_certificate_pem, pem.block_names):
+        with pytest.raises(ProblemError, match="more than 12 PEM blocks"):
+            read(hostile)
 
 
-def test_a_p12_file_that_wants_endless_rounds_is_given_up() -> None:
-    started = time.monotonic()
-    with pytest.raises(ProblemError, match="cannot be opened within 1 seconds"):
-        apple_files.apple_certificate_p12(files.endless_p12(), password="pw", now=NOW, seconds=1)
-    assert time.monotonic() - started < 20
+@pytest.mark.parametrize(
+    ("data", "labels"),
+    [
+        (b"-----BEGIN A-----x-----END A----- -----BEGIN B-----y-----END B-----", [b"A", b"B"]),
+        (b"-----BEGIN A-----x-----END B-----", []),
+        (b"-----BEGIN A-----cut off -----BEGIN B-----y-----END B-----", [b"B"]),
+        (b"-----END A----------BEGIN A-----x", []),
+        (b"-----BEGIN A-----x-----END A----------END A-----", [b"A"]),
+    ],
+)
+def test_a_pem_block_ends_with_its_own_label(data: bytes, labels: list[bytes]) -> None:
+    found = pem.blocks(data)
+    assert [label for label, _ in found] == labels
+    assert all(block in data and block.endswith(b"-----END %b-----" % label) for label, block in found)
 
 
 def test_a_service_account_is_kept_without_what_is_not_needed() -> None:
