@@ -6,6 +6,7 @@ of such pushes then shares rows with a count. Invariant: each push that is turne
 
 import asyncio
 import collections
+import time
 from typing import Any
 
 from delivery.ingest.pending import PendingPush
