@@ -5,8 +5,9 @@ body is, the request is refused and its connection with it, for the doubt is wha
 """
 
 import logging
+import re
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import httptools
 
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 # Bytes and lines of a head. Cookies and keys are far below.
 HEAD_MAX, LINES_MAX = 128 * 1024, 100
+# A request line with a method that llhttp does not know; what else it cannot read is no request.
+_UNKNOWN_METHOD: Final = re.compile(rb"[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
 
 
 class RequestError(Exception):
@@ -31,8 +34,8 @@ class RequestReader:
     request, on_body with each piece of its body, on_complete at its end."""
 
     __slots__ = (
-        "_head_size", "_headers", "_is_upgrading", "_on_complete", "_on_head", "_parser", "_peer", "_scheme", "_status",
-        "_target", "is_in_head", "on_body",
+        "_begun", "_head_size", "_headers", "_is_upgrading", "_on_complete", "_on_head", "_parser", "_peer", "_scheme",
+        "_status", "_target", "is_in_head", "on_body",
     )  # fmt: skip
 
     def __init__(
@@ -47,13 +50,14 @@ class RequestReader:
         self._on_head, self.on_body, self._on_complete = on_head, on_body, on_complete
         self.is_in_head = False  # a head has begun and is not whole
         self._is_upgrading = False
-        self._head_size = self._status = 0
+        self._head_size = self._status = self._begun = 0
         self._target = b""
         self._headers = Headers()
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: memoryview | bytes) -> None:
         """Read on. Raises RequestError."""
+        begun_before = self._begun
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -62,6 +66,9 @@ class RequestReader:
             if not self._status:
                 logger.exception("a request could not be read for a fault of ours")
             raise RequestError(self._status or 500) from error
+        except httptools.HttpParserInvalidMethodError as error:
+            is_first = self._begun <= begun_before + 1
+            raise RequestError(405 if is_first and _UNKNOWN_METHOD.match(data) else 400) from error
         except httptools.HttpParserError as error:
             raise RequestError(400) from error
         if self.is_in_head:
@@ -78,6 +85,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         """A request begins."""
         self.is_in_head = True
+        self._begun += 1
         self._head_size = 0
         self._target = b""
         self._headers = Headers()
