@@ -115,6 +115,7 @@ class HttpConnection(FlowControl):
         queue = self._queue
         if self._reader is None or (queue is not None and len(queue) >= PIPELINED_MAX):
             raise RequestError(429)
+        self._wait(None)
         self._raw = 0
         self._current = exchange = self._host.exchange(self, head, keep_alive=keep_alive)
         if self._active is None:

@@ -196,6 +196,18 @@ async def test_each_wait_for_a_caller_has_its_end() -> None:
         assert server.idle.seconds > 90  # Go's IdleConnTimeout in a Mattermost server
 
 
+async def test_every_request_renews_the_time_that_its_connection_may_be_idle() -> None:
+    async with running() as door:
+        caller, times = await door.connect(), []
+        for key in ("unknown", "unknown", "good", "unknown"):
+            caller.send(push(key=key))
+            assert (await caller.answer())[0] == 200
+            await until(lambda: door.server.idle.since)
+            times += door.server.idle.since.values()
+            await asyncio.sleep(0.01)
+        assert sorted(set(times)) == times
+
+
 async def test_a_trickle_of_bytes_does_not_renew_the_time_for_a_head_or_a_body() -> None:
     async with running() as door:
         head, body = await door.connect(), await door.connect()
