@@ -42,6 +42,8 @@ HEAD_BUFFER, BODY_BUFFER = 16 * 1024, 64 * 1024
 ACCEPTED_AT_ONCE: Final = 32
 # Descriptors for what is no connection of a caller: stores, pages, files.
 DESCRIPTORS_KEPT: Final = 1_000
+# Seconds between two lines about connections that found no room.
+REPORT_SECONDS: Final = 60.0
 # Seconds until accepting is tried again after the kernel has refused.
 ACCEPT_PAUSE: Final = 0.5
 
@@ -72,6 +74,7 @@ class FrontDoor:
         self.table = ConnectionTable(proxies.trusts, total=connections_max())
         self.budget = BodyBudget()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._report_at = 0.0
         self._tls: ssl.SSLContext | None = None
         self._listener: socket.socket | None = None
 
@@ -208,6 +211,19 @@ class FrontDoor:
             now = self.now()
             for state in self._states:
                 state.expire(now)
+            self._report_crowding(now)
+
+    def _report_crowding(self, now: float) -> None:
+        """Say that connections were closed or refused for want of room, not more often than REPORT_SECONDS."""
+        table = self.table
+        if (table.evicted or table.refused) and now >= self._report_at:
+            self._report_at = now + REPORT_SECONDS
+            logger.warning(
+                "there are more connections than there is room for (%d in all, %d from one address): "
+                "%d idle ones were closed and %d new ones refused",
+                table.total, table.per_address, table.evicted, table.refused,
+            )  # fmt: skip
+            table.evicted = table.refused = 0
 
     # --- Leaving
 

@@ -103,12 +103,12 @@ class RequestReader:
             headers.lines[name] = value
         else:
             headers.repeated.append((name, value))
-        if len(headers.lines) + len(headers.repeated) > LINES_MAX:
-            self._reject(431)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         parser, lines = self._parser, self._headers.lines
+        if len(lines) + len(self._headers.repeated) > LINES_MAX:
+            self._reject(431)
         method, version = parser.get_method().decode("ascii"), parser.get_http_version()
         if version not in ("1.1", "1.0"):
             self._reject(505)

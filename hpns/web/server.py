@@ -7,7 +7,6 @@ from the first process to the last, so that a caller who connects in between wai
 """
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -95,36 +94,42 @@ class WebServer:
         self._replaced: list[ChildProcess] = []
         self._failed_starts = 0
         self._is_stopping = self._is_reloading = False
+        # Signals wake the parent from its wait.
+        self._wakeups = socket.socketpair()
+        for end in self._wakeups:
+            end.setblocking(False)
 
     def serve(self) -> int:
         """Serve until SIGTERM or SIGINT; SIGHUP replaces all processes. Returns the exit code."""
-        signals = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGHUP: self._on_reload}
+        signals = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
         before = {number: signal.signal(number, handler) for number, handler in signals.items()}
-        # Signals wake the parent from its wait.
-        self._wakeup, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wakeups[1].fileno(), warn_on_full_buffer=False)
         try:
-            for slot in self._slots:
-                slot.process = slot.start()
-            while not self._is_stopping and self._failed_starts < START_ATTEMPTS:
-                self._sleep(POLL_INTERVAL)
-                self._supervise()
-                self._renew()
-            self._listener.close()
-            self._stop([*(slot.process for slot in self._slots if not slot.stops_last), *self._replaced])
-            self._stop([slot.process for slot in self._slots])
+            return self.supervise()
         finally:
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            os.close(wakeup)
-            os.close(self._wakeup)
+
+    def supervise(self) -> int:
+        """The same without the signals: until stop()."""
+        for slot in self._slots:
+            slot.process = slot.start()
+        while not self._is_stopping and self._failed_starts < START_ATTEMPTS:
+            self._sleep(POLL_INTERVAL)
+            self._supervise()
+            self._renew()
+        self._listener.close()
+        self._stop([*(slot.process for slot in self._slots if not slot.stops_last), *self._replaced])
+        self._stop([slot.process for slot in self._slots])
         return int(self._failed_starts >= START_ATTEMPTS)
 
-    def _on_stop(self, *_: object) -> None:
+    def stop(self, *_: object) -> None:
+        """Stop all processes, soon."""
         self._is_stopping = True
 
-    def _on_reload(self, *_: object) -> None:
+    def reload(self, *_: object) -> None:
+        """Replace all processes, soon."""
         self._is_reloading = True
 
     def _running(self) -> list[ChildProcess]:
@@ -134,8 +139,9 @@ class WebServer:
     def _sleep(self, seconds: float, *also: ChildProcess) -> None:
         """Wait for a signal, for the end of a process, for a word of those in `also`, or so many seconds."""
         ends = [process.sentinel for process in self._running()]
-        if self._wakeup in wait([self._wakeup, *ends, *(process.control for process in also)], seconds):
-            os.read(self._wakeup, 4096)
+        woken = self._wakeups[0]
+        if woken in wait([woken, *ends, *(process.control for process in also)], seconds):
+            woken.recv(4096)
 
     def _supervise(self) -> None:
         """Restart processes that ended by themselves, with backoff, and reap those that were replaced."""

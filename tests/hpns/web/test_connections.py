@@ -3,7 +3,7 @@
 import pytest
 
 from hpns.web.connections import AddressEntry, ConnectionTable, Waiting, network_of
-from tests.hpns.web.doors import OK, push, running
+from tests.hpns.web.doors import OK, push, running, until
 
 
 class Idle:
@@ -125,6 +125,23 @@ async def test_idle_connections_of_one_address_keep_no_other_caller_out() -> Non
         assert door.server.table.count == 41
         for caller in idle:
             caller.writer.close()
+
+
+async def test_the_log_says_now_and_then_that_there_was_no_room(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as door:
+        door.server.table.per_address = 1
+        for _ in range(3):
+            await door.connect()
+        await until(lambda: door.server.table.evicted == 2)
+        for seconds in (0, 1, 59):
+            door.server._report_crowding(door.server.now() + seconds)
+        door.server.table.refused = 5
+        door.server._report_crowding(door.server.now() + 61)
+    lines = [record.getMessage() for record in caplog.records if "room" in record.getMessage()]
+    assert [line.rpartition(": ")[2] for line in lines] == [
+        "2 idle ones were closed and 0 new ones refused",
+        "0 idle ones were closed and 5 new ones refused",
+    ]
 
 
 async def test_connections_from_a_trusted_proxy_are_not_counted_by_address() -> None:
