@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from delivery.ingest.api import LeanRequest
 from hpns.web.body_budget import BodyBudget
 from hpns.web.connections import ConnectionTable, Waiting
+from hpns.web.discard_pace import DiscardPace
 from hpns.web.flow_control import Pause
 from hpns.web.request_head import RequestHead
 
@@ -83,6 +84,7 @@ class Host(Protocol):
 
     table: ConnectionTable
     budget: BodyBudget
+    discards: DiscardPace
     body_limit: int
     is_draining: bool
     date: bytes

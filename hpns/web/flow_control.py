@@ -17,12 +17,13 @@ class SlowReaderError(ConnectionError):
 
 class Pause(IntFlag):
     """Reasons not to read: requests wait for their turn; the peer takes nothing; a page takes no more of its body;
-    there is no room for the body."""
+    there is no room for the body; too much is thrown away."""
 
     PIPELINED = 1
     WRITING = 2
     PAGE = 4
     BUDGET = 8
+    DISCARD = 16
 
 
 class FlowControl(asyncio.BufferedProtocol):

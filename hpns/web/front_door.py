@@ -18,6 +18,7 @@ from delivery.ingest.api import LeanRequest, MachineView
 from hpns.web.asgi_exchange import ASGIApp, AsgiExchange, Message
 from hpns.web.body_budget import BodyBudget
 from hpns.web.connections import TOTAL, ConnectionTable, Waiting, network_of
+from hpns.web.discard_pace import DiscardPace
 from hpns.web.exchange import Connection, Exchange
 from hpns.web.http1 import HttpConnection
 from hpns.web.machine_exchange import MachineExchange
@@ -73,6 +74,7 @@ class FrontDoor:
         self._states = (self.first, self.head, self.body, self.idle, self.linger)
         self.table = ConnectionTable(proxies.trusts, total=connections_max())
         self.budget = BodyBudget()
+        self.discards = DiscardPace(BODY_BUFFER)
         self._tasks: set[asyncio.Task[None]] = set()
         self._report_at = 0.0
         self._tls: ssl.SSLContext | None = None

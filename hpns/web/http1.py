@@ -85,7 +85,11 @@ class HttpConnection(FlowControl):
         if reader is None:
             if self._raw > DISCARD_MAX:
                 self.abort()
+            else:
+                self._host.discards.spend(self, nbytes)
             return
+        if self._current is not None and self._current.answered:
+            self._host.discards.spend(self, nbytes)
         self._is_feeding = True
         try:
             reader.feed(self._buffer[:nbytes])

@@ -10,6 +10,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.hpns.callers import Callers
-from tests.hpns.web_server import Server, Stores, request
+from tests.hpns.web_server import PUSH, Server, Stores, receive, request
 from tests.stage import ROOT
 from tests.waiting import PATIENCE, wait_for
 
@@ -211,6 +212,17 @@ def test_sigterm_answers_all_that_was_accepted_and_then_ends(stores: Stores, fil
     callers.stop()
     assert callers.lost == []
     assert callers.refused > 0
+
+
+def test_processes_whose_parent_was_killed_answer_what_they_have_and_leave(stores: Stores, files: Files) -> None:
+    web = Server(stores, {**files.settings, "PUSH_DEADLINE": str(SLOW)}, files.trust, workers=2)
+    processes = [Path(f"/proc/{pid}") for pid in web.processes()]
+    with web.connect() as caller:
+        caller.sendall(request(f"/t/{stores.key}/api/v1/send_push", PUSH, close=False))
+        time.sleep(0.1)
+        os.kill(web.child.pid, signal.SIGKILL)
+        assert receive(caller) == (200, b'{"status":"OK"}')
+    wait_for(lambda: not any(path.exists() for path in processes), PATIENCE, "they have left")
 
 
 def test_a_start_without_a_usable_certificate_ends_in_one_line(stores: Stores, files: Files) -> None:
