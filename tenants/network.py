@@ -24,7 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Headers(Protocol):
-    """Headers by lower case, as granian has them: `get` knows the first line of a name alone, and leaves out, as
+    """Headers by lower case: `get` knows the first line of a name alone, and leaves out, as
     `get_all` does, a line that is not printable ASCII."""
 
     def __contains__(self, name: str) -> bool: ...
@@ -188,6 +188,10 @@ class TrustedProxies:
         """Whether a key may come unencrypted on this request: from this machine, or from a network that is allowed."""
         allowed, local = self._plain_or_loopback(self.client(request))
         return allowed or (local and not self._is_forwarded(request))
+
+    def trusts(self, host: str) -> bool:
+        """Whether an address is that of a proxy of ours."""
+        return self._is_trusted(address(host))
 
     def _is_trusted(self, peer: Address | None) -> bool:
         """Whether a peer is a proxy of ours."""

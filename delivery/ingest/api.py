@@ -37,7 +37,7 @@ class LeanRequest(HttpRequest):
     scheme = ""  # of the connection itself; Django's own looks into META
 
     def __init__(self, scope: Any, path: str, body: bytes = b"", too_large: int = 0) -> None:
-        """`scope`: method, headers, scheme and client as granian's RSGI has them."""
+        """`scope`: the request's head, with method, headers, scheme and client ("address:port")."""
         # HttpRequest.__init__ makes six dictionaries that no machine endpoint looks at.
         self.method, self.path, self.path_info = scope.method, path, path
         self.scope = scope
@@ -47,6 +47,16 @@ class LeanRequest(HttpRequest):
         self.payload = body
         self.too_large = too_large  # bytes read of a body that was cut off for its size
         self.body_error = ""  # why the body cannot be used, other than its size
+
+    @property
+    def identity(self) -> Identity:
+        """Whose request it is, once that has been found out (MachineView.judge_head)."""
+        return self.user  # type: ignore[return-value]
+
+    def take_payload(self) -> bytes:
+        """The body, which this request keeps no longer: its answer may take seconds."""
+        payload, self.payload = self.payload, b""
+        return payload
 
     @property
     def peer(self) -> str:
@@ -90,11 +100,22 @@ class MachineView(APIView):
 
     async def __call__(self, request: LeanRequest) -> HttpResponse:
         """Answer one request. Never raises: an exception of ours is logged and answered with FAIL."""
+        return self.judge_head(request) or await self.respond(request)
+
+    def judge_head(self, request: LeanRequest) -> HttpResponse | None:
+        """Judge a request before its body is read: the response that refuses it, or None if its body is wanted."""
         if request.method != "POST":
             return HttpResponse(status=405, headers={"Allow": "POST"})
         try:
             for authenticator in self.authenticators:
                 request.user, request.auth = authenticator.authenticate(request)  # type: ignore[attr-defined,misc,arg-type]
+        except Exception as error:  # noqa: BLE001  error_response() logs what is ours
+            return self.error_response(error)
+        return None
+
+    async def respond(self, request: LeanRequest) -> HttpResponse:
+        """Answer a request whose head was let pass, and whose body is there or known to be none."""
+        try:
             return await self.handle(request.user, request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
             return self.error_response(error)
@@ -130,9 +151,9 @@ class SendPush(MachineView):
         elif request.body_error:
             body = await intake.unreadable(self.outbox, who, request.body_error)
         elif who is KEYLESS:
-            body = await intake.accept_keyless(self.outbox, self.keyless, request, request.payload)
+            body = await intake.accept_keyless(self.outbox, self.keyless, request, request.take_payload())
         else:
-            body = await intake.accept(self.outbox, who, request.payload)
+            body = await intake.accept(self.outbox, who, request.take_payload())
         return _PREPARED.get(body) or _json_response(body)
 
 

@@ -44,7 +44,6 @@ QUIET: Final = {
     "django.security.DisallowedHost": logging.CRITICAL,
     "django.server": logging.ERROR,
     "google": logging.WARNING,
-    "granian.access": logging.CRITICAL,
     "h2": logging.WARNING,
     "hpack": logging.WARNING,
     "httpcore": logging.WARNING,
@@ -53,16 +52,6 @@ QUIET: Final = {
     "requests": logging.WARNING,
     "urllib3": logging.WARNING,
 }
-# For granian, which sets up its logging by itself in each of its processes: no handlers, so that its lines come to us.
-GRANIAN: Final[dict[str, Any]] = {
-    "formatters": {},
-    "handlers": {},
-    "loggers": {
-        "_granian": {"handlers": [], "level": "INFO", "propagate": True},
-        "granian.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
-    },
-}
-
 Event = MutableMapping[str, Any]
 
 
@@ -72,6 +61,8 @@ def _role() -> str:
     name = Path(sys.argv[0]).stem if sys.argv else ""
     if name in ("celery", "__main__") and "beat" in arguments:
         return "beat"
+    if name == "asgi":
+        return "ingest"  # one of its processes
     return arguments[0] if name == "manage" and arguments else name or "python"
 
 

@@ -1,9 +1,8 @@
 """Graceful draining of a web process: when the service stops, and when a new process takes its place.
 
-All web processes accept from one listening socket. A process that drains stops accepting: dup2() puts an unnamed
-AF_UNIX listener over the listening descriptor, so that the accept loop finds nothing while handshakes in progress go
-on. It answers what it has and what still comes on its open connections, each with `Connection: close`, and ends when
-they are closed. granian by itself would break off TLS handshakes and close connections with a request on its way.
+All web processes accept from one listening socket. A process that drains stops accepting, answers what it has and what
+still comes on its open connections, each with `Connection: close`, and ends when they are closed. Signals and the
+parent's end begin it (child_process.py).
 
 Invariant: a request that this process has accepted is answered, unless it takes longer than the drain timeout of
 server.py.
@@ -11,69 +10,61 @@ server.py.
 
 import asyncio
 import logging
-import os
-import select
 import signal
 import socket
-import stat
-import time
+import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
-from hpns.processes import PR_SET_PDEATHSIG, prctl
+from hpns.web import certificates
+from hpns.web.child_process import READY, REPLACED, STOPPED
+from hpns.web.front_door import FrontDoor
+from hpns.web.server import REPLACED_SECONDS
 
 logger = logging.getLogger(__name__)
 
 # Another process takes over: Mattermost keeps an idle connection for 90 s (Go's IdleConnTimeout), and does not repeat
-# a push whose connection we close at that moment. Only after that time can nothing come any more.
-REPLACED = signal.SIGUSR1
-REPLACED_SECONDS = 100.0
+# a push whose connection we close at that moment. Only after that time can nothing come any more: REPLACED_SECONDS.
 # The service stops: whoever asks next is refused anyway, so idle connections get less time.
-STOPPED = signal.SIGTERM
-STOPPED_SECONDS = 1.5
-# What makes granian end a process: its answers are sent, then `__rsgi_del__`.
-END = signal.SIGINT
-POLL_INTERVAL = 0.1
-# For granian to accept what stands in the kernel's queue; it does so in a thread of its own, within microseconds.
-QUEUE_SECONDS = 0.3
-READY = b"1"
-
-
-@dataclass
-class Inherited:
-    """File descriptors inherited from the parent; none where granian was started without ours."""
-
-    listener: socket.socket | None = None
-    ready_pipe: int | None = None
-
-
-# Set by the parent before it forks.
-INHERITED = Inherited()
-
-
-def signal_ready() -> None:
-    """Signal readiness to the parent by a byte in the pipe; called on the loop, which runs only once granian serves."""
-    if INHERITED.ready_pipe is not None:
-        os.write(INHERITED.ready_pipe, READY)
-        os.close(INHERITED.ready_pipe)
-        INHERITED.ready_pipe = None
+STOPPED_SECONDS: Final = 1.5
+POLL_INTERVAL: Final = 0.1
 
 
 class Drainer:
-    """Signal handlers that drain a web process, installed on its loop before it serves. `on_drain` is called once, when
-    draining begins."""
+    """Signal handlers that drain a front door, and the talk with the parent; for the running loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, listener: socket.socket, on_drain: Callable[[], None]) -> None:
-        self._loop = loop
-        self._listener = listener
-        self._port: int = listener.getsockname()[1]
-        self._on_drain = on_drain
+    def __init__(self, door: FrontDoor, control: socket.socket, on_drained: Callable[[], None]) -> None:
+        """`on_drained`: called when nothing is left to do."""
+        self._door, self._control, self._on_drained = door, control, on_drained
+        self._loop = asyncio.get_running_loop()
         self._deadline = 0.0
-        # In place of granian's handler. It goes also to the processes of a parent that was killed.
-        loop.add_signal_handler(STOPPED, self._drain, STOPPED_SECONDS)
-        loop.add_signal_handler(REPLACED, self._drain, REPLACED_SECONDS)
-        prctl(PR_SET_PDEATHSIG, STOPPED)
+        self._loop.add_signal_handler(STOPPED, self._drain, STOPPED_SECONDS)
+        self._loop.add_signal_handler(REPLACED, self._drain, REPLACED_SECONDS)
+        # A Ctrl+C goes to all processes of a terminal; the parent says what is to be done.
+        self._loop.add_signal_handler(signal.SIGINT, lambda: None)
+        control.setblocking(False)
+        self._loop.add_reader(control, self._on_message)
+
+    def signal_ready(self) -> None:
+        """Tell the parent that this process serves."""
+        self._control.send(READY)
+
+    def _on_message(self) -> None:
+        """The parent has sent a renewed certificate, or has ended."""
+        try:
+            message = self._control.recv(certificates.PAIR_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        if not message:
+            self._loop.remove_reader(self._control)
+            self._drain(STOPPED_SECONDS)
+            return
+        try:
+            self._door.use_certificate(certificates.context(message))
+        except (ssl.SSLError, ValueError) as error:  # the parent has tried it
+            logger.error("a renewed certificate cannot be used: %s", error)
 
     def _drain(self, seconds: float) -> None:
         deadline = self._loop.time() + seconds
@@ -81,53 +72,16 @@ class Drainer:
             self._deadline = min(self._deadline, deadline)
             return
         self._deadline = deadline
-        self._stop_accepting(wait=seconds == STOPPED_SECONDS)
-        self._on_drain()
+        if seconds == STOPPED_SECONDS:
+            self._door.accept_waiting()
+        self._door.stop_accepting()
+        self._door.is_draining = True
         self._exit_when_drained()
 
-    def _stop_accepting(self, *, wait: bool) -> None:
-        """dup2() an unnamed AF_UNIX listener over the listening descriptor, so that the accept loop finds nothing while
-        handshakes in progress go on.
-
-        granian accepts by the number of the descriptor; the other processes keep theirs. `wait`: let it first take
-        what stands in the accept queue, for nobody else will.
-        """
-        queue = select.poll()
-        queue.register(self._listener, select.POLLIN)
-        until = self._loop.time() + QUEUE_SECONDS
-        while wait and queue.poll(0) and self._loop.time() < until:
-            time.sleep(0.001)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unnamed:
-            unnamed.bind("")  # a name that the kernel makes up
-            unnamed.listen()
-            unnamed.setblocking(False)
-            os.dup2(unnamed.fileno(), self._listener.fileno())
-
     def _exit_when_drained(self) -> None:
-        if self._loop.time() < self._deadline and self._connections():
+        if self._loop.time() >= self._deadline:
+            self._door.close_idle()
+        if self._door.table.count:
             self._loop.call_later(POLL_INTERVAL, self._exit_when_drained)
         else:
-            os.kill(os.getpid(), END)
-
-    def _connections(self) -> int:
-        """How many connections of callers are open in this process, those in a handshake too."""
-        return sum(_local_port(int(entry.name)) == self._port for entry in Path("/proc/self/fd").iterdir())
-
-
-def _local_port(number: int) -> int:
-    """The local port of the connected TCP socket with this file number, else 0."""
-    try:
-        if not stat.S_ISSOCK(os.fstat(number).st_mode):
-            return 0
-        found = socket.socket(fileno=number)
-    except OSError:  # closed by now
-        return 0
-    try:
-        if found.family not in (socket.AF_INET, socket.AF_INET6) or found.type != socket.SOCK_STREAM:
-            return 0
-        found.getpeername()
-        return int(found.getsockname()[1])
-    except OSError:  # not connected (any more)
-        return 0
-    finally:
-        found.detach()
+            self._on_drained()

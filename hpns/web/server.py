@@ -1,46 +1,47 @@
-"""Supervisor (parent) of the web processes: one listening socket for all of them, and their graceful replacement.
+"""Supervisor (parent) of the web server's processes: one listening socket for all of them, and their graceful
+replacement.
 
-granian runs each process; its own way to replace and stop them loses requests (see draining.py), so this class has its
-own. Invariants: a process is asked to leave only after its successor serves. The listening socket is open from the
-first process to the last, so that a caller who connects in between waits and is not refused.
+It knows slots, each with a function that starts its process (child_process.py): the web processes, and whatever else
+serves with them. Invariants: a process is asked to leave only after its successor serves. The listening socket is open
+from the first process to the last, so that a caller who connects in between waits and is not refused.
 """
 
 import logging
-import multiprocessing
-import os
-import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Final
 
-from granian import Granian
-from granian.constants import SSLProtocols
-from granian.net import SocketHolder
-
-from hpns.web import draining
-from hpns.web.certificates import CertificateReloader, Pair
+from hpns.web.certificates import CertificateReloader
+from hpns.web.child_process import REPLACED, STOPPED, ChildProcess
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048
+BACKLOG: Final = 2048
 # Milliseconds for which somebody may take nothing of what was sent to them.
 USER_TIMEOUT_MS = 60_000
+# Bytes that the kernel keeps of what a connection has sent and nobody has read: more than any push, and no more than a
+# thousand connections from one address may cost.
+RECEIVE_BUFFER: Final = 128 * 1024
 # Seconds between two looks at the certificate, and for a new process until it serves.
 POLL_INTERVAL, START_TIMEOUT = 0.5, 30.0
-# Seconds before a process that ended by itself is started again; doubled each time, and forgotten after WELL seconds.
+# Seconds before a process that ended by itself is started again; doubled each time, forgotten after STABLE_SECONDS.
 BACKOFF_MIN, BACKOFF_MAX, STABLE_SECONDS = 0.5, 30.0, 60.0
 # So many ends before the first process has served are no accident.
 START_ATTEMPTS = 3
+# Seconds for which a process that was replaced serves on (draining.py), beyond the time for what it has to answer.
+REPLACED_SECONDS = 100.0
 
 
 def listening(family: int, kind: int) -> socket.socket:
     """Create the listening socket, not bound yet; whatever is accepted from it inherits its options."""
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # Whoever takes nothing of an answer for so long has no connection any more, and holds no file open.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
@@ -49,190 +50,164 @@ def listening(family: int, kind: int) -> socket.socket:
     return listener
 
 
-class WebProcess:
-    """Handle of one web process. `ready`: it serves; it signals that by a byte in a pipe."""
-
-    def __init__(self, process: multiprocessing.Process) -> None:
-        """Start the process."""
-        self.pipe, ready_pipe = os.pipe()
-        draining.INHERITED.ready_pipe = ready_pipe
-        process.start()
-        draining.INHERITED.ready_pipe = None
-        os.close(ready_pipe)
-        self._process = process
-        self.pid = process.pid or 0
-        self.sentinel: int = process.sentinel
-        self.since = time.monotonic()
-        self.ready = False
-        self.until = 0.0  # when a process that was replaced has had its time
-
-    def check_ready(self) -> bool:
-        """Whether it has signalled readiness."""
-        if not self.ready and select.select([self.pipe], [], [], 0)[0]:
-            self.ready = os.read(self.pipe, 1) == draining.READY
-        return self.ready
-
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.is_alive()
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it is there."""
-        if self.alive():
-            os.kill(self.pid, number)
-
-    def close(self) -> int:
-        """Reap a process that has ended; returns its exit code."""
-        self._process.join()
-        os.close(self.pipe)
-        return self._process.exitcode or 0
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket; ends the program with one line when that is not possible."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = listening(family, kind)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        sys.exit(f"Cannot listen on {host} port {port}: {error.strerror}.")
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
 
 
-class WebServer(Granian):  # type: ignore[misc]
-    """granian's server with the supervisor described above. `drain_timeout`: seconds for a process that drains."""
+@dataclass
+class Slot:
+    """A place for one process. `start` starts it; `stops_last`: what the others may still need while they stop;
+    `takes_certificate`: a renewed certificate is sent to it."""
+
+    name: str
+    start: Callable[[], ChildProcess]
+    stops_last: bool = False
+    takes_certificate: bool = False
+    process: ChildProcess | None = field(default=None, init=False)
+    served: bool = field(default=False, init=False)
+    backoff: float = field(default=BACKOFF_MIN, init=False)
+    not_before: float = field(default=0.0, init=False)
+
+
+class WebServer:
+    """The supervisor. `drain_timeout`: seconds for a process that stops to answer what it has."""
 
     def __init__(
-        self, *arguments: Any, reloader: CertificateReloader | None, drain_timeout: float, **options: Any
+        self,
+        listener: socket.socket,
+        slots: Iterable[Slot],
+        *,
+        reloader: CertificateReloader | None,
+        drain_timeout: float,
     ) -> None:
-        super().__init__(*arguments, **options)
+        self._listener, self._slots = listener, list(slots)
         self._reloader, self._drain_timeout = reloader, drain_timeout
-        self._slots: list[WebProcess] = []
-        self._replaced: list[WebProcess] = []
-        self._backoff, self._failed_starts, self._served = BACKOFF_MIN, 0, False
-        if reloader is not None:
-            self._use_certificate(reloader.pair)
-
-    def _use_certificate(self, pair: Pair) -> None:
-        """Set the TLS context of the processes started from now on: TLS 1.2 or 1.3 with this pair."""
-        self.ssl_ctx: tuple[Any, ...] = (
-            True,
-            pair.certificate,
-            pair.key,
-            None,
-            str(SSLProtocols.tls12),
-            None,
-            [],
-            False,
-        )
-
-    # --- granian's hooks
-
-    def signal_handler_interrupt(self, *_: Any) -> None:
-        """SIGTERM, SIGINT."""
-        self.interrupt_signal = True
-
-    def signal_handler_reload(self, *_: Any) -> None:
-        """SIGHUP: replace all processes."""
-        self.reload_signal = True
-
-    def _init_shared_socket(self) -> None:
-        family, kind, _, _, address = socket.getaddrinfo(self.bind_addr, self.bind_port, type=socket.SOCK_STREAM)[0]
-        listener = listening(family, kind)
-        try:
-            listener.bind(address)
-        except OSError as error:
-            sys.exit(f"Cannot listen on {self.bind_addr} port {self.bind_port}: {error.strerror}.")
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-        draining.INHERITED.listener = listener
-        self._ssp, self._shd, self._sso = None, SocketHolder(listener.fileno(), False, BACKLOG), None
+        self._replaced: list[ChildProcess] = []
+        self._failed_starts = 0
+        self._is_stopping = self._is_reloading = False
         # Signals wake the parent from its wait.
-        self._wakeup_pipe, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        self._wakeups = socket.socketpair()
+        for end in self._wakeups:
+            end.setblocking(False)
 
-    def _drop_shared_socket(self) -> None:
-        if draining.INHERITED.listener is not None:
-            draining.INHERITED.listener.close()
-            draining.INHERITED.listener = None
+    def serve(self) -> int:
+        """Serve until SIGTERM or SIGINT; SIGHUP replaces all processes. Returns the exit code."""
+        signals = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
+        before = {number: signal.signal(number, handler) for number, handler in signals.items()}
+        signal.set_wakeup_fd(self._wakeups[1].fileno(), warn_on_full_buffer=False)
+        try:
+            return self.supervise()
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def _spawn_workers(self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]) -> None:
-        self._spawn_arguments = (spawn_target, target_loader)
-        self._slots = [self._start_process(number) for number in range(self.workers)]
-
-    def _serve_loop(self, _spawn_target: Callable[..., None], _target_loader: Callable[..., Any]) -> None:
-        while not self.interrupt_signal and self._failed_starts < START_ATTEMPTS:
+    def supervise(self) -> int:
+        """The same without the signals: until stop()."""
+        for slot in self._slots:
+            slot.process = slot.start()
+        while not self._is_stopping and self._failed_starts < START_ATTEMPTS:
             self._sleep(POLL_INTERVAL)
             self._supervise()
-            if self.interrupt_signal:
-                break
-            if self.reload_signal:
-                self.reload_signal = False
-                self._replace(self._reloader.read() if self._reloader else None)
-            elif self._reloader is not None and (pair := self._reloader.poll()):
-                self._replace(pair)
+            self._renew()
+        self._listener.close()
+        self._stop([*(slot.process for slot in self._slots if not slot.stops_last), *self._replaced])
+        self._stop([slot.process for slot in self._slots])
+        return int(self._failed_starts >= START_ATTEMPTS)
 
-    def _stop_workers(self) -> None:
-        until, signalled_at = time.monotonic() + self._drain_timeout, 0.0
-        while running := [process for process in [*self._slots, *self._replaced] if process.alive()]:
-            now = time.monotonic()
-            if now > until:
-                for process in running:
-                    logger.warning("killing a web process that did not stop within %g s", self._drain_timeout)
-                    process.send_signal(signal.SIGKILL)
-            elif now > signalled_at + 0.5:
-                signalled_at = now
-                for process in running:  # again and again: one that has just been started does not listen yet
-                    process.send_signal(draining.STOPPED)
-            wait([process.sentinel for process in running], 0.1)
+    def stop(self, *_: object) -> None:
+        """Stop all processes, soon."""
+        self._is_stopping = True
 
-    def shutdown(self, exit_code: int = 0) -> None:
-        """Stop everything; ends the program with 1 when no process could be started."""
-        super().shutdown(exit_code or int(self._failed_starts >= START_ATTEMPTS))
+    def reload(self, *_: object) -> None:
+        """Replace all processes, soon."""
+        self._is_reloading = True
 
-    # --- Processes
+    def _running(self) -> list[ChildProcess]:
+        found = [*(slot.process for slot in self._slots), *self._replaced]
+        return [process for process in found if process is not None and process.alive()]
 
-    def _start_process(self, number: int) -> WebProcess:
-        target, loader = self._spawn_arguments
-        return WebProcess(self._spawn_worker(idx=number, target=target, callback_loader=loader).inner)
-
-    def _sleep(self, seconds: float, *also: int) -> None:
-        """Wait for a signal, for the end of a process, for one of the pipes `also`, or so many seconds."""
-        alive = [process.sentinel for process in [*self._slots, *self._replaced] if process.alive()]
-        if self._wakeup_pipe in wait([self._wakeup_pipe, *alive, *also], seconds):
-            os.read(self._wakeup_pipe, 4096)
+    def _sleep(self, seconds: float, *also: ChildProcess) -> None:
+        """Wait for a signal, for the end of a process, for a word of those in `also`, or so many seconds."""
+        ends = [process.sentinel for process in self._running()]
+        woken = self._wakeups[0]
+        if woken in wait([woken, *ends, *(process.control for process in also)], seconds):
+            woken.recv(4096)
 
     def _supervise(self) -> None:
         """Restart processes that ended by themselves, with backoff, and reap those that were replaced."""
         now = time.monotonic()
-        for process in list(self._replaced):
-            if now > process.until:
-                process.send_signal(signal.SIGKILL)
-            if not process.alive():
-                process.close()
-                self._replaced.remove(process)
-        for number, process in enumerate(self._slots):
-            self._served |= process.check_ready()
-            if process.alive() or self.interrupt_signal:
+        for old in list(self._replaced):
+            if now > old.until:
+                old.send_signal(signal.SIGKILL)
+            if not old.alive():
+                old.close()
+                self._replaced.remove(old)
+        for slot in self._slots:
+            if (process := slot.process) is None:
+                if now >= slot.not_before and not self._is_stopping:
+                    slot.process = slot.start()
                 continue
-            logger.error("a web process ended by itself with code %d", process.close())
-            if not self._served:
-                self._failed_starts += 1
-            self._sleep(self._backoff)
-            self._backoff = BACKOFF_MIN if now - process.since > STABLE_SECONDS else min(self._backoff * 2, BACKOFF_MAX)
-            self._slots[number] = self._start_process(number)
+            slot.served |= process.check_ready()
+            if process.alive() or self._is_stopping:
+                continue
+            logger.error("the %s ended by itself with code %d", slot.name, process.close())
+            self._failed_starts += not slot.served
+            if now - process.since > STABLE_SECONDS:
+                slot.backoff = BACKOFF_MIN
+            slot.not_before, slot.backoff = now + slot.backoff, min(slot.backoff * 2, BACKOFF_MAX)
+            slot.process = None
 
-    def _replace(self, pair: Pair | None) -> None:
-        """Rolling replacement of all processes; with a new pair, if there is one and processes can use it."""
-        reloader = self._reloader
-        if pair is not None:
-            self._use_certificate(pair)
-        for number, old in enumerate(self._slots):
-            new = self._start_process(number)
+    def _renew(self) -> None:
+        """Replace all processes when that was asked for, and hand a renewed certificate to those that run."""
+        is_reloading, self._is_reloading = self._is_reloading, False
+        if self._reloader is not None and (self._reloader.read() if is_reloading else self._reloader.poll()):
+            for slot in self._slots:
+                if slot.takes_certificate and slot.process is not None and not slot.process.send(self._reloader.pair):
+                    logger.error("the %s does not take the renewed certificate", slot.name)
+            logger.info("the renewed certificate is in use from now on")
+        if is_reloading and not self._is_stopping:
+            self._replace_all()
+
+    def _replace_all(self) -> None:
+        """Rolling replacement of all processes."""
+        for slot in self._slots:
+            new = slot.start()
             until = time.monotonic() + START_TIMEOUT
-            while not new.check_ready() and new.alive() and time.monotonic() < until and not self.interrupt_signal:
-                self._sleep(0.5, new.sentinel, new.pipe)
+            while not new.check_ready() and new.alive() and time.monotonic() < until and not self._is_stopping:
+                self._sleep(0.5, new)
             if not new.ready:
                 new.send_signal(signal.SIGKILL)
                 new.close()
-                logger.error("a new web process did not start; the old ones go on")
-                if reloader is not None and pair is not None:
-                    self._use_certificate(reloader.pair)
-                    reloader.reject(pair)
+                logger.error("a new %s did not start; the old ones go on", slot.name)
                 return
-            self._slots[number] = new
-            old.until = time.monotonic() + draining.REPLACED_SECONDS + self._drain_timeout
-            old.send_signal(draining.REPLACED)
-            self._replaced.append(old)
-        if reloader is not None and pair is not None:
-            reloader.accept(pair)
-        logger.info("new web processes have taken over%s", " with a new certificate" if pair else "")
+            old, slot.process = slot.process, new
+            if old is not None:
+                old.until = time.monotonic() + REPLACED_SECONDS + self._drain_timeout
+                old.send_signal(REPLACED)
+                self._replaced.append(old)
+        logger.info("new processes have taken over")
+
+    def _stop(self, processes: Iterable[ChildProcess | None]) -> None:
+        """Stop these; those that take too long are killed."""
+        until, signalled_at = time.monotonic() + self._drain_timeout, 0.0
+        while running := [process for process in processes if process is not None and process.alive()]:
+            now = time.monotonic()
+            if now > until:
+                for process in running:
+                    logger.warning("killing a process that did not stop within %g s", self._drain_timeout)
+                    process.send_signal(signal.SIGKILL)
+            elif now > signalled_at + POLL_INTERVAL:
+                signalled_at = now
+                for process in running:  # again and again: one that has just been started does not listen yet
+                    process.send_signal(STOPPED)
+            wait([process.sentinel for process in running], 0.1)

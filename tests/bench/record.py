@@ -15,7 +15,7 @@ from tests.bench.window import Window
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORMAT = 1
 # What the path of a push runs on.
-PACKAGES = ("granian", "uvloop", "Django", "djangorestframework", "celery", "kombu", "msgspec", "hiredis", "hpack")
+PACKAGES = ("httptools", "uvloop", "Django", "djangorestframework", "celery", "kombu", "msgspec", "hiredis", "hpack")
 
 
 class Run(msgspec.Struct):

@@ -9,9 +9,8 @@ from typing import Final
 
 from tests.hpns.library_needs import Internal, accepts, contains, equals, holds, lacks, same, takes, there
 
-EXACT: Final = ("celery", "granian", "kombu")
+EXACT: Final = ("celery", "kombu")
 
-SERVER, DRAINING, ASGI = "hpns/web/server.py", "hpns/web/draining.py", "hpns/asgi.py"
 HUB, POOL, TRANSPORT = "hpns/celery/hub.py", "hpns/celery/pool.py", "hpns/celery/transport.py"
 TASKS, WORKER, API = "delivery/tasks.py", "hpns/worker.py", "delivery/ingest/api.py"
 ACCOUNTS, EVENTS, FACTORS = (
@@ -22,38 +21,9 @@ ACCOUNTS, EVENTS, FACTORS = (
 FENCE, TAGS = "tenants/fence.py", "hpns/templatetags/pages.py"
 DUMP, RESTORE = "hpns/backup/programs.py", "hpns/backup/restoring.py"
 
-_COMMON, _MP = "granian.server.common:AbstractServer", "granian.server.mp:MPServer"
 _HUB, _REDIS, _VIRTUAL = "kombu.asynchronous.hub:Hub", "kombu.transport.redis:", "kombu.transport.virtual.base:"
 _POOL, _REQUEST = "celery.concurrency.base:BasePool", "celery.worker.request:Request"
 
-_GRANIAN: Final = (
-    (f"{_COMMON}.startup", same("b084c198"), SERVER, "calls the socket's hook, then the processes'"),
-    (f"{_COMMON}.shutdown", same("7ccc3f40"), SERVER, "ours gives it an exit code; it calls the hooks"),
-    (f"{_COMMON}._serve", same("f99da616"), SERVER, "startup, _serve_loop, shutdown"),
-    (f"{_COMMON}.serve", same("dc08a5e7"), SERVER, "what is checked, and which target is spawned"),
-    (f"{_COMMON}._serve_loop", same("70f375e8"), SERVER, "replaced: who starts whom again"),
-    (f"{_COMMON}.signal_handler_interrupt", same("bb78d133"), SERVER, "replaced"),
-    (f"{_COMMON}.signal_handler_reload", same("9d570ace"), SERVER, "replaced"),
-    (f"{_COMMON}._init_shared_socket", same("3476e462"), SERVER, "replaced: _ssp and _shd"),
-    (f"{_MP}._init_shared_socket", same("51c76fcc"), SERVER, "replaced: _sso"),
-    (f"{_MP}._drop_shared_socket", same("9bdf2e55"), SERVER, "replaced"),
-    (f"{_COMMON}._spawn_workers", same("d11b5e47"), SERVER, "replaced"),
-    (f"{_MP}._spawn_worker", same("e684a97d"), SERVER, "hands _ssp, _shd, _sso and ssl_ctx to a process"),
-    (f"{_COMMON}._stop_workers", same("c78f26eb"), SERVER, "replaced"),
-    (f"{_COMMON}.build_ssl_context", same("191c7840"), SERVER, "the fields of ssl_ctx, set by ours"),
-    ("granian.server.mp:WorkerProcess._spawn", same("93aff5c5"), SERVER, ".inner is of multiprocessing, not started"),
-    ("granian.net:SocketHolder", takes("fd", "uds", "backlog"), SERVER, "holds our listening socket"),
-    ("granian.constants:SSLProtocols.tls12.value", equals("tls1.2"), SERVER, "stands in ssl_ctx as text"),
-    (f"{_MP}._spawn_rsgi_worker", same("3fb358bb"), DRAINING, "sets signals, then calls __rsgi_init__"),
-    ("granian._signals:set_loop_signals", same("ce78d760"), DRAINING, "SIGINT ends a process"),
-    ("granian.rsgi:_callbacks_from_target", same("016f0b3e"), ASGI, "__rsgi_init__, __rsgi_del__"),
-    (
-        "granian.log:configure_logging",
-        same("8e098952"),
-        "hpns/logs/setup.py",
-        "applies logs.GRANIAN, and what it adds to it",
-    ),
-)
 _KOMBU: Final = (
     ("kombu.transport:TRANSPORT_ALIASES", holds("redis", "rediss"), "hpns/celery/__init__.py", "ours is added"),
     ("kombu.asynchronous:set_event_loop", takes("loop"), HUB, "installs our hub"),
@@ -189,4 +159,4 @@ _OTHERS: Final = (
         "closes what it has opened",
     ),
 )
-INTERNALS: Final = [Internal(*row) for row in (*_GRANIAN, *_KOMBU, *_CELERY, *_DJANGO, *_ALLAUTH, *_OTHERS)]
+INTERNALS: Final = [Internal(*row) for row in (*_KOMBU, *_CELERY, *_DJANGO, *_ALLAUTH, *_OTHERS)]

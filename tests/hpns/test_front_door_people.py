@@ -93,7 +93,8 @@ def memory(web: Server) -> int:
 def held(web: Server) -> int:
     """How many answers wait in files for their readers."""
     found = [path for process in web.processes() for path in Path(f"/proc/{process}/fd").iterdir()]
-    return sum("hpns-answer-" in str(path.readlink()) for path in found if path.is_symlink())
+    links = [str(path.readlink()) for path in found if path.is_symlink()]
+    return sum(link.startswith(web.stores.env["TMPDIR"]) and link.endswith(" (deleted)") for link in links)
 
 
 def connections(stores: Stores) -> int:

@@ -85,11 +85,11 @@ def test_each_need_notices_what_it_is_for(need: Need, good: object, bad: object,
     assert words in need(bad)
 
 
-@pytest.mark.parametrize("name", ["granian.nowhere:thing", "granian:Granian._no_such_method"])
+@pytest.mark.parametrize("name", ["kombu.nowhere:thing", "kombu:Connection._no_such_method"])
 def test_what_is_gone_is_said_with_where_it_is_needed(name: str) -> None:
-    internal = Internal(name, there, "hpns/web/server.py", "a reason")
+    internal = Internal(name, there, "hpns/celery/hub.py", "a reason")
     assert internal.fault().startswith("is gone (")
-    assert "hpns/web/server.py needs it (a reason)" in sentence(internal, internal.fault())
+    assert "hpns/celery/hub.py needs it (a reason)" in sentence(internal, internal.fault())
 
 
 def test_only_exact_pins_are_read_as_such() -> None:

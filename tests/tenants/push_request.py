@@ -2,7 +2,8 @@
 
 
 class Headers(dict[str, str | list[str]]):
-    """Headers as granian has them: `get` gives the first line of a name, `get_all` those that are printable ASCII."""
+    """Headers as hpns/web/request_head.py has them: `get` gives the first line of a name, `get_all` those that are
+    printable ASCII."""
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
         return next(iter(self._lines(name)), default)

@@ -1,41 +1,25 @@
 """What Django sees of a request that came through a proxy, and through a stranger's hands."""
 
-import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hpns.web.django_bridge import _Bridge
-from hpns.web.page_limit import ConcurrencyLimit
+from hpns.web import django_bridge
+from hpns.web.django_bridge import seen_through_proxies
 from tenants.network import TrustedProxies, networks
-from tests.tenants.push_request import Headers
+from tests.hpns.web.doors import running, until
 
-PROXY, CLIENT = "10.0.0.1:40000", "203.0.113.9"
+PROXY, CLIENT = ("10.0.0.1", 40000), "203.0.113.9"
 TRUSTING = TrustedProxies(networks(["10.0.0.0/8"]))
 
 
 def seen(
-    peer: str, proxies: TrustedProxies = TRUSTING, scheme: str = "http", **headers: str | list[str]
+    peer: tuple[str, int], proxies: TrustedProxies = TRUSTING, scheme: str = "http", **headers: str
 ) -> tuple[Any, str]:
     """The address and the scheme that Django is given."""
-    scope = SimpleNamespace(
-        method="GET",
-        path="/",
-        query_string="",
-        http_version="1.1",
-        authority=None,
-        client=peer,
-        server="127.0.0.1:8066",
-        scheme=scheme,
-        headers=Headers((name.replace("_", "-"), value) for name, value in headers.items()),
-    )
-
-    async def bridged() -> dict[str, Any]:
-        return _Bridge(scope, SimpleNamespace(), "/", proxies, ConcurrencyLimit(1, 0, 0)).scope
-
-    asgi_scope = asyncio.run(bridged())
-    return asgi_scope["client"] and asgi_scope["client"][0], asgi_scope["scheme"]
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = seen_through_proxies({"client": peer, "scheme": scheme, "headers": pairs}, proxies)
+    return scope["client"] and scope["client"][0], scope["scheme"]
 
 
 def test_a_page_behind_a_trusted_proxy_is_asked_for_by_the_client_and_over_its_scheme() -> None:
@@ -45,7 +29,7 @@ def test_a_page_behind_a_trusted_proxy_is_asked_for_by_the_client_and_over_its_s
 
 @pytest.mark.parametrize("proxies", [TRUSTING, TrustedProxies()])
 def test_what_a_stranger_writes_into_these_headers_is_not_believed(proxies: TrustedProxies) -> None:
-    assert seen(f"{CLIENT}:1", proxies, x_forwarded_for="127.0.0.1", x_forwarded_proto="https") == (CLIENT, "http")
+    assert seen((CLIENT, 1), proxies, x_forwarded_for="127.0.0.1", x_forwarded_proto="https") == (CLIENT, "http")
 
 
 def test_our_own_tls_is_https_whatever_a_proxy_says() -> None:
@@ -58,5 +42,46 @@ def test_a_client_whom_the_proxy_does_not_name_has_no_address(forwarded: str) ->
 
 
 def test_an_address_of_ipv6_has_neither_brackets_nor_a_zone() -> None:
-    assert seen("[fe80::7%eth0]:1")[0] == "fe80::7"
+    assert seen(("fe80::7%eth0", 1))[0] == "fe80::7"
     assert seen(PROXY, x_forwarded_for="[2001:db8::7]:443")[0] == "2001:db8::7"
+
+
+PAGE = b"POST /account/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+async def test_a_form_that_is_too_large_is_refused_before_it_has_come() -> None:
+    async with running() as door:
+        door.pages = django_bridge.Pages()  # type: ignore[method-assign]
+        caller = await door.connect()
+        caller.send(PAGE % (django_bridge.LIMIT + 1))
+        status, headers, body = await caller.answer()
+        assert (status, headers["connection"]) == (413, "close")
+        assert b"larger than 8 MB" in body
+
+
+async def test_a_form_that_does_not_arrive_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(django_bridge, "BODY_TIMEOUT", 0.05)
+    async with running() as door:
+        door.pages = pages = django_bridge.Pages()  # type: ignore[method-assign]
+        caller = await door.connect()
+        caller.send(PAGE % 9 + b"a=1")
+        assert (await caller.answer())[0] == 408
+        assert not pages.limit._semaphore.locked()
+
+
+async def test_a_page_that_finds_no_place_is_refused_and_one_that_does_gives_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(django_bridge, "CONCURRENT", 1)
+    monkeypatch.setattr(django_bridge, "QUEUED", 0)
+    async with running() as door:
+        door.pages = pages = django_bridge.Pages()  # type: ignore[method-assign]
+        assert await pages.limit.acquire()
+        caller = await door.connect()
+        caller.send(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        status, headers, _ = await caller.answer()
+        assert (status, headers["retry-after"], headers.get("connection")) == (503, "5", None)
+        pages.limit.release()
+        caller.send(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await caller.answer())[0] == 404
+        await until(lambda: not pages.limit._semaphore.locked())

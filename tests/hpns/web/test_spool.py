@@ -1,41 +1,19 @@
-"""An answer in pieces goes out whole: from memory when it is small, else as a file that is named for a while."""
+"""An answer in pieces goes out whole: from memory when it is small, else from a file that has no name."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hpns.web import django_bridge, spool
-from hpns.web.page_limit import ConcurrencyLimit
+from hpns.web import django_bridge
+from hpns.web.django_bridge import Pages
 from hpns.web.spool import IN_MEMORY, Spool
-from tenants.network import TrustedProxies
-from tests.tenants.push_request import Headers
+from tests.hpns.web.doors import Caller, running, until
 
-HEADERS = [("content-type", "text/csv"), ("content-length", "7")]
-
-
-class ResponseCapture:
-    """What granian does with an answer: it takes it, once."""
-
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
-        self.status = 0
-        self.body: bytes | None = None
-        self.path: Path | None = None
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """All of it at once."""
-        self.status, self.headers, self.body = status, dict(headers), body
-
-    def response_str(self, status: int, headers: list[tuple[str, str]], body: str) -> None:
-        """The same."""
-        self.response_bytes(status, headers, body.encode())
-
-    def response_file(self, status: int, headers: list[tuple[str, str]], path: str) -> None:
-        """By the name of a file."""
-        self.status, self.headers, self.path = status, dict(headers), Path(path)
+START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/csv")]}
+GET = b"GET /export.csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LARGE = 8 * IN_MEMORY
 
 
 @pytest.fixture(autouse=True)
@@ -45,94 +23,98 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def sent(*pieces: bytes) -> ResponseCapture:
-    captured = ResponseCapture()
-
-    async def go() -> None:
-        kept = Spool()
-        for piece in pieces:
-            await kept.add(piece)
-        await kept.send(captured, 200, HEADERS)
-        kept.close()
-
-    asyncio.run(go())
-    return captured
+def held(temporary: Path) -> int:
+    """How many files without a name are open there."""
+    links = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum(link.startswith(str(temporary)) for link in links)
 
 
-def test_what_is_small_is_sent_from_memory_with_its_length(temporary: Path) -> None:
-    captured = sent(b"one,", b"two")
-    assert captured.body == b"one,two"
-    assert captured.headers == {"content-type": "text/csv", "content-length": "7"}
-    assert list(temporary.iterdir()) == []
+async def sent(*pieces: bytes) -> tuple[dict[bytes, bytes], list[bytes]]:
+    """The headers and the pieces of the body that go out."""
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    spool = Spool()
+    for piece in pieces:
+        await spool.add(piece)
+    await spool.send(send, {**START, "headers": [*START["headers"], (b"Content-Length", b"7")]})  # type: ignore[misc]
+    spool.close()
+    assert [message.get("more_body", False) for message in messages[1:]][-1] is False
+    return dict(messages[0]["headers"]), [message["body"] for message in messages[1:]]
 
 
-def test_what_is_large_is_sent_as_a_file_that_nobody_else_may_read(temporary: Path) -> None:
-    captured = sent(b"a" * IN_MEMORY, b"b", b"c" * IN_MEMORY)
-    assert captured.path is not None
-    assert captured.path.read_bytes() == b"a" * IN_MEMORY + b"b" + b"c" * IN_MEMORY
-    assert captured.headers["content-length"] == str(2 * IN_MEMORY + 1)
-    assert captured.path.stat().st_mode & 0o777 == 0o600
-    assert list(temporary.iterdir()) == [captured.path]
-    spool.unlink_all()
-    assert list(temporary.iterdir()) == []
+async def test_what_is_small_is_sent_from_memory_with_its_length(temporary: Path) -> None:
+    headers, pieces = await sent(b"one,", b"two!")
+    assert headers == {b"content-type": b"text/csv", b"content-length": b"8"}
+    assert pieces == [b"one,two!"]
 
 
-def test_a_file_loses_its_name_after_a_while(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "UNLINK_DELAY", 0.01)
-
-    async def go() -> None:
-        kept = Spool()
-        await kept.add(b"a" * (IN_MEMORY + 1))
-        await kept.send(ResponseCapture(), 200, HEADERS)
-        assert len(os.listdir(temporary)) == 1
-        await asyncio.sleep(0.1)
-
-    asyncio.run(go())
-    assert list(temporary.iterdir()) == []
+async def test_what_is_large_is_sent_from_a_file_without_a_name_and_with_its_length(temporary: Path) -> None:
+    headers, pieces = await sent(b"a" * IN_MEMORY, b"b", b"c" * IN_MEMORY)
+    assert b"".join(pieces) == b"a" * IN_MEMORY + b"b" + b"c" * IN_MEMORY
+    assert max(map(len, pieces)) < IN_MEMORY
+    assert headers[b"content-length"] == b"%d" % (2 * IN_MEMORY + 1)
+    assert os.listdir(temporary) == []
+    assert held(temporary) == 0
 
 
-def test_nothing_is_left_of_an_answer_that_was_not_sent(temporary: Path) -> None:
-    async def go() -> None:
-        kept = Spool()
-        await kept.add(b"a" * (IN_MEMORY + 1))
-        assert len(os.listdir(temporary)) == 1
-        kept.close()
+class Download(Pages):
+    """Pages of which each is a download of LARGE bytes; `breaks_off`: after half of it."""
 
-    asyncio.run(go())
-    assert list(temporary.iterdir()) == []
+    breaks_off = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handler = self.download
 
-def bridged(captured: ResponseCapture, messages: list[dict[str, Any]]) -> None:
-    """Send messages of ASGI through the bridge that serves pages."""
-    scope: Any = type("Scope", (), {})()
-    scope.method, scope.path, scope.query_string, scope.http_version = "GET", "/", "", "1.1"
-    scope.authority, scope.client, scope.server, scope.scheme = None, "127.0.0.1:1", "127.0.0.1:2", "http"
-    scope.headers = Headers([])
-
-    async def go() -> None:
-        bridge = django_bridge._Bridge(scope, captured, "/", TrustedProxies(), ConcurrencyLimit(1, 0, 0))
-        await bridge.send({"type": "http.response.start", "status": 200, "headers": []})
-        for message in messages:
-            await bridge.send({"type": "http.response.body", **message})
-        bridge.release_resources()
-
-    asyncio.run(go())
+    async def download(self, _scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(START)
+        for number in range(8):
+            if self.breaks_off and number == 4:
+                return
+            await send({"type": "http.response.body", "body": b"x" * IN_MEMORY, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
-def test_an_answer_that_breaks_off_is_never_begun(temporary: Path) -> None:
-    captured = ResponseCapture()
-    bridged(captured, [{"body": b"a" * (IN_MEMORY + 1), "more_body": True}])
-    assert (captured.status, captured.body, captured.path) == (0, None, None)
-    assert list(temporary.iterdir()) == []
+async def test_a_slow_reader_holds_a_file_and_neither_a_place_nor_memory(
+    monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    monkeypatch.setattr(django_bridge, "CONCURRENT", 1)
+    async with running() as door:
+        door.pages = pages = Download()  # type: ignore[method-assign]
+        slow: list[Caller] = []
+        for _ in range(3):
+            slow.append(await door.connect())
+            slow[-1].send(GET)
+            head = await slow[-1].reader.readuntil(b"\r\n\r\n")
+            assert b"content-length: %d\r\n" % LARGE in head
+        assert held(temporary) == 3
+        assert not pages.limit._semaphore.locked()
+        assert await slow[0].rest() == b"x" * LARGE
+        for caller in slow[1:]:
+            caller.writer.transport.abort()
+        await until(lambda: held(temporary) == 0)
 
 
-def test_where_there_is_no_place_for_the_file_the_reader_and_the_log_are_told(
+async def test_an_answer_that_breaks_off_is_never_begun(temporary: Path) -> None:
+    async with running() as door:
+        pages = Download()
+        pages.breaks_off = True
+        door.pages = pages  # type: ignore[method-assign]
+        assert (await door.ask(GET)).startswith(b"HTTP/1.1 500 ")
+        assert held(temporary) == 0
+
+
+async def test_where_there_is_no_place_for_the_file_the_reader_and_the_log_are_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, temporary: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(temporary / "gone"))
-    captured = ResponseCapture()
-    large = {"body": b"a" * (IN_MEMORY + 1), "more_body": True}
-    bridged(captured, [large, large, {"body": b""}])
-    assert captured.status == 500
-    assert b"could not be made" in (captured.body or b"")
+    async with running() as door:
+        door.pages = Download()  # type: ignore[method-assign]
+        data = await door.ask(GET)
+    assert data.startswith(b"HTTP/1.1 500 ")
+    assert b"could not be made" in data
     assert f"for want of a place for temporary files: {os.strerror(2)}" in caplog.text

@@ -1,0 +1,124 @@
+"""The parent of the web processes: who is started, started again, replaced and stopped, and in which order."""
+
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpns.web import server
+from hpns.web.child_process import ChildProcess
+from hpns.web.server import Slot, WebServer
+from tests.waiting import PATIENCE, wait_for
+
+# A child that writes what happens to it into a file. It serves until it is told to leave.
+CHILD = """
+import os, signal, socket, sys, time
+name, path, control = sys.argv[1], sys.argv[2], socket.socket(fileno=int(sys.argv[-1]))
+def say(what):
+    with open(path, "a") as file:
+        file.write(f"{name} {what}\\n")
+def leave(number, frame):
+    say("left by " + signal.Signals(number).name)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+signal.signal(signal.SIGUSR1, leave)
+if name == "broken":
+    say("started")
+    sys.exit(3)
+say("got " + control.recv(1000).decode() if name == "told" else "started")
+control.send(b"1")
+while message := control.recv(1000):
+    say("got " + message.decode())
+say("is alone")
+"""
+
+
+class Parent:
+    """A supervisor in a thread, and what its children have written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.children = path, {}
+        path.touch()
+
+    def slot(self, name: str, message: bytes = b"", *, stops_last: bool = False) -> Slot:
+        def start() -> ChildProcess:
+            self.children[name] = ChildProcess([sys.executable, "-c", CHILD, name, str(self.path)], message=message)
+            return self.children[name]
+
+        return Slot(name, start, stops_last=stops_last, takes_certificate=name == "told")
+
+    def serve(self, *slots: Slot) -> "Parent":
+        """Begin, until stop()."""
+        self.server = WebServer(socket.socket(), slots, reloader=None, drain_timeout=5)
+        self.code: list[int] = []
+        self.thread = threading.Thread(target=lambda: self.code.append(self.server.supervise()))
+        self.thread.start()
+        return self
+
+    def said(self) -> list[str]:
+        return self.path.read_text().splitlines()
+
+    def stop(self) -> int:
+        self.server.stop()
+        self.thread.join(PATIENCE)
+        return self.code[0]
+
+
+@pytest.fixture
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parent]:
+    """One that looks at its children often."""
+    monkeypatch.setattr(server, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(server, "BACKOFF_MIN", 0.05)
+    made = Parent(tmp_path / "said")
+    yield made
+    for child in made.children.values():
+        if child.alive():
+            child.send_signal(signal.SIGKILL)
+        child.close()
+
+
+def test_a_process_that_ends_by_itself_is_started_again_and_what_it_has_to_know_is_told_anew(parent: Parent) -> None:
+    parent.serve(parent.slot("told", b"a secret"))
+    wait_for(lambda: parent.said() == ["told got a secret"], PATIENCE, "it has started")
+    parent.children["told"].send_signal(signal.SIGKILL)
+    wait_for(lambda: parent.said() == ["told got a secret"] * 2, PATIENCE, "it has started again")
+    assert parent.stop() == 0
+    assert parent.said()[2:] == ["told left by SIGTERM"]
+
+
+def test_what_the_others_need_stops_when_they_have_stopped(parent: Parent) -> None:
+    parent.serve(parent.slot("pages", stops_last=True), parent.slot("one"), parent.slot("two"))
+    wait_for(lambda: len(parent.said()) == 3, PATIENCE, "all have started")
+    assert parent.stop() == 0
+    assert sorted(parent.said()[3:5]) == ["one left by SIGTERM", "two left by SIGTERM"]
+    assert parent.said()[5:] == ["pages left by SIGTERM"]
+
+
+def test_a_program_whose_processes_cannot_start_ends(parent: Parent) -> None:
+    parent.serve(parent.slot("broken"))
+    parent.thread.join(PATIENCE)
+    assert parent.code == [1]
+    assert parent.said() == ["broken started"] * server.START_ATTEMPTS
+
+
+def test_each_is_replaced_by_one_that_serves_and_only_then_told_to_leave(parent: Parent) -> None:
+    parent.serve(parent.slot("one"), parent.slot("two"))
+    wait_for(lambda: len(parent.said()) == 2, PATIENCE, "both have started")
+    time.sleep(0.2)
+    parent.server.reload()
+    wait_for(lambda: len(parent.said()) == 6, PATIENCE, "both are replaced")
+    assert parent.said()[2:] == [f"{name} {what}" for name in ("one", "two") for what in ("started", "left by SIGUSR1")]
+    assert parent.stop() == 0
+
+
+def test_a_child_sees_the_end_of_its_parent(parent: Parent) -> None:
+    child = parent.slot("one").start()
+    wait_for(child.check_ready, PATIENCE, "it serves")
+    child.control.shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: parent.said() == ["one started", "one is alone"], PATIENCE, "it knows")
+    assert child.close() == 0
