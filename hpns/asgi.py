@@ -1,7 +1,8 @@
-"""RSGI application of the web process, served by granian: routes the push endpoints past Django, all else to Django.
+"""RSGI application of the web process, served by granian: serves the push endpoints, and passes pages on.
 
-The two machine endpoints go to delivery.ingest.api on a lean request: no middleware, no thread. Everything else goes to
-Django's normal handler with the full middleware (web/django_bridge.py). RSGI because an ASGI server costs a push about
+The two machine endpoints go to delivery.ingest.api on a lean request: no middleware, no thread. Health, metrics and
+version are answered here as well (watching/endpoints.py); everything else is a page, and goes on to the pages process
+(web/pages_proxy.py). RSGI because an ASGI server costs a push about
 as much as the whole of Django does on this path.
 https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 
@@ -16,7 +17,7 @@ import zlib
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
-os.environ.setdefault("DATABASE_ROLE", "pages")
+os.environ.setdefault("DATABASE_ROLE", "web")
 
 import django
 
@@ -24,14 +25,15 @@ django.setup()
 
 from django.conf import settings
 
-from delivery.ingest import trial_push
 from delivery.ingest.api import LeanRequest, machine_views
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from hpns.celery import app as celery_app
-from hpns.watching import readiness
+from hpns.watching.endpoints import Monitoring
+from hpns.watching.readiness import Observer
 from hpns.web import draining, spool
 from hpns.web.django_bridge import Pages
+from hpns.web.pages_proxy import PagesProxy
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
 
@@ -51,7 +53,9 @@ class RsgiApplication:
         celery_app.finalize()
         self.outbox = Outbox()
         self.send_push, self.ack = machine_views(self.outbox)
-        self.pages = Pages()
+        self.proxy = PagesProxy()
+        self.observer = Observer(self.outbox, self.proxy.probe)
+        self.pages = Pages(Monitoring(self.observer, self.proxy))
         self.limit = int(settings.BODY_LIMIT)
         self.headers = [("content-type", "application/json")]
         self.clock = time.monotonic
@@ -73,14 +77,13 @@ class RsgiApplication:
     async def start(self) -> None:
         """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
-        trial_push.register(self.outbox)
         loop = asyncio.get_running_loop()
         self._tasks = [
             supervise("the directory's follower", DIRECTORY.follow),
             supervise("the deadlines of bodies", self._enforce_body_deadlines),
+            supervise("the look at the stores", self.observer.observe),
             supervise("the export of metrics", lambda: counting.export("ingest"), essential=False),
         ]
-        readiness.outbox = self.outbox
         until = loop.time() + STARTUP_TIMEOUT
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:
             await asyncio.sleep(0.01)
@@ -96,6 +99,7 @@ class RsgiApplication:
         for task in self._tasks:
             task.cancel()
         spool.unlink_all()
+        await self.proxy.close()
         await self.outbox.close()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
-os.environ["DATABASE_ROLE"] = "pages"
+os.environ["DATABASE_ROLE"] = "web"
 
 from django.conf import settings
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, TaskImpl

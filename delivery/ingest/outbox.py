@@ -38,7 +38,9 @@ LINGER_MOST, LINGER_SHARE = 0.010, 0.1
 class Outbox:
     """Collects pushes into batches. start() on the loop that serves; submit() from requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, role: str = "ingest") -> None:
+        """role: by which the metrics know this process."""
+        self._role = role
         self.process = secrets.token_hex(6)
         # Read once: a look into Django's settings costs as much as making a trace id.
         self.waiting_limit = settings.WAITING_LIMIT
@@ -58,7 +60,7 @@ class Outbox:
         """Connect and begin to listen for answers."""
         self.loop = asyncio.get_running_loop()
         self.link.start()
-        counting.register_gauges(lambda: [("hpns_pushes_in_flight", ("ingest",), self.responses.waiting)])
+        counting.register_gauges(lambda: [("hpns_pushes_in_flight", (self._role,), self.responses.waiting)])
         self._tasks = [
             supervise("the listener for answers", self.responses.listen),
             supervise("the deadlines of pushes", self._watch),

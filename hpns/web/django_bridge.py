@@ -1,86 +1,50 @@
-"""RSGI-to-ASGI bridge to Django's normal handler with the full middleware: all requests but the push endpoints'.
+"""RSGI-to-ASGI bridge: all requests but the push endpoints' go on to the monitoring endpoints and the pages.
 
 A thin bridge from RSGI to ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html), since granian serves one
-interface per process. Invariants: a request body is handed on in pieces and never beyond LIMIT bytes; a page is begun
-when its request is whole and an answer when it is made (spool.py), so that neither slow senders nor slow readers take
-a place of the few that page_limit.py gives out.
+interface per process. Invariant: an answer is begun when it is whole (spool.py), for granian takes pieces as fast as
+they come.
 """
 
-import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler
 
-from hpns.web.page_limit import ConcurrencyLimit
 from hpns.web.spool import Spool
 from tenants.network import TrustedProxies
 
-# Bytes of a page's request body: forms and small files. Django spools it to disk, so this bounds disk, not memory.
-LIMIT = 8 * 1024 * 1024
-# Seconds for a page's request body to arrive.
-BODY_TIMEOUT = 30
-# Pages that one process makes at once, and that wait for it; far below what PostgreSQL has connections for.
-CONCURRENT, QUEUED = 16, 256
-# Seconds until a page that waits is refused.
-QUEUE_TIMEOUT = 10.0
-# What watches us asks no database, and has to be answered just when there are too many pages.
-MONITORING_PATHS = ("/health/", "/metrics")
-BUSY = [("content-type", "text/plain"), ("retry-after", "5")]
 FAILED = [("content-type", "text/plain")]
-TOO_LARGE = [("content-type", "text/plain"), ("connection", "close")]
 
 logger = logging.getLogger(__name__)
 
 
 class Pages:
-    """The RSGI handler of pages: call it with an RSGI scope and protocol and the decoded path."""
+    """The RSGI handler: call it with an RSGI scope, protocol and the decoded path. `handler`: an ASGI application."""
 
-    def __init__(self) -> None:
-        self.handler = ASGIHandler()
+    def __init__(self, handler: Callable[..., Awaitable[None]]) -> None:
+        self.handler = handler
         self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
         self.draining = False  # set: each answer closes its connection
-        self.limit, self.monitoring_limit = (
-            ConcurrencyLimit(CONCURRENT, QUEUED, QUEUE_TIMEOUT),
-            ConcurrencyLimit(2, QUEUED, QUEUE_TIMEOUT),
-        )
 
     async def __call__(self, scope: Any, proto: Any, path: str) -> None:
-        """Answer one request through Django."""
-        length = scope.headers.get("content-length")
-        if length is not None and (not length.isdigit() or int(length) > LIMIT):
-            proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
-            return
-        limit = self.monitoring_limit if path.startswith(MONITORING_PATHS) else self.limit
-        bridge = _Bridge(scope, proto, path, self.proxies, limit)
+        """Answer one request."""
+        bridge = _Bridge(scope, proto, path, self.proxies)
         if self.draining:
             bridge.more_headers = [("connection", "close")]
         try:
             await self.handler(bridge.scope, bridge.receive, bridge.send)
         finally:
             bridge.release_resources()
-        if bridge.busy:
-            proto.response_str(503, BUSY, "There are too many requests at the moment: try again in a few seconds.\n")
-        elif bridge.timed_out:
-            proto.response_str(408, TOO_LARGE, f"The request did not arrive within {BODY_TIMEOUT} s.\n")
-        elif bridge.bytes_read > LIMIT:  # Django has been told that the sender went away
-            proto.response_str(413, TOO_LARGE, "The request is larger than 8 MB.\n")
 
 
 class _Bridge:
-    def __init__(self, scope: Any, proto: Any, path: str, proxies: TrustedProxies, limit: ConcurrencyLimit) -> None:
+    def __init__(self, scope: Any, proto: Any, path: str, proxies: TrustedProxies) -> None:
         info = _RsgiRequestInfo(scope)
         address = proxies.client(info)
         self.proto = proto
         self.body = proto.__aiter__() if scope.method not in ("GET", "HEAD") else None
-        self.bytes_read = 0
-        self.until = asyncio.get_running_loop().time() + BODY_TIMEOUT
-        self.timed_out = False  # the body did not come in time
         self.body_complete = False  # nothing of the request is left to be read
-        self.limit, self.has_slot = limit, False
-        self.busy = False  # there was no place for it
         self.status = 500
         self.headers: list[tuple[str, str]] = []
         self.more_headers: list[tuple[str, str]] = []
@@ -111,24 +75,12 @@ class _Bridge:
         # Not `async for`: granian gives out one iterator per request, and each loop would ask for another. Not anext()
         # with a default: around granian's awaitables it brings CPython 3.11 down.
         try:
-            async with asyncio.timeout_at(self.until):
-                chunk = None if self.body is None else await self.body.__anext__()
+            chunk = None if self.body is None else await self.body.__anext__()
         except StopAsyncIteration:
             chunk = None
-        except TimeoutError:
-            self.body_complete = self.timed_out = True
-            return {"type": "http.disconnect"}
         if chunk is None:
             self.body_complete = True
-            self.has_slot = await self.limit.acquire()
-            self.busy = not self.has_slot
-            return (
-                {"type": "http.disconnect"} if self.busy else {"type": "http.request", "body": b"", "more_body": False}
-            )
-        self.bytes_read += len(chunk)
-        if self.bytes_read > LIMIT:
-            self.body_complete = True
-            return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": b"", "more_body": False}
         return {"type": "http.request", "body": bytes(chunk), "more_body": True}
 
     async def send(self, message: Mapping[str, Any]) -> None:
@@ -155,12 +107,9 @@ class _Bridge:
             self.proto.response_str(500, FAILED, "The download could not be made: tell the operator of this service.\n")
 
     def release_resources(self) -> None:
-        """Release the slot, and remove the spool file of what was not sent."""
+        """Remove the spool file of what was not sent."""
         if self.spool is not None:
             self.spool.close()
-        if self.has_slot:
-            self.has_slot = False
-            self.limit.release()
 
 
 class _RsgiRequestInfo:

@@ -23,6 +23,7 @@ from granian.net import SocketHolder
 
 from hpns.web import draining
 from hpns.web.certificates import CertificateReloader, Pair
+from hpns.web.pages_child import PagesChild
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class WebServer(Granian):  # type: ignore[misc]
         self._slots: list[WebProcess] = []
         self._replaced: list[WebProcess] = []
         self._backoff, self._failed_starts, self._served = BACKOFF_MIN, 0, False
+        self._pages = PagesChild()
         if reloader is not None:
             self._use_certificate(reloader.pair)
 
@@ -147,16 +149,19 @@ class WebServer(Granian):  # type: ignore[misc]
 
     def _spawn_workers(self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]) -> None:
         self._spawn_arguments = (spawn_target, target_loader)
+        self._pages.start()
         self._slots = [self._start_process(number) for number in range(self.workers)]
 
     def _serve_loop(self, _spawn_target: Callable[..., None], _target_loader: Callable[..., Any]) -> None:
         while not self.interrupt_signal and self._failed_starts < START_ATTEMPTS:
             self._sleep(POLL_INTERVAL)
             self._supervise()
+            self._pages.supervise()
             if self.interrupt_signal:
                 break
             if self.reload_signal:
                 self.reload_signal = False
+                self._pages.replace()
                 self._replace(self._reloader.read() if self._reloader else None)
             elif self._reloader is not None and (pair := self._reloader.poll()):
                 self._replace(pair)
@@ -174,6 +179,7 @@ class WebServer(Granian):  # type: ignore[misc]
                 for process in running:  # again and again: one that has just been started does not listen yet
                     process.send_signal(draining.STOPPED)
             wait([process.sentinel for process in running], 0.1)
+        self._pages.stop()  # the last of them has asked for its last page
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop everything; ends the program with 1 when no process could be started."""

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from hpns.web.django_bridge import _Bridge
-from hpns.web.page_limit import ConcurrencyLimit
 from tenants.network import TrustedProxies, networks
 from tests.tenants.push_request import Headers
 
@@ -32,7 +31,7 @@ def seen(
     )
 
     async def bridged() -> dict[str, Any]:
-        return _Bridge(scope, SimpleNamespace(), "/", proxies, ConcurrencyLimit(1, 0, 0)).scope
+        return _Bridge(scope, SimpleNamespace(), "/", proxies).scope
 
     asgi_scope = asyncio.run(bridged())
     return asgi_scope["client"] and asgi_scope["client"][0], asgi_scope["scheme"]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from hpns.web import django_bridge, spool
-from hpns.web.page_limit import ConcurrencyLimit
 from hpns.web.spool import IN_MEMORY, Spool
 from tenants.network import TrustedProxies
 from tests.tenants.push_request import Headers
@@ -110,7 +109,7 @@ def bridged(captured: ResponseCapture, messages: list[dict[str, Any]]) -> None:
     scope.headers = Headers([])
 
     async def go() -> None:
-        bridge = django_bridge._Bridge(scope, captured, "/", TrustedProxies(), ConcurrencyLimit(1, 0, 0))
+        bridge = django_bridge._Bridge(scope, captured, "/", TrustedProxies())
         await bridge.send({"type": "http.response.start", "status": 200, "headers": []})
         for message in messages:
             await bridge.send({"type": "http.response.body", **message})
