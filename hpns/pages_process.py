@@ -26,6 +26,7 @@ django.setup()
 
 import uvicorn
 from django.core.handlers.asgi import ASGIHandler
+from django.urls import get_resolver
 
 from delivery.ingest import trial_push
 from delivery.ingest.outbox import Outbox
@@ -136,6 +137,7 @@ def main() -> None:
         sys.exit("the parent has ended")
     starting.stop_unless_set_up()
     celery_app.finalize()
+    get_resolver().url_patterns  # noqa: B018  reads all views now: the first page should not have to wait for it
     yield_to_pushes()
     asyncio.run(serve(options.socket, options.heartbeat))
     logging.shutdown()
