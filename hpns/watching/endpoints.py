@@ -2,13 +2,15 @@
 
 They are answered by the web process itself, under any name (Host) and beside every gate: a load balancer asks by
 address, and just when there is too much of everything else. All other requests go on to the pages.
-Invariant: none of them waits for a store on the event loop, and the answer that costs most is made once a second.
+Invariant: none of them waits for a store on the event loop; the answer that costs most is made once a second, and a
+connection gets no more than one a second.
 """
 
 import asyncio
 import json
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
@@ -28,6 +30,10 @@ KEY_PATH: Final = "/t/"
 METRICS_SHARED: Final = 1.0
 METRICS_SECONDS: Final = 8.0
 TEXT: Final = "text/plain; charset=utf-8"
+# Seconds between two answers on one connection: nobody needs to know more often, and whoever asks without a pause must
+# not keep us from pushes. Connections that are remembered.
+PACE_SECONDS: Final = 1.0
+PACED_MAX: Final = 4096
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +53,7 @@ class Monitoring:
         self._observer, self._pages = observer, pages
         self._metrics: asyncio.Future[tuple[bytes, str]] | None = None
         self._metrics_at = 0.0
+        self._answered_at: OrderedDict[object, float] = OrderedDict()
         # One thread of its own: a store that hangs must keep nobody else waiting for one.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._endpoints: dict[str, Callable[[dict[str, Any]], Awaitable[Answer]]] = {
@@ -64,10 +71,21 @@ class Monitoring:
             endpoint = self._version  # under a key's prefix: a Mattermost support packet asks for it
         if endpoint is None:
             await self._pages(scope, receive, send)
-        elif scope["method"] not in METHODS:
+            return
+        await self._pace(scope["client"])
+        if scope["method"] not in METHODS:
             await _send(send, Answer(405, TEXT, b""), [(b"allow", b"GET, HEAD")])
         else:
             await _send(send, await endpoint(scope), [], head=scope["method"] == "HEAD")
+
+    async def _pace(self, connection: object) -> None:
+        """Wait until a second has passed since the last answer on this connection (address and port)."""
+        wait = self._answered_at.pop(connection, 0.0) + PACE_SECONDS - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._answered_at[connection] = time.monotonic()
+        if len(self._answered_at) > PACED_MAX:
+            self._answered_at.popitem(last=False)
 
     async def _live(self, _scope: dict[str, Any]) -> Answer:
         return _json({"status": "live"})

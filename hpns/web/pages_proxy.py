@@ -38,7 +38,7 @@ DISCARD_MAX, DISCARD_SECONDS = 1024 * 1024, 2.0
 # Requests and bytes of bodies under way in one web process, in all and of one client.
 REQUESTS, REQUESTS_EACH = 512, 64
 BYTES, BYTES_EACH = 8 * 1024 * 1024, 1024 * 1024
-# Seconds until a client that has too much under way is told so: one that asks again at once costs little then.
+# Seconds until a request that is refused is told so: one that asks again at once costs little then.
 REFUSAL_SECONDS: Final = 1.0
 PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -46,11 +46,11 @@ logger = logging.getLogger(__name__)
 
 
 class _Refused(Exception):
-    """The request is answered here, with this status and text."""
+    """The request is answered here, with this status and text; at_once: it has waited already."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, *, at_once: bool = False) -> None:
         super().__init__(text)
-        self.status, self.text = status, text
+        self.status, self.text, self.at_once = status, text, at_once
 
 
 class _Left(Exception):
@@ -72,14 +72,15 @@ class PagesProxy:
         body = _Body(self._bytes, keys)
         taken = False
         try:
-            _check_head(scope)
             taken = self._requests.take(keys) is None
             if not taken:
-                await asyncio.sleep(REFUSAL_SECONDS)
                 raise _Refused(503, "There are too many requests at the moment: try again in a few seconds.\n")
+            _check_head(scope)
             await body.read(scope, receive)
             await self._unless_left(receive, self._forward(scope, body.content, send))
         except _Refused as refused:
+            if not refused.at_once:
+                await asyncio.sleep(REFUSAL_SECONDS)
             await _plain(send, refused, close=not body.complete and _has_body(scope))
         except _Left:
             return
@@ -114,7 +115,7 @@ class PagesProxy:
             await self._client.forward(scope, body, send)
         except SlowError as error:
             logger.error("a page did not come: %s", error)
-            raise _Refused(503, "The page takes too long: try again in a minute.\n") from None
+            raise _Refused(503, "The page takes too long: try again in a minute.\n", at_once=True) from None
         except BadRequestError:
             raise _Refused(400, "This is no request that could be passed on.\n") from None
         except AbsentError as error:
@@ -122,7 +123,8 @@ class PagesProxy:
                 # Once; health says it as long as it lasts.
                 self._absent = True
                 logger.error("the pages process does not answer (%s): pages are 503 until it does", error)
-            raise _Refused(503, "The pages are not there at the moment: try again in a minute.\n") from None
+            text = "The pages are not there at the moment: try again in a minute.\n"
+            raise _Refused(503, text, at_once=True) from None
         self._absent = False
 
 

@@ -1,11 +1,14 @@
 """Asks the monitoring endpoints as a web process does, without one."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from hpns.watching.endpoints import Monitoring
 from hpns.watching.readiness import Observer
+
+_ports = itertools.count(1024)
 
 
 class Response(NamedTuple):
@@ -43,12 +46,13 @@ async def ask(
     method: str = "GET",
     address: str = "127.0.0.1",
     headers: Mapping[str, str] | None = None,
+    port: int = 0,
 ) -> Response:
-    """The response to one request."""
+    """The response to one request; port: the client's, 0 for a connection of its own."""
     sent: list[Mapping[str, Any]] = []
     lines = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in (headers or {}).items()]
     scope = {"type": "http", "method": method, "path": path, "headers": lines, "scheme": "http"}
-    scope["client"] = (address, 1) if address else None
+    scope["client"] = (address, port or next(_ports)) if address else None
 
     async def send(message: Mapping[str, Any]) -> None:
         sent.append(message)

@@ -11,7 +11,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from hpns.watching import metrics_page, readiness
+from hpns.watching import endpoints, metrics_page, readiness
 from hpns.watching.readiness import Observer
 from tenants.directory.live import DIRECTORY
 from tenants.directory.snapshot import Snapshot
@@ -143,6 +143,24 @@ async def test_pages_that_are_gone_are_amiss_and_pushes_go_on(worker: None) -> N
     health = await known(Observer(Intake(), gone))
     assert health.missing == []
     assert health.amiss == ["there are no pages: the pages process does not answer (ClientConnectorError)"]
+
+
+async def test_a_connection_that_asks_without_a_pause_is_answered_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoints, "PACE_SECONDS", 0.2)
+    application = monitoring()
+    began = asyncio.get_running_loop().time()
+    for _ in range(3):
+        assert (await ask(application, "/health/live", port=7)).status == 200
+    assert asyncio.get_running_loop().time() - began >= 0.4
+    monkeypatch.setattr(endpoints, "PACE_SECONDS", 60)
+    # Others do not wait for it, and those that are remembered are bounded.
+    monkeypatch.setattr(endpoints, "PACED_MAX", 5)
+    for _ in range(9):
+        async with asyncio.timeout(PATIENCE):
+            assert (await ask(application, "/health/live")).status == 200
+    assert len(application._answered_at) == 5
 
 
 async def test_metrics_are_rendered_once_for_all_who_ask_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
