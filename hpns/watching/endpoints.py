@@ -9,6 +9,7 @@ connection gets no more than one a second.
 import asyncio
 import json
 import logging
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -82,7 +83,8 @@ class Monitoring:
         """Wait until a second has passed since the last answer on this connection (address and port)."""
         wait = self._answered_at.pop(connection, 0.0) + PACE_SECONDS - time.monotonic()
         if wait > 0:
-            await asyncio.sleep(wait)
+            # Spread, so that many who began together do not come in one moment, again and again.
+            await asyncio.sleep(wait * random.uniform(1.0, 1.5))  # noqa: S311
         self._answered_at[connection] = time.monotonic()
         if len(self._answered_at) > PACED_MAX:
             self._answered_at.popitem(last=False)

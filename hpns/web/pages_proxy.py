@@ -10,6 +10,7 @@ all, and nothing of it is on a disk; whoever leaves ends what was done for them.
 import asyncio
 import logging
 import os
+import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -80,7 +81,8 @@ class PagesProxy:
             await self._unless_left(receive, self._forward(scope, body.content, send))
         except _Refused as refused:
             if not refused.at_once:
-                await asyncio.sleep(REFUSAL_SECONDS)
+                # Spread, so that many who began together do not come in one moment, again and again.
+                await asyncio.sleep(REFUSAL_SECONDS * random.uniform(0.7, 1.4))  # noqa: S311
             await _plain(send, refused, close=not body.complete and _has_body(scope))
         except _Left:
             return

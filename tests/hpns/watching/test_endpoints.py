@@ -18,6 +18,8 @@ from tenants.directory.snapshot import Snapshot
 from tests.hpns.watching.asking import Intake, ask, asked, monitoring, no_pages
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.django_db  # what is looked at has tables
+
 
 @pytest.fixture(autouse=True)
 def directory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +147,7 @@ async def test_pages_that_are_gone_are_amiss_and_pushes_go_on(worker: None) -> N
     assert health.amiss == ["there are no pages: the pages process does not answer (ClientConnectorError)"]
 
 
-async def test_a_connection_that_asks_without_a_pause_is_answered_once_a_second(
+async def test_a_connection_that_asks_without_a_pause_is_slowed_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(endpoints, "PACE_SECONDS", 0.2)
