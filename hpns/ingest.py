@@ -2,7 +2,8 @@
 
 `python -m hpns.ingest --port N [--host H] [--workers N]`. TLS is on where TLS_CERT_FILE is set; a renewed certificate
 file is noticed within seconds and new processes take over, while the old ones finish what they have
-(hpns/web: certificates.py, server.py, draining.py).
+(hpns/web: certificates.py, server.py, draining.py). The pages process is started and supervised beside them
+(hpns/web/pages_child.py).
 """
 
 import argparse

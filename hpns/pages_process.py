@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hpns.pages_process", description="Run the pages process.")
     parser.add_argument("--socket", type=Path, required=True, help="where to listen")
     parser.add_argument("--parent", type=int, help="the process with whose end ours comes")
-    parser.add_argument("--heartbeat", type=int, help="a pipe's number: a byte each second, the first once we serve")
+    parser.add_argument("--control", type=int, help="a descriptor: a byte each second, the first once we serve")
     return parser.parse_args(arguments)
 
 
@@ -64,8 +64,8 @@ def yield_to_pushes() -> None:
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-async def serve(path: Path, heartbeat: int | None) -> None:
-    """Serve until SIGTERM or SIGINT, and finish what has begun."""
+async def serve(path: Path, control: int | None) -> None:
+    """Serve until SIGTERM, SIGINT or SIGUSR1 (another takes over), and finish what has begun."""
     server = uvicorn.Server(
         uvicorn.Config(
             PagesApp(ASGIHandler()),
@@ -87,7 +87,7 @@ async def serve(path: Path, heartbeat: int | None) -> None:
         server.should_exit = True
 
     # Before uvicorn has its own, and once more when it has ended: it raises the signal that ended it again.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, stop)
     outbox = Outbox(ROLE)
     outbox.start()
@@ -100,7 +100,7 @@ async def serve(path: Path, heartbeat: int | None) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(own_name))
         inode = own_name.stat().st_ino
-        tasks.append(supervise("the sign of life", lambda: _beat(server, own_name, path, heartbeat)))
+        tasks.append(supervise("the sign of life", lambda: _beat(server, own_name, path, control)))
         try:
             await server.serve(sockets=[listener])
         finally:
@@ -112,7 +112,7 @@ async def serve(path: Path, heartbeat: int | None) -> None:
             await outbox.close()
 
 
-async def _beat(server: uvicorn.Server, own_name: Path, path: Path, heartbeat: int | None) -> None:
+async def _beat(server: uvicorn.Server, own_name: Path, path: Path, control: int | None) -> None:
     """Take the socket's name once we listen; then a sign of life each second."""
     while not server.started:
         await asyncio.sleep(0.01)
@@ -120,12 +120,14 @@ async def _beat(server: uvicorn.Server, own_name: Path, path: Path, heartbeat: i
         gc.collect()
         gc.freeze()
         os.replace(own_name, path)
+        if control is not None:
+            os.set_blocking(control, False)
     while True:
-        if heartbeat is not None:
+        if control is not None:
             try:
-                os.write(heartbeat, b"1")
-            except BrokenPipeError:
-                pass  # the parent is gone, and its signal on the way
+                os.write(control, b"1")
+            except (BlockingIOError, ConnectionError):
+                pass  # nobody listens for now, or any more, and then the signal to end is on its way
         await asyncio.sleep(BEAT_SECONDS)
 
 
@@ -139,7 +141,7 @@ def main() -> None:
     celery_app.finalize()
     get_resolver().url_patterns  # noqa: B018  reads all views now: the first page should not have to wait for it
     yield_to_pushes()
-    asyncio.run(serve(options.socket, options.heartbeat))
+    asyncio.run(serve(options.socket, options.control))
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)

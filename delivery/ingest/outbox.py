@@ -1,8 +1,8 @@
 """Group commit: pushes that wait together become one batch, which is one Celery task.
 
-One Outbox per web process, on its loop: what comes in is collected here, delivery/ingest/publishing.py seals a batch
-and puts it into the queue, delivery/ingest/responses.py resolves each push's answer. A push is accepted when its batch
-stands in the queue, and Valkey has said so.
+One Outbox per web process, and one in the pages process (for test pushes), on its loop: what comes in is collected
+here, delivery/ingest/publishing.py seals a batch and puts it into the queue, delivery/ingest/responses.py resolves each
+push's answer. A push is accepted when its batch stands in the queue, and Valkey has said so.
 Invariant: a push that was told OK is in the queue or ended; a push that is not in the queue ends as a row of our own.
 """
 

@@ -38,7 +38,7 @@ class _Process:
     def __init__(self, socket: str) -> None:
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pipe = read
-        options = ["--socket", socket, "--parent", str(os.getpid()), "--heartbeat", str(write)]
+        options = ["--socket", socket, "--parent", str(os.getpid()), "--control", str(write)]
         try:
             self._process = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, "-m", "hpns.pages_process", *options], pass_fds=[write], stdin=subprocess.DEVNULL
