@@ -2,8 +2,9 @@
 
 `python -m hpns.asgi --listener N --control N [--tls]`, started by hpns/ingest.py: the numbers of the listening socket's
 descriptor and of the control socket's (hpns/web/child_process.py), which is also where the certificate comes from.
-The two machine endpoints go to delivery.ingest.api on a lean request: no middleware, no thread, no ASGI. Everything
-else goes to one ASGI application: Django's normal handler with the full middleware (web/django_bridge.py).
+The two machine endpoints go to delivery.ingest.api on a lean request: no middleware, no thread, no ASGI. Health,
+metrics and version are answered here as well (watching/endpoints.py); everything else is a page, and goes on to the
+pages process (web/pages_proxy.py).
 
 Invariant: nothing here redirects, and a path that is not known is 404 at once: a redirect turns a push into a GET.
 """
@@ -18,7 +19,7 @@ import sys
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
-os.environ.setdefault("DATABASE_ROLE", "pages")
+os.environ.setdefault("DATABASE_ROLE", "web")
 
 import django
 
@@ -27,17 +28,17 @@ django.setup()
 import uvloop
 from django.conf import settings
 
-from delivery.ingest import trial_push
 from delivery.ingest.api import MachineView, machine_views
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from hpns.celery import app as celery_app
-from hpns.watching import readiness
+from hpns.watching.endpoints import Monitoring
+from hpns.watching.readiness import Observer
 from hpns.web import certificates
-from hpns.web.asgi_exchange import ASGIApp
-from hpns.web.django_bridge import Pages
+from hpns.web.client_scope import ClientScope
 from hpns.web.draining import Drainer
 from hpns.web.front_door import FrontDoor
+from hpns.web.pages_proxy import PagesProxy
 from tenants.directory.live import DIRECTORY
 from tenants.network import TrustedProxies
 from tenants.supervision import supervise
@@ -55,13 +56,15 @@ class WebProcess:
         celery_app.finalize()
         self.outbox = Outbox()
         self.send_push, self.ack = machine_views(self.outbox)
-        self.pages: ASGIApp = Pages()
+        self.pages = PagesProxy()
+        self.observer = Observer(self.outbox, self.pages.probe)
+        proxies = TrustedProxies(settings.TRUSTED_PROXIES)
         self.door = FrontDoor(
             self.route,
-            self.pages,
+            ClientScope(Monitoring(self.observer, self.pages), proxies),
             body_limit=settings.BODY_LIMIT,
             body_deadline=settings.BODY_DEADLINE,
-            proxies=TrustedProxies(settings.TRUSTED_PROXIES),
+            proxies=proxies,
         )
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -76,13 +79,12 @@ class WebProcess:
     async def start(self) -> None:
         """Connect to the queue, begin to follow the directory, wait a little until pushes can be taken."""
         self.outbox.start()
-        trial_push.register(self.outbox)
         loop = asyncio.get_running_loop()
         self._tasks = [
             supervise("the directory's follower", DIRECTORY.follow),
+            supervise("the look at the stores", self.observer.observe),
             supervise("the export of metrics", lambda: counting.export("ingest"), essential=False),
         ]
-        readiness.outbox = self.outbox
         until = loop.time() + STARTUP_TIMEOUT
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:
             await asyncio.sleep(0.01)
@@ -104,6 +106,7 @@ class WebProcess:
         """Flush the outbox and close."""
         for task in self._tasks:
             task.cancel()
+        await self.pages.close()
         await self.outbox.close()
 
 

@@ -39,9 +39,8 @@ def web(port: int) -> str:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=SECONDS, context=context)
     else:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
-    name = next((host.lstrip(".") for host in settings.ALLOWED_HOSTS if host != "*"), "localhost")
     try:
-        connection.request("GET", "/health/ready", headers={"Host": name, "X-Forwarded-Proto": "https"})
+        connection.request("GET", "/health/ready")
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:

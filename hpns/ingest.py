@@ -2,7 +2,8 @@
 
 `python -m hpns.ingest --port N [--host H] [--workers N]`. TLS is on where TLS_CERT_FILE is set; a renewed certificate
 file is noticed within seconds, and every process uses it from the next handshake on (hpns/web: certificates.py,
-server.py, draining.py).
+server.py, draining.py). The pages process is started and supervised beside the web processes
+(hpns/web/pages_child.py).
 """
 
 import argparse
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
-os.environ["DATABASE_ROLE"] = "pages"
+os.environ["DATABASE_ROLE"] = "web"
 
 from django.conf import settings
 
@@ -19,6 +20,7 @@ from hpns.checks import starting
 from hpns.logs import setup
 from hpns.web.certificates import CertificateError, CertificateReloader
 from hpns.web.child_process import ChildProcess
+from hpns.web.pages_child import PagesChild
 from hpns.web.server import Slot, WebServer, listen
 
 # Seconds beyond PUSH_DEADLINE for a process that leaves: to let its idle connections go, and to end.
@@ -51,7 +53,8 @@ def server(options: argparse.Namespace) -> WebServer:
         return ChildProcess([*command, "--tls"], [listener.fileno()], message=reloader.pair)
 
     slots = [Slot("web process", web, takes_certificate=True) for _ in range(options.workers)]
-    return WebServer(listener, slots, reloader=reloader, drain_timeout=settings.PUSH_DEADLINE + DRAIN_TIMEOUT)
+    drain_timeout = settings.PUSH_DEADLINE + DRAIN_TIMEOUT
+    return WebServer(listener, slots, reloader=reloader, drain_timeout=drain_timeout, beside=PagesChild())
 
 
 def main() -> int:

@@ -61,12 +61,15 @@ SECURE_SSL_REDIRECT = False
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 APPEND_SLASH = False
-DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# The web process lets no larger body through than a credential's (web/pages_proxy.py), so that a body is in memory and
+# none is ever written to a disk.
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
 # --- Stores
 
 # Three roles: the owner of the tables (migrations, partitions, commands); the pages', whom row-level security binds;
-# the worker's, whom it does not (the log, and the directory of keys, which web processes read as well).
+# the worker's, whom it does not (the log, and the directory of keys, which web and pages processes read as well).
 DATABASE_URL = secret("DATABASE_URL")
 PAGES_DATABASE_URL = secret("PAGES_DATABASE_URL")
 WORKER_DATABASE_URL = secret("WORKER_DATABASE_URL")
@@ -171,6 +174,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "hpns.web.security_headers.PageHeaders",
+    "hpns.web.page_gates.AdmittedCustomer",
     # Above WhiteNoise, so that scripts and styles are packed as well.
     "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -1,5 +1,5 @@
-"""Every URL of the service except the two endpoints of the hot path, which asgi.py sends to delivery.ingest.api
-directly.
+"""Every URL of the pages. What machines ask is answered before it comes here: the two endpoints of the hot path
+(delivery/ingest/api.py), and health, metrics and version (hpns/watching/endpoints.py).
 """
 
 from django.contrib import admin
@@ -13,13 +13,8 @@ handler500 = "hpns.pages.front.server_error"
 
 urlpatterns = [
     path("", front.home, name="home"),
-    path("version", front.version, name="version"),
     path("t/<str:key>", front.home, name="home-key"),
     path("t/<str:key>/", front.home, name="home-key-slash"),
-    path("t/<str:key>/version", front.version, name="version-key"),
-    path("health/live", front.live, name="live"),
-    path("health/ready", front.ready, name="ready"),
-    path("metrics", front.prometheus, name="metrics"),
     path("", include("tenants.accounts.urls")),
     path("", include("tenants.pages.people_urls")),
     path("c/<slug:slug>/", customer_home.home, name="customer"),

@@ -77,10 +77,10 @@ def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, di
     """Django's DATABASES of a process with this role, by the URLs of the three; only the owner's must be there.
 
     "default" is the role's own. Where that is another one, a worker has "owner" for the log's partitions and for
-    what is kept of erased customers, and a web process "directory", the worker's, for the directory of keys; the pages'
-    role itself gets no way to the owner's.
+    what is kept of erased customers, and the pages process "directory", the worker's, for the directory of keys; the
+    pages' role itself gets no way to the owner's. A web process ("web") reads the directory and nothing else.
     """
-    own = {"pages": pages, "worker": worker}.get(role) or owner
+    own = {"pages": pages, "worker": worker, "web": worker}.get(role) or owner
     found = {"default": own}
     if role == "worker" and own != owner:
         found["owner"] = owner

@@ -1,7 +1,8 @@
 """Every URL, and what each visitor gets of it: the data of test_permissions.py.
 
 What is expected for each method, in the order of VISITORS: a status, several that are all right, or LOGIN for the way
-to the login page. Machines' endpoints that do not go through urls.py are in tests/tenants/test_authentication.py.
+to the login page. Machines' endpoints do not go through urls.py: those for pushes are in
+tests/tenants/test_authentication.py, health, metrics and version in tests/hpns/watching/.
 """
 
 from typing import Any, Final, NamedTuple
@@ -94,15 +95,8 @@ _CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/
 # Route, as urls.py spells it -> what is told.
 TABLE: Final[dict[str, Row]] = {
     "": for_reading("/", all_get(200)),
-    "version": for_reading("/version", all_get(200)),
     "t/<str:key>": for_reading("/t/hk_x", all_get(200)),
     "t/<str:key>/": for_reading("/t/hk_x/", all_get(200)),
-    "t/<str:key>/version": for_reading("/t/hk_x/version", all_get(200)),
-    "health/live": for_reading("/health/live", all_get(200)),
-    "health/ready": for_reading("/health/ready", all_get((200, 503))),
-    "metrics": for_reading(
-        "/metrics", all_get(200)
-    ),  # from loopback; tests/hpns/watching/test_metrics_page.py has the rest
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/audit.csv": of_customer("audit.csv", members_get(403, 200, 200, staff=403)),
     "c/<slug:slug>/": of_customer("", members_get(200, 200, 200, staff=200)),

@@ -1,8 +1,8 @@
 """Group commit: pushes that wait together become one batch, which is one Celery task.
 
-One Outbox per web process, on its loop: what comes in is collected here, delivery/ingest/publishing.py seals a batch
-and puts it into the queue, delivery/ingest/responses.py resolves each push's answer. A push is accepted when its batch
-stands in the queue, and Valkey has said so.
+One Outbox per web process, and one in the pages process (for test pushes), on its loop: what comes in is collected
+here, delivery/ingest/publishing.py seals a batch and puts it into the queue, delivery/ingest/responses.py resolves each
+push's answer. A push is accepted when its batch stands in the queue, and Valkey has said so.
 Invariant: a push that was told OK is in the queue or ended; a push that is not in the queue ends as a row of our own.
 """
 
@@ -37,7 +37,9 @@ LINGER_MOST, LINGER_SHARE = 0.010, 0.1
 class Outbox:
     """Collects pushes into batches. start() on the loop that serves; submit() from requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, role: str = "ingest") -> None:
+        """role: by which the metrics know this process."""
+        self._role = role
         self.process = secrets.token_hex(6)
         # Read once: a look into Django's settings costs as much as making a trace id.
         self.waiting_limit = settings.WAITING_LIMIT
@@ -57,7 +59,7 @@ class Outbox:
         """Connect and begin to listen for answers."""
         self.loop = asyncio.get_running_loop()
         self.link.start()
-        counting.register_gauges(lambda: [("hpns_pushes_in_flight", ("ingest",), self.responses.waiting)])
+        counting.register_gauges(lambda: [("hpns_pushes_in_flight", (self._role,), self.responses.waiting)])
         self._tasks = [
             supervise("the listener for answers", self.responses.listen),
             supervise("the deadlines of pushes", self._watch),

@@ -1,7 +1,7 @@
 """A test push of our own making, sent like every other: through intake, queue and worker to its provider.
 
-It is for the page of test pushes, which runs in the web process: what that process registers here is the outbox that
-its own front door uses. Invariant: a test push is a push of its server, within its limits and in its log; but no use of
+It is for the page of test pushes, which runs in the pages process: what that process registers here is an outbox of its
+own. Invariant: a test push is a push of its server, within its limits and in its log; but no use of
 its key, which would say that the server has been set up.
 """
 
@@ -36,7 +36,7 @@ _registered: list[tuple[Outbox, asyncio.AbstractEventLoop]] = []
 
 
 def register(outbox: Outbox) -> None:
-    """Register the web process's outbox for test pushes; to be called on its loop."""
+    """Register this process's outbox for test pushes; to be called on its loop."""
     _registered[:] = [(outbox, asyncio.get_running_loop())]
 
 
@@ -62,7 +62,7 @@ def make_push(device_id: str, platform: str, server_id: str, sender: str) -> Pus
 def send(who: Identity, push: Push, deadline: float) -> TrialResult:
     """Send a push for this identity and wait for its answer, from any thread but the loop's. Raises TrialPushError."""
     if not _registered:
-        raise TrialPushError("test pushes are sent by the web process, and this is none")
+        raise TrialPushError("test pushes are sent by the pages process, and this is none")
     outbox, loop = _registered[0]
 
     async def accepted() -> bytes:

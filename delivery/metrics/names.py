@@ -112,7 +112,7 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     "hpns_turned_away_total": Meter("counter", "Requests answered with FAIL before they were validated.", ("code",)),
     "hpns_task_restarts_total": Meter("counter", "Restarts of background tasks that had ended.", ("task",)),
     "hpns_batch_pushes": Meter("histogram", "Pushes per batch.", (), SIZES),
-    "hpns_pushes_in_flight": Meter("gauge", "Pushes waiting for an answer (ingest) or an outcome (worker).", ("role",)),
+    "hpns_pushes_in_flight": Meter("gauge", "Pushes waiting for an answer or (worker) an outcome.", ("role",)),
     "hpns_provider_connections": Meter("gauge", "Open connections to the provider.", ("host",)),
     "hpns_provider_requests": Meter("gauge", "Requests in flight at the provider.", ("host",)),
     "hpns_directory_age_seconds": Meter("gauge", "Age of the oldest copy of the directory.", ("role",), highest=True),

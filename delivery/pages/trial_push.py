@@ -14,6 +14,7 @@ from delivery import selectors
 from delivery.ingest import trial_push
 from delivery.log import timeline
 from delivery.pages.trial_form import TestPushForm
+from delivery.protocol.wire import Push
 from tenants import scope
 from tenants.directory.live import DIRECTORY
 from tenants.directory.snapshot import Identity
@@ -28,31 +29,26 @@ SESSION_KEY: Final = "test_pushes"
 REMEMBERED_MOST: Final = 10
 
 
-@customer_page("delivery.see", change="push.test")
+@customer_page("delivery.see", change="push.test", in_steps=True)
 def test_push(request: CustomerRequest) -> HttpResponse:
-    """The form; POST sends a push and leads to what became of it."""
-    apps = _apps()
-    servers = _servers()
-    form = TestPushForm(request.POST or None, servers=servers, apps=apps, sandbox=bool(settings.SANDBOX_URL))
-    if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
-        who = _identity(given["server_row"])
-        if who is None:
-            form.add_error("server", "No key of this server is in use yet. A key works two seconds after it was made.")
+    """The form; POST sends a push and leads to what became of it. No transaction waits for the provider with it."""
+    with request.step():
+        apps, servers = _apps(), _servers()
+        form = TestPushForm(request.POST or None, servers=servers, apps=apps, sandbox=bool(settings.SANDBOX_URL))
+        wanted = _wanted(request, form) if request.method == "POST" and form.is_valid() else None
+    if wanted is not None:
+        try:
+            sent = trial_push.send(*wanted, settings.PUSH_DEADLINE)
+        except trial_push.TrialPushError as error:
+            form.add_error(None, f"The test push could not be sent: {error}.")
         else:
-            server_id = _server_id(given["server_row"])
-            push = trial_push.make_push(given["token"], given["platform"], server_id, request.customer.name)
-            try:
-                sent = trial_push.send(who, push, settings.PUSH_DEADLINE)
-            except trial_push.TrialPushError as error:
-                form.add_error(None, f"The test push could not be sent: {error}.")
-            else:
-                answer = json.loads(sent.answer)
-                _remember(request, sent.ack_id, {**answer, "ms": round(sent.seconds * 1000)})
-                return redirect("test-push-result", request.customer.slug, sent.ack_id)
+            answer = json.loads(sent.answer)
+            _remember(request, sent.ack_id, {**answer, "ms": round(sent.seconds * 1000)})
+            return redirect("test-push-result", request.customer.slug, sent.ack_id)
     now = timezone.now()
     context = {"form": form, "servers": servers, "apps": apps, "since": int(now.timestamp()), "now": now}
-    return render(request, "delivery/test/form.html", context)
+    with request.step():
+        return render(request, "delivery/test/form.html", context)
 
 
 @customer_page("delivery.see")
@@ -82,6 +78,17 @@ def live(request: CustomerRequest) -> HttpResponse:
     row = selectors.since(since).filter(type="test").first()
     context = {"row": row, "steps": timeline.of(row) if row else [], "since": opened_at, "now": timezone.now()}
     return render(request, "delivery/test/live.html", context)
+
+
+def _wanted(request: CustomerRequest, form: TestPushForm) -> tuple[Identity, Push] | None:
+    """Whose push a valid form asks for, and the push; None when the server has no key, and then the form says so."""
+    given = form.cleaned_data
+    who = _identity(given["server_row"])
+    if who is None:
+        form.add_error("server", "No key of this server is in use yet. A key works two seconds after it was made.")
+        return None
+    server_id = _server_id(given["server_row"])
+    return who, trial_push.make_push(given["token"], given["platform"], server_id, request.customer.name)
 
 
 def _remember(request: CustomerRequest, ack_id: str, answer: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
         text = "PUBLIC_URL is not set: nobody can be invited, because the links in e-mails are made of it."
         found.append(Error(text, hint="Set it to such as https://push.example.com.", id="hpns.E009"))
     if not settings.EMAIL_URL:
-        text = "EMAIL_URL is not set: invitations are printed by the web process instead of being sent."
+        text = "EMAIL_URL is not set: invitations are printed by the pages process instead of being sent."
         hint = "Set it to such as smtp+tls://USER:PASSWORD@mail.example.com:587; %-escape what is special in it."
         found.append(Caution(text, hint=hint, id="hpns.W011"))
     elif settings.DEFAULT_FROM_EMAIL.endswith("@localhost"):

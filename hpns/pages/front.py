@@ -1,4 +1,4 @@
-"""Pages of the service itself: home, version, health, metrics, errors."""
+"""Pages of the service itself: home and errors."""
 
 import logging
 import secrets
@@ -6,14 +6,11 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseServerError, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseServerError
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
-
-from hpns.watching import metrics_page, readiness
 
 logger = logging.getLogger(__name__)
 
@@ -23,51 +20,6 @@ logger = logging.getLogger(__name__)
 def home(_request: HttpRequest, **_key: Any) -> HttpResponse:
     """The home page of the address, for whoever opens it in a browser."""
     return HttpResponse(render_to_string("hpns/front.html", {"version": settings.VERSION}))
-
-
-@csrf_exempt
-@require_GET
-def version(_request: HttpRequest, **_key: Any) -> HttpResponse:
-    """The version as JSON, under the root and under a key's prefix: a Mattermost support packet asks for it."""
-    return JsonResponse({"version": settings.VERSION, "hash": settings.VERSION})
-
-
-@csrf_exempt
-@require_GET
-@never_cache
-def live(_request: HttpRequest) -> HttpResponse:
-    """Liveness probe: 200 while the process answers at all."""
-    return JsonResponse({"status": "live"})
-
-
-@csrf_exempt
-@require_GET
-@never_cache
-def ready(_request: HttpRequest) -> HttpResponse:
-    """Readiness probe: 200 when a push would be taken, sent and answered; else 503 with what is missing."""
-    health = readiness.check()
-    report = {
-        "status": "ready" if health.ready else "not ready",
-        "missing": health.missing,
-        "amiss": health.amiss,
-        "workers": health.workers,
-    }
-    answer = JsonResponse(report, status=200 if health.ready else 503)
-    # Django logs each 5xx as an error of ours; here it is the answer, and asked for every second.
-    answer._has_been_logged = True  # type: ignore[attr-defined]
-    return answer
-
-
-@csrf_exempt
-@require_GET
-@never_cache
-def prometheus(request: HttpRequest) -> HttpResponse:
-    """The metrics of all processes of this host; who may read them is settings.METRICS_TOKEN."""
-    headers = request.headers
-    if not metrics_page.may_read(request.META.get("REMOTE_ADDR", ""), headers, headers.get("Authorization", "")):
-        return HttpResponseNotFound("404 page not found\n", content_type="text/plain")
-    body, content_type = metrics_page.render()
-    return HttpResponse(body, content_type=content_type)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -1,1 +1,1 @@
-"""Monitoring endpoints: the metrics page and the readiness of a web process."""
+"""Monitoring endpoints: liveness, readiness and metrics of a web process."""

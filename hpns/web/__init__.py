@@ -1,3 +1,3 @@
-"""The web process: the server that supervises its processes, graceful draining, TLS certificates, and the bridge to
-Django's pages.
+"""The web process: the server that supervises its processes, graceful draining, TLS certificates; and what makes pages:
+the pages process, and the proxy before it.
 """

@@ -7,20 +7,15 @@ nobody takes the half for the whole.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Final
 
+from hpns.web.asgi_types import ASGIApp, Message
 from hpns.web.connections import Waiting
 from hpns.web.exchange import Connection, Host
 from hpns.web.flow_control import Pause, SlowReaderError
 from hpns.web.machine_exchange import CONTINUE
 from hpns.web.request_head import RequestHead
 from hpns.web.response_framing import ResponseFraming
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 # Bytes of a body that are read ahead of the application.
 READ_AHEAD: Final = 64 * 1024

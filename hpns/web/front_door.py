@@ -15,7 +15,8 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from delivery.ingest.api import LeanRequest, MachineView
-from hpns.web.asgi_exchange import ASGIApp, AsgiExchange, Message
+from hpns.web.asgi_exchange import AsgiExchange
+from hpns.web.asgi_types import ASGIApp, Message
 from hpns.web.body_budget import BodyBudget
 from hpns.web.connections import TOTAL, ConnectionTable, Waiting, network_of
 from hpns.web.discard_pace import DiscardPace

@@ -1,9 +1,9 @@
 """Supervisor (parent) of the web server's processes: one listening socket for all of them, and their graceful
 replacement.
 
-It knows slots, each with a function that starts its process (child_process.py): the web processes, and whatever else
-serves with them. Invariants: a process is asked to leave only after its successor serves. The listening socket is open
-from the first process to the last, so that a caller who connects in between waits and is not refused.
+It knows slots, each with a function that starts its process (child_process.py), and one program more that serves with
+them (pages_child.py). Invariants: a process is asked to leave only after its successor serves. The listening socket is
+open from the first process to the last, so that a caller who connects in between waits and is not refused.
 """
 
 import logging
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Final
+from typing import Final, Protocol
 
 from hpns.web.certificates import CertificateReloader
 from hpns.web.child_process import REPLACED, STOPPED, ChildProcess
@@ -65,17 +65,31 @@ def listen(host: str, port: int) -> socket.socket:
 
 @dataclass
 class Slot:
-    """A place for one process. `start` starts it; `stops_last`: what the others may still need while they stop;
-    `takes_certificate`: a renewed certificate is sent to it."""
+    """A place for one process. `start` starts it; `takes_certificate`: a renewed certificate is sent to it."""
 
     name: str
     start: Callable[[], ChildProcess]
-    stops_last: bool = False
     takes_certificate: bool = False
     process: ChildProcess | None = field(default=None, init=False)
     served: bool = field(default=False, init=False)
     backoff: float = field(default=BACKOFF_MIN, init=False)
     not_before: float = field(default=0.0, init=False)
+
+
+class Companion(Protocol):
+    """A program that serves with the web processes, which inherit how to reach it. None of these waits."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def supervise(self) -> None:
+        """Look after it; called once in POLL_INTERVAL or more often."""
+
+    def replace(self) -> None:
+        """Begin to replace it."""
+
+    def stop(self) -> None:
+        """Stop it."""
 
 
 class WebServer:
@@ -88,8 +102,9 @@ class WebServer:
         *,
         reloader: CertificateReloader | None,
         drain_timeout: float,
+        beside: Companion | None = None,
     ) -> None:
-        self._listener, self._slots = listener, list(slots)
+        self._listener, self._slots, self._beside = listener, list(slots), beside
         self._reloader, self._drain_timeout = reloader, drain_timeout
         self._replaced: list[ChildProcess] = []
         self._failed_starts = 0
@@ -113,6 +128,8 @@ class WebServer:
 
     def supervise(self) -> int:
         """The same without the signals: until stop()."""
+        if self._beside is not None:
+            self._beside.start()
         for slot in self._slots:
             slot.process = slot.start()
         while not self._is_stopping and self._failed_starts < START_ATTEMPTS:
@@ -120,8 +137,9 @@ class WebServer:
             self._supervise()
             self._renew()
         self._listener.close()
-        self._stop([*(slot.process for slot in self._slots if not slot.stops_last), *self._replaced])
-        self._stop([slot.process for slot in self._slots])
+        self._stop([*(slot.process for slot in self._slots), *self._replaced])
+        if self._beside is not None:
+            self._beside.stop()  # the last of them has asked for its last page
         return int(self._failed_starts >= START_ATTEMPTS)
 
     def stop(self, *_: object) -> None:
@@ -145,6 +163,8 @@ class WebServer:
 
     def _supervise(self) -> None:
         """Restart processes that ended by themselves, with backoff, and reap those that were replaced."""
+        if self._beside is not None:
+            self._beside.supervise()
         now = time.monotonic()
         for old in list(self._replaced):
             if now > old.until:
@@ -180,6 +200,8 @@ class WebServer:
 
     def _replace_all(self) -> None:
         """Rolling replacement of all processes."""
+        if self._beside is not None:
+            self._beside.replace()
         for slot in self._slots:
             new = slot.start()
             until = time.monotonic() + START_TIMEOUT

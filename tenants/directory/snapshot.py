@@ -111,7 +111,7 @@ _DECODER = msgspec.msgpack.Decoder(Snapshot)
 
 def read(version: int) -> Snapshot:
     """Read everything from PostgreSQL with seven queries. Raises django.db.Error when that cannot be done."""
-    # A web process is the pages' role, to whom the second fence would show none of it.
+    # The pages process is the pages' role, to whom the second fence would show none of it.
     alias = settings.DIRECTORY_DATABASE
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")

@@ -16,6 +16,7 @@ import pytest
 from hpns import ingest
 from hpns.celery.pool import DRAIN_SECONDS
 from hpns.web import draining
+from hpns.web.page_spool import FILES_MAX
 from tests.required_programs import program
 from tests.stage import ROOT
 
@@ -90,6 +91,34 @@ def test_no_service_runs_as_root_or_can_become_it_or_can_write_where_it_need_not
             assert read_only or not source.startswith(("/", ".")), f"{name} could write to {source}"
 
 
+def in_bytes(size: str | int) -> int:
+    """A size in the words of version 1 ("64m") or 2 (a number)."""
+    text = str(size)
+    return int(text[:-1]) * {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[text[-1]] if text[-1] in "kmg" else int(text)
+
+
+def temporary(service: dict[str, Any]) -> dict[str, int]:
+    """The folders of a service that are memory, and how large each may become."""
+    folders = {}
+    for entry in service["tmpfs"]:
+        folder, _, options = entry.partition(":")
+        sizes = [option.partition("=")[2] for option in options.split(",") if option.startswith("size=")]
+        assert sizes, f"{folder} may grow without end"
+        folders[folder] = in_bytes(sizes[0])
+    return folders
+
+
+def test_no_service_can_take_all_memory_of_the_machine(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        folders = temporary(service)
+        assert "/tmp" in folders, name  # noqa: S108
+        assert in_bytes(service["mem_limit"]) > 2 * sum(folders.values()), name
+    # What is bounded by the programs themselves comes before the kernel's bound, by which they would be killed.
+    assert temporary(services["web"])["/tmp"] > FILES_MAX  # noqa: S108
+    (maxmemory,) = re.findall(r"maxmemory (\d+)gb", TEXT)
+    assert in_bytes(services["valkey"]["mem_limit"]) > 2 * int(maxmemory) << 30
+
+
 def test_every_service_that_stays_is_restarted_and_has_a_health_check_and_time_to_stop(
     services: dict[str, Any],
 ) -> None:
@@ -154,7 +183,9 @@ def test_what_gets_into_the_image_is_enough_to_start(tmp_path: Path) -> None:
     # The script looks at each of its lock files before it starts anything.
     for lock in re.findall(r"[\w-]+\.lock", (tmp_path / "bin/serve").read_text(encoding="utf-8")):
         assert (tmp_path / lock).exists()
-    text = "import hpns.asgi, hpns.worker, hpns.health, hpns.ingest, manage; print(hpns.asgi.__file__)"
+    text = (
+        "import hpns.asgi, hpns.pages_process, hpns.worker, hpns.health, hpns.ingest, manage; print(hpns.asgi.__file__)"
+    )
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-c", text],

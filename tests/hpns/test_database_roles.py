@@ -169,6 +169,7 @@ def test_a_deployment_names_three_users(settings: Settings, pages: str, worker: 
         ("owner", {"default": "hpns", "directory": "worker"}),
         ("pages", {"default": "pages", "directory": "worker"}),
         ("worker", {"default": "worker", "owner": "hpns"}),
+        ("web", {"default": "worker"}),
     ],
 )
 def test_each_role_has_the_connections_that_it_needs(role: str, users: dict[str, str]) -> None:
@@ -177,7 +178,7 @@ def test_each_role_has_the_connections_that_it_needs(role: str, users: dict[str,
 
 
 def test_without_roles_there_is_one_connection() -> None:
-    for role in ("owner", "pages", "worker"):
+    for role in ("owner", "pages", "worker", "web"):
         found = variables.databases(role, owner=OWNER_URL, pages="", worker="")
         assert {alias: values["USER"] for alias, values in found.items()} == {"default": "hpns"}
 
@@ -185,8 +186,9 @@ def test_without_roles_there_is_one_connection() -> None:
 @pytest.mark.parametrize(
     ("module", "user", "directory", "owner"),
     [
-        ("hpns.ingest", "pages", "directory", "default"),
-        ("hpns.asgi", "pages", "directory", "default"),
+        ("hpns.ingest", "worker", "default", "default"),
+        ("hpns.asgi", "worker", "default", "default"),
+        ("hpns.pages_process", "pages", "directory", "default"),
         ("hpns.worker", "worker", "default", "owner"),
         ("hpns.celery", "worker", "default", "owner"),
     ],

@@ -10,7 +10,7 @@ from tests.stage import ROOT
 
 CODE = sorted((ROOT / "hpns").glob("*.py"))
 # Read by the code, and not for operators: what our own programs and the tests set, another spelling.
-INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "SANDBOX_URL", "PYTEST_XDIST_WORKER", "DATABASE_ROLE"}
+INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "SANDBOX_URL", "PYTEST_XDIST_WORKER", "DATABASE_ROLE", "HPNS_PAGES_SOCKET"}
 INTERNAL |= {"https_proxy", "no_proxy"}
 # Not handed into containers: docker-compose.yml decides it (the address), or it is nothing for production.
 NOT_IN_CONTAINERS = {"HOST", "PORT", "DEBUG"}

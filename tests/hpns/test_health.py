@@ -32,14 +32,6 @@ def test_a_front_door_without_workers_is_not_healthy(web: Server) -> None:
     assert (code, text) == (1, "no worker is running: pushes would wait in the queue")
 
 
-def test_a_name_that_is_not_ours_is_not_what_the_check_fails_on(web: Server) -> None:
-    settings = {"ALLOWED_HOSTS": "push.example.com"}
-    assert health(web.stores, "web", "--port", str(web.port), settings=settings) == (
-        1,
-        "/health/ready answers 400",
-    )
-
-
 def test_a_port_where_nobody_listens_is_not_healthy(stores: Stores) -> None:
     code, text = health(stores, "web", "--port", str(free_port()))
     assert (code, "does not answer" in text) == (1, True)

@@ -139,6 +139,13 @@ class Server:
 
     def processes(self) -> list[int]:
         """The ids of its web processes, old ones that are leaving too."""
+        return [child for child in self._children() if not _is_of_pages(child)]
+
+    def pages_processes(self) -> list[int]:
+        """The ids of its pages process, and of old ones that are leaving."""
+        return [child for child in self._children() if _is_of_pages(child)]
+
+    def _children(self) -> list[int]:
         return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if _parent(path) == self.child.pid]
 
     def stop(self, seconds: float = 12) -> int:
@@ -171,6 +178,13 @@ def _parent(stat: Path) -> int:
         return int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
     except OSError:  # it has ended
         return 0
+
+
+def _is_of_pages(process: int) -> bool:
+    try:
+        return b"hpns.pages_process" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
 
 
 def request(path: str, body: bytes = b"", method: str = "POST", close: bool = True, **headers: str) -> bytes:

@@ -88,7 +88,7 @@ def test_a_device_id_that_will_not_do_is_said_at_its_field(
 
 def test_a_process_without_an_outbox_says_so(ada: Browser, chat: Server, app: PushApp) -> None:
     text = ada.post(PLACE, form(chat, app, device_id="apple_rn-v2:" + "ab" * 32)).content.decode()
-    assert "test pushes are sent by the web process, and this is none" in text
+    assert "test pushes are sent by the pages process, and this is none" in text
 
 
 def test_another_customers_server_and_app_cannot_be_chosen(ada: Browser, chat: Server, app: PushApp) -> None:

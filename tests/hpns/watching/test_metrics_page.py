@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 import redis
-from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
@@ -22,6 +21,7 @@ from delivery.outcomes.judge import refusal
 from delivery.protocol.wire import Push
 from hpns.watching import metrics_page
 from tenants import network
+from tests.hpns.watching.asking import asked
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -43,11 +43,16 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
         client.delete(*names)
 
 
-def scrape(**headers: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def status(address: str = "127.0.0.1", **headers: str) -> int:
+    """The status that a caller from this address gets."""
+    return asked("/metrics", address=address, headers=headers).status
+
+
+def scrape() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Name and labels -> value, read by prometheus_client's own parser."""
-    answer = Client().get("/metrics", headers=headers)
-    assert answer.status_code == 200
-    families = text_string_to_metric_families(answer.content.decode())
+    answer = asked("/metrics")
+    assert answer.status == 200
+    families = text_string_to_metric_families(answer.body.decode())
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
@@ -59,36 +64,34 @@ def value(name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("address", "status"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 404), ("", 404), ("127.0.0.1.evil", 404)]
+    ("address", "expected"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 404), ("", 404), ("127.0.0.1.evil", 404)]
 )
-def test_without_a_token_only_this_machine_may_read(address: str, status: int) -> None:
-    assert Client(REMOTE_ADDR=address).get("/metrics").status_code == status
+def test_without_a_token_only_this_machine_may_read(address: str, expected: int) -> None:
+    assert status(address) == expected
 
 
 @pytest.mark.parametrize("header", metrics_page.FORWARDED)
 def test_a_request_that_came_through_a_proxy_is_not_from_this_machine(header: str) -> None:
-    assert Client().get("/metrics", headers={header: "127.0.0.1"}).status_code == 404
+    assert status(**{header: "127.0.0.1"}) == 404
 
 
 def test_behind_a_proxy_nobody_may_read_without_a_token(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
-    assert Client().get("/metrics").status_code == 404
+    assert status() == 404
     settings.METRICS_TOKEN = TOKEN
-    assert Client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert status(authorization=f"Bearer {TOKEN}") == 200
 
 
 @pytest.mark.parametrize(
-    ("authorization", "status"),
+    ("authorization", "expected"),
     [(f"Bearer {TOKEN}", 200), ("", 404), ("Bearer ", 404), (TOKEN, 404), (f"Bearer {TOKEN}x", 404), ("Bearer ü", 404)],
 )
 def test_with_a_token_its_bearer_may_read_from_anywhere_and_nobody_else(
-    settings: Settings, authorization: str, status: int
+    settings: Settings, authorization: str, expected: int
 ) -> None:
     settings.METRICS_TOKEN = TOKEN
-    client = Client(REMOTE_ADDR="203.0.113.9", HTTP_AUTHORIZATION=authorization)
-    assert client.get("/metrics").status_code == status
-    local = Client(HTTP_AUTHORIZATION=authorization)
-    assert local.get("/metrics").status_code == status
+    assert status("203.0.113.9", authorization=authorization) == expected
+    assert status(authorization=authorization) == expected
 
 
 # --- What it says
@@ -97,9 +100,9 @@ def test_with_a_token_its_bearer_may_read_from_anywhere_and_nobody_else(
 def test_the_page_is_what_prometheus_reads(valkey: redis.Redis) -> None:
     counting.ended(Push(platform="android_rn", type="message"), refusal("overloaded"), 0.3)
     counting.answered(0.3)
-    answer = Client().get("/metrics")
-    assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
-    families = {family.name: family for family in text_string_to_metric_families(answer.content.decode())}
+    answer = asked("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
     histogram = {
         sample.labels.get("le", sample.name): sample.value
         for sample in families["service_request_duration_seconds"].samples

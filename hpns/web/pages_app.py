@@ -1,0 +1,164 @@
+"""ASGI application of the pages process: Django's normal handler behind the gates, its responses made whole.
+
+A request comes from a web process (pages_proxy.py), over a Unix socket that nobody else can reach, with its body
+whole. Who asks, and over which scheme, is in one header of the web process's, and becomes the ASGI scope's own again.
+Invariants: Django runs in a thread of ours that belongs to one request at a time, and a place in a gate is given back
+only when that thread is free: a caller who leaves ends the waiting, and not the count. A response is made whole before
+its first byte goes (page_spool.py).
+"""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from asgiref.sync import ThreadSensitiveContext
+from django.db import connections
+
+from hpns.web.asgi_types import ASGIApp, Message, Receive, Send
+from hpns.web.page_gates import Gate, Gates
+from hpns.web.page_limit import Refusal, Shares
+from hpns.web.page_spool import FILES_MAX, FILES_SHARE, Spool, SpoolFullError
+from hpns.web.pages_protocol import CLIENT_HEADER, PROBE
+
+# Bytes of a body, above what the web process lets through.
+BODY_MAX: Final = 1024 * 1024
+# Seconds until a request that is refused is told so: whoever asks again at once must not keep us busy with refusals.
+REFUSAL_SECONDS: Final = 1.0
+PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
+BUSY: Final = {
+    Refusal.SHARE: "Too many requests from your address or of this customer are being answered at the moment",
+    Refusal.FULL: "There are too many requests at the moment",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class PagesApp:
+    """The ASGI 3.0 application, one per process and event loop. `handler` makes the pages: Django's."""
+
+    def __init__(self, handler: ASGIApp) -> None:
+        self._handler = handler
+        self._gates = Gates()
+        self._files = Shares(FILES_MAX, FILES_SHARE)
+        self._idle: list[ThreadPoolExecutor] = []
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request (scope type "http")."""
+        if scope["type"] != "http":
+            raise ValueError(f"no {scope['type']} here")
+        given = [value for name, value in scope["headers"] if name == CLIENT_HEADER]
+        if len(given) != 1:
+            await _text(send, 204 if scope["path"] == PROBE else 400, "")
+            return
+        scheme, address, port = given[0].decode("ascii").split(" ")
+        scope["scheme"] = scheme
+        scope["client"] = None if address == "-" else (address, int(port) if port.isdigit() else 0)
+        scope["headers"] = [each for each in scope["headers"] if each[0] != CLIENT_HEADER]
+        body = await _read(receive)
+        if body is not None:
+            await self._serve(scope, body, receive, send)
+
+    async def _serve(self, scope: Message, body: bytes, receive: Receive, send: Send) -> None:
+        gate, keys = self._gates.gate(scope), self._gates.shares(scope)
+        # From here on all that can come is that the caller leaves.
+        leaving = asyncio.ensure_future(receive())
+        spool = Spool(self._files, keys)
+        try:
+            refusal = await _admit(leaving, gate, keys)
+            if leaving.done():
+                return
+            if refusal is not None:
+                await asyncio.wait([leaving], timeout=REFUSAL_SECONDS)
+                await _busy(send, gate, f"{BUSY[refusal]}: try again in a few seconds.\n")
+                return
+            try:
+                await self._make(scope, body, leaving, gate, keys, spool)
+            except SpoolFullError:
+                await _busy(send, gate, "Other downloads wait for their readers: try again in a few minutes.\n")
+            except OSError as error:
+                logger.error(
+                    "a download could not be made, for want of a place for temporary files: %s", error.strerror
+                )
+                await _text(send, 500, "The download could not be made: tell the operator of this service.\n")
+            else:
+                if spool.complete:
+                    await spool.replay(send)
+        finally:
+            leaving.cancel()
+            spool.close()
+
+    async def _make(
+        self,
+        scope: Message,
+        body: bytes,
+        leaving: "asyncio.Future[Any]",
+        gate: Gate,
+        keys: tuple[str, ...],
+        spool: Spool,
+    ) -> None:
+        """Have Django make the response, in a thread of its own."""
+        thread = self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="page")
+        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def receive() -> Message:
+            message = next(messages, None)
+            if message is None:
+                await asyncio.wait([leaving])
+                message = {"type": "http.disconnect"}
+            return message
+
+        try:
+            async with ThreadSensitiveContext(executor=thread):
+                await self._handler(scope, receive, spool.capture)
+            self._gates.remember(scope)
+        finally:
+            # The view of a caller who has left may be at it still, and until it ends it has its place.
+            freed = asyncio.wrap_future(thread.submit(connections.close_all))
+            freed.add_done_callback(lambda _: self._free(thread, gate, keys))
+
+    def _free(self, thread: ThreadPoolExecutor, gate: Gate, keys: tuple[str, ...]) -> None:
+        self._idle.append(thread)
+        gate.limit.release(keys)
+
+
+async def _admit(leaving: "asyncio.Future[Any]", gate: Gate, keys: tuple[str, ...]) -> Refusal | None:
+    """Acquire a place. Where the caller leaves first, `leaving` is done and no place is held."""
+    admission = asyncio.create_task(gate.limit.acquire(keys))
+    try:
+        await asyncio.wait([leaving, admission], return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        if not admission.cancel() and admission.result() is None:
+            gate.limit.release(keys)
+        raise
+    if not leaving.done():
+        return admission.result()
+    if not admission.cancel() and admission.result() is None:
+        gate.limit.release(keys)
+    return None
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body; None when the sender has left or sends more than any web process lets through."""
+    pieces, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > BODY_MAX:
+            return None
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+async def _busy(send: Send, gate: Gate, text: str) -> None:
+    await _text(send, 503, text, (b"retry-after", str(gate.retry_after).encode()))
+
+
+async def _text(send: Send, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+    body = text.encode()
+    length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [PLAIN, *length, *headers]})
+    await send({"type": "http.response.body", "body": body})
