@@ -51,10 +51,13 @@ def _free(**members: object) -> Begin:
     return lambda scene: [scene.closed(64, scene.push(scene.cast.free.key, **members))]
 
 
-def _unknown_key(scene: Scene) -> list[Running]:
-    key = scene.cast.neighbour.key
-    changed = key[:-1] + ("b" if key[-1] == "a" else "a")
-    return [scene.closed(64, scene.push(changed, message="x" * BIG))]
+def _unknown_key(connections: int) -> Begin:
+    def begin(scene: Scene) -> list[Running]:
+        key = scene.cast.neighbour.key
+        changed = key[:-1] + ("b" if key[-1] == "a" else "a")
+        return [scene.closed(connections, scene.push(changed, message="x" * BIG))]
+
+    return begin
 
 
 def _override(rate: float, who: str = "free") -> Begin:
@@ -71,7 +74,8 @@ def _idle(scene: Scene) -> list[Running]:
 
 
 def _idle_tls(scene: Scene) -> list[Running]:
-    return [scene.load("idle", 4500, port=scene.service.tls_port, ca_file=scene.ca_file)]
+    # Handshakes are dear: by two processes it is at full force in half the time.
+    return [scene.load("idle", 2250, port=scene.service.tls_port, ca_file=scene.ca_file) for _ in range(2)]
 
 
 def _pages(connections: int, path: str) -> Begin:
@@ -155,7 +159,9 @@ FLOODS: Final = (
         _free(type="session", message="", cont_ava=1, sound="none"),
     ),
     Flood("large", "240 KB of message, with a key, on 64 connections", _pushes(64, message="x" * BIG)),
-    Flood("large-unknown", "the same with a key that nobody has", _unknown_key),
+    Flood("large-400", "the same on 400", _pushes(400, message="x" * BIG)),
+    Flood("large-unknown", "240 KB of message with a key that nobody has, on 64 connections", _unknown_key(64)),
+    Flood("large-unknown-400", "the same on 400", _unknown_key(400)),
     Flood("override-5", "240 KB of override_username at 5/s, with a free key, to a far provider", _override(5), "far"),
     Flood("override-10", "the same at 10/s with a neighbour's key", _override(10, "neighbour"), "far"),
     Flood("idle", "4,500 idle connections from one address", _idle),
