@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
+from delivery.executors import ExecutorFullError
 from hpns.web.page_limit import ConcurrencyLimit
 from hpns.web.spool import Spool
 from tenants.network import TrustedProxies
@@ -149,9 +150,10 @@ class _Bridge:
             await self.spool.add(body)
             if not more:
                 await self.spool.send(self.proto, self.status, self.headers)
-        except OSError as error:
+        except (OSError, ExecutorFullError) as error:
             self.failed = True
-            logger.error("a download could not be made, for want of a place for temporary files: %s", error.strerror)
+            reason = getattr(error, "strerror", error)
+            logger.error("a download could not be made, for want of a place for temporary files: %s", reason)
             self.proto.response_str(500, FAILED, "The download could not be made: tell the operator of this service.\n")
 
     def release_resources(self) -> None:

@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
+from delivery.executors import BoundedExecutor
+
 # Bytes that stay in memory: pages' styles and scripts are smaller.
 IN_MEMORY: Final = 1024 * 1024
 # Seconds that a file keeps its name. granian opens it at once, and says nothing when it has.
 UNLINK_DELAY: Final = 60.0
+# Not on the loop: a disk that is slow must not keep pushes waiting. One call for each page that is made at a time.
+FILES: Final = BoundedExecutor("temporary files", threads=4, queued=100)
 
 _sent_files: set[str] = set()
 
@@ -29,13 +33,12 @@ class Spool:
         self._size = 0
 
     async def add(self, piece: bytes) -> None:
-        """Append a chunk. Raises OSError when the disk is full."""
+        """Append a chunk. Raises OSError when the disk is full, ExecutorFullError when too many wait for it."""
         self._size += len(piece)
         self._buffer.append(piece)
         if self._file is not None or self._size > IN_MEMORY:
             data, self._buffer = b"".join(self._buffer), []
-            # Not on the loop: a disk that is slow must not keep pushes waiting.
-            await asyncio.to_thread(self._write, data)
+            await FILES.run(self._write, data)
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
@@ -43,13 +46,14 @@ class Spool:
         self._file.write(data)
 
     async def send(self, proto: Any, status: int, headers: Sequence[tuple[str, str]]) -> None:
-        """Send the complete response by granian."""
+        """Send the complete response by granian. Raises what add() raises."""
         headers = [*(each for each in headers if each[0] != "content-length"), ("content-length", str(self._size))]
         if self._file is None:
             proto.response_bytes(status, headers, b"".join(self._buffer))
             return
-        file, self._file = self._file, None
-        await asyncio.to_thread(file.close)
+        file = self._file
+        await FILES.run(file.close)
+        self._file = None
         _sent_files.add(file.name)
         proto.response_file(status, headers, file.name)
         asyncio.get_running_loop().call_later(UNLINK_DELAY, _unlink, file.name)

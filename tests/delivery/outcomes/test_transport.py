@@ -31,6 +31,7 @@ POSSIBLE: dict[TransportFault, set[WireState]] = {
     TransportFault.STOPPED: {NOT_SENT, MAYBE},
     TransportFault.CREDENTIAL: {NOT_SENT},
     TransportFault.TOKEN_ENDPOINT: {NOT_SENT},
+    TransportFault.SIGNATURE: {NOT_SENT},
     TransportFault.BAD_TOKEN: {NOT_SENT},
 }
 """The states of the wire in which each can happen."""
@@ -107,7 +108,7 @@ def test_a_bare_string_would_be_noticed() -> None:
 def test_the_values_in_the_log_and_in_log_lines_stay_what_they_are() -> None:
     assert " ".join(TransportFault) == (
         "dns connect tls proxy timeout_connect timeout closed reset refused_stream protocol stopped credential"
-        " token_endpoint bad_token"
+        " token_endpoint signature bad_token"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from delivery.executors import BoundedExecutor
 from hpns.web import django_bridge, spool
 from hpns.web.page_limit import ConcurrencyLimit
 from hpns.web.spool import IN_MEMORY, Spool
@@ -136,3 +137,13 @@ def test_where_there_is_no_place_for_the_file_the_reader_and_the_log_are_told(
     assert captured.status == 500
     assert b"could not be made" in (captured.body or b"")
     assert f"for want of a place for temporary files: {os.strerror(2)}" in caplog.text
+
+
+def test_where_too_many_wait_for_the_disk_the_reader_and_the_log_are_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, temporary: Path
+) -> None:
+    monkeypatch.setattr(spool, "FILES", BoundedExecutor("temporary files", threads=0, queued=0))
+    captured = ResponseCapture()
+    bridged(captured, [{"body": b"a" * (IN_MEMORY + 1), "more_body": True}, {"body": b""}])
+    assert (captured.status, list(temporary.iterdir())) == (500, [])
+    assert "all threads for temporary files are busy" in caplog.text
