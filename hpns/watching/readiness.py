@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from delivery.log import backlog
 from hpns.celery.transport import LEASE_SECONDS
 from tenants import supervision
 from tenants.directory.live import DIRECTORY
@@ -60,6 +61,8 @@ def check() -> Health:
             health.workers = workers(valkey)
             if not health.workers and settings.CELERY_BROKER_URL == settings.REDIS_URL:
                 health.missing.append("no worker is running: pushes would wait in the queue")
+            if waiting := backlog.describe(valkey):
+                health.amiss.append(waiting)
     except redis.RedisError as error:
         health.missing.append(f"the queue (Valkey) does not answer: {type(error).__name__}")
     started = time.monotonic()
