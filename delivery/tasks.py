@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import redis
 from celery import shared_task
 from celery.exceptions import Reject
 from celery.signals import worker_ready, worker_shutdown
@@ -20,20 +19,24 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
-from delivery.log import writing
+from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions
 from delivery.log.rows import ROWS
-from delivery.queue import key_usage, valkey
-from delivery.worker import credential_check, dispatch
+from delivery.queue import valkey
+from delivery.worker import credential_check, dispatch, log_writer
 from tenants import vault
+from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["OperationalError", "deliver", "partitions", "publish", "recheck", "record"]
 
-# Seconds between two checks that rows do not pile up in Valkey.
+# Seconds between two checks that rows do not pile up in Valkey, and for its answer.
 WATCHDOG_INTERVAL = 5.0
-_watchdogs: list["asyncio.Task[None]"] = []
+# Seconds between two looks after the log's partitions; and after one that could not do all.
+PARTITIONS_INTERVAL, PARTITIONS_RETRY = 6 * 3600.0, 300.0
+_PARTITIONS = BoundedExecutor("the log's partitions", threads=1, queued=0)
+_supervised: list["asyncio.Task[None]"] = []
 
 
 @shared_task(name="delivery.deliver", acks_late=True, ignore_result=True)
@@ -57,21 +60,39 @@ deliver.coroutine = _deliver
 
 @shared_task(name="delivery.record", acks_late=True, ignore_result=True)
 def record() -> int:
-    """Write the rows that wait in Valkey into the delivery log; returns how many."""
-    close_old_connections()
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10) as store:
-        written = writing.write(store)
-        key_usage.write(store)
-        return written
+    """Write the rows that wait in Valkey into the delivery log; returns how many. A worker awaits its coroutine."""
+    return log_writer.write()
+
+
+async def _record(_request: Mapping[str, Any]) -> None:
+    await log_writer.WRITER.write()
+
+
+record.coroutine = _record
 
 
 @shared_task(name="delivery.partitions", acks_late=True, ignore_result=True)
-def partitions() -> None:
-    """Make the log's partitions of the days to come and drop those past retention."""
+def partitions() -> bool:
+    """Make the log's partitions of the days to come and drop those past retention; returns whether all was done."""
     close_old_connections()
     today = datetime.now(UTC).date()
     make_partitions(today)
-    drop_partitions(today)
+    _, held = drop_partitions(today)
+    return not held
+
+
+async def _partitions(_request: Mapping[str, Any]) -> bool:
+    try:
+        return await _PARTITIONS.run(partitions)
+    except ExecutorFullError:
+        return True  # whoever is at it sees to the rest
+    except DatabaseError as error:
+        problem = (str(error) or type(error).__name__).splitlines()[0]
+        logger.warning("the log's partitions cannot be looked after, rows go to the default one meanwhile: %s", problem)
+        return False
+
+
+partitions.coroutine = _partitions
 
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
@@ -81,38 +102,38 @@ def recheck() -> int:
     return credential_check.recheck()
 
 
-async def _log_watchdog(loop: asyncio.AbstractEventLoop) -> None:
+async def _log_watchdog() -> None:
     """Write the log where no `record` task comes: beat is down, or Valkey too full for its message."""
-    link, waiting = valkey.shared(settings.REDIS_URL, loop), 0
+    link, waiting = valkey.shared(settings.REDIS_URL), 0
     while True:
         await asyncio.sleep(WATCHDOG_INTERVAL)
         try:
-            before, waiting = waiting, await link.execute("LLEN", ROWS)
-            if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
-                await loop.run_in_executor(None, record)
-        except (ConnectionError, DatabaseError, redis.RedisError) as error:
-            logger.warning("rows of the delivery log wait in Valkey, they cannot be written: %s", error)
+            async with asyncio.timeout(WATCHDOG_INTERVAL):
+                before, waiting = waiting, await link.execute("LLEN", ROWS)
+        except (ConnectionError, TimeoutError):
+            continue  # the link says so itself
+        if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
+            await log_writer.WRITER.write()
 
 
-def _partitions_at_start() -> None:
-    try:
-        partitions()
-    except DatabaseError as error:
-        logger.warning("the log's partitions could not be made, rows go to the default one until then: %s", error)
+async def _partitions_watchdog() -> None:
+    """Look after the log's partitions: at the start, for the first rows of a new installation come at once, then now
+    and then, and again soon where not all could be done."""
+    while True:
+        await asyncio.sleep(PARTITIONS_INTERVAL if await _partitions({}) else PARTITIONS_RETRY)
 
 
 @worker_ready.connect
 def _begin(sender: Any = None, **_: Any) -> None:
     loop = sender.hub.aio
     loop.create_task(dispatch.here().start())
-    _watchdogs.append(loop.create_task(_log_watchdog(loop)))
-    # Not left to the timetable: the first rows of a new installation come at once.
-    loop.run_in_executor(None, _partitions_at_start)
+    _supervised.append(supervise("the watchdog of the log", _log_watchdog, essential=False, loop=loop))
+    _supervised.append(supervise("the log's partitions", _partitions_watchdog, essential=False, loop=loop))
 
 
 @worker_shutdown.connect
 def _end(sender: Any = None, **_: Any) -> None:
-    for task in _watchdogs:
+    for task in _supervised:
         task.cancel()
     loop = asyncio.get_event_loop_policy().get_event_loop()
     if not loop.is_closed() and not loop.is_running():

@@ -12,8 +12,10 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from hpns.postgresql import timeouts
 from tenants import network
 
+ENGINE = "hpns.postgresql"
 DATABASE_SCHEMES = ("postgresql", "postgres")
 _BOOLEANS = ("true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0", "")
 
@@ -49,11 +51,11 @@ class Variables(environ.Env):  # type: ignore[misc]
 
 def database(url: str) -> dict[str, Any]:
     """Django's settings of a database by its URL; for one that is missing or wrong, settings that lead nowhere."""
-    nowhere = {"ENGINE": "django.db.backends.postgresql"}
+    nowhere = {"ENGINE": ENGINE}
     if url.partition("://")[0] not in DATABASE_SCHEMES:
         return nowhere
     try:
-        return dict(environ.Env.db_url_config(url))
+        return {**environ.Env.db_url_config(url), **nowhere}
     except ValueError:
         return nowhere
 
@@ -81,23 +83,21 @@ def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, di
     pages' role itself gets no way to the owner's. A web process ("web") reads the directory and nothing else.
     """
     own = {"pages": pages, "worker": worker, "web": worker}.get(role) or owner
-    found = {"default": own}
+    by_role = {"pages": timeouts.PAGES, "worker": timeouts.WORKER, "web": timeouts.WORKER}
+    found = {"default": _connection(own, by_role.get(role, timeouts.COMMANDS))}
     if role == "worker" and own != owner:
-        found["owner"] = owner
+        found["owner"] = _connection(owner, timeouts.OWNER)
     if worker not in ("", own):
-        found["directory"] = worker
-    connections = {alias: _connection(url) for alias, url in found.items()}
+        found["directory"] = _connection(worker, timeouts.WORKER)
     if role == "pages":
         # Each request of a page has a thread of its own, whose connection nobody would use again, nor close.
-        connections["default"]["CONN_MAX_AGE"] = 0
-    return connections
+        found["default"]["CONN_MAX_AGE"] = 0
+    return found
 
 
-def _connection(url: str) -> dict[str, Any]:
+def _connection(url: str, limits: timeouts.Timeouts) -> dict[str, Any]:
     values = {**database(url), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-    # tcp_user_timeout: milliseconds after which a server that fell silent is given up, so that it does not hold a
-    # thread for minutes.
-    values["OPTIONS"] = {"connect_timeout": 5, "tcp_user_timeout": 10_000, **values.get("OPTIONS", {})}
+    values["OPTIONS"] = timeouts.options(limits, values.get("OPTIONS", {}))
     return values
 
 

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import redis
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.postgres import Postgres
-from hpns.local.process import Child, Spec
+from hpns.local.process import Child, Spec, descendants
 from hpns.local.valkey import Valkey
 from tests import cluster
 from tests.console import Console
@@ -133,11 +133,18 @@ class Stage:
 
     def pause(self, name: str) -> None:
         """SIGSTOP: it is there and does nothing."""
-        self.children[name].signal_group(signal.SIGSTOP)
+        self._signal(name, signal.SIGSTOP)
 
     def go_on(self, name: str) -> None:
         """SIGCONT."""
-        self.children[name].signal_group(signal.SIGCONT)
+        self._signal(name, signal.SIGCONT)
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        child = self.children[name]
+        child.signal_group(number)
+        for pid in descendants(child.pid):  # PostgreSQL's sessions have groups of their own
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:

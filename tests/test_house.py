@@ -49,6 +49,13 @@ def faults_of(source: str) -> Iterator[str]:
             yield f"line {node.lineno}: a detour around an import cycle"
 
 
+def shared_threads(source: str) -> Iterator[str]:
+    """Where a source text runs blocking work in asyncio's default executor, which all kinds of work share."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in ("to_thread", "run_in_executor"):
+            yield f"line {node.lineno}: {node.attr}; use delivery/executors.py"
+
+
 def undocumented(source: str) -> Iterator[str]:
     """The module and the public functions and classes of a source text that have no docstring."""
     tree = ast.parse(source)
@@ -139,6 +146,13 @@ def test_all_that_is_public_says_what_it_is() -> None:
     files = sources(*APPS)
     assert len(files) > 200
     assert offences(files, unsaid) == []
+
+
+def test_no_blocking_work_is_in_threads_that_all_kinds_of_it_share() -> None:
+    product = [path for path in sources(*APPS) if "sandbox" not in path.parts]
+    assert len(product) > 200
+    assert offences(product, lambda path: shared_threads(path.read_text(encoding="utf-8"))) == []
+    assert len(list(shared_threads("await asyncio.to_thread(f)\nloop.run_in_executor(None, f)"))) == 2
 
 
 def test_every_file_that_breaks_a_rule_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from delivery import tasks
+from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.ingest.envelope import EnvelopeTemplate
 from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.refusals import TurnedAwayPushes
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 CONFIRMATION_TIMEOUT = 2.0
 # Schemes of the brokers that speak Redis's protocol.
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+# For another broker, whose client blocks. Batches that wait for a thread; more are turned away.
+CELERYS = BoundedExecutor("publishing through Celery", threads=8, queued=200)
 
 
 class Publisher:
@@ -85,8 +88,8 @@ class Publisher:
         """Publish through Celery itself, in a thread: for any broker but Valkey or Redis."""
         text = base64.b64encode(sealed).decode()
         try:
-            await asyncio.get_running_loop().run_in_executor(None, tasks.publish, pending.id, text)
-        except tasks.OperationalError as error:
+            await CELERYS.run(tasks.publish, pending.id, text)
+        except (tasks.OperationalError, ExecutorFullError) as error:
             logger.error("the broker does not take pushes: %s", error)
             self._give_up(pending)
         else:

@@ -1,13 +1,14 @@
 """Erasure of a customer's rows in the delivery log, which otherwise only go with their day. By the tables' owner."""
 
 from datetime import UTC, timedelta
-from typing import Final
+from typing import Any, Final
 
-from django.conf import settings
-from django.db import connections
+from delivery.log.locks import try_repeatedly
 
 # Rows of one statement: each is a transaction of its own, so that an interruption loses nothing that is done.
 BATCH_SIZE: Final = 10_000
+# It waits for no strong lock, so that nobody waits behind it; but not for ever either.
+LOCK_TIMEOUT: Final = "5s"
 _OLDEST: Final = "SELECT min(accepted_at) FROM delivery_delivery WHERE customer_id = %s"
 # The bounds name one partition; the inner rows are found by the index.
 _DELETE: Final = """
@@ -19,15 +20,23 @@ WHERE accepted_at >= %(start)s AND accepted_at < %(end)s AND (trace, accepted_at
 
 
 def erase(customer_id: int) -> int:
-    """Delete the rows, day by day, the oldest first. How many. It may be interrupted, and called again."""
+    """Delete the rows, day by day, the oldest first. How many. It may be interrupted, and called again.
+
+    Raises django.db.OperationalError when somebody holds the table for about a minute.
+    """
     deleted = 0
-    with connections[settings.OWNER_DATABASE].cursor() as cursor:
-        while True:
-            cursor.execute(_OLDEST, [customer_id])
-            (oldest,) = cursor.fetchone()
-            if oldest is None:
-                return deleted
-            start = oldest.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            values = {"customer": customer_id, "start": start, "end": start + timedelta(days=1), "most": BATCH_SIZE}
-            cursor.execute(_DELETE, values)
-            deleted += cursor.rowcount
+    while (batch := try_repeatedly(lambda cursor: _erase_batch(cursor, customer_id), lock_timeout=LOCK_TIMEOUT)) >= 0:
+        deleted += batch
+    return deleted
+
+
+def _erase_batch(cursor: Any, customer_id: int) -> int:
+    """Delete rows of the oldest day that has any; how many, -1 when there are none."""
+    cursor.execute(_OLDEST, [customer_id])
+    (oldest,) = cursor.fetchone()
+    if oldest is None:
+        return -1
+    start = oldest.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    values = {"customer": customer_id, "start": start, "end": start + timedelta(days=1), "most": BATCH_SIZE}
+    cursor.execute(_DELETE, values)
+    return int(cursor.rowcount)

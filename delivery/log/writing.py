@@ -1,17 +1,17 @@
 """Moves the rows of the delivery log from Valkey into PostgreSQL, segment by segment: the log's only writer.
 
-Invariant: each row is written exactly once, also when a writer dies half-way: a segment's name and its rows are
-committed in one transaction. All of it runs in a thread of a worker, off the loop.
+A segment is written in parts, so that no transaction is longer than some seconds, however long PostgreSQL was away.
+Invariants: each row is written exactly once, also when a writer dies half-way: a part's name and its rows are committed
+in one transaction; one writer at a time, whichever worker it is in: a second one leaves it to the first at once. All of
+it runs in a thread of a worker, off the loop.
 """
 
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final, cast
 
 import redis
-from django.db import connection, transaction
-from psycopg import DataError, IntegrityError
+from django.db import DataError, IntegrityError, connection, transaction
 
 from delivery.log.rows import COPY, ROWS
 
@@ -19,77 +19,100 @@ logger = logging.getLogger(__name__)
 
 SEGMENTS = "log:segments"
 REJECTED = "log:rejected"
+# When all rows that had come until then were written, unix seconds by Valkey's clock (backlog.py).
+WRITTEN_AT = "log:written_at"
 
-# The rows that have come together become a segment of their own, which nothing is added to any more.
+# The rows that have come together become a segment of their own, which nothing is added to any more. Only when there is
+# none: what waits while PostgreSQL is away is one list, and one segment at most.
 SEGMENT = """#!lua flags=allow-oom
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  redis.call('RENAME', KEYS[1], KEYS[1] .. ':' .. ARGV[1])
-  redis.call('SADD', KEYS[2], ARGV[1])
+if redis.call('SCARD', KEYS[2]) == 0 then
+  redis.call('SET', KEYS[3], redis.call('TIME')[1])
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('RENAME', KEYS[1], KEYS[1] .. ':' .. ARGV[1])
+    redis.call('SADD', KEYS[2], ARGV[1])
+  end
 end
 return redis.call('SMEMBERS', KEYS[2])
 """
-CHUNK = 200
+# Keeps a line that PostgreSQL will never take, and no more than REJECTED_MOST of them.
+REJECTED_MOST: Final = 10_000
+REJECT = f"""#!lua flags=allow-oom
+redis.call('RPUSH', KEYS[1], ARGV[1])
+return redis.call('LTRIM', KEYS[1], -{REJECTED_MOST}, -1)
+"""
+# Elements of one part, each of which has the rows of a batch, 200 at most.
+PART: Final = 200
 # What PostgreSQL says of a line that it will never take: it must not hold up the lines behind it for ever. Integrity:
 # a push that was settled twice, because a batch came back after its progress had lapsed, has its row already.
 UNWRITABLE = (DataError, IntegrityError)
 
 
 def write(store: redis.Redis) -> int:
-    """Move all rows that wait in Valkey into PostgreSQL; returns how many lines were written.
+    """Move the rows that wait in Valkey into PostgreSQL; returns how many lines were written.
 
     Raises what the stores raise: nothing is lost then, the segments stay and the next call writes them.
     """
-    names = store.eval(SEGMENT, 2, ROWS, SEGMENTS, uuid.uuid4().hex)
     written = 0
-    for name in sorted(names):
-        key = f"{ROWS}:{name.decode()}"
-        written += _write_segment(store, name.decode(), key)
-        with store.pipeline(transaction=True) as together:
-            together.delete(key)
-            together.srem(SEGMENTS, name)
-            together.execute()
+    while True:
+        newest = uuid.uuid4().hex.encode()
+        names = cast("list[bytes]", store.eval(SEGMENT, 3, ROWS, SEGMENTS, WRITTEN_AT, newest))
+        for name in sorted(names):
+            lines = _write_segment(store, name.decode())
+            if lines is None:
+                return written
+            written += lines
+        if newest in names or not names:
+            return written  # else: that was what an earlier writer has left, and now comes what has come since
+
+
+def _write_segment(store: redis.Redis, name: str) -> int | None:
+    """Write what is not yet written of a segment, and remove it; None: another writer is at work."""
+    key, written = f"{ROWS}:{name}", 0
+    for start in range(0, store.llen(key), PART):
+        lines = _write_part(store, key, f"{name}:{start}", start)
+        if lines is None:
+            return None
+        written += lines
+    with store.pipeline(transaction=True) as together:
+        together.unlink(key)
+        together.srem(SEGMENTS, name)
+        together.execute()
     return written
 
 
-def _write_segment(store: redis.Redis, name: str, key: str) -> int:
-    """Copy one segment unless it has been written already, in one transaction with the note that it has."""
+def _write_part(store: redis.Redis, key: str, part: str, start: int) -> int | None:
+    """Copy one part unless it has been written already, in one transaction with the note that it has."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("INSERT INTO delivery_written_segment (name) VALUES (%s) ON CONFLICT DO NOTHING", [name])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('delivery log'))")
+        if not cursor.fetchone()[0]:
+            return None
+        cursor.execute("INSERT INTO delivery_written_segment (name) VALUES (%s) ON CONFLICT DO NOTHING", [part])
         if cursor.rowcount == 0:
             return 0
+        blob = b"".join(cast("list[bytes]", store.lrange(key, start, start + PART - 1)))
         try:
             with transaction.atomic():
-                return _copy(cursor, _elements(store, key))
+                return _copy(cursor, blob)
         except UNWRITABLE:
             logger.exception("a segment of the delivery log violates the table; writing row by row")
-        return _copy_one_by_one(store, cursor, _elements(store, key))
+        return _copy_one_by_one(store, cursor, blob)
 
 
-def _elements(store: redis.Redis, key: str) -> Iterator[bytes]:
-    start = 0
-    while chunk := store.lrange(key, start, start + CHUNK - 1):
-        yield b"".join(chunk)  # type: ignore[arg-type]  # bytes: nothing is decoded
-        start += CHUNK
+def _copy(cursor: Any, blob: bytes) -> int:
+    # Django's cursor has no copy(), so that its errors would be psycopg's.
+    with connection.wrap_database_errors, cursor.cursor.copy(COPY) as copy:
+        copy.write(blob)
+    return blob.count(b"\n")
 
 
-def _copy(cursor: Any, blobs: Iterable[bytes]) -> int:
+def _copy_one_by_one(store: redis.Redis, cursor: Any, blob: bytes) -> int:
+    """Copy a part line by line: one that violates the table is kept aside, the others are written."""
     lines = 0
-    with cursor.cursor.copy(COPY) as copy:
-        for blob in blobs:
-            lines += blob.count(b"\n")
-            copy.write(blob)
-    return lines
-
-
-def _copy_one_by_one(store: redis.Redis, cursor: Any, blobs: Iterable[bytes]) -> int:
-    """Copy a segment line by line: one that violates the table is kept aside, the others are written."""
-    lines = 0
-    for blob in blobs:
-        for line in blob.splitlines(keepends=True):
-            try:
-                with transaction.atomic():
-                    lines += _copy(cursor, [line])
-            except UNWRITABLE:
-                store.rpush(REJECTED, line)
-                logger.exception("a row of the delivery log violates the table and was kept in %s", REJECTED)
+    for line in blob.splitlines(keepends=True):
+        try:
+            with transaction.atomic():
+                lines += _copy(cursor, line)
+        except UNWRITABLE:
+            store.eval(REJECT, 1, REJECTED, line)
+            logger.exception("a row of the delivery log violates the table and was kept in %s", REJECTED)
     return lines

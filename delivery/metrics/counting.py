@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.metrics.files import Counts, Key, ProcessFile, encode
 from delivery.metrics.names import (
     BAD_REQUESTS,
@@ -222,6 +223,10 @@ def reset() -> None:
 
 
 _exporting = False
+# In a thread of its own: a disk that stands still must not hold up the pushes, nor what has threads itself.
+_FILE: Final = BoundedExecutor("the file of metrics", threads=1, queued=0)
+# Seconds for it to be written; from then on the next ones are left out until it is.
+_FILE_TIMEOUT: Final = 10.0
 
 
 async def export(role: str = "worker") -> None:
@@ -242,16 +247,17 @@ async def export(role: str = "worker") -> None:
             if file is None:
                 continue
             try:
-                # In a thread: a disk that stands still must not hold up the pushes.
-                if not await asyncio.to_thread(file.write, encode(counts)):
-                    reset()
+                async with asyncio.timeout(_FILE_TIMEOUT):
+                    if not await _FILE.run(file.write, encode(counts)):
+                        reset()
                 last_error = ""
             except BlockingIOError:
                 pass  # another process aggregates just now; there is more in a second
-            except OSError as error:
+            except (OSError, ExecutorFullError) as error:
+                reason = str(error) or type(error).__name__
                 if not last_error:
-                    logger.error("the metrics cannot be written to METRICS_DIR: %s", error)
-                last_error = str(error)
+                    logger.error("the metrics cannot be written to METRICS_DIR: %s", reason)
+                last_error = reason
     finally:
         _exporting = False
         if file is not None:

@@ -40,6 +40,8 @@ class TransportFault(StrEnum):
     """The app's credential cannot sign, cannot be loaded, or was not accepted in TLS or by the token endpoint."""
     TOKEN_ENDPOINT = "token_endpoint"  # noqa: S105
     """Google's OAuth token endpoint gave no access token."""
+    SIGNATURE = "signature"
+    """We could not sign the request for an access token in time."""
     BAD_TOKEN = "bad_token"  # noqa: S105
     """The device token fits into no request."""
     TOO_LARGE = "too_large"

@@ -2,7 +2,7 @@
 
 What a worker finds out it uses at once (delivery/worker/routes.py); this writes it into PostgreSQL, where the first who
 comes changes it and all others find it done, and sends the e-mail. Invariant: reporting holds up no push, and what
-waits here is bounded by the number of credentials.
+waits here is bounded by the number of credentials, e-mails by MAILS_MOST.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
 from delivery.providers import table
 from delivery.providers.base import Target
@@ -29,6 +30,11 @@ AGAIN: Final = 60.0
 PAUSE: Final = 5.0
 # Seconds before each try to send the e-mail.
 MAIL_PAUSES: Final = (0.0, 30.0, 300.0)
+# E-mails that one process has to send at a time.
+MAILS_MOST: Final = 100
+# One thread each: a silent mail server must not hold up the database, nor either of them a push.
+_REPORTS: Final = BoundedExecutor("reports of credentials", threads=1, queued=1)
+_MAILS: Final = BoundedExecutor("e-mails about credentials", threads=1, queued=MAILS_MOST)
 
 
 class Report(NamedTuple):
@@ -82,29 +88,39 @@ class Reporter:
     async def run(self) -> None:
         """Write down what was reported, until cancelled."""
         while True:
-            await self._wake.wait()
+            while self._waiting:  # looked at first, since this may be a restart
+                await self._record_next()
             self._wake.clear()
-            while self._waiting:
-                report = next(iter(self._waiting.values()))
-                try:
-                    fault = await self._loop.run_in_executor(None, record_fault, report)
-                except (DatabaseError, ProblemError) as error:
-                    logger.warning("a refused credential cannot be written down yet: %s", error)
-                    await asyncio.sleep(PAUSE)
-                    continue
-                if self._waiting.get(report.credential_id) is report:
-                    del self._waiting[report.credential_id]
-                if fault is not None and fault.news:
-                    mailing = self._loop.create_task(self._mail(fault))
-                    self._mails.add(mailing)
-                    mailing.add_done_callback(self._mails.discard)
+            await self._wake.wait()
+
+    async def _record_next(self) -> None:
+        credential_id, report = next(iter(self._waiting.items()))
+        # To the end: one that cannot be written down must not stand in the way of the others.
+        self._waiting[credential_id] = self._waiting.pop(credential_id)
+        try:
+            fault = await _REPORTS.run(record_fault, report)
+        except (DatabaseError, ProblemError, ExecutorFullError) as error:
+            problem = (str(error) or type(error).__name__).splitlines()[0]
+            logger.warning("a refused credential cannot be written down yet: %s", problem)
+            await asyncio.sleep(PAUSE)
+            return
+        if self._waiting.get(credential_id) is report:
+            del self._waiting[credential_id]
+        if fault is None or not fault.news:
+            return
+        if len(self._mails) >= MAILS_MOST:
+            logger.error("the e-mail about the credential %d is not sent: %d others wait", credential_id, MAILS_MOST)
+            return
+        mailing = self._loop.create_task(self._mail(fault))
+        self._mails.add(mailing)
+        mailing.add_done_callback(self._mails.discard)
 
     async def _mail(self, fault: services.CredentialFault) -> None:
         for pause in MAIL_PAUSES:
             await asyncio.sleep(pause)
             try:
-                await self._loop.run_in_executor(None, _send, fault)
-            except (mail.MailError, DatabaseError) as error:
+                await _MAILS.run(_send, fault)
+            except (mail.MailError, DatabaseError, ExecutorFullError) as error:
                 logger.warning("the e-mail about the credential %d was not sent: %s", fault.credential.pk, error)
             else:
                 return

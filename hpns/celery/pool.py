@@ -1,9 +1,11 @@
 """A Celery pool whose tasks are coroutines on the worker's one loop.
 
 Celery's `worker_pool` takes a class: this one runs `task.coroutine(request, *args, **kwargs)` where a task has such an
-attribute, and any other task in a thread. `request` is Celery's request as a mapping (id, delivery_info, ...).
+attribute, and any other task in a thread, one of its name at a time. `request` is Celery's request as a mapping (id,
+delivery_info, ...).
 
-Invariant: a message is acknowledged (acks_late) only after its coroutine ended; a warm shutdown awaits what runs.
+Invariants: a message is acknowledged (acks_late) only after its coroutine ended; a warm shutdown awaits what runs; a
+task that hangs holds one message of the prefetch count, however many come for it.
 """
 
 import asyncio
@@ -20,10 +22,15 @@ from celery.exceptions import Reject
 from kombu.asynchronous import get_event_loop
 from kombu.serialization import loads
 
+from delivery.executors import BoundedExecutor
+
 logger = logging.getLogger(__name__)
 
 # Seconds that a warm shutdown waits for what runs; above the deadline of an attempt, below every supervisor's patience.
 DRAIN_SECONDS = 8.0
+# For tasks without a coroutine, which are the timetable's: each comes again, and none takes arguments, so that a second
+# one beside the first would do the same. Two threads, so that a long one does not hold up all others.
+TIMETABLE = BoundedExecutor("the timetable", threads=2, queued=8)
 
 
 def _arguments(body: str | bytes | memoryview, content_type: str, encoding: str) -> Any:
@@ -47,6 +54,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
         super().__init__(*args, **options)
         self.hub = get_event_loop()
         self.running: set[asyncio.Task[None]] = set()
+        self.in_threads: set[str] = set()  # names of tasks
 
     def on_apply(
         self,
@@ -86,7 +94,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
             if coroutine is not None:
                 await coroutine(request, *args, **kwargs)
             else:
-                await self.hub.aio.run_in_executor(None, lambda: task(*args, **kwargs))
+                await self._run_in_thread(name, lambda: task(*args, **kwargs))
         except Reject as rejected:
             logger.warning("task %s requeued its message: %s", name, rejected.reason)
             failed, value = True, ExceptionInfo()
@@ -97,6 +105,16 @@ class LoopPool(BasePool):  # type: ignore[misc]
             failed, value = True, ExceptionInfo()
         if callback is not None:
             callback((failed, value, time.monotonic() - started))
+
+    async def _run_in_thread(self, name: str, work: Callable[[], object]) -> None:
+        if name in self.in_threads:
+            logger.warning("task %s is still running here, so that its next message is left out", name)
+            return
+        self.in_threads.add(name)
+        try:
+            await TIMETABLE.run(work)
+        finally:
+            self.in_threads.discard(name)
 
     def on_close(self) -> None:
         """Warm shutdown: wait for what runs, at most DRAIN_SECONDS; the rest is requeued, not being acknowledged."""

@@ -13,11 +13,11 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from django.conf import settings
 
+from delivery.executors import BoundedExecutor
 from hpns.watching import metrics_page
 from hpns.watching.readiness import Observer
 from hpns.web.asgi_types import ASGIApp, Message, Receive, Send
@@ -53,7 +53,7 @@ class Monitoring:
         self._metrics_at = 0.0
         self._answered_at: OrderedDict[object, float] = OrderedDict()
         # One thread of its own: a store that hangs must keep nobody else waiting for one.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._thread = BoundedExecutor("metrics", threads=1, queued=1)
         self._endpoints: dict[str, Callable[[Message], Awaitable[Answer]]] = {
             "/health/live": self._live,
             "/health/ready": self._ready,
@@ -113,7 +113,7 @@ class Monitoring:
         now = time.monotonic()
         if self._metrics is None or (self._metrics.done() and now - self._metrics_at > METRICS_SHARED):
             self._metrics_at = now
-            self._metrics = asyncio.get_running_loop().run_in_executor(self._thread, metrics_page.render)
+            self._metrics = asyncio.ensure_future(self._thread.run(metrics_page.render))
         try:
             async with asyncio.timeout(METRICS_SECONDS):
                 body, content_type = await asyncio.shield(self._metrics)

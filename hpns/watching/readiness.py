@@ -16,6 +16,7 @@ import redis.asyncio
 from django.conf import settings
 from django.db import connections
 
+from delivery.log import backlog
 from hpns.celery.transport import LEASE_SECONDS
 from tenants import supervision
 from tenants.directory.live import DIRECTORY
@@ -104,6 +105,8 @@ class Observer:
                     )
                 now = int((await self._valkey.time())[0])
                 health.workers = int(await self._valkey.zcount("workers", now - LEASE_SECONDS, "+inf"))
+                if waiting := await backlog.describe(self._valkey):
+                    health.amiss.append(waiting)
         except (redis.RedisError, TimeoutError, OSError) as error:
             health.missing.append(f"the queue (Valkey) does not answer: {type(error).__name__}")
         else:

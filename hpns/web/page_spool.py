@@ -6,12 +6,12 @@ files of all responses together, and of one customer or client, are bounded; a f
 of it whatever ends the process.
 """
 
-import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from delivery.executors import BoundedExecutor
 from hpns.web.asgi_types import Message, Send
 from hpns.web.page_limit import Shares
 
@@ -21,6 +21,8 @@ IN_MEMORY: Final = 1024 * 1024
 # docker-compose.yml gives it more than this.
 FILES_MAX: Final = 256 * 1024 * 1024
 FILES_SHARE: Final = FILES_MAX // 2
+# Not on the loop: a disk that is slow must keep nobody else waiting. One call for each response at a time.
+FILES: Final = BoundedExecutor("temporary files", threads=4, queued=500)
 # Bytes that are read from a file at once: as much as the sockets on the way hold anyway.
 PIECE: Final = 256 * 1024
 # These have no body, and say no length. RFC 9110, 8.6
@@ -49,7 +51,8 @@ class Spool:
         return self._complete
 
     async def capture(self, message: Message) -> None:
-        """Keep one message of ASGI. Raises OSError when the disk is full, SpoolFullError when the share is."""
+        """Keep one message of ASGI. Raises OSError when the disk is full, SpoolFullError when the share is, and
+        ExecutorFullError when too many wait for the disk."""
         if message["type"] == "http.response.start":
             self._start = message
             return
@@ -61,7 +64,7 @@ class Spool:
             if self._files.take(self._keys, len(data)) is not None:
                 raise SpoolFullError
             self._in_file += len(data)
-            await asyncio.to_thread(self._write, data)
+            await FILES.run(self._write, data)
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
@@ -81,8 +84,8 @@ class Spool:
         if self._file is None:
             await send({"type": "http.response.body", "body": b"".join(self._buffer)})
             return
-        await asyncio.to_thread(self._file.seek, 0)
-        while piece := await asyncio.to_thread(self._file.read, PIECE):
+        await FILES.run(self._file.seek, 0)
+        while piece := await FILES.run(self._file.read, PIECE):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

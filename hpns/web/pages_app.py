@@ -15,6 +15,7 @@ from typing import Any, Final
 from asgiref.sync import ThreadSensitiveContext
 from django.db import connections
 
+from delivery.executors import ExecutorFullError
 from hpns.web.asgi_types import ASGIApp, Message, Receive, Send
 from hpns.web.page_gates import Gate, Gates
 from hpns.web.page_limit import Refusal, Shares
@@ -74,7 +75,7 @@ class PagesApp:
                 return
             try:
                 await self._make(scope, body, leaving, gate, keys, spool)
-            except SpoolFullError:
+            except (SpoolFullError, ExecutorFullError):
                 await _busy(send, gate, "Other downloads wait for their readers: try again in a few minutes.\n")
             except OSError as error:
                 logger.error(

@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.hpns.library_needs import Internal, accepts, contains, equals, holds, lacks, same, takes, there
 
-EXACT: Final = ("celery", "kombu")
+EXACT: Final = ("celery", "kombu", "psycopg")
 
 HUB, POOL, TRANSPORT = "hpns/celery/hub.py", "hpns/celery/pool.py", "hpns/celery/transport.py"
 TASKS, WORKER, API = "delivery/tasks.py", "hpns/worker.py", "delivery/ingest/api.py"
@@ -18,6 +18,7 @@ ACCOUNTS, EVENTS, FACTORS = (
     "tenants/accounts/audit_signals.py",
     "tenants/accounts/second_factor_views.py",
 )
+POSTGRES = "hpns/postgresql/base.py"
 FENCE, TAGS = "tenants/fence.py", "hpns/templatetags/pages.py"
 DUMP, RESTORE = "hpns/backup/programs.py", "hpns/backup/restoring.py"
 
@@ -105,6 +106,10 @@ _DJANGO: Final = (
         "django.db.backends.postgresql.base:DatabaseWrapper.get_connection_params",
         *(takes("self"), DUMP, "the parameters for pg_dump"),
     ),
+    (
+        "django.db.backends.postgresql.base:DatabaseWrapper.get_new_connection",
+        *(contains("self.Database.connect(**conn_params)"), POSTGRES, "connects by our class"),
+    ),
     ("django.db.models.sql.compiler:SQLCompiler.quote_name_unless_alias", takes("self", "name"), FENCE, "quotes"),
     ("django.db.models.sql.where:WhereNode.as_sql", contains("except FullResultSet"), FENCE, "raised: no condition"),
     ("django.db.models.manager:BaseManager.__init__", contains("self._db", "self._hints"), FENCE, "for our query set"),
@@ -141,6 +146,9 @@ _OTHERS: Final = (
         "bounds a head",
     ),
     ("hpack:Decoder.header_table_size", there, "delivery/http2/response_headers.py", "0 once a peer keeps no table"),
+    ("psycopg:Connection.wait", same("1680ec34"), POSTGRES, "replaced: what is waited for on an open connection"),
+    ("psycopg:Connection.connect", contains("timeout=timeout"), POSTGRES, "has a deadline itself: connect_timeout"),
+    ("psycopg.errors:_WaitTimeout", there, POSTGRES, "raised when the time that wait() was given is over"),
     ("hiredis:pack_command", there, "delivery/queue/valkey.py", "packs commands"),
     (
         "aioapns.connection:JWTAuthorizationHeaderProvider.get_header",

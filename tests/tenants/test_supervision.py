@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from delivery.metrics import counting
-from hpns.watching import readiness
+from hpns.watching.readiness import Observer
 from tenants import supervision
 from tenants.supervision import supervise
+from tests.hpns.watching.asking import Intake, no_pages
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +94,6 @@ async def test_a_cancellation_ends_it_though_the_work_has_swallowed_it() -> None
 
 
 @pytest.mark.parametrize(("essential", "where"), [(True, "missing"), (False, "amiss")])
-@pytest.mark.django_db
 async def test_readiness_names_a_task_that_fails(essential: bool, where: str) -> None:
     failed = asyncio.Event()
 
@@ -104,7 +104,7 @@ async def test_readiness_names_a_task_that_fails(essential: bool, where: str) ->
     task = supervise("the keeper", work, essential=essential)
     await failed.wait()
     await asyncio.sleep(0)
-    named = getattr(await asyncio.to_thread(readiness.check), where)
+    named = getattr(Observer(Intake(), no_pages).health(), where)
     assert "the keeper (ValueError)" in named
     assert "a secret text" not in str(named)
     await ended(task)

@@ -1,12 +1,12 @@
 """Google access tokens: one per service account, fetched over the engine, renewed before it runs out.
 
-google-auth signs the grant (RFC 7523), in a thread because RSA takes milliseconds; the request is one of the engine's,
-so it has the engine's trust, proxy and deadline. The account's key is not validated here: that was done when it was
-uploaded, and takes a tenth of a second with the interpreter locked (firebase_admin.credentials.Certificate does it, and
-a test holds our grants against its). A grant is signed for each fetch, by the clock as it is then; where Google refuses
-it and its Date says that our clock is wrong, it is signed again at once by Google's. Invariants: one fetch at a time
-per account; a push waits for a token no longer than its own timeout, in a bounded list; an address that is not Google's
-is fetched only at the origin that was set.
+google-auth signs the grant (RFC 7523), in threads of its own because RSA takes milliseconds; the request is one of the
+engine's, so it has the engine's trust, proxy and deadline. The account's key is not validated here: that was done when
+it was uploaded, and takes a tenth of a second with the interpreter locked (firebase_admin.credentials.Certificate does
+it, and a test holds our grants against its). A grant is signed for each fetch, by the clock as it is then; where Google
+refuses it and its Date says that our clock is wrong, it is signed again at once by Google's. Invariants: one fetch at a
+time per account; a push waits for a token no longer than its own timeout, in a bounded list; an address that is not
+Google's is fetched only at the origin that was set.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.auth.crypt import RSASigner
 
+from delivery.executors import BoundedExecutor
 from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
 from delivery.http2.peer_clock import TOLERANCE
@@ -52,6 +53,8 @@ BAD_ACCOUNT_SECONDS: Final = 30.0
 FORCED_EVERY: Final = 30.0
 """A token that Google refuses is renewed at once, but not more often than this."""
 MOST_WAITING: Final = 5000
+SIGNATURES: Final = BoundedExecutor("signatures of access tokens", threads=2, queued=1000)
+"""Shared with nothing that can hang; one call for an account at a time."""
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII).fullmatch
 _PATH: Final = re.compile(r"/[\x21-\x7e]{0,1000}", re.ASCII).fullmatch
@@ -109,7 +112,7 @@ class AccessToken:
         self._header = ""
         self._made_at = self._renew_at = self._ends_at = 0.0
         self._forced_at = -FORCED_EVERY
-        self._fetching = self._signed_again = False
+        self._fetching = self._signing = self._signed_again = False
         self._issued_at = 0  # the grant's iat, unix seconds
         self._trouble: tuple[TransportFault | NoFault, str] = ("", "")
         self._trouble_until = 0.0
@@ -135,7 +138,7 @@ class AccessToken:
         if not self._fetching and time.monotonic() < self._trouble_until:
             loop.call_soon(then, *self._trouble)
         elif len(self._waiting) >= MOST_WAITING:
-            loop.call_soon(then, TransportFault.TOKEN_ENDPOINT, "too many pushes wait for it")
+            loop.call_soon(then, self._slow_part(), "too many pushes wait for it")
         else:
             self._number += 1
             self._waiting[self._number] = (then, loop.call_later(timeout, self._too_late, self._number))
@@ -151,11 +154,21 @@ class AccessToken:
 
     def _too_late(self, number: int) -> None:
         then, _ = self._waiting.pop(number)
-        then(TransportFault.TOKEN_ENDPOINT, "no answer in time")
+        then(self._slow_part(), "no signature in time" if self._signing else "no answer in time")
+
+    def _slow_part(self) -> TransportFault:
+        """Return what those who wait have waited for: Google, or ourselves."""
+        return TransportFault.SIGNATURE if self._signing else TransportFault.TOKEN_ENDPOINT
 
     def _fetch(self) -> None:
-        self._fetching = True
-        signed = self._engine.loop.run_in_executor(None, self._grant)
+        self._fetching = self._signing = True
+        loop = self._engine.loop
+        try:
+            signed = asyncio.wrap_future(SIGNATURES.submit(self._grant), loop=loop)
+        except RuntimeError as error:  # as many wait as may, or the machine starts no thread
+            log.error("an access token cannot be asked for: %s", error)
+            loop.call_soon(self._failed, TransportFault.SIGNATURE, "too many signatures wait", PAUSE_SECONDS)
+            return
         signed.add_done_callback(self._signed)
 
     def _grant(self) -> tuple[str, bytes]:
@@ -168,6 +181,7 @@ class AccessToken:
         return self._account.url, urlencode({"grant_type": GRANT_TYPE, "assertion": assertion}).encode()
 
     def _signed(self, signed: asyncio.Future[tuple[str, bytes]]) -> None:
+        self._signing = False
         if signed.cancelled() or self._engine.closed:
             self._failed(TransportFault.STOPPED, "", PAUSE_SECONDS)
             return
@@ -228,7 +242,7 @@ class AccessToken:
         self._failed(TransportFault.CREDENTIAL, detail, BAD_ACCOUNT_SECONDS)
 
     def _failed(self, fault: TransportFault, detail: str, pause: float) -> None:
-        self._fetching = self._signed_again = False
+        self._fetching = self._signing = self._signed_again = False
         self._trouble = (fault, detail)
         self._trouble_until = time.monotonic() + pause
         self._notify(fault, detail)

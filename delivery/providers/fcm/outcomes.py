@@ -136,6 +136,14 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
         outcome=Outcome.REFUSED,
         counts_in_sla=False,
     ),
+    (TransportFault.SIGNATURE, NOT_SENT): failed(
+        "fcm_not_signed",
+        "the push service could not sign its request for Google's access token in time ({detail})",
+        "report it with the trace id if it lasts",
+        attribution="ours",
+        retry=Retry.SAFE,
+        level="error",
+    ),
 }
 
 OUTCOMES: Final = Outcomes(accepts=range(200, 300), sent=SENT, answers=ANSWERS, unknown=UNKNOWN, transport=TRANSPORT)

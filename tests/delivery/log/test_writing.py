@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import connection
+from django.db import OperationalError, connection
 
 from delivery.log import partitions, rows, writing
 from delivery.models import Delivery
@@ -73,13 +73,50 @@ def test_rows_are_written_once_when_a_writer_dies_before_it_cleans_up(store: red
     store.rpush(rows.ROWS, a_row("t-1"))
     copy = store.dump(rows.ROWS)
     writing.write(store)
-    (name,) = _written()
+    (part,) = _written()
+    name = part.partition(":")[0]
     # As a writer leaves it that committed and was killed before it could remove the segment.
     store.restore(f"{rows.ROWS}:{name}", 0, copy)
     store.sadd(writing.SEGMENTS, name)
     assert writing.write(store) == 0
     assert Delivery.objects.count() == 1
     assert not store.exists(f"{rows.ROWS}:{name}")
+
+
+def test_a_long_backlog_is_written_in_parts_of_which_none_is_written_twice(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "PART", 2)
+    store.rpush(rows.ROWS, *[a_row(f"t-{number}") for number in range(5)])
+    calls, copy = iter(range(9)), writing._copy
+
+    def breaks_at_the_second(cursor: Any, blob: bytes) -> int:
+        if next(calls) == 1:
+            raise OperationalError("the connection broke")
+        return copy(cursor, blob)
+
+    monkeypatch.setattr(writing, "_copy", breaks_at_the_second)
+    with pytest.raises(OperationalError):
+        writing.write(store)
+    assert Delivery.objects.count() == 2, "what was written stays"
+    assert writing.write(store) == 3
+    assert Delivery.objects.count() == 5
+    assert not store.exists(writing.SEGMENTS, rows.ROWS)
+
+
+def test_what_an_earlier_writer_has_left_is_written_before_what_has_come_since(store: redis.Redis) -> None:
+    store.rpush(f"{rows.ROWS}:abc", a_row("t-1"))
+    store.sadd(writing.SEGMENTS, "abc")
+    store.rpush(rows.ROWS, a_row("t-2"))
+    assert writing.write(store) == 2
+    assert not store.exists(writing.SEGMENTS, rows.ROWS)
+
+
+def test_lines_that_are_kept_aside_have_a_bound(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "REJECT", writing.REJECT.replace(str(writing.REJECTED_MOST), "3"))
+    store.rpush(rows.ROWS, *[f"nonsense {number}\n" for number in range(5)])
+    assert writing.write(store) == 0
+    assert store.lrange(writing.REJECTED, 0, -1) == [b"nonsense 2\n", b"nonsense 3\n", b"nonsense 4\n"]
 
 
 def test_a_line_that_the_table_refuses_is_kept_aside_and_the_others_are_written(store: redis.Redis) -> None:
@@ -118,11 +155,10 @@ def test_the_retention_drops_whole_days_and_no_younger_one(store: redis.Redis) -
     partitions.make_partitions(date(2026, 9, 21))
     store.rpush(rows.ROWS, a_row("old"), a_row("young", NOON + 2 * 86_400))
     writing.write(store)
-    assert partitions.drop_partitions(date(2026, 9, 25), keep_days=2) == [
-        "delivery_2026_09_20",
-        "delivery_2026_09_21",
-        "delivery_2026_09_22",
-    ]
+    assert partitions.drop_partitions(date(2026, 9, 25), keep_days=2) == (
+        ["delivery_2026_09_20", "delivery_2026_09_21", "delivery_2026_09_22"],
+        [],
+    )
     assert list(Delivery.objects.values_list("trace", flat=True)) == ["young"]
 
 

@@ -32,6 +32,7 @@ POSSIBLE: dict[TransportFault, set[WireState]] = {
     TransportFault.STOPPED: {NOT_SENT, MAYBE},
     TransportFault.CREDENTIAL: {NOT_SENT},
     TransportFault.TOKEN_ENDPOINT: {NOT_SENT},
+    TransportFault.SIGNATURE: {NOT_SENT},
     TransportFault.BAD_TOKEN: {NOT_SENT},
     TransportFault.TOO_LARGE: {NOT_SENT},
 }
@@ -109,7 +110,7 @@ def test_a_bare_string_would_be_noticed() -> None:
 def test_the_values_in_the_log_and_in_log_lines_stay_what_they_are() -> None:
     assert " ".join(TransportFault) == (
         "dns connect tls proxy timeout_connect timeout closed reset refused_stream goaway protocol stopped credential"
-        " token_endpoint bad_token too_large"
+        " token_endpoint signature bad_token too_large"
     )
 
 

@@ -12,6 +12,7 @@ from django.db import connections
 from billing import customers
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Attempt
 from delivery.providers import table
+from delivery.worker import credential_reports
 from delivery.worker.credential_reports import Report, Reporter, record_fault
 from delivery.worker.routes import Route, Routes
 from tenants import services
@@ -20,6 +21,7 @@ from tenants.directory.live import Directory
 from tenants.models import AuditEvent, Credential, Customer, PushApp
 from tenants.providers import apple_files
 from tenants.providers.base import Parsed
+from tests.sessions import session
 from tests.tenants import files
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,6 +159,26 @@ async def test_an_accepted_spare_changes_the_slots_once_and_is_told_by_one_mail(
     assert "go on with the Apple token key TEAM123456/WAITING123" in mail.body
     count = AuditEvent.objects.filter(action="credential.fall_back").count
     assert await asyncio.to_thread(_look, count) == 1
+
+
+async def test_a_report_that_cannot_be_written_yet_stands_in_the_way_of_no_other(
+    reporter: Reporter, app: PushApp, acme: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_app() -> tuple[int, int]:
+        added = services.app_add(label="apple_other", topic="com.example.other", customer=acme).row
+        return added.pk, services.credential_add(app=added, parsed=key("OTHER12345")).row.pk
+
+    other_app, other = await asyncio.to_thread(_look, add_app)  # type: ignore[misc]
+    current, _ = await asyncio.to_thread(_look, lambda: ids(app))  # type: ignore[misc]
+    monkeypatch.setattr(credential_reports, "PAUSE", 0.05)
+    options = connections["default"].settings_dict["OPTIONS"]
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=100ms")
+    refused = Credential.objects.exclude(refused_at=None).values_list("pk", flat=True)
+    with session("SELECT 1 FROM tenants_credential WHERE app_id = %s FOR UPDATE", app.pk):
+        reporter.report(Report(app.pk, current, "apns_invalid_provider_token"))
+        reporter.report(Report(other_app, other, "apns_invalid_provider_token"))
+        await until(lambda: list(refused.all()) == [other])
+    await until(lambda: set(refused.all()) == {current, other})
 
 
 def test_a_refusal_is_reported_with_what_came_of_the_spare(routes: Routes, app: PushApp, acme: Customer) -> None:

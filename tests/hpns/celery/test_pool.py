@@ -138,6 +138,21 @@ def test_any_other_task_runs_in_a_thread(hub: AsyncioHub, pool: LoopPool) -> Non
     assert pool.seen == [(False, 7)]
 
 
+def test_a_second_message_for_a_task_that_is_in_a_thread_is_left_out_at_once(
+    hub: AsyncioHub, pool: LoopPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = threading.Event()
+    pool.app.tasks["works"].run = gate.wait
+    first = apply(pool, "works", 60)
+    more = [apply(pool, "works", 60) for _ in range(50)]
+    turn_until(hub, lambda: all(one.results for one in more))
+    assert not first.results
+    assert "its next message is left out" in caplog.text
+    gate.set()
+    turn_until(hub, lambda: first.results)
+    assert pool.in_threads == set()
+
+
 def test_a_task_that_fails_is_reported_to_celery_and_harms_no_other(hub: AsyncioHub, pool: LoopPool) -> None:
     bad, good = apply(pool, "waits", -1), apply(pool, "waits", 1)
     turn_until(hub, lambda: bad.results and good.results)

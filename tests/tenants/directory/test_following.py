@@ -192,6 +192,9 @@ async def test_a_postgres_that_never_answers_does_not_keep_the_copy_from_use(
         await until(lambda: directory.ready, 60)
         assert directory.source == "copy"
         assert directory.problem == "PostgreSQL does not answer"
+        await asyncio.sleep(0.8)
+        hanging = [thread for thread in threading.enumerate() if thread.name == "directory"]
+        assert len(hanging) <= 2, "one that hangs, and for a moment one that reads the copy"
         postgres_relay.refuse()
         postgres_relay.serve()
         await until(lambda: directory.source == "postgres", 8)

@@ -1,0 +1,90 @@
+"""Log writer of a worker: moves the rows that wait in Valkey into PostgreSQL, in a thread of its own.
+
+Invariants: one writing at a time in a process; one that hangs holds up nothing but the next one, and fails within the
+deadlines of its connections; rows that cannot be written are spoken of once a minute.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+import redis
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from delivery.executors import BoundedExecutor, ExecutorFullError
+from delivery.log import writing
+from delivery.queue import key_usage
+
+logger = logging.getLogger(__name__)
+
+# Seconds for one answer of Valkey, which may have much to read out.
+STORE_TIMEOUT: Final = 10.0
+# Seconds before the same trouble is logged again.
+REMINDER: Final = 60.0
+_EXECUTOR: Final = BoundedExecutor("the delivery log", threads=1, queued=0)
+
+
+def write() -> int:
+    """Write the rows that wait, and which keys were used; returns how many rows. Blocks.
+
+    Raises django.db.Error and redis.RedisError; then nothing is lost, and the next call writes them.
+    """
+    close_old_connections()
+    # No retries of the client's own: the next call comes in a second.
+    retry = Retry(NoBackoff(), 0)
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=STORE_TIMEOUT, socket_connect_timeout=STORE_TIMEOUT, retry=retry
+    ) as store:
+        written = writing.write(store)
+        try:
+            key_usage.write(store)
+        except DatabaseError as error:
+            logger.warning("which keys were used cannot be written down yet: %s", _first_line(error))
+        return written
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class LogWriter:
+    """One per process. write() may be called by whoever thinks that it is time; all on one loop."""
+
+    def __init__(self) -> None:
+        self._begun_at = self._failing_since = self._logged_at = 0.0
+
+    async def write(self) -> None:
+        """Write what waits; returns at once when that is being done already. Trouble with a store is logged here."""
+        now = time.monotonic()
+        try:
+            begun = _EXECUTOR.submit(write)
+            self._begun_at = now
+            await asyncio.wrap_future(begun)
+        except ExecutorFullError:
+            # What has come since is for the next call, which comes in a second.
+            if now - self._begun_at > REMINDER:
+                self._remind(now, f"one writing has taken {now - self._begun_at:.0f} s so far")
+        except (DatabaseError, redis.RedisError) as error:
+            self._failing_since = self._failing_since or now
+            self._remind(time.monotonic(), _first_line(error))
+        else:
+            if self._failing_since:
+                logger.warning(
+                    "the delivery log is written again, after %.0f s", time.monotonic() - self._failing_since
+                )
+            self._failing_since = self._logged_at = 0.0
+
+    def _remind(self, now: float, problem: str) -> None:
+        if not self._logged_at or now - self._logged_at >= REMINDER:
+            self._logged_at = now
+            seconds = now - self._failing_since if self._failing_since else 0
+            since = f" since {seconds:.0f} s ago" if seconds >= 1 else ""
+            logger.error("the delivery log cannot be written%s, its rows wait in Valkey: %s", since, problem)
+
+
+WRITER: Final = LogWriter()

@@ -1,0 +1,142 @@
+"""The log's writer in a worker: one writing at a time, and one that hangs or fails holds up nothing but itself."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import redis
+from django.db import connection, connections
+
+from delivery import tasks
+from delivery.log import rows, writing
+from delivery.models import Delivery
+from delivery.queue import key_usage
+from delivery.queue import valkey as queue
+from delivery.worker import log_writer
+from delivery.worker.log_writer import LogWriter
+from tests.delivery.log.test_writing import a_row
+from tests.sessions import session
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LOCK = "LOCK TABLE delivery_delivery IN ACCESS EXCLUSIVE MODE"
+
+
+@pytest.fixture
+async def writer(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LogWriter]:
+    """A writer of this process; what it has written goes again."""
+    made = LogWriter()
+    monkeypatch.setattr(log_writer, "WRITER", made)
+    yield made
+    await log_writer._EXECUTOR.run(connections.close_all)
+    await asyncio.to_thread(_forget)
+
+
+def _forget() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE delivery_delivery, delivery_written_segment")
+    connection.close()
+
+
+async def until_held() -> None:
+    """Wait until somebody waits for the table."""
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'delivery_delivery'::regclass"
+    with session("SELECT 1") as other:
+        async with asyncio.timeout(PATIENCE):
+            while other.execute(query).fetchall() == [(0,)]:
+                await asyncio.sleep(0.02)
+
+
+def written() -> int:
+    try:
+        return Delivery.objects.count()
+    finally:
+        connection.close()
+
+
+async def test_while_one_writing_hangs_all_others_end_at_once(writer: LogWriter, valkey: redis.Redis) -> None:
+    valkey.rpush(rows.ROWS, a_row("t-1"))
+    with session(LOCK):
+        first = asyncio.create_task(writer.write())
+        await until_held()
+        for _ in range(20):  # messages of the timetable, and looks of the watchdog
+            await asyncio.wait_for(tasks._record({}), PATIENCE)
+        assert not first.done()
+        assert [thread.name for thread in threading.enumerate()].count("the delivery log") == 1
+    await asyncio.wait_for(first, PATIENCE)
+    assert await asyncio.to_thread(written) == 1
+
+
+async def test_what_the_stores_do_not_take_is_said_once_and_written_later(
+    writer: LogWriter, valkey: redis.Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey.rpush(rows.ROWS, a_row("t-1"))
+    options = connection.settings_dict["OPTIONS"]
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=50ms")
+    with session(LOCK):
+        for _ in range(3):
+            await writer.write()
+    (said,) = [record for record in caplog.records if "wait in Valkey" in record.message]
+    assert "wait in Valkey: canceling statement due to lock timeout" in said.message
+    await writer.write()
+    assert "the delivery log is written again" in caplog.text
+    assert await asyncio.to_thread(written) == 1
+
+
+async def test_a_silent_postgres_makes_a_writing_fail_in_time_and_the_next_one_succeeds(
+    writer: LogWriter, valkey: redis.Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey.rpush(rows.ROWS, a_row("t-1"))
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "client_timeout", 0.5)
+    with session(LOCK):
+        await asyncio.wait_for(writer.write(), PATIENCE)
+        assert "PostgreSQL has said nothing for 0.5 s" in caplog.text
+    async with asyncio.timeout(PATIENCE):
+        while await asyncio.to_thread(written) == 0:  # the server may still be at the statement that was given up
+            await writer.write()
+    assert await asyncio.to_thread(written) == 1
+    assert not valkey.exists(rows.ROWS, writing.SEGMENTS)
+
+
+async def test_what_else_waits_for_a_lock_does_not_keep_the_log_from_being_written(
+    writer: LogWriter, valkey: redis.Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey.rpush(rows.ROWS, a_row("t-1"))
+    valkey.rpush(key_usage.SEEN, json.dumps((1, "server", int(time.time()))))
+    options = connection.settings_dict["OPTIONS"]
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=50ms")
+    with session("LOCK TABLE tenants_sighting, tenants_serverkey"):
+        await writer.write()
+        assert await asyncio.to_thread(written) == 1
+    assert "which keys were used cannot be written down yet" in caplog.text
+    assert "the delivery log cannot" not in caplog.text
+    assert valkey.llen(key_usage.SEEN) == 1
+    await writer.write()
+    assert not valkey.exists(key_usage.SEEN)
+
+
+async def test_the_watchdog_goes_on_after_whatever_a_writing_says(
+    writer: LogWriter, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that do not become fewer are written by it, also after a try that failed."""
+    monkeypatch.setattr(tasks, "WATCHDOG_INTERVAL", 0.02)
+    url = tasks.settings.REDIS_URL
+    monkeypatch.setattr(queue, "_shared", {})
+    options = connection.settings_dict["OPTIONS"]
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=50ms")
+    with session(LOCK):
+        valkey.rpush(rows.ROWS, a_row("t-1"))
+        watching = asyncio.create_task(tasks._log_watchdog())
+        await until_held()
+        valkey.rpush(rows.ROWS, a_row("t-2"))
+        await asyncio.sleep(0.3)
+        assert not watching.done()
+    async with asyncio.timeout(PATIENCE):
+        while await asyncio.to_thread(written) < 2:
+            await asyncio.sleep(0.05)
+    watching.cancel()
+    await asyncio.wait({watching})
+    queue.shared(url).close()
