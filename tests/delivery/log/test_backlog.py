@@ -23,7 +23,10 @@ def described(store: redis.Redis) -> str:
     """What the backlog in this Valkey is called."""
 
     async def asked() -> str:
-        async with redis.asyncio.Redis(**store.connection_pool.connection_kwargs) as valkey:
+        given = store.get_connection_kwargs()
+        async with redis.asyncio.Redis(
+            host=given["host"], port=given["port"], db=given["db"], password=given.get("password")
+        ) as valkey:
             return await backlog.describe(valkey)
 
     return asyncio.run(asked())

@@ -12,7 +12,7 @@ import pytest
 
 from hpns.web import server
 from hpns.web.child_process import ChildProcess
-from hpns.web.server import Slot, WebServer
+from hpns.web.server import Companion, Slot, WebServer
 from tests.waiting import PATIENCE, wait_for
 
 # A child that writes what happens to it into a file. It serves until it is told to leave.
@@ -45,16 +45,16 @@ class Parent:
         self.path, self.children = path, {}
         path.touch()
 
-    def slot(self, name: str, message: bytes = b"", *, stops_last: bool = False) -> Slot:
+    def slot(self, name: str, message: bytes = b"") -> Slot:
         def start() -> ChildProcess:
             self.children[name] = ChildProcess([sys.executable, "-c", CHILD, name, str(self.path)], message=message)
             return self.children[name]
 
-        return Slot(name, start, stops_last=stops_last, takes_certificate=name == "told")
+        return Slot(name, start, takes_certificate=name == "told")
 
-    def serve(self, *slots: Slot) -> "Parent":
+    def serve(self, *slots: Slot, beside: Companion | None = None) -> "Parent":
         """Begin, until stop()."""
-        self.server = WebServer(socket.socket(), slots, reloader=None, drain_timeout=5)
+        self.server = WebServer(socket.socket(), slots, reloader=None, drain_timeout=5, beside=beside)
         self.code: list[int] = []
         self.thread = threading.Thread(target=lambda: self.code.append(self.server.supervise()))
         self.thread.start()
@@ -91,12 +91,39 @@ def test_a_process_that_ends_by_itself_is_started_again_and_what_it_has_to_know_
     assert parent.said()[2:] == ["told left by SIGTERM"]
 
 
-def test_what_the_others_need_stops_when_they_have_stopped(parent: Parent) -> None:
-    parent.serve(parent.slot("pages", stops_last=True), parent.slot("one"), parent.slot("two"))
-    wait_for(lambda: len(parent.said()) == 3, PATIENCE, "all have started")
+class Pages:
+    """What serves beside them: it says what it is told to do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.looks = path, 0
+
+    def say(self, what: str) -> None:
+        with self.path.open("a") as file:
+            file.write(f"pages {what}\n")
+
+    def start(self) -> None:
+        self.say("started")
+
+    def supervise(self) -> None:
+        self.looks += 1
+
+    def replace(self) -> None:
+        self.say("replaced")
+
+    def stop(self) -> None:
+        self.say("stopped")
+
+
+def test_what_the_others_need_starts_first_is_looked_after_and_stops_last(parent: Parent) -> None:
+    pages = Pages(parent.path)
+    parent.serve(parent.slot("one"), beside=pages)
+    wait_for(lambda: parent.said() == ["pages started", "one started"], PATIENCE, "both have started")
+    wait_for(lambda: pages.looks > 2, PATIENCE, "it is looked after")
+    parent.server.reload()
+    wait_for(lambda: len(parent.said()) == 5, PATIENCE, "all are replaced")
+    assert parent.said()[2:] == ["pages replaced", "one started", "one left by SIGUSR1"]
     assert parent.stop() == 0
-    assert sorted(parent.said()[3:5]) == ["one left by SIGTERM", "two left by SIGTERM"]
-    assert parent.said()[5:] == ["pages left by SIGTERM"]
+    assert parent.said()[5:] == ["one left by SIGTERM", "pages stopped"]
 
 
 def test_a_program_whose_processes_cannot_start_ends(parent: Parent) -> None:
