@@ -70,7 +70,7 @@ def test_a_second_file_becomes_the_next_credential_and_is_promoted_by_an_action(
         ("key.p8", b"nonsense", "is no key"),
         ("account.json", b'{"type": "authorized_user"}', "service account"),
         ("deep.json", b'{"a":' * 1000 + b"1" + b"}" * 1000, ""),
-        ("large.p12", b"0" * 5_000_000, "larger"),
+        ("large.p12", b"0" * 150_000, "larger"),
     ],
 )
 def test_a_file_that_is_none_is_said_at_the_field_and_leaves_nothing(

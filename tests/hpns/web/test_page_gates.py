@@ -35,8 +35,15 @@ class Views:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """ASGI's."""
+        assert (await receive())["type"] == "http.request"
         if scope["query_string"] == b"hold":
-            await sync_to_async(self._hold)()
+            # As Django does: whoever has left is not waited for, though a thread cannot be told to end.
+            left, view = asyncio.ensure_future(receive()), asyncio.ensure_future(sync_to_async(self._hold)())
+            await asyncio.wait([left, view], return_when=asyncio.FIRST_COMPLETED)
+            if not view.done():
+                view.cancel()
+                return
+            left.cancel()
         if slug := dict(scope["headers"]).get(b"x-let-in-to"):
             scope[page_gates.ADMITTED_KEY] = slug.decode()
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -151,6 +158,7 @@ async def test_the_view_of_a_caller_who_has_left_keeps_its_place_until_it_ends()
             each.left.set()
         await asyncio.wait(tasks)
         await asyncio.sleep(0.1)
+        assert views.holding == SHARE
         assert (await service.get("/account/")).status == 503
         views.go_on.set()
         async with asyncio.timeout(PATIENCE):
