@@ -52,6 +52,14 @@ async def test_more_requests_than_one_connection_should_carry_may_open_a_few_mor
     assert 1 <= len(connections(sandbox, "many")) <= MAX_CONNECTIONS
 
 
+async def test_of_those_that_wait_for_a_connection_the_one_with_the_least_time_left_goes_first(
+    rough: RoughServer, plain: Engine
+) -> None:
+    waits = {"ok_long": 30.0, "ok_short": 10.0, "ok_middle": 20.0, "ok_longest": 30.0}
+    await asyncio.gather(*(post(plain, rough.origin, f"/3/device/{name}", seconds=waits[name]) for name in waits))
+    assert [name for name in rough.complete if name in waits] == ["ok_short", "ok_middle", "ok_long", "ok_longest"]
+
+
 async def test_each_credential_has_a_connection_of_its_own(sandbox: SandboxClient, engine: Engine) -> None:
     sandbox.script("own", {"status": 200})
     for credential in (1, 2, 1):
