@@ -19,6 +19,7 @@ from delivery.queue import batch
 from tenants import vault
 from tenants.directory.snapshot import Identity
 from tests.delivery.links import disconnect, until
+from tests.delivery.web_process import SAVED
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, rejection_code="", digest=b"")
 
@@ -38,6 +39,7 @@ async def outbox(valkey_url: str, settings: Settings) -> AsyncIterator[Outbox]:
     outbox.start()
     while not outbox.ready:
         await asyncio.sleep(0.01)
+    outbox.responses.synced = SAVED
     yield outbox
     await outbox.close()
 
@@ -182,7 +184,7 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
     first.published = False
     lost = submit(outbox, ack_id="lost")
     outbox._flush()
-    outbox.link._unwritten.clear()
+    outbox.link._protocol._unwritten.clear()
     disconnect(store)
     messages = await asyncio.wait_for(taken(store, 2), 3)
     await asyncio.sleep(0.1)
@@ -195,7 +197,7 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
 async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox: Outbox, store: redis.Redis) -> None:
     answer = submit(outbox, ack_id="never")
     outbox._flush()
-    outbox.link._unwritten.clear()
+    outbox.link._protocol._unwritten.clear()
     answered = json.loads(await asyncio.wait_for(answer, 2))
     assert answered["error"].startswith("queue_down")
     disconnect(store)
@@ -211,7 +213,7 @@ async def test_a_connection_on_which_valkey_confirms_nothing_is_broken_off(outbo
     submit(outbox)
     outbox._flush()
     (batch_in_flight,) = outbox.responses.batches.values()
-    outbox.link._unwritten.clear()
+    outbox.link._protocol._unwritten.clear()
     outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT - 0.1)
     await asyncio.sleep(0.05)
     connection = outbox.link._protocol

@@ -113,9 +113,9 @@ async def test_a_wrong_password_is_no_connection(server: Server) -> None:
 async def test_on_connect_runs_before_anybody_may_write(valkey_url: str) -> None:
     seen: list[bool] = []
 
-    async def greet(link: valkey.Link) -> None:
+    async def greet(connection: valkey.Connection) -> None:
         seen.append(link.up)
-        await link.execute("SET", "greeted", "1")
+        await connection.execute("SET", "greeted", "1")
 
     link = valkey.Link(valkey_url, on_connect=greet)
     await link.start()
@@ -127,4 +127,4 @@ async def test_on_connect_runs_before_anybody_may_write(valkey_url: str) -> None
 
 async def test_an_unknown_scheme_is_named() -> None:
     with pytest.raises(ValueError, match="memcached://"):
-        await valkey.Link("memcached://127.0.0.1")._open()
+        await valkey.Link("memcached://127.0.0.1")._open(asyncio.get_running_loop())
