@@ -12,7 +12,8 @@ Hence three looks at the server. At the first no sync is under way, so the next 
 then. The second is a second later by the server's clock: when its reply was sent, a sync had begun, if any was needed.
 At the third none is under way: it has ended. `aof_pending_bio_fsync` counts the syncs under way.
 
-Invariant: a batch is never called synced before it is; where that cannot be known, it is not called so.
+With `appendfsync always` what Valkey has confirmed is synced. Invariant: a batch is never called synced before it is;
+where that cannot be known, it is not called so.
 """
 
 import asyncio
@@ -40,17 +41,19 @@ POLICIES: Final = ("appendfsync", "no-appendfsync-on-rewrite")
 class Look(Struct):
     """What one look at the server showed: its clock in seconds, the number of the last batch, the syncs under way.
 
-    `life`: what changes when the server or its file is another one; `problem`: why it syncs nothing, "" if it does.
+    `life`: what changes when the server or its file is another one; `saves_at_once`: it syncs before it replies;
+    `problem`: why it syncs nothing, "" if it does.
     """
 
     clock: float
     number: int
     syncing: int
     life: tuple[str, ...]
+    saves_at_once: bool = False
     problem: str = ""
 
 
-def look(number: bytes | None, policies: Any, info: bytes) -> Look:
+def read(number: bytes | None, policies: Any, info: bytes) -> Look:
     """Make a Look of the replies to GET sent:PROCESS, CONFIG GET and INFO; `policies` is an error where forbidden."""
     fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
     given = {} if isinstance(policies, Exception) else dict(zip(policies[::2], policies[1::2], strict=True))
@@ -69,6 +72,7 @@ def look(number: bytes | None, policies: Any, info: bytes) -> Look:
         number=int(number or 0),
         syncing=int(fields.get("aof_pending_bio_fsync", 1)),
         life=tuple(fields.get(name, "") for name in ("run_id", "aof_rewrites", "aof_rewrite_in_progress")),
+        saves_at_once=not problem and given.get(b"appendfsync") == b"always",
         problem=problem,
     )
 
@@ -115,41 +119,43 @@ class DurabilityWatch:
         self._problem = ""
 
     async def run(self) -> None:
-        """Look at the server whenever something is not synced, until cancelled."""
+        """Look at the server as long as something is not synced, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
-            responses = self._responses
-            if responses.newest <= responses.synced or not self._link.up:
+            if not self._link.up or self._responses.newest <= self._responses.synced:
                 self._fruitless = 0
                 continue
             try:
-                number, policies, info = await self._ask()
+                await self.look(self._link)
             except ConnectionError:
                 continue  # the link logs it
-            if isinstance(number, Exception) or isinstance(info, Exception):
-                self._report(f"it does not say what it has saved ({number if number else info})")
-                continue
-            seen = look(number, policies, info)
-            synced = self._tracker.observe(seen)
-            if synced > responses.synced:
-                responses.on_synced(synced)
-                self._fruitless = 0
-            else:
-                self._fruitless += 1
-            slow = "its disk takes long to sync the append-only file" if self._fruitless > SLOW_LOOKS else ""
-            self._report(seen.problem or slow)
 
-    def _ask(self) -> "asyncio.Future[tuple[Any, Any, Any]]":
-        """The replies of which look() makes one; the number first, so that it is older than what INFO says."""
-        execute = self._link.execute
+    async def look(self, connection: valkey.Link | valkey.Connection) -> None:
+        """Look at the server once. Raises ConnectionError."""
+        execute = connection.execute
+        # Written together and in this order: so the number is older than what INFO says.
         number, policies = execute("GET", self._counter), execute("CONFIG", "GET", *POLICIES)
-        return asyncio.gather(number, policies, execute("INFO", "persistence", "server"))
+        replies = await asyncio.gather(number, policies, execute("INFO", "persistence", "server"))
+        for reply in (replies[0], replies[2]):
+            if isinstance(reply, Exception):
+                self._report(f"it does not say what it has saved ({reply})")
+                return
+        seen = read(*replies)
+        responses, synced = self._responses, self._tracker.observe(seen)
+        responses.saves_at_once = seen.saves_at_once
+        if synced > responses.synced:
+            responses.on_synced(synced)
+            self._fruitless = 0
+        else:
+            self._fruitless += 1
+        slow = "its disk takes long to sync the append-only file" if self._fruitless > SLOW_LOOKS else ""
+        self._report(seen.problem or slow)
 
     def _report(self, problem: str) -> None:
         if problem == self._problem:
             return
         self._problem = problem
         if problem:
-            logger.error("pushes without a result in time are answered FAIL, for Valkey would lose them: %s", problem)
+            logger.error("pushes without a result in time are answered FAIL, for Valkey may lose them: %s", problem)
         else:
             logger.info("Valkey saves pushes again")

@@ -141,7 +141,9 @@ class Outbox:
             self._publisher.publish([pending for pending, _ in collected], [item for _, item in collected])
 
     async def _on_reconnected(self, connection: valkey.Connection) -> None:
-        await self._publisher.on_reconnected(connection)
+        if not self._publisher.via_celery:
+            await self._durability.look(connection)
+            await self._publisher.on_reconnected(connection)
 
     def _on_up(self) -> None:
         self.turned_away.flush()

@@ -92,16 +92,13 @@ class Publisher:
             logger.error("the broker does not take pushes: %s", error)
             self._give_up(pending)
         else:
-            pending.saved = True
-            self._responses.on_published(pending)
+            pending.published = pending.saved = True
 
     async def on_reconnected(self, connection: valkey.Connection) -> None:
         """Find out which batches the queue has, and publish the others again or end them. Raises ConnectionError.
 
         `connection`: the new one, before anybody else may write to it.
         """
-        if self.via_celery:
-            return
         answer = await connection.execute("GET", self.counter)
         if isinstance(answer, Exception):
             raise ConnectionError(str(answer))

@@ -34,7 +34,8 @@ class Responses:
     """The batches of one web process that are in flight, by number.
 
     `waiting`: pushes without an answer; `kept_bytes`: of sealed batches. `newest`, `synced`: the numbers of the last
-    batch that the queue has, and of the last that it has saved on its disk, with all that it has before that one.
+    batch that the queue has, and of the last that it has saved on its disk, with all that it has before that one;
+    `saves_at_once`: it saves each before it confirms it.
     """
 
     def __init__(self, process: str, deadline: float) -> None:
@@ -45,6 +46,7 @@ class Responses:
         self.latency = 0.0  # seconds that answers take, of late
         self.kept_bytes = 0
         self.newest = self.synced = 0
+        self.saves_at_once = False
         self._unsynced: dict[int, int] = {}
 
     def track(self, number: int, batch_id: str, pushes: list[PendingPush], sealed: bytes) -> PendingBatch:
@@ -160,7 +162,7 @@ class Responses:
                 self.forget(pending)
 
     def _is_saved(self, pending: PendingBatch) -> bool:
-        return pending.saved or pending.number <= self.synced
+        return pending.saved or pending.number <= self.synced or (self.saves_at_once and pending.published)
 
     def _on_deadline(self, pending: PendingBatch) -> None:
         """The deadline of a batch has come: what is saved in the queue is OK, save tests; what may not be is FAIL."""
