@@ -7,6 +7,7 @@ Celery itself would send, because Celery makes it, for a transport that keeps it
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,8 @@ INLINE_MOST: Final = 6000
 PAYLOAD_TTL: Final = 8 * 24 * 3600
 # Seconds after which the number of a process's last batch is forgotten.
 SENT_TTL: Final = 86_400
+# How a message says whether it may have been delivered before (hpns/celery/transport.py changes the one, too).
+FIRST_TIME, REDELIVERED = b'"redelivered":false', b'"redelivered":true'
 # What stands in a serialised message where a batch's own values belong.
 TASK, BATCH, SEALED, AT = "@TASK@", "@BATCH@", "@SEALED@", "@AT@"
 
@@ -66,22 +69,38 @@ def serialised(*, with_payload: bool) -> tuple[str, bytes]:
     return queue, msgspec.json.encode(message)
 
 
+def sent_key(process: str) -> str:
+    """The key of the number of the last batch that a web process has put into the queue."""
+    return f"sent:{process}"
+
+
 class EnvelopeTemplate:
     """The messages of one web process, serialised but for what differs from batch to batch."""
 
     def __init__(self, process: str) -> None:
-        """`process`: this process's name; the number of its last batch stands in `sent:PROCESS`."""
-        self._sent_key = f"sent:{process}"
+        """`process`: this process's name."""
+        self._sent_key = sent_key(process)
         self._by_key, self._inline = serialised(with_payload=False), serialised(with_payload=True)
 
-    def commands(self, batch_id: str, number: int, sealed: bytes) -> tuple[bytes, int]:
-        """The packed commands of one transaction that publishes a batch, and how many they are."""
+    def commands(
+        self, batch_id: str, number: int, sealed: bytes, *, redelivered: bool = False, settled: Sequence[int] = ()
+    ) -> tuple[bytes, int]:
+        """The packed commands of one transaction that publishes a batch, and how many they are.
+
+        redelivered: some worker may have had it before; settled: the indexes of its pushes that have ended already.
+        """
         name = batch_id.encode()
         inline = len(sealed) <= INLINE_MOST
         queue, message = self._inline if inline else self._by_key
         message = message.replace(TASK.encode(), name).replace(BATCH.encode(), name)
         message = message.replace(b'"%b"' % AT.encode(), b"%.3f" % time.time())
+        if redelivered:
+            message = message.replace(FIRST_TIME, REDELIVERED)
         parts = [valkey.pack(("MULTI",))]
+        done = batch.progress_key(batch_id)
+        parts += [valkey.pack(("SETBIT", done, str(batch.progress_bit(index)), "1")) for index in settled]
+        if settled:
+            parts.append(valkey.pack(("EXPIRE", done, str(PAYLOAD_TTL))))
         if inline:
             message = message.replace(SEALED.encode(), base64.b64encode(sealed))
         else:

@@ -3,17 +3,19 @@
 One Outbox per web process, and one in the pages process (for test pushes), on its loop: what comes in is collected
 here, delivery/ingest/publishing.py seals a batch and puts it into the queue, delivery/ingest/responses.py resolves each
 push's answer. A push is accepted when its batch stands in the queue, and Valkey has said so.
-Invariant: a push that was told OK is in the queue or ended; a push that is not in the queue ends as a row of our own.
+Invariant: a push that was told OK is in the queue's file on its disk or ended (delivery/ingest/durability.py); a push
+that is not in the queue ends as a row of our own.
 """
 
 import asyncio
 import itertools
 import logging
 import secrets
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 
+from delivery.ingest.durability import DurabilityWatch
 from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.pending import PendingPush
 from delivery.ingest.publishing import Publisher
@@ -32,6 +34,9 @@ logger = logging.getLogger(__name__)
 LINGER, LINGER_FROM = 0.005, 5
 # When answers take long anyway, a tenth of what they take may be lingered, up to this: larger batches cost less each.
 LINGER_MOST, LINGER_SHARE = 0.010, 0.1
+# Bytes of sealed batches that are kept until their pushes are answered; what comes beyond them is turned away. That is
+# 13 MB a second for the five seconds that a push waits at most.
+KEPT_MOST: Final = 64_000_000
 
 
 class Outbox:
@@ -48,12 +53,13 @@ class Outbox:
         self._collected_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected)
+        self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
         self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY)
         self.key_usage = KeyUsage(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
         self.responses = Responses(self.process, settings.PUSH_DEADLINE)
         self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away)
+        self._durability = DurabilityWatch(self._publisher.counter, self.link, self.responses)
 
     def start(self) -> None:
         """Connect and begin to listen for answers."""
@@ -63,6 +69,7 @@ class Outbox:
         self._tasks = [
             supervise("the listener for answers", self.responses.listen),
             supervise("the deadlines of pushes", self._watch),
+            supervise("the watch over the queue's file", self._durability.run),
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
@@ -107,7 +114,7 @@ class Outbox:
         if not self.link.up:
             return self.turned_away.turn_away(pending, "queue_down")
         responses = self.responses
-        if responses.waiting >= self.waiting_limit:
+        if responses.waiting >= self.waiting_limit or responses.kept_bytes >= KEPT_MOST:
             return self.turned_away.turn_away(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         responses.waiting += 1
@@ -135,14 +142,15 @@ class Outbox:
             counting.accepted(len(collected))
             self._publisher.publish([pending for pending, _ in collected], [item for _, item in collected])
 
-    async def _on_reconnected(self, link: valkey.Link) -> None:
-        """The connection is back: publish again what did not arrive, flush the rows of pushes turned away."""
-        await self._publisher.on_reconnected()
+    async def _on_reconnected(self, connection: valkey.Connection) -> None:
+        if not self._publisher.via_celery:
+            await self._durability.look(connection)
+            await self._publisher.on_reconnected(connection)
+
+    def _on_up(self) -> None:
         self.turned_away.flush()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            now = self.loop.time()
-            self._publisher.check_confirmations(now)
-            self.responses.check_deadlines(now)
+            self.responses.check_deadlines(self.loop.time(), queue_up=self.link.up)

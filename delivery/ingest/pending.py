@@ -8,7 +8,10 @@ from tenants.directory.snapshot import Identity
 
 
 class PendingPush:
-    """One push on its way: who sent it, the push, and the future of the answer's body."""
+    """One push on its way: who sent it, the push, and the future of the answer's body.
+
+    It counts as waiting, here and in its limits, as long as it has its `allowance`.
+    """
 
     __slots__ = ("allowance", "answer", "at", "push", "size", "trace", "who")
 
@@ -22,24 +25,20 @@ class PendingPush:
 class PendingBatch:
     """A batch that is being published, or has been and has pushes that wait for their answer.
 
-    `posted_at` and `deadline` are times of the loop; `commands` are kept until Valkey has confirmed them.
+    `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come. `sealed` are the
+    pushes as they travel, kept until nobody waits any more: what the queue has lost is published again.
+    `published`: the queue has it; `saved`: and will keep it, by a broker's own word (Valkey gives none: durability.py);
+    `late`: its deadline has come.
     """
 
-    __slots__ = (
-        "command_count",
-        "commands",
-        "deadline",
-        "id",
-        "number",
-        "posted_at",
-        "published",
-        "pushes",
-        "unanswered",
-    )
+    __slots__ = ("deadline", "id", "late", "number", "published", "pushes", "saved", "sealed", "unanswered")
 
-    def __init__(self, number: int, batch_id: str, pushes: list[PendingPush], posted_at: float, deadline: float):
-        self.number, self.id, self.pushes, self.posted_at, self.deadline = number, batch_id, pushes, posted_at, deadline
-        self.published = False
-        self.commands = b""
-        self.command_count = 0
+    def __init__(self, number: int, batch_id: str, pushes: list[PendingPush], sealed: bytes, deadline: float):
+        self.number, self.id, self.sealed, self.deadline = number, batch_id, sealed, deadline
+        self.pushes: list[PendingPush | None] = list(pushes)
+        self.published = self.saved = self.late = False
         self.unanswered = len(pushes)
+
+    def answered(self) -> list[int]:
+        """The indexes of the pushes whose results have come."""
+        return [index for index, push in enumerate(self.pushes) if push is None]

@@ -79,6 +79,8 @@ class TurnedAwayPushes:
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
+        if not self.link.up:
+            return  # it is called again when it is
         unsaved, self._unsaved = self._unsaved, collections.OrderedDict()
         if not unsaved:
             return

@@ -1,12 +1,14 @@
 """Resolves the answers of waiting pushes: from the results that workers report, or when their deadline has come.
 
-Results come through a list in Valkey that belongs to this process (delivery/queue/batch.py has their form). Invariant:
-each waiting push is answered once; a result that comes after the deadline changes nothing.
+Results come through a list in Valkey that belongs to this process (delivery/queue/batch.py has their form). Invariants:
+each waiting push is answered once; a result that comes after the deadline changes nothing; a push without a result is
+OK only if its batch stands in the queue's file on the disk.
 """
 
 import asyncio
 import logging
 import struct
+from typing import Final
 
 import msgspec
 from django.conf import settings
@@ -23,10 +25,17 @@ logger = logging.getLogger(__name__)
 TICK = 0.05
 # Part of the mean latency that the latest answer makes up.
 LATENCY_WEIGHT = 0.01
+# Batches that are remembered, with how many pushes each, until they are synced.
+UNSYNCED_MOST: Final = 1_000
 
 
 class Responses:
-    """The batches of one web process that are in flight, by number; `waiting` is how many pushes have no answer yet."""
+    """The batches of one web process that are in flight, by number.
+
+    `waiting`: pushes without an answer; `kept_bytes`: of sealed batches. `newest`, `synced`: the numbers of the last
+    batch that the queue has, and of the last that it has saved on its disk, with all that it has before that one;
+    `saves_at_once`: it saves each before it confirms it.
+    """
 
     def __init__(self, process: str, deadline: float) -> None:
         """`deadline`: seconds from its batch's publication within which each push is answered."""
@@ -34,88 +43,140 @@ class Responses:
         self.batches: dict[int, PendingBatch] = {}
         self.waiting = 0
         self.latency = 0.0  # seconds that answers take, of late
+        self.kept_bytes = 0
+        self.newest = self.synced = 0
+        self.saves_at_once = False
+        self._unsynced: dict[int, int] = {}
 
-    def track(self, number: int, batch_id: str, pushes: list[PendingPush]) -> PendingBatch:
+    def track(self, number: int, batch_id: str, pushes: list[PendingPush], sealed: bytes) -> PendingBatch:
         """Keep a batch until all of its pushes are answered."""
-        now = asyncio.get_running_loop().time()
-        pending = self.batches[number] = PendingBatch(number, batch_id, pushes, now, now + self.deadline - TICK)
+        deadline = asyncio.get_running_loop().time() + self.deadline - TICK
+        pending = self.batches[number] = PendingBatch(number, batch_id, pushes, sealed, deadline)
+        self.kept_bytes += len(sealed)
         return pending
+
+    def on_published(self, pending: PendingBatch) -> None:
+        """The queue has a batch."""
+        pending.published = True
+        self.newest = max(self.newest, pending.number)
+
+    def forget(self, pending: PendingBatch, *, queued: bool = True) -> bool:
+        """Keep a batch no longer, which the queue has or (queued=False) has not; False if that has been said before."""
+        if self.batches.pop(pending.number, None) is None:
+            return False
+        self._drop_sealed(pending)
+        if queued and pending.number > self.synced:
+            self._unsynced[pending.number] = len(pending.pushes)
+            if len(self._unsynced) > UNSYNCED_MOST:
+                del self._unsynced[next(iter(self._unsynced))]
+        return True
+
+    def _drop_sealed(self, pending: PendingBatch) -> None:
+        self.kept_bytes -= len(pending.sealed)
+        pending.sealed = b""
+
+    def on_synced(self, number: int) -> None:
+        """The queue has saved all batches that it has, up to this number."""
+        self.synced = number
+        for synced in [unsynced for unsynced in self._unsynced if unsynced <= number]:
+            del self._unsynced[synced]
+
+    def on_lost(self, number: int) -> int:
+        """The queue has no batch after this number; returns how many pushes were in those that are kept no longer."""
+        self.newest, self.synced = min(self.newest, number), min(self.synced, number)
+        return sum(self._unsynced.pop(lost) for lost in [lost for lost in self._unsynced if lost > number])
 
     async def listen(self) -> None:
         """Read the list of results, until cancelled."""
         key = batch.reply_key(self._process)
-        link = valkey.Link(settings.REDIS_URL)
-        await link.start()
-        while True:
-            try:
-                popped = await link.execute("BLMPOP", "5", "1", key, "LEFT", "COUNT", "100")
-            except ConnectionError:
-                await asyncio.sleep(0.05)
-                continue
-            if isinstance(popped, Exception):
-                logger.error("Valkey gives no results: %s", popped)
-                await asyncio.sleep(1)
-            elif popped is not None:
-                for blob in popped[1]:
-                    self._on_results(blob)
+        link = valkey.Link(settings.REDIS_URL, name="answers")
+        try:
+            while True:
+                await link.start()
+                try:
+                    popped = await link.execute("BLMPOP", "5", "1", key, "LEFT", "COUNT", "100")
+                except ConnectionError:
+                    continue  # the link logs it
+                if isinstance(popped, Exception):
+                    logger.error("Valkey gives no results: %s", popped)
+                    await asyncio.sleep(1)
+                elif popped is not None:
+                    for blob in popped[1]:
+                        self._on_results(blob)
+        finally:
+            link.close()
 
     def _on_results(self, blob: bytes) -> None:
         try:
             short, texts = batch.unpack_results(blob)
-        except (struct.error, msgspec.DecodeError):
+            for number, index, code in short:
+                self._resolve_push(number, index, wire.REMOVE_BODY if code else wire.OK_BODY)
+            for number, index, text in texts:
+                self._resolve_push(number, index, wire.fail_body(text))
+        except (struct.error, msgspec.DecodeError, IndexError):
             logger.exception("results from a worker cannot be read")
-            return
-        for number, index, code in short:
-            self._resolve_push(number, index, wire.REMOVE_BODY if code else wire.OK_BODY)
-        for number, index, text in texts:
-            self._resolve_push(number, index, wire.fail_body(text))
 
     def _resolve_push(self, number: int, index: int, body: bytes) -> None:
         pending = self.batches.get(number)
         if pending is None:
             return  # answered by its deadline before
-        pending.published = True
         push = pending.pushes[index]
+        if push is None:
+            return  # a batch that two workers had; whose result came first has been told
+        if not pending.published:  # the results overtook the confirmation
+            self.on_published(pending)
+        pending.pushes[index] = None
         if not push.answer.done():
             self.latency += (self._respond(push, body) - self.latency) * LATENCY_WEIGHT
+        self.release(push)
         pending.unanswered -= 1
         if not pending.unanswered:
-            del self.batches[number]
+            self.forget(pending)
 
     def _respond(self, push: PendingPush, body: bytes) -> float:
         """Answer one waiting push; returns for how many seconds it has waited."""
         push.answer.set_result(body)
-        self.release(push)
         seconds = shared_clock.now() - push.at
         counting.answered(seconds)
         return seconds
 
     def release(self, push: PendingPush) -> None:
         """Count a push as waiting no longer, here and in its limits."""
-        self.waiting -= 1
         if push.allowance is not None:
+            self.waiting -= 1
             push.allowance.release()
+            push.allowance = None
 
-    def check_deadlines(self, now: float) -> None:
-        """Answer the batches whose deadline has come, and forget those that are published; `now` in the loop's time."""
-        for number, pending in list(self.batches.items()):
+    def check_deadlines(self, now: float, *, queue_up: bool) -> None:
+        """Answer the batches whose deadline has come, and forget those that are published; `now` in the loop's time.
+
+        queue_up: whether the queue is there; while it is not, what it has not saved is no longer known to be in it.
+        """
+        for pending in list(self.batches.values()):
             if pending.deadline > now:
                 break
-            if pending.published:
-                del self.batches[number]
-            self._on_deadline(pending)
+            if not pending.late:
+                self._on_deadline(pending)
+            if pending.published and (queue_up or self._is_saved(pending)):
+                self.forget(pending)
+
+    def _is_saved(self, pending: PendingBatch) -> bool:
+        return pending.saved or pending.number <= self.synced or (self.saves_at_once and pending.published)
 
     def _on_deadline(self, pending: PendingBatch) -> None:
-        """The deadline of a batch has come: what stands in the queue is OK, save tests; what may not is FAIL."""
-        late = judge.refusal("late_test")
-        down = judge.refusal("queue_down")
+        """The deadline of a batch has come: what is saved in the queue is OK, save tests; what may not be is FAIL."""
+        pending.late = True
+        self._drop_sealed(pending)  # nobody waits any more, so it is not published again
+        code = ""
+        if not self._is_saved(pending):
+            code = "queue_unsaved" if pending.published else "queue_down"
         for push in pending.pushes:
-            if push.answer.done():
+            if push is None:
                 continue
-            if not pending.published:
-                body = wire.fail_body(judge.text(down, push.trace))
-            elif push.push.type == "test":
-                body = wire.fail_body(judge.text(late, push.trace, seconds=int(self.deadline)))
-            else:
+            if not push.answer.done():
+                late = "late_test" if push.push.type == "test" and pending.published else code
                 body = wire.OK_BODY
-            self._respond(push, body)
+                if late:
+                    body = wire.fail_body(judge.text(judge.refusal(late), push.trace, seconds=int(self.deadline)))
+                self._respond(push, body)
+            self.release(push)

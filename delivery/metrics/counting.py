@@ -51,6 +51,7 @@ _turned_away: dict[str, int] = {}
 _answered: Cell = [None, 0.0, *([0] * (len(SECONDS) + 1))]
 _batches: Cell = [None, 0.0, *([0] * (len(SIZES) + 1))]
 _accepted = 0
+_rows_lost = 0
 # Different keys between two collections: strangers choose a part of them, and must not fill the memory.
 MOST: Final = 2_000
 
@@ -59,6 +60,12 @@ def accepted(pushes: int) -> None:
     """Count pushes that are enqueued."""
     global _accepted  # noqa: PLW0603  a counter
     _accepted += pushes
+
+
+def rows_lost(pushes: int) -> None:
+    """Count pushes that were answered and whose row of the log may be missing."""
+    global _rows_lost  # noqa: PLW0603  a counter
+    _rows_lost += pushes
 
 
 def turned_away(code: str) -> None:
@@ -128,7 +135,7 @@ def register_gauges(read: Callable[[], Iterable[Gauge]]) -> None:
 
 def collect() -> Counts:
     """Add what was counted since the last call to this process's totals, and return these."""
-    global _accepted  # noqa: PLW0603  a counter
+    global _accepted, _rows_lost  # noqa: PLW0603  counters
     for (platform, kind, code, has_ack), cell in _ended.items():
         _count_outcome(PLATFORMS[family_of(policy.app_label(platform)[0])], _known(kind, TYPES), code, has_ack, cell)
     for (provider, host, code), cell in _attempts.items():
@@ -150,8 +157,9 @@ def collect() -> Counts:
     for cell in (_answered, _batches):
         cell[1:] = [0.0, *([0] * (len(cell) - 2))]
     _count("hpns_accepted_total", (), _accepted)
+    _count("hpns_rows_lost_total", (), _rows_lost)
     _count("service_bad_request_total", (), 0)  # there from the start, so that its first rise is seen
-    _accepted = 0
+    _accepted = _rows_lost = 0
     return _totals
 
 

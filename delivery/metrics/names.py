@@ -54,6 +54,7 @@ MetricName = Literal[
     "hpns_attempt_seconds",
     "hpns_accepted_total",
     "hpns_turned_away_total",
+    "hpns_rows_lost_total",
     "hpns_task_restarts_total",
     "hpns_batch_pushes",
     "hpns_pushes_in_flight",
@@ -110,6 +111,9 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     "hpns_attempt_seconds": Meter("histogram", "Duration of an attempt, by host.", ("provider", "host"), SECONDS),
     "hpns_accepted_total": Meter("counter", "Pushes enqueued."),
     "hpns_turned_away_total": Meter("counter", "Requests answered with FAIL before they were validated.", ("code",)),
+    "hpns_rows_lost_total": Meter(
+        "counter", "Answered pushes whose row may be missing in the log: Valkey lost what it had not synced."
+    ),
     "hpns_task_restarts_total": Meter("counter", "Restarts of background tasks that had ended.", ("task",)),
     "hpns_batch_pushes": Meter("histogram", "Pushes per batch.", (), SIZES),
     "hpns_pushes_in_flight": Meter("gauge", "Pushes waiting for an answer or (worker) an outcome.", ("role",)),

@@ -191,6 +191,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "report it with the trace id; uploading the credential again helps at once",
         ),
         _ours("queue_down", "the push service cannot queue pushes at the moment", _WAIT),
+        _ours(
+            "queue_unsaved",
+            "the push had no result within {seconds} s, and the queue that it waits in could not be saved to disk",
+            "it may still arrive; nothing to do unless it lasts; the status page of the push service knows more",
+        ),
         _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _WAIT),
         _ours("queue_full", "the queue of the push service is nearly full", _WAIT),
         _ours("shutting_down", "the push service is restarting", _WAIT),

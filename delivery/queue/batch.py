@@ -43,6 +43,11 @@ def progress_key(batch_id: str) -> str:
     return f"done:{batch_id}"
 
 
+def progress_bit(index: int) -> int:
+    """The bit in it of push `index`."""
+    return 8 + index
+
+
 def reply_key(process: str) -> str:
     """The list of results for one web process."""
     return f"reply:{process}"

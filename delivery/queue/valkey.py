@@ -1,198 +1,194 @@
-"""One pipelined connection to Valkey (or Redis) on an asyncio loop, which reconnects by itself.
+"""A link to Valkey (or Redis) on an asyncio loop: one pipelined connection, which is opened again whenever it breaks.
 
 Commands that are written in one turn of the loop leave in one system call, and nobody waits for an answer that nobody
 asked for: this is what keeps the queue's share of a push at a few microseconds. redis-py's own asyncio client costs
-about ten times as much per command; everything off the hot path uses redis-py.
+about ten times as much per command; everything off the hot path uses redis-py (tenants/redis_client.py).
 
-Invariant: a command is written at most once. When the connection breaks, whoever waits for an answer gets
-ConnectionError and decides for himself whether to ask again; the link never repeats a command.
-
-Protocol: RESP2, https://valkey.io/topics/protocol/.
+Invariants: a command is written at most once: when the connection breaks, whoever waits for an answer gets
+ConnectionError and decides for himself whether to ask again. Nobody's command is written before the link is up: the
+connection is authenticated, has its database, and `on_connect` has put in order what the last one left behind. And
+nothing that was written to the last connection is done after that: the server closes it first, if it has not yet.
 """
 
 import asyncio
-import collections
 import logging
+import re
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
 
+from delivery.queue.connection import REPLY_TIMEOUT, Connection, ConnectionLost, pack, refuse
+from tenants.supervision import supervise
+
 logger = logging.getLogger(__name__)
-pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 
+__all__ = ["Connection", "ConnectionLost", "Link", "pack", "shared"]
+
+# Seconds between two tries to connect, growing while none of them lasts for STABLE_SECONDS.
 RETRY_FIRST, RETRY_MOST = 0.05, 1.0
+STABLE_SECONDS: Final = 1.0
 CONNECT_TIMEOUT = 3.0
-
-
-class ConnectionLost(ConnectionError):
-    """The connection is down, or broke before the answer came."""
-
-
-class _Protocol(asyncio.Protocol):
-    def __init__(self, link: "Link") -> None:
-        self.link = link
-        self.reader = hiredis.Reader()
-        self.waiting: collections.deque[asyncio.Future[Any] | None] = collections.deque()
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        self.reader.feed(data)
-        gets, waiting = self.reader.gets, self.waiting
-        while (answer := gets()) is not False:
-            future = waiting.popleft()
-            if future is not None:
-                if not future.done():
-                    future.set_result(answer)
-            elif isinstance(answer, hiredis.ReplyError):
-                logger.error("Valkey answered a command with an error: %s", answer)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        for future in self.waiting:
-            if future is not None and not future.done():
-                future.set_exception(ConnectionLost("the connection to Valkey broke"))
-                future.exception()  # seen: whoever dropped the future does not care
-        self.waiting.clear()
-        self.link.on_lost(self)
+# How CLIENT INFO names a connection. https://valkey.io/commands/client-list/
+_CLIENT: Final = re.compile(rb"\bid=(\d+) addr=(\S+)")
 
 
 class Link:
-    """A connection that is opened again whenever it breaks, with growing pauses of at most a second.
-
-    url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE), unix:///path.
-    on_connect: a coroutine function run after each connection and before the link counts as up; it gets the link.
-    loop: where it lives, if it is made before the loop runs.
-    """
+    """A connection that is opened again whenever it breaks, with growing pauses of at most a second."""
 
     def __init__(
         self,
         url: str,
         *,
-        on_connect: Callable[["Link"], Awaitable[None]] | None = None,
+        on_connect: Callable[[Connection], Awaitable[None]] | None = None,
+        on_up: Callable[[], None] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
+        name: str = "commands",
+        timeout: float = REPLY_TIMEOUT,
     ) -> None:
+        """Make a link; start() begins to connect.
+
+        url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE), unix:///path.
+        on_connect: a coroutine function run after each connection, before anybody else may write to it.
+        on_up: called right after that, when everybody may. loop: where it lives, if it is made before the loop runs.
+        name: what it is for, in the logs. timeout: see delivery/queue/connection.py.
+        """
         self.url = url
-        self._loop = loop
         self.up = False
-        self._on_connect = on_connect
-        self._protocol: _Protocol | None = None
-        self._unwritten: list[bytes] = []
-        self._connecting: asyncio.Task[None] | None = None
+        self._name, self._timeout = name, timeout
+        self._loop = loop
+        self._on_connect, self._on_up = on_connect, on_up
+        self._protocol: Connection | None = None
+        self._last_client: tuple[str, str] | None = None  # the last connection, as its server calls it
+        self._was_up: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._closing = False
 
-    def start(self) -> "asyncio.Task[None]":
-        """Begin connecting; the task ends when the link is up for the first time."""
+    def start(self) -> "asyncio.Future[None]":
+        """Begin connecting, unless that has begun; the future is done when the link is up. May be called again."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        self._connecting = self._loop.create_task(self._connect())
-        return self._connecting
+        if self._was_up is None or (self._was_up.done() and not self.up):
+            self._was_up = self._loop.create_future()
+        if self._task is None:
+            self._task = supervise(f"the connection to Valkey for {self._name}", self._run, loop=self._loop)
+        return asyncio.shield(self._was_up)
 
-    async def _connect(self) -> None:
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         pause = RETRY_FIRST
-        while not self._closing:
+        while True:
+            since, lasted = loop.time(), False
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
-                    await self._open()
+                    connection = await self._open(loop)
                 if self._on_connect is not None:
-                    await self._on_connect(self)
+                    await self._on_connect(connection)
+                if connection.closed:
+                    raise ConnectionLost("the connection to Valkey broke")
+                self._come_up()  # with nothing awaited since on_connect has returned: what it found is still so
+                await connection.ended
+                lasted = loop.time() - since > STABLE_SECONDS
+                logger.warning("lost the connection to Valkey for %s", self._name)
             except (OSError, TimeoutError, hiredis.HiredisError) as error:
-                logger.warning("Valkey is unreachable, reconnecting in %.1f s: %s", pause, error)
+                reason = str(error) or type(error).__name__
+                logger.warning("Valkey is unreachable, reconnecting in %.1f s: %s", pause, reason)
+            finally:
                 self._drop()
+            if lasted:
+                pause = RETRY_FIRST
+            else:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_MOST)
-            else:
-                if self._protocol is not None:
-                    self.up = True
-                    return
 
-    async def _open(self) -> None:
+    def _come_up(self) -> None:
+        self.up = True
+        if self._was_up is not None and not self._was_up.done():
+            self._was_up.set_result(None)
+        if self._on_up is not None:
+            self._on_up()
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
         parts = urlsplit(self.url)
-        protocol = _Protocol(self)
-        loop = asyncio.get_running_loop()
+        connection = Connection(loop, self._on_closed, self._timeout)
         if parts.scheme == "unix":
-            await loop.create_unix_connection(lambda: protocol, parts.path)
+            await loop.create_unix_connection(lambda: connection, parts.path)
             db = parse_qs(parts.query).get("db", ["0"])[0]
         elif parts.scheme in ("redis", "rediss"):
             context = None
             if parts.scheme == "rediss":
                 context = ssl.create_default_context(cafile=parse_qs(parts.query).get("ssl_ca_certs", [None])[0])
             await loop.create_connection(
-                lambda: protocol, parts.hostname or "127.0.0.1", parts.port or 6379, ssl=context
+                lambda: connection, parts.hostname or "127.0.0.1", parts.port or 6379, ssl=context
             )
             db = parts.path.strip("/") or "0"
         else:
             raise ValueError(f"REDIS_URL begins with {parts.scheme}://; redis://, rediss:// and unix:// are known.")
-        self._protocol = protocol
+        self._protocol = connection
         if parts.password:
             user = (unquote(parts.username),) if parts.username else ()
-            self._expect_ok(await self.execute("AUTH", *user, unquote(parts.password)))
+            await _expect(connection.execute("AUTH", *user, unquote(parts.password)))
         if db != "0":
-            self._expect_ok(await self.execute("SELECT", db))
-        self._expect_ok(await self.execute("PING"))  # answers LOADING while it still reads its append-only file
+            await _expect(connection.execute("SELECT", db))
+        await _expect(connection.execute("PING"))  # answers LOADING while it still reads its append-only file
+        if parts.scheme != "unix":
+            await self._fence(connection)
+        return connection
 
-    @staticmethod
-    def _expect_ok(answer: Any) -> None:
-        if isinstance(answer, Exception):
-            raise ConnectionError(str(answer))
+    async def _fence(self, connection: Connection) -> None:
+        """Have the server close the last connection, if it still thinks it open, and learn what it calls this one.
 
-    def on_lost(self, protocol: _Protocol) -> None:
-        """Reconnect after the protocol's connection has ended."""
-        if protocol is not self._protocol:
-            return
-        was_up, self.up, self._protocol = self.up, False, None
-        self._unwritten.clear()
-        if was_up and not self._closing:
-            logger.warning("lost the connection to Valkey")
-            self.start()
+        We have given that one up because the server, or the network, stood still. What it has not read yet, and what
+        blocks there, would still come about when it goes on: a batch that is published again by then, or a message
+        that is moved for nobody. The address goes with the id, for a server that was started anew counts from one.
+        """
+        last, self._last_client = self._last_client, None
+        if last is not None:
+            closed = await connection.execute("CLIENT", "KILL", "ID", last[0], "ADDR", last[1])
+            if isinstance(closed, Exception):
+                logger.warning("Valkey does not let us close a connection of ours that it may still read: %s", closed)
+        named = await connection.execute("CLIENT", "INFO")
+        if isinstance(named, bytes) and (found := _CLIENT.search(named)):
+            self._last_client = (found[1].decode(), found[2].decode())
+
+    def _on_closed(self, connection: Connection) -> None:
+        if connection is self._protocol:
+            self.up, self._protocol = False, None
 
     def _drop(self) -> None:
-        protocol, self._protocol = self._protocol, None
-        self._unwritten.clear()
-        if protocol is not None and protocol.transport is not None:
-            protocol.transport.abort()
+        self.up = False
+        connection, self._protocol = self._protocol, None
+        if connection is not None:
+            connection.abort()
 
     def post(self, commands: bytes, count: int, last: "asyncio.Future[Any] | None" = None) -> bool:
         """Write `count` packed commands; `last` gets the answer to the last one (an Exception object if refused).
 
-        Returns False, having written nothing, when the link is down; `last` then raises ConnectionLost.
+        Returns False, having written nothing, when the link is not up; `last` then raises ConnectionLost.
         """
-        protocol = self._protocol
-        if protocol is None:
-            if last is not None and not last.done():
-                last.set_exception(ConnectionLost("Valkey is away"))
-                last.exception()
-            return False
-        waiting = protocol.waiting
-        for _ in range(count - 1):
-            waiting.append(None)
-        waiting.append(last)
-        if not self._unwritten:
-            self._loop.call_soon(self._write)  # type: ignore[union-attr]  # a link with a protocol has its loop
-        self._unwritten.append(commands)
-        return True
+        if self.up and self._protocol is not None:
+            return self._protocol.post(commands, count, last)
+        refuse(last)
+        return False
 
-    def _write(self) -> None:
-        commands = b"".join(self._unwritten)
-        self._unwritten.clear()
-        # What was posted to a connection that broke in the same turn has got ConnectionLost from its protocol.
-        if self._protocol is not None and self._protocol.transport is not None:
-            self._protocol.transport.write(commands)
+    def execute(self, *command: Any, timeout: float | None = None) -> "asyncio.Future[Any]":
+        """Write one command and return the future of its answer; ConnectionLost when the link is or goes down.
 
-    def execute(self, *command: Any) -> "asyncio.Future[Any]":
-        """Write one command and return the future of its answer; ConnectionLost when the link is or goes down."""
+        An answer that takes longer than `timeout` seconds breaks the connection off. Commands that block have a timeout
+        by themselves; for all others it is enough that the connection notices a server that says nothing.
+        """
+        if self.up and self._protocol is not None:
+            return self._protocol.execute(*command, timeout=timeout)
         future: asyncio.Future[Any] = (self._loop or asyncio.get_running_loop()).create_future()
-        self.post(pack(command), 1, future)
+        refuse(future)
         return future
 
     def abort(self) -> None:
         """Break the connection off because its server does not reply; the link counts as down and reconnects."""
-        if self._protocol is not None and self._protocol.transport is not None:
-            self._protocol.transport.abort()
+        if self._protocol is not None:
+            self._protocol.abort()
 
     async def drain(self) -> None:
         """Wait until every command posted so far has its reply; ConnectionLost when the link breaks first."""
@@ -202,10 +198,19 @@ class Link:
         """Close for good; waiting answers end as ConnectionLost."""
         self._closing = True
         self.up = False
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._protocol is not None and self._protocol.transport is not None:
-            self._protocol.transport.close()
+        connection, self._protocol = self._protocol, None
+        if connection is not None:
+            connection.close()
+        if self._task is not None:
+            self._task.cancel()
+        if self._was_up is not None and not self._was_up.done():
+            self._was_up.cancel()
+
+
+async def _expect(answer: "asyncio.Future[Any]") -> None:
+    """Wait for an answer that has to be no error."""
+    if isinstance(result := await answer, Exception):
+        raise ConnectionError(str(result))
 
 
 _shared: dict[str, Link] = {}

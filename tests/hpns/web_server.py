@@ -16,6 +16,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import redis
+
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.postgres import PAGES_USER, Postgres
@@ -79,6 +81,10 @@ class Stores:
             for spec in (postgres.spec(), valkey.spec()):
                 self._children.append(Child(spec))
                 wait_for(spec.ready, PATIENCE, f"{spec.name} serves")
+            with redis.Redis.from_url(valkey.url) as client:
+                # Each push is on the disk at once: here they are OK when their short deadline has come.
+                client.config_set("appendfsync", "always")
+                client.config_set("appendonly", "yes")
             done = subprocess.run(
                 [sys.executable, "-c", SEED], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
             )

@@ -10,6 +10,7 @@ from delivery.ingest.outbox import Outbox
 from delivery.queue import valkey
 from tests.delivery.ingest.limiting import HASH_KEY
 from tests.delivery.links import until
+from tests.delivery.web_process import SAVED
 
 
 @pytest.fixture
@@ -28,5 +29,6 @@ async def outbox(valkey_url: str, settings: Settings, monkeypatch: pytest.Monkey
     made = Outbox()
     made.start()
     await until(lambda: made.ready)
+    made.responses.synced = SAVED
     yield made
     await made.close()

@@ -10,7 +10,6 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from delivery.ingest import publishing
 from delivery.ingest.limits import Allowance
 from delivery.ingest.outbox import Outbox
 from delivery.log.rows import ROWS
@@ -18,7 +17,8 @@ from delivery.protocol import wire
 from delivery.queue import batch
 from tenants import vault
 from tenants.directory.snapshot import Identity
-from tests.delivery.links import disconnect, until
+from tests.delivery.links import disconnect
+from tests.delivery.web_process import SAVED
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, rejection_code="", digest=b"")
 
@@ -38,6 +38,7 @@ async def outbox(valkey_url: str, settings: Settings) -> AsyncIterator[Outbox]:
     outbox.start()
     while not outbox.ready:
         await asyncio.sleep(0.01)
+    outbox.responses.synced = SAVED
     yield outbox
     await outbox.close()
 
@@ -182,7 +183,7 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
     first.published = False
     lost = submit(outbox, ack_id="lost")
     outbox._flush()
-    outbox.link._unwritten.clear()
+    outbox.link._protocol._unwritten.clear()
     disconnect(store)
     messages = await asyncio.wait_for(taken(store, 2), 3)
     await asyncio.sleep(0.1)
@@ -195,7 +196,8 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
 async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox: Outbox, store: redis.Redis) -> None:
     answer = submit(outbox, ack_id="never")
     outbox._flush()
-    outbox.link._unwritten.clear()
+    outbox.link._protocol._unwritten.clear()
+    outbox.responses.synced = 0
     answered = json.loads(await asyncio.wait_for(answer, 2))
     assert answered["error"].startswith("queue_down")
     disconnect(store)
@@ -205,17 +207,3 @@ async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox
     (row,) = store.lrange(ROWS, 0, -1)
     assert b"\tnever\t" in row
     assert store.llen("push") == 0
-
-
-async def test_a_connection_on_which_valkey_confirms_nothing_is_broken_off(outbox: Outbox) -> None:
-    submit(outbox)
-    outbox._flush()
-    (batch_in_flight,) = outbox.responses.batches.values()
-    outbox.link._unwritten.clear()
-    outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT - 0.1)
-    await asyncio.sleep(0.05)
-    connection = outbox.link._protocol
-    assert outbox.ready
-    outbox._publisher.check_confirmations(batch_in_flight.posted_at + publishing.CONFIRMATION_TIMEOUT + 0.1)
-    # Not "until it is down": it is up again at once.
-    await until(lambda: outbox.link._protocol is not connection)

@@ -1,8 +1,10 @@
 """The pipelined link to Valkey, against a real one that is made to go away."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -12,6 +14,10 @@ from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.process import Child
 from hpns.local.valkey import Valkey
+from tenants import supervision
+from tests.delivery.links import until
+from tests.delivery.queue.slow_server import slow_server
+from tests.tenants.relay import Relay
 from tests.waiting import PATIENCE, wait_for
 
 
@@ -111,20 +117,105 @@ async def test_a_wrong_password_is_no_connection(server: Server) -> None:
 
 
 async def test_on_connect_runs_before_anybody_may_write(valkey_url: str) -> None:
-    seen: list[bool] = []
+    refused: list[object] = []
 
-    async def greet(link: valkey.Link) -> None:
-        seen.append(link.up)
-        await link.execute("SET", "greeted", "1")
+    async def greet(connection: valkey.Connection) -> None:
+        refused.append(link.post(valkey.pack(("RPUSH", "order", "somebody else")), 1))
+        refused.append(link.execute("RPUSH", "order", "somebody else").exception())
+        await connection.execute("RPUSH", "order", "on_connect")
+        refused.append(link.post(valkey.pack(("RPUSH", "order", "somebody else")), 1))
 
-    link = valkey.Link(valkey_url, on_connect=greet)
+    seen_up: list[bool] = []
+    link = valkey.Link(valkey_url, on_connect=greet, on_up=lambda: seen_up.append(link.up))
     await link.start()
-    assert seen == [False]
+    assert await link.execute("RPUSH", "order", "afterwards") == 2
+    assert (refused[0], type(refused[1]), refused[2]) == (False, valkey.ConnectionLost, False)
+    assert seen_up == [True]
     with redis.Redis.from_url(valkey_url) as store:
-        assert store.get("greeted") == b"1"
+        assert store.lrange("order", 0, -1) == [b"on_connect", b"afterwards"]
     link.close()
+
+
+async def post_all_the_time(link: valkey.Link, name: str, count: int) -> None:
+    """Post to a list from before the link is up until so many posts were taken."""
+    taken = 0
+    while taken < count:
+        taken += link.post(valkey.pack(("RPUSH", name, str(taken))), 1)
+        await asyncio.sleep(0.001)
+
+
+async def test_nothing_is_written_before_the_password_and_the_database(tmp_path: Path) -> None:
+    async def recover(connection: valkey.Connection) -> None:
+        await connection.execute("GET", "sent")
+
+    async with slow_server(delay=0.01) as server:
+        link = valkey.Link(f"redis://:pw@127.0.0.1:{server.port}/3", on_connect=recover)
+        link.start()
+        await post_all_the_time(link, "list", 5)
+        await link.drain()
+        link.close()
+    assert server.names() == ["AUTH", "SELECT", "PING", "CLIENT", "GET", *["RPUSH"] * 5, "PING"]
+
+
+async def test_what_is_posted_while_a_link_connects_is_in_no_other_database(valkey_url: str) -> None:
+    name = f"list-{secrets.token_hex(8)}"
+    parts = urlsplit(valkey_url)
+    relay = Relay(parts.hostname or "", parts.port or 0, delay=0.003)
+    link = valkey.Link(valkey_url.replace(f":{parts.port}/", f":{relay.port}/"))
+    link.start()
+    await post_all_the_time(link, name, 20)
+    await link.drain()
+    link.close()
+    relay.close()
+    with redis.Redis.from_url(valkey_url) as store, redis.Redis.from_url(parts._replace(path="/0").geturl()) as first:
+        assert store.llen(name) == 20
+        assert not first.exists(name)
+
+
+@pytest.mark.parametrize("replies", [1, 2])
+async def test_a_server_that_hangs_up_is_not_dialled_without_a_pause(replies: int) -> None:
+    async with slow_server() as server:
+        server.hasty = replies  # in the handshake, or right after it
+        link = valkey.Link(f"redis://127.0.0.1:{server.port}")
+        link.start()
+        await asyncio.sleep(1)
+        link.close()
+    assert 2 <= server.connections <= 7
+
+
+async def test_a_fault_of_ours_after_connecting_does_not_end_a_link(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervision, "BACKOFF_MIN", 0.01)
+    tries: list[valkey.Connection] = []
+
+    async def stumble(connection: valkey.Connection) -> None:
+        tries.append(connection)
+        if len(tries) == 1:
+            raise ValueError("a fault of the test")
+
+    link = valkey.Link(valkey_url, on_connect=stumble, name="tests")
+    await asyncio.wait_for(link.start(), 5)
+    assert [connection.closed for connection in tries] == [True, False]
+    assert "the connection to Valkey for tests failed, to be restarted" in caplog.text
+    link.close()
+    supervision.collect_restarts()
+
+
+async def test_whoever_starts_a_link_again_waits_for_the_same_connection() -> None:
+    async with slow_server(delay=0.01) as server:
+        link = valkey.Link(f"redis://127.0.0.1:{server.port}")
+        await asyncio.gather(link.start(), link.start(), link.start())
+        assert link.up
+        assert server.connections == 1
+        link.abort()
+        await until(lambda: not link.up)
+        await asyncio.gather(link.start(), link.start())
+        assert link.up
+        assert server.connections == 2
+        link.close()
 
 
 async def test_an_unknown_scheme_is_named() -> None:
     with pytest.raises(ValueError, match="memcached://"):
-        await valkey.Link("memcached://127.0.0.1")._open()
+        await valkey.Link("memcached://127.0.0.1")._open(asyncio.get_running_loop())
