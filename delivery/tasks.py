@@ -22,7 +22,7 @@ from kombu.exceptions import OperationalError
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions
 from delivery.log.rows import ROWS
-from delivery.queue import valkey
+from delivery.queue import receipt, valkey
 from delivery.worker import credential_check, dispatch, log_writer
 from tenants import vault
 from tenants.supervision import supervise
@@ -42,13 +42,18 @@ _supervised: list["asyncio.Task[None]"] = []
 @shared_task(name="delivery.deliver", acks_late=True, ignore_result=True)
 def deliver(batch_id: str, sealed: str = "") -> None:
     """Deliver one batch. A worker awaits `deliver.coroutine`; called as a plain task it runs a loop of its own."""
-    asyncio.run(_deliver({}, batch_id, sealed))
+    asyncio.run(_deliver_alone(batch_id, sealed))
+
+
+async def _deliver_alone(batch_id: str, sealed: str) -> None:
+    dispatch.here().start()
+    await _deliver({}, batch_id, sealed)
 
 
 async def _deliver(request: Mapping[str, Any], batch_id: str, sealed: str = "") -> None:
     again = bool((request.get("delivery_info") or {}).get("redelivered"))
     try:
-        await dispatch.here().run(batch_id, sealed, again)
+        await dispatch.here().run(batch_id, sealed, again, receipt.of(request))
     except vault.VaultError:
         # A key is missing from VAULT_KEYS (the dispatcher has logged it): the batch stays until it is back.
         await asyncio.sleep(5)
@@ -126,7 +131,7 @@ async def _partitions_watchdog() -> None:
 @worker_ready.connect
 def _begin(sender: Any = None, **_: Any) -> None:
     loop = sender.hub.aio
-    loop.create_task(dispatch.here().start())
+    _supervised.append(supervise("the dispatcher", dispatch.here().serve, loop=loop))
     _supervised.append(supervise("the watchdog of the log", _log_watchdog, essential=False, loop=loop))
     _supervised.append(supervise("the log's partitions", _partitions_watchdog, essential=False, loop=loop))
 

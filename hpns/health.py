@@ -1,7 +1,7 @@
 """Health checks of the processes of this container or machine: what a health check runs.
 
     python -m hpns.health web [--port N]     a push would be taken, sent and answered (GET /health/ready)
-    python -m hpns.health worker             a worker of this host has renewed its lease lately
+    python -m hpns.health worker             a worker of this host renews its lease, and none of them is failing
     python -m hpns.health beat FILE          the timetable's file was written lately
 
 Exit code 0 or 1, and one line with the reason. Invariant: nothing is changed, and it ends within seconds.
@@ -22,7 +22,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
 import redis
 from django.conf import settings
 
-from hpns.celery.transport import LEASE_SECONDS
+from hpns.celery import lease
 
 SECONDS = 8.0
 # Celery's beat writes its file every three minutes, when it sends what is due.
@@ -55,14 +55,17 @@ def web(port: int) -> str:
 
 
 def worker() -> str:
-    """Why no worker of this host counts as alive, "" when one does."""
+    """Why the workers of this host do not deliver, "" when one is alive and none says that it cannot."""
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as valkey:
-            alive = valkey.zrangebyscore("workers", int(valkey.time()[0]) - LEASE_SECONDS, "+inf")
+            states = lease.worker_states(valkey)
     except redis.RedisError as error:
         return f"Valkey does not answer: {type(error).__name__}"
-    ours = f"{socket.gethostname()}:".encode()
-    return "" if any(name.startswith(ours) for name in alive) else "no worker of this host has renewed its lease"
+    host = f"{socket.gethostname()}:"
+    ours = [state for name, state in states.items() if name.startswith(host)]
+    if not ours:
+        return "no worker of this host has renewed its lease"
+    return "; ".join(sorted({state for state in ours if state}))
 
 
 def beat(file: Path) -> str:

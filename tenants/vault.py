@@ -38,6 +38,10 @@ class VaultError(Exception):
     """Something cannot be sealed or opened; the text says why and what to do, and holds no secret."""
 
 
+class AlteredError(VaultError):
+    """What was sealed was altered, or sealed for another purpose: no key will ever open it."""
+
+
 def parse_keys(entries: Iterable[str]) -> dict[str, bytes]:
     """Read VAULT_KEYS: entries "id:urlsafe-base64 of 32 bytes" to {id: key}, the primary first.
 
@@ -154,8 +158,13 @@ class QueueCipher:
         return b"".join((self._head, nonce, self._sealer.encrypt(nonce, blob, aad)))
 
     def open_bytes(self, blob: bytes, aad: bytes) -> bytes:
-        """Open what `seal_bytes` made with any key of the list; raises VaultError."""
-        if len(blob) < _NONCE_END + _GCM_TAG or blob[:1] != _VERSION:
+        """Open what `seal_bytes` made with any key of the list.
+
+        Raises AlteredError when no key ever opens it, else VaultError.
+        """
+        if len(blob) < _NONCE_END + _GCM_TAG:
+            raise AlteredError("these bytes are too few to have been sealed")
+        if blob[:1] != _VERSION:
             raise VaultError("these bytes were not sealed by this version of the service")
         opener = self._openers.get(blob[1:_TAG_END])
         if opener is None:
@@ -163,7 +172,7 @@ class QueueCipher:
         try:
             return opener.decrypt(blob[_TAG_END:_NONCE_END], memoryview(blob)[_NONCE_END:], aad)
         except InvalidTag:
-            raise VaultError("sealed bytes were altered, or sealed for another purpose") from None
+            raise AlteredError("sealed bytes were altered, or sealed for another purpose") from None
 
 
 def _altered(key_id: str) -> VaultError:

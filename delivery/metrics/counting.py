@@ -48,6 +48,7 @@ _ended: dict[tuple[str, str, str, bool], Cell] = {}
 _attempts: dict[tuple[str, str, str], Cell] = {}
 _receipts: dict[tuple[str, str], int] = {}
 _turned_away: dict[str, int] = {}
+_put_aside: dict[str, int] = {}
 _answered: Cell = [None, 0.0, *([0] * (len(SECONDS) + 1))]
 _batches: Cell = [None, 0.0, *([0] * (len(SIZES) + 1))]
 _accepted = 0
@@ -71,6 +72,11 @@ def rows_lost(pushes: int) -> None:
 def turned_away(code: str) -> None:
     """Count a request answered with FAIL before it was validated: a rejected caller, or a fault of ours."""
     _turned_away[code] = _turned_away.get(code, 0) + 1
+
+
+def put_aside(queue: str) -> None:
+    """Count a message of a queue that nobody can read."""
+    _put_aside[queue] = _put_aside.get(queue, 0) + 1
 
 
 def answered(seconds: float) -> None:
@@ -148,9 +154,11 @@ def collect() -> Counts:
         _count("service_delivered_total", (_known(platform, PHONES), _known(kind, TYPES)), count)
     for code, count in _turned_away.items():
         _count("hpns_turned_away_total", (code,), count)
+    for queue, count in _put_aside.items():
+        _count("hpns_messages_put_aside_total", (queue,), count)
     for name, count in supervision.collect_restarts().items():
         _count("hpns_task_restarts_total", (name,), count)
-    for cells in (_ended, _attempts, _receipts, _turned_away):
+    for cells in (_ended, _attempts, _receipts, _turned_away, _put_aside):
         cells.clear()
     _observe("service_request_duration_seconds", (), [*_answered[2:], _answered[1]])
     _observe("hpns_batch_pushes", (), [*_batches[2:], _batches[1]])

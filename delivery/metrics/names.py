@@ -55,6 +55,7 @@ MetricName = Literal[
     "hpns_accepted_total",
     "hpns_turned_away_total",
     "hpns_rows_lost_total",
+    "hpns_messages_put_aside_total",
     "hpns_task_restarts_total",
     "hpns_batch_pushes",
     "hpns_pushes_in_flight",
@@ -113,6 +114,9 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     "hpns_turned_away_total": Meter("counter", "Requests answered with FAIL before they were validated.", ("code",)),
     "hpns_rows_lost_total": Meter(
         "counter", "Answered pushes whose row may be missing in the log: Valkey lost what it had not synced."
+    ),
+    "hpns_messages_put_aside_total": Meter(
+        "counter", "Messages of a queue that could not be read and were put aside.", ("queue",)
     ),
     "hpns_task_restarts_total": Meter("counter", "Restarts of background tasks that had ended.", ("task",)),
     "hpns_batch_pushes": Meter("histogram", "Pushes per batch.", (), SIZES),

@@ -91,31 +91,35 @@ class Deliverer:
     def _tried(self, tried: Try, attempt: Attempt) -> None:
         work: BatchProgress = tried.batch  # type: ignore[assignment]
         index = tried.index
-        verdict = table.judge(attempt)
-        work.attempts[index] = (*work.attempts[index], attempt)
-        counting.attempt(attempt, verdict.code)
-        if verdict.answer is Answer.OK:
-            return self.end(work, index, verdict)
-        if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, verdict.retry):
-            return None
-        route = work.routes[index]
-        assert route is not None  # noqa: S101  it was tried on one
-        if verdict.is_key_fault and self._try_spare(work, index, tried, attempt, verdict):
-            return None
-        verdict = judge.attributed(verdict, route.shared)
-        return self.end(
-            work,
-            index,
-            verdict,
-            label=route.label,
-            topic=tried.target.topic,
-            project=tried.target.project,
-            key_id=tried.target.secret.get("key_id", ""),
-            host=attempt.host,
-            status=attempt.status,
-            reason=attempt.reason,
-            detail=attempt.detail,
-        )
+        try:
+            verdict = table.judge(attempt)
+            work.attempts[index] = (*work.attempts[index], attempt)
+            counting.attempt(attempt, verdict.code)
+            if verdict.answer is Answer.OK:
+                return self.end(work, index, verdict)
+            if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, verdict.retry):
+                return None
+            route = work.routes[index]
+            assert route is not None  # noqa: S101  it was tried on one
+            if verdict.is_key_fault and self._try_spare(work, index, tried, attempt, verdict):
+                return None
+            return self.end(
+                work,
+                index,
+                judge.attributed(verdict, route.shared),
+                label=route.label,
+                topic=tried.target.topic,
+                project=tried.target.project,
+                key_id=tried.target.secret.get("key_id", ""),
+                host=attempt.host,
+                status=attempt.status,
+                reason=attempt.reason,
+                detail=attempt.detail,
+            )
+        except Exception:
+            # The sender that called us cannot help it.
+            logger.exception("an attempt could not be judged", extra={"trace": work.items[index].trace})
+            self.end(work, index, judge.refusal("internal_error"))
 
     def _try_again(self, work: BatchProgress, index: int, tried: Try, retry: Retry) -> bool:
         """Start another try if the verdict and the time left allow it. Nothing sent is ever sent again here."""
@@ -162,12 +166,18 @@ class Deliverer:
 
     def _tried_spare(self, tried: Try, attempt: Attempt) -> None:
         work: BatchProgress = tried.batch  # type: ignore[assignment]
-        route = work.routes[tried.index]
-        assert route is not None  # noqa: S101  a spare is the spare of a route
-        assert route.target is not None  # noqa: S101
-        if self._reporter.spare_tried(route.target, tried.target, work.attempts[tried.index][-1], attempt):
-            self.routes.fall_back(route.target.app_id, route.target.credential_id)
-        self._tried(tried, attempt)
+        try:
+            route = work.routes[tried.index]
+            assert route is not None  # noqa: S101  a spare is the spare of a route
+            assert route.target is not None  # noqa: S101
+            first = work.attempts[tried.index][-1]
+            if self._reporter.spare_tried(route.target, tried.target, first, attempt):
+                self.routes.fall_back(route.target.app_id, route.target.credential_id)
+        except Exception:
+            logger.exception("an attempt could not be judged", extra={"trace": work.items[tried.index].trace})
+            self.end(work, tried.index, judge.refusal("internal_error"))
+        else:
+            self._tried(tried, attempt)
 
     def _send_again(self, work: BatchProgress, index: int, tried: Try) -> None:
         tried.timeout = work.deadlines[index] - self._loop.time()
@@ -179,6 +189,8 @@ class Deliverer:
 
     def end(self, work: BatchProgress, index: int, verdict: Verdict, **details: object) -> None:
         """Note the end of one push; settle when the batch is complete, else in a moment together with others."""
+        if index not in work.open:
+            return  # it was ended for its deadline, or for a fault of ours
         text = ""
         if verdict.answer is Answer.FAIL:
             item = work.items[index]
@@ -189,8 +201,8 @@ class Deliverer:
                 extra={"trace": item.trace, "code": verdict.code, "customer": item.customer, "server": item.server},
             )
         work.ended.append((index, verdict, text))
-        work.unfinished -= 1
-        if not work.unfinished:
+        work.open.discard(index)
+        if not work.open:
             if work.timer is not None:
                 work.timer.cancel()
             # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.

@@ -104,6 +104,10 @@ class Reporter:
             logger.warning("a refused credential cannot be written down yet: %s", problem)
             await asyncio.sleep(PAUSE)
             return
+        except Exception:
+            # A fault of ours: the reports behind it shall be written down. The next refusal reports it again.
+            logger.exception("the refused credential %d cannot be written down", credential_id)
+            fault = None
         if self._waiting.get(credential_id) is report:
             del self._waiting[credential_id]
         if fault is None or not fault.news:
@@ -122,6 +126,9 @@ class Reporter:
                 await _MAILS.run(_send, fault)
             except (mail.MailError, DatabaseError, ExecutorFullError) as error:
                 logger.warning("the e-mail about the credential %d was not sent: %s", fault.credential.pk, error)
+            except Exception:
+                logger.exception("the e-mail about the credential %d could not be made", fault.credential.pk)
+                return
             else:
                 return
 

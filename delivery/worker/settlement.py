@@ -2,7 +2,8 @@
 
 A script in Valkey does all of it atomically and once per push, whoever calls it and however often: a worker that was
 taken for dead and the one that took its batch over may both settle it, and a settlement whose answer got lost is
-simply made again. Invariant: a push has its row and its answer, or neither.
+simply made again. The last settlement of a batch also acknowledges its message, where the transport has given a receipt
+for it. Invariant: a push has its row and its answer, or neither.
 
 Keys: done:BATCH lapses KEPT seconds after the last push of the batch was settled, BEGUN seconds after any other. Its
 first byte is "*" when the whole batch was settled at once; else bit 8 + i tells that push i is settled.
@@ -16,8 +17,11 @@ from typing import Any
 
 from delivery.log.rows import NO_KEY, ROWS, fingerprint, row
 from delivery.metrics import counting
+from delivery.outcomes import judge
 from delivery.outcomes.verdict import Attempt, Verdict
+from delivery.protocol.wire import Push
 from delivery.queue import batch, shared_clock, valkey
+from delivery.queue.receipt import Receipt
 from delivery.worker.routes import Route
 
 logger = logging.getLogger(__name__)
@@ -25,23 +29,29 @@ logger = logging.getLogger(__name__)
 # Seconds that progress is remembered: far longer than it takes to notice that a worker died.
 KEPT = 300
 # The same while pushes of the batch are left: as long as its payload may wait for a worker, or those that were settled
-# before an outage would be sent again after it.
+# before an outage would be sent again after it. And where the message was no longer ours to acknowledge: it is on its
+# way to another worker, in whatever time.
 BEGUN = 8 * 24 * 3600
 # Seconds after which answers that no process fetches go away.
 UNFETCHED = 60
-# Seconds before a settlement that may not have been applied is made again.
-PAUSE = 0.2
+# Seconds before a settlement that may not have been applied is made again, doubled each time.
+PAUSE, PAUSE_MAX = 0.2, 2.0
+# Seconds between two warnings of that, for all batches together.
+WARNING_INTERVAL = 1.0
 
 # It frees more than it takes, so it must work when memory is full (allow-oom): else nothing would ever drain.
 SCRIPT = f"""#!lua flags=allow-oom
-local done, rows, reply, payload = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local done, rows, reply, payload, taken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if ARGV[1] == 'all' then
   if not redis.call('SET', done, '*', 'NX', 'EX', {KEPT}) then return 0 end
-  redis.call('RPUSH', rows, ARGV[4])
+  redis.call('RPUSH', rows, ARGV[5])
 else
   local before = redis.call('GET', done)
-  if before and string.sub(before, 1, 1) == '*' then return 1 end
-  for i = 4, #ARGV, 2 do
+  if before and string.sub(before, 1, 1) == '*' then
+    if taken then redis.call('LREM', taken, 1, ARGV[4]) end
+    return 1
+  end
+  for i = 5, #ARGV, 2 do
     if redis.call('SETBIT', done, 8 + ARGV[i], 1) == 0 then redis.call('RPUSH', rows, ARGV[i + 1]) end
   end
   redis.call('EXPIRE', done, ARGV[2] == 'last' and {KEPT} or {BEGUN})
@@ -49,28 +59,40 @@ end
 redis.call('RPUSH', reply, ARGV[3])
 redis.call('EXPIRE', reply, {UNFETCHED})
 if ARGV[2] == 'last' then redis.call('DEL', payload) end
+if taken and redis.call('LREM', taken, 1, ARGV[4]) == 0 then redis.call('EXPIRE', done, {BEGUN}) end
 return 1
 """
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 def command(
-    batch_id: str, rows: Sequence[tuple[int, bytes]], reply: bytes, *, whole: bool, last: bool, by_name: bool = True
+    batch_id: str,
+    rows: Sequence[tuple[int, bytes]],
+    reply: bytes,
+    *,
+    whole: bool,
+    last: bool,
+    receipt: Receipt | None = None,
+    by_name: bool = True,
 ) -> bytes:
     """The packed command that settles `rows` (index, line of the log) of a batch with the results in `reply`.
 
     whole: these are all pushes of the batch, and nothing of it has been settled before; the answer 0 says that
-    something had, and the caller repeats with whole=False. last: nothing of the batch is left, its payload goes.
-    by_name: refer to the script by its hash; the answer NOSCRIPT means that it has to be sent in full once.
+    something had, and the caller repeats with whole=False. last: nothing of the batch is left, its payload goes, and
+    its message, if there is a receipt for it. by_name: refer to the script by its hash; the answer NOSCRIPT means that
+    it has to be sent in full once.
     """
     ingest = batch_id.partition(":")[0]
-    keys = (batch.progress_key(batch_id), ROWS, batch.reply_key(ingest), batch.payload_key(batch_id))
-    end = "last" if last else ""
+    keys = [batch.progress_key(batch_id), ROWS, batch.reply_key(ingest), batch.payload_key(batch_id)]
+    item = b""
+    if last and receipt is not None:
+        keys.append(receipt.key)
+        item = receipt.item
     head = ("EVALSHA", SHA) if by_name else ("EVAL", SCRIPT)
+    common = (*head, str(len(keys)), *keys, "all" if whole else "some", "last" if last else "", reply, item)
     if whole:
-        return valkey.pack((*head, "4", *keys, "all", end, reply, b"".join([row for _, row in rows])))
-    pairs = [part for index, row in rows for part in (str(index), row)]
-    return valkey.pack((*head, "4", *keys, "some", end, reply, *pairs))
+        return valkey.pack((*common, b"".join([row for _, row in rows])))
+    return valkey.pack((*common, *(part for index, row in rows for part in (str(index), row))))
 
 
 def settled_before(done: bytes | None, index: int) -> bool:
@@ -93,28 +115,56 @@ class BatchProgress:
         "finished",
         "id",
         "items",
+        "lost",
         "number",
+        "open",
         "partly_settled",
+        "receipt",
         "routes",
         "started_at",
         "timer",
-        "unfinished",
+        "unconfirmed",
     )
 
-    def __init__(self, batch_id: str, items: list[batch.Item], finished: "asyncio.Future[None]") -> None:
+    def __init__(
+        self,
+        batch_id: str,
+        items: list[batch.Item],
+        finished: "asyncio.Future[None]",
+        receipt: Receipt | None = None,
+    ) -> None:
         self.id = batch_id
+        self.receipt = receipt  # of its message; it goes with the last settlement
         self.number = int(batch_id.rpartition(":")[2])
         self.items = items
-        self.unfinished = len(items)
+        self.open = set(range(len(items)))  # indices of the pushes that have no verdict yet
         self.finished = finished
+        # Settlements that the server has not confirmed; and those of them that wait to be made again.
+        self.unconfirmed = self.lost = 0
         self.started_at = 0.0  # by the loop's clock
         self.partly_settled = False  # some of it was settled by another worker, or earlier by this one
         self.ended: list[tuple[int, Verdict, str]] = []
         # For each item, by its index: what was tried, on which route (None: it did not come to that), and until when.
-        self.attempts: list[tuple[Attempt, ...]] = [()] * self.unfinished
-        self.routes: list[Route | None] = [None] * self.unfinished
-        self.deadlines = [0.0] * self.unfinished
+        self.attempts: list[tuple[Attempt, ...]] = [()] * len(items)
+        self.routes: list[Route | None] = [None] * len(items)
+        self.deadlines = [0.0] * len(items)
         self.timer: asyncio.TimerHandle | None = None
+
+    def all_posted(self) -> bool:
+        """Whether every push has ended, and been posted for settlement."""
+        return not self.open and not self.ended
+
+
+class _Settlement:
+    """One settlement of some pushes of a batch, until the server has confirmed it."""
+
+    __slots__ = ("by_name", "last", "pause", "reply", "rows", "whole", "work")
+
+    def __init__(self, work: BatchProgress, rows: list[tuple[int, bytes]], reply: bytes, *, whole: bool) -> None:
+        self.work, self.rows, self.reply, self.whole = work, rows, reply, whole
+        self.last = False
+        self.by_name = True
+        self.pause = PAUSE
 
 
 class Settler:
@@ -122,6 +172,7 @@ class Settler:
 
     def __init__(self, link: valkey.Link, loop: asyncio.AbstractEventLoop, hash_key: bytes) -> None:
         self.link, self.loop, self.hash_key = link, loop, hash_key
+        self._warn_at = 0.0
 
     def settle(self, work: BatchProgress) -> None:
         """Settle what has ended since the last call; `work.finished` is set when nothing of the batch is left."""
@@ -135,13 +186,19 @@ class Settler:
         rows, short, texts = [], [], []
         for index, verdict, text in ended:
             item = work.items[index]
-            rows.append((index, self._row(work, index, verdict, now)))
+            try:
+                rows.append((index, self._row(work, index, verdict, now)))
+            except Exception:
+                # Its neighbours in the batch shall have their answers, and it has its own.
+                logger.exception("the row of a push could not be made", extra={"trace": item.trace})
+                rows.append((index, self._bare_row(item, now)))
             counting.ended(item.push, verdict, now - item.at)
             if text:
                 texts.append((work.number, index, text))
             else:
                 short.append((work.number, index, int(verdict.answer)))
-        self._post(work, rows, batch.pack_results(short, texts), whole, not work.unfinished, True)
+        work.unconfirmed += 1
+        self._post(_Settlement(work, rows, batch.pack_results(short, texts), whole=whole))
 
     def _row(self, work: BatchProgress, index: int, verdict: Verdict, now: float) -> bytes:
         item = work.items[index]
@@ -159,26 +216,67 @@ class Settler:
             work.attempts[index],
         )
 
-    def _post(
-        self, work: BatchProgress, rows: list[tuple[int, bytes]], reply: bytes, whole: bool, last: bool, by_name: bool
-    ) -> None:
-        answer: asyncio.Future[Any] = self.loop.create_future()
+    def _bare_row(self, item: batch.Item, now: float) -> bytes:
+        """The row of a push of which nothing but whose it is can be written."""
+        who = f"{item.customer}\t{item.server}\t{item.key or NO_KEY}"
+        verdict = judge.refusal("internal_error")
+        return row(item.trace, item.at, now, who, None, Push(), fingerprint("", self.hash_key), item.size, verdict, ())
 
-        def answered(future: "asyncio.Future[Any]") -> None:
-            if future.cancelled():
-                return
-            trouble = future.exception() or (future.result() if isinstance(future.result(), Exception) else None)
-            if trouble is None and future.result():
-                if last and not work.finished.done():
-                    work.finished.set_result(None)
-            elif trouble is None:  # part of it was settled before
-                self._post(work, rows, reply, False, last, by_name)
-            elif "NOSCRIPT" in str(trouble):
-                self._post(work, rows, reply, whole, last, False)
-            else:
-                # Nothing of it was applied, or all of it and the answer got lost: made again, it does no harm.
-                logger.warning("results could not be handed to Valkey, trying again: %s", trouble)
-                self.loop.call_later(PAUSE, self._post, work, rows, reply, whole, last, True)
+    def _post(self, settlement: _Settlement) -> None:
+        work = settlement.work
+        # Not while an earlier one waits to be made again: the batch would be acknowledged without it.
+        settlement.last = work.all_posted() and not work.lost
+        reply: asyncio.Future[Any] = self.loop.create_future()
+        reply.add_done_callback(lambda reply: self._on_reply(settlement, reply))
+        self.link.post(
+            command(
+                work.id,
+                settlement.rows,
+                settlement.reply,
+                whole=settlement.whole,
+                last=settlement.last,
+                receipt=work.receipt,
+                by_name=settlement.by_name,
+            ),
+            1,
+            reply,
+        )
 
-        answer.add_done_callback(answered)
-        self.link.post(command(work.id, rows, reply, whole=whole, last=last, by_name=by_name), 1, answer)
+    def _on_reply(self, settlement: _Settlement, reply: "asyncio.Future[Any]") -> None:
+        if reply.cancelled():
+            return
+        problem = reply.exception() or (reply.result() if isinstance(reply.result(), Exception) else None)
+        if problem is None and reply.result():
+            self._on_confirmed(settlement)
+        elif problem is None:  # part of it was settled before
+            settlement.whole = False
+            self._post(settlement)
+        elif "NOSCRIPT" in str(problem):
+            settlement.by_name = False
+            self._post(settlement)
+        else:
+            # Nothing of it was applied, or all of it and the answer got lost: made again, it does no harm.
+            if self.loop.time() >= self._warn_at:
+                self._warn_at = self.loop.time() + WARNING_INTERVAL
+                logger.warning("results could not be handed to Valkey, trying again: %s", problem)
+            settlement.work.lost += 1
+            self.loop.call_later(settlement.pause, self._post_again, settlement)
+            settlement.pause = min(settlement.pause * 2, PAUSE_MAX)
+
+    def _post_again(self, settlement: _Settlement) -> None:
+        settlement.work.lost -= 1
+        settlement.by_name = True
+        self._post(settlement)
+
+    def _on_confirmed(self, settlement: _Settlement) -> None:
+        work = settlement.work
+        work.unconfirmed -= 1
+        if settlement.last:
+            if work.receipt is not None:
+                work.receipt.removed = True
+            if not work.finished.done():
+                work.finished.set_result(None)
+        elif work.all_posted() and not work.unconfirmed:
+            # The last one went out while an earlier one was lost, and that is confirmed now: nothing is left to settle.
+            work.unconfirmed += 1
+            self._post(_Settlement(work, [], batch.pack_results((), ()), whole=False))

@@ -4,8 +4,9 @@ Celery's `worker_pool` takes a class: this one runs `task.coroutine(request, *ar
 attribute, and any other task in a thread, one of its name at a time. `request` is Celery's request as a mapping (id,
 delivery_info, ...).
 
-Invariants: a message is acknowledged (acks_late) only after its coroutine ended; a warm shutdown awaits what runs; a
-task that hangs holds one message of the prefetch count, however many come for it.
+Invariants: a message is acknowledged (acks_late) only after its coroutine ended; one whose coroutine fails, against its
+own promise, is put aside (transport.py) and neither lost nor tried again; a warm shutdown awaits what runs; a task that
+hangs holds one message of the prefetch count, however many come for it.
 """
 
 import asyncio
@@ -44,6 +45,14 @@ def _arguments(body: str | bytes | memoryview, content_type: str, encoding: str)
     return loads(body, content_type, encoding, accept=("application/json",))
 
 
+def _rejection(error: Exception) -> ExceptionInfo:
+    """What makes Celery reject a message, which puts it aside."""
+    try:
+        raise Reject(type(error).__name__, requeue=False) from error
+    except Reject:
+        return ExceptionInfo()
+
+
 class LoopPool(BasePool):  # type: ignore[misc]
     """See the module. `limit` bounds nothing by itself: the prefetch count does, and with it the worker's memory."""
 
@@ -71,7 +80,12 @@ class LoopPool(BasePool):  # type: ignore[misc]
             accept_callback(os.getpid(), time.monotonic())
         task = self.hub.aio.create_task(self._run(name, request, body, content_type, encoding, callback))
         self.running.add(task)
-        task.add_done_callback(self.running.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: "asyncio.Task[None]") -> None:
+        self.running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("the end of a task could not be reported to Celery", exc_info=task.exception())
 
     async def _run(
         self,
@@ -85,6 +99,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
         started = time.monotonic()
         failed = False
         value: Any = None
+        is_awaited = True
         try:
             args, kwargs, _embed = (
                 _arguments(body, content_type, encoding) if isinstance(body, str | bytes | memoryview) else body
@@ -94,15 +109,17 @@ class LoopPool(BasePool):  # type: ignore[misc]
             if coroutine is not None:
                 await coroutine(request, *args, **kwargs)
             else:
+                is_awaited = False
                 await self._run_in_thread(name, lambda: task(*args, **kwargs))
         except Reject as rejected:
             logger.warning("task %s requeued its message: %s", name, rejected.reason)
             failed, value = True, ExceptionInfo()
-        except Exception:
-            # A task of ours ends its pushes itself; what reaches this line is a fault of ours. The message is taken
-            # off the queue all the same: a batch that kills its task would otherwise come back for ever.
+        except Exception as error:
+            # A coroutine of ours ends its pushes itself; what reaches this line is a fault of ours. The message is
+            # taken off the queue all the same: a batch that kills its task would otherwise come back for ever. What
+            # runs in a thread is brought again by the timetable.
             logger.exception("task %s failed", name)
-            failed, value = True, ExceptionInfo()
+            failed, value = True, _rejection(error) if is_awaited else ExceptionInfo()
         if callback is not None:
             callback((failed, value, time.monotonic() - started))
 

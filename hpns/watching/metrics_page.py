@@ -25,8 +25,8 @@ from delivery.log import writing
 from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
-from hpns.celery import DELIVER
-from hpns.watching import readiness
+from hpns.celery import DELIVER, lease
+from hpns.celery.commands import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -131,13 +131,18 @@ class _QueueCollector(Collector):
             together.llen(ROWS)
             together.llen(writing.REJECTED)
             together.smembers(writing.SEGMENTS)
-            depth, oldest, rows, rejected, segments = together.execute()
+            together.llen(UNREADABLE)
+            depth, oldest, rows, rejected, segments, unreadable = together.execute()
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest))
         yield GaugeMetricFamily("hpns_log_entries_waiting", "Outcomes that are not yet in the delivery log.", rows)
         yield GaugeMetricFamily("hpns_log_rows_rejected", "Rows that the delivery log's table rejected.", rejected)
-        yield GaugeMetricFamily("hpns_workers", "Workers with a recent heartbeat.", readiness.workers(valkey))
+        yield GaugeMetricFamily("hpns_messages_unreadable", "Messages of a queue that were put aside.", unreadable)
+        states = lease.worker_states(valkey).values()
+        failing = sum(map(bool, states))
+        yield GaugeMetricFamily("hpns_workers", "Workers with a recent heartbeat.", len(states))
+        yield GaugeMetricFamily("hpns_workers_failing", "Workers of them that cannot deliver.", failing)
 
 
 class _Headers(msgspec.Struct):

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connections
 
 from delivery.log import backlog
-from hpns.celery.transport import LEASE_SECONDS
+from hpns.celery import lease
 from tenants import supervision
 from tenants.directory.live import DIRECTORY
 
@@ -52,9 +52,18 @@ class Health:
         return not self.missing
 
 
-def workers(valkey: redis.Redis) -> int:
-    """The number of workers with a recent heartbeat. Raises RedisError."""
-    return int(valkey.zcount("workers", int(valkey.time()[0]) - LEASE_SECONDS, "+inf"))
+def _check_workers(health: Health, states: dict[str, str]) -> None:
+    """Count the workers that say that they can deliver; `states`: see lease.worker_states()."""
+    problems = "; ".join(sorted({state for state in states.values() if state}))
+    health.workers = list(states.values()).count("")
+    if settings.CELERY_BROKER_URL != settings.REDIS_URL:
+        return  # they need no leases, and have none
+    if not states:
+        health.missing.append("no worker is running: pushes would wait in the queue")
+    elif not health.workers:
+        health.missing.append(f"no worker can deliver: {problems}")
+    elif problems:
+        health.amiss.append(f"{len(states) - health.workers} of {len(states)} workers cannot deliver: {problems}")
 
 
 class Observer:
@@ -103,15 +112,11 @@ class Observer:
                     self._valkey = redis.asyncio.Redis.from_url(
                         settings.REDIS_URL, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS
                     )
-                now = int((await self._valkey.time())[0])
-                health.workers = int(await self._valkey.zcount("workers", now - LEASE_SECONDS, "+inf"))
+                _check_workers(health, await lease.look_at_workers(self._valkey))
                 if waiting := await backlog.describe(self._valkey):
                     health.amiss.append(waiting)
         except (redis.RedisError, TimeoutError, OSError) as error:
             health.missing.append(f"the queue (Valkey) does not answer: {type(error).__name__}")
-        else:
-            if not health.workers and settings.CELERY_BROKER_URL == settings.REDIS_URL:
-                health.missing.append("no worker is running: pushes would wait in the queue")
 
     async def _look_at_database(self, health: Health) -> None:
         try:

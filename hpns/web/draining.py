@@ -79,9 +79,10 @@ class Drainer:
         self._exit_when_drained()
 
     def _exit_when_drained(self) -> None:
+        # First the next look: should this one fail, there is another.
+        timer = self._loop.call_later(POLL_INTERVAL, self._exit_when_drained)
         if self._loop.time() >= self._deadline:
             self._door.close_idle()
-        if self._door.table.count:
-            self._loop.call_later(POLL_INTERVAL, self._exit_when_drained)
-        else:
+        if not self._door.table.count:
+            timer.cancel()
             self._on_drained()

@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 
 from tenants.directory import version_stamp
 from tenants.directory.lookup import DirectoryError, Lookup
+from tenants.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,10 @@ LOAD_TIMEOUT: Final = 10.0
 
 
 async def follow(lookup: Lookup, load: Callable[[], str], load_copy: Callable[[str], str]) -> None:
-    """Call `load` (in a thread) whenever there may be a change, `load_copy` while a `load` hangs; until cancelled."""
+    """Call `load` (in a thread) whenever there may be a change, `load_copy` while a `load` hangs; until cancelled.
+
+    A fault of our own comes out of it: supervise() says so loudly and begins anew, with a look at everything.
+    """
     client = Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=version_stamp.TIMEOUT,
@@ -46,7 +50,9 @@ async def follow(lookup: Lookup, load: Callable[[], str], load_copy: Callable[[s
         retry=Retry(NoBackoff(), 0),
     )
     follower = _Follower(lookup, load, load_copy, client)
-    listener = asyncio.create_task(_run_forever(follower.listen))
+    listener = supervise(
+        "the listener for changes of the directory", lambda: _run_forever(follower.listen), essential=False
+    )
     try:
         await _run_forever(follower.poll)
     finally:
@@ -138,10 +144,6 @@ async def _run_forever(step: Callable[[], Awaitable[None]]) -> None:
             await step()
         except RedisError:
             await asyncio.sleep(POLL_INTERVAL)  # The stamp cannot be read either then, and looking for it says so.
-        except Exception:
-            # Our own bug, said loudly: the next step may do better than a directory that stands still.
-            log.exception("refreshing the directory failed")
-            await asyncio.sleep(POLL_INTERVAL)
     raise asyncio.CancelledError
 
 

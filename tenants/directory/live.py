@@ -49,7 +49,7 @@ class Directory(Lookup):
             return self._install_copy(client, reason)
 
     async def follow(self) -> None:
-        """Load the directory and refresh it until cancelled; nothing but the cancellation comes out of it.
+        """Load the directory and refresh it until cancelled; for supervise(), which restarts it after a fault of ours.
 
         A change that was published by `version_stamp.bump` is in force here within two seconds.
         """

@@ -7,6 +7,7 @@ import redis
 
 from delivery.log import rows as log_rows
 from delivery.queue import valkey
+from delivery.queue.receipt import Receipt
 from delivery.worker import settlement
 
 BATCH = "abcdef:7"
@@ -102,3 +103,61 @@ async def test_the_hash_names_the_script(link: valkey.Link, store: redis.Redis) 
     again = link._loop.create_future()  # type: ignore[union-attr]
     link.post(settlement.command("abcdef:8", ROWS, b"reply", whole=True, last=True), 1, again)
     assert await again == 1
+
+
+# --- The message that the batch came with
+
+TAKEN, ITEM = "taken:worker:push", b"the message"
+
+
+async def settled_with_receipt(
+    link: valkey.Link, rows: list[tuple[int, bytes]], *, whole: bool, last: bool = True, item: bytes = ITEM
+) -> Any:
+    """The same with a receipt for the message."""
+    answer = link._loop.create_future()  # type: ignore[union-attr]
+    receipt = Receipt(TAKEN, item)
+    command = settlement.command(BATCH, rows, b"reply", whole=whole, last=last, receipt=receipt, by_name=False)
+    link.post(command, 1, answer)
+    return await answer
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_the_last_settlement_acknowledges_the_message_and_no_other(
+    link: valkey.Link, store: redis.Redis, whole: bool
+) -> None:
+    store.lpush(TAKEN, b"another", ITEM, b"a third")
+    if not whole:
+        await settled_with_receipt(link, ROWS[:1], whole=False, last=False)
+        assert store.llen(TAKEN) == 3
+    assert await settled_with_receipt(link, ROWS, whole=whole) == 1
+    assert store.lrange(TAKEN, 0, -1) == [b"a third", b"another"]
+    assert 0 < store.ttl(f"done:{BATCH}") <= settlement.KEPT
+
+
+async def test_a_settlement_that_is_repeated_changes_nothing(link: valkey.Link, store: redis.Redis) -> None:
+    store.lpush(TAKEN, ITEM)
+    assert await settled_with_receipt(link, ROWS, whole=True) == 1
+    assert await settled_with_receipt(link, ROWS, whole=True) == 0
+    assert await settled_with_receipt(link, ROWS, whole=False) == 1
+    assert (store.llen(log_rows.ROWS), store.llen("reply:abcdef"), store.exists(TAKEN)) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_progress_outlasts_any_wait_when_others_have_requeued_the_message(
+    link: valkey.Link, store: redis.Redis, whole: bool
+) -> None:
+    # It is in the queue then, for as long as no worker comes, and must not be sent again by the one that does.
+    store.lpush("push", ITEM)
+    assert await settled_with_receipt(link, ROWS, whole=whole) == 1
+    assert store.ttl(f"done:{BATCH}") > settlement.BEGUN - 60
+
+
+async def test_whoever_took_a_message_over_acknowledges_it_though_another_has_settled_it(
+    link: valkey.Link, store: redis.Redis
+) -> None:
+    store.lpush(TAKEN, b"as it was requeued")
+    assert await settled_with_receipt(link, ROWS, whole=True) == 1
+    assert await settled_with_receipt(link, ROWS, whole=True, item=b"as it was requeued") == 0
+    assert store.llen(TAKEN) == 1
+    assert await settled_with_receipt(link, ROWS, whole=False, item=b"as it was requeued") == 1
+    assert not store.exists(TAKEN)

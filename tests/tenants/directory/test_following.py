@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import redis
+from django.conf import settings
 from django.db import connections
 
-from tenants import services
+from tenants import services, supervision
 from tenants.directory import following, version_stamp
 from tenants.directory.live import Directory
 from tenants.models import ServerKey
+from tenants.supervision import supervise
 from tests.tenants.conftest import Acme
 from tests.tenants.relay import Relay
 from tests.waiting import PATIENCE
@@ -27,11 +29,12 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rhythm, five times as fast."""
     for name in ("POLL_INTERVAL", "RETRY_INTERVAL", "LOAD_TIMEOUT"):
         monkeypatch.setattr(following, name, getattr(following, name) / 5)
+    monkeypatch.setattr(supervision, "BACKOFF_MIN", 0.1)
 
 
 @contextlib.asynccontextmanager
 async def kept_fresh(*directories: Directory) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(directory.follow()) for directory in directories]
+    tasks = [supervise(f"follower {number}", directory.follow) for number, directory in enumerate(directories)]
     try:
         yield
     finally:
@@ -232,6 +235,29 @@ async def test_a_fault_of_our_own_is_logged_and_does_not_end_it(
     with monkeypatch.context() as patched:
         patched.setattr(version_stamp, "as_number", lambda value: 1 / 0)
         async with kept_fresh(directory):
-            await until(lambda: "refreshing the directory failed" in caplog.text, 60)
+            await until(lambda: "follower 0 failed, to be restarted" in caplog.text, 60)
+            assert supervision.failing(essential=True) == ["follower 0 (ZeroDivisionError)"]
             patched.undo()
             await until(lambda: directory.ready, 60)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_listener_that_fails_is_restarted_and_hears_of_changes_again(
+    acme: Acme, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(following, "POLL_INTERVAL", 3600.0)  # the stamp is not looked at
+    listen, faults = following._Follower.listen, [ZeroDivisionError()]
+
+    async def fails_once(follower: following._Follower) -> None:
+        if faults:
+            raise faults.pop()
+        await listen(follower)
+
+    monkeypatch.setattr(following._Follower, "listen", fails_once)
+    directory = Directory()
+    async with kept_fresh(directory):
+        await until(lambda: directory.ready, 60)
+        await until(lambda: "the listener for changes of the directory failed, to be restarted" in caplog.text, 60)
+        await until(lambda: redis.Redis.from_url(settings.REDIS_URL).pubsub_numsub(version_stamp.CHANNEL)[0][1], 60)
+        await revoke(acme)
+        await until(lambda: refused(directory, acme), 60)

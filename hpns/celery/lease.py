@@ -1,0 +1,121 @@
+"""Lease of a worker: its heartbeats, what they say of its state, and the takeover from workers whose lease has expired.
+
+A worker that cannot deliver keeps its lease, for others would otherwise send again what it still has in its hands; that
+it cannot stands beside the lease, in the hash workers:failing, where readiness and the health check read it. An older
+worker, which writes no state, counts as one that can.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+
+import redis
+import redis.asyncio
+
+from delivery.queue import valkey
+from hpns.celery import commands
+from hpns.celery.commands import FAILING, HEARTBEAT_SECONDS, LEASE_SECONDS, WORKERS
+
+logger = logging.getLogger(__name__)
+
+# Seconds until the next heartbeat after one that failed, and after one that told of a problem: it may be over soon.
+RETRY_SECONDS, RECHECK_SECONDS = 0.1, 0.25
+# Characters of a state that are published.
+STATE_LENGTH = 300
+
+
+class Lease:
+    """The lease of one worker on its messages; keep() renews it.
+
+    queues: whose expired processing lists it requeues; problems: what keeps this worker from delivering, called at
+    each heartbeat; on_renewed: called after each.
+    """
+
+    def __init__(
+        self,
+        worker: str,
+        link: valkey.Link,
+        loop: asyncio.AbstractEventLoop,
+        problems: Callable[[], list[str]],
+        on_renewed: Callable[[], None],
+    ) -> None:
+        self.worker = worker
+        self.queues: list[str] = []
+        self._link, self._loop, self._problems, self._on_renewed = link, loop, problems, on_renewed
+        self._renewed_at = -math.inf
+        self._renewed = asyncio.Event()
+        self._refusal = ""
+
+    def is_valid(self) -> bool:
+        """Whether the server surely counts this worker as alive: else nobody would requeue what it takes."""
+        return self._loop.time() - self._renewed_at < LEASE_SECONDS
+
+    async def wait_until_valid(self) -> None:
+        """Return when the lease is valid."""
+        while not self.is_valid():
+            self._renewed.clear()
+            await self._renewed.wait()
+
+    async def keep(self) -> None:
+        """Renew the lease, and take over from others, until cancelled."""
+        while True:
+            problems = self._problems()
+            try:
+                await self._renew("; ".join(problems)[:STATE_LENGTH])
+                self._on_renewed()
+                await self._requeue_expired("")
+            except commands.CommandRefused as error:
+                if str(error) != self._refusal:
+                    logger.error("Valkey refuses this worker's heartbeat: %s", error)
+                self._refusal = str(error)
+                await asyncio.sleep(RECHECK_SECONDS)
+            except ConnectionError:
+                # The link logs it and reconnects; until then nobody can renew a lease.
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._refusal = ""
+                await asyncio.sleep(RECHECK_SECONDS if problems else HEARTBEAT_SECONDS)
+
+    async def _renew(self, state: str) -> None:
+        sent_at = self._loop.time()
+        await commands.ask(self._link, "EVAL", commands.HEARTBEAT, "0", self.worker, state)
+        self._renewed_at = sent_at  # the server has counted from then at the earliest
+        self._renewed.set()
+
+    async def _requeue_expired(self, given_up: str) -> None:
+        requeued = await commands.ask(self._link, "EVAL", commands.REQUEUE_EXPIRED, "0", given_up, *self.queues)
+        if requeued and given_up:
+            logger.warning("requeued %d unfinished messages", requeued)
+        elif requeued:
+            logger.warning("requeued %d messages of workers whose lease has expired", requeued)
+
+    async def give_up(self) -> None:
+        """Give the lease up, which requeues what is unfinished. Raises ConnectionError."""
+        self._renewed_at = -math.inf
+        await self._requeue_expired(self.worker)
+
+
+def worker_states(client: redis.Redis) -> dict[str, str]:
+    """Return the workers with a valid lease, by name, each with what keeps it from delivering ("": nothing).
+
+    A name begins with the worker's host and a colon. Raises RedisError.
+    """
+    since = int(client.time()[0]) - LEASE_SECONDS
+    with client.pipeline(transaction=False) as together:
+        together.zrangebyscore(WORKERS, since, "+inf")
+        together.hgetall(FAILING)
+        return _states(*together.execute())
+
+
+async def look_at_workers(client: redis.asyncio.Redis) -> dict[str, str]:
+    """The same as worker_states(), on an event loop."""
+    since = int((await client.time())[0]) - LEASE_SECONDS
+    async with client.pipeline(transaction=False) as together:
+        together.zrangebyscore(WORKERS, since, "+inf")
+        together.hgetall(FAILING)
+        return _states(*await together.execute())
+
+
+def _states(alive: list[bytes], failing: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): failing.get(name, b"").decode(errors="replace") for name in alive}
