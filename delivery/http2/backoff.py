@@ -1,5 +1,6 @@
-"""Exponential back-off with jitter between dials (RFC 9113 and Apple both ask for it), and the pause that a provider
-asks for with ENHANCE_YOUR_CALM.
+"""Exponential back-off with jitter between dials, since Apple takes rapid reconnecting for an attack
+(https://developer.apple.com/library/archive/documentation/NetworkingInternet/Conceptual/RemoteNotificationsPG/CommunicatingwithAPNs.html),
+and the pause that a provider asks for with ENHANCE_YOUR_CALM (RFC 9113, 7).
 
 A dial passes two of them: its origin's, which all credentials share, counts names, TCP, the proxy and TLS; its
 channel's, which is one credential's, counts what comes after: connections that end before they answer anything, and
