@@ -1,5 +1,6 @@
-"""Exponential back-off with jitter between dials (RFC 9113 and Apple both ask for it), and the pause that a provider
-asks for with ENHANCE_YOUR_CALM.
+"""Exponential back-off with jitter between dials, since Apple takes rapid reconnecting for an attack
+(https://developer.apple.com/library/archive/documentation/NetworkingInternet/Conceptual/RemoteNotificationsPG/CommunicatingwithAPNs.html),
+and the pause that a provider asks for with ENHANCE_YOUR_CALM (RFC 9113, 7).
 
 A dial passes two of them: its origin's, which all credentials share, counts names, TCP, the proxy and TLS; its
 channel's, which is one credential's, counts what comes after: connections that end before they answer anything, and
@@ -24,8 +25,8 @@ JITTER: Final = 0.2
 """A pause is longer or shorter by up to this part of it, so that many processes do not dial together."""
 CALM_PAUSE: Final = 0.5
 LONGEST_CALM: Final = 8.0
-CALM_MEMORY: Final = 60.0
-"""Seconds after a pause within which being asked for calm again doubles the next one."""
+MEMORY_SECONDS: Final = 60.0
+"""So long after a pause, another failure, or being asked for calm again, makes the next pause longer than it was."""
 _MOST_DOUBLINGS: Final = 16
 
 
@@ -54,6 +55,8 @@ class Backoff:
 
     def begin(self, now: float) -> None:
         """Hear that a dial goes out. After a failure it counts before it ends: it may hang, and others wait."""
+        if now - self._next_at > MEMORY_SECONDS:
+            self.failures = 0
         if self.failures:
             self._count(now)
 
@@ -74,7 +77,7 @@ class Backoff:
         now = time.monotonic()
         if now < self._calm_until:
             return 0.0
-        doubled = now - self._calm_until < CALM_MEMORY and self._calm_pause
+        doubled = now - self._calm_until < MEMORY_SECONDS and self._calm_pause
         self._calm_pause = min(LONGEST_CALM, self._calm_pause * 2) if doubled else CALM_PAUSE
         pause = self._calm_pause * _jitter()
         self._calm_until, self._calm_error = now + pause, error

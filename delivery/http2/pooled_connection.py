@@ -138,7 +138,10 @@ class PooledConnection(PooledRequests):
         return now - self.unresponsive_since > FRESH_SECONDS
 
     def _reason(self) -> DialError | None:
-        return self._dialer.reason() if self._connection is None or self._held else None
+        since = self._dialling_since
+        hangs = since is not None and time.monotonic() - since > UNRESPONSIVE_SECONDS
+        waits = self._held if self._connection is not None else not hangs
+        return self._dialer.reason() if waits else None
 
     def hold(self, seconds: float) -> None:
         """Send nothing for so long: the peer asks for calm. What is under way goes on."""

@@ -92,6 +92,15 @@ def test_a_success_ends_the_pauses(clock: Clock) -> None:
     assert (one.error(clock.now), one.delay(clock.now), one.failures) == (None, 0, 0)
 
 
+def test_failures_of_long_ago_are_forgotten(clock: Clock) -> None:
+    one = Backoff()
+    for _ in range(8):
+        dial(one)
+    clock.now += 64
+    dial(one)
+    assert (one.failures, one.delay(clock.now)) == (1, 0)
+
+
 def test_a_dial_that_hangs_counts_while_it_hangs(clock: Clock) -> None:
     one = Backoff()
     dial(one)
