@@ -25,7 +25,7 @@ from delivery.log.partitions import drop_partitions, make_partitions
 from delivery.log.rows import ROWS
 from delivery.queue import key_usage, valkey
 from delivery.worker import credential_check, dispatch
-from tenants import vault
+from tenants import redis_client, vault
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ deliver.coroutine = _deliver
 def record() -> int:
     """Write the rows that wait in Valkey into the delivery log; returns how many."""
     close_old_connections()
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10) as store:
+    with redis_client.connect(10) as store:
         written = writing.write(store)
         key_usage.write(store)
         return written

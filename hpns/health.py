@@ -23,6 +23,7 @@ import redis
 from django.conf import settings
 
 from hpns.celery.transport import LEASE_SECONDS
+from tenants import redis_client
 
 SECONDS = 8.0
 # Celery's beat writes its file every three minutes, when it sends what is due.
@@ -58,7 +59,7 @@ def web(port: int) -> str:
 def worker() -> str:
     """Why no worker of this host counts as alive, "" when one does."""
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as valkey:
+        with redis_client.connect(SECONDS) as valkey:
             alive = valkey.zrangebyscore("workers", int(valkey.time()[0]) - LEASE_SECONDS, "+inf")
     except redis.RedisError as error:
         return f"Valkey does not answer: {type(error).__name__}"

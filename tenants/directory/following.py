@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from tenants import redis_client
 from tenants.directory import version_stamp
 from tenants.directory.lookup import DirectoryError, Lookup
 
@@ -40,10 +41,7 @@ LOAD_TIMEOUT: Final = 10.0
 async def follow(lookup: Lookup, load: Callable[[], str], load_copy: Callable[[str], str]) -> None:
     """Call `load` (in a thread) whenever there may be a change, `load_copy` while a `load` hangs; until cancelled."""
     client = Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=version_stamp.TIMEOUT,
-        socket_connect_timeout=version_stamp.TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
+        settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **redis_client.options(version_stamp.TIMEOUT)
     )
     follower = _Follower(lookup, load, load_copy, client)
     listener = asyncio.create_task(_run_forever(follower.listen))
