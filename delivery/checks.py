@@ -8,18 +8,21 @@ from urllib.parse import urlsplit
 from django.apps.config import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
 
 from tenants.providers.table import PROVIDERS
 
 ORIGINS: Final = tuple(name for provider in PROVIDERS.values() for name in provider.origins)
 # Seconds after which a Mattermost server gives a push up (its httpservice's RequestTimeout).
 MATTERMOST_TIMEOUT: Final = 30
+# Seconds within which a push in the queue is surely known to be on its disk, which is synced once a second.
+SAVED_SECONDS: Final = 3
 # Bytes of the longest push that a Mattermost server sends: 16,383 characters of text and its attachments' fallbacks.
 LONGEST_PUSH: Final = 64 * 1024
 
 
 def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """delivery.E001 to E007; see the texts."""
+    """delivery.E001 to E007, W001; see the texts."""
     return [*_origins(), *_egress(), *_deadlines(), *_bounds()]
 
 
@@ -71,6 +74,13 @@ def _deadlines() -> Iterator[CheckMessage]:
             f"{MATTERMOST_TIMEOUT} s, and each one that waits holds up others."
         )
         yield Error(text, hint="Keep it far below; 5 is the default.", id="delivery.E005")
+    if settings.PUSH_DEADLINE < SAVED_SECONDS:
+        text = (
+            f"PUSH_DEADLINE is {settings.PUSH_DEADLINE:g} s: a push without a result by then is told FAIL, for it may "
+            "not be on the queue's disk yet."
+        )
+        hint = f"Keep it at {SAVED_SECONDS} or more, or let Valkey sync each write (appendfsync always)."
+        yield Caution(text, hint=hint, id="delivery.W001")
 
 
 def _bounds() -> Iterator[CheckMessage]:

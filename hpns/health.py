@@ -23,6 +23,7 @@ import redis
 from django.conf import settings
 
 from hpns.celery import lease
+from tenants import redis_client
 
 SECONDS = 8.0
 # Celery's beat writes its file every three minutes, when it sends what is due.
@@ -57,7 +58,7 @@ def web(port: int) -> str:
 def worker() -> str:
     """Why the workers of this host do not deliver, "" when one is alive and none says that it cannot."""
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as valkey:
+        with redis_client.connect(SECONDS) as valkey:
             states = lease.worker_states(valkey)
     except redis.RedisError as error:
         return f"Valkey does not answer: {type(error).__name__}"

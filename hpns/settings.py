@@ -92,7 +92,13 @@ AGREEMENT_YEARS = env.int("AGREEMENT_YEARS", default=6)
 
 # What the pages' processes share: how often somebody tried to log in, which one-time codes were used.
 CACHES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "pages"}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "pages",
+        # Seconds; a page waits no longer for a Valkey that does not answer.
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+    }
 }
 
 # --- The push

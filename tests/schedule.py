@@ -12,7 +12,10 @@ from xdist.scheduler import LoadFileScheduling
 # Beginnings of paths whose tests run in one process, the longest-running first: what begins last should be short, or
 # it runs alone at the end.
 TOGETHER: Final = (
-    ("tests/faults/test_durability", "tests/faults/test_full_and_silent", "tests/faults/test_postgres_away"),
+    (
+        *("tests/faults/test_durability", "tests/faults/test_full_and_silent", "tests/faults/test_postgres_away"),
+        "tests/faults/test_power_cut",
+    ),
     ("tests/faults/", "tests/test_flow"),
     ("tests/browser/test_tour",),
     ("tests/browser/test_every_page",),

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 TICK = 0.05
 # Part of the mean latency that the latest answer makes up.
 LATENCY_WEIGHT = 0.01
+# Seconds for which Valkey holds back its reply while there are no results.
+BLOCK_SECONDS: Final = 5
 # Batches that are remembered, with how many pushes each, until they are synced.
 UNSYNCED_MOST: Final = 1_000
 
@@ -94,7 +96,7 @@ class Responses:
             while True:
                 await link.start()
                 try:
-                    popped = await link.execute("BLMPOP", "5", "1", key, "LEFT", "COUNT", "100")
+                    popped = await link.execute("BLMPOP", str(BLOCK_SECONDS), "1", key, "LEFT", "COUNT", "100")
                 except ConnectionError:
                     continue  # the link logs it
                 if isinstance(popped, Exception):

@@ -11,6 +11,7 @@ nothing that was written to the last connection is done after that: the server c
 """
 
 import asyncio
+import itertools
 import logging
 import re
 import ssl
@@ -33,6 +34,7 @@ STABLE_SECONDS: Final = 1.0
 CONNECT_TIMEOUT = 3.0
 # How CLIENT INFO names a connection. https://valkey.io/commands/client-list/
 _CLIENT: Final = re.compile(rb"\bid=(\d+) addr=(\S+)")
+_nameless: Final = itertools.count(1)
 
 
 class Link:
@@ -45,7 +47,7 @@ class Link:
         on_connect: Callable[[Connection], Awaitable[None]] | None = None,
         on_up: Callable[[], None] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
-        name: str = "commands",
+        name: str = "",
         timeout: float = REPLY_TIMEOUT,
     ) -> None:
         """Make a link; start() begins to connect.
@@ -57,7 +59,7 @@ class Link:
         """
         self.url = url
         self.up = False
-        self._name, self._timeout = name, timeout
+        self._name, self._timeout = name or f"commands {next(_nameless)}", timeout
         self._loop = loop
         self._on_connect, self._on_up = on_connect, on_up
         self._protocol: Connection | None = None

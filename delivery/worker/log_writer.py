@@ -10,15 +10,13 @@ import time
 from typing import Final
 
 import redis
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log import writing
 from delivery.queue import key_usage
+from tenants import redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +33,7 @@ def write() -> int:
     Raises django.db.Error and redis.RedisError; then nothing is lost, and the next call writes them.
     """
     close_old_connections()
-    # No retries of the client's own: the next call comes in a second.
-    retry = Retry(NoBackoff(), 0)
-    with redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=STORE_TIMEOUT, socket_connect_timeout=STORE_TIMEOUT, retry=retry
-    ) as store:
+    with redis_client.connect(STORE_TIMEOUT) as store:
         written = writing.write(store)
         try:
             key_usage.write(store)

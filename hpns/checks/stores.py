@@ -5,11 +5,12 @@ from typing import Any, Final
 
 import redis
 from django.apps.config import AppConfig
-from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from django.db import Error as DatabaseError
 from django.db import connections
+
+from tenants import redis_client
 
 # BLMPOP, by which answers come back, is of 7.0. https://valkey.io/commands/blmpop/
 OLDEST_VALKEY: Final = 7
@@ -47,7 +48,7 @@ def valkey_is_durable(
     if not databases:  # Django runs all checks and leaves it to them not to ask servers
         return []
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as valkey:
+        with redis_client.connect(TIMEOUT) as valkey:
             info = valkey.info("everything")
     except (redis.RedisError, ValueError) as error:
         hint = "Is it running, and are REDIS_URL's host, port and password right?"
@@ -66,7 +67,10 @@ def check_info(info: dict[str, Any]) -> Iterator[CheckMessage]:
         text = f"Valkey's maxmemory-policy is {policy}: out of memory, it would throw accepted pushes away."
         yield Error(text, hint="Set maxmemory-policy noeviction.", id="hpns.E034")
     if not info.get("aof_enabled"):
-        text = "Valkey keeps no append-only file: a restart of it loses the pushes that we have said OK to."
+        text = (
+            "Valkey keeps no append-only file: a restart of it loses what waits in it, and so a push that has no "
+            "result within PUSH_DEADLINE is told FAIL."
+        )
         yield Caution(text, hint="Set appendonly yes, and appendfsync everysec.", id="hpns.W030")
     if not info.get("maxmemory"):
         text = "Valkey has no maxmemory: a queue that nobody empties grows until the machine's memory is full."

@@ -27,6 +27,7 @@ from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
 from hpns.celery import DELIVER, lease
 from hpns.celery.commands import UNREADABLE
+from tenants import redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +116,7 @@ class _QueueCollector(Collector):
         up = 1
         families: list[Family] = []
         try:
-            with redis.Redis.from_url(
-                settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
-            ) as valkey:
+            with redis_client.connect(TIMEOUT) as valkey:
                 families = list(self._families(valkey))
         except redis.RedisError:
             up = 0

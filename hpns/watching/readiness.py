@@ -18,7 +18,7 @@ from django.db import connections
 
 from delivery.log import backlog
 from hpns.celery import lease
-from tenants import supervision
+from tenants import redis_client, supervision
 from tenants.directory.live import DIRECTORY
 
 # Seconds between two looks, for a store to answer one, and after which what is known is no news any more.
@@ -110,7 +110,7 @@ class Observer:
             async with asyncio.timeout(LOOK_SECONDS):
                 if self._valkey is None:
                     self._valkey = redis.asyncio.Redis.from_url(
-                        settings.REDIS_URL, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS
+                        settings.REDIS_URL, **redis_client.options(LOOK_SECONDS)
                     )
                 _check_workers(health, await lease.look_at_workers(self._valkey))
                 if waiting := await backlog.describe(self._valkey):

@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from tenants import redis_client
 from tenants.directory import version_stamp
 from tenants.directory.lookup import DirectoryError, Lookup
 from tenants.supervision import supervise
@@ -44,10 +45,7 @@ async def follow(lookup: Lookup, load: Callable[[], str], load_copy: Callable[[s
     A fault of our own comes out of it: supervise() says so loudly and begins anew, with a look at everything.
     """
     client = Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=version_stamp.TIMEOUT,
-        socket_connect_timeout=version_stamp.TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
+        settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **redis_client.options(version_stamp.TIMEOUT)
     )
     follower = _Follower(lookup, load, load_copy, client)
     listener = supervise(

@@ -11,11 +11,8 @@ import time
 from typing import Final
 
 import redis
-from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from tenants import vault
+from tenants import redis_client, vault
 from tenants.directory import snapshot
 from tenants.directory.snapshot import Snapshot
 
@@ -56,12 +53,7 @@ class CopyError(Exception):
 
 def connect() -> redis.Redis:
     """A client of its own for the Valkey of the settings, which gives up soon and does not retry by itself."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return redis_client.connect(TIMEOUT)
 
 
 def bump() -> bool:

@@ -1,7 +1,7 @@
 """Pushes that stand in the queue at their deadline, and a vault key that is rotated, and missing, meanwhile.
 
 The fixture `waited` is all of it at once: no worker, then one that lacks the key of the batches, then one that has it
-beside a new one, and whose clock is ahead so that a call that waited some seconds is older than its minute.
+beside a new one.
 """
 
 import base64
@@ -16,8 +16,6 @@ from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
 
 NEW_KEY = "s2:" + base64.urlsafe_b64encode(b"w" * 32).decode()
-AHEAD = 56.0
-"""Seconds; under the minute that the sandbox, as Apple does, lets a clock be ahead."""
 LOUD = "stays in it until it can"
 
 
@@ -41,7 +39,6 @@ def waited(service: Stage) -> Waited:
         pushes: dict[str, dict[str, Any]] = {
             "message": {"device_id": device},
             "test": {"type": "test"},
-            "call": {"transport": "voip", "sub_type": "calls"},
         }
         pushing = thread.submit(at_once, service, **pushes)
         replace_worker(service, ready=False, VAULT_KEYS=NEW_KEY)
@@ -50,7 +47,7 @@ def waited(service: Stage) -> Waited:
         log, sent = service.log("worker")[before:], service.sandbox.requests(device)
         answers = pushing.result()
     both = f"{NEW_KEY},{service.env['VAULT_KEYS']}"
-    replace_worker(service, ready=False, ahead=AHEAD, VAULT_KEYS=both)
+    replace_worker(service, ready=False, VAULT_KEYS=both)
     rows(service, answers)
     time.sleep(1.2)  # another round of writing: a second row would come now
     return Waited(answers, rows(service, answers), log, sent, device)
@@ -70,12 +67,6 @@ def test_a_test_push_that_is_still_queued_at_the_deadline_fails_for_good(waited:
     assert (row["code"], row["answer"], row["attempts"]) == ("late_test", "FAIL", [])
 
 
-def test_a_call_that_waited_longer_than_it_rings_is_expired(waited: Waited) -> None:
-    answer, row = waited.answers["call"], waited.rows["call"]
-    assert answer.status == "OK"
-    assert (row["outcome"], row["code"], row["attribution"], row["attempts"]) == ("expired", "expired", "ours", [])
-
-
 def test_a_batch_that_cannot_be_opened_stays_in_the_queue_loudly(waited: Waited) -> None:
     line = next(line for line in waited.log.splitlines() if LOUD in line)
     assert "CRITICAL" in line
@@ -85,4 +76,4 @@ def test_a_batch_that_cannot_be_opened_stays_in_the_queue_loudly(waited: Waited)
 
 
 def test_batches_of_a_rotated_key_end_once_when_the_key_is_back(waited: Waited) -> None:
-    assert {name: row["count"] for name, row in waited.rows.items()} == {"message": 1, "test": 1, "call": 1}
+    assert {name: row["count"] for name, row in waited.rows.items()} == {"message": 1, "test": 1}

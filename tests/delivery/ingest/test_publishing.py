@@ -211,6 +211,27 @@ def flush(outbox: Outbox) -> None:
     outbox._publisher.publish([pending], [item])
 
 
+async def test_answers_reach_their_servers_again_after_the_network_has_split(
+    valkey_url: str, store: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.ingest.responses.BLOCK_SECONDS", 0.5)
+    parts = urlsplit(valkey_url)
+    relay = Relay(parts.hostname or "", parts.port or 0)
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = valkey_url.replace(f":{parts.port}/", f":{relay.port}/")
+    settings.PUSH_DEADLINE = 60.0
+    outbox = Outbox()
+    outbox.start()
+    await until(lambda: outbox.ready)
+    (answer,) = await publish(outbox)
+    relay.mute()
+    await asyncio.sleep(0.6)  # what blocked on the old connection has ended by now, and nobody has heard it
+    store.rpush(f"reply:{outbox.process}", batch.pack_results([(1, 0, 1)], []))
+    assert await asyncio.wait_for(answer, 10) == wire.REMOVE_BODY
+    await until(lambda: outbox.ready)
+    await outbox.close()
+    relay.close()
+
+
 async def test_bytes_that_wait_have_a_bound_beyond_which_pushes_are_turned_away(
     outbox: Outbox, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[SlowServer]:
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at connections more often, as if all that is measured in looks were ten times as short."""
+    """Look at connections more often, so that tests may ask for short times."""
     monkeypatch.setattr(connection, "LOOK_INTERVAL", 0.025)
 
 

@@ -127,7 +127,7 @@ async def test_on_connect_runs_before_anybody_may_write(valkey_url: str) -> None
 
     seen_up: list[bool] = []
     link = valkey.Link(valkey_url, on_connect=greet, on_up=lambda: seen_up.append(link.up))
-    await link.start()
+    await asyncio.wait_for(link.start(), 5)
     assert await link.execute("RPUSH", "order", "afterwards") == 2
     assert (refused[0], type(refused[1]), refused[2]) == (False, valkey.ConnectionLost, False)
     assert seen_up == [True]

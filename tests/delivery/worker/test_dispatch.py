@@ -14,7 +14,7 @@ from delivery.outcomes.verdict import ANSWERED, Attempt
 from delivery.protocol.wire import Push
 from delivery.providers import table
 from delivery.providers.base import Target, Try
-from delivery.queue import batch, valkey
+from delivery.queue import batch, shared_clock, valkey
 from delivery.worker import dispatch
 from delivery.worker.dispatch import Dispatcher
 from delivery.worker.settlement import BatchProgress
@@ -107,3 +107,19 @@ async def test_a_push_whose_answer_cannot_be_judged_ends_all_the_same(
         await work.finished
     assert b"internal_error" in store.lindex(ROWS, 0)
     assert "an attempt could not be judged" in caplog.text
+
+
+async def test_a_call_that_waited_longer_than_it_rings_is_expired_and_counts_against_us(
+    dispatcher: Dispatcher, store: redis.Redis
+) -> None:
+    dispatcher.start()
+    now = shared_clock.now()
+    call = Push(platform="apple_rn", device_id="a" * 64, ack_id="ack", transport="voip", sub_type="calls")
+    work = BatchProgress(BATCH, [batch.Item("trace", now - 61, 1, 1, 1, 100, call)], dispatcher.loop.create_future())
+    dispatcher.deliverer.begin(work, 0, work.items[0], now, dispatcher.loop.time())
+    async with asyncio.timeout(60):
+        await work.finished
+    fields = store.lindex(ROWS, 0).split(b"\t")
+    assert fields.count(b"expired") == 2  # the outcome and the code
+    assert b"ours" in fields
+    assert b"[]" in fields

@@ -119,6 +119,7 @@ def test_a_good_environment_gives_no_message(good: Settings) -> None:
         ("ATTEMPT_DEADLINE", 5.0, "delivery.E004"),
         ("ATTEMPT_DEADLINE", 0.0, "delivery.E004"),
         ("PUSH_DEADLINE", 30.0, "delivery.E005"),
+        ("PUSH_DEADLINE", 2.5, "delivery.W001"),
         ("RETENTION_DAYS", 0, "delivery.E006"),
         ("BODY_LIMIT", 1000, "delivery.E007"),
         ("BODY_DEADLINE", 0.0, "delivery.E007"),
@@ -131,6 +132,8 @@ def test_one_wrong_setting_gives_one_message_that_names_it(
     setattr(good, name, value)
     if name == "REDIS_URL":
         good.CELERY_BROKER_URL = value
+    if expected == "delivery.W001":
+        good.ATTEMPT_DEADLINE = 2.0
     (message,) = found()
     assert message.id == expected
     assert message.hint
