@@ -113,7 +113,8 @@ class Neighbours:
 
     def _measure(self, flood: Flood) -> None:
         if flood.door == "tls":
-            order = {"port": self.scene.service.tls_port, "ca_file": self.scene.ca_file}
+            port = self.scene.service.tls_port
+            order = {"port": port, "page_port": port, "ca_file": self.scene.ca_file}
         else:
             order = {"platform": FAR} if flood.door == "far" else {}
         case = Case(flood.name, flood.what, flood.door, self.scene.seen(seconds=self.options.alone, **order))

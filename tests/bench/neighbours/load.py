@@ -23,6 +23,7 @@ from tests.bench.neighbours.raw_http import Connection
 PATIENCE = 60.0
 CONNECTING = 64
 """Connections that are opened at a time."""
+CONNECT_SECONDS = 10.0
 
 
 class Order(msgspec.Struct):
@@ -53,6 +54,7 @@ class Load:
         self.words: collections.Counter[str] = collections.Counter()
         self.open: list[Connection] = []
         self.tasks: set[asyncio.Task[None]] = set()
+        self._said_ready = False
 
     async def run(self) -> None:
         """Make it."""
@@ -69,7 +71,7 @@ class Load:
                 await self._ask(connection)
 
         tasks = [asyncio.create_task(one()) for _ in range(self.order.connections)]
-        _ready()
+        self._ready()
         await asyncio.gather(*tasks)
 
     async def _open(self, until: float) -> None:
@@ -81,7 +83,7 @@ class Load:
             await self._ask(connection)
             idle.append(connection)
 
-        _ready()
+        self._ready()
         while (now := time.perf_counter()) < until:
             while count <= (now - start) * self.order.rate:
                 count += 1
@@ -108,19 +110,20 @@ class Load:
             async with turns:
                 connection = self._connection()
                 try:
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(CONNECT_SECONDS):
                         _, writer = await connection.open()
                         if data:
                             writer.write(data)
                             await writer.drain()
                 except (OSError, TimeoutError) as error:
                     self.words[type(error).__name__] += 1
+                    self._ready()  # the service takes no more
                 else:
                     self.words["connected"] += 1
                     self.open.append(connection)
 
         await asyncio.gather(*(one() for _ in range(self.order.connections)))
-        _ready()
+        self._ready()
 
     async def _ask(self, connection: Connection) -> None:
         word, seconds = await raw_http.timed(connection, self.request, PATIENCE)
@@ -128,13 +131,14 @@ class Load:
         if word.endswith("Error") and seconds < 0.05:
             await asyncio.sleep(0.05)
 
+    def _ready(self) -> None:
+        if not self._said_ready:
+            self._said_ready = True
+            sys.stdout.write("READY\n")
+            sys.stdout.flush()
+
     def _connection(self) -> Connection:
         return Connection(self.order.port, self.order.source, self.tls)
-
-
-def _ready() -> None:
-    sys.stdout.write("READY\n")
-    sys.stdout.flush()
 
 
 async def _work(load: Load) -> None:
