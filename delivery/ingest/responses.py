@@ -48,7 +48,7 @@ class Responses:
         self.kept_bytes = 0
         self.newest = self.synced = 0
         self.saves_at_once = False
-        self._unsynced: dict[int, int] = {}
+        self._unsynced: deque[tuple[int, int]] = deque(maxlen=UNSYNCED_MOST)
 
     def track(self, number: int, batch_id: str, pushes: list[PendingPush], sealed: bytes) -> PendingBatch:
         """Keep a batch until all of its pushes are answered."""
@@ -68,9 +68,7 @@ class Responses:
             return False
         self._drop_sealed(pending)
         if queued and pending.number > self.synced:
-            self._unsynced[pending.number] = len(pending.pushes)
-            if len(self._unsynced) > UNSYNCED_MOST:
-                del self._unsynced[next(iter(self._unsynced))]
+            self._unsynced.append((pending.number, len(pending.pushes)))
         return True
 
     def _drop_sealed(self, pending: PendingBatch) -> None:
@@ -80,13 +78,19 @@ class Responses:
     def on_synced(self, number: int) -> None:
         """The queue has saved all batches that it has, up to this number."""
         self.synced = number
-        for synced in [unsynced for unsynced in self._unsynced if unsynced <= number]:
-            del self._unsynced[synced]
+        self._keep_unsynced(lambda unsynced: unsynced > number)
+
+    def _keep_unsynced(self, which: Callable[[int], bool]) -> None:
+        kept = [(number, pushes) for number, pushes in self._unsynced if which(number)]
+        self._unsynced.clear()
+        self._unsynced.extend(kept)
 
     def on_lost(self, number: int) -> int:
         """The queue has no batch after this number; returns how many pushes were in those that are kept no longer."""
         self.newest, self.synced = min(self.newest, number), min(self.synced, number)
-        return sum(self._unsynced.pop(lost) for lost in [lost for lost in self._unsynced if lost > number])
+        pushes = sum(pushes for lost, pushes in self._unsynced if lost > number)
+        self._keep_unsynced(lambda unsynced: unsynced <= number)
+        return pushes
 
     async def listen(self) -> None:
         """Read the list of results, until cancelled."""

@@ -137,13 +137,18 @@ async def test_of_what_is_saved_no_row_is_lost(outbox: Outbox, store: redis.Redi
 
 
 async def test_how_many_unsaved_batches_are_remembered_has_a_bound(
-    outbox: Outbox, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    valkey_url: str, store: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.ingest.responses.UNSYNCED_MOST", 2)
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = valkey_url
+    outbox = Outbox()
+    outbox.start()
+    await until(lambda: outbox.ready)
     for number in range(1, 5):
         await publish(outbox)
         await settle(outbox, store, number, 0)
     assert outbox.responses.on_lost(0) == 2
+    await outbox.close()
 
 
 async def test_a_push_whose_deadline_comes_while_the_queue_is_away_has_its_row_once_it_is_known_to_be_lost(
