@@ -87,7 +87,8 @@ class Dialer:
     def reason(self) -> DialError | None:
         """Return why no connection is there, as far as it is known from the dials and connections before."""
         now = time.monotonic()
-        return max((self.origin, self.channel), key=lambda one: one.delay(now)).error(now) or self.origin.error(now)
+        longest_first = sorted((self.origin, self.channel), key=lambda one: one.delay(now), reverse=True)
+        return next((error for one in longest_first if (error := one.error(now)) is not None), None)
 
     def log_notice(self, error_code: int, text: str) -> None:
         """Log what the peer has said, no more than a line in NOTICE_SECONDS."""

@@ -133,3 +133,20 @@ async def test_a_peer_that_asks_for_calm_gets_nothing_for_a_while(
     patient = await asyncio.gather(*(post(plain, rough.origin, OK, seconds=20) for _ in range(20)))
     assert {one.status for one in patient} == {200}
     assert rough.connections == before + (behaviour == "retire")
+
+
+async def test_who_waits_for_a_connection_in_vain_is_told_what_ended_those_before(
+    rough: RoughServer, plain: Engine
+) -> None:
+    rough.goaway = (2, b"restarting")
+    for number in range(6):
+        await post(plain, rough.origin, f"/3/device/retire_{number}", seconds=10)
+    came = rough.came
+    seen = await post(plain, rough.origin, OK, seconds=0.1)
+    assert (seen.status, seen.fault, seen.error, seen.wire) == (
+        0,
+        "goaway",
+        "GOAWAY INTERNAL_ERROR: restarting",
+        NOT_SENT,
+    )
+    assert rough.came == came

@@ -52,7 +52,8 @@ async def test_a_push_that_is_disowned_for_ever_is_sent_so_many_times_and_told_w
     server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.http2.backoff.LONGEST_PAUSE", 0.001)
-    monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 2.0)
+    monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 3.0)
+    monkeypatch.setattr(attempts, "WORTH", 1.0)  # time enough for the last try, too
     server.disown_every, server.goaway = 1, (2, b"restarting")
     made = await pushes.push("ok_never")
     assert {one.reason for one in made} == {"goaway"}
