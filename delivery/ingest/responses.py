@@ -8,6 +8,8 @@ OK only if its batch stands in the queue's file on the disk.
 import asyncio
 import logging
 import struct
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
