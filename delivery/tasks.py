@@ -8,7 +8,6 @@ provider does not accept.
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from celery import shared_task
@@ -20,7 +19,7 @@ from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
-from delivery.log.partitions import drop_partitions, make_partitions
+from delivery.log.partitions import drop_partitions, make_partitions, todays_date
 from delivery.log.rows import ROWS
 from delivery.queue import receipt, valkey
 from delivery.worker import credential_check, dispatch, log_writer
@@ -80,7 +79,7 @@ record.coroutine = _record
 def partitions() -> bool:
     """Make the log's partitions of the days to come and drop those past retention; returns whether all was done."""
     close_old_connections()
-    today = datetime.now(UTC).date()
+    today = todays_date()
     make_partitions(today)
     _, held = drop_partitions(today)
     return not held

@@ -18,6 +18,14 @@ from delivery.log.locks import is_held, try_repeatedly
 logger = logging.getLogger(__name__)
 
 
+def todays_date() -> date:
+    """Return today's date in UTC by PostgreSQL's clock: a worker's that is years ahead must not drop the whole log."""
+    with connections[settings.OWNER_DATABASE].cursor() as cursor:
+        cursor.execute("SELECT (now() AT TIME ZONE 'UTC')::date")
+        today: date = cursor.fetchone()[0]
+        return today
+
+
 def make_partitions(today: date, ahead: int = 3) -> list[str]:
     """Make the partitions of yesterday, today and the `ahead` days after it; returns the names of the new ones.
 

@@ -45,6 +45,10 @@ REQUEUE_EXPIRED: Final = f"""#!lua flags=allow-oom
 local now = tonumber(redis.call('TIME')[1])
 if ARGV[1] ~= '' then redis.call('ZADD', '{WORKERS}', now - {LEASE_SECONDS} - 1, ARGV[1]) end
 local requeued = 0
+-- A heartbeat that is to come: the clock was set back. Whoever lives has renewed it by the time that this lease lapses.
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', '{WORKERS}', '(' .. now, '+inf')) do
+  redis.call('ZADD', '{WORKERS}', now, worker)
+end
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', '{WORKERS}', '-inf', '(' .. (now - {LEASE_SECONDS}))) do
   for i = 2, #ARGV do
     local taken = 'taken:' .. worker .. ':' .. ARGV[i]

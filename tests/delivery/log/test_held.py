@@ -5,6 +5,7 @@ Sessions of their own have to see what is there, so these tests commit.
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from datetime import date
 
@@ -169,3 +170,15 @@ def test_an_erasure_gives_up_in_the_end(store: redis.Redis, monkeypatch: pytest.
         erasing.erase(1)
     assert locks.is_held(raised.value)
     assert erasing.erase(1) == 1
+
+
+def test_a_worker_whose_clock_is_years_ahead_drops_no_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    today = partitions.todays_date()
+    assert today < date(2090, 1, 1)
+    asked: list[date] = []
+    monkeypatch.setattr(tasks, "todays_date", lambda: today)
+    monkeypatch.setattr(tasks, "make_partitions", asked.append)
+    monkeypatch.setattr(tasks, "drop_partitions", lambda day: (asked.append(day), []))
+    tasks.partitions()
+    assert asked == [today, today]
