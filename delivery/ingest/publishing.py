@@ -51,7 +51,7 @@ class Publisher:
         sealed = self._cipher.seal_bytes(batch.join(items), batch_id.encode())
         pending = self._responses.track(number, batch_id, pushes, sealed)
         if self.via_celery:
-            task = asyncio.get_running_loop().create_task(self._publish_via_celery(pending))
+            task = asyncio.get_running_loop().create_task(self._publish_via_celery(pending, sealed))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
         else:
@@ -83,9 +83,9 @@ class Publisher:
                 self._responses.release(push)
                 self._turned_away.turn_away(push, "queue_down")
 
-    async def _publish_via_celery(self, pending: PendingBatch) -> None:
+    async def _publish_via_celery(self, pending: PendingBatch, sealed: bytes) -> None:
         """Publish through Celery itself, in a thread: for any broker but Valkey or Redis."""
-        text = base64.b64encode(pending.sealed).decode()
+        text = base64.b64encode(sealed).decode()
         try:
             await asyncio.get_running_loop().run_in_executor(None, tasks.publish, pending.id, text)
         except tasks.OperationalError as error:
