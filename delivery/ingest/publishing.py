@@ -54,7 +54,7 @@ class Publisher:
         sealed = self._cipher.seal_bytes(batch.join(items), batch_id.encode())
         pending = self._responses.track(number, batch_id, pushes, sealed)
         if self.via_celery:
-            task = asyncio.get_running_loop().create_task(self._publish_via_celery(pending))
+            task = asyncio.get_running_loop().create_task(self._publish_via_celery(pending, sealed))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
         else:
@@ -86,9 +86,9 @@ class Publisher:
                 self._responses.release(push)
                 self._turned_away.turn_away(push, "queue_down")
 
-    async def _publish_via_celery(self, pending: PendingBatch) -> None:
+    async def _publish_via_celery(self, pending: PendingBatch, sealed: bytes) -> None:
         """Publish through Celery itself, in a thread: for any broker but Valkey or Redis."""
-        text = base64.b64encode(pending.sealed).decode()
+        text = base64.b64encode(sealed).decode()
         try:
             await CELERYS.run(tasks.publish, pending.id, text)
         except (tasks.OperationalError, ExecutorFullError) as error:

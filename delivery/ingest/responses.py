@@ -136,7 +136,8 @@ class Responses:
         pending.pushes[index] = None
         if not push.answer.done():
             self.latency += (self._respond(push, body) - self.latency) * LATENCY_WEIGHT
-        self.release(push)
+        else:
+            self.release(push)  # whoever asked has given up
         pending.unanswered -= 1
         if not pending.unanswered:
             self.forget(pending)
@@ -144,6 +145,7 @@ class Responses:
     def _respond(self, push: PendingPush, body: bytes) -> float:
         """Answer one waiting push; returns for how many seconds it has waited."""
         push.answer.set_result(body)
+        self.release(push)
         seconds = shared_clock.now() - push.at
         counting.answered(seconds)
         return seconds
@@ -181,10 +183,11 @@ class Responses:
         for push in pending.pushes:
             if push is None:
                 continue
-            if not push.answer.done():
-                late = "late_test" if push.push.type == "test" and pending.published else code
-                body = wire.OK_BODY
-                if late:
-                    body = wire.fail_body(judge.text(judge.refusal(late), push.trace, seconds=int(self.deadline)))
-                self._respond(push, body)
-            self.release(push)
+            if push.answer.done():
+                self.release(push)
+                continue
+            late = "late_test" if push.push.type == "test" and pending.published else code
+            body = wire.OK_BODY
+            if late:
+                body = wire.fail_body(judge.text(judge.refusal(late), push.trace, seconds=int(self.deadline)))
+            self._respond(push, body)

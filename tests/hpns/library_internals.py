@@ -12,6 +12,7 @@ from tests.hpns.library_needs import Internal, accepts, contains, equals, holds,
 EXACT: Final = ("celery", "kombu", "psycopg")
 
 HUB, POOL, TRANSPORT = "hpns/celery/hub.py", "hpns/celery/pool.py", "hpns/celery/transport.py"
+CONSUMER, RECEIPT = "hpns/celery/consumer.py", "delivery/queue/receipt.py"
 TASKS, WORKER, API = "delivery/tasks.py", "hpns/worker.py", "delivery/ingest/api.py"
 ACCOUNTS, EVENTS, FACTORS = (
     "tenants/accounts/allauth_adapters.py",
@@ -24,6 +25,7 @@ DUMP, RESTORE = "hpns/backup/programs.py", "hpns/backup/restoring.py"
 
 _HUB, _REDIS, _VIRTUAL = "kombu.asynchronous.hub:Hub", "kombu.transport.redis:", "kombu.transport.virtual.base:"
 _POOL, _REQUEST = "celery.concurrency.base:BasePool", "celery.worker.request:Request"
+_WORKER = "celery.worker.consumer.consumer:Consumer"
 
 _KOMBU: Final = (
     ("kombu.transport:TRANSPORT_ALIASES", holds("redis", "rediss"), "hpns/celery/__init__.py", "ours is added"),
@@ -59,6 +61,9 @@ _KOMBU: Final = (
     (f"{_VIRTUAL}Channel.close", same("37f40f35"), TRANSPORT, "called through the Redis channel's"),
     (f"{_VIRTUAL}Channel.body_encoding", equals("base64"), TRANSPORT, "replaced by none"),
     (f"{_VIRTUAL}Message.__init__", same("8a84e09d"), TRANSPORT, "made of the envelope as it was decoded"),
+    (f"{_VIRTUAL}Message.__init__", contains("properties=properties"), RECEIPT, "hands the properties on as they are"),
+    ("kombu.message:Message.errors", equals(None), TRANSPORT, "what of a message could not be decompressed"),
+    ("kombu.messaging:Consumer._receive_callback", same("0f23a581"), CONSUMER, "what a message's fault ends in"),
     (f"{_VIRTUAL}Transport.__init__", contains("self._callbacks"), TRANSPORT, "who delivers a queue"),
     (f"{_REDIS}Transport.register_with_event_loop", same("3bdcd1f7"), TRANSPORT, "replaced: nothing is polled"),
     (f"{_VIRTUAL}Channel._put", same("96470b1b"), TASKS, "replaced: keeps the message that is published"),
@@ -78,6 +83,18 @@ _CELERY: Final = (
     (f"{_POOL}.body_can_be_buffer", equals(False), POOL, "replaced by True"),
     (f"{_POOL}.signal_safe", equals(True), POOL, "replaced by False"),
     ("celery.worker.request:create_request_cls", same("871f30fe"), POOL, "what a pool is given for a task"),
+    ("celery.worker.request:Request.__init__", same("ba563d66"), RECEIPT, "a task's request has the properties"),
+    (
+        f"{_WORKER}.create_task_handler",
+        same("3107b2ff"),
+        CONSUMER,
+        "acknowledges in a later turn, but for these:",
+    ),
+    (f"{_WORKER}.call_soon_ack", same("bdb21bba"), CONSUMER, "the later turn"),
+    (f"{_WORKER}.on_decode_error", same("19f6cb0c"), CONSUMER, "acknowledges at once: put aside"),
+    (f"{_WORKER}.on_unknown_message", same("f49ac6b1"), CONSUMER, "rejects at once: put aside"),
+    (f"{_WORKER}.on_unknown_task", same("a56f8554"), CONSUMER, "rejects at once, and may raise"),
+    (f"{_WORKER}.on_invalid_task", same("890511ee"), CONSUMER, "rejects at once: put aside"),
     (f"{_REQUEST}.on_accepted", same("bf48930b"), POOL, "ours calls it with a process id and a time"),
     (f"{_REQUEST}.on_success", same("ef670ac5"), POOL, "ours calls it with (failed, value, seconds)"),
     (f"{_REQUEST}.on_failure", same("3d0ebdde"), POOL, "acknowledges what failed, puts back what rejects"),

@@ -181,6 +181,24 @@ async def test_a_report_that_cannot_be_written_yet_stands_in_the_way_of_no_other
     await until(lambda: set(refused.all()) == {current, other})
 
 
+async def test_a_report_that_cannot_be_written_down_by_our_own_fault_holds_up_no_other(
+    reporter: Reporter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written: list[int] = []
+
+    def fails_for_the_first(report: Report) -> None:
+        if report.credential_id == 1:
+            raise ZeroDivisionError
+        written.append(report.credential_id)
+
+    monkeypatch.setattr(credential_reports, "record_fault", fails_for_the_first)
+    reporter.report(Report(1, 1, "apns_invalid_provider_token"))
+    reporter.report(Report(1, 2, "apns_invalid_provider_token"))
+    await until(lambda: written)
+    assert written == [2]
+    assert "the refused credential 1 cannot be written down" in caplog.text
+
+
 def test_a_refusal_is_reported_with_what_came_of_the_spare(routes: Routes, app: PushApp, acme: Customer) -> None:
     route = routes.find(acme.pk, PLATFORM)
     spare = routes.spare(route)

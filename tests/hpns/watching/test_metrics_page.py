@@ -37,7 +37,7 @@ def from_zero() -> Iterator[None]:
 def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        names = ["push", "workers", ROWS, writing.SEGMENTS, writing.REJECTED]
+        names = ["push", "workers", "workers:failing", "unreadable", ROWS, writing.SEGMENTS, writing.REJECTED]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -144,10 +144,19 @@ def test_rows_in_segments_are_waiting_too(valkey: redis.Redis) -> None:
     valkey.delete(f"{ROWS}:abc")
 
 
-def test_workers_with_a_sign_of_life_are_counted(valkey: redis.Redis) -> None:
+def test_workers_with_a_heartbeat_are_counted_and_those_of_them_that_cannot_deliver(valkey: redis.Redis) -> None:
     now = valkey.time()[0]
-    valkey.zadd("workers", {"alive": now, "dead": now - 3600})
-    assert value("hpns_workers") == 1
+    valkey.zadd("workers", {"alive": now, "ill": now, "dead": now - 3600})
+    valkey.hset("workers:failing", mapping={"ill": "queue push is not being consumed", "dead": "the same"})
+    assert (value("hpns_workers"), value("hpns_workers_failing")) == (2, 1)
+
+
+def test_messages_that_were_put_aside_are_counted_and_those_that_are_kept(valkey: redis.Redis) -> None:
+    valkey.lpush("unreadable", "one", "two")
+    for _ in range(3):
+        counting.put_aside("push")
+    assert value("hpns_messages_unreadable") == 2
+    assert value("hpns_messages_put_aside_total", queue="push") == 3
 
 
 def test_an_empty_queue_is_told_as_such(valkey: redis.Redis) -> None:

@@ -1,19 +1,29 @@
-"""Readiness: what is amiss though pushes go on."""
+"""Readiness: what of the queue and the workers is missing, and what is amiss though pushes go on."""
 
 import asyncio
 import time
 
 import pytest
 import redis
+from pytest_django import Settings
 
 from delivery.log.rows import ROWS
 from delivery.log.writing import WRITTEN_AT
 from hpns.watching.readiness import Health, Observer
 from tests.hpns.watching.asking import Intake, no_pages
 
+pytestmark = pytest.mark.django_db
+WHY = "queue push is not being consumed"
+
+
+@pytest.fixture(autouse=True)
+def broker(settings: Settings, valkey: redis.Redis) -> None:
+    """The broker is the same Valkey."""
+    settings.CELERY_BROKER_URL = settings.REDIS_URL
+
 
 def looked() -> Health:
-    """What is known after one look at the stores."""
+    """What is known after one look at Valkey."""
 
     async def look() -> Health:
         health = Health()
@@ -23,8 +33,46 @@ def looked() -> Health:
     return asyncio.run(look())
 
 
-@pytest.mark.django_db
+def workers(valkey: redis.Redis, **states: str) -> None:
+    """Let these workers be alive, each with what keeps it from delivering."""
+    valkey.zadd("workers", dict.fromkeys(states, valkey.time()[0]))
+    for name, state in states.items():
+        if state:
+            valkey.hset("workers:failing", name, state)
+
+
+def test_workers_that_can_deliver_are_counted(valkey: redis.Redis) -> None:
+    workers(valkey, first="", second="")
+    health = looked()
+    assert (health.ready, health.workers, health.amiss) == (True, 2, [])
+
+
+def test_one_that_cannot_is_amiss_while_others_can(valkey: redis.Redis) -> None:
+    workers(valkey, first="", second=WHY)
+    health = looked()
+    assert (health.ready, health.workers) == (True, 1)
+    assert health.amiss == [f"1 of 2 workers cannot deliver: {WHY}"]
+
+
+def test_when_none_can_a_push_would_not_be_sent(valkey: redis.Redis) -> None:
+    workers(valkey, first=WHY, second=WHY)
+    health = looked()
+    assert (health.workers, health.missing) == (0, [f"no worker can deliver: {WHY}"])
+
+
+def test_what_a_worker_said_does_not_outlast_it(valkey: redis.Redis) -> None:
+    workers(valkey, first=WHY)
+    valkey.zadd("workers", {"first": valkey.time()[0] - 60})
+    assert looked().missing == ["no worker is running: pushes would wait in the queue"]
+
+
+def test_with_another_broker_no_lease_is_asked_for(valkey: redis.Redis, settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "amqp://127.0.0.1/"
+    assert looked().missing == []
+
+
 def test_rows_of_the_log_that_wait_for_long_are_amiss_and_keep_no_push_from_being_taken(valkey: redis.Redis) -> None:
+    workers(valkey, first="")
     valkey.rpush(ROWS, "a")
     valkey.set(WRITTEN_AT, int(time.time()))
     assert looked().amiss == []
@@ -32,4 +80,4 @@ def test_rows_of_the_log_that_wait_for_long_are_amiss_and_keep_no_push_from_bein
     health = looked()
     (text,) = health.amiss
     assert text.startswith("rows of the delivery log have not been written for 60")
-    assert not any("delivery log" in text for text in health.missing)
+    assert health.ready
