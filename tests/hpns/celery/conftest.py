@@ -13,6 +13,7 @@ import redis
 
 from delivery.queue import valkey
 from hpns.celery import consumer as consumer_module
+from hpns.celery import lease
 from hpns.celery.consumer import Consumer
 from tests.wire import Wire, wire_to
 
@@ -99,3 +100,12 @@ async def until(done: Callable[[], object], what: str) -> None:
     while not done():
         assert asyncio.get_running_loop().time() < end, f"{what}: not within a minute"
         await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat soon."""
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(lease, "RECHECK_SECONDS", 0.02)
+    monkeypatch.setattr(consumer_module, "PAUSE_MIN", 0.01)

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,10 +12,9 @@ import google.auth.jwt
 import pytest
 from firebase_admin.credentials import Certificate
 
-from delivery.executors import BoundedExecutor
 from delivery.http2.engine import Engine
 from delivery.http2.peer_clock import PeerClock
-from delivery.outcomes.verdict import NOT_SENT, Attempt, Retry
+from delivery.outcomes.verdict import NOT_SENT, Attempt
 from delivery.providers.apns.provider_token import CredentialError
 from delivery.providers.fcm import access_token
 from delivery.providers.fcm.access_token import AccessToken, token_url
@@ -24,7 +22,6 @@ from delivery.providers.fcm.sender import FcmSender
 from delivery.providers.table import judge
 from tests.delivery.providers.trying import FCM_DEVICE, attempt, fcm_target, push
 from tests.sandbox_fixture import SandboxClient
-from tests.waiting import PATIENCE
 
 GOOGLE = "https://oauth2.googleapis.com"
 
@@ -96,38 +93,6 @@ async def test_a_silent_token_endpoint_costs_each_push_its_timeout_and_others_no
     assert not any(one.done() for one in stuck)
     for one in await asyncio.gather(*stuck):
         assert (one.reason, one.wire, one.detail) == ("token_endpoint", NOT_SENT, "no answer in time")
-
-
-@pytest.fixture
-def stuck_signatures(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """No thread is free for a signature until this event is set, and one call may wait."""
-    executor, gate = BoundedExecutor("signatures", threads=1, queued=1), threading.Event()
-    executor.submit(gate.wait, PATIENCE)
-    monkeypatch.setattr(access_token, "SIGNATURES", executor)
-    yield gate
-    gate.set()
-
-
-async def test_a_signature_that_is_not_made_in_time_is_our_fault_and_not_googles(
-    sandbox: SandboxClient, fcm: FcmSender, stuck_signatures: threading.Event
-) -> None:
-    made = await many(fcm, sandbox, 3, seconds=0.5)
-    assert {(one.reason, one.wire, one.detail) for one in made} == {("signature", NOT_SENT, "no signature in time")}
-    verdict = judge(made[0])
-    assert (verdict.code, verdict.attribution, verdict.retry) == ("fcm_not_signed", "ours", Retry.SAFE)
-    stuck_signatures.set()
-    assert {one.status for one in await many(fcm, sandbox, 3)} == {200}
-    assert len(grants(sandbox)) == 1
-
-
-@pytest.mark.usefixtures("stuck_signatures")
-async def test_past_their_bound_signatures_are_rejected_at_once_and_loudly(
-    sandbox: SandboxClient, fcm: FcmSender, caplog: pytest.LogCaptureFixture
-) -> None:
-    access_token.SIGNATURES.submit(int)
-    (made,) = await many(fcm, sandbox, 1, seconds=PATIENCE)
-    assert (made.reason, made.detail) == ("signature", "too many signatures wait")
-    assert "an access token cannot be asked for" in caplog.text
 
 
 async def test_the_list_of_those_who_wait_is_bounded(
