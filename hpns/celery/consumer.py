@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 PAUSE_MIN, PAUSE_MAX = 0.1, 1.0
 # Seconds without a reply after which a queue counts as not consumed; each BLMOVE gets one within BLOCK_SECONDS.
 STALLED_SECONDS = 10.0
-# Removals without a confirmation from which on nothing more is taken: the bound of what is kept of them.
+# Removals without a confirmation from which on nothing more is taken. Each keeps its message, of at most 9 kB.
 UNCONFIRMED_MOST = 1000
 # Seconds before a full Valkey is asked for a message in the way that it does not refuse.
 FULL_PAUSE = 0.05

@@ -33,6 +33,7 @@ class ProcessingLists:
         self._worker, self._link, self._loop, self._on_confirmed = worker, link, loop, on_confirmed
         # By the message as it stands in the list. Bounded by the consumer, which takes nothing while it is long.
         self.unconfirmed: dict[bytes, _Removal] = {}
+        self._problem: BaseException | None = None  # the latest
 
     def key(self, queue: str) -> str:
         """The key of this worker's processing list for `queue`."""
@@ -66,7 +67,7 @@ class ProcessingLists:
         """Send again what was sent and not confirmed; called when the server answers."""
         lost = [removal for removal in self.unconfirmed.values() if removal.is_lost]
         if lost:
-            logger.warning("%d acknowledgements were not confirmed, sending them again", len(lost))
+            logger.warning("%d acknowledgements were not confirmed, sending them again: %s", len(lost), self._problem)
         for removal in lost:
             removal.is_lost, removal.is_repeated = False, True
             self._post(removal)
@@ -83,9 +84,8 @@ class ProcessingLists:
         problem = ConnectionError() if reply.cancelled() else reply.exception()
         if problem is None and isinstance(reply.result(), Exception):
             problem = reply.result()
-            logger.error("a message could not be taken off its processing list yet: %s", problem)
         if problem is not None:
-            removal.is_lost = True
+            removal.is_lost, self._problem = True, problem
             return
         del self.unconfirmed[removal.item]
         if not reply.result() and not removal.is_repeated:

@@ -283,6 +283,12 @@ DIFFERENCES = (
         expected={"status": 404},
     ),
     Difference(
+        names=("HEAD /version",),
+        instead="HEAD is answered as GET is, without the body.",
+        why="What watches a service asks by HEAD (RFC 9110, 9.1: a server must support GET and HEAD).",
+        expected={"status": 200},
+    ),
+    Difference(
         names=("GET /metrics",),
         instead="The metrics, for whoever may read them (here: this machine).",
         why="The reference serves them on another port.",

@@ -1,6 +1,7 @@
 """The states of the transport: no message is lost, and none is handed over twice, whatever is lost on the way."""
 
 import asyncio
+import json
 import math
 
 import pytest
@@ -109,6 +110,17 @@ async def test_a_requeued_message_comes_once_more_and_marked_whatever_is_lost(
         made.consumer.ack("one")
         await until(lambda: not store.exists(made.taken), "it is gone")
         await nothing_more(made, 2)
+
+
+async def test_a_message_of_the_timetable_is_marked_too(wire: Wire, store: redis.Redis) -> None:
+    properties = {"delivery_tag": "one", "delivery_info": {"exchange": "", "routing_key": "record"}}
+    async with worker(wire.url) as made:
+        store.lpush(QUEUE, json.dumps({"body": "", "headers": {}, "properties": properties}))  # as kombu writes it
+        await handed(made)
+        made.consumer.requeue("one")
+        await handed(made, 2)
+        info = made.messages["one"]["properties"]["delivery_info"]
+        assert info == {"redelivered": 1, "exchange": "", "routing_key": "record"}
 
 
 async def test_a_message_that_is_requeued_over_and_over_is_neither_lost_nor_doubled(
