@@ -39,7 +39,7 @@ POLICIES: Final = ("appendfsync", "no-appendfsync-on-rewrite")
 
 
 class Look(Struct):
-    """What one look at the server showed: its clock in seconds, the number of the last batch, the syncs under way.
+    """What one look at the server showed: its clock in seconds, the position of the last batch, the syncs under way.
 
     `life`: what changes when the server or its file is another one; `saves_at_once`: it syncs before it replies;
     `problem`: why it syncs nothing, "" if it does.
@@ -54,7 +54,7 @@ class Look(Struct):
 
 
 def read(number: bytes | None, policies: Any, info: bytes) -> Look:
-    """Make a Look of the replies to GET sent:PROCESS, CONFIG GET and INFO; `policies` is an error where forbidden."""
+    """Make a Look of the replies to LINDEX sent:PROCESS 0, CONFIG GET and INFO; `policies` is an error where forbidden."""
     fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
     given = {} if isinstance(policies, Exception) else dict(zip(policies[::2], policies[1::2], strict=True))
     children = fields.get("aof_rewrite_in_progress") == "1" or fields.get("rdb_bgsave_in_progress") == "1"
@@ -111,9 +111,9 @@ class SyncTracker:
 class DurabilityWatch:
     """Tells the responses of one web process what is synced; run() on its loop."""
 
-    def __init__(self, counter: str, link: valkey.Link, responses: Responses) -> None:
-        """`counter`: the key of the number of the last batch."""
-        self._counter, self._link, self._responses = counter, link, responses
+    def __init__(self, sent: str, link: valkey.Link, responses: Responses) -> None:
+        """`sent`: the key of the list of the positions of the last batches, newest first."""
+        self._sent, self._link, self._responses = sent, link, responses
         self._tracker = SyncTracker()
         self._fruitless = 0
         self._problem = ""
@@ -134,7 +134,7 @@ class DurabilityWatch:
         """Look at the server once. Raises ConnectionError."""
         execute = connection.execute
         # Written together and in this order: so the number is older than what INFO says.
-        number, policies = execute("GET", self._counter), execute("CONFIG", "GET", *POLICIES)
+        number, policies = execute("LINDEX", self._sent, "0"), execute("CONFIG", "GET", *POLICIES)
         replies = await asyncio.gather(number, policies, execute("INFO", "persistence", "server"))
         for reply in (replies[0], replies[2]):
             if isinstance(reply, Exception):

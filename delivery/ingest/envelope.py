@@ -22,8 +22,10 @@ from delivery.queue import batch, valkey
 INLINE_MOST: Final = 6000
 # Seconds that a payload is kept for: longer than any push is worth delivering.
 PAYLOAD_TTL: Final = 8 * 24 * 3600
-# Seconds after which the number of a process's last batch is forgotten.
+# Seconds after which the positions of a process's batches are forgotten, and how many of the newest are kept: more than
+# are in flight within the deadline of a push.
 SENT_TTL: Final = 86_400
+SENT_MOST: Final = 1_024
 # How a message says whether it may have been delivered before (hpns/celery/transport.py changes the one, too).
 FIRST_TIME, REDELIVERED = b'"redelivered":false', b'"redelivered":true'
 # What stands in a serialised message where a batch's own values belong.
@@ -70,7 +72,10 @@ def serialised(*, with_payload: bool) -> tuple[str, bytes]:
 
 
 def sent_key(process: str) -> str:
-    """The key of the number of the last batch that a web process has put into the queue."""
+    """The key of the list of the positions of the last batches that a web process has put into the queue, newest first.
+
+    It has at most SENT_MOST entries.
+    """
     return f"sent:{process}"
 
 
@@ -80,14 +85,16 @@ class EnvelopeTemplate:
     def __init__(self, process: str) -> None:
         """`process`: this process's name."""
         self._sent_key = sent_key(process)
+        self._trim = valkey.pack(("LTRIM", self._sent_key, "0", str(SENT_MOST - 1)))
+        self._trim += valkey.pack(("EXPIRE", self._sent_key, str(SENT_TTL)))
         self._by_key, self._inline = serialised(with_payload=False), serialised(with_payload=True)
 
     def commands(
-        self, batch_id: str, number: int, sealed: bytes, *, redelivered: bool = False, settled: Sequence[int] = ()
+        self, batch_id: str, position: int, sealed: bytes, *, redelivered: bool = False, settled: Sequence[int] = ()
     ) -> tuple[bytes, int]:
         """The packed commands of one transaction that publishes a batch, and how many they are.
 
-        redelivered: some worker may have had it before; settled: the indexes of its pushes that have ended already.
+        position: what stands for it in the list of sent_key(). redelivered: some worker may have had it before; settled: the indexes of its pushes that have ended already.
         """
         name = batch_id.encode()
         inline = len(sealed) <= INLINE_MOST
@@ -106,6 +113,5 @@ class EnvelopeTemplate:
         else:
             parts.append(valkey.pack(("SET", batch.payload_key(batch_id), sealed, "EX", str(PAYLOAD_TTL))))
         parts.append(valkey.pack(("LPUSH", queue, message)))
-        parts.append(valkey.pack(("SET", self._sent_key, str(number), "EX", str(SENT_TTL))))
-        parts.append(valkey.pack(("EXEC",)))
-        return b"".join(parts), len(parts)
+        parts += [valkey.pack(("LPUSH", self._sent_key, str(position))), self._trim, valkey.pack(("EXEC",))]
+        return b"".join(parts), len(parts) + 1  # the trim is two

@@ -59,7 +59,7 @@ class Outbox:
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
         self.responses = Responses(self.process, settings.PUSH_DEADLINE)
         self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away)
-        self._durability = DurabilityWatch(self._publisher.counter, self.link, self.responses)
+        self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
 
     def start(self) -> None:
         """Connect and begin to listen for answers."""

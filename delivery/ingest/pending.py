@@ -25,16 +25,18 @@ class PendingPush:
 class PendingBatch:
     """A batch that is being published, or has been and has pushes that wait for their answer.
 
-    `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come. `sealed` are the
+    `position`: its place in the order in which batches are written to the queue: its number, and a new one each time it
+    is published again. `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come. `sealed` are the
     pushes as they travel, kept until nobody waits any more: what the queue has lost is published again.
     `published`: the queue has it; `saved`: and will keep it, by a broker's own word (Valkey gives none: durability.py);
     `late`: its deadline has come.
     """
 
-    __slots__ = ("deadline", "id", "late", "number", "published", "pushes", "saved", "sealed", "unanswered")
+    __slots__ = ("deadline", "id", "late", "number", "position", "published", "pushes", "saved", "sealed", "unanswered")
 
     def __init__(self, number: int, batch_id: str, pushes: list[PendingPush], sealed: bytes, deadline: float):
         self.number, self.id, self.sealed, self.deadline = number, batch_id, sealed, deadline
+        self.position = number
         self.pushes: list[PendingPush | None] = list(pushes)
         self.published = self.saved = self.late = False
         self.unanswered = len(pushes)

@@ -1,11 +1,12 @@
 """Publishes batches: seals the collected pushes and puts them into the queue as one Celery task.
 
-After each reconnect the counter `sent:PROCESS`, written in one transaction with each batch, says which batches the
-queue has. The others are published again while somebody waits for them, and else turned away: those that Valkey had not
-confirmed when the connection broke, and those that it had and lost, because its machine lost power. Batches are only
-written in the order of their numbers, to one connection at a time (delivery/queue/valkey.py), and the append-only file
-keeps that order: so the queue has every batch up to the counter that was not refused, and none after it. Invariant: a
-batch stands in the queue at most once; one that may be known to a worker already says so.
+After each reconnect the list `sent:PROCESS`, written in one transaction with each batch, says which batches the queue
+has. The others are published again while somebody waits for them, and else turned away: those that Valkey refused or
+had not confirmed when the connection broke, and those that it had and lost, because its machine lost power. Batches are
+only written in the order of their positions, to one connection at a time (delivery/queue/valkey.py), and the
+append-only file keeps that order: so the newest position of the list is the last that the queue has. One that is
+published again gets a new position: what is saved up to a position is so without exception. Invariant: a batch stands
+in the queue at most once; one that may be known to a worker already says so.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class Publisher:
         self._process, self._link, self._responses, self._turned_away = process, link, responses, turned_away
         self._cipher = vault.queue_cipher("queue")
         self._numbers = itertools.count(1)
-        self.counter = envelope.sent_key(process)
+        self.sent = envelope.sent_key(process)
         self._envelope = envelope.EnvelopeTemplate(process)
         self.via_celery = not settings.CELERY_BROKER_URL.startswith(REDIS_SCHEMES)
         self._publishing: set[asyncio.Task[None]] = set()
@@ -102,14 +103,17 @@ class Publisher:
 
         `connection`: the new one, before anybody else may write to it.
         """
-        answer = await connection.execute("GET", self.counter)
+        answer = await connection.execute("LRANGE", self.sent, "0", "-1")
         if isinstance(answer, Exception):
             raise ConnectionError(str(answer))
-        last_number = int(answer or 0)
+        listed = frozenset(map(int, answer))
+        # Older ones than a full list has are long confirmed.
+        unlisted_below = min(listed) if len(listed) >= envelope.SENT_MOST else 0
+        last_position = max(listed, default=0)
         now = asyncio.get_running_loop().time()
-        again, rows_lost = 0, self._responses.on_lost(last_number)
+        again, rows_lost = 0, self._responses.on_lost(last_position)
         for pending in list(self._responses.batches.values()):
-            if pending.number <= last_number:
+            if pending.position in listed or pending.position < unlisted_below:
                 self._responses.on_published(pending)
                 continue
             again += pending.published
@@ -118,8 +122,9 @@ class Publisher:
             pending.published = False
             if pending.deadline > now:
                 # Perhaps a worker has it all the same, or had it before the queue forgot it.
+                pending.position = next(self._numbers)
                 commands = self._envelope.commands(
-                    pending.id, pending.number, pending.sealed, redelivered=True, settled=answered
+                    pending.id, pending.position, pending.sealed, redelivered=True, settled=answered
                 )
                 self._post(connection, pending, commands)
             else:

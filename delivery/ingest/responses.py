@@ -36,7 +36,7 @@ UNSYNCED_MOST: Final = 1_000
 class Responses:
     """The batches of one web process that are in flight, by number.
 
-    `waiting`: pushes without an answer; `kept_bytes`: of sealed batches. `newest`, `synced`: the numbers of the last
+    `waiting`: pushes without an answer; `kept_bytes`: of sealed batches. `newest`, `synced`: the positions of the last
     batch that the queue has, and of the last that it has saved on its disk, with all that it has before that one;
     `saves_at_once`: it saves each before it confirms it.
     """
@@ -62,36 +62,36 @@ class Responses:
     def on_published(self, pending: PendingBatch) -> None:
         """The queue has a batch."""
         pending.published = True
-        self.newest = max(self.newest, pending.number)
+        self.newest = max(self.newest, pending.position)
 
     def forget(self, pending: PendingBatch, *, queued: bool = True) -> bool:
         """Keep a batch no longer, which the queue has or (queued=False) has not; False if that has been said before."""
         if self.batches.pop(pending.number, None) is None:
             return False
         self._drop_sealed(pending)
-        if queued and pending.number > self.synced:
-            self._unsynced.append((pending.number, len(pending.pushes)))
+        if queued and pending.position > self.synced:
+            self._unsynced.append((pending.position, len(pending.pushes)))
         return True
 
     def _drop_sealed(self, pending: PendingBatch) -> None:
         self.kept_bytes -= len(pending.sealed)
         pending.sealed = b""
 
-    def on_synced(self, number: int) -> None:
-        """The queue has saved all batches that it has, up to this number."""
-        self.synced = number
-        self._keep_unsynced(lambda unsynced: unsynced > number)
+    def on_synced(self, position: int) -> None:
+        """The queue has saved all batches that it has, up to this position."""
+        self.synced = position
+        self._keep_unsynced(lambda unsynced: unsynced > position)
 
     def _keep_unsynced(self, which: Callable[[int], bool]) -> None:
-        kept = [(number, pushes) for number, pushes in self._unsynced if which(number)]
+        kept = [(position, pushes) for position, pushes in self._unsynced if which(position)]
         self._unsynced.clear()
         self._unsynced.extend(kept)
 
-    def on_lost(self, number: int) -> int:
-        """The queue has no batch after this number; returns how many pushes were in those that are kept no longer."""
-        self.newest, self.synced = min(self.newest, number), min(self.synced, number)
-        pushes = sum(pushes for lost, pushes in self._unsynced if lost > number)
-        self._keep_unsynced(lambda unsynced: unsynced <= number)
+    def on_lost(self, position: int) -> int:
+        """The queue has no batch after this position; returns how many pushes were in those that are kept no longer."""
+        self.newest, self.synced = min(self.newest, position), min(self.synced, position)
+        pushes = sum(pushes for lost, pushes in self._unsynced if lost > position)
+        self._keep_unsynced(lambda unsynced: unsynced <= position)
         return pushes
 
     async def listen(self) -> None:
@@ -171,7 +171,7 @@ class Responses:
                 self.forget(pending)
 
     def _is_saved(self, pending: PendingBatch) -> bool:
-        return pending.saved or pending.number <= self.synced or (self.saves_at_once and pending.published)
+        return pending.saved or pending.position <= self.synced or (self.saves_at_once and pending.published)
 
     def _on_deadline(self, pending: PendingBatch) -> None:
         """The deadline of a batch has come: what is saved in the queue is OK, save tests; what may not be is FAIL."""
