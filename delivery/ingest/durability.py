@@ -54,7 +54,7 @@ class Look(Struct):
 
 
 def read(number: bytes | None, policies: Any, info: bytes) -> Look:
-    """Make a Look of the replies to LINDEX sent:PROCESS 0, CONFIG GET and INFO; `policies` is an error where forbidden."""
+    """Make a Look of the replies to LINDEX, CONFIG GET and INFO; `policies` is an error where forbidden."""
     fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
     given = {} if isinstance(policies, Exception) else dict(zip(policies[::2], policies[1::2], strict=True))
     children = fields.get("aof_rewrite_in_progress") == "1" or fields.get("rdb_bgsave_in_progress") == "1"

@@ -94,7 +94,8 @@ class EnvelopeTemplate:
     ) -> tuple[bytes, int]:
         """The packed commands of one transaction that publishes a batch, and how many they are.
 
-        position: what stands for it in the list of sent_key(). redelivered: some worker may have had it before; settled: the indexes of its pushes that have ended already.
+        position: what stands for it in the list of sent_key().
+        redelivered: some worker may have had it before; settled: the indexes of its pushes that have ended already.
         """
         name = batch_id.encode()
         inline = len(sealed) <= INLINE_MOST

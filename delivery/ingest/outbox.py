@@ -69,11 +69,12 @@ class Outbox:
         self._tasks = [
             supervise("the listener for answers", self.responses.listen),
             supervise("the deadlines of pushes", self._watch),
-            supervise("the watch over the queue's file", self._durability.run),
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
         ]
+        if not self._publisher.via_celery:  # of another broker's file Valkey knows nothing
+            self._tasks.append(supervise("the watch over the queue's file", self._durability.run))
 
     @property
     def ready(self) -> bool:

@@ -51,6 +51,14 @@ class Publisher:
     def publish(self, pushes: list[PendingPush], items: Sequence[bytes]) -> None:
         """Publish one batch; `items` are its pushes in this order, encoded. What cannot be is turned away."""
         number = next(self._numbers)
+        try:
+            self._publish(number, pushes, items)
+        except Exception:  # a fault of ours, for which nobody waits until a deadline that may never come
+            logger.exception("a batch could not be published")
+            self._responses.discard(number)
+            self._turn_away(pushes, "internal_error")
+
+    def _publish(self, number: int, pushes: list[PendingPush], items: Sequence[bytes]) -> None:
         batch_id = f"{self._process}:{number}"
         sealed = self._cipher.seal_bytes(batch.join(items), batch_id.encode())
         pending = self._responses.track(number, batch_id, pushes, sealed)
@@ -82,10 +90,13 @@ class Publisher:
         """End the pushes of a batch that does not reach the queue."""
         if not self._responses.forget(pending, queued=False):
             return
-        for push in pending.pushes:
+        self._turn_away(pending.pushes, "queue_down")
+
+    def _turn_away(self, pushes: Sequence[PendingPush | None], code: str) -> None:
+        for push in pushes:
             if push is not None:
                 self._responses.release(push)
-                self._turned_away.turn_away(push, "queue_down")
+                self._turned_away.turn_away(push, code)
 
     async def _publish_via_celery(self, pending: PendingBatch, sealed: bytes) -> None:
         """Publish through Celery itself, in a thread: for any broker but Valkey or Redis."""
@@ -94,6 +105,9 @@ class Publisher:
             await CELERYS.run(tasks.publish, pending.id, text)
         except (tasks.OperationalError, ExecutorFullError) as error:
             logger.error("the broker does not take pushes: %s", error)
+            self._give_up(pending)
+        except Exception:  # whatever else a client of a broker raises: the batch must not stay for ever
+            logger.exception("a batch could not be published through Celery")
             self._give_up(pending)
         else:
             pending.published = pending.saved = True

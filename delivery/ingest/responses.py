@@ -73,6 +73,11 @@ class Responses:
             self._unsynced.append((pending.position, len(pending.pushes)))
         return True
 
+    def discard(self, number: int) -> None:
+        """Keep a batch no longer, if it is kept, that could not be published."""
+        if number in self.batches:
+            self.forget(self.batches[number], queued=False)
+
     def _drop_sealed(self, pending: PendingBatch) -> None:
         self.kept_bytes -= len(pending.sealed)
         pending.sealed = b""
@@ -121,13 +126,16 @@ class Responses:
                 self._resolve_push(number, index, wire.REMOVE_BODY if code else wire.OK_BODY)
             for number, index, text in texts:
                 self._resolve_push(number, index, wire.fail_body(text))
-        except (struct.error, msgspec.DecodeError, IndexError):
+        except (struct.error, msgspec.DecodeError):
             logger.exception("results from a worker cannot be read")
 
     def _resolve_push(self, number: int, index: int, body: bytes) -> None:
         pending = self.batches.get(number)
         if pending is None:
             return  # answered by its deadline before
+        if not 0 <= index < len(pending.pushes):
+            logger.error("a worker reports push %d of a batch of %d", index, len(pending.pushes))
+            return
         push = pending.pushes[index]
         if push is None:
             return  # a batch that two workers had; whose result came first has been told
@@ -162,6 +170,9 @@ class Responses:
 
         queue_up: whether the queue is there; while it is not, what it has not saved is no longer known to be in it.
         """
+        first = next(iter(self.batches.values()), None)
+        if first is None or first.deadline > now:
+            return  # the rule, twenty times a second
         for pending in list(self.batches.values()):
             if pending.deadline > now:
                 break
@@ -175,7 +186,6 @@ class Responses:
 
     def _on_deadline(self, pending: PendingBatch) -> None:
         """The deadline of a batch has come: what is saved in the queue is OK, save tests; what may not be is FAIL."""
-        pending.late = True
         self._drop_sealed(pending)  # nobody waits any more, so it is not published again
         code = ""
         if not self._is_saved(pending):
@@ -183,11 +193,21 @@ class Responses:
         for push in pending.pushes:
             if push is None:
                 continue
-            if push.answer.done():
+            try:
+                self._end_late(push, pending, code)
+            except Exception:  # a fault of ours at one push, which must not leave the others without an answer
+                logger.exception("a push could not be answered at its deadline", extra={"trace": push.trace})
+                if not push.answer.done():
+                    push.answer.set_result(wire.fail_body(f"internal_error {push.trace}"))
                 self.release(push)
-                continue
-            late = "late_test" if push.push.type == "test" and pending.published else code
-            body = wire.OK_BODY
-            if late:
-                body = wire.fail_body(judge.text(judge.refusal(late), push.trace, seconds=int(self.deadline)))
-            self._respond(push, body)
+        pending.late = True
+
+    def _end_late(self, push: PendingPush, pending: PendingBatch, code: str) -> None:
+        if push.answer.done():
+            self.release(push)
+            return
+        late = "late_test" if push.push.type == "test" and pending.published else code
+        body = wire.OK_BODY
+        if late:
+            body = wire.fail_body(judge.text(judge.refusal(late), push.trace, seconds=int(self.deadline)))
+        self._respond(push, body)

@@ -6,6 +6,7 @@ back.
 
 import asyncio
 import logging
+from typing import Final
 
 from django.conf import settings
 
@@ -36,6 +37,7 @@ PAUSE, WORTH = 0.05, 0.1
 AT_ONCE = 12
 # A push that comes out of the queue when little is left of its time gets a fresh window: its server is told OK.
 LATE = 1.0
+_LEVELS: Final = logging.getLevelNamesMapping()  # made anew at each call
 
 
 class Deliverer:
@@ -130,7 +132,7 @@ class Deliverer:
             pause = PAUSE * 2 ** (tries - AT_ONCE)
         elif retry is Retry.SAFE:
             pause = PAUSE * 2 ** (tries - 1)
-        elif retry is Retry.RENEW and tries == 1:
+        elif retry is Retry.RENEW and self._renewals(work, index) == 1:
             pause = 0.0
         else:
             return False
@@ -138,6 +140,11 @@ class Deliverer:
             return False
         self._loop.call_later(pause, self._send_again, work, index, tried)
         return True
+
+    @staticmethod
+    def _renewals(work: BatchProgress, index: int) -> int:
+        """How many of a push's attempts were refused for a token that is to be renewed."""
+        return sum(table.judge(attempt).retry is Retry.RENEW for attempt in work.attempts[index])
 
     def _try_spare(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
         """Start another try with the app's other credential, because this one was refused for its key."""
@@ -196,7 +203,7 @@ class Deliverer:
             item = work.items[index]
             text = judge.text(verdict, item.trace, **details)
             logger.log(
-                logging.getLevelNamesMapping()[verdict.level.upper()],
+                _LEVELS[verdict.level.upper()],
                 "push failed",
                 extra={"trace": item.trace, "code": verdict.code, "customer": item.customer, "server": item.server},
             )

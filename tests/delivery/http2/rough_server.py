@@ -117,6 +117,17 @@ class _Connection(asyncio.Protocol):
         else:
             self._h2.reset_stream(stream_id, REFUSED_STREAM)
 
+    def _do_renew(self, stream_id: int) -> None:
+        """REFUSED_STREAM, then Apple's word that the token has expired, then an answer."""
+        tries = self._server.complete[self._names[stream_id]]
+        if tries == 1:
+            self._h2.reset_stream(stream_id, REFUSED_STREAM)
+        elif tries == 2:
+            self._h2.send_headers(stream_id, [(":status", "403")])
+            self._h2.send_data(stream_id, b'{"reason":"ExpiredProviderToken"}', end_stream=True)
+        else:
+            self._do_ok(stream_id)
+
     def _do_calm(self, stream_id: int) -> None:
         self._h2.reset_stream(stream_id, ENHANCE_YOUR_CALM)
 

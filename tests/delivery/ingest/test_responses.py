@@ -1,10 +1,16 @@
 """How results and deadlines end the pushes that wait: each is answered once, and no fault of one harms another."""
 
+import base64
+import json
+
 import pytest
 import redis
 
 from delivery.ingest.outbox import Outbox
-from tests.delivery.ingest.test_publishing import publish, settle
+from delivery.ingest.pending import PendingBatch, PendingPush
+from delivery.queue import batch
+from tenants import vault
+from tests.delivery.ingest.test_publishing import messages, publish, settle
 from tests.delivery.web_process import error_of
 
 
@@ -39,3 +45,56 @@ async def test_whoever_asks_no_more_is_counted_as_waiting_no_longer(outbox: Outb
     assert await error_of(other) == ""
     assert outbox.responses.waiting == 0
     assert {bucket.in_flight for bucket in outbox.limits._buckets.values()} == {0}
+
+
+async def test_a_result_of_a_push_that_does_not_exist_does_not_drop_the_results_behind_it(
+    outbox: Outbox, store: redis.Redis
+) -> None:
+    answers = await publish(outbox, 2)
+    outbox.responses._on_results(batch.pack_results([(1, 7, 0), (1, 0, 0)], [(1, -1, "no such"), (1, 1, "text")]))
+    assert [await error_of(answer) for answer in answers] == ["", "text"]
+
+
+async def test_a_push_that_cannot_be_answered_at_its_deadline_leaves_no_other_without_an_answer(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = await publish(outbox, 3)
+    responses = outbox.responses
+    end_late, (first, *_) = responses._end_late, responses.batches[1].pushes
+
+    def failing(push: PendingPush, pending: PendingBatch, code: str) -> None:
+        if push is first:
+            raise ArithmeticError
+        end_late(push, pending, code)
+
+    monkeypatch.setattr(responses, "_end_late", failing)
+    responses.check_deadlines(outbox.loop.time() + 100, queue_up=True)
+    errors = [await error_of(answer) for answer in answers]
+    assert errors[0].startswith("internal_error ")
+    assert errors[1:] == ["", ""]
+    assert (responses.waiting, responses.batches) == (0, {})
+
+
+async def test_pushes_whose_batch_cannot_be_published_are_told_so_and_wait_no_longer(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(outbox._publisher, "_post", failing)
+    answers = await publish(outbox, 2)
+    assert all([(await error_of(answer)).startswith("internal_error") for answer in answers])
+    responses = outbox.responses
+    assert (responses.waiting, responses.kept_bytes, responses.batches) == (0, 0, {})
+    monkeypatch.undo()
+    assert not (await publish(outbox))[0].done()
+
+
+async def test_the_sealed_pushes_are_those_of_the_batch(outbox: Outbox, store: redis.Redis) -> None:
+    await publish(outbox)
+    (pending,) = outbox.responses.batches.values()
+    assert outbox.responses.kept_bytes == len(pending.sealed)
+    opened = vault.queue_cipher("queue").open_bytes(pending.sealed, pending.id.encode())
+    assert [item.push.ack_id for item in batch.decode_items(opened)] == ["0"]
+    args = json.loads(messages(store)[0]["body"])[0]
+    assert base64.b64decode(args[1]) == pending.sealed

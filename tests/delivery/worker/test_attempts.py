@@ -106,3 +106,11 @@ async def test_what_the_provider_said_as_it_ended_the_connection_is_told_of_a_pu
     assert pushes.told()[1].startswith(
         "transport_closed_unanswered localhost closed the connection without an answer (GOAWAY NO_ERROR), and the push"
     )
+
+
+async def test_a_push_that_was_refused_unread_is_sent_again_with_a_new_token_all_the_same(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    made = await pushes.push("renew")
+    assert [one.reason for one in made[:2]] == ["refused_stream", "ExpiredProviderToken"]
+    assert (made[-1].status, pushes.told()) == (200, ["OK"])
