@@ -24,10 +24,12 @@ KEEPALIVE: Final = {
 
 def options(timeout: float) -> dict[str, Any]:
     """The options of a client, or a pool of connections, that waits so many seconds for an answer."""
-    common: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-    if settings.REDIS_URL.startswith("unix://"):
-        return common
-    return {**common, "socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "socket_keepalive": True,
+        "socket_keepalive_options": KEEPALIVE,
+    }
 
 
 def connect(timeout: float) -> redis.Redis:

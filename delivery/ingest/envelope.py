@@ -6,7 +6,6 @@ Celery itself would send, because Celery makes it, for a transport that keeps it
 """
 
 import base64
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from kombu import Connection
 from kombu.transport import virtual
 
 from delivery import tasks
-from delivery.queue import batch, valkey
+from delivery.queue import batch, shared_clock, valkey
 
 # Bytes of a sealed batch that travel inside the task; larger ones get a key of their own.
 INLINE_MOST: Final = 6000
@@ -101,7 +100,7 @@ class EnvelopeTemplate:
         inline = len(sealed) <= INLINE_MOST
         queue, message = self._inline if inline else self._by_key
         message = message.replace(TASK.encode(), name).replace(BATCH.encode(), name)
-        message = message.replace(b'"%b"' % AT.encode(), b"%.3f" % time.time())
+        message = message.replace(b'"%b"' % AT.encode(), b"%.3f" % shared_clock.now())
         if redelivered:
             message = message.replace(FIRST_TIME, REDELIVERED)
         parts = [valkey.pack(("MULTI",))]

@@ -27,7 +27,7 @@ class PendingBatch:
 
     `position`: its place in the order in which batches are written to the queue: its number, and a new one each time it
     is published again. `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come.
-    `sealed` are the pushes as they travel, kept until nobody waits any more: what the queue has lost is published again.
+    `sealed` are the pushes as they travel, kept while anybody waits: what the queue has lost is published again.
     `published`: the queue has it; `saved`: and will keep it, by a broker's own word (Valkey gives none: durability.py);
     `late`: its deadline has come.
     """

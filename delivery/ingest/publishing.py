@@ -31,7 +31,7 @@ from tenants import vault
 logger = logging.getLogger(__name__)
 
 # Schemes of the brokers that speak Redis's protocol.
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+REDIS_SCHEMES = ("redis://", "rediss://")
 # For another broker, whose client blocks. Batches that wait for a thread; more are turned away.
 CELERYS = BoundedExecutor("publishing through Celery", threads=8, queued=200)
 

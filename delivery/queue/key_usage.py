@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import redis
 from django.db import IntegrityError, InterfaceError, OperationalError
 
-from delivery.queue import valkey
+from delivery.queue import shared_clock, valkey
 from tenants import key_sightings
 
 SEEN: Final = "usage:seen"
@@ -59,7 +59,7 @@ class KeyUsage:
     def flush(self) -> None:
         """Push what is new to Valkey now."""
         if self._unsent and self._link.up:
-            now = int(time.time())
+            now = int(shared_clock.now())
             entries = [json.dumps((*pair, now)) for pair in self._unsent]
             self._unsent = []
             push = valkey.pack(("RPUSH", SEEN, *entries))

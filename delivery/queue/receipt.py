@@ -2,7 +2,7 @@
 
 The transport puts it among the message's properties and settlement removes the message by it, in the script that
 settles the last push of the batch: both happen or neither does, and no command is spent on an acknowledgement. A
-broker whose messages have none (RabbitMQ, or a queue in another Valkey) is acknowledged by Celery as ever.
+broker whose messages have none (RabbitMQ) is acknowledged by Celery as ever.
 """
 
 from collections.abc import Mapping

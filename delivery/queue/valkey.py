@@ -52,7 +52,7 @@ class Link:
     ) -> None:
         """Make a link; start() begins to connect.
 
-        url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE), unix:///path.
+        url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE).
         on_connect: a coroutine function run after each connection, before anybody else may write to it.
         on_up: called right after that, when everybody may. loop: where it lives, if it is made before the loop runs.
         name: what it is for, in the logs. timeout: see delivery/queue/connection.py.
@@ -115,19 +115,13 @@ class Link:
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
         parts = urlsplit(self.url)
         connection = Connection(loop, self._on_closed, self._timeout)
-        if parts.scheme == "unix":
-            await loop.create_unix_connection(lambda: connection, parts.path)
-            db = parse_qs(parts.query).get("db", ["0"])[0]
-        elif parts.scheme in ("redis", "rediss"):
-            context = None
-            if parts.scheme == "rediss":
-                context = ssl.create_default_context(cafile=parse_qs(parts.query).get("ssl_ca_certs", [None])[0])
-            await loop.create_connection(
-                lambda: connection, parts.hostname or "127.0.0.1", parts.port or 6379, ssl=context
-            )
-            db = parts.path.strip("/") or "0"
-        else:
-            raise ValueError(f"REDIS_URL begins with {parts.scheme}://; redis://, rediss:// and unix:// are known.")
+        if parts.scheme not in ("redis", "rediss"):
+            raise ValueError(f"REDIS_URL begins with {parts.scheme}://; redis:// and rediss:// are known.")
+        context = None
+        if parts.scheme == "rediss":
+            context = ssl.create_default_context(cafile=parse_qs(parts.query).get("ssl_ca_certs", [None])[0])
+        await loop.create_connection(lambda: connection, parts.hostname or "127.0.0.1", parts.port or 6379, ssl=context)
+        db = parts.path.strip("/") or "0"
         self._protocol = connection
         if parts.password:
             user = (unquote(parts.username),) if parts.username else ()
@@ -135,8 +129,7 @@ class Link:
         if db != "0":
             await _expect(connection.execute("SELECT", db))
         await _expect(connection.execute("PING"))  # answers LOADING while it still reads its append-only file
-        if parts.scheme != "unix":
-            await self._fence(connection)
+        await self._fence(connection)
         return connection
 
     async def _fence(self, connection: Connection) -> None:

@@ -67,7 +67,8 @@ app.conf.update(
     worker_redirect_stdouts=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={
-        "record": {"task": "delivery.record", "schedule": 1.0, "options": {"expires": 5}},
+        # No `expires`: a worker would judge by its own clock, and while one writes, a further message ends at once.
+        "record": {"task": "delivery.record", "schedule": 1.0},
         "recheck": {"task": "delivery.recheck", "schedule": crontab(minute="*/10"), "options": {"expires": 300}},
         "expiry": {"task": "tenants.warn_of_expiry", "schedule": crontab(minute=23, hour=6)},
         "sessions": {"task": "tenants.forget_sessions", "schedule": crontab(minute=41, hour=3)},

@@ -20,12 +20,14 @@ from kombu.transport import TRANSPORT_ALIASES
 from hpns.logs import setup
 from hpns.variables import DATABASE_SCHEMES
 
-REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
+REDIS_SCHEMES: Final = ("redis", "rediss")
 KEY_MIN_LENGTH: Final = 32
 TOKEN_MIN_LENGTH: Final = 16
 MAKE_KEY: Final = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(50))"'
+# All that kombu knows but the names of our own transport (hpns/celery), by which no server is called elsewhere.
+BROKER_SCHEMES: Final = tuple(scheme for scheme in TRANSPORT_ALIASES if not scheme.startswith("valkey"))
 DATABASE_FORM: Final = "It has the form postgresql://USER:PASSWORD@HOST:5432/NAME; %-escape what is special in it."
-REDIS_FORM: Final = "It has the form redis://:PASSWORD@HOST:6379/0, or rediss:// with TLS, or unix:///PATH."
+REDIS_FORM: Final = "It has the form redis://:PASSWORD@HOST:6379/0, or rediss:// with TLS."
 
 
 def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -105,9 +107,13 @@ def _stores() -> Iterator[CheckMessage]:
     elif fault := _url_fault(settings.REDIS_URL, REDIS_SCHEMES):
         yield Error(f"REDIS_URL is unusable: {fault}.", hint=REDIS_FORM, id="hpns.E006")
     broker = settings.CELERY_BROKER_URL
-    if broker != settings.REDIS_URL and (fault := _url_fault(broker, tuple(TRANSPORT_ALIASES))):
-        hint = "Leave it empty for REDIS_URL, or set amqp://USER:PASSWORD@HOST:5672/VHOST for RabbitMQ."
-        yield Error(f"CELERY_BROKER_URL is unusable: {fault}.", hint=hint, id="hpns.E006")
+    if broker != settings.REDIS_URL:
+        fault = _url_fault(broker, BROKER_SCHEMES)
+        if not fault and urlsplit(broker).scheme in REDIS_SCHEMES:
+            fault = "it is a Valkey or Redis other than REDIS_URL, into which pushes go: no worker would take them"
+        if fault:
+            hint = "Leave it empty for REDIS_URL, or set amqp://USER:PASSWORD@HOST:5672/VHOST for RabbitMQ."
+            yield Error(f"CELERY_BROKER_URL is unusable: {fault}.", hint=hint, id="hpns.E006")
 
 
 def _url_fault(url: str, schemes: Sequence[str]) -> str:
@@ -119,7 +125,7 @@ def _url_fault(url: str, schemes: Sequence[str]) -> str:
         return "it cannot be taken apart; is a special character in the password not escaped?"
     if parts.scheme not in schemes:
         return f"it begins with {parts.scheme[:20]!r}" if parts.scheme else "it has no scheme"
-    if parts.scheme != "unix" and not parts.hostname and "memory" not in parts.scheme:
+    if not parts.hostname and "memory" not in parts.scheme:
         return "it names no host"
     return "its port is 0" if port == 0 else ""
 

@@ -131,10 +131,11 @@ class _QueueCollector(Collector):
             together.llen(writing.REJECTED)
             together.smembers(writing.SEGMENTS)
             together.llen(UNREADABLE)
-            depth, oldest, rows, rejected, segments, unreadable = together.execute()
+            together.time()
+            depth, oldest, rows, rejected, segments, unreadable, (now, _) = together.execute()
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
-        yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest))
+        yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest, now))
         yield GaugeMetricFamily("hpns_log_entries_waiting", "Outcomes that are not yet in the delivery log.", rows)
         yield GaugeMetricFamily("hpns_log_rows_rejected", "Rows that the delivery log's table rejected.", rejected)
         yield GaugeMetricFamily("hpns_messages_unreadable", "Messages of a queue that were put aside.", unreadable)
@@ -155,12 +156,15 @@ class _Message(msgspec.Struct):
 _message = msgspec.json.Decoder(_Message).decode
 
 
-def _age(message: bytes | None) -> float:
-    """Age of a message in the queue, in seconds; 0 for none and for one without a time."""
+def _age(message: bytes | None, now: int) -> float:
+    """Age of a message in the queue at a time of Valkey's, in seconds; 0 for none and for one without a time.
+
+    Web processes stamp their messages in the shared time (delivery/queue/shared_clock.py), which is Valkey's or near.
+    """
     if message is None:
         return 0.0
     try:
         at = _message(message).headers.at
     except msgspec.DecodeError:
         return 0.0
-    return max(0.0, time.time() - at) if at else 0.0
+    return max(0.0, now - at) if at else 0.0

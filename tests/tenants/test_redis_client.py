@@ -37,12 +37,6 @@ def test_the_kernel_looks_after_a_client_that_asks_nothing(valkey_relay: Relay) 
         client.connection_pool.release(connection)
 
 
-def test_a_unix_socket_has_no_peer_to_look_after(settings: Settings) -> None:
-    settings.REDIS_URL = "unix:///nowhere/valkey.sock"
-    with redis_client.connect(SILENCE) as client, pytest.raises(redis.ConnectionError):
-        client.ping()
-
-
 def test_pages_wait_for_their_cache_no_longer_than_that(valkey_relay: Relay, settings: Settings) -> None:
     cache = settings.CACHES["default"]
     assert 0 < cache["OPTIONS"]["socket_timeout"] <= 2

@@ -98,3 +98,11 @@ async def test_the_sealed_pushes_are_those_of_the_batch(outbox: Outbox, store: r
     assert [item.push.ack_id for item in batch.decode_items(opened)] == ["0"]
     args = json.loads(messages(store)[0]["body"])[0]
     assert base64.b64decode(args[1]) == pending.sealed
+
+
+async def test_a_message_says_when_it_was_published_in_the_time_that_all_processes_share(
+    outbox: Outbox, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.queue.shared_clock.now", lambda: 1_700_000_000.0)
+    await publish(outbox)
+    assert messages(store)[0]["headers"]["at"] == 1_700_000_000.0

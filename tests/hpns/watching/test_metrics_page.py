@@ -131,6 +131,15 @@ def test_the_depth_of_the_queue_and_the_age_of_its_oldest_batch_are_told(valkey:
     assert value("hpns_log_entries_waiting") == 2
 
 
+def test_the_age_of_the_oldest_batch_is_told_by_valkeys_clock(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey.lpush("push", json.dumps({"headers": {"at": time.time() - 100}}))
+    ours = time.time
+    monkeypatch.setattr(time, "time", lambda: ours() + 1000)
+    assert 98 < value("hpns_queue_oldest_seconds") < 110
+
+
 @pytest.mark.parametrize("message", [b"", b"{}", b'{"headers":{}}', b'{"headers":{"at":"x"}}', b"\xff"])
 def test_a_message_that_does_not_say_when_it_came_has_no_age(valkey: redis.Redis, message: bytes) -> None:
     valkey.lpush("push", message)
