@@ -6,6 +6,7 @@ of such pushes then shares rows with a count. Invariant: each push that is turne
 
 import asyncio
 import collections
+import random
 import time
 from typing import Any
 
@@ -25,6 +26,11 @@ ROWS_MOST = 2_000
 AGGREGATED = frozenset(("over_limit",))
 ROWS_OF_THEIR_OWN = 20
 
+# Seconds until the answer to a push of a flood, spread so that not all come in one moment, and how many may wait for
+# it: whoever sends the next push as soon as one is refused would else keep this process from everybody's.
+DELAY_MIN, DELAY_MAX = 0.7, 1.4
+DELAYED_MOST = 4_000
+
 # Seconds for which the rows of floods are aggregated, and before rows that Valkey did not take are offered again.
 PAUSE = 1.0
 # Members of the key under which equal pushes share a row.
@@ -43,20 +49,40 @@ class TurnedAwayPushes:
         # Since when, and how many of each key and code have had a row of their own.
         self._since = 0.0
         self._own_rows: collections.Counter[tuple[int, int, str]] = collections.Counter()
+        self._delayed = 0
 
     def turn_away(self, pending: PendingPush, code: str, **details: object) -> "asyncio.Future[bytes]":
         """End a push with a FAIL of our own; an answer that was given before stays."""
         verdict = judge.refusal(code)
+        shared = (pending.who.server_id, pending.who.key_id, verdict.code)
+        is_flood = self._is_flood(shared)
         if not pending.answer.done():
-            pending.answer.set_result(wire.fail_body(judge.text(verdict, pending.trace, **details)))
+            self._answer(
+                pending.answer,
+                wire.fail_body(judge.text(verdict, pending.trace, **details)),
+                # What we refuse for a trouble of ours is nobody's flood.
+                is_late=is_flood and verdict.attribution != "ours",
+            )
         counting.ended(pending.push, verdict, shared_clock.now() - pending.at)
-        self._add_row(pending, verdict)
+        self._add_row(pending, verdict, shared, is_flood=is_flood)
         return pending.answer
 
-    def _add_row(self, pending: PendingPush, verdict: Verdict) -> None:
+    def _answer(self, answer: "asyncio.Future[bytes]", body: bytes, *, is_late: bool) -> None:
+        if not is_late or self._delayed >= DELAYED_MOST:
+            answer.set_result(body)
+            return
+        self._delayed += 1
+        delay = random.uniform(DELAY_MIN, DELAY_MAX)  # noqa: S311
+        asyncio.get_running_loop().call_later(delay, self._answer_late, answer, body)
+
+    def _answer_late(self, answer: "asyncio.Future[bytes]", body: bytes) -> None:
+        self._delayed -= 1
+        if not answer.done():
+            answer.set_result(body)
+
+    def _add_row(self, pending: PendingPush, verdict: Verdict, shared: tuple[int, int, str], *, is_flood: bool) -> None:
         key: tuple[Any, ...] = (pending.trace,)
-        shared = (pending.who.server_id, pending.who.key_id, verdict.code)
-        aggregated = verdict.code in AGGREGATED or not pending.who.key_id or self._is_flood(shared)
+        aggregated = verdict.code in AGGREGATED or not pending.who.key_id or is_flood
         if aggregated or len(self._unsaved) >= ROWS_MOST:
             key = shared
         count = self._unsaved.get(key, (b"", 0))[1] + 1

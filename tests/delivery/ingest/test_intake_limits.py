@@ -32,10 +32,13 @@ async def test_over_the_limit_the_server_is_told_limit_use_and_whom_to_ask(outbo
 async def test_a_flood_shares_rows_whose_counts_add_up(outbox: Outbox, store: redis.Redis) -> None:
     who = msgspec.structs.replace(ACME, server=Limit(0, 0, 1))
     first = intake.accept(outbox, who, body())
+    answers = []
     for number in range(300):
-        assert (await error_of(intake.accept(outbox, who, body(ack_id=str(number))))).startswith("over_limit")
+        answers.append(intake.accept(outbox, who, body(ack_id=str(number))))
         if number % 50 == 0:
             outbox.turned_away.flush()
+    for answer in answers:
+        assert (await error_of(answer)).startswith("over_limit")
     found = await rows(store, 300)
     assert len(found) < 30
     assert {(row["code"], row["outcome"], row["counts"], row["attribution"]) for row in found} == {
@@ -69,6 +72,28 @@ async def test_a_flood_of_anything_shares_rows_after_the_first_few(
     assert len(singles) == refusals.ROWS_OF_THEIR_OWN
     assert len(found) == len(singles) + 1
     assert all(row["trace"] in texts[number] for number, row in enumerate(singles))
+
+
+async def test_whoever_floods_is_answered_late_and_no_more_than_may_wait_for_it(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "PAUSE", 60)  # all of it within one second, on however slow a machine
+    monkeypatch.setattr(refusals, "DELAYED_MOST", 10)
+    monkeypatch.setattr(refusals, "DELAY_MIN", 0.3)
+    few = refusals.ROWS_OF_THEIR_OWN
+    answers = [intake.accept(outbox, ACME, b"[") for _ in range(few + 15)]
+    assert [answer.done() for answer in answers] == [True] * few + [False] * 10 + [True] * 5
+    assert {(await error_of(answer)).split()[0] for answer in answers} == {"malformed"}
+    assert outbox.turned_away._delayed == 0
+
+
+async def test_what_is_refused_for_a_trouble_of_ours_is_answered_at_once(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.waiting_limit = 0
+    answers = [intake.accept(outbox, ACME, body()) for _ in range(refusals.ROWS_OF_THEIR_OWN + 5)]
+    assert all(answer.done() for answer in answers)
+    assert (await error_of(answers[-1])).startswith("overloaded")
 
 
 async def test_bodies_that_are_no_push_have_a_limit_of_their_own_that_uses_up_no_other(
