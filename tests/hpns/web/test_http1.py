@@ -269,6 +269,20 @@ async def test_a_caller_who_reads_no_answers_is_not_read_from() -> None:
         assert len(door.scopes) == seen < 30
 
 
+async def test_an_answer_that_breaks_off_costs_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as door:
+
+        async def breaking(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+            raise ConnectionError("the reader was too slow")
+
+        door.pages = breaking  # type: ignore[method-assign]
+        await door.ask(GET)
+        assert "an answer broke off: the reader was too slow" in caplog.text
+        assert "Traceback" not in caplog.text
+
+
 async def closing(caller: Caller) -> dict[str, str]:
     return (await caller.answer())[1]
 
