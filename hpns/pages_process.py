@@ -9,6 +9,7 @@ Invariant: the socket has its name only while somebody listens on it.
 import argparse
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import signal
@@ -46,6 +47,8 @@ BACKLOG: Final = 2048
 # Seconds for pages that are being made when the process is to end; above the longest, a download.
 DRAIN_SECONDS: Final = 100
 BEAT_SECONDS: Final = 1.0
+# Beats after which the socket is touched, so that nobody who tidies temporary files takes it for forgotten.
+TOUCH_BEATS: Final = 3600
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +117,7 @@ async def serve(path: Path, control: int | None) -> None:
 
 
 async def _beat(server: uvicorn.Server, own_name: Path, path: Path, control: int | None) -> None:
-    """Take the socket's name once we listen; then a sign of life each second."""
+    """Take the socket's name once we listen; then a sign of life each second. Ends the server once the name is gone."""
     while not server.started:
         await asyncio.sleep(0.01)
     if os.path.exists(own_name):  # noqa: ASYNC240  in memory
@@ -123,7 +126,14 @@ async def _beat(server: uvicorn.Server, own_name: Path, path: Path, control: int
         os.replace(own_name, path)
         if control is not None:
             os.set_blocking(control, False)
-    while True:
+    for beat in itertools.count(1):
+        if not server.should_exit:
+            if not os.path.exists(path):  # noqa: ASYNC240  in memory
+                logger.error("the socket was removed, and nobody can reach us: we end, to be started again")
+                server.should_exit = True
+            elif beat % TOUCH_BEATS == 0:
+                os.utime(path)
+                os.utime(path.parent)
         if control is not None:
             try:
                 os.write(control, b"1")

@@ -1,7 +1,9 @@
 """Readiness of a web process, answered from what is known: a task looks at the stores beside the requests.
 
 Whoever asks is answered at once, whatever hangs: load balancers would take every process out while a database that
-pushes do not need keeps them waiting. Invariants: each look has a deadline; a look that is too old counts as bad news.
+pushes do not need keeps them waiting. Invariants: each look has a deadline; a look that is too old counts as bad news,
+and takes no process out unless it is the one at what pushes need; no look waits for another, for what ends one
+(psycopg's cancelling) may take its time, too.
 """
 
 import asyncio
@@ -66,6 +68,33 @@ def _check_workers(health: Health, states: dict[str, str]) -> None:
         health.amiss.append(f"{len(states) - health.workers} of {len(states)} workers cannot deliver: {problems}")
 
 
+class _Look:
+    """One of the looks that are repeated: what was found, and when it ended (0.0: not yet). `of_missing`: its age keeps
+    pushes from being taken."""
+
+    def __init__(self, what: str, look: Callable[[Health], Awaitable[None]], *, of_missing: bool) -> None:
+        self.what, self.look, self.of_missing = what, look, of_missing
+        self.found, self.at = Health(), 0.0
+
+    def known(self) -> Health:
+        """What was found, its age included."""
+        known = Health(list(self.found.missing), list(self.found.amiss), self.found.workers)
+        news = known.missing if self.of_missing else known.amiss
+        if not self.at:
+            news.append(f"{self.what} have not been looked at yet")
+        elif time.monotonic() - self.at > STALE_SECONDS:
+            news.append(f"{self.what} have not been looked at for {STALE_SECONDS:g} s")
+        return known
+
+    async def repeat(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            health = Health()
+            await self.look(health)
+            self.found, self.at = health, time.monotonic()
+            await asyncio.sleep(LOOK_INTERVAL)
+
+
 class Observer:
     """Looks at what a web process needs, and says what it knows. One per process, on its loop."""
 
@@ -74,14 +103,21 @@ class Observer:
         self._intake, self._probe_pages = intake, probe_pages
         self._valkey: redis.asyncio.Redis | None = None
         self._database: psycopg.AsyncConnection[Any] | None = None
-        self._known = Health(missing=["the queue and the workers have not been looked at yet"])
-        self._looked_at = 0.0
+        self._at_valkey = _Look("the queue and the workers", self._look_at_valkey, of_missing=True)
+        self._looks = (
+            self._at_valkey,
+            _Look("the database's tables", self._look_at_database, of_missing=False),
+            _Look("the pages", self._look_at_pages, of_missing=False),
+        )
 
     def health(self) -> Health:
         """What is known now; waits for nothing."""
-        missing, amiss = list(self._known.missing), list(self._known.amiss)
-        if self._looked_at and time.monotonic() - self._looked_at > STALE_SECONDS:
-            missing.append(f"the queue and the workers have not been looked at for {STALE_SECONDS:g} s")
+        missing: list[str] = []
+        amiss: list[str] = []
+        for look in self._looks:
+            known = look.known()
+            missing += known.missing
+            amiss += known.amiss
         if not self._intake.ready:
             missing.append("this process has no connection to the queue (Valkey)")
         if not DIRECTORY.ready:
@@ -90,19 +126,19 @@ class Observer:
             amiss.append(f"the directory of keys is not fresh: {DIRECTORY.problem}")
         missing += supervision.failing(essential=True)
         amiss += supervision.failing(essential=False)
-        return Health(missing, amiss, self._known.workers)
+        return Health(missing, amiss, self._at_valkey.found.workers)
 
     async def observe(self) -> None:
         """Look again and again, until cancelled."""
+        tasks = [
+            supervision.supervise(f"the look at {look.what}", look.repeat, essential=look.of_missing)
+            for look in self._looks
+        ]
         try:
-            while True:
-                health = Health()
-                await asyncio.gather(
-                    self._look_at_valkey(health), self._look_at_database(health), self._look_at_pages(health)
-                )
-                self._known, self._looked_at = health, time.monotonic()
-                await asyncio.sleep(LOOK_INTERVAL)
+            await asyncio.wait(tasks)
         finally:
+            for task in tasks:
+                task.cancel()
             await self._leave_database()
 
     async def _look_at_valkey(self, health: Health) -> None:

@@ -80,6 +80,8 @@ class AsgiExchange:
             await self._app(self._scope, self.receive, self.send)
         except SlowReaderError:
             logger.debug("a reader took nothing of an answer for too long")
+        except ConnectionError as error:
+            logger.warning("an answer broke off: %s", error)
         except Exception:
             logger.exception("a page failed outside of Django")
         if self.answered or self._connection.is_lost:

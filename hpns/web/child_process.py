@@ -28,18 +28,31 @@ class ChildProcess:
         Raises OSError.
         """
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.control.setblocking(False)
-            self.send(message)
-            # Its command is ours: the interpreter and modules of the service.
-            self._process = subprocess.Popen(  # noqa: S603
-                [*command, "--control", str(theirs.fileno())], pass_fds=(*descriptors, theirs.fileno())
-            )
-        self.pid = self._process.pid
-        self.sentinel = os.pidfd_open(self.pid)
+        try:
+            with theirs:
+                self.control.setblocking(False)
+                self.send(message)
+                # Its command is ours: the interpreter and modules of the service.
+                self._process = subprocess.Popen(  # noqa: S603
+                    [*command, "--control", str(theirs.fileno())], pass_fds=(*descriptors, theirs.fileno())
+                )
+            self.pid = self._process.pid
+            self.sentinel = self._watch()
+        except OSError:
+            self.control.close()
+            raise
         self.since = time.monotonic()
         self.ready = False
         self.until = 0.0  # when a child that was replaced has had its time
+
+    def _watch(self) -> int:
+        """A descriptor that becomes readable at its end; one that cannot be watched is ended."""
+        try:
+            return os.pidfd_open(self.pid)
+        except OSError:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     def send(self, message: bytes) -> bool:
         """Send it a message, if it is there and reads them; "" is none."""

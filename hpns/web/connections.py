@@ -30,7 +30,7 @@ class Connection(Protocol):
     waiting: "Waiting | None"
 
     def close_idle(self) -> None:
-        """Close it and release its place: it is idle."""
+        """Close it: it is idle. Its place is released at once, unless a part of an answer has yet to be read."""
 
     def on_timeout(self, waiting: "Waiting") -> None:
         """It has been in this state for too long."""

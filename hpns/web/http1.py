@@ -240,7 +240,8 @@ class HttpConnection(FlowControl):
     def close_idle(self) -> None:
         """See connections.Connection."""
         self._wait(None)
-        self._release()
+        if self._transport is None or not self._transport.get_write_buffer_size():
+            self._release()  # else it has its place until the last answer is read: a process that drains waits for that
         self._stop_reading()
         if self._transport is not None:
             self._transport.close()

@@ -26,8 +26,8 @@ class MachineExchange:
     """See exchange.Exchange; and body_budget.Reader."""
 
     __slots__ = (
-        "_chunks", "_connection", "_expects_continue", "_has_turn", "_host", "_is_begun", "_is_lost", "_length",
-        "_refusal", "_request", "_reservation", "_view", "answered", "complete", "keep_alive", "received",
+        "_chunks", "_connection", "_expects_continue", "_has_turn", "_host", "_is_begun", "_is_broken", "_is_lost",
+        "_length", "_refusal", "_request", "_reservation", "_view", "answered", "complete", "keep_alive", "received",
         "waits_for_room",
     )  # fmt: skip
 
@@ -40,7 +40,7 @@ class MachineExchange:
         self.keep_alive = keep_alive
         self.received = 0
         self.complete = self.answered = self.waits_for_room = False
-        self._has_turn = self._is_begun = self._is_lost = False
+        self._has_turn = self._is_begun = self._is_broken = self._is_lost = False
         self._chunks: list[bytes] = []
         self._reservation: Reservation | None = None
         self._request = request = LeanRequest(head, path)
@@ -55,7 +55,7 @@ class MachineExchange:
     def start(self) -> None:
         """All requests before it are answered."""
         self._has_turn = True
-        if self.complete:
+        if self.complete or self._is_broken:
             self._begin()
 
     def on_body(self, data: bytes) -> None:
@@ -103,6 +103,7 @@ class MachineExchange:
         if not self._request.too_large:
             self._request.body_error = reason
         self._chunks.clear()
+        self._is_broken = True  # where it is not its turn yet, start() goes on
         self._begin()
 
     def on_lost(self) -> None:

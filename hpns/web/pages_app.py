@@ -115,7 +115,11 @@ class PagesApp:
             self._gates.remember(scope)
         finally:
             # The view of a caller who has left may be at it still, and until it ends it has its place.
-            freed = asyncio.wrap_future(thread.submit(connections.close_all))
+            try:
+                freed = asyncio.wrap_future(thread.submit(connections.close_all))
+            except RuntimeError:  # there is no such thread, and none can be started
+                gate.limit.release(keys)
+                raise
             freed.add_done_callback(lambda _: self._free(thread, gate, keys))
 
     def _free(self, thread: ThreadPoolExecutor, gate: Gate, keys: tuple[str, ...]) -> None:

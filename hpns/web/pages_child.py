@@ -43,6 +43,9 @@ class _Process:
             self._process = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, "-m", "hpns.pages_process", *options], pass_fds=[write], stdin=subprocess.DEVNULL
             )
+        except OSError:
+            os.close(read)
+            raise
         finally:
             os.close(write)
         self.pid = self._process.pid
@@ -94,11 +97,13 @@ class PagesChild:
         return self._current is not None and self._current.ready
 
     def start(self) -> None:
-        """Start the process."""
+        """Start the process; where the kernel gives none (EAGAIN, ENOMEM, EMFILE), supervise() tries it again."""
         if self._folder is None:
             self._folder = _private_folder()
             os.environ[SOCKET_VARIABLE] = self._socket
-        self._current = _Process(self._socket)
+        self._current = self._started()
+        if self._current is None:
+            self._put_off(time.monotonic())
 
     @property
     def _socket(self) -> str:
@@ -129,7 +134,7 @@ class PagesChild:
     def replace(self) -> None:
         """Begin to replace the process; supervise() brings it to an end."""
         if self._current is not None and self._next is None:
-            self._next = _Process(self._socket)
+            self._next = self._started()  # where there is none, the old one goes on
 
     def stop(self) -> None:
         """Stop it, and remove its folder; the web processes have ended, so that it has nothing to do."""
@@ -147,11 +152,24 @@ class PagesChild:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    def _started(self) -> _Process | None:
+        try:
+            return _Process(self._socket)
+        except OSError as error:
+            logger.error("the pages process could not be started: %s", error.strerror)
+            return None
+
+    def _put_off(self, now: float) -> None:
+        self._backoff = min(self._backoff * 2, BACKOFF_MAX)
+        self._again_at = now + self._backoff
+
     def _restart(self, ended: _Process, code: int, now: float) -> None:
         logger.error("the pages process ended by itself with code %d", code)
         ended.close()
-        self._backoff = BACKOFF_MIN if now - ended.since > STABLE_SECONDS else min(self._backoff * 2, BACKOFF_MAX)
-        self._current, self._again_at = None, now + self._backoff
+        if now - ended.since > STABLE_SECONDS:
+            self._backoff = BACKOFF_MIN / 2
+        self._current = None
+        self._put_off(now)
 
     def _look_at_next(self, process: _Process, now: float, passed: float) -> None:
         ended = process.poll(passed) is not None

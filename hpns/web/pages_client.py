@@ -55,6 +55,10 @@ class SlowError(Exception):
     """The pages process did not answer in time."""
 
 
+class BrokenOffError(ConnectionError):
+    """The response broke off after its beginning, or its reader was too slow; the text is for the log."""
+
+
 class BadRequestError(Exception):
     """The request has a method or a header that HTTP does not know."""
 
@@ -69,8 +73,8 @@ class PagesClient:
     async def forward(self, scope: Message, body: bytes, send: Send) -> None:
         """Forward a request with its whole body, and send its response.
 
-        Raises AbsentError, SlowError or BadRequestError before anything was sent; ClientError or TimeoutError when the
-        response breaks off afterwards.
+        Raises AbsentError, SlowError or BadRequestError before anything was sent; BrokenOffError when the response
+        breaks off afterwards; what `send` raises.
         """
         patience = CONNECT_SECONDS + (DOWNLOAD_SECONDS if DOWNLOADS.match(scope["path"]) else RESPONSE_SECONDS)
         try:
@@ -91,9 +95,14 @@ class PagesClient:
             if whole:
                 await send({"type": "http.response.body", "body": content})
                 return
-            async with asyncio.timeout(60 + (length or 0) / SLOWEST_READER):
-                async for piece in _pieces(response):
-                    await send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
+            try:
+                async with asyncio.timeout(60 + (length or 0) / SLOWEST_READER):
+                    async for piece in _pieces(response):
+                        await send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise BrokenOffError(
+                    f"the pages process or the reader was too slow or left ({type(error).__name__})"
+                ) from None
 
     async def probe(self, seconds: float) -> str:
         """Why there are no pages, "" when the pages process answers within `seconds`."""

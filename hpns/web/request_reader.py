@@ -112,6 +112,8 @@ class RequestReader:
         method, version = parser.get_method().decode("ascii"), parser.get_http_version()
         if version not in ("1.1", "1.0"):
             self._reject(505)
+        if self._headers.repeated and any(name == b"host" for name, _ in self._headers.repeated):
+            self._reject(400)  # RFC 9112, 3.2
         if parser.should_upgrade():
             if method == "CONNECT":
                 self._reject(405)

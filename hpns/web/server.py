@@ -75,6 +75,10 @@ class Slot:
     backoff: float = field(default=BACKOFF_MIN, init=False)
     not_before: float = field(default=0.0, init=False)
 
+    def put_off(self, now: float) -> None:
+        """Start none before the back-off is over."""
+        self.not_before, self.backoff = now + self.backoff, min(self.backoff * 2, BACKOFF_MAX)
+
 
 class Companion(Protocol):
     """A program that serves with the web processes, which inherit how to reach it. None of these waits."""
@@ -131,7 +135,7 @@ class WebServer:
         if self._beside is not None:
             self._beside.start()
         for slot in self._slots:
-            slot.process = slot.start()
+            self._start(slot)
         while not self._is_stopping and self._failed_starts < START_ATTEMPTS:
             self._sleep(POLL_INTERVAL)
             self._supervise()
@@ -161,6 +165,13 @@ class WebServer:
         if woken in wait([woken, *ends, *(process.control for process in also)], seconds):
             woken.recv(4096)
 
+    def _start(self, slot: Slot) -> None:
+        """Start the process of a slot; where the kernel gives none (EAGAIN, ENOMEM, EMFILE), it is tried again."""
+        slot.process = _started(slot)
+        if slot.process is None:
+            self._failed_starts += not slot.served
+            slot.put_off(time.monotonic())
+
     def _supervise(self) -> None:
         """Restart processes that ended by themselves, with backoff, and reap those that were replaced."""
         if self._beside is not None:
@@ -175,7 +186,7 @@ class WebServer:
         for slot in self._slots:
             if (process := slot.process) is None:
                 if now >= slot.not_before and not self._is_stopping:
-                    slot.process = slot.start()
+                    self._start(slot)
                 continue
             slot.served |= process.check_ready()
             if process.alive() or self._is_stopping:
@@ -184,7 +195,7 @@ class WebServer:
             self._failed_starts += not slot.served
             if now - process.since > STABLE_SECONDS:
                 slot.backoff = BACKOFF_MIN
-            slot.not_before, slot.backoff = now + slot.backoff, min(slot.backoff * 2, BACKOFF_MAX)
+            slot.put_off(now)
             slot.process = None
 
     def _renew(self) -> None:
@@ -203,10 +214,15 @@ class WebServer:
         if self._beside is not None:
             self._beside.replace()
         for slot in self._slots:
-            new = slot.start()
+            new = _started(slot)
+            if new is None:
+                logger.error("no new %s; the old ones go on", slot.name)
+                return
             until = time.monotonic() + START_TIMEOUT
             while not new.check_ready() and new.alive() and time.monotonic() < until and not self._is_stopping:
-                self._sleep(0.5, new)
+                self._sleep(POLL_INTERVAL, new)
+                if self._beside is not None:
+                    self._beside.supervise()
             if not new.ready:
                 new.send_signal(signal.SIGKILL)
                 new.close()
@@ -233,3 +249,12 @@ class WebServer:
                 for process in running:  # again and again: one that has just been started does not listen yet
                     process.send_signal(STOPPED)
             wait([process.sentinel for process in running], 0.1)
+
+
+def _started(slot: Slot) -> ChildProcess | None:
+    """A new process for a slot; None, and a line in the log, where the kernel gives none."""
+    try:
+        return slot.start()
+    except OSError as error:
+        logger.error("the %s could not be started: %s", slot.name, error.strerror)
+        return None

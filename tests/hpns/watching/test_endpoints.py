@@ -64,7 +64,7 @@ async def known(observer: Observer) -> readiness.Health:
     """What is known after the first look."""
     task = asyncio.create_task(observer.observe())
     async with asyncio.timeout(PATIENCE):
-        while not observer._looked_at:
+        while not all(look.at for look in observer._looks):
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.wait([task])
@@ -135,7 +135,38 @@ async def test_news_that_are_too_old_are_bad_news(worker: None, monkeypatch: pyt
     observer = Observer(Intake(), no_pages)
     assert (await known(observer)).missing == []
     monkeypatch.setattr(readiness, "STALE_SECONDS", 0.0)
-    assert "have not been looked at for" in observer.health().missing[0]
+    (text,) = observer.health().missing
+    assert text.startswith("the queue and the workers have not been looked at for")
+
+
+async def test_a_look_at_the_database_that_does_not_end_holds_up_no_other_and_its_age_keeps_no_push_from_being_taken(
+    worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "LOOK_INTERVAL", 0.01)
+    observer = Observer(Intake(), no_pages)
+    at_valkey, at_database, at_pages = observer._looks
+    stuck = asyncio.Event()
+
+    async def hanging(_health: readiness.Health) -> None:
+        if at_database.at:
+            stuck.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(at_database, "look", hanging)
+    task = asyncio.create_task(observer.observe())
+    async with asyncio.timeout(PATIENCE):
+        await stuck.wait()
+        since = asyncio.get_running_loop().time()
+        while min(at_valkey.at, at_pages.at) <= since:
+            await asyncio.sleep(0.01)
+    at_database.at -= 3600
+    health = observer.health()
+    assert health.missing == []
+    assert health.amiss == ["the database's tables have not been looked at for 10 s"]
+    task.cancel()
+    await asyncio.wait([task])
+    at_valkey.at -= 3600
+    assert observer.health().missing == ["the queue and the workers have not been looked at for 10 s"]
 
 
 async def test_pages_that_are_gone_are_amiss_and_pushes_go_on(worker: None) -> None:

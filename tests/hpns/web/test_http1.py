@@ -35,6 +35,33 @@ async def test_a_request_that_is_none_is_answered_after_those_before_it() -> Non
         assert await caller.is_closed()
 
 
+@pytest.mark.parametrize("key", ["good", "unknown"])
+@pytest.mark.parametrize("first", ["page", "push"])
+async def test_a_push_that_breaks_before_its_turn_is_answered_when_its_turn_comes(first: str, key: str) -> None:
+    async with running() as door:
+        go_on, pages = asyncio.Event(), door.pages
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await go_on.wait()
+            await pages(scope, receive, send)
+
+        door.pages = slow  # type: ignore[method-assign]
+        door.endpoint.open.clear()
+        caller = await door.connect()
+        broken = b"POST /t/%b/push HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n" % key.encode()
+        caller.send((GET if first == "page" else push(b"1")) + broken)
+        await asyncio.sleep(0.05)
+        go_on.set()
+        door.endpoint.open.set()
+        assert (await caller.answer())[0] == 200
+        status, headers, body = await caller.answer()
+        assert (status, headers["connection"], b"unknown_key" in body) == (200, "close", key == "unknown")
+        assert await caller.is_closed()
+        if key == "good":
+            assert door.endpoint.requests[-1] == (b"", 0, "its body did not arrive whole")
+        await until(lambda: door.server.table.count == 0)
+
+
 async def test_more_pipelined_requests_than_are_kept_end_the_connection() -> None:
     async with running() as door:
         door.endpoint.open.clear()

@@ -1,6 +1,7 @@
 """The pages process beside the web processes: private, below their priority, and there again whatever ends it."""
 
 import asyncio
+import errno
 import os
 import signal
 import stat
@@ -94,6 +95,13 @@ def test_one_that_was_killed_is_there_again_and_one_that_is_replaced_serves_unti
     until(child, lambda: not child._replaced)
 
 
+def test_one_whose_socket_was_removed_is_started_again(child: PagesChild) -> None:
+    first = pid(child)
+    Path(os.environ[SOCKET_VARIABLE]).unlink()
+    until(child, lambda: pid(child) not in (0, first))
+    assert problem() == ""
+
+
 def test_one_whose_loop_stands_still_is_killed(child: PagesChild, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pid(child)
     os.kill(first, signal.SIGSTOP)
@@ -107,6 +115,25 @@ def test_the_silence_of_a_time_in_which_we_were_held_still_does_not_count(child:
     silent_for = child._current.silence
     child.supervise()
     assert child._current.silence <= silent_for + 1.0
+
+
+def test_where_the_kernel_gives_no_process_it_is_tried_again_and_nothing_stays_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setenv(SOCKET_VARIABLE, "")
+    monkeypatch.setattr(pages_child.subprocess, "Popen", fails)
+    child, before = PagesChild(), os.listdir("/proc/self/fd")
+    child.start()
+    began = child._again_at
+    assert began > time.monotonic()
+    child._again_at = 0.0
+    child.supervise()
+    assert child._again_at > began
+    assert os.listdir("/proc/self/fd") == before
+    child.stop()
 
 
 def test_it_ends_with_its_parent(stores: Stores, tmp_path: Path) -> None:

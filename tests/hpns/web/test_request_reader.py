@@ -38,6 +38,7 @@ async def test_the_body_of_a_request_that_offers_another_protocol_is_its_body(re
         (b"POST / HTTP/1.1\r\nContent-Length : 3\r\n\r\nabc", 400),
         (b"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\nHost: x\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n", 400),
     ],
     ids=lambda value: repr(value)[:40],

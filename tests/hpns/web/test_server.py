@@ -1,5 +1,7 @@
 """The parent of the web processes: who is started, started again, replaced and stopped, and in which order."""
 
+import errno
+import os
 import signal
 import socket
 import sys
@@ -140,6 +142,56 @@ def test_each_is_replaced_by_one_that_serves_and_only_then_told_to_leave(parent:
     parent.server.reload()
     wait_for(lambda: len(parent.said()) == 6, PATIENCE, "both are replaced")
     assert parent.said()[2:] == [f"{name} {what}" for name in ("one", "two") for what in ("started", "left by SIGUSR1")]
+    assert parent.stop() == 0
+
+
+def test_where_the_kernel_gives_no_process_it_is_tried_again_and_those_that_run_go_on(parent: Parent) -> None:
+    slot, failures = parent.slot("one"), [1]
+    start = slot.start
+
+    def failing() -> ChildProcess:
+        if failures and failures.pop():
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return start()
+
+    slot.start = failing
+    parent.serve(slot)
+    wait_for(lambda: parent.said() == ["one started"], PATIENCE, "it is tried again")
+    wait_for(lambda: slot.served, PATIENCE, "it serves")
+    failures.append(1)
+    parent.server.reload()
+    wait_for(lambda: not failures, PATIENCE, "it was to be replaced")
+    failures.append(1)
+    parent.children["one"].send_signal(signal.SIGKILL)
+    wait_for(lambda: parent.said() == ["one started"] * 2, PATIENCE, "it is started again")
+    assert parent.stop() == 0
+    assert parent.said()[2:] == ["one left by SIGTERM"]
+
+
+@pytest.mark.parametrize("missing", ["subprocess.Popen", "os.pidfd_open"])
+def test_a_child_that_could_not_be_started_leaves_nothing_open(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(f"hpns.web.child_process.{missing}", fails)
+    with pytest.raises(OSError, match="Too many open files"):
+        ChildProcess([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_what_serves_beside_them_is_looked_after_while_a_successor_is_waited_for(
+    parent: Parent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, slot = Pages(parent.path), parent.slot("one")
+    parent.serve(slot, beside=pages)
+    wait_for(lambda: slot.served, PATIENCE, "it serves")
+    monkeypatch.setattr(ChildProcess, "check_ready", lambda _: False)
+    parent.server.reload()
+    wait_for(lambda: parent.said().count("one started") == 2, PATIENCE, "its successor has begun")
+    looks = pages.looks
+    wait_for(lambda: pages.looks > looks + 2, PATIENCE, "it is looked after")
+    assert slot.process is not parent.children["one"]
     assert parent.stop() == 0
 
 
