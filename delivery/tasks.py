@@ -57,6 +57,10 @@ async def _deliver(request: Mapping[str, Any], batch_id: str, sealed: str = "") 
         # A key is missing from VAULT_KEYS (the dispatcher has logged it): the batch stays until it is back.
         await asyncio.sleep(5)
         raise Reject("the batch cannot be opened", requeue=True) from None
+    except Exception as error:
+        # A fault of ours, or a batch that was altered. Its pushes may have been told OK: it is kept, not tried again.
+        logger.exception("a batch cannot be delivered", extra={"batch": batch_id})
+        raise Reject(type(error).__name__, requeue=False) from error
 
 
 deliver.coroutine = _deliver

@@ -4,9 +4,9 @@ Celery's `worker_pool` takes a class: this one runs `task.coroutine(request, *ar
 attribute, and any other task in a thread, one of its name at a time. `request` is Celery's request as a mapping (id,
 delivery_info, ...).
 
-Invariants: a message is acknowledged (acks_late) only after its coroutine ended; one whose coroutine fails, against its
-own promise, is put aside (transport.py) and neither lost nor tried again; a warm shutdown awaits what runs; a task that
-hangs holds one message of the prefetch count, however many come for it.
+Invariants: a message is acknowledged (acks_late) only after its coroutine ended; one that does not fit its task is put
+aside (transport.py); a warm shutdown awaits what runs; a task that hangs holds one message of the prefetch count,
+however many come for it.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
         started = time.monotonic()
         failed = False
         value: Any = None
-        is_awaited = True
+        fits = False
         try:
             args, kwargs, _embed = (
                 _arguments(body, content_type, encoding) if isinstance(body, str | bytes | memoryview) else body
@@ -107,19 +107,21 @@ class LoopPool(BasePool):  # type: ignore[misc]
             task = self.app.tasks[name]
             coroutine = getattr(task, "coroutine", None)
             if coroutine is not None:
-                await coroutine(request, *args, **kwargs)
+                running = coroutine(request, *args, **kwargs)
+                fits = True
+                await running
             else:
-                is_awaited = False
+                fits = True
                 await self._run_in_thread(name, lambda: task(*args, **kwargs))
         except Reject as rejected:
-            logger.warning("task %s requeued its message: %s", name, rejected.reason)
+            what = "requeued" if rejected.requeue else "gave up"
+            logger.warning("task %s %s its message: %s", name, what, rejected.reason)
             failed, value = True, ExceptionInfo()
         except Exception as error:
-            # A coroutine of ours ends its pushes itself; what reaches this line is a fault of ours. The message is
-            # taken off the queue all the same: a batch that kills its task would otherwise come back for ever. What
-            # runs in a thread is brought again by the timetable.
+            # A task of ours ends its pushes itself; what reaches this line is a fault of ours. The message is taken
+            # off the queue all the same: it would otherwise come back for ever.
             logger.exception("task %s failed", name)
-            failed, value = True, _rejection(error) if is_awaited else ExceptionInfo()
+            failed, value = True, ExceptionInfo() if fits else _rejection(error)
         if callback is not None:
             callback((failed, value, time.monotonic() - started))
 
