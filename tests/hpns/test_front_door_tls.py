@@ -4,6 +4,7 @@ No worker runs here: an ack is answered at once, and a push is answered OK when 
 """
 
 import datetime
+import http.client
 import os
 import secrets
 import signal
@@ -165,10 +166,16 @@ def test_an_idle_connection_of_a_process_that_was_replaced_can_be_used_once_more
     with web.connect() as idle:
         os.kill(web.child.pid, signal.SIGHUP)
         wait_for(lambda: "taken over" in web.log(), PATIENCE, "new processes")
-        idle.sendall(request("/version", method="GET", close=False))
-        answer = b"".join(iter(lambda: idle.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"connection: close" in answer.lower()
+        # It may not have heard of it yet: then the next request is the last.
+        for _ in range(100):
+            idle.sendall(request("/version", method="GET", close=False))
+            answer = http.client.HTTPResponse(idle, method="GET")
+            answer.begin()
+            answer.read()
+            assert answer.status == 200
+            if answer.getheader("connection") == "close":
+                break
+        assert idle.recv(1) == b""
 
 
 def test_the_callers_notice_when_processes_are_killed(web: Server) -> None:
