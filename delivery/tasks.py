@@ -24,6 +24,7 @@ from delivery.log.rows import ROWS
 from delivery.queue import receipt, valkey
 from delivery.worker import credential_check, dispatch, log_writer
 from tenants import vault
+from tenants.problem import first_line
 from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
@@ -95,8 +96,9 @@ async def _partitions(_request: Mapping[str, Any]) -> bool:
     except ExecutorFullError:
         return True  # whoever is at it sees to the rest
     except DatabaseError as error:
-        problem = (str(error) or type(error).__name__).splitlines()[0]
-        logger.warning("the log's partitions cannot be looked after, rows go to the default one meanwhile: %s", problem)
+        logger.warning(
+            "the log's partitions cannot be looked after, rows go to the default one meanwhile: %s", first_line(error)
+        )
         return False
 
 

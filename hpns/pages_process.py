@@ -36,14 +36,13 @@ from hpns.celery import app as celery_app
 from hpns.checks import starting
 from hpns.processes import PR_SET_PDEATHSIG, prctl
 from hpns.web.asgi_types import ASGIApp
-from hpns.web.pages_app import PagesApp
+from hpns.web.pages_app import PagesApp, server_config
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
 
 ROLE: Final = "pages"
 # Of two that want the processor, the kernel gives pages a tenth of what it gives pushes: nice(1), sched(7).
 NICENESS: Final = 10
-BACKLOG: Final = 2048
 # Seconds for pages that are being made when the process is to end; above the longest, a download.
 DRAIN_SECONDS: Final = 100
 BEAT_SECONDS: Final = 1.0
@@ -70,22 +69,7 @@ def yield_to_pushes() -> None:
 
 async def serve(path: Path, control: int | None) -> None:
     """Serve until SIGTERM, SIGINT or SIGUSR1 (another takes over), and finish what has begun."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            PagesApp(cast(ASGIApp, ASGIHandler())),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            # The web process says who asks, and it alone can reach us: no header of a client's is believed.
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-    )
+    server = uvicorn.Server(server_config(PagesApp(cast(ASGIApp, ASGIHandler())), drain_seconds=DRAIN_SECONDS))
 
     def stop(*_: object) -> None:
         server.should_exit = True

@@ -1,4 +1,4 @@
-"""ProblemError, the validation error that is shown to a person: one sentence."""
+"""ProblemError, the validation error that is shown to a person in one sentence, and other errors in one line."""
 
 
 class ProblemError(Exception):
@@ -16,3 +16,8 @@ class ProblemError(Exception):
         """The text as it stands on a page: with a capital, and an end."""
         text = str(self)
         return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its type where it has none: drivers append hints and statements."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,6 +12,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+# Schemes of the URLs of Valkey and Redis.
+SCHEMES: Final = ("redis", "rediss")
 # Seconds: of silence before the kernel probes a peer, and between two probes; milliseconds until what was sent must be
 # acknowledged.
 KEEPALIVE: Final = {
@@ -20,6 +22,11 @@ KEEPALIVE: Final = {
     socket.TCP_KEEPCNT: 3,
     socket.TCP_USER_TIMEOUT: 8_000,
 }
+
+
+def serves(url: str) -> bool:
+    """Whether a URL, such as the broker's, is of a Valkey or Redis."""
+    return url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
 def options(timeout: float) -> dict[str, Any]:

@@ -26,12 +26,10 @@ from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import Responses
 from delivery.metrics import counting
 from delivery.queue import batch, valkey
-from tenants import vault
+from tenants import redis_client, vault
 
 logger = logging.getLogger(__name__)
 
-# Schemes of the brokers that speak Redis's protocol.
-REDIS_SCHEMES = ("redis://", "rediss://")
 # For another broker, whose client blocks. Batches that wait for a thread; more are turned away.
 CELERYS = BoundedExecutor("publishing through Celery", threads=8, queued=200)
 
@@ -45,7 +43,7 @@ class Publisher:
         self._numbers = itertools.count(1)
         self.sent = envelope.sent_key(process)
         self._envelope = envelope.EnvelopeTemplate(process)
-        self.via_celery = not settings.CELERY_BROKER_URL.startswith(REDIS_SCHEMES)
+        self.via_celery = not redis_client.serves(settings.CELERY_BROKER_URL)
         self._publishing: set[asyncio.Task[None]] = set()
 
     def publish(self, pushes: list[PendingPush], items: Sequence[bytes]) -> None:

@@ -20,7 +20,7 @@ from delivery.providers.base import Target
 from tenants import mail, services
 from tenants.credentials import mails
 from tenants.models import Credential
-from tenants.problem import ProblemError
+from tenants.problem import ProblemError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -100,8 +100,7 @@ class Reporter:
         try:
             fault = await _REPORTS.run(record_fault, report)
         except (DatabaseError, ProblemError, ExecutorFullError) as error:
-            problem = (str(error) or type(error).__name__).splitlines()[0]
-            logger.warning("a refused credential cannot be written down yet: %s", problem)
+            logger.warning("a refused credential cannot be written down yet: %s", first_line(error))
             await asyncio.sleep(PAUSE)
             return
         except Exception:

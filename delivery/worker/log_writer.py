@@ -17,6 +17,7 @@ from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log import writing
 from delivery.queue import key_usage
 from tenants import redis_client
+from tenants.problem import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,8 @@ def write() -> int:
         try:
             key_usage.write(store)
         except DatabaseError as error:
-            logger.warning("which keys were used cannot be written down yet: %s", _first_line(error))
+            logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
         return written
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class LogWriter:
@@ -65,7 +62,7 @@ class LogWriter:
                 self._remind(now, f"one writing has taken {now - self._begun_at:.0f} s so far")
         except (DatabaseError, redis.RedisError) as error:
             self._failing_since = self._failing_since or now
-            self._remind(time.monotonic(), _first_line(error))
+            self._remind(time.monotonic(), first_line(error))
         else:
             if self._failing_since:
                 logger.warning(

@@ -26,8 +26,6 @@ from tenants import redis_client
 TRANSPORT_ALIASES["valkey"] = TRANSPORT_ALIASES["valkeys"] = "hpns.celery.transport:Transport"
 
 DELIVER, RECORD = "push", "record"
-# Schemes of brokers that speak Redis's protocol.
-REDIS_SCHEMES = ("redis://", "rediss://")
 
 
 def broker_url(url: str) -> str:
@@ -45,7 +43,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     # Of kombu's own connections, by which the timetable publishes: a silent Valkey must not hold it for ever.
-    broker_transport_options=redis_client.options(10) if settings.CELERY_BROKER_URL.startswith(REDIS_SCHEMES) else {},
+    broker_transport_options=redis_client.options(10) if redis_client.serves(settings.CELERY_BROKER_URL) else {},
     task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -19,8 +19,8 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from hpns.logs import setup
 from hpns.variables import DATABASE_SCHEMES
+from tenants import redis_client
 
-REDIS_SCHEMES: Final = ("redis", "rediss")
 KEY_MIN_LENGTH: Final = 32
 TOKEN_MIN_LENGTH: Final = 16
 MAKE_KEY: Final = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(50))"'
@@ -104,12 +104,12 @@ def _stores() -> Iterator[CheckMessage]:
     if not settings.REDIS_URL:
         text = "REDIS_URL is not set: there is no queue, and no push could be taken."
         yield Error(text, hint=REDIS_FORM, id="hpns.E005")
-    elif fault := _url_fault(settings.REDIS_URL, REDIS_SCHEMES):
+    elif fault := _url_fault(settings.REDIS_URL, redis_client.SCHEMES):
         yield Error(f"REDIS_URL is unusable: {fault}.", hint=REDIS_FORM, id="hpns.E006")
     broker = settings.CELERY_BROKER_URL
     if broker != settings.REDIS_URL:
         fault = _url_fault(broker, BROKER_SCHEMES)
-        if not fault and urlsplit(broker).scheme in REDIS_SCHEMES:
+        if not fault and urlsplit(broker).scheme in redis_client.SCHEMES:
             fault = "it is a Valkey or Redis other than REDIS_URL, into which pushes go: no worker would take them"
         if fault:
             hint = "Leave it empty for REDIS_URL, or set amqp://USER:PASSWORD@HOST:5672/VHOST for RabbitMQ."

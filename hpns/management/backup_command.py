@@ -11,7 +11,7 @@ from hpns.backup.passphrases import VARIABLE, passphrase
 from tenants.audit import recording
 from tenants.management.subcommands import account
 from tenants.models import AuditEvent
-from tenants.problem import ProblemError
+from tenants.problem import ProblemError, first_line
 
 
 class BackupCommand(BaseCommand):
@@ -35,7 +35,7 @@ class BackupCommand(BaseCommand):
         except ProblemError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"the database refused or is away: {str(error).strip().splitlines()[0]}") from error
+            raise CommandError(f"the database refused or is away: {first_line(error)}") from error
         self.stdout.write(json.dumps(result, indent=2, ensure_ascii=False))
 
     def run(self, passphrase: str, **options: Any) -> dict[str, Any]:

@@ -230,11 +230,6 @@ class FrontDoor:
 
     # --- Leaving
 
-    @property
-    def busy(self) -> int:
-        """How many connections have a request under way."""
-        return self.table.count - len(self.idle.since) - len(self.first.since)
-
     def close_idle(self) -> None:
         """Close the connections that wait for a request."""
         for state in (self.idle, self.first):

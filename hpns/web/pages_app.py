@@ -12,6 +12,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import uvicorn
 from asgiref.sync import ThreadSensitiveContext
 from django.db import connections
 
@@ -24,6 +25,7 @@ from hpns.web.pages_protocol import CLIENT_HEADER, PROBE
 
 # Bytes of a body, above what the web process lets through.
 BODY_MAX: Final = 1024 * 1024
+BACKLOG: Final = 2048
 # Seconds until a request that is refused is told so: whoever asks again at once must not keep us busy with refusals.
 REFUSAL_SECONDS: Final = 1.0
 PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
@@ -125,6 +127,24 @@ class PagesApp:
     def _free(self, thread: ThreadPoolExecutor, gate: Gate, keys: tuple[str, ...]) -> None:
         self._idle.append(thread)
         gate.limit.release(keys)
+
+
+def server_config(app: PagesApp, *, drain_seconds: int) -> uvicorn.Config:
+    """Make the settings of the server of pages; drain_seconds: for the pages that are made when it is to end."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        # The web process says who asks, and it alone can reach us: no header of a client's is believed.
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=drain_seconds,
+    )
 
 
 async def _admit(leaving: "asyncio.Future[Any]", gate: Gate, keys: tuple[str, ...]) -> Refusal | None:

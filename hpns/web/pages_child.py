@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from hpns.web.pages_protocol import SOCKET_VARIABLE
+from hpns.web.server import BACKOFF_MAX, BACKOFF_MIN, STABLE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 # Bytes that the path of a Unix socket may have, with its end and the name of a process. unix(7)
 PATH_MAX: Final = 108 - len(b"/pages.sock.1234567\0")
-# Seconds before a process that ended by itself is started again; doubled each time, forgotten after STABLE_SECONDS.
-BACKOFF_MIN, BACKOFF_MAX, STABLE_SECONDS = 0.5, 30.0, 60.0
 # Seconds without a sign of life, which comes once a second. Counted while the parent itself was awake.
 SILENCE_MAX: Final = 30.0
 # Seconds for one that was replaced, above the longest page; and for the last one, which has nothing to do any more.

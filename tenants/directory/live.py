@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 from tenants import vault
 from tenants.directory import following, snapshot, version_stamp
 from tenants.directory.lookup import DirectoryError, Lookup
+from tenants.problem import first_line
 
 
 class Directory(Lookup):
@@ -28,12 +29,12 @@ class Directory(Lookup):
             try:
                 version = version_stamp.current(client)
             except redis.RedisError as error:
-                valkey_problem = f"Valkey cannot be reached ({_first_line(error)})"
+                valkey_problem = f"Valkey cannot be reached ({first_line(error)[:200]})"
             installed = self.installed
             try:
                 fresh = snapshot.read(version)
             except DatabaseError as error:
-                reason = f"PostgreSQL cannot be read ({_first_line(error)})"
+                reason = f"PostgreSQL cannot be read ({first_line(error)[:200]})"
                 return self._install_copy(client, "; ".join(filter(None, (reason, valkey_problem))))
             if self.installed != installed and version < self.version:
                 # PostgreSQL kept us waiting, and meanwhile a newer copy was taken: the next reading will tell.
@@ -59,7 +60,7 @@ class Directory(Lookup):
         try:
             copy = version_stamp.load_copy(client)
         except (redis.RedisError, version_stamp.CopyError) as error:
-            self.problem = f"{reason}; {_first_line(error)}"
+            self.problem = f"{reason}; {first_line(error)[:200]}"
             if not self.ready:
                 raise DirectoryError(self.problem) from error
         else:
@@ -75,12 +76,8 @@ def _store_copy(client: redis.Redis, fresh: snapshot.Snapshot) -> str:
     try:
         version_stamp.store_copy(client, fresh)
     except (redis.RedisError, vault.VaultError) as error:
-        return f"no copy of the directory can be kept in Valkey ({_first_line(error)})"
+        return f"no copy of the directory can be kept in Valkey ({first_line(error)[:200]})"
     return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 DIRECTORY: Final = Directory()

@@ -16,7 +16,7 @@ from django.db import DatabaseError
 
 from tenants.audit import recording
 from tenants.models import AuditEvent
-from tenants.problem import ProblemError
+from tenants.problem import ProblemError, first_line
 from tenants.vault import VaultError
 
 _MARK: Final = "subcommand"
@@ -102,7 +102,7 @@ class SubcommandsCommand(BaseCommand):
         except (ProblemError, VaultError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"the database refused or is away: {str(error).strip().splitlines()[0]}") from error
+            raise CommandError(f"the database refused or is away: {first_line(error)}") from error
         shown = result.result if isinstance(result, Failing) else result
         self.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False))
         if isinstance(result, Failing):

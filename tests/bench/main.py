@@ -11,13 +11,10 @@ import argparse
 import contextlib
 import functools
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-
-import psycopg
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
@@ -184,15 +181,7 @@ def work(options: argparse.Namespace) -> None:
 def main() -> int:
     """The command; its exit code."""
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped in order
-    try:
-        work(options)
-    except (ProblemError, LookupError, psycopg.Error, OSError) as problem:
-        print(problem.args[0] if isinstance(problem, LookupError) else problem, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return programs.exit_code(lambda: work(options))
 
 
 if __name__ == "__main__":

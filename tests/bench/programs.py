@@ -1,15 +1,32 @@
-"""The programs of a benchmark that no wheel brings: nginx with its echo module, and wrk."""
+"""The programs of a benchmark: those that no wheel brings (nginx with its echo module, wrk), and its own commands."""
 
 import os
 import shutil
-from collections.abc import Mapping
+import signal
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import psycopg
 
 from hpns.local.problem import ProblemError
 
 ECHO = Path("usr/lib/nginx/modules/ngx_http_echo_module.so")
 # What is looked for, and the Debian package that has it.
 PACKAGES = {"nginx": "nginx", "wrk": "wrk", "echo": "libnginx-mod-http-echo"}
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Do the work of a benchmark's command; its exit code. What went wrong is said in a line on stderr."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped in order
+    try:
+        work()
+    except (ProblemError, LookupError, psycopg.Error, OSError) as problem:
+        print(problem.args[0] if isinstance(problem, LookupError) else problem, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def find(root: Path = Path("/"), search_path: str | None = None) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from hpns.push_proxy.importing import Line, Wanted
 from tenants.audit import recording
 from tenants.management.subcommands import account
 from tenants.models import AuditEvent, Customer
-from tenants.problem import ProblemError
+from tenants.problem import ProblemError, first_line
 from tenants.vault import VaultError
 
 _LABELS: Final = {"took": "take", "there": "same", "left": "leave", "trouble": "WRONG"}
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         except (ProblemError, VaultError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"the database refused or is away: {str(error).strip().splitlines()[0]}") from error
+            raise CommandError(f"the database refused or is away: {first_line(error)}") from error
         self._report(lines, options)
 
     def _report(self, lines: list[Line], options: dict[str, Any]) -> None:

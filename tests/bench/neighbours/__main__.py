@@ -7,13 +7,10 @@ python -m tests.bench.neighbours --root /tmp/before      the same on another che
 
 import argparse
 import contextlib
-import signal
 import sys
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path
-
-import psycopg
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
@@ -165,23 +162,20 @@ def print_now(line: str) -> None:
     print(line, flush=True)
 
 
+def work(options: argparse.Namespace) -> None:
+    """Do what the command line asks for."""
+    if options.list:
+        print_now("\n".join(f"{flood.name:<16} {flood.what}" for flood in FLOODS))
+        return
+    neighbours = Neighbours(options)
+    neighbours.go()
+    print_now(f"\n{report.about(neighbours.run)}\n\n{report.table(neighbours.run)}\n\nSaved as {neighbours.out}")
+
+
 def main() -> int:
     """The command; its exit code."""
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped in order
-    try:
-        if options.list:
-            print_now("\n".join(f"{flood.name:<16} {flood.what}" for flood in FLOODS))
-            return 0
-        neighbours = Neighbours(options)
-        neighbours.go()
-        print_now(f"\n{report.about(neighbours.run)}\n\n{report.table(neighbours.run)}\n\nSaved as {neighbours.out}")
-    except (ProblemError, LookupError, psycopg.Error, OSError) as problem:
-        print(problem.args[0] if isinstance(problem, LookupError) else problem, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return programs.exit_code(lambda: work(options))
 
 
 if __name__ == "__main__":

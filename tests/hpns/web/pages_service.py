@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from hpns.web.pages_app import PagesApp
+from hpns.web.pages_app import PagesApp, server_config
 from hpns.web.pages_proxy import PagesProxy
 
 Handler = Callable[[dict[str, Any], Callable[[], Awaitable[dict[str, Any]]], Callable[..., Awaitable[None]]], Any]
@@ -103,17 +103,7 @@ async def listening(path: Path, handler: Handler, service: Service | None = None
             service.seen.append(scope)
         await handler(scope, receive, send)
 
-    config = uvicorn.Config(
-        PagesApp(noting),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(PagesApp(noting), drain_seconds=1))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         serving = asyncio.create_task(server._serve([listener]))
