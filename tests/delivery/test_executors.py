@@ -69,9 +69,9 @@ async def test_a_call_that_nobody_waits_for_any_more_is_left_out_and_makes_room(
     waiting = asyncio.ensure_future(executor.run(called.append, 1))
     await asyncio.sleep(0)
     waiting.cancel()
-    gate.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    gate.set()  # only now: else the thread may come to it before the cancellation has
     while True:  # the hanging call's room, and then the cancelled one's
         try:
             await executor.run(called.append, 2)
