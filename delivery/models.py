@@ -4,10 +4,34 @@ The table is partitioned by day of acceptance (see migrations/0001_delivery_log.
 by dropping partitions. It holds no message text and no device token, only a keyed fingerprint of the token.
 """
 
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from delivery.protocol import mattermost_id
 from tenants.fence import Paths, TenantModel
 from tenants.models import Customer, PushApp, Server, ServerKey
+
+
+class MattermostIdField(models.Field):  # type: ignore[type-arg]  # Django's own is not subscriptable
+    """An id of Mattermost's as text, packed in the database (delivery/protocol/mattermost_id.py); "" is NULL there."""
+
+    def db_type(self, connection: Any) -> str:
+        """The type of the column."""
+        return "bytea"
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> str:
+        """The text."""
+        return mattermost_id.unpack(None if value is None else bytes(value))
+
+    def get_prep_value(self, value: Any) -> bytes | None:
+        """The packed text."""
+        return mattermost_id.pack(value) if isinstance(value, str) else value
+
+    def to_python(self, value: Any) -> str:
+        """The text, as forms and fixtures have it."""
+        return value if isinstance(value, str) else mattermost_id.unpack(value)
 
 
 class Delivery(TenantModel):
@@ -33,7 +57,8 @@ class Delivery(TenantModel):
     platform = models.TextField(help_text="As the server sent it, such as apple_rn-v2.")
     type = models.TextField()
     sub_type = models.TextField()
-    ack_id = models.TextField()
+    ack_id = MattermostIdField(help_text="By which the phone acknowledges it.")
+    post_id = MattermostIdField(help_text="The post that it tells of.")
     mattermost_id = models.TextField(help_text="The server_id that the push carries.")
     device = models.TextField(help_text="A keyed fingerprint of the device token.")
     size = models.IntegerField(help_text="Bytes of the push as it came in.")
@@ -53,3 +78,115 @@ class Delivery(TenantModel):
 
     def __str__(self) -> str:
         return self.trace
+
+
+class Receipt(TenantModel):
+    """What a phone has acknowledged: that it was woken by a push, through its server.
+
+    `trace` and `push_at` (its accepted_at) name the push, once its row is found; `repeated` says that the same push had
+    been acknowledged before. Partitioned by day of `received_at`.
+    """
+
+    paths = Paths("customer_id")
+
+    id = models.CharField(max_length=40, primary_key=True)
+    received_at = models.DateTimeField(help_text="When it came to us.")
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    server = models.ForeignKey(Server, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    ack_id = MattermostIdField()
+    type = models.TextField()
+    platform = models.TextField(help_text="ios or android.")
+    phone_at = models.DateTimeField(null=True, help_text="When the phone got the push, by its own clock.")
+    trace = models.TextField(null=True)  # noqa: DJ001  NULL: not known yet
+    push_at = models.DateTimeField(null=True)
+    repeated = models.BooleanField(default=False)
+
+    class Meta:
+        managed = False
+        db_table = "delivery_receipt"
+        ordering = ("-received_at",)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Counts(models.Model):
+    """What rollups of every kind count: how many pushes, how many of them a phone acknowledged, and both latencies.
+
+    `at` is when the minute or hour begins, by accepted_at, in UTC. Several rows may stand for the same: they add up.
+    Histograms are packed (delivery/rollups/buckets.py): `handoff` from acceptance to the end, `receipt` from acceptance
+    to the phone's receipt.
+    """
+
+    at = models.DateTimeField(primary_key=True)
+    family = models.TextField(help_text="apns, fcm, or other where the platform names neither.")
+    outcome = models.TextField()
+    code = models.TextField()
+    attribution = models.TextField()
+    counts = models.BooleanField(help_text="Whether these are valid events of the SLA.")
+    pushes = models.BigIntegerField()
+    acked = models.BigIntegerField()
+    handoff = ArrayField(models.BigIntegerField())
+    receipt = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        abstract = True
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.pushes} {self.code} at {self.at:%Y-%m-%d %H:%M}"
+
+
+class Grain(models.IntegerChoices):
+    """What the rows of a rollup tell apart. Each push is counted once in each grain: never add two of them up."""
+
+    DETAIL = 0, "by server, app and type"
+    CUSTOMER = 1, "of the whole customer"
+
+
+class CustomerCounts(TenantModel, Counts):
+    """Counts of one customer. In the grain CUSTOMER server and app are 0 and the type is ""."""
+
+    paths = Paths("customer_id")
+
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    grain = models.SmallIntegerField(choices=Grain.choices)
+    server_id = models.BigIntegerField()
+    app_id = models.BigIntegerField(help_text="0: no app was found for the push.")
+    type = models.TextField(help_text="As Mattermost names it; other: anything else.")
+
+    class Meta:
+        abstract = True
+        managed = False
+
+
+class Minute(CustomerCounts):
+    """Counts of a customer's pushes per minute."""
+
+    class Meta:
+        managed = False
+        db_table = "delivery_minute"
+
+
+class Hour(CustomerCounts):
+    """Counts of a customer's pushes per hour."""
+
+    class Meta:
+        managed = False
+        db_table = "delivery_hour"
+
+
+class ServiceMinute(Counts):
+    """Counts of all customers' pushes together per minute; nobody is recognisable, so every page may read them."""
+
+    class Meta:
+        managed = False
+        db_table = "delivery_service_minute"
+
+
+class ServiceHour(Counts):
+    """Counts of all customers' pushes together per hour."""
+
+    class Meta:
+        managed = False
+        db_table = "delivery_service_hour"

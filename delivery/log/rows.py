@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from delivery.outcomes.verdict import Answer, Attempt, Verdict
+from delivery.protocol import mattermost_id
 from delivery.protocol.wire import Push
 
 ROWS = "log:rows"
 COLUMNS = (
     *("trace", "accepted_at", "ended_at", "customer_id", "server_id", "key_id", "app_id", "platform", "type"),
     *("sub_type", "ack_id", "mattermost_id", "device", "size", "outcome", "code", "answer", "attribution", "counts"),
-    *("attempts", "count"),
+    *("attempts", "post_id", "count"),
 )
 COPY = f"COPY delivery_delivery ({', '.join(COLUMNS)}) FROM STDIN"
 # In place of a key's id, for a push that came without one. It is no event of the SLA.
@@ -89,7 +90,7 @@ def row(
     count: int = 1,
 ) -> bytes:
     """A row as one line for COPY. `who` is "customer<TAB>server<TAB>key" (ids); unix seconds; size in bytes."""
-    members = (push.platform[:KEPT], push.type[:KEPT], push.sub_type[:KEPT], push.ack_id[:KEPT], push.server_id[:KEPT])
+    members = (push.platform[:KEPT], push.type[:KEPT], push.sub_type[:KEPT], push.server_id[:KEPT])
     joined = "".join(members)
     if not joined.isprintable() or "\\" in joined:
         members = tuple(member.translate(_SPECIAL) for member in members)  # type: ignore[assignment]
@@ -100,7 +101,8 @@ def row(
     app = "\\N" if app_id is None else app_id
     return (
         f"{trace}\t{moment(accepted_at)}\t{moment(ended_at)}\t{who}\t{app}\t{members[0]}\t{members[1]}\t{members[2]}\t"
-        f"{members[3]}\t{members[4]}\t{device}\t{size}\t{verdict_columns}\t[{attempts_json}]\t{count}\n"
+        f"{mattermost_id.copy_text(push.ack_id[:KEPT])}\t{members[3]}\t{device}\t{size}\t{verdict_columns}\t"
+        f"[{attempts_json}]\t{mattermost_id.copy_text(push.post_id[:KEPT])}\t{count}\n"
     ).encode()
 
 

@@ -1,0 +1,1 @@
+"""Counts of pushes per minute and hour, with their latencies: what pages, SLA and bills read in place of the log."""

@@ -1,0 +1,84 @@
+"""Histogram buckets of latencies: logarithmic, within 5 %, from 1 ms to 60 s, with exact edges at 1, 3 and 5 s. Pure.
+
+Percentiles do not add up, counts in buckets do. Bucket n holds the latencies from EDGES[n - 1] on and below EDGES[n]
+(bucket 0: below 1 ms; the last one: a week and more). Above 60 s, where only a phone that was off comes to, buckets are
+coarse. A histogram is stored sparsely, as a list of numbers `count * 256 + bucket`, the lowest bucket first.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Final
+
+RATIO: Final = 1.1
+_EXACT: Final = (1, 1_000, 3_000, 5_000, 60_000)
+# Up to here each millisecond is a bucket: a tenth of it would be less than one.
+FINE: Final = 21
+_BEYOND: Final = (120_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000, 604_800_000)
+SLOTS: Final = 256
+
+
+def _edges() -> tuple[int, ...]:
+    edges = set(range(1, FINE + 1))
+    for low, high in pairwise(_EXACT):
+        parts = math.ceil(math.log(high / low) / math.log(RATIO))
+        steps = (round(low * (high / low) ** (part / parts)) for part in range(1, parts + 1))
+        edges.update(step for step in steps if step > FINE)
+    return (*sorted(edges), *_BEYOND)
+
+
+EDGES: Final = _edges()
+"""Milliseconds at which a new bucket begins, ascending."""
+
+Histogram = dict[int, int]
+"""How many latencies there are in a bucket, by its number."""
+
+
+def bucket_of(milliseconds: int) -> int:
+    """The number of the bucket that a latency falls into, as PostgreSQL's width_bucket(milliseconds, EDGES)."""
+    return bisect_right(EDGES, milliseconds)
+
+
+def add(into: Histogram, packed: Iterable[int]) -> None:
+    """Add a stored histogram to one in memory."""
+    for entry in packed:
+        count, bucket = divmod(entry, SLOTS)
+        into[bucket] = into.get(bucket, 0) + count
+
+
+def pack(histogram: Mapping[int, int]) -> list[int]:
+    """A histogram as it is stored."""
+    return [count * SLOTS + bucket for bucket, count in sorted(histogram.items()) if count]
+
+
+def within(histogram: Mapping[int, int], milliseconds: int) -> int:
+    """How many took less than this; exact where it is one of the edges. Raises ValueError where it is none."""
+    if milliseconds not in EDGES:
+        raise ValueError(f"{milliseconds} ms is no edge of a bucket")
+    last = bucket_of(milliseconds) - 1
+    return sum(count for bucket, count in histogram.items() if bucket <= last)
+
+
+def percentile(histogram: Mapping[int, int], share: float) -> int | None:
+    """The latency in milliseconds below which this share (0 to 1) lies, within 5 %; None where there is none.
+
+    The middle of its bucket, by its logarithm; the last edge for what took longer than that.
+    """
+    total = sum(histogram.values())
+    if not total:
+        return None
+    rank, passed = share * total, 0
+    for bucket, count in sorted(histogram.items()):
+        passed += count
+        if passed >= rank:
+            return _middle(bucket)
+    raise AssertionError("unreachable: the counts add up to the total")
+
+
+def _middle(bucket: int) -> int:
+    if bucket == 0:
+        return 0
+    if bucket == len(EDGES):
+        return EDGES[-1]
+    return round(math.sqrt(EDGES[bucket - 1] * EDGES[bucket]))
