@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.db import connections
 from django.db.models import Q, QuerySet
 
+from delivery.log.rows import KEPT
 from delivery.models import Delivery
 from delivery.outcomes.verdict import Outcome
 
@@ -24,8 +25,14 @@ def since(moment: datetime) -> "QuerySet[Delivery]":
 
 
 def find(search: str) -> "QuerySet[Delivery]":
-    """The pushes with this trace id or this ack_id, of any day; by trace an index finds them, ack ids are read for."""
-    return Delivery.objects.filter(trace=search) | Delivery.objects.filter(ack_id=search)
+    """The pushes with this trace id, ack_id or post_id, of any day: each is found by an index.
+
+    What is no such id is none of any push, also "": ids of pushes without one are not looked for.
+    """
+    text = search.replace("\0", "")[:KEPT]
+    if not text:
+        return Delivery.objects.none()
+    return Delivery.objects.filter(Q(trace=text) | Q(ack_id=text) | Q(post_id=text))
 
 
 def of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> "QuerySet[Delivery]":

@@ -63,7 +63,7 @@ class TurnedAwayPushes:
                 # What we refuse for a trouble of ours is nobody's flood.
                 is_late=is_flood and verdict.attribution != "ours",
             )
-        counting.ended(pending.push, verdict, shared_clock.now() - pending.at)
+        counting.ended(pending.push, verdict, shared_clock.now() - pending.at, bool(pending.who.key_id))
         self._add_row(pending, verdict, shared, is_flood=is_flood)
         return pending.answer
 

@@ -44,7 +44,7 @@ _MILLISECONDS: Final = tuple(int(bound * 1000) for bound in SECONDS)
 Cell = list[Any]
 # How the codes of a provider's own responses begin.
 _PROVIDER_CODES: Final = tuple(f"{family}_" for family in PROVIDERS)
-_ended: dict[tuple[str, str, str, bool], Cell] = {}
+_ended: dict[tuple[str, str, str, bool, bool], Cell] = {}
 _attempts: dict[tuple[str, str, str], Cell] = {}
 _receipts: dict[tuple[str, str], int] = {}
 _turned_away: dict[str, int] = {}
@@ -101,9 +101,9 @@ def attempt(made: Attempt, code: str) -> None:
     cell[2 + bisect_left(_MILLISECONDS, made.ms)] += 1
 
 
-def ended(push: Push, verdict: Verdict, seconds: float) -> None:
-    """Count a push by its outcome, `seconds` after it was accepted."""
-    key = (push.platform, push.type, verdict.code, push.ack_id != "")
+def ended(push: Push, verdict: Verdict, seconds: float, has_key: bool = True) -> None:
+    """Count a push by its outcome, `seconds` after it was accepted. has_key: without one it is no event of the SLA."""
+    key = (push.platform, push.type, verdict.code, push.ack_id != "", has_key)
     cell = _ended.get(key)
     if cell is None:
         cell = _new_cell(_ended, key, verdict)
@@ -142,7 +142,9 @@ def register_gauges(read: Callable[[], Iterable[Gauge]]) -> None:
 def collect() -> Counts:
     """Add what was counted since the last call to this process's totals, and return these."""
     global _accepted, _rows_lost  # noqa: PLW0603  counters
-    for (platform, kind, code, has_ack), cell in _ended.items():
+    for (platform, kind, code, has_ack, has_key), cell in _ended.items():
+        counts = "true" if has_key and cell[0].counts_in_sla else "false"
+        _count("hpns_ended_total", (counts, cell[0].attribution), sum(cell[2:]))
         _count_outcome(PLATFORMS[family_of(policy.app_label(platform)[0])], _known(kind, TYPES), code, has_ack, cell)
     for (provider, host, code), cell in _attempts.items():
         seconds = [*cell[2:], cell[1] / 1000]

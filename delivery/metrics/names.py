@@ -49,6 +49,7 @@ MetricName = Literal[
     "service_delivered_total",
     "service_request_duration_seconds",
     "service_notification_duration_seconds",
+    "hpns_ended_total",
     "hpns_handoff_seconds",
     "hpns_attempts_total",
     "hpns_attempt_seconds",
@@ -104,6 +105,9 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     "service_request_duration_seconds": Meter("histogram", "Time from a push's arrival to its answer.", (), SECONDS),
     "service_notification_duration_seconds": Meter(
         "histogram", "Duration of an attempt at the provider.", ("platform",), SECONDS
+    ),
+    "hpns_ended_total": Meter(
+        "counter", "Pushes that reached an outcome, by whether they count in the SLA.", ("counts", "attribution")
     ),
     "hpns_handoff_seconds": Meter(
         "histogram", "Time from accepting a push to the provider's response.", ("platform",), SECONDS

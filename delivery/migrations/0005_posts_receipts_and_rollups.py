@@ -12,7 +12,7 @@ DECLARE
     bits text := ''; packed bytea := decode(repeat('00', 16), 'hex');
 BEGIN
     IF id = '' THEN RETURN NULL; END IF;
-    IF id !~ '^[ybndrfg8ejkmcpqxot1uwisza345h769]{25}[yreost4h]$' THEN
+    IF id !~ '^[ybndrfg8ejkmcpqxot1uwisza345h769]{25}[yrecowah]$' THEN
         packed := '\\xff'::bytea || convert_to(id, 'UTF8');
         RETURN CASE WHEN length(packed) = 16 THEN '\\xff'::bytea || packed ELSE packed END;
     END IF;

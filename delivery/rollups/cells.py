@@ -77,7 +77,8 @@ def cells(unit: str, dimensions: dict[str, str]) -> tuple[tuple[str, ...], str]:
     columns = ", ".join(f"{expression or name} AS {name}" for name, expression in named.items())
     names = ", ".join(named)
     select = f"""
-    SELECT {names}, sum(n) FILTER (WHERE by_handoff), coalesce(sum(n) FILTER (WHERE NOT by_handoff), 0),
+    SELECT {names}, (sum(n) FILTER (WHERE by_handoff))::bigint,
+        coalesce(sum(n) FILTER (WHERE NOT by_handoff), 0)::bigint,
         coalesce(array_agg(n * {SLOTS} + handoff ORDER BY handoff) FILTER (WHERE by_handoff), '{{}}'),
         coalesce(array_agg(n * {SLOTS} + receipt ORDER BY receipt) FILTER (WHERE NOT by_handoff), '{{}}'),
         true

@@ -124,10 +124,19 @@ def _insert(table: str, dimensions: tuple[str, ...], *, merged: bool) -> str:
     names = ", ".join(dimensions)
     return f"""
     INSERT INTO {table} ({", ".join((*dimensions, *MEASURES))}, merged)
-    SELECT {names}, pushes, acked, {_histogram("handoff")}, {_histogram("receipt")}, {merged} FROM (
-        SELECT {names}, sum(pushes) AS pushes, sum(acked) AS acked, {_joined("handoff")}, {_joined("receipt")}
-        FROM found GROUP BY {names}
+    SELECT {names}, {merged_measures()}, {merged} FROM (
+        SELECT {names}, {summed_measures()} FROM found GROUP BY {names}
     ) AS summed WHERE pushes <> 0 OR acked <> 0"""  # noqa: S608  names of ours
+
+
+def summed_measures() -> str:
+    """The measures of a group of rows as columns for merged_measures() to read."""
+    return f"sum(pushes)::bigint AS pushes, sum(acked)::bigint AS acked, {_joined('handoff')}, {_joined('receipt')}"
+
+
+def merged_measures() -> str:
+    """The measures of the row that a group of rows becomes, out of those columns."""
+    return f"pushes, acked, {_histogram('handoff')}, {_histogram('receipt')}"
 
 
 def _joined(name: str) -> str:
@@ -140,4 +149,4 @@ def _histogram(name: str) -> str:
     return f"""ARRAY(
         SELECT sum(entry >> {_SHIFT})::bigint * {SLOTS} + (entry & {SLOTS - 1})
         FROM unnest(string_to_array({name}, ',')::bigint[]) AS entry
-        GROUP BY (entry & {SLOTS - 1}) HAVING sum(entry >> {_SHIFT}) <> 0 ORDER BY (entry & {SLOTS - 1}))"""  # noqa: S608
+        GROUP BY (entry & {SLOTS - 1}) HAVING sum(entry >> {_SHIFT}) <> 0 ORDER BY (entry & {SLOTS - 1})) AS {name}"""  # noqa: S608

@@ -192,7 +192,7 @@ class Settler:
                 # Its neighbours in the batch shall have their answers, and it has its own.
                 logger.exception("the row of a push could not be made", extra={"trace": item.trace})
                 rows.append((index, self._bare_row(item, now)))
-            counting.ended(item.push, verdict, now - item.at)
+            counting.ended(item.push, verdict, now - item.at, item.key != 0)
             if text:
                 texts.append((work.number, index, text))
             else:

@@ -54,6 +54,8 @@ def test_a_push_is_found_by_its_trace_and_by_its_ack_id(server: Server) -> None:
     write(server, "0123456789ab-1", ack_id="ack-one", age=5 * 86400)
     write(server, "0123456789ab-2", ack_id="ack-two")
     assert [row.ack_id for row in selectors.find("0123456789ab-1")] == ["ack-one"]
+    assert not selectors.find("")
+    assert not selectors.find("\0")
     assert [row.trace for row in selectors.find("ack-two")] == ["0123456789ab-2"]
     assert not selectors.find("ack")
 

@@ -72,6 +72,18 @@ def test_a_success_with_an_ack_id_is_counted_as_such() -> None:
     assert counted("service_success_with_ack_total", "android", "test") == 0
 
 
+def test_each_end_is_counted_by_whether_it_counts_in_the_sla_and_whose_affair_it_was() -> None:
+    for verdict, has_key in ((OK, True), (OK, True), (OK, False), (TOPIC, True), (judge.refusal("queue_down"), True)):
+        counting.ended(PUSH, verdict, 0.1, has_key)
+    counts = counting.collect().counters
+    assert {labels: count for (name, labels), count in counts.items() if name == "hpns_ended_total"} == {
+        ("true", OK.attribution): 2,
+        ("false", OK.attribution): 1,
+        (str(TOPIC.counts_in_sla).lower(), TOPIC.attribution): 1,
+        ("true", "ours"): 1,
+    }
+
+
 def test_what_strangers_send_adds_no_label() -> None:
     for platform, kind in (("<evil>", "message"), ("apple_evil", "evil\n"), ("", "")):
         counting.ended(Push(platform=platform, type=kind), OK, 0.1)
