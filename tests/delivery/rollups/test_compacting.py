@@ -9,9 +9,11 @@ from typing import Any, Final
 import pytest
 from django.db import OperationalError, connection, transaction
 
+from delivery import tasks
 from delivery.rollups import compacting
 from delivery.rollups.increments import Cell, Increments
 from tests.delivery.rollups import comparing
+from tests.roles import WORKER, acting_as
 from tests.sessions import session
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -153,3 +155,20 @@ def test_while_another_merges_it_leaves_it_to_that_one_at_once() -> None:
     with session(compacting.LOCK):
         assert compacting.compact() == 0
     assert compacting.compact() > 0
+
+
+def test_the_workers_role_may_count_and_merge() -> None:
+    with acting_as(WORKER):
+        some()
+        assert compacting.compact() > 0
+
+
+async def test_a_task_that_cannot_merge_says_so_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away() -> int:
+        raise OperationalError("the server is away")
+
+    monkeypatch.setattr(tasks, "compact", away)
+    await tasks._compact({})
+    assert "the rollups cannot be merged, which only makes them larger: the server is away" in caplog.text
