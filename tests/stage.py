@@ -21,30 +21,18 @@ from typing import Any
 import psycopg
 import redis
 
-from delivery.log.rows import COLUMNS
-from delivery.protocol import mattermost_id
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.postgres import Postgres
 from hpns.local.process import Child, Spec, descendants
 from hpns.local.valkey import Valkey
-from tests import cluster
+from tests import cluster, log_as_text
 from tests.console import Console
 from tests.sandbox_fixture import SandboxClient, running_sandbox
 from tests.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNING: list["Stage"] = []
-PACKED = ("ack_id", "post_id")
-# The log, of whose packed ids those that are none of Mattermost's are text again: by these, tests know their pushes.
-LOG = "SELECT {}, {} FROM delivery_delivery".format(  # noqa: S608
-    ", ".join(name for name in COLUMNS if name not in PACKED),
-    ", ".join(
-        f"{name} AS packed_{name}, CASE WHEN length({name}) <> 16 "
-        f"THEN convert_from(ltrim({name}, '\\xff'::bytea), 'UTF8') END AS {name}"
-        for name in PACKED
-    ),
-)
 SEED = """
 import json, sys
 from pathlib import Path
@@ -205,12 +193,8 @@ class Stage:
     def rows(self, where: str = "true", *values: object) -> list[dict[str, Any]]:
         """Rows of the delivery log, oldest first."""
         with psycopg.connect(self.postgres.url, row_factory=psycopg.rows.dict_row) as connection:
-            query = f"SELECT * FROM ({LOG}) AS log WHERE {where} ORDER BY accepted_at, trace"  # noqa: S608
-            found = connection.execute(query, values).fetchall()  # type: ignore[arg-type,call-overload]
-        for row in found:
-            for name in PACKED:
-                row[name] = mattermost_id.unpack(row.pop(f"packed_{name}"))
-        return found  # type: ignore[no-any-return]
+            query = f"SELECT * FROM ({log_as_text.QUERY}) AS log WHERE {where} ORDER BY accepted_at, trace"  # noqa: S608
+            return log_as_text.unpacked(connection.execute(query, values).fetchall())  # type: ignore[arg-type,call-overload]
 
     def logged(self, count: int, seconds: float = PATIENCE, where: str = "true") -> list[dict[str, Any]]:
         """The rows of the log once there are `count` of them; fails when there are more, or not so many in time."""
