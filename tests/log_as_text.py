@@ -1,4 +1,4 @@
-"""The delivery log for tests that ask for its rows by SQL: its packed ids are text, by which tests know their pushes."""
+"""The delivery log for tests that ask for its rows by SQL: packed ids are text, by which tests know their pushes."""
 
 from typing import Any, Final
 
