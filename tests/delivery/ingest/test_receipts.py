@@ -46,7 +46,7 @@ def left_out() -> dict[str, float]:
 async def kept(valkey_url: str) -> AsyncIterator[Receipts]:
     """Of a process whose link to Valkey is not started yet: kept._link.start()."""
     receipt_counts.take()
-    link = valkey.Link(valkey_url, on_up=lambda: made.flush())
+    link = valkey.Link(valkey_url, on_up=lambda: made.flush(receipts.HANDOVER_BYTES))
     numbers = itertools.count(1)
     made = Receipts(link, lambda: f"t-{next(numbers)}")
     yield made
@@ -124,7 +124,9 @@ async def test_an_ack_without_a_key_is_its_servers_if_a_header_names_it(outbox: 
     assert named == [(LISTED.customer_id, LISTED.server_id)]
 
 
-async def test_an_ack_that_is_nobodys_is_answered_and_counted(outbox: Outbox, store: redis.Redis, settings: Any) -> None:
+async def test_an_ack_that_is_nobodys_is_answered_and_counted(
+    outbox: Outbox, store: redis.Redis, settings: Any
+) -> None:
     settings.TEST_SERVICE = False
     assert await acked(outbox, store) == []
     assert left_out() == {"no_customer": 1}
