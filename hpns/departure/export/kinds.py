@@ -6,7 +6,7 @@ it that a new field is in one of the two.
 
 from typing import Any, Final, NamedTuple
 
-from delivery.models import Delivery
+from delivery.models import Delivery, Receipt
 from tenants.fence import TenantModel
 from tenants.models import (
     AuditEvent,
@@ -252,6 +252,24 @@ KINDS: Final = (
             Field("count", "how many pushes the line stands for"),
         ),
     ),
+    Kind(
+        "receipts.jsonl",
+        "What phones have acknowledged through your servers, the oldest first, of the days for which that is kept.",
+        Receipt,
+        "customer_id",
+        (
+            _ID,
+            Field("received_at", "when it came"),
+            Field("server_id", "the server, by its id in servers.jsonl"),
+            Field("ack_id", "of the push, as the phone sent it"),
+            Field("type", "of the push, as the phone sent it"),
+            Field("platform", "as the phone sent it: ios or android"),
+            Field("phone_at", "when the phone got the push, by its own clock"),
+            Field("trace", "the push, by its trace in deliveries.jsonl; null: none was found"),
+            Field("push_at", "when that push came"),
+            Field("repeated", "whether the push had been acknowledged before"),
+        ),
+    ),
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -271,6 +289,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Credential", "warned_days"): "bookkeeping of e-mails",
     ("AuditEvent", "customer_id"): _ONE_CUSTOMER,
     ("Delivery", "customer"): _ONE_CUSTOMER,
+    ("Receipt", "customer"): _ONE_CUSTOMER,
 }
 
 
