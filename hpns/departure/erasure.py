@@ -20,7 +20,6 @@ def plan(*, customer: Customer) -> dict[str, Any]:
     customers.check_suspended(customer)
     kept = agreements(customer.pk).count()
     deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
-    receipts = selectors.count_up_to(selectors.receipts_of_customer(customer.pk), COUNTED)
     rows = {
         model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count() for model, lookup in ROWS
     }
@@ -30,7 +29,6 @@ def plan(*, customer: Customer) -> dict[str, Any]:
         "deletes": {
             **{str(name): count for name, count in rows.items()},
             "deliveries": f"{COUNTED} or more" if deliveries == COUNTED else deliveries,
-            "receipts": f"{COUNTED} or more" if receipts == COUNTED else receipts,
             "audit events": AuditEvent.objects.filter(customer_id=customer.pk).count() - kept,
             "accounts": [user.email for user in leavers(customer)],
         },
@@ -43,15 +41,14 @@ def erase(*, customer: Customer) -> dict[str, Any]:
     """Delete it. What went. Raises ProblemError for a customer that is served."""
     customers.check_suspended(customer)
     customer_id, slug, name = customer.pk, customer.slug, customer.name
-    deliveries, receipts = erasing.erase(customer_id), erasing.erase(customer_id, erasing.RECEIPTS)
+    deliveries = erasing.erase(customer_id)
     erased = customers.erase(customer=customer)
     # What was on its way meanwhile.
     deliveries += erasing.erase(customer_id)
-    receipts += erasing.erase(customer_id, erasing.RECEIPTS)
     return {
         "slug": slug,
         "name": name,
-        "deleted": {"deliveries": deliveries, "receipts": receipts, "accounts": erased.accounts, "audit events": erased.events},
+        "deleted": {"deliveries": deliveries, "accounts": erased.accounts, "audit events": erased.events},
         "kept": {"audit events of what was agreed on, without persons": erased.kept},
         "cannot_reach": "backups that were made before",
     }
