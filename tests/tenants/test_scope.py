@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
-from delivery.models import Delivery
+from delivery.models import Delivery, Hour, Minute, Receipt
 from tenants import fence, scope
 from tenants.fence import Unscoped
 from tenants.models import (
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
 ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(ServerKey, Sighting),
+    *(ServerKey, Sighting, Receipt, Minute, Hour),
 }
 
 
