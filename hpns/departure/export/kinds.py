@@ -4,12 +4,10 @@ Invariant: what is not named here is not in the archive; LEFT_OUT says why of ea
 it that a new field is in one of the two.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from delivery.models import Delivery, Hour, Minute, Receipt
-from delivery.rollups.buckets import EDGES, Histogram, add
-from tenants.fence import TenantModel
+from hpns.departure.export.pushes import PUSHES
+from hpns.departure.export.schema import ID, Field, Kind
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -25,56 +23,8 @@ from tenants.models import (
 )
 from tenants.providers.table import FAMILY_OF_KIND, PROVIDERS
 
-
-class Field(NamedTuple):
-    """A member of each line: its name, what it means, where it is found from the row (default: by its name), and what
-    is made of it there."""
-
-    name: str
-    description: str
-    path: str = ""
-    convert: Callable[[Any], Any] = lambda value: value
-
-    @property
-    def source(self) -> str:
-        """The lookup of Django's values()."""
-        return self.path or self.name
-
-
-class Kind(NamedTuple):
-    """A file of the archive: its name, what a line is, the model and its way to the customer's id, and the fields."""
-
-    file: str
-    description: str
-    model: type[TenantModel]
-    owner: str
-    fields: tuple[Field, ...]
-
-
-_ID: Final = Field("id", "what other files refer to")
 _CREATED: Final = Field("created_at", "when it was made")
 
-
-def _latencies(packed: Iterable[int]) -> list[list[int | None]]:
-    histogram: Histogram = {}
-    add(histogram, packed)
-    return [[EDGES[bucket] if bucket < len(EDGES) else None, count] for bucket, count in sorted(histogram.items())]
-
-
-_LATENCIES: Final = "as [milliseconds, n]: so many took less than that, and as long as the one before or longer"
-_COUNTS: Final = (
-    Field("at", "when the minute or hour begins, by accepted_at in UTC"),
-    Field("server_id", "the server, by its id in servers.jsonl"),
-    Field("app_id", "the app, as in deliveries.jsonl; 0: none was found"),
-    Field("family", "apns, fcm, or other where the platform names neither"),
-    Field("type", "as the server sent it; other: none that Mattermost has"),
-    *(Field(name, "as in deliveries.jsonl") for name in ("outcome", "code", "attribution", "counts")),
-    Field("pushes", "how many there were"),
-    Field("acked", "how many of them a phone acknowledged"),
-    Field("handoff", f"from acceptance to the end, {_LATENCIES}", "", _latencies),
-    Field("receipt", f"from acceptance to the phone's receipt, {_LATENCIES}", "", _latencies),
-)
-_COUNTED: Final = "Lines with the same at and the same names add up."
 
 KINDS: Final = (
     Kind(
@@ -83,7 +33,7 @@ KINDS: Final = (
         Customer,
         "id",
         (
-            _ID,
+            ID,
             Field("name", "what people call it"),
             Field("slug", "its name in commands and addresses"),
             Field("status", "active, or suspended: no push is taken"),
@@ -132,7 +82,7 @@ KINDS: Final = (
         Invitation,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("email", "who is invited"),
             Field("role", "as what"),
             Field("invited_by", "the user_id of who did, empty for the operator", "invited_by_id"),
@@ -148,7 +98,7 @@ KINDS: Final = (
         Server,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("public_id", "its id in the addresses of pages"),
             Field("name", "what you call it"),
             Field("networks", "the networks that its keys are taken from; empty: from anywhere"),
@@ -174,7 +124,7 @@ KINDS: Final = (
         ServerKey,
         "server__customer_id",
         (
-            _ID,
+            ID,
             Field("server_id", "the server, by its id in servers.jsonl"),
             Field("prefix", "the beginning of the key, after hk_"),
             Field("name", "where it is used"),
@@ -202,7 +152,7 @@ KINDS: Final = (
         PushApp,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("label", "the head of the platform that its pushes carry"),
             Field("family", " or ".join(f"{row.family} ({row.name})" for row in PROVIDERS.values())),
             Field("topic", "the bundle id or package name"),
@@ -218,7 +168,7 @@ KINDS: Final = (
         Credential,
         "app__customer_id",
         (
-            _ID,
+            ID,
             Field("app_id", "the app, by its id in apps.jsonl"),
             Field("slot", "current: in use; next: waits to take its place"),
             Field("kind", " or ".join(", ".join(FAMILY_OF_KIND).rsplit(", ", 1))),
@@ -237,7 +187,7 @@ KINDS: Final = (
         AuditEvent,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("at", "when"),
             Field("actor_kind", "member, staff (the operator's), command or service"),
             Field("actor_id", "the person, by user_id"),
@@ -249,64 +199,7 @@ KINDS: Final = (
             Field("details", "what changed"),
         ),
     ),
-    Kind(
-        "deliveries.jsonl",
-        "What became of each push, the oldest first, of the days for which that is kept. No text of a push is in it, "
-        "and no device token: neither is kept.",
-        Delivery,
-        "customer_id",
-        (
-            Field("trace", "the trace id that your server's log has, too"),
-            Field("accepted_at", "when the push came"),
-            Field("ended_at", "when it was known what became of it"),
-            Field("server_id", "the server, by its id in servers.jsonl"),
-            Field("key_id", "the key, by its id in keys.jsonl"),
-            Field("app_id", "the app; the operator's are not in apps.jsonl"),
-            Field("platform", "as the server sent it"),
-            Field("type", "as the server sent it"),
-            Field("sub_type", "as the server sent it"),
-            Field("ack_id", "as the server sent it"),
-            Field("post_id", "as the server sent it"),
-            Field("mattermost_id", "the server_id that the push carried"),
-            Field("device", "a keyed fingerprint of the device token: tells devices apart, and no more"),
-            Field("size", "bytes of the push"),
-            Field("outcome", "sent, gone, refused, unknown, failed, expired or lost"),
-            Field("code", "the stable code of the outcome"),
-            Field("answer", "what the server was told: OK, REMOVE or FAIL"),
-            Field("attribution", "whose affair it was: ours, provider, customer or device"),
-            Field("counts", "whether it counts in the SLA"),
-            Field("attempts", "each request to Apple or Google: at (unix time), host, status, reason, ms"),
-            Field("count", "how many pushes the line stands for"),
-        ),
-    ),
-    Kind(
-        "receipts.jsonl",
-        "What phones have acknowledged through your servers, the oldest first, of the days for which that is kept.",
-        Receipt,
-        "customer_id",
-        (
-            _ID,
-            Field("received_at", "when it came"),
-            Field("server_id", "the server, by its id in servers.jsonl"),
-            Field("ack_id", "of the push, as the phone sent it"),
-            Field("type", "of the push, as the phone sent it"),
-            Field("platform", "as the phone sent it: ios or android"),
-            Field("phone_at", "when the phone got the push, by its own clock"),
-            Field("trace", "the push, by its trace in deliveries.jsonl; null: none was found"),
-            Field("push_at", "when that push came"),
-            Field("repeated", "whether the push had been acknowledged before"),
-        ),
-    ),
-    Kind(
-        "hours.jsonl",
-        f"Counts of your pushes by hour, the oldest first, which are kept for longer than each push. {_COUNTED}",
-        Hour,
-        "customer_id",
-        _COUNTS,
-    ),
-    Kind(
-        "minutes.jsonl", f"The same by minute, as far back as that is kept. {_COUNTED}", Minute, "customer_id", _COUNTS
-    ),
+    *PUSHES,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"

@@ -13,7 +13,8 @@ from django.utils import timezone
 from delivery import selectors
 from delivery.models import CustomerCounts, Delivery, Grain, Receipt
 from hpns.departure.export.archive import Member, zipped
-from hpns.departure.export.kinds import KINDS, Kind, line
+from hpns.departure.export.kinds import KINDS, line
+from hpns.departure.export.schema import Kind
 from tenants import fence, scope
 from tenants.models import Customer
 
