@@ -32,10 +32,7 @@ def find(search: str) -> "QuerySet[Delivery]":
 
 def receipts(push: Delivery) -> "QuerySet[Receipt]":
     """What phones have acknowledged of this push, the first one first; later ones are `repeated`."""
-    if not push.ack_id:
-        return Receipt.objects.none()
-    # By its ack an index finds it; two pushes may have the same.
-    found = Receipt.objects.filter(customer_id=push.customer_id, ack_id=push.ack_id, trace=push.trace)
+    found = Receipt.objects.filter(customer_id=push.customer_id, push_at=push.accepted_at, trace=push.trace)
     return found.filter(received_at__gte=push.accepted_at - CLOCKS).order_by("repeated", "received_at")
 
 

@@ -20,7 +20,8 @@ SENT: Final = (Outcome.SENT.value, Outcome.UNKNOWN.value)
 LATE: Final = (*SENT, Outcome.FAILED.value, Outcome.EXPIRED.value, Outcome.LOST.value)
 # Pushes with one ack_id that are looked at, for whoever sends the same one over and over.
 SAME_MOST: Final = 50
-# LATERAL: an index is looked up for each ack, whatever the planner thinks of how many rows there may be.
+# LATERAL: the index by ack is looked up for each, whatever the planner thinks of a day of which it has no statistics
+# yet. For that, no other index must look better to it: hence the sum, and one bound in time, which is a midnight.
 _FIND: Final = f"""
 SELECT wanted.customer_id, wanted.ack_id, found.*
 FROM unnest(%(customers)s::bigint[], %(acks)s::bytea[]) AS wanted (customer_id, ack_id)
@@ -28,14 +29,16 @@ CROSS JOIN LATERAL (
     SELECT * FROM (
         SELECT trace, accepted_at, server_id, coalesce(app_id, 0), platform, type, outcome, code, attribution, counts
         FROM delivery_delivery d
-        WHERE d.ack_id = wanted.ack_id AND d.customer_id = wanted.customer_id
-            AND d.accepted_at >= %(since)s AND d.accepted_at < %(before)s
+        WHERE d.ack_id = wanted.ack_id AND d.customer_id + 0 = wanted.customer_id
+            AND d.accepted_at {{bound}} %(midnight)s
             AND d.outcome = ANY (%(outcomes)s::text[]) AND d.count = 1
         LIMIT {SAME_MOST}
     ) AS same
     ORDER BY array_position(%(outcomes)s::text[], outcome), accepted_at, trace LIMIT 1
 ) AS found
 """  # noqa: S608  of constants of ours
+SINCE: Final = _FIND.format(bound=">=")
+BEFORE: Final = _FIND.format(bound="<")
 
 
 class Push(NamedTuple):
@@ -46,20 +49,25 @@ class Push(NamedTuple):
     cell: Cell
 
 
+def midnight(moment: datetime) -> datetime:
+    """When the day (UTC) began that a moment is in."""
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def find(
-    cursor: Any, wanted: Iterable[Wanted], since: datetime, before: datetime, *, late: bool = False
+    cursor: Any, wanted: Iterable[Wanted], day: datetime, *, statement: str = SINCE, late: bool = False
 ) -> dict[Wanted, Push]:
-    """The pushes accepted from `since` to before `before`, by what is wanted of them, as far as they are there."""
+    """The pushes accepted since the beginning of a day (or BEFORE it), by what is wanted of them, as far as they are
+    there."""
     distinct = list(dict.fromkeys(wanted))
     if not distinct:
         return {}
     cursor.execute(
-        _FIND,
+        statement,
         {
             "customers": [customer for customer, _ in distinct],
             "acks": [ack for _, ack in distinct],
-            "since": since,
-            "before": before,
+            "midnight": midnight(day),
             "outcomes": list(LATE if late else SENT),
         },
     )

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Elements of one part, each of which has at most receipt_lines' 200 receipts.
 PART: Final = 25
 UNWRITABLE: Final = (DataError, IntegrityError, msgspec.MsgspecError, UnicodeError, OverflowError)
-# Before a receipt comes, most pushes were accepted within the day: that is looked at first.
+# Most receipts come within a day of their push: that is looked at first.
 RECENT: Final = timedelta(days=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -177,8 +177,8 @@ def _find(cursor: Any, receipts: Sequence[Receipt]) -> dict[Wanted, Push]:
     """The pushes of receipts that have just come: in the last day, and what is not found there in all of the log."""
     wanted = {receipt.wanted for receipt in receipts}
     since = min(receipt.received_at for receipt in receipts) - RECENT
-    found = matching.find(cursor, wanted, since, FOREVER)
-    return found | matching.find(cursor, wanted - found.keys(), EPOCH, since)
+    found = matching.find(cursor, wanted, since)
+    return found | matching.find(cursor, wanted - found.keys(), since, statement=matching.BEFORE)
 
 
 def join(cursor: Any, receipts: Iterable[Receipt], pushes: dict[Wanted, Push]) -> list[Joined]:

@@ -29,7 +29,7 @@ _UPDATE: Final = """
 UPDATE delivery_receipt r SET trace = found.trace, push_at = found.push_at, repeated = found.repeated
 FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[])
     AS found (id, received_at, trace, push_at, repeated)
-WHERE r.id = found.id AND r.received_at = found.received_at
+WHERE r.id = found.id AND r.received_at = found.received_at AND r.received_at >= %s
 """
 
 
@@ -82,11 +82,12 @@ class Unmatched:
 
 def _match(cursor: Any, receipts: list[Receipt], *, late: bool) -> list[Joined]:
     since = min(receipt.received_at for receipt in receipts) - (AGE_MOST if late else RECENT)
-    found = matching.find(cursor, (receipt.wanted for receipt in receipts), since, FOREVER, late=late)
+    found = matching.find(cursor, (receipt.wanted for receipt in receipts), since, late=late)
     joined = [one for one in join(cursor, receipts, found) if one.push is not None]
     if not joined:
         return []
-    cursor.execute(_UPDATE, [list(column) for column in zip(*_rows(joined), strict=True)])
+    oldest = min(one.receipt.received_at for one in joined)
+    cursor.execute(_UPDATE, [*(list(column) for column in zip(*_rows(joined), strict=True)), oldest])
     count(cursor, joined)
     return joined
 

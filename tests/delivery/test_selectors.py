@@ -61,17 +61,12 @@ def test_a_push_is_found_by_its_trace_and_by_its_ack_id(server: Server) -> None:
 def test_the_receipts_of_a_push_are_its_own_and_the_first_one_comes_first(server: Server) -> None:
     write(server, "0123456789ab-1", ack_id="ack-one", age=60)
     write(server, "0123456789ab-2")
-    now = timezone.now()
-    for name, trace, repeated in (
-        ("late", "0123456789ab-1", True),
-        ("first", "0123456789ab-1", False),
-        ("x", "y", False),
-    ):
-        Receipt.objects.create(
-            id=name, received_at=now, customer=server.customer, server=server, ack_id="ack-one", type="message",
-            platform="ios", trace=trace, push_at=now, repeated=repeated,
-        )  # fmt: skip
     one, other = (Delivery.objects.get(trace=f"0123456789ab-{number}") for number in (1, 2))
+    for name, trace, repeated in (("late", one.trace, True), ("first", one.trace, False), ("x", "y", False)):
+        Receipt.objects.create(
+            id=name, received_at=timezone.now(), customer=server.customer, server=server, ack_id="ack-one",
+            type="message", platform="ios", trace=trace, push_at=one.accepted_at, repeated=repeated,
+        )  # fmt: skip
     assert [receipt.id for receipt in selectors.receipts(one)] == ["first", "late"]
     assert not selectors.receipts(other)
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.db import OperationalError, connection
 
-from delivery.log import receipt_lines, receipts, segments, unmatched, writing
+from delivery.log import matching, receipt_lines, receipts, segments, unmatched
 from delivery.log.receipt_lines import QUEUE
 from delivery.log.unmatched import Unmatched
 from delivery.models import Minute, Receipt
@@ -236,17 +236,26 @@ def test_while_the_rollups_are_rebuilt_no_receipt_is_written(
     assert moved(store).results == {"unmatched": 1}
 
 
-def test_the_searches_read_by_indexes_only(store: redis.Redis) -> None:
-    """Whatever the planner thinks of tables of which it knows nothing yet."""
-    pushed(store, "t-1", "ack-1")
-    acked(store, "r-1", "ack-1", 1)
+@pytest.mark.parametrize("known", [True, False])
+def test_each_search_looks_up_its_index_whether_or_not_the_planner_has_statistics(
+    store: redis.Redis, known: bool
+) -> None:
+    for number in range(1_000):
+        pushed(store, f"t-{number}", f"ack-{number}", number)
+        acked(store, f"r-{number}", f"ack-{number}", number + 1)
     moved(store)
+    day = NOON.replace(hour=0)
+    wanted = {"customers": [1], "acks": [b"\xffack"], "midnight": day, "outcomes": ["sent", "unknown"]}
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        for statement, values in (
-            (receipts._ACKED, [["t-1"], [NOON], NOON - timedelta(days=1)]),
-            (unmatched._NEXT, [NOON, NOON + timedelta(days=1), NOON, "", 100]),
+        if known:
+            cursor.execute("ANALYZE delivery_delivery; ANALYZE delivery_receipt")
+        for statement, values, index in (
+            (matching.SINCE, wanted, "ack_id"),
+            (matching.BEFORE, {**wanted, "midnight": day + timedelta(days=1)}, "ack_id"),
+            (receipts._ACKED, [["t-1"], [NOON], day], "push_at"),
+            (unmatched._NEXT, [NOON, NOON + timedelta(days=1), NOON, "", 100], "received_at"),
         ):
             cursor.execute(f"EXPLAIN {statement}", values)
-            assert "Seq Scan on delivery_receipt" not in str(cursor.fetchall())
-    assert writing.write(store) == 0
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert f"Index Cond: (({index} " in plan or f"Index Cond: ({index} " in plan, plan
+            assert "Index Cond: ((customer_id" not in plan, plan
