@@ -11,10 +11,12 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 
 from delivery.log.rows import KEPT
-from delivery.models import Delivery
+from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Outcome
 
 DAY: Final = timedelta(days=1)
+# By how much a receipt may seem to be older than its push: whoever set a clock back has answered for both.
+CLOCKS: Final = timedelta(days=1)
 OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 
 
@@ -35,6 +37,12 @@ def find(search: str) -> "QuerySet[Delivery]":
     return Delivery.objects.filter(Q(trace=text) | Q(ack_id=text) | Q(post_id=text))
 
 
+def receipts(push: Delivery) -> "QuerySet[Receipt]":
+    """What phones have acknowledged of this push, the first one first; later ones are `repeated`."""
+    found = Receipt.objects.filter(customer_id=push.customer_id, push_at=push.accepted_at, trace=push.trace)
+    return found.filter(received_at__gte=push.accepted_at - CLOCKS).order_by("repeated", "received_at")
+
+
 def of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> "QuerySet[Delivery]":
     """All pushes of a customer, the oldest first, those after one of this accepted_at and trace."""
     rows = Delivery.objects.filter(customer_id=customer_id)
@@ -42,6 +50,14 @@ def of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> 
         # The first condition is what the index, and leaving out whole days, are good for.
         rows = rows.filter(accepted_at__gte=after[0]).filter(Q(accepted_at__gt=after[0]) | Q(trace__gt=after[1]))
     return rows.order_by("accepted_at", "trace")
+
+
+def receipts_of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> "QuerySet[Receipt]":
+    """All receipts of a customer, the oldest first, those after one of this received_at and id."""
+    rows = Receipt.objects.filter(customer_id=customer_id)
+    if after is not None:
+        rows = rows.filter(received_at__gte=after[0]).filter(Q(received_at__gt=after[0]) | Q(id__gt=after[1]))
+    return rows.order_by("received_at", "id")
 
 
 def count_up_to(rows: "QuerySet[Any]", most: int) -> int:

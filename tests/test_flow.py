@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import phones
 from tests.stage import Stage
 
 
@@ -54,3 +55,17 @@ def test_an_ack_is_answered_at_once(stage: Stage) -> None:
     ack = {"id": "a", "received_at": 1, "platform": "ios", "type": "message", "post_id": "", "is_id_loaded": False}
     status, body = stage.post(f"/t/{stage.key}/api/v1/ack", json.dumps(ack).encode())
     assert (status, json.loads(body)) == (200, {"status": "OK"})
+
+
+def test_what_a_phone_acks_stands_beside_its_push_and_is_counted(stage: Stage) -> None:
+    device = "ef" * 32
+    stage.push(device_id=device)
+    before = phones.ack(stage, "an-ack-of-no-push")
+    ack_id = phones.acknowledge(stage, device)
+    found = phones.receipt(stage, ack_id)
+    (row,) = stage.logged(1, where=f"trace = '{found['trace']}'")
+    assert before == {"status": "OK"}
+    assert (found["push_at"], found["server_id"]) == (row["accepted_at"], row["server_id"])
+    assert (found["platform"], found["type"], found["repeated"]) == ("ios", "message", False)
+    assert row["accepted_at"] <= found["received_at"]
+    assert phones.acked_in_minute_of(stage, found) == 1

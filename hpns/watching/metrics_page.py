@@ -22,6 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from delivery.log import writing
+from delivery.log.receipt_lines import SHARES
 from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
@@ -131,13 +132,16 @@ class _QueueCollector(Collector):
             together.llen(writing.REJECTED)
             together.smembers(writing.SEGMENTS)
             together.llen(UNREADABLE)
+            together.hget(SHARES, "all")
             together.time()
-            depth, oldest, rows, rejected, segments, unreadable, (now, _) = together.execute()
+            depth, oldest, rows, rejected, segments, unreadable, receipts, (now, _) = together.execute()
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest, now))
         yield GaugeMetricFamily("hpns_log_entries_waiting", "Outcomes that are not yet in the delivery log.", rows)
         yield GaugeMetricFamily("hpns_log_rows_rejected", "Rows that the delivery log's table rejected.", rejected)
+        waiting = int(receipts or 0)
+        yield GaugeMetricFamily("hpns_receipts_waiting", "Receipts of phones that nobody has begun to log.", waiting)
         yield GaugeMetricFamily("hpns_messages_unreadable", "Messages of a queue that were put aside.", unreadable)
         states = lease.worker_states(valkey).values()
         failing = sum(map(bool, states))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from billing import customers
 from delivery import selectors
 from delivery.log.rows import COPY, row
-from delivery.models import Delivery
+from delivery.models import Delivery, Receipt
 from delivery.outcomes import judge
 from delivery.protocol.wire import Push
 from tenants import services
@@ -58,6 +58,19 @@ def test_a_push_is_found_by_its_trace_and_by_its_ack_id(server: Server) -> None:
     assert not selectors.find("\0")
     assert [row.trace for row in selectors.find("ack-two")] == ["0123456789ab-2"]
     assert not selectors.find("ack")
+
+
+def test_the_receipts_of_a_push_are_its_own_and_the_first_one_comes_first(server: Server) -> None:
+    write(server, "0123456789ab-1", ack_id="ack-one", age=60)
+    write(server, "0123456789ab-2")
+    one, other = (Delivery.objects.get(trace=f"0123456789ab-{number}") for number in (1, 2))
+    for name, trace, repeated in (("late", one.trace, True), ("first", one.trace, False), ("x", "y", False)):
+        Receipt.objects.create(
+            id=name, received_at=timezone.now(), customer=server.customer, server=server, ack_id="ack-one",
+            type="message", platform="ios", trace=trace, push_at=one.accepted_at, repeated=repeated,
+        )  # fmt: skip
+    assert [receipt.id for receipt in selectors.receipts(one)] == ["first", "late"]
+    assert not selectors.receipts(other)
 
 
 def test_rows_are_counted_no_further_than_asked(server: Server) -> None:

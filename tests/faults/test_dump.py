@@ -164,6 +164,7 @@ def test_the_dump_is_of_everything_and_everything_went_through(
         "tenants_auditevent": b"account.log_in",
         "mfa_authenticator": b"v1:s1:",
         "auth_user": b"pbkdf2_",
+        "delivery_receipt": b"message\tios",
         "sessions": b"\n",
     }.items():
         assert expected in dumps[table], table

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import IntegrityError, connection, transaction
+from django.db.models import DateTimeField
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
+from django.utils import timezone
 
-from delivery.models import Delivery
+from delivery.models import Delivery, Hour, Minute, Receipt
 from tenants import fence, scope
 from tenants.fence import Unscoped
 from tenants.models import (
@@ -34,7 +36,7 @@ pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
 ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(ServerKey, Sighting),
+    *(ServerKey, Sighting, Receipt, Minute, Hour),
 }
 
 
@@ -72,19 +74,20 @@ def test_every_model_that_has_a_customer_is_fenced() -> None:
 
 @pytest.mark.parametrize("model", sorted(ALL, key=lambda one: one.__name__))
 def test_a_page_that_forgets_the_scope_fails_and_the_error_names_the_model(model: Any, page: None) -> None:
+    key = timezone.now() if isinstance(model._meta.pk, DateTimeField) else 1
     for query in (
         lambda: list(model.objects.all()),
         model.objects.count,
-        lambda: model.objects.filter(pk=1).exists(),
+        lambda: model.objects.filter(pk=key).exists(),
         model.objects.update,
         lambda: model.objects.all().delete(),
-        lambda: model.objects.filter(pk=1).first(),
+        lambda: model.objects.filter(pk=key).first(),
         lambda: list(model.objects.values_list("pk")),
         model.objects.create,
         lambda: model.objects.bulk_create([model()]),
         lambda: list(model.objects.raw("SELECT 1")),
-        lambda: model(pk=1).refresh_from_db(),
-        lambda: model(pk=1).delete(),
+        lambda: model(pk=key).refresh_from_db(),
+        lambda: model(pk=key).delete(),
     ):
         with pytest.raises(Unscoped, match=model.__name__):
             query()

@@ -31,6 +31,7 @@ TABLES = {
     "tenants_credential": 1,
     "tenants_auditevent": 1,
     "delivery_delivery": 1,
+    "delivery_receipt": 1,
     "delivery_minute": 2,
     "delivery_hour": 2,
 }
@@ -65,6 +66,11 @@ def furnish(one: Tenant) -> User:
             f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
             ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1)",
             [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
+        )
+        cursor.execute(
+            "INSERT INTO delivery_receipt (id, received_at, customer_id, server_id, ack_id, type, platform, trace, "
+            "push_at) VALUES (%s, now(), %s, %s, 'a', 'message', 'ios', %s, now())",
+            [f"receipt-{name}", customer.pk, one.server.pk, f"trace-{name}"],
         )
         counted = Increments()
         at = timezone.now().replace(second=0, microsecond=0)

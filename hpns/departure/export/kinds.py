@@ -6,9 +6,8 @@ it that a new field is in one of the two.
 
 from typing import Any, Final
 
-from delivery.models import Delivery
-from hpns.departure.export import counts
-from hpns.departure.export.schema import Field, Kind
+from hpns.departure.export.pushes import PUSHES
+from hpns.departure.export.schema import ID, Field, Kind
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -24,8 +23,8 @@ from tenants.models import (
 )
 from tenants.providers.table import FAMILY_OF_KIND, PROVIDERS
 
-_ID: Final = Field("id", "what other files refer to")
 _CREATED: Final = Field("created_at", "when it was made")
+
 
 KINDS: Final = (
     Kind(
@@ -34,7 +33,7 @@ KINDS: Final = (
         Customer,
         "id",
         (
-            _ID,
+            ID,
             Field("name", "what people call it"),
             Field("slug", "its name in commands and addresses"),
             Field("status", "active, or suspended: no push is taken"),
@@ -83,7 +82,7 @@ KINDS: Final = (
         Invitation,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("email", "who is invited"),
             Field("role", "as what"),
             Field("invited_by", "the user_id of who did, empty for the operator", "invited_by_id"),
@@ -99,7 +98,7 @@ KINDS: Final = (
         Server,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("public_id", "its id in the addresses of pages"),
             Field("name", "what you call it"),
             Field("networks", "the networks that its keys are taken from; empty: from anywhere"),
@@ -125,7 +124,7 @@ KINDS: Final = (
         ServerKey,
         "server__customer_id",
         (
-            _ID,
+            ID,
             Field("server_id", "the server, by its id in servers.jsonl"),
             Field("prefix", "the beginning of the key, after hk_"),
             Field("name", "where it is used"),
@@ -153,7 +152,7 @@ KINDS: Final = (
         PushApp,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("label", "the head of the platform that its pushes carry"),
             Field("family", " or ".join(f"{row.family} ({row.name})" for row in PROVIDERS.values())),
             Field("topic", "the bundle id or package name"),
@@ -169,7 +168,7 @@ KINDS: Final = (
         Credential,
         "app__customer_id",
         (
-            _ID,
+            ID,
             Field("app_id", "the app, by its id in apps.jsonl"),
             Field("slot", "current: in use; next: waits to take its place"),
             Field("kind", " or ".join(", ".join(FAMILY_OF_KIND).rsplit(", ", 1))),
@@ -188,7 +187,7 @@ KINDS: Final = (
         AuditEvent,
         "customer_id",
         (
-            _ID,
+            ID,
             Field("at", "when"),
             Field("actor_kind", "member, staff (the operator's), command or service"),
             Field("actor_id", "the person, by user_id"),
@@ -200,37 +199,7 @@ KINDS: Final = (
             Field("details", "what changed"),
         ),
     ),
-    Kind(
-        "deliveries.jsonl",
-        "What became of each push, the oldest first, of the days for which that is kept. No text of a push is in it, "
-        "and no device token: neither is kept.",
-        Delivery,
-        "customer_id",
-        (
-            Field("trace", "the trace id that your server's log has, too"),
-            Field("accepted_at", "when the push came"),
-            Field("ended_at", "when it was known what became of it"),
-            Field("server_id", "the server, by its id in servers.jsonl"),
-            Field("key_id", "the key, by its id in keys.jsonl"),
-            Field("app_id", "the app; the operator's are not in apps.jsonl"),
-            Field("platform", "as the server sent it"),
-            Field("type", "as the server sent it"),
-            Field("sub_type", "as the server sent it"),
-            Field("ack_id", "as the server sent it"),
-            Field("post_id", "as the server sent it"),
-            Field("mattermost_id", "the server_id that the push carried"),
-            Field("device", "a keyed fingerprint of the device token: tells devices apart, and no more"),
-            Field("size", "bytes of the push"),
-            Field("outcome", "sent, gone, refused, unknown, failed, expired or lost"),
-            Field("code", "the stable code of the outcome"),
-            Field("answer", "what the server was told: OK, REMOVE or FAIL"),
-            Field("attribution", "whose affair it was: ours, provider, customer or device"),
-            Field("counts", "whether it counts in the SLA"),
-            Field("attempts", "each request to Apple or Google: at (unix time), host, status, reason, ms"),
-            Field("count", "how many pushes the line stands for"),
-        ),
-    ),
-    *counts.KINDS,
+    *PUSHES,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -250,6 +219,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Credential", "warned_days"): "bookkeeping of e-mails",
     ("AuditEvent", "customer_id"): _ONE_CUSTOMER,
     ("Delivery", "customer"): _ONE_CUSTOMER,
+    ("Receipt", "customer"): _ONE_CUSTOMER,
     **{(name, "customer"): _ONE_CUSTOMER for name in ("Minute", "Hour")},
     **{(name, "grain"): "sums of the other lines are left out" for name in ("Minute", "Hour")},
 }

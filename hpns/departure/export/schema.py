@@ -1,7 +1,7 @@
-"""Types of the export's schema: a file of the archive, and a field of its lines."""
+"""What the table of a customer's export is made of: a file's name and fields, as kinds.py and pushes.py list them."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tenants.fence import TenantModel
 
@@ -29,3 +29,6 @@ class Kind(NamedTuple):
     model: type[TenantModel]
     owner: str
     fields: tuple[Field, ...]
+
+
+ID: Final = Field("id", "what other files refer to")

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from delivery import selectors
-from delivery.models import CustomerCounts, Delivery, Grain
+from delivery.models import CustomerCounts, Delivery, Grain, Receipt
 from hpns.departure.export.archive import Member, zipped
 from hpns.departure.export.kinds import KINDS, line
 from hpns.departure.export.schema import Kind
@@ -53,6 +53,9 @@ def _batch(kind: Kind, customer_id: int, last: dict[str, Any] | None) -> list[di
     if kind.model is Delivery:
         after = (last["accepted_at"], last["trace"]) if last else None
         return list(selectors.of_customer(customer_id, after=after).values(*sources)[:BATCH_SIZE])
+    if kind.model is Receipt:
+        after = (last["received_at"], last["id"]) if last else None
+        return list(selectors.receipts_of_customer(customer_id, after=after).values(*sources)[:BATCH_SIZE])
     if issubclass(kind.model, CustomerCounts):
         return _counts(kind.model, customer_id, last, sources)
     rows = kind.model.objects.filter(**{kind.owner: customer_id}).order_by("pk")

@@ -41,6 +41,11 @@ def _overdrawn(scene: Scene) -> list[Running]:
     return [scene.load("open", 512, request, rate=10 * RATE)]
 
 
+def _acks(scene: Scene) -> list[Running]:
+    ack = b'{"id":"%b","received_at":1790000000000,"platform":"ios","type":"message"}' % raw_http.ACK
+    return [scene.closed(64, raw_http.post(f"/t/{scene.cast.neighbour.key}/api/v1/ack", ack))]
+
+
 def _malformed(scene: Scene) -> list[Running]:
     whole = scene.push(scene.cast.neighbour.key)
     head = whole.partition(b"Content-Length")[0]
@@ -151,6 +156,7 @@ def _temporary_bytes(scene: Scene) -> str:
 FLOODS: Final = (
     Flood("ten-times", "a neighbour at ten times its limit, in open loop", _overdrawn),
     Flood("closed-64", "the same neighbour on 64 connections, in closed loop", _pushes(64)),
+    Flood("acks", "receipts of pushes that there never were, with its key, on 64 connections", _acks),
     Flood("malformed", "bodies that are no push, with its key, on 64 connections", _malformed),
     Flood("session", "`session` pushes with a text, with a free key, on 64 connections", _free(type="session")),
     Flood(

@@ -11,12 +11,15 @@ import redis
 from django.db import connection, connections
 
 from delivery import tasks
+from delivery.executors import ExecutorFullError
 from delivery.log import rows, writing
+from delivery.metrics import receipt_counts
 from delivery.models import Delivery
 from delivery.queue import key_usage
 from delivery.queue import valkey as queue
 from delivery.worker import log_writer
 from delivery.worker.log_writer import LogWriter
+from tests.delivery.log.acknowledging import acked, pushed
 from tests.delivery.log.test_writing import a_row
 from tests.sessions import session
 from tests.waiting import PATIENCE
@@ -31,13 +34,21 @@ async def writer(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     made = LogWriter()
     monkeypatch.setattr(log_writer, "WRITER", made)
     yield made
-    await log_writer._EXECUTOR.run(connections.close_all)
+    await asyncio.wait_for(_close_connections(), PATIENCE)
     await asyncio.to_thread(_forget)
+
+
+async def _close_connections() -> None:
+    while True:
+        try:
+            return await log_writer._EXECUTOR.run(connections.close_all)
+        except ExecutorFullError:  # it is still at what comes after the rows
+            await asyncio.sleep(0.02)
 
 
 def _forget() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE delivery_delivery, delivery_written_segment")
+        cursor.execute("TRUNCATE delivery_delivery, delivery_written_segment, delivery_receipt")
     connection.close()
 
 
@@ -116,6 +127,37 @@ async def test_what_else_waits_for_a_lock_does_not_keep_the_log_from_being_writt
     assert valkey.llen(key_usage.SEEN) == 1
     await writer.write()
     assert not valkey.exists(key_usage.SEEN)
+
+
+async def test_receipts_are_written_after_their_rows_and_counted(writer: LogWriter, valkey: redis.Redis) -> None:
+    receipt_counts.take()
+    pushed(valkey, "t-1", "ack-1")
+    acked(valkey, "r-1", "ack-1", 1.5)
+    acked(valkey, "r-2", "ack-1", 2)
+    acked(valkey, "r-3", "unknown", 2)
+    await writer.write()
+    counted = receipt_counts.take()
+    assert counted.counters == {
+        ("hpns_receipts_matched_total", (result,)): 1 for result in ("first", "repeated", "unmatched")
+    }
+    ((key, seconds),) = counted.histograms.items()
+    assert (key, seconds[-1], sum(seconds[:-1])) == (("hpns_receipt_seconds", ("apple",)), 1.5, 1)
+
+
+async def test_receipts_that_cannot_be_written_hold_up_no_row_and_are_written_later(
+    writer: LogWriter, valkey: redis.Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed(valkey, "t-1", "ack-1")
+    acked(valkey, "r-1", "ack-1", 1)
+    options = connection.settings_dict["OPTIONS"]
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=50ms")
+    receipt_counts.take()
+    with session("LOCK TABLE delivery_receipt"):
+        await writer.write()
+        assert await asyncio.to_thread(written) == 1
+    assert "wait in Valkey: canceling statement due to lock timeout" in caplog.text
+    await writer.write()
+    assert receipt_counts.take().counters == {("hpns_receipts_matched_total", ("first",)): 1}
 
 
 async def test_the_watchdog_goes_on_after_whatever_a_writing_says(

@@ -267,3 +267,13 @@ def test_the_log_goes_in_small_steps_from_every_day(cast: Cast, monkeypatch: pyt
     assert erasing.erase(cast.acme.customer.pk) == 6
     assert erasing.erase(cast.acme.customer.pk) == 0
     assert sql("SELECT DISTINCT customer_id FROM delivery_delivery") == [(cast.cosmos.customer.pk,)]
+
+
+def test_receipts_go_from_every_day_and_others_stay(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasing, "BATCH_SIZE", 2)
+    sql(
+        "INSERT INTO delivery_receipt SELECT (jsonb_populate_record(r, jsonb_build_object('id', r.id || n, "
+        "'received_at', now() - (n || ' days')::interval))).* FROM delivery_receipt r, generate_series(1, 5) n"
+    )
+    erasing.erase(cast.acme.customer.pk)
+    assert sql("SELECT customer_id, count(*) FROM delivery_receipt GROUP BY 1") == [(cast.cosmos.customer.pk, 6)]

@@ -120,6 +120,18 @@ def test_it_is_read_piece_by_piece_without_losing_or_doubling_a_row(
     assert len(lines(archive, "people.jsonl")) == 2
 
 
+def test_receipts_are_read_piece_by_piece_too(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_receipt SELECT (jsonb_populate_record(r, jsonb_build_object('id', r.id || n))).* "
+            "FROM delivery_receipt r, generate_series(1, 5) n"
+        )
+    monkeypatch.setattr(writing, "BATCH_SIZE", 2)
+    found = lines(download(cast), "receipts.jsonl")
+    assert sorted(line["id"] for line in found) == ["receipt-Acme", *(f"receipt-Acme{n}" for n in range(1, 6))]
+    assert {line["trace"] for line in found} == {"trace-Acme"}
+
+
 def test_a_long_log_is_never_in_memory_as_a_whole(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     deliver(cast.acme, 4_000)
     monkeypatch.setattr(writing, "BATCH_SIZE", 100)
