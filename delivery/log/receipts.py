@@ -41,6 +41,12 @@ SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[], %s::bigint[], 
     %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[])
 ON CONFLICT DO NOTHING RETURNING id
 """
+_KNOWN: Final = """
+SELECT new.id FROM unnest(%s::text[], %s::timestamptz[]) AS new (id, at)
+CROSS JOIN LATERAL (
+    SELECT 1 FROM delivery_receipt r WHERE r.id = new.id AND r.received_at = new.at AND r.received_at >= %s LIMIT 1
+) AS known
+"""
 _ACKED: Final = """
 SELECT push.trace FROM unnest(%s::text[], %s::timestamptz[]) AS push (trace, at)
 CROSS JOIN LATERAL (
@@ -143,7 +149,7 @@ def _write_lines(store: redis.Redis, cursor: Any, blob: bytes, done: list[Joined
 def _write(cursor: Any, blob: bytes) -> list[Joined]:
     """Write the receipts of these lines, each with its push; returns those that were not there already."""
     lines = {line.id: line for line in receipt_lines.decode(blob)}
-    receipts = [_receipt(line) for line in lines.values()]
+    receipts = _new(cursor, [_receipt(line) for line in lines.values()])
     if not receipts:
         return []
     joined = join(cursor, receipts, _find(cursor, receipts))
@@ -151,6 +157,16 @@ def _write(cursor: Any, blob: bytes) -> list[Joined]:
     cursor.execute(_INSERT, [list(column) for column in zip(*rows, strict=True)])
     new = {name for (name,) in cursor.fetchall()}
     return [one for one in joined if one.receipt.id in new]
+
+
+def _new(cursor: Any, receipts: list[Receipt]) -> list[Receipt]:
+    """Those that are not in the table. One that is must not take the place of the first of a push from another."""
+    if not receipts:
+        return []
+    times = [receipt.received_at for receipt in receipts]
+    cursor.execute(_KNOWN, [[receipt.id for receipt in receipts], times, min(times)])
+    known = {name for (name,) in cursor.fetchall()}
+    return [receipt for receipt in receipts if receipt.id not in known]
 
 
 def _receipt(line: ReceiptLine) -> Receipt:

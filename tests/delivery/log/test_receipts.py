@@ -78,6 +78,17 @@ def test_one_that_was_handed_over_twice_is_one(store: redis.Redis) -> None:
     assert counted() == {0: (1, 3_000)}
 
 
+def test_one_that_is_there_already_takes_no_push_from_another(store: redis.Redis) -> None:
+    pushed(store, "later", "ack-1", 60)
+    acked(store, "r-1", "ack-1", 61)
+    moved(store)
+    pushed(store, "earlier", "ack-1", 0)
+    acked(store, "r-1", "ack-1", 61)
+    acked(store, "r-2", "ack-1", 62)
+    moved(store)
+    assert found() == {"r-1": ("later", False), "r-2": ("earlier", False)}
+
+
 def test_a_receipt_before_its_pushs_row_is_joined_when_the_row_has_come(store: redis.Redis) -> None:
     acked(store, "r-1", "ack-1", 3)
     acked(store, "r-2", "ack-1", 4)
