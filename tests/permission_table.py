@@ -129,6 +129,18 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "c/<slug:slug>/test/live/": of_customer("test/live/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/test/<slug:ack_id>/": of_customer("test/x/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/<trace:trace>/": of_customer(
+        "delivery/0123456789ab-1/", members_get(404, 404, 404, staff=404)
+    ),
+    "c/<slug:slug>/delivery/posts/<str:post_id>/": of_customer(
+        "delivery/posts/x/", members_get(404, 404, 404, staff=404)
+    ),
+    # It changes nothing, so that staff who look on may search as well.
+    "c/<slug:slug>/search/": of_customer(
+        "search/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=302)
+    ),
+    "codes/": for_reading("/codes/", all_get(200)),
+    "codes/<str:code>/": for_reading("/codes/apns_bad_topic/", all_get(200)),
     "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
     "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),

@@ -136,7 +136,8 @@ class MachineView(APIView):
         counting.turned_away(verdict.code)
         # Not at INFO: whoever knows the address could fill the log. The metrics count them.
         logger.debug("rejected a request", extra={"trace": trace, "code": verdict.code})
-        return _json_response(wire.fail_body(judge.text(verdict, trace, contact=settings.SUPPORT_CONTACT, **details)))
+        details = {"contact": settings.SUPPORT_CONTACT, **details}
+        return _json_response(wire.fail_body(judge.text(verdict, trace, settings.PUBLIC_URL, **details)))
 
 
 class SendPush(MachineView):
@@ -170,7 +171,8 @@ class Ack(MachineView):
         return self._refused(code) if code else _OK
 
     def _refused(self, code: str, detail: str = "") -> HttpResponse:
-        return _json_response(wire.fail_body(judge.text(judge.refusal(code), self.outbox.trace(), detail=detail)))
+        text = judge.text(judge.refusal(code), self.outbox.trace(), settings.PUBLIC_URL, detail=detail)
+        return _json_response(wire.fail_body(text))
 
 
 def machine_views(outbox: Outbox) -> tuple[MachineView, MachineView]:

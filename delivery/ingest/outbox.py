@@ -54,10 +54,10 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
-        self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY)
+        self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY, settings.PUBLIC_URL)
         self.key_usage = KeyUsage(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
-        self.responses = Responses(self.process, settings.PUSH_DEADLINE)
+        self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL)
         self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away)
         self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
 

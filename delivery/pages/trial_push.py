@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from delivery import selectors
 from delivery.ingest import trial_push
-from delivery.log import timeline
+from delivery.insight import pushes, timeline
+from delivery.models import Delivery
 from delivery.pages.trial_form import TestPushForm
 from delivery.protocol.wire import Push
 from tenants import scope
@@ -24,6 +25,8 @@ from tenants.pages.door import CustomerRequest, customer_page
 # How long a test push is looked for after it was sent, and how far back a phone's own test may lie.
 RECENT: Final = timedelta(days=1)
 LIVE: Final = timedelta(minutes=30)
+# How long the page of a test push asks for the phone's receipt.
+RECEIPT_AWAITED: Final = timedelta(minutes=2)
 # In the session: the answers to the latest test pushes, and of how many.
 SESSION_KEY: Final = "test_pushes"
 REMEMBERED_MOST: Final = 10
@@ -58,7 +61,7 @@ def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
     context: dict[str, Any] = {
         "ack_id": ack_id,
         "row": row,
-        "steps": timeline.of(row) if row else [],
+        **_steps(row),
         "now": timezone.now(),
         "answered": request.session.get(SESSION_KEY, {}).get(ack_id),
         "phone_page": settings.SANDBOX_URL,
@@ -76,8 +79,17 @@ def live(request: CustomerRequest) -> HttpResponse:
     if opened_at.isascii() and opened_at.isdigit() and len(opened_at) < 12:
         since = max(since, timezone.datetime.fromtimestamp(int(opened_at), timezone.get_current_timezone()))  # type: ignore[attr-defined]
     row = selectors.since(since).filter(type="test").first()
-    context = {"row": row, "steps": timeline.of(row) if row else [], "since": opened_at, "now": timezone.now()}
+    context = {"row": row, **_steps(row), "since": opened_at, "now": timezone.now()}
     return render(request, "delivery/test/live.html", context)
+
+
+def _steps(row: Delivery | None) -> dict[str, Any]:
+    """The steps of a test push that the log knows, and whether its phone may still acknowledge it."""
+    if row is None:
+        return {"steps": [], "acked": False, "acks": False}
+    receipts = pushes.receipts_of(row)
+    young = timezone.now() - row.accepted_at < RECEIPT_AWAITED
+    return {"steps": timeline.of(row, receipts), "acked": bool(receipts), "acks": row.answer == "OK" and young}
 
 
 def _wanted(request: CustomerRequest, form: TestPushForm) -> tuple[Identity, Push] | None:

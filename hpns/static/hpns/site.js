@@ -62,6 +62,13 @@
     }
   });
   document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest("input, textarea, select, [contenteditable]")) {
+      const search = document.getElementById("search");
+      if (search) {
+        event.preventDefault();
+        search.select();
+      }
+    }
     if (event.key !== "Escape") return;
     for (const menu of menus()) {
       menu.open = false;
