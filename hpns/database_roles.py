@@ -35,6 +35,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_delivery": (_S, _SI),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),
+    "delivery_receipt": (_S, _SIU),
+    "delivery_receipt_other_days": ("", ""),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),

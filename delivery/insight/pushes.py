@@ -97,8 +97,8 @@ def receipts(pushes: Iterable[Delivery]) -> dict[str, list[Receipt]]:
     found: dict[str, list[Receipt]] = {}
     for receipt in Receipt.objects.filter(ack_id__in=list(by_ack_id)).order_by("received_at"):
         for push in by_ack_id[receipt.ack_id]:
-            # Of another server it is none of this push, and one that knows its push is of that one.
-            if receipt.server_id == push.server_id and receipt.trace in (None, push.trace):
+            # One that has not found its push yet is of the server's push with this ack.
+            if receipt.trace == push.trace or (receipt.trace is None and receipt.server_id == push.server_id):
                 found.setdefault(push.trace, []).append(receipt)
     return found
 

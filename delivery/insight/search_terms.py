@@ -55,8 +55,13 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
 # Apple's are 64 hex digits or more of them, Google's a name, a colon and more than a hundred letters.
 _TOKEN: Final = re.compile(r"[0-9A-Za-z_:-]{40,4096}")
 _WORD: Final = re.compile(r"[0-9A-Za-z_-]+")
+# The providers' own words. Some of both differ in their letters' case alone: as they are written they are found first.
 _REPLIES: Final = {
-    reply.partition(" ")[2].lower(): code for code, entry in reversed(ENTRIES.items()) for reply in entry.replies
+    word: code
+    for write in (str.lower, str)
+    for code, entry in reversed(ENTRIES.items())
+    for reply in entry.replies
+    if (word := write(reply.partition(" ")[2]))
 }
 _KINDS: Final = {"ack": Kind.ACK, "post": Kind.POST, "device": Kind.DEVICE}
 
@@ -106,8 +111,8 @@ def _whole(text: str) -> list[Term]:
     if _FINGERPRINT.fullmatch(text):
         return [Term(Kind.PRINT, text)]
     code = text.lower().rstrip(":")
-    if code in ENTRIES or code in _REPLIES:
-        return [Term(Kind.CODE, code if code in ENTRIES else _REPLIES[code])]
+    if known := code if code in ENTRIES else _REPLIES.get(text) or _REPLIES.get(code):
+        return [Term(Kind.CODE, known)]
     if _TOKEN.fullmatch(text) and "." not in text:
         return [Term(Kind.DEVICE, text)]
     found = [Term(Kind.SERVER, text)] if len(text) <= _NAME_MOST and text.isprintable() else []
