@@ -72,9 +72,9 @@ def page(rows: "QuerySet[Delivery]", after: Place | None) -> tuple[list[Delivery
 
 
 def split(rows: "QuerySet[Delivery]") -> list[Split]:
-    """What came of pushes, the most frequent first."""
+    """What came of pushes: those that were handed off first, then the most frequent."""
     found = rows.order_by().values_list("outcome", "code", "attribution").annotate(pushes=Sum("count"))
-    return sorted((Split(*row) for row in found), key=lambda row: -row.pushes)
+    return sorted((Split(*row) for row in found), key=lambda row: (row.outcome != "sent", -row.pushes, row.code))
 
 
 def acknowledged(rows: "QuerySet[Delivery]") -> int:

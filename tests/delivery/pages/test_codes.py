@@ -16,7 +16,7 @@ def test_each_code_has_a_page_without_login_and_without_a_database(code: str) ->
     for heading in ("What to do", "Whose it is", "What the server is told", "What it means for the phone"):
         assert heading in text
     assert ">Log in<" not in text
-    assert answer["Cache-Control"] == "max-age=3600, public"
+    assert answer["Cache-Control"] == "public, max-age=3600"
     assert "Cookie" not in answer.get("Vary", "")
 
 
