@@ -9,6 +9,11 @@ _DAY: Final = 24 * _HOUR
 _SHORT: Final = 10 * _SECOND
 
 
+def exactly(milliseconds: int) -> str:
+    """A duration with all its figures up to a minute, "1,210 ms"; a longer one as lasting() has it."""
+    return f"{milliseconds:,} ms" if milliseconds < _MINUTE else lasting(milliseconds)
+
+
 def lasting(milliseconds: float) -> str:
     """A duration in the two largest units that say something: "340 ms", "1.2 s", "41 s", "3 min 20 s", "2 d 5 h"."""
     whole = round(milliseconds)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from delivery.insight.catalogue import ENTRIES, Entry
+from delivery.insight.durations import lasting
 from delivery.models import Delivery, Receipt
 from delivery.outcomes import own
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Attempt, Retry, Verdict, WireState
@@ -85,7 +86,7 @@ def _after(row: Delivery, at: datetime) -> int:
 def _came_in(row: Delivery) -> Step:
     named = f"{row.key}{f' ({row.key.name})' if row.key.name else ''}" if row.key is not None else ""
     key = f"with the key {named}" if named else "without a key"
-    return Step(f"Came in from {row.server.name}, {key}, {row.size:,} bytes", 0, "good", "Came in")
+    return Step(f"From {row.server.name}, {key}, {row.size:,} bytes", 0, "good", "Came in")
 
 
 def _turned_away(row: Delivery) -> bool:
@@ -113,7 +114,7 @@ def _attempts(row: Delivery) -> list[Step]:
         at = datetime.fromtimestamp(attempt["at"], UTC)
         host = attempt["host"] or provider(row)
         how = _how(verdicts[:place], place, len(attempts))
-        steps.append(Step(f"{how} to {host}", _after(row, at), "good" if not place else "quiet", "Sent"))
+        steps.append(Step(f"{how} to {host}", _after(row, at), "good", "Sent"))
         ended = datetime.fromtimestamp(attempt["at"] + attempt["ms"] / 1000, UTC)
         steps.append(_result(attempt, verdicts[place], host, _after(row, ended)))
     return steps
@@ -176,10 +177,15 @@ def _answered(row: Delivery) -> Step:
     return Step(f"The server was told {row.answer}", after, kind, row.answer, "", note, code)
 
 
+def _by_its_clock(row: Delivery, at: datetime) -> str:
+    milliseconds = (at - row.accepted_at).total_seconds() * 1000
+    return f"by its own clock {lasting(abs(milliseconds))} {'after' if milliseconds >= 0 else 'before'} it came in"
+
+
 def _receipts(row: Delivery, receipts: Sequence[Receipt]) -> list[Step]:
     steps = []
     for place, receipt in enumerate(sorted(receipts, key=lambda receipt: receipt.received_at)):
-        phone = f", at {receipt.phone_at:%H:%M:%S} by its own clock" if receipt.phone_at else ""
+        phone = f", {_by_its_clock(row, receipt.phone_at)}" if receipt.phone_at else ""
         text = "The phone acknowledged it once more" if place else "The phone acknowledged it"
         label = "Again" if place else "Delivered"
         kind = "quiet" if place else "good"

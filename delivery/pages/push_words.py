@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.urls import NoReverseMatch, reverse
 
@@ -13,8 +14,10 @@ from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Outcome
 
 COLUMNS: Final = tuple(
-    {"label": label} for label in ("Came", "Server", "Platform", "Type", "What became of it", "Push")
+    {"label": label} for label in ("Came", "Server", "Platform", "Type", "Device", "What became of it", "Push")
 )
+# Letters of a fingerprint that tell the devices of a list apart.
+DEVICE_SHOWN: Final = 8
 SENT: Final = Outcome.SENT.value
 WORDS: Final = {
     Outcome.SENT.value: "handed off",
@@ -66,7 +69,10 @@ def row(slug: str, push: Delivery, receipts: Mapping[str, Sequence[Receipt]]) ->
         "note": f"({push.count:,} times)" if push.count > 1 else "",
     }
     link = {"href": there, "text": push.trace} if there else {"code": push.trace}
-    return [{"at": push.accepted_at, "exact": True}, push.server.name, push.platform, push.type, became, link]
+    short = push.device[:DEVICE_SHOWN]
+    device_url = address("device", slug, push.device) if push.device else ""
+    device = {"href": device_url, "text": short} if device_url else {"code": short} if short else ""
+    return [{"at": push.accepted_at, "exact": True}, push.server.name, push.platform, push.type, device, became, link]
 
 
 def split_sentence(splits: Sequence[Split], acked: int) -> str:
@@ -91,12 +97,13 @@ SPLIT_COLUMNS: Final = (
 
 
 def split_row(each: Split) -> list[Any]:
-    """A part of a split as a row of parts/table.html under SPLIT_COLUMNS."""
+    """A part of a split as a row of parts/table.html under SPLIT_COLUMNS; its number leads to the pushes it counts."""
     entry = ENTRIES.get(each.code)
+    counted = {"href": f"?{urlencode({'code': each.code})}", "text": f"{each.pushes:,}"}
     words = WORDS.get(each.outcome, each.outcome)
     mark = {"kind": KINDS.get(each.outcome, "bad"), "text": words[:1].upper() + words[1:]}
     if each.outcome == SENT:
-        return [mark, each.pushes, "", ""]
+        return [mark, counted, "", ""]
     why = {"href": address("code", each.code), "text": entry.title} if entry else {"code": each.code}
     named = whose(each.attribution, entry.provider if entry else "")
-    return [mark, each.pushes, why, named[:1].upper() + named[1:]]
+    return [mark, counted, why, named[:1].upper() + named[1:]]

@@ -52,13 +52,14 @@ def push(request: CustomerRequest, trace: str) -> HttpResponse:
 
 @customer_page("delivery.see")
 def post(request: CustomerRequest, post_id: str) -> HttpResponse:
-    """All pushes of a post, with what came of them: `?before=` the next page."""
+    """All pushes of a post, with what came of them: `?code=` those with one code, `?before=` the next page."""
     rows = pushes.of_post(post_id) if len(post_id) <= POST_MOST else Delivery.objects.none()
     splits = pushes.split(rows)
     if not splits:
         raise Http404
-    before = pushes.parse_place(request.GET.get("before", ""))
-    found, following = pushes.page(rows, before)
+    before, code = pushes.parse_place(request.GET.get("before", "")), request.GET.get("code", "")
+    chosen = {"code": code} if code else {}
+    found, following = pushes.page(rows.filter(**chosen), before)
     receipts, slug = pushes.receipts(found), request.customer.slug
     context = {
         "post_id": post_id,
@@ -68,8 +69,9 @@ def post(request: CustomerRequest, post_id: str) -> HttpResponse:
         "split_rows": [push_words.split_row(each) for each in splits],
         "columns": push_words.COLUMNS,
         "rows": [push_words.row(slug, row, receipts) for row in found],
-        "newest": "?" if before else "",
-        "older": f"?{urlencode({'before': str(following)})}" if following else "",
+        "code": code,
+        "newest": f"?{urlencode(chosen)}" if before else "",
+        "older": f"?{urlencode({**chosen, 'before': str(following)})}" if following else "",
         "forgotten_on": pushes.forgotten_on(found[0]) if found else None,
     }
     return render(request, "delivery/pushes/post.html", context)

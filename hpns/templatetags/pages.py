@@ -8,11 +8,12 @@ from django.template.context import Context
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils.safestring import SafeString
 
-from delivery.insight.durations import lasting
+from delivery.insight.durations import exactly, lasting
 from hpns.pages.navigation import Link, links
 
 register = template.Library()
-# Milliseconds as people read them: 1234 -> "1.2 s".
+# Milliseconds as people read them: 1234 -> "1,234 ms", and rounded "1.2 s".
+register.filter("exactly", exactly)
 register.filter("lasting", lasting)
 
 

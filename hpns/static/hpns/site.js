@@ -21,7 +21,8 @@
     for (const element of document.querySelectorAll("time[data-time]")) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
-      const text = (element.dataset.time !== "exact" && relative((Date.now() - at) / 1000)) || long.format(at);
+      const kind = element.dataset.time;
+      const text = kind === "second" ? exact.format(at) : (kind !== "exact" && relative((Date.now() - at) / 1000)) || long.format(at);
       if (element.textContent !== text) element.textContent = text;
       element.title = exact.format(at);
     }

@@ -45,7 +45,7 @@ def test_a_push_that_arrives_has_each_step_up_to_the_phones_receipt() -> None:
         ("Again", 3000, "quiet"),
     ]
     first = timeline.of(row, ())[0].text
-    assert first == "Came in from chat, with the key hk_7Qm2aaaa_... (office), 1,700 bytes"
+    assert first == "From chat, with the key hk_7Qm2aaaa_... (office), 1,700 bytes"
 
 
 def test_the_steps_say_what_was_refused_and_what_was_never_answered_in_the_providers_words_and_ours() -> None:

@@ -44,7 +44,7 @@ def test_a_push_that_arrived_is_said_to_be_delivered_with_each_step(acme: Tenant
     acknowledge(acme, at + 1.2)
     text = text_of(ben, PLACE)
     assert "Delivered: the phone acknowledged it 1.2 s after it came in." in text
-    assert "Came in from chat.acme.example, with the key hk_Acme0000_..., 700 bytes" in text
+    assert "Came in From chat.acme.example, with the key hk_Acme0000_..., 700 bytes" in text
     assert f"{APPLE} took it after 30 ms: 200 +40 ms" in text
     for value in (TRACE, ACK, POST, DEVICE):
         assert value in text
@@ -145,11 +145,14 @@ def test_a_posts_pushes_are_split_by_what_came_of_them(acme: Tenant, ben: Browse
     log(acme, "0123456789ab-b", GONE, ack_id="ack-b")
     log(acme, "0123456789ab-c", ack_id="ack-c", post_id="another")
     text = text_of(ben, f"{OF_POST}?by=post")
-    assert "9 pushes: 7 handed off (3 of them delivered), 1 device gone, 1 refused." in text
+    assert "9 pushes: 7 handed off (3 of them delivered), 1 refused, 1 device gone." in text
     assert f"You searched for the post {POST}" in text
     assert "Apple refused the app's topic" in text
     assert "Handed off" in text
-    assert "9 pushes: 7 handed off, 1 device gone, 1 refused." in text_of(ben, "/c/acme/delivery/0123456789ab-a/")
+    only = ben.get(f"{OF_POST}?code=apns_bad_topic").content.decode()
+    assert re.findall(r'href="/c/acme/delivery/([0-9a-f-]+)/"', only) == ["0123456789ab-a"]
+    assert 'href="?code=apns_bad_topic">1<' in only
+    assert "9 pushes: 7 handed off, 1 refused, 1 device gone." in text_of(ben, "/c/acme/delivery/0123456789ab-a/")
 
 
 def test_the_list_of_a_big_post_is_paged_without_a_gap(acme: Tenant, ben: Browser) -> None:
@@ -168,7 +171,7 @@ def test_the_list_of_a_big_post_is_paged_without_a_gap(acme: Tenant, ben: Browse
 @pytest.mark.parametrize("before", ["x", "1_", "nan_x", "inf_x", "-1e99_x", "9" * 400, "1_%27", "_"])
 def test_nonsense_in_the_address_of_a_page_of_the_list_is_no_error(acme: Tenant, ben: Browser, before: str) -> None:
     log(acme)
-    assert ben.get(f"{OF_POST}?before={before}&by={before}").status_code == 200
+    assert ben.get(f"{OF_POST}?before={before}&by={before}&code={before}").status_code == 200
 
 
 def test_a_name_of_a_key_cannot_write_into_the_page(acme: Tenant, ben: Browser) -> None:
