@@ -48,6 +48,14 @@ def of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> 
     return rows.order_by("accepted_at", "trace")
 
 
+def receipts_of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> "QuerySet[Receipt]":
+    """All receipts of a customer, the oldest first, those after one of this received_at and id."""
+    rows = Receipt.objects.filter(customer_id=customer_id)
+    if after is not None:
+        rows = rows.filter(received_at__gte=after[0]).filter(Q(received_at__gt=after[0]) | Q(id__gt=after[1]))
+    return rows.order_by("received_at", "id")
+
+
 def count_up_to(rows: "QuerySet[Any]", most: int) -> int:
     """How many rows there are, counted no further than `most`."""
     return rows.order_by()[:most].count()

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # Elements of one part, each of which has at most receipt_lines' 200 receipts.
 PART: Final = 25
-UNWRITABLE: Final = (DataError, IntegrityError, msgspec.MsgspecError, UnicodeError)
+UNWRITABLE: Final = (DataError, IntegrityError, msgspec.MsgspecError, UnicodeError, OverflowError)
 # Before a receipt comes, most pushes were accepted within the day: that is looked at first.
 RECENT: Final = timedelta(days=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,6 +94,11 @@ class Tally(NamedTuple):
     results: Counter[Result]
     first: list[tuple[str, int]]
 
+    @classmethod
+    def empty(cls) -> "Tally":
+        """Of no receipts yet."""
+        return cls(Counter(), [])
+
     def add(self, joined: Iterable[Joined]) -> None:
         """Count what was written."""
         for one in joined:
@@ -108,7 +113,7 @@ def write(store: redis.Redis) -> Tally:
 
     Raises what the stores raise: nothing is lost then, the segments stay and the next call writes them.
     """
-    tally = Tally(Counter(), [])
+    tally = Tally.empty()
 
     def write_part(store: redis.Redis, key: str, part: str, start: int) -> int | None:
         done: list[Joined] = []

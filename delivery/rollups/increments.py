@@ -10,9 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
-from delivery.rollups import buckets
+from delivery.rollups import buckets, cells
 from delivery.rollups.buckets import Histogram
-from delivery.rollups.cells import UNITS
 
 
 class Cell(NamedTuple):
@@ -33,10 +32,6 @@ class Cell(NamedTuple):
 
 # What a row of a table begins with: its dimensions.
 _Row = tuple[Any, ...]
-_WHAT: Final = ("outcome", "code", "attribution", "counts")
-_MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
-_COLUMNS: Final = ("at", "customer_id", "grain", "server_id", "app_id", "family", "type", *_WHAT, *_MEASURES)
-_SERVICE_COLUMNS: Final = ("at", "family", *_WHAT, *_MEASURES)
 _SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
 
 
@@ -60,10 +55,12 @@ class Increments:
         """Add them to all tables, through a cursor of Django's and in its transaction. Raises django.db.Error."""
         if not self._cells:
             return
-        for unit in UNITS:
-            cells = self._by(unit)
-            _copy(cursor, f"delivery_{unit}", _COLUMNS, _of_customers(cells))
-            _copy(cursor, f"delivery_service_{unit}", _SERVICE_COLUMNS, _of_service(cells))
+        for unit in cells.UNITS:
+            counts = self._by(unit)
+            for (name, dimensions), lines in zip(
+                cells.DIMENSIONS.items(), (_of_customers(counts), _of_service(counts)), strict=True
+            ):
+                _copy(cursor, name.format(unit=unit), (*dimensions, *cells.MEASURES), lines)
 
     def _of(self, cell: Cell) -> tuple[Histogram, Histogram]:
         found = self._cells.get(cell)
@@ -86,10 +83,10 @@ def _add(sums: dict[_Row, tuple[Histogram, Histogram]], key: _Row, histograms: t
             into[bucket] = into.get(bucket, 0) + count
 
 
-def _of_customers(cells: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
+def _of_customers(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
     """The lines of both grains (models.Grain)."""
     whole: dict[_Row, tuple[Histogram, Histogram]] = {}
-    for cell, histograms in cells.items():
+    for cell, histograms in counts.items():
         at, customer, server, app, *others = cell
         yield _line((at, customer, 0, server, app, *others), histograms)
         family, _, *what = others
@@ -98,9 +95,9 @@ def _of_customers(cells: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator
         yield _line(key, histograms)
 
 
-def _of_service(cells: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
+def _of_service(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
     whole: dict[_Row, tuple[Histogram, Histogram]] = {}
-    for cell, histograms in cells.items():
+    for cell, histograms in counts.items():
         _add(whole, (cell.at, cell.family, cell.outcome, cell.code, cell.attribution, cell.counts), histograms)
     for key, histograms in whole.items():
         yield _line(key, histograms)

@@ -46,7 +46,7 @@ def left_out() -> dict[str, float]:
 async def kept(valkey_url: str) -> AsyncIterator[Receipts]:
     """Of a process whose link to Valkey is not started yet: kept._link.start()."""
     receipt_counts.take()
-    link = valkey.Link(valkey_url, on_up=lambda: made.flush())
+    link = valkey.Link(valkey_url, on_up=lambda: made.flush(receipts.HANDOVER_BYTES))
     numbers = itertools.count(1)
     made = Receipts(link, lambda: f"t-{next(numbers)}")
     yield made

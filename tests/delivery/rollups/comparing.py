@@ -14,7 +14,7 @@ Sums = dict[tuple[Any, ...], tuple[int, int, Histogram, Histogram]]
 
 
 def everything() -> dict[str, Sums]:
-    """By table: of each cell the pushes, those acknowledged, and both histograms."""
+    """By table: of each cell the pushes, those acknowledged, and both histograms; without those of nothing."""
     return {table: _sums(table) for table in MODELS}
 
 
@@ -25,7 +25,15 @@ def _sums(table: str) -> Sums:
         buckets.add(before[2], handoff)
         buckets.add(before[3], receipt)
         sums[cell] = (before[0] + pushes, before[1] + acked, *before[2:])
-    return sums
+    return {
+        cell: (pushes, acked, _without_zeros(handoff), _without_zeros(receipt))
+        for cell, (pushes, acked, handoff, receipt) in sums.items()
+        if pushes or acked
+    }
+
+
+def _without_zeros(histogram: Histogram) -> Histogram:
+    return {bucket: count for bucket, count in histogram.items() if count}
 
 
 def _rows(table: str) -> Iterator[tuple[Any, ...]]:
@@ -34,6 +42,7 @@ def _rows(table: str) -> Iterator[tuple[Any, ...]]:
         names = [column.name for column in cursor.description]
         for row in cursor.fetchall():
             members = dict(zip(names, row, strict=True))
+            del members["merged"]
             measures = [members.pop(name) for name in _MEASURES]
             yield tuple(members.values()), *measures
 
@@ -43,3 +52,10 @@ def rows_of(table: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
         return int(cursor.fetchone()[0])
+
+
+def empty() -> None:
+    """Leave nothing in the tables. TRUNCATE would take longer, for it makes each of them anew."""
+    with connection.cursor() as cursor:
+        for table in MODELS:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608
