@@ -26,7 +26,7 @@ def since(moment: datetime) -> "QuerySet[Delivery]":
 
 
 def find(search: str) -> "QuerySet[Delivery]":
-    """The pushes with this trace id or this ack_id, of any day; by trace an index finds them, ack ids are read for."""
+    """The pushes with this trace id or this ack_id, of any day, each found by an index."""
     return Delivery.objects.filter(trace=search) | Delivery.objects.filter(ack_id=search)
 
 

@@ -53,7 +53,8 @@ def of(row: Delivery, receipts: Sequence[Receipt]) -> list[Step]:
 
 def family(row: Delivery) -> str:
     """The provider's family that a push was meant for; "" where nothing names one."""
-    return row.app.family if row.app is not None else family_of(row.platform)
+    entry = ENTRIES.get(row.code)
+    return row.app.family if row.app is not None else family_of(row.platform) or (entry.provider if entry else "")
 
 
 def provider(row: Delivery) -> str:
@@ -149,13 +150,12 @@ def _result(attempt: dict[str, Any], verdict: Verdict, host: str, after: int) ->
 
 
 def _verdict(row: Delivery, place: int) -> Verdict:
-    """What an attempt was judged to mean: by its answer, or the last one by what has come of the push."""
+    """What an attempt was judged to mean: the last one by what has come of the push, which it has decided."""
+    known = table.verdict_of(row.code) if place == len(row.attempts) - 1 else None
+    if known is not None:
+        return known
     logged = row.attempts[place]
-    if not logged["status"]:
-        # Whether it had left is not logged. What was tried again had not; the last one's end is the push's.
-        known = table.verdict_of(row.code) if place == len(row.attempts) - 1 else None
-        if known is not None:
-            return known
+    # Whether it had left is not logged; what was tried again had not.
     wire: WireState = ANSWERED if logged["status"] else NOT_SENT
     reason, detail = logged.get("reason", ""), logged.get("detail", "")
     return table.judge(

@@ -117,6 +117,14 @@ def test_a_push_of_a_moment_ago_and_one_without_an_ack_id_are_not_said_to_be_una
     assert "no ack id" in timeline.of(row, ())[-1].note
 
 
+def test_attempts_are_told_in_words_though_neither_app_nor_platform_names_a_provider() -> None:
+    refused = {"at": 0.01, "status": 403, "reason": "InvalidProviderToken"}
+    row = push(refused, {**refused, "at": 0.1}, answer="FAIL", outcome="refused", code="apns_invalid_provider_token")
+    row.app, row.platform = None, "p"
+    codes = [step.code for step in timeline.of(row, ()) if step.label == "Refused"]
+    assert codes == ["apns_invalid_provider_token"] * 2
+
+
 def test_a_row_of_an_older_version_has_its_steps_without_words_for_its_code() -> None:
     row = push({"at": 0.01, "status": 418}, answer="FAIL", outcome="failed", code="of_an_older_version")
     assert [step.label for step in timeline.of(row, ())][-1] == "FAIL"
