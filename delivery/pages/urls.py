@@ -3,7 +3,7 @@
 from django.urls import path
 
 from delivery.outcomes.judge import CODES_PATH
-from delivery.pages import apps, codes, converters, pushes, search, trial_push
+from delivery.pages import apps, codes, converters, one_push, search, trial_push
 
 converters.register()
 _APP = "c/<slug:slug>/apps/<int:app>/"
@@ -19,8 +19,8 @@ urlpatterns = [
     path("c/<slug:slug>/test/", trial_push.test_push, name="test-push"),
     path("c/<slug:slug>/test/live/", trial_push.live, name="test-push-live"),
     path("c/<slug:slug>/test/<slug:ack_id>/", trial_push.result, name="test-push-result"),
-    path("c/<slug:slug>/delivery/<trace:trace>/", pushes.push, name="push"),
-    path("c/<slug:slug>/delivery/posts/<str:post_id>/", pushes.post, name="post"),
+    path("c/<slug:slug>/delivery/<trace:trace>/", one_push.push, name="push"),
+    path("c/<slug:slug>/delivery/posts/<str:post_id>/", one_push.post, name="post"),
     path("c/<slug:slug>/search/", search.search, name="search"),
     path(f"{CODES_PATH}/", codes.index, name="codes"),
     path(f"{CODES_PATH}/<str:code>/", codes.code, name="code"),
