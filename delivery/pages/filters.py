@@ -134,7 +134,7 @@ def parse(request: HttpRequest, *, now: datetime | None = None) -> Filters:
     """The filters of a request for a page of a customer, in its scope. Bad input gives a notice and the default."""
     now = now or timezone.now()
     notices: list[str] = []
-    asked = {name: value.strip() for name, value in request.GET.items() if value.strip()}
+    asked = {name: text for name, value in request.GET.items() if (text := str(value).strip())}
     for name in [name for name, value in asked.items() if len(value) > LONGEST or "\0" in value]:
         if name in _KNOWN:
             notices.append(f"The filter {name} is longer than anything that it could name: it was left out.")
