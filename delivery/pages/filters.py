@@ -1,6 +1,7 @@
 """Filters of the delivery's pages: which pushes of which time a page is about, as it stands in the URL's query.
 
-    range=1h|24h|7d|30d|90d, or from= and to=; server=PUBLIC_ID, app=ID, family=, type=, outcome=, code=, attribution=
+    range=1h|24h|7d|30d|90d, or from= and to=; server=PUBLIC_ID, app=ID, family=, type=, code=, attribution=, outcome=
+    (one of delivery/outcomes/verdict.py, or `failures`: all but sent and gone)
 
     filters = parse(request)                       # never fails; filters.notices says what could not be understood
     counted(filters.start, filters.end, by=("code",), **filters.lookups)
@@ -41,10 +42,13 @@ ATTRIBUTIONS: Final = {
     "customer": "yours: key, app or server",
     "device": "the device's",
 }
+# The outcome that stands for each by which no push went on; a device that is gone has had its answer.
+FAILURES: Final = "failures"
+FAILED: Final = tuple(outcome.value for outcome in Outcome if outcome not in (Outcome.SENT, Outcome.GONE))
 _CHOICES: Final = {
     "family": frozenset(FAMILIES),
     "type": TYPES | {OTHER},
-    "outcome": frozenset(outcome.value for outcome in Outcome),
+    "outcome": frozenset((*(outcome.value for outcome in Outcome), FAILURES)),
     "attribution": frozenset(ATTRIBUTIONS),
 }
 _CODE: Final = re.compile(r"[a-z0-9_]{1,64}")
@@ -81,6 +85,9 @@ class Filters:
     def lookups(self) -> dict[str, Any]:
         """The filters beside the time, as delivery/rollups/reading.py takes them."""
         found: dict[str, Any] = {name: value for name, value in self.values.items() if name not in ("server", "app")}
+        if found.get("outcome") == FAILURES:
+            found["outcome__in"] = FAILED
+            del found["outcome"]
         if self.server is not None:
             found["server_id"] = self.server.pk
         if "app" in self.values:

@@ -165,6 +165,8 @@ def test_a_query_keeps_what_is_not_changed(acme: Tenant) -> None:
         ({"code": "no_app"}, "c"),
         ({"app": "0"}, "d"),
         ({"attribution": "customer"}, "c"),
+        ({"outcome": "sent"}, "abd"),
+        ({"outcome": "failures"}, "c"),
     ],
 )
 def test_the_log_is_filtered_as_the_counts_are(acme: Tenant, values: dict[str, str], traces: str) -> None:
