@@ -3,6 +3,9 @@
 // Each page works without.
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // Pages that count by day, or take a time, do so in the viewer's zone (delivery/pages/filters.py).
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `tz=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
   const long = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
   const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
   const units = [[60, "s"], [3600, "min"], [86400, "h"]];
