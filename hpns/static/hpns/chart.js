@@ -4,7 +4,6 @@
 (() => {
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
   const HEIGHT = 240;
-  const DAY = 86400;
   const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
   const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
   const moment = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -145,7 +144,7 @@
         y: { range: (_plot, low, high) => range(unit, low ?? 0, high ?? 0) },
       },
       axes: [
-        { ...axis, space: 64, values: (_plot, splits) => splits.map((split) => (clock.format(at(split)) === "00:00" ? date : clock).format(at(split))) },
+        { ...axis, size: 30, space: 64, values: (_plot, splits) => splits.map((split) => (clock.format(at(split)) === "00:00" ? date : clock).format(at(split))) },
         {
           ...axis,
           values: (_plot, splits) => splits.map((split) => figure(split, unit)),
@@ -177,7 +176,7 @@
   }
 
   function draw(element) {
-    const data = JSON.parse(element.parentElement.querySelector("script").textContent);
+    const data = JSON.parse(element.dataset.plot);
     const values = data.kind === "bars" ? stacked(data.series) : data.series.map((one) => one.values);
     const plot = new uPlot(options(element, data), [data.steps, ...values], element);
     drawn.set(element, plot);

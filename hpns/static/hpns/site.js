@@ -57,7 +57,8 @@
     tables[shown ? "add" : "delete"](id);
     button.setAttribute("aria-expanded", shown);
     button.textContent = shown ? "Hide table" : "Show table";
-    document.getElementById(id).classList.toggle("shown", shown);
+    // Not a class: htmx settles those of the elements that it exchanges.
+    document.getElementById(id).toggleAttribute("data-shown", shown);
   }
 
   function shownAgain() {
