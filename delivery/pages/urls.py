@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from delivery.pages import apps, trial_push
+from delivery.pages import apps, live, pushes, trial_push
 
 _APP = "c/<slug:slug>/apps/<int:app>/"
 _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
 
 urlpatterns = [
+    path("c/<slug:slug>/delivery/pushes/", pushes.listing, name="delivery-pushes"),
+    path("c/<slug:slug>/delivery/pushes.csv", pushes.export, name="delivery-pushes-csv"),
+    path("c/<slug:slug>/delivery/live/", live.live, name="delivery-live"),
     path("c/<slug:slug>/apps/", apps.apps, name="apps"),
     path(_APP, apps.app, name="app"),
     path(f"{_APP}credentials/", apps.upload, name="credential-upload"),

@@ -19,9 +19,9 @@
     return seconds < 0 ? `in ${text}` : `${text} ago`;
   }
 
-  function times() {
+  function times(which = "time[data-time]") {
     if (document.hidden) return;
-    for (const element of document.querySelectorAll("time[data-time]")) {
+    for (const element of document.querySelectorAll(which)) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
       const text = (element.dataset.time !== "exact" && relative((Date.now() - at) / 1000)) || long.format(at);
@@ -99,7 +99,10 @@
   // At once: what shows a moment later moves what is below it.
   document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);
-  document.addEventListener("visibilitychange", times);
+  // A script that has put something in place itself says so.
+  document.addEventListener("hpns:shown", show);
+  document.addEventListener("visibilitychange", () => times());
   setInterval(times, 10000);
+  setInterval(() => times(".live time"), 1000);
   show();
 })();
