@@ -47,7 +47,7 @@ def live(request: CustomerRequest) -> HttpResponse:
     if part and etag in parse_etags(request.headers.get("If-None-Match", "")):
         answer = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
     else:
-        answer = render(request, f"delivery/deliveries/{'live_rows' if part else 'live'}.html", context)
+        answer = render(request, f"delivery/deliveries/{'tail_rows' if part else 'tail'}.html", context)
     if part:
         answer["ETag"] = etag
     patch_vary_headers(answer, ("HX-Request",))

@@ -21,7 +21,7 @@ from delivery.pages.filters import Filters, parse
 from delivery.pages.push_reading import Cursor, Window, cursor_of
 from delivery.pages.push_rows import Names, PushRow, names, push_rows
 from tenants import scope
-from tenants.pages.audit import lines
+from tenants.pages.csv_lines import csv_answer, lines
 from tenants.pages.door import CustomerRequest, customer_page
 
 PAGE_SIZE: Final = 50
@@ -72,10 +72,10 @@ def export(request: CustomerRequest) -> StreamingHttpResponse:
     places = push_reading.windows(filters, None, longest=DAY)
     packed = "gzip" in request.headers.get("Accept-Encoding", "")
     pieces = _pieces(request.customer.pk, filters, places, names())
-    answer = StreamingHttpResponse(_packed(pieces) if packed else pieces, content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}-pushes.csv"'
-    # As one pack: Django's GZipMiddleware packs each piece apart, and browsers read the first of such packs alone.
-    answer["Content-Encoding"] = "gzip" if packed else "identity"
+    answer = csv_answer(_packed(pieces) if packed else pieces, f"{request.customer.slug}-pushes.csv")
+    # A million rows are more than a download may take of the disk until they are packed (hpns/web/page_spool.py).
+    if packed:
+        answer["Content-Encoding"] = "gzip"
     patch_vary_headers(answer, ("Accept-Encoding",))
     return answer
 

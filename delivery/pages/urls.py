@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from delivery.pages import apps, live, pushes, trial_push
+from delivery.pages import apps, live, overview, overview_csv, pushes, trial_push
 
 _APP = "c/<slug:slug>/apps/<int:app>/"
 _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
 
 urlpatterns = [
+    path("c/<slug:slug>/delivery/", overview.overview, name="delivery"),
+    path("c/<slug:slug>/delivery/counts.csv", overview_csv.export, name="delivery-csv"),
     path("c/<slug:slug>/delivery/pushes/", pushes.listing, name="delivery-pushes"),
     path("c/<slug:slug>/delivery/pushes.csv", pushes.export, name="delivery-pushes-csv"),
     path("c/<slug:slug>/delivery/live/", live.live, name="delivery-live"),

@@ -96,6 +96,12 @@
     const polls = /every/.test(event.target.getAttribute("hx-trigger") || "");
     if (polls && (paused || document.hidden)) event.preventDefault();
   });
+  // Nothing new (304): what is there stays, and is as of now.
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (detail.xhr.status !== 304) return;
+    detail.shouldSwap = false;
+    for (const time of document.querySelectorAll(".live time")) time.dateTime = new Date().toISOString();
+  });
   // At once: what shows a moment later moves what is below it.
   document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);

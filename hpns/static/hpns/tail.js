@@ -1,8 +1,8 @@
 "use strict";
-// The live tail: htmx asks for its rows ([data-live]), and here they are put in place one by one. A row that stays is
+// The live tail: htmx asks for its rows ([data-tail]), and here they are put in place one by one. A row that stays is
 // the same element, so that it keeps the focus and the place under the hand.
 (() => {
-  const late = () => document.querySelector("[data-live-late]");
+  const late = () => document.querySelector("[data-tail-late]");
 
   function place(old, fresh) {
     const body = old.querySelector("tbody");
@@ -39,10 +39,10 @@
   }
 
   document.addEventListener("htmx:configRequest", ({ target, detail }) => {
-    if (target.dataset.live) detail.headers["If-None-Match"] = target.dataset.live;
+    if (target.dataset.tail) detail.headers["If-None-Match"] = target.dataset.tail;
   });
   document.addEventListener("htmx:beforeSwap", ({ target, detail }) => {
-    if (!("live" in target.dataset)) return;
+    if (!("tail" in target.dataset)) return;
     detail.shouldSwap = false;
     const { xhr } = detail;
     if (xhr.status === 304) {
@@ -50,18 +50,18 @@
       updated();
       return;
     }
-    const found = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("[data-live-rows]");
+    const found = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("[data-tail-rows]");
     // Somebody who was logged out meanwhile is sent the page for that.
     if (xhr.status !== 200 || !found) {
       late().hidden = false;
       return;
     }
-    target.dataset.live = xhr.getResponseHeader("ETag") || "";
-    place(target.querySelector("[data-live-rows]"), document.importNode(found, true));
+    target.dataset.tail = xhr.getResponseHeader("ETag") || "";
+    place(target.querySelector("[data-tail-rows]"), document.importNode(found, true));
     updated();
     document.dispatchEvent(new CustomEvent("hpns:shown"));
   });
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
-    document.addEventListener(name, ({ target }) => { if ("live" in target.dataset) late().hidden = false; });
+    document.addEventListener(name, ({ target }) => { if ("tail" in target.dataset) late().hidden = false; });
   }
 })();
