@@ -19,9 +19,9 @@
     return seconds < 0 ? `in ${text}` : `${text} ago`;
   }
 
-  function times() {
+  function times(which = "time[data-time]") {
     if (document.hidden) return;
-    for (const element of document.querySelectorAll("time[data-time]")) {
+    for (const element of document.querySelectorAll(which)) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
       const text = (element.dataset.time !== "exact" && relative((Date.now() - at) / 1000)) || long.format(at);
@@ -118,12 +118,10 @@
     found?.focus({ preventScroll: true });
   }
 
-  // The foot of a part that asks by itself (parts/live.html): when it was last known to be as it is, or that it is not.
-  function asked(part, well) {
-    const late = part.querySelector("[data-late]");
-    if (late) late.hidden = well;
-    const time = well && part.querySelector(".live time");
-    if (time) time.dateTime = new Date().toISOString();
+  // The line of a part that asks by itself (parts/live.html): when it was last known to be as it is, or that it is not.
+  function asked(well) {
+    for (const late of document.querySelectorAll("[data-late]")) late.hidden = well;
+    if (well) for (const time of document.querySelectorAll(".live time")) time.dateTime = new Date().toISOString();
     times();
   }
 
@@ -137,7 +135,7 @@
     const { xhr, target } = event.detail;
     if (xhr.status === 304) {
       event.detail.shouldSwap = false;
-      asked(target, true);
+      asked(true);
     } else if (target.id) holding.set(target.id, held(target));
   });
   document.addEventListener("htmx:afterSwap", () => {
@@ -148,11 +146,14 @@
     holding.clear();
   });
   for (const fault of ["htmx:responseError", "htmx:sendError", "htmx:timeout"])
-    document.addEventListener(fault, (event) => { if (polls(event.target)) asked(event.target, false); });
+    document.addEventListener(fault, (event) => { if (polls(event.target)) asked(false); });
   // At once: what shows a moment later moves what is below it.
   document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);
-  document.addEventListener("visibilitychange", times);
+  // A script that has put something in place itself says so.
+  document.addEventListener("hpns:shown", show);
+  document.addEventListener("visibilitychange", () => times());
   setInterval(times, 10000);
+  setInterval(() => times(".live time"), 1000);
   show();
 })();
