@@ -35,6 +35,11 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_delivery": (_S, _SI),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),
+    "delivery_device": (_S, _SIUD),
+    "delivery_active_device": (_S, _SIUD),
+    "delivery_device_count": (_S, _SIUD),
+    "delivery_written_minute": ("", _SID),
+    "delivery_matched_receipt": ("", _SID),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),
