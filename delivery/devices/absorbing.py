@@ -1,12 +1,14 @@
 """Takes what was written to the log, and the receipts that were matched, into the tables of devices. Beside the path.
 
-The writers note in their own transactions which minutes they have written rows of, and which pushes were found for
-receipts. Here the notes are taken away in the transaction that reads what they speak of, so that none is lost or left:
-killed at any step, the task does it again. A late row, or a receipt that comes after days, is a note like any other.
-One absorbs at a time, whichever worker it is in; a batch is a few minutes of the log, or BATCH receipts.
+The writers note in their own transactions which minutes they have written rows of (delivery/rollups/increments.py), and
+which pushes were found for receipts (a trigger, migrations/0008_devices.py). Here notes are taken away in the
+transaction that reads what they speak of, so that none is lost or left: killed at any step, the task does it again. A
+late row, or a receipt that comes after days, is a note like any other. One absorbs at a time, whichever worker it is
+in; a batch is a minute of the log, or BATCH receipts.
 """
 
 import logging
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -19,8 +21,8 @@ logger = logging.getLogger(__name__)
 MINUTE: Final = timedelta(minutes=1)
 # Notes of one transaction.
 BATCH: Final = 5_000
-# Transactions of one run: a backlog of hours is the next run's, so that the timetable's thread is not held for long.
-MOST: Final = 200
+# Seconds after which a run begins no other batch: a backlog is the next run's, and no thread is held for long.
+MOST_SECONDS: Final = 30.0
 # A minute is read when it is over, and its rows have come: once, mostly, and not once a second.
 SETTLED: Final = timedelta(seconds=30)
 
@@ -32,22 +34,22 @@ DELETE FROM delivery_matched_receipt WHERE ctid = ANY(ARRAY(SELECT ctid FROM del
 RETURNING trace, push_at"""
 
 
-def note(cursor: Any, minutes: set[datetime]) -> None:
-    """Note that rows of these minutes are written in the cursor's transaction. Raises django.db.Error."""
-    if minutes:
-        cursor.execute("INSERT INTO delivery_written_minute SELECT unnest(%s::timestamptz[])", [sorted(minutes)])
+def absorb(most_seconds: float = MOST_SECONDS) -> int:
+    """Take in what was noted; how many batches that was. Raises django.db.Error: the batches before it are done."""
+    done, end = 0, time.monotonic() + most_seconds
+    while time.monotonic() < end:
+        if not _absorb_batch():
+            return done
+        done += 1
+    logger.warning("there is more of the log to be looked through for devices: %d batches were not all", done)
+    return done
 
 
-def absorb(most: int = MOST) -> int:
-    """Take in what was noted, at most `most` batches; how many batches it was. Raises django.db.Error."""
-    for done in range(most):
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_TRY_LOCK)
-            held, now = cursor.fetchone()
-            if not held or not (_absorb_minute(cursor, now) or _absorb_receipts(cursor)):
-                return done
-    logger.warning("more of the log than %d minutes has not been looked through for devices yet", most)
-    return most
+def _absorb_batch() -> bool:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_TRY_LOCK)
+        held, now = cursor.fetchone()
+        return held and (_absorb_minute(cursor, now) or _absorb_receipts(cursor))
 
 
 def _absorb_minute(cursor: Any, now: datetime) -> bool:

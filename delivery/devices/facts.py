@@ -34,7 +34,7 @@ FACTS: Final = f"""
     FROM delivery_delivery d LEFT JOIN delivery_receipt r
         ON r.trace = d.trace AND r.push_at = d.accepted_at AND NOT r.repeated AND {{matched}}
     WHERE {{where}} AND d.device <> ''
-    GROUP BY 1, 2, 3, 4, 5"""
+    GROUP BY 1, 2, 3, 4, 5"""  # noqa: S608  of constants of ours, as all below
 WITHIN: Final = "d.accepted_at >= %(start)s AND d.accepted_at < %(end)s"
 _MATCHED_WITHIN: Final = "r.push_at >= %(start)s AND r.push_at < %(end)s"
 # The facts of a span of time, and of some devices in the whole log.
@@ -75,7 +75,7 @@ REACHED: Final = f"""
         bit_or(1 << (extract(day FROM d.accepted_at AT TIME ZONE 'UTC')::int - 1)) AS days
     FROM delivery_delivery d
     WHERE {WITHIN} AND d.device <> '' AND d.outcome = 'sent' AND d.type <> 'test'
-    GROUP BY 1, 2, 3, 4"""
+    GROUP BY 1, 2, 3, 4"""  # noqa: S608
 _ADD_REACHED: Final = f"""
 INSERT INTO delivery_active_device AS old (customer_id, server_id, device, month, days) {REACHED}
 ON CONFLICT (customer_id, month, server_id, device) DO UPDATE SET days = old.days | EXCLUDED.days
@@ -89,7 +89,7 @@ UPDATE delivery_device AS old SET acked_at = greatest(old.acked_at, new.acked_at
     WHERE d.device <> '' AND d.accepted_at >= %(start)s AND d.accepted_at <= %(end)s
     GROUP BY 1, 2, 3, 4, 5) AS new
 WHERE {" AND ".join(f"old.{name} = new.{name}" for name in KEY)} AND old.acked_at IS DISTINCT FROM
-    greatest(old.acked_at, new.acked_at)"""
+    greatest(old.acked_at, new.acked_at)"""  # noqa: S608
 
 
 def add(cursor: Any, start: datetime, end: datetime) -> bool:

@@ -37,6 +37,9 @@ _WHAT: Final = ("outcome", "code", "attribution", "counts")
 _MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
 _COLUMNS: Final = ("at", "customer_id", "grain", "server_id", "app_id", "family", "type", *_WHAT, *_MEASURES)
 _SERVICE_COLUMNS: Final = ("at", "family", *_WHAT, *_MEASURES)
+# Which minutes have new rows in the log, for whoever reads them afterwards (delivery/devices/absorbing.py). A receipt
+# is noted with its push instead, by the database.
+_NOTE: Final = "INSERT INTO delivery_written_minute (minute) SELECT unnest(%s::timestamptz[])"
 _SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
 
 
@@ -60,6 +63,8 @@ class Increments:
         """Add them to all tables, through a cursor of Django's and in its transaction. Raises django.db.Error."""
         if not self._cells:
             return
+        if minutes := sorted({cell.at for cell, (handoff, _) in self._cells.items() if handoff}):
+            cursor.execute(_NOTE, [minutes])
         for unit in UNITS:
             cells = self._by(unit)
             _copy(cursor, f"delivery_{unit}", _COLUMNS, _of_customers(cells))
