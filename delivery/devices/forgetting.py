@@ -39,6 +39,6 @@ def _delete(table: str, condition: str, values: dict[str, Any]) -> int:
             # What is being absorbed of the log this moment is there before, and goes, too.
             cursor.execute(_LOCK)
             cursor.execute(statement, {**values, "most": BATCH_SIZE})
-            deleted += cursor.rowcount
+            deleted += int(cursor.rowcount)
             if cursor.rowcount < BATCH_SIZE:
                 return deleted
