@@ -40,6 +40,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_device_count": (_S, _SIUD),
     "delivery_written_minute": ("", _SID),
     "delivery_matched_receipt": ("", _SID),
+    "delivery_receipt": (_S, _SIU),
+    "delivery_receipt_other_days": ("", ""),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),
