@@ -10,9 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
-from delivery.rollups import buckets
+from delivery.rollups import buckets, cells
 from delivery.rollups.buckets import Histogram
-from delivery.rollups.cells import UNITS
 
 
 class Cell(NamedTuple):
@@ -33,10 +32,6 @@ class Cell(NamedTuple):
 
 # What a row of a table begins with: its dimensions.
 _Row = tuple[Any, ...]
-_WHAT: Final = ("outcome", "code", "attribution", "counts")
-_MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
-_COLUMNS: Final = ("at", "customer_id", "grain", "server_id", "app_id", "family", "type", *_WHAT, *_MEASURES)
-_SERVICE_COLUMNS: Final = ("at", "family", *_WHAT, *_MEASURES)
 # Which minutes have new rows in the log, for whoever reads them afterwards (delivery/devices/absorbing.py). A receipt
 # is noted with its push instead, by the database.
 _NOTE: Final = "INSERT INTO delivery_written_minute (minute) SELECT unnest(%s::timestamptz[])"
@@ -65,10 +60,12 @@ class Increments:
             return
         if minutes := sorted({cell.at for cell, (handoff, _) in self._cells.items() if handoff}):
             cursor.execute(_NOTE, [minutes])
-        for unit in UNITS:
-            cells = self._by(unit)
-            _copy(cursor, f"delivery_{unit}", _COLUMNS, _of_customers(cells))
-            _copy(cursor, f"delivery_service_{unit}", _SERVICE_COLUMNS, _of_service(cells))
+        for unit in cells.UNITS:
+            counts = self._by(unit)
+            for (name, dimensions), lines in zip(
+                cells.DIMENSIONS.items(), (_of_customers(counts), _of_service(counts)), strict=True
+            ):
+                _copy(cursor, name.format(unit=unit), (*dimensions, *cells.MEASURES), lines)
 
     def _of(self, cell: Cell) -> tuple[Histogram, Histogram]:
         found = self._cells.get(cell)
@@ -91,10 +88,10 @@ def _add(sums: dict[_Row, tuple[Histogram, Histogram]], key: _Row, histograms: t
             into[bucket] = into.get(bucket, 0) + count
 
 
-def _of_customers(cells: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
+def _of_customers(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
     """The lines of both grains (models.Grain)."""
     whole: dict[_Row, tuple[Histogram, Histogram]] = {}
-    for cell, histograms in cells.items():
+    for cell, histograms in counts.items():
         at, customer, server, app, *others = cell
         yield _line((at, customer, 0, server, app, *others), histograms)
         family, _, *what = others
@@ -103,9 +100,9 @@ def _of_customers(cells: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator
         yield _line(key, histograms)
 
 
-def _of_service(cells: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
+def _of_service(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
     whole: dict[_Row, tuple[Histogram, Histogram]] = {}
-    for cell, histograms in cells.items():
+    for cell, histograms in counts.items():
         _add(whole, (cell.at, cell.family, cell.outcome, cell.code, cell.attribution, cell.counts), histograms)
     for key, histograms in whole.items():
         yield _line(key, histograms)
