@@ -152,8 +152,11 @@ def summarise(counts: Counts, when: str, clock: Clock, unit: timedelta = timedel
         return _of_failures(counts, when, clock, unit)
     rest = counts.pushes - counts.gone
     if not rest:
-        devices = _number(counts.gone, "device is", "devices are")
-        return Summary("warn", (Word(f"No push was handed off {when}: "), Word(devices, "gone"), Word(" gone.")))
+        devices = "the device of the only one" if counts.gone == 1 else f"the devices of all {counts.gone:,}"
+        verb = "is" if counts.gone == 1 else "are"
+        return Summary(
+            "warn", (Word(f"No push was handed off {when}: "), Word(devices, "gone"), Word(f" {verb} gone."))
+        )
     all_of = "The only push was" if counts.pushes == 1 else f"All {counts.pushes:,} pushes were"
     if counts.gone:
         all_of = f"{percent(counts.sent, counts.pushes)} of {counts.pushes:,} pushes were"
@@ -206,7 +209,7 @@ def _time_of(failure: Failure, clock: Clock, unit: timedelta) -> Iterable[Word]:
 def _gone(counts: Counts) -> Iterable[Word]:
     if counts.gone:
         yield Word("; ")
-        yield Word(_number(counts.gone, "device is gone", "devices are gone"), "gone")
+        yield Word(_number(counts.gone, "was for a device that is gone", "were for devices that are gone"), "gone")
 
 
 def _number(count: int, one: str, many: str) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from delivery.insight.summary import Counts, Failure, run_of
@@ -57,9 +57,10 @@ class Latencies:
 
 @dataclass(frozen=True)
 class Devices:
-    """How many devices had pushes, in all and by the code of their failures."""
+    """How many devices had pushes, how many of them are gone, and how many had a failure, by its code."""
 
     all: int
+    gone: int
     failed: Mapping[str, int]
 
 
@@ -103,7 +104,7 @@ def read(filters: Filters) -> Figures:
         {at: sums for at, sums in totals.items() if at is not None},
         {row.at: Latencies(row.handoff, row.receipt) for row in timed if row.at is not None},
         {name: _split(filters, rows, name) for name in DIMENSIONS} if found.pushes else {},
-        _devices(filters) if found.failed else None,
+        _devices(filters) if found.pushes > found.sent else None,
     )
 
 
@@ -196,6 +197,7 @@ def _devices(filters: Filters) -> Devices | None:
     rows = Delivery.objects.filter(filters.of_log())
     if count_up_to(rows, LOG_ROWS_MOST) == LOG_ROWS_MOST:
         return None
-    everything = rows.order_by().aggregate(devices=Count("device", distinct=True))["devices"]
-    failed = rows.filter(outcome__in=FAILED).order_by().values_list("code").annotate(Count("device", distinct=True))
-    return Devices(everything, dict(failed))
+    whole = Count("device", distinct=True)
+    sums = rows.order_by().aggregate(all=whole, gone=Count("device", distinct=True, filter=Q(outcome=GONE)))
+    failed = rows.filter(outcome__in=FAILED).order_by().values_list("code").annotate(whole)
+    return Devices(sums["all"], sums["gone"], dict(failed))

@@ -34,7 +34,6 @@
   function show() {
     times();
     for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
-    for (const button of document.querySelectorAll("[data-figures]")) if (tables.has(button.dataset.figures)) figures(button, true);
   }
 
   async function copy(button) {
@@ -58,7 +57,12 @@
     tables[shown ? "add" : "delete"](id);
     button.setAttribute("aria-expanded", shown);
     button.textContent = shown ? "Hide table" : "Show table";
-    document.getElementById(id).classList.toggle("shown", shown);
+    // Not a class: htmx settles those of the elements that it exchanges.
+    document.getElementById(id).toggleAttribute("data-shown", shown);
+  }
+
+  function shownAgain() {
+    for (const button of document.querySelectorAll("[data-figures]")) if (tables.has(button.dataset.figures)) figures(button, true);
   }
 
   const menus = () => document.querySelectorAll("details.menu[open]");
@@ -92,6 +96,8 @@
     const polls = /every/.test(event.target.getAttribute("hx-trigger") || "");
     if (polls && (paused || document.hidden)) event.preventDefault();
   });
+  // At once: what shows a moment later moves what is below it.
+  document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);
   document.addEventListener("visibilitychange", times);
   setInterval(times, 10000);

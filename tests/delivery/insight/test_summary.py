@@ -38,9 +38,12 @@ def test_when_all_went_well_that_is_all_it_says() -> None:
 
 
 def test_gone_devices_are_told_and_are_no_failure() -> None:
-    text = "99.81 % of 12,480 pushes were handed off in the last 24 hours; 23 devices are gone."
+    text = "99.81 % of 12,480 pushes were handed off in the last 24 hours; 23 were for devices that are gone."
     assert said(Counts(12480, 12457, 23)) == ("good", text)
-    assert said(Counts(1, 0, 1)) == ("warn", "No push was handed off in the last 24 hours: 1 device is gone.")
+    assert said(Counts(1, 0, 1)) == (
+        "warn",
+        "No push was handed off in the last 24 hours: the device of the only one is gone.",
+    )
 
 
 def test_a_failure_is_told_with_its_cause_its_beginning_whose_it_is_and_what_to_do() -> None:
@@ -49,9 +52,9 @@ def test_a_failure_is_told_with_its_cause_its_beginning_whose_it_is_and_what_to_
     assert kind == "bad"
     assert text == (
         "99.87 % of 12,480 pushes were handed off in the last 24 hours; 14 failed, 12 of them because Apple refused"
-        " the signing token made with the app's key (apns_invalid_provider_token) since 09:14; 2 devices are gone."
-        " It is yours to mend: check that key id, team id and key file belong together and that Apple still lists the"
-        " key."
+        " the signing token made with the app's key (apns_invalid_provider_token) since 09:14; 2 were for devices that are"
+        " gone. It is yours to mend: check that key id, team id and key file belong together and that Apple still"
+        " lists the key."
     )
 
 
