@@ -77,7 +77,7 @@ FENCED = ("delivery_device", "delivery_active_device", "delivery_device_count")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("delivery", "0005_posts_receipts_and_rollups")]
+    dependencies = [("delivery", "0007_first_receipts")]
     operations = [
         migrations.RunSQL(TABLES + "".join(FENCE.format(table=table) for table in FENCED) + NOTES, BACK),
         *(

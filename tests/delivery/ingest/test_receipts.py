@@ -124,7 +124,9 @@ async def test_an_ack_without_a_key_is_its_servers_if_a_header_names_it(outbox: 
     assert named == [(LISTED.customer_id, LISTED.server_id)]
 
 
-async def test_an_ack_that_is_nobodys_is_answered_and_counted(outbox: Outbox, store: redis.Redis, settings: Any) -> None:
+async def test_an_ack_that_is_nobodys_is_answered_and_counted(
+    outbox: Outbox, store: redis.Redis, settings: Any
+) -> None:
     settings.TEST_SERVICE = False
     assert await acked(outbox, store) == []
     assert left_out() == {"no_customer": 1}
