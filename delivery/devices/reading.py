@@ -92,7 +92,7 @@ def removed_by_day(start: datetime, end: datetime, zone: tzinfo, **lookups: Any)
 
 
 def active_by_month(server_id: int, months: list[date]) -> dict[date, int]:
-    """How many devices the server (0: all together) reached in each of these months; what is not counted is not there."""
+    """How many devices the server (0: all together) reached in each of these months; one not counted is left out."""
     found = DeviceCount.objects.filter(server_id=server_id, month__in=months)
     return dict(found.values_list("month", "devices"))
 

@@ -52,9 +52,9 @@ APNS: Final = Provider(
     ),
     sandbox_phone="5a" * 32,
     silence=Silence(
-        "Notifications are most likely switched off for the app: an iPhone acknowledges only what it may show. Else the "
-        "app is too old to acknowledge.",
-        "Its user has most likely switched notifications off for the app, which an iPhone then does not acknowledge; or "
-        "removed the app without logging out; or the phone is switched off or offline.",
+        "Notifications are most likely switched off for the app: an iPhone acknowledges only what it may show. Else "
+        "the app is too old to acknowledge.",
+        "Its user has most likely switched notifications off for the app, which an iPhone then does not acknowledge; "
+        "or removed the app without logging out; or the phone is switched off or offline.",
     ),
 )

@@ -60,7 +60,7 @@ FCM: Final = Provider(
     silence=Silence(
         "The pushes most likely do not get to the app: an Android phone acknowledges even where notifications are "
         "blocked. A battery saver stops the app, its user has forced it to stop, or it is too old to acknowledge.",
-        "The app was most likely removed without logging out, or a battery saver stops it; or the phone is switched off "
-        "or offline. Blocked notifications are not the reason: an Android phone acknowledges those, too.",
+        "The app was most likely removed without logging out, or a battery saver stops it; or the phone is switched "
+        "off or offline. Blocked notifications are not the reason: an Android phone acknowledges those, too.",
     ),
 )
