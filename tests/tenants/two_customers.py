@@ -32,6 +32,7 @@ TABLES = {
     "delivery_device": 1,
     "delivery_active_device": 1,
     "delivery_device_count": 1,
+    "delivery_platform_sighting": 1,
 }
 DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
 
@@ -71,6 +72,11 @@ def furnish(one: Tenant) -> User:
             [customer.pk, name, one.server.pk, app.pk],
         )
         values = [customer.pk, one.server.pk]
+        cursor.execute(
+            "INSERT INTO delivery_platform_sighting (customer_id, server_id, platform, first_at) "
+            "VALUES (%s, %s, 'apple_rn-v2', now())",
+            values,
+        )
         cursor.execute("INSERT INTO delivery_active_device VALUES ('2026-01-01', %s, %s, 'd', 1)", values)
         cursor.execute("INSERT INTO delivery_device_count VALUES (%s, %s, '2026-01-01', 1, '{1}')", values)
     return owner
