@@ -42,6 +42,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "charts": overview_charts.charts(found, links) if found.counts.pushes else [],
         "splits": overview_tables.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
+        "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
         "test_url": page_url("test-push", request.customer.slug),
         "may_test": request.may("push.test"),
     }

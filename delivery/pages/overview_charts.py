@@ -44,8 +44,8 @@ def charts(figures: Figures, links: Links) -> list[Chart]:
         )
     ]
     for name, title, of in (
-        ("handoff", "From our door to Apple or Google", lambda latencies: latencies.handoff),
-        ("receipt", "From our door to the phone's receipt", lambda latencies: latencies.receipt),
+        ("handoff", "Time from our door to Apple or Google", lambda latencies: latencies.handoff),
+        ("receipt", "Time from our door to the phone's receipt", lambda latencies: latencies.receipt),
     ):
         curves = _percentiles(figures, steps, of)
         found.append(Chart(name, f"{title}, {by}", "ms", steps, curves, markers=links.markers()))

@@ -160,14 +160,20 @@ def funnel(figures: Figures, links: Links) -> list[Bar]:
     silent = max(counts.sent - figures.acked, 0)
     without = (f"{silent:,} without a receipt", links.pushes(outcome="sent", acked="no"))
     lost = [each for each, count in ((failed, counts.failed), (gone, counts.gone)) if count]
-    rows: list[tuple[str, int, int, str, list[tuple[str, str]]]] = [
-        ("Came in", counts.pushes, counts.pushes, links.pushes(), []),
-        ("Handed off", counts.sent, counts.pushes, links.pushes(outcome="sent"), lost),
-        ("Acknowledged", figures.acked, counts.sent, links.pushes(acked="yes"), [without] if silent else []),
+    stages = [
+        ("Came in", counts.pushes, "", links.pushes(), []),
+        ("Handed off", counts.sent, percent(counts.sent, counts.pushes), links.pushes(outcome="sent"), lost),
+        (
+            "Acknowledged",
+            figures.acked,
+            percent(figures.acked, counts.sent, 1),
+            links.pushes(acked="yes"),
+            [without] if silent else [],
+        ),
     ]
     return [
-        Bar(label, count, percent(count, of), f"{100 * min(count / counts.pushes, 1):.2f}", url, lost)
-        for label, count, of, url, lost in rows
+        Bar(label, pushes, share, f"{100 * min(pushes / counts.pushes, 1):.2f}", url, less)
+        for label, pushes, share, url, less in stages
     ]
 
 
