@@ -25,7 +25,7 @@ def forget() -> int:
 
 
 def erase(customer_id: int) -> int:
-    """Delete the devices and platforms of a customer, whose rows of the log went before; how many rows. It may be called
+    """Delete devices and platforms of a customer, whose rows of the log went before; how many rows. It may be called
     again.
 
     Raises django.db.Error.

@@ -9,6 +9,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from delivery.insight import summary
+from delivery.insight.charts import Chart
+from delivery.insight.markers import markers
 from delivery.insight.summary import Clock
 from delivery.pages import figures, freshness, overview_charts, overview_tables
 from delivery.pages.filter_bar import filter_bar
@@ -39,7 +41,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "funnel": overview_tables.funnel(found, links),
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
-        "charts": overview_charts.charts(found, links) if found.counts.pushes else [],
+        "charts": _charts(request, found, links) if found.counts.pushes else [],
         "splits": overview_tables.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
@@ -60,6 +62,11 @@ def overview(request: CustomerRequest) -> HttpResponse:
     csv = f"{page_url('delivery-csv', request.customer.slug)}?{filters.query()}"
     context |= {"bar": filter_bar(filters), "csv": csv if found.counts.pushes else "", "query": filters.query()}
     return render(request, "delivery/deliveries/overview.html", context)
+
+
+def _charts(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> list[Chart]:
+    span = links.filters
+    return overview_charts.charts(found, links, markers(request.customer, span.start, span.end, span.server))
 
 
 def _when(words: str) -> str:
