@@ -41,6 +41,12 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_hour_other": ("", ""),
     "delivery_service_minute": (_S, _SID),
     "delivery_service_hour": (_S, _SID),
+    "delivery_device": (_S, _SIUD),
+    "delivery_active_device": (_S, _SIUD),
+    "delivery_device_count": (_S, _SIUD),
+    "delivery_platform_sighting": (_S, _SIUD),
+    "delivery_written_minute": ("", _SID),
+    "delivery_matched_receipt": ("", _SID),
     "delivery_receipt": (_S, _SIU),
     "delivery_receipt_other_days": ("", ""),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.

@@ -129,6 +129,13 @@ TABLE: Final[dict[str, Row]] = {
     f"{_CREDENTIAL}remove/": of_customer(
         "apps/0/credentials/0/remove/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
     ),
+    "c/<slug:slug>/delivery/devices/": of_customer(
+        "delivery/devices/", members_get(200, 200, 200, staff=200), members_get(200, 200, 200, staff=403)
+    ),
+    # Nothing of this device is known to anybody.
+    "c/<slug:slug>/delivery/devices/<slug:device>/": of_customer(
+        f"delivery/devices/{'0' * 32}/", members_get(404, 404, 404, staff=404)
+    ),
     "c/<slug:slug>/test/": of_customer(
         "test/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
     ),

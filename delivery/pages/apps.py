@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
+from delivery.insight import stock_app
 from delivery.pages.app_forms import AppForm, UploadForm
 from delivery.worker import credential_check
 from tenants import scope, services
@@ -174,7 +175,8 @@ def _redirect_after(request: CustomerRequest, row: PushApp, act: Callable[[], No
 
 
 def _app_page(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
-    return render(request, "delivery/apps/app.html", {**_context(row), "form": form})
+    found = stock_app.detect(row, timezone.now())
+    return render(request, "delivery/apps/app.html", {**_context(row), "form": form, "stock_app": found})
 
 
 def _cells(request: CustomerRequest, row: PushApp) -> list[Any]:

@@ -32,18 +32,18 @@ def live(request: CustomerRequest) -> HttpResponse:
     found = push_reading.page(filters, None, SIZE, SECONDS)
     rows = push_rows(found.rows)
     etag = _etag(rows, complete=found.complete)
-    bar = filter_bar(filters)
+    part = bool(request.headers.get("HX-Request"))
+    bar = {} if part else filter_bar(filters)
     context = {
         "filters": filters,
         "bar": bar,
-        "fields": [field for field in bar["fields"] if field.name in ("app", "outcome")],
+        "fields": [field for field in bar.get("fields", ()) if field.name in ("app", "outcome")],
         "rows": rows,
         "found": found,
         "at": now,
         "etag": etag,
         "every": EVERY,
     }
-    part = bool(request.headers.get("HX-Request"))
     if part and etag in parse_etags(request.headers.get("If-None-Match", "")):
         answer = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
     else:

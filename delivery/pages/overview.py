@@ -12,6 +12,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from delivery.insight import summary
+from delivery.insight.charts import Chart
+from delivery.insight.markers import markers
 from delivery.insight.summary import Clock
 from delivery.pages import figures, freshness, overview_charts, overview_tables
 from delivery.pages.filter_bar import filter_bar
@@ -43,7 +45,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "funnel": overview_tables.funnel(found, links),
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
-        "charts": overview_charts.charts(found, links) if found.counts.pushes else [],
+        "charts": _charts(request, found, links) if found.counts.pushes else [],
         "splits": overview_tables.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
@@ -79,6 +81,11 @@ def _rows_since(filters: Filters, now: datetime) -> datetime | None:
     """Since when there are rows of single pushes, where the span begins before that."""
     oldest = now - timedelta(days=settings.RETENTION_DAYS)
     return oldest if filters.start < oldest else None
+
+
+def _charts(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> list[Chart]:
+    span = links.filters
+    return overview_charts.charts(found, links, markers(request.customer, span.start, span.end, span.server))
 
 
 def _when(words: str) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from delivery.insight.charts import Marker
 from delivery.insight.summary import Clock, Failure, Summary, percent
 from delivery.pages.figures import GROUPS_SHOWN, Devices, Figures, Totals, percentiles
 from delivery.pages.figures import latest as latest_hour
@@ -49,10 +48,6 @@ class Links:
     def code(self, code: str) -> str:
         """The page about a code, "" where there is none."""
         return page_url("code", code)
-
-    def markers(self) -> Sequence[Marker]:
-        """What changed in this time."""
-        return ()
 
     def sentence(self, found: Summary) -> dict[str, Any]:
         """The sentence, its pieces with their addresses."""

@@ -9,6 +9,7 @@ from django.db.models import Min
 from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Outcome
 from delivery.pages.filter_bar import OUTCOMES, TYPE_LABELS, app_label
+from delivery.pages.overview_tables import duration
 from tenants import scope
 from tenants.models import PushApp, Server
 
@@ -30,6 +31,16 @@ class PushRow(NamedTuple):
     type: str
     handoff: int | None
     acked: int | None
+
+    @property
+    def took(self) -> str:
+        """How long the hand-off took, in words."""
+        return duration(self.handoff) if self.handoff is not None else ""
+
+    @property
+    def acked_after(self) -> str:
+        """How long it was until the phone's receipt, in words."""
+        return duration(self.acked) if self.acked is not None else ""
 
     @property
     def state(self) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.pages import apps, live, overview, overview_csv, pushes, trial_push
+from delivery.pages import apps, device, devices, live, overview, overview_csv, pushes, trial_push
 
 _APP = "c/<slug:slug>/apps/<int:app>/"
 _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
@@ -22,4 +22,6 @@ urlpatterns = [
     path("c/<slug:slug>/test/", trial_push.test_push, name="test-push"),
     path("c/<slug:slug>/test/live/", trial_push.live, name="test-push-live"),
     path("c/<slug:slug>/test/<slug:ack_id>/", trial_push.result, name="test-push-result"),
+    path("c/<slug:slug>/delivery/devices/", devices.devices, name="devices"),
+    path("c/<slug:slug>/delivery/devices/<slug:device>/", device.device, name="device"),
 ]

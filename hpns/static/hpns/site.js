@@ -150,8 +150,11 @@
   // At once: what shows a moment later moves what is below it.
   document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);
-  // A script that has put something in place itself says so.
-  document.addEventListener("hpns:shown", show);
+  // A script that puts what comes in place itself says whether it could.
+  document.addEventListener("hpns:shown", ({ detail }) => {
+    asked(detail);
+    show();
+  });
   document.addEventListener("visibilitychange", () => times());
   setInterval(times, 10000);
   setInterval(() => times(".live time"), 1000);

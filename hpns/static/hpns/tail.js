@@ -2,8 +2,6 @@
 // The live tail: htmx asks for its rows ([data-tail]), and here they are put in place one by one. A row that stays is
 // the same element, so that it keeps the focus and the place under the hand.
 (() => {
-  const late = () => document.querySelector("[data-tail-late]");
-
   function place(old, fresh) {
     const body = old.querySelector("tbody");
     const rows = fresh.querySelector("tbody");
@@ -32,12 +30,6 @@
     if (top && top.isConnected && scrollY > 0) scrollBy(0, top.getBoundingClientRect().top - before);
   }
 
-  function updated() {
-    const time = document.querySelector(".live time");
-    time.dateTime = new Date().toISOString();
-    late().hidden = true;
-  }
-
   document.addEventListener("htmx:configRequest", ({ target, detail }) => {
     if (target.dataset.tail) detail.headers["If-None-Match"] = target.dataset.tail;
   });
@@ -45,23 +37,13 @@
     if (!("tail" in target.dataset)) return;
     detail.shouldSwap = false;
     const { xhr } = detail;
-    if (xhr.status === 304) {
-      detail.isError = false;
-      updated();
-      return;
-    }
+    if (xhr.status !== 200) return;
+    // Somebody who was logged out meanwhile is sent the page for that, which has no rows.
     const found = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("[data-tail-rows]");
-    // Somebody who was logged out meanwhile is sent the page for that.
-    if (xhr.status !== 200 || !found) {
-      late().hidden = false;
-      return;
+    if (found) {
+      target.dataset.tail = xhr.getResponseHeader("ETag") || "";
+      place(target.querySelector("[data-tail-rows]"), document.importNode(found, true));
     }
-    target.dataset.tail = xhr.getResponseHeader("ETag") || "";
-    place(target.querySelector("[data-tail-rows]"), document.importNode(found, true));
-    updated();
-    document.dispatchEvent(new CustomEvent("hpns:shown"));
+    document.dispatchEvent(new CustomEvent("hpns:shown", { detail: Boolean(found) }));
   });
-  for (const name of ["htmx:sendError", "htmx:timeout"]) {
-    document.addEventListener(name, ({ target }) => { if ("tail" in target.dataset) late().hidden = false; });
-  }
 })();
