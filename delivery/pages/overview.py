@@ -8,7 +8,6 @@ from typing import Any, Final
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.utils import timezone
 
 from delivery.insight import summary
@@ -31,15 +30,43 @@ def overview(request: CustomerRequest) -> HttpResponse:
     """The figures of the chosen filters. What htmx asks for is their part alone, 304 where nothing has changed."""
     now = timezone.now()
     filters = _counted_alone(parse(request, now=now))
-    found = figures.read(filters)
     clock = Clock(now, filters.zone)
+    stale = freshness.stale_since(clock)
+    etag = _etag(filters, stale)
+    poll = bool(request.headers.get("HX-Request"))
+    if poll and request.headers.get("If-None-Match") == etag:
+        return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
     links = overview_tables.Links(request.customer.slug, filters)
-    context: dict[str, Any] = {
+    found = figures.read(filters)
+    context = _figures(request, found, links, clock)
+    live = filters.span.range in LIVE
+    context |= {"stale": stale, "tag": etag.strip('"'), "live": live, "now": now, "poll": f"?{filters.query()}"}
+    if poll:
+        answer = render(request, "delivery/deliveries/live.html", context)
+        answer["ETag"] = etag
+        return answer
+    csv = f"{page_url('delivery-csv', request.customer.slug)}?{filters.query()}"
+    context |= {"bar": filter_bar(filters), "csv": csv if found.counts.pushes else "", "query": filters.query()}
+    return render(request, "delivery/deliveries/overview.html", context)
+
+
+def _etag(filters: Filters, stale: str) -> str:
+    """The ETag of the part with the figures: another where more was counted, and in the next minute."""
+    what = (filters.query(), str(filters.zone), filters.start, figures.totals(filters), stale, settings.VERSION)
+    return f'"{hashlib.blake2b(repr(what).encode(), digest_size=12).hexdigest()}"'
+
+
+def _figures(
+    request: CustomerRequest, found: figures.Figures, links: overview_tables.Links, clock: Clock
+) -> dict[str, Any]:
+    """What figures.html shows."""
+    filters = links.filters
+    told = summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit)
+    return {
         "filters": filters,
         "figures": found,
-        "summary": links.sentence(summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit)),
-        "stale": freshness.stale_since(clock),
-        "rows_since": _rows_since(filters, now),
+        "summary": links.sentence(told),
+        "rows_since": _rows_since(filters, clock.now),
         "stats": overview_tables.stats(found, links),
         "before_words": overview_tables.BEFORE.get(filters.span.range, "the same length of time before"),
         "funnel": overview_tables.funnel(found, links),
@@ -52,20 +79,6 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "test_url": page_url("test-push", request.customer.slug),
         "may_test": request.may("push.test"),
     }
-    part = render_to_string("delivery/deliveries/figures.html", context, request)
-    tag = hashlib.blake2b(part.encode(), digest_size=12).hexdigest()
-    etag = f'"{tag}"'
-    live = filters.span.range in LIVE
-    context = {"part": part, "tag": tag, "live": live, "now": now, "poll": f"?{filters.query()}", "filters": filters}
-    if request.headers.get("HX-Request"):
-        if request.headers.get("If-None-Match") == etag:
-            return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
-        answer = render(request, "delivery/deliveries/live.html", context)
-        answer["ETag"] = etag
-        return answer
-    csv = f"{page_url('delivery-csv', request.customer.slug)}?{filters.query()}"
-    context |= {"bar": filter_bar(filters), "csv": csv if found.counts.pushes else "", "query": filters.query()}
-    return render(request, "delivery/deliveries/overview.html", context)
 
 
 def _counted_alone(filters: Filters) -> Filters:

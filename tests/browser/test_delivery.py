@@ -88,11 +88,11 @@ def test_filters_are_set_by_the_form_in_the_viewers_zone_and_dropped_by_one_pres
     page.get_by_role("link", name="Remove the filter Platform").click()
     expect(page.locator(".verdict")).to_contain_text("The only push was handed off")
     page.get_by_text("Own range and filters").click()
-    page.get_by_label("From").fill("2026-09-21T14:00")
+    page.get_by_label("From", exact=True).fill("2026-09-21T14:00")
     page.get_by_label("To", exact=True).fill("2026-09-21T15:00")
     page.get_by_role("button", name="Show", exact=True).click()
     expect(page.locator(".verdict")).to_contain_text("from 21 Sep 2026, 14:00 to 21 Sep 2026, 15:00")
-    expect(page.get_by_label("From")).to_have_value("2026-09-21T14:00")
+    expect(page.get_by_label("From", exact=True)).to_have_value("2026-09-21T14:00")
 
 
 def test_it_works_without_script(new_page: NewPage, acme: Tenant) -> None:

@@ -26,7 +26,7 @@ from tests.tenants.conftest import Cast
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 PAGE = "/c/acme/delivery/"
 # Of a page, whatever it shows; and of its session and customer.
-QUERIES_MOST = 40
+QUERIES_MOST = 45
 
 
 def html(browser: Browser, address: str = PAGE) -> str:
