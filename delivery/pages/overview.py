@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -92,7 +92,9 @@ def _counted_alone(filters: Filters) -> Filters:
 
 def _rows_since(filters: Filters, now: datetime) -> datetime | None:
     """Since when there are rows of single pushes, where the span begins before that."""
-    oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    # They leave by whole days, of UTC.
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    oldest = today - timedelta(days=settings.RETENTION_DAYS)
     return oldest if filters.start < oldest else None
 
 
