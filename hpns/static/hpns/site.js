@@ -31,6 +31,7 @@
   function show() {
     times();
     for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
+    for (const button of document.querySelectorAll("[data-figures]")) if (tables.has(button.dataset.figures)) figures(button, true);
   }
 
   async function copy(button) {
@@ -46,15 +47,27 @@
     setTimeout(() => { said.textContent = "Copy"; }, 2000);
   }
 
+  // The tables of charts that are shown, by their id: a part that is exchanged keeps them so.
+  const tables = new Set();
+
+  function figures(button, shown) {
+    const id = button.dataset.figures;
+    tables[shown ? "add" : "delete"](id);
+    button.setAttribute("aria-expanded", shown);
+    button.textContent = shown ? "Hide table" : "Show table";
+    document.getElementById(id).classList.toggle("shown", shown);
+  }
+
   const menus = () => document.querySelectorAll("details.menu[open]");
   let paused = false;
 
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
-    const found = event.target.closest("[data-copy], [data-dismiss], [data-pause]");
+    const found = event.target.closest("[data-copy], [data-dismiss], [data-pause], [data-figures]");
     if (!found) return;
     const { dataset } = found;
     if ("copy" in dataset) copy(found);
+    else if ("figures" in dataset) figures(found, found.getAttribute("aria-expanded") !== "true");
     else if ("dismiss" in dataset) found.closest(".notice").remove();
     else {
       paused = !paused;
