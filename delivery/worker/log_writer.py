@@ -15,7 +15,7 @@ from django.db import close_old_connections
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log import writing
-from delivery.queue import key_usage
+from delivery.queue import key_usage, rejections
 from tenants import redis_client
 from tenants.problem import first_line
 
@@ -29,7 +29,7 @@ _EXECUTOR: Final = BoundedExecutor("the delivery log", threads=1, queued=0)
 
 
 def write() -> int:
-    """Write the rows that wait, and which keys were used; returns how many rows. Blocks.
+    """Write the rows that wait, and which keys were used and rejected; returns how many rows. Blocks.
 
     Raises django.db.Error and redis.RedisError; then nothing is lost, and the next call writes them.
     """
@@ -38,8 +38,9 @@ def write() -> int:
         written = writing.write(store)
         try:
             key_usage.write(store)
+            rejections.write(store)
         except DatabaseError as error:
-            logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
+            logger.warning("which keys were used or rejected cannot be written down yet: %s", first_line(error))
         return written
 
 
