@@ -1,7 +1,7 @@
 """Charts of figures over time, as templates/parts/chart.html shows them: a plot, and a table of the same figures. Pure.
 
-    Chart("pushes", "Pushes by what became of them", "pushes", hours, (Series("handed off", sent), Series("failed", failed)),
-          kind=Kind.BARS, markers=markers(customer, start, end))
+    curves = Series("Handed off", sent), Series("Failed", failed)
+    Chart("pushes", "Pushes by what became of them", "pushes", hours, curves, kind=Kind.BARS)
 
 A step without a figure (None) is a gap in the plot and a dash in the table, never a zero.
 """
@@ -114,21 +114,15 @@ class Chart:
     @property
     def data(self) -> dict[str, Any]:
         """What hpns/static/hpns/chart.js draws, as JSON has it; times are seconds since 1970."""
-        return {
-            "kind": self.kind.value,
-            "unit": self.unit,
-            "steps": [_seconds(at) for at in self.steps],
-            "series": [
-                {"label": one.label, "values": [_rounded(value) for value in one.values]} for one in self.series
-            ],
-            "markers": [
-                {"at": _seconds(each.at), "label": each.label, "kind": each.kind.value} for each in self.markers
-            ],
-            "bands": [
-                {"start": _seconds(each.start), "end": each.end and _seconds(each.end), "label": each.label}
-                for each in self.bands
-            ],
-        }
+        series = [{"label": one.label, "values": [_rounded(value) for value in one.values]} for one in self.series]
+        markers = [{"at": _seconds(each.at), "label": each.label, "kind": each.kind.value} for each in self.markers]
+        bands = [
+            {"start": _seconds(each.start), "end": each.end and _seconds(each.end), "label": each.label}
+            for each in self.bands
+        ]
+        steps = [_seconds(at) for at in self.steps]
+        about = {"kind": self.kind.value, "unit": self.unit, "steps": steps}
+        return {**about, "series": series, "markers": markers, "bands": bands}
 
 
 def text(value: Value) -> str:

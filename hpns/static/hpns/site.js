@@ -3,6 +3,9 @@
 // Each page works without.
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // Pages that count by day, or take a time, do so in the viewer's zone (delivery/pages/filters.py).
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `tz=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
   const long = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
   const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
   const units = [[60, "s"], [3600, "min"], [86400, "h"]];
@@ -31,7 +34,6 @@
   function show() {
     times();
     for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
-    for (const button of document.querySelectorAll("[data-figures]")) if (tables.has(button.dataset.figures)) figures(button, true);
   }
 
   async function copy(button) {
@@ -56,6 +58,10 @@
     button.setAttribute("aria-expanded", shown);
     button.textContent = shown ? "Hide table" : "Show table";
     document.getElementById(id).classList.toggle("shown", shown);
+  }
+
+  function shownAgain() {
+    for (const button of document.querySelectorAll("[data-figures]")) if (tables.has(button.dataset.figures)) figures(button, true);
   }
 
   const menus = () => document.querySelectorAll("details.menu[open]");
@@ -89,6 +95,8 @@
     const polls = /every/.test(event.target.getAttribute("hx-trigger") || "");
     if (polls && (paused || document.hidden)) event.preventDefault();
   });
+  // At once: what shows a moment later moves what is below it.
+  document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);
   document.addEventListener("visibilitychange", times);
   setInterval(times, 10000);
