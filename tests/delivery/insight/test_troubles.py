@@ -1,0 +1,338 @@
+"""The troubles of a customer: each is caused in rows, and read as its page says it, in the pages' role."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from django.utils import timezone
+
+from delivery.insight import day as days
+from delivery.insight.trouble import Severity, Trouble
+from delivery.insight.troubles import troubles
+from delivery.outcomes import judge
+from delivery.providers import table
+from delivery.rollups import rebuilding
+from tenants.audit import recording
+from tenants.models import Credential, Customer, PushApp, Rejection, Server, ServerKey
+from tests.browsing import Tenant, tenant
+from tests.delivery.rollups.pushes import HOUR, SENT, write
+from tests.tenants.two_customers import page_of
+
+pytestmark = pytest.mark.django_db
+NOW: Final = HOUR + timedelta(hours=2)
+MINUTE: Final = 60
+REFUSED: Final = table.PROVIDERS["apns"].outcomes.answers[403, "InvalidProviderToken"]
+GONE: Final = table.PROVIDERS["apns"].outcomes.answers[410, "Unregistered"]
+
+
+@pytest.fixture
+def acme(db: None) -> Tenant:
+    """A customer of the shared app, for whom all is well."""
+    PushApp.objects.create(label="apple_rn", topic="x", family="apns", host="production")
+    return tenant("Acme")
+
+
+@pytest.fixture
+def own(acme: Tenant) -> PushApp:
+    """Acme's own app, with a good key."""
+    app = PushApp.objects.create(customer=acme.customer, label="apple_own", topic="y", family="apns", host="production")
+    Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id="ABC123")
+    return app
+
+
+def pushes(acme: Tenant, verdict: Any, *, count: int = 1, minute: float = 100, **members: Any) -> None:
+    """Pushes that came so many minutes after HOUR; count_all() is to follow."""
+    members = {"customer": acme.customer.pk, "server": acme.server.pk, "app": None, **members}
+    write(f"{verdict.code}-{minute}-{members['server']}", minute * MINUTE, verdict, count=count, **members)
+
+
+def count_all() -> None:
+    """Fill the rollups."""
+    rebuilding.rebuild(HOUR - timedelta(days=14), HOUR + timedelta(days=1))
+
+
+def rejected(key: ServerKey, code: str, at: datetime = NOW, **members: Any) -> None:
+    members = {"address": "192.0.2.7", "count": 12, "first_at": at - timedelta(hours=1), "encrypted": True, **members}
+    Rejection.objects.create(key=key, code=code, last_at=at, **members)
+
+
+@contextmanager
+def in_page(acme: Tenant) -> Iterator[Customer]:
+    with page_of(acme):
+        yield Customer.objects.get()
+
+
+def read(acme: Tenant, **filters: Any) -> list[Trouble]:
+    with in_page(acme) as customer:
+        return troubles(customer, now=NOW, **filters)
+
+
+def only(acme: Tenant, **filters: Any) -> Trouble:
+    found = read(acme, **filters)
+    assert len(found) == 1, [each.sentence for each in found]
+    return found[0]
+
+
+def test_where_all_is_well_there_is_none(acme: Tenant, own: PushApp) -> None:
+    pushes(acme, SENT, count=60)
+    pushes(acme, GONE)
+    count_all()
+    assert read(acme) == []
+
+
+def test_a_suspension_is_said_with_its_time_and_what_was_refused_since(acme: Tenant) -> None:
+    acme.customer.status = "suspended"
+    acme.customer.save()
+    recording.record("customer.suspend", customer=acme.customer, target="Acme")
+    rejected(acme.key, "suspended", count=36)
+    found = only(acme)
+    assert (found.kind, found.severity, found.mark) == ("suspended", Severity.STOPPED, "bad")
+    assert found.sentence == "Acme is suspended: every push is refused (36 so far)"
+    assert found.since is not None
+    assert found.link == "/c/acme/audit/"
+    assert only(acme, server=acme.server).kind == "suspended"
+
+
+def test_who_is_not_entitled_is_told(acme: Tenant) -> None:
+    acme.customer.entitlement.active = False
+    acme.customer.entitlement.save()
+    assert [each.kind for each in read(acme)] == ["not_entitled"] or read(acme)[0].kind == "not_entitled"
+
+
+def test_a_refused_credential_says_how_many_pushes_it_cost_and_they_are_not_said_twice(
+    acme: Tenant, own: PushApp
+) -> None:
+    since = NOW - timedelta(hours=1)
+    Credential.objects.update(refused_at=since, refused_code=REFUSED.code)
+    pushes(acme, REFUSED, count=36, app=own.pk)
+    pushes(acme, SENT, count=24)
+    count_all()
+    found = only(acme)
+    assert found.sentence.startswith("Apple refuses the key ABC123 of apple_own (")
+    assert found.sentence.endswith(f"; {REFUSED.code}): 36 of 60 pushes failed in the last 24 hours")
+    assert (found.severity, found.since, found.count) == (Severity.STOPPED, since, 36)
+    assert found.what_to_do == "Upload a new key, or check that this one is still listed in your Apple account."
+    assert found.link == f"/c/acme/apps/{own.pk}/"
+    assert only(acme, app=own).kind == "credential_refused"
+
+
+@pytest.mark.parametrize(
+    ("spare", "text"),
+    [
+        (None, "No next one is there: upload it now, and it is checked at once."),
+        ({"check_code": "ok"}, "The next one, DEF456, is good: promote it."),
+        ({}, "Whether the next one, DEF456, is good is not known yet: check it, then promote it."),
+        ({"expires_at": NOW - timedelta(days=1)}, "The next one, DEF456, is not good: replace it."),
+    ],
+)
+def test_a_credential_that_is_about_to_end_says_whether_the_next_one_is_good(
+    acme: Tenant, own: PushApp, spare: dict[str, Any] | None, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+    Credential.objects.update(expires_at=NOW + timedelta(days=6, hours=1))
+    if spare is not None:
+        Credential.objects.create(app=own, slot="next", kind="apns_key", sealed="v1:x", key_id="DEF456", **spare)
+    found = only(acme)
+    assert (found.kind, found.mark) == ("credential_ends", "warn")
+    assert found.sentence == "The key ABC123 of apple_own ends in 7 days"
+    assert found.what_to_do == text
+
+
+def test_a_credential_that_has_ended_and_an_app_without_one_stop_its_pushes(acme: Tenant, own: PushApp) -> None:
+    Credential.objects.update(expires_at=NOW - timedelta(days=100))
+    found = only(acme)
+    assert (found.kind, found.sentence) == ("credential_ended", "The key ABC123 of apple_own has ended")
+    Credential.objects.all().delete()
+    found = only(acme)
+    assert (found.kind, found.severity) == ("no_credential", Severity.STOPPED)
+
+
+def test_a_next_key_that_is_refused_is_said_before_it_is_needed(acme: Tenant, own: PushApp) -> None:
+    Credential.objects.create(
+        app=own, slot="next", kind="apns_key", sealed="v1:x", key_id="DEF456", refused_at=NOW, refused_code="x"
+    )
+    found = only(acme)
+    assert (found.kind, found.mark) == ("next_refused", "warn")
+
+
+def test_pushes_that_fail_say_their_cause_since_when_and_whose_it_is(acme: Tenant) -> None:
+    pushes(acme, SENT, count=24, minute=40)
+    for minute in (63, 64, 110):
+        pushes(acme, judge.refusal("no_app"), count=12, minute=minute)
+    count_all()
+    found = only(acme)
+    assert found.sentence == (
+        "36 of 60 pushes failed in the last 24 hours: no mobile app is set up for its platform (no_app)"
+    )
+    assert found.since == HOUR + timedelta(minutes=63)
+    assert (found.severity, found.whose) == (Severity.STOPPED, "your set-up")
+    assert "code=no_app" in found.link
+
+
+def test_failures_that_have_ended_are_still_said_for_the_day(acme: Tenant) -> None:
+    pushes(acme, judge.refusal("no_app"), count=12, minute=-600)
+    pushes(acme, SENT, count=24)
+    count_all()
+    found = only(acme)
+    assert found.sentence.startswith("12 of 36 pushes failed in the last 24 hours, none of them in the last hour: ")
+    assert (found.since, found.severity) == (None, Severity.FAILING)
+
+
+def test_a_phone_in_many_is_a_warning(acme: Tenant) -> None:
+    pushes(acme, judge.refusal("missing_device_id"))
+    pushes(acme, SENT, count=99)
+    count_all()
+    assert only(acme).mark == "warn"
+
+
+def test_a_hundred_kinds_of_failures_become_a_few_sentences(acme: Tenant) -> None:
+    for code in ("no_app", "malformed", "too_large", "missing_platform", "missing_device_id", "queue_full"):
+        pushes(acme, judge.refusal(code), count=len(code))
+    count_all()
+    assert [each.kind for each in read(acme)] == ["failures"] * 5
+    assert "for 2 other reasons" in " ".join(each.sentence for each in read(acme))
+
+
+SENTENCES: Final = {
+    "wrong_network": "chat.acme.example pushes from 192.0.2.7, which is none of its networks: each push is refused",
+    "revoked_key": "chat.acme.example still sends with the revoked key hk_Acme0000: each push is refused",
+    "expired_key": "chat.acme.example still sends with the key hk_Acme0000, which has expired: each push is refused",
+    "unknown_key": "Requests came from 192.0.2.7 with a key that begins as hk_Acme0000 of chat.acme.example and is another",
+    "plain_http": "chat.acme.example sends its key hk_Acme0000 over plain HTTP, where others can read it",
+    "two_keys": "chat.acme.example sends two keys at once, hk_Acme0000 in the path and another one",
+}
+
+
+@pytest.mark.parametrize("code", SENTENCES)
+def test_what_is_refused_at_the_door_says_from_where_with_which_key_and_what_to_do(acme: Tenant, code: str) -> None:
+    rejected(acme.key, code)
+    found = only(acme)
+    assert found.sentence.startswith(SENTENCES[code])
+    assert found.sentence.endswith(f"({code}, 12 so far)")
+    assert (found.since, found.severity) == (NOW - timedelta(hours=1), Severity.STOPPED)
+    assert found.link.startswith(f"/c/acme/servers/{acme.server.public_id}/#")
+    assert only(acme, server=acme.server) == found
+
+
+def test_a_stranger_with_the_beginning_of_a_key_is_a_warning_as_long_as_pushes_come(acme: Tenant) -> None:
+    ServerKey.objects.update(last_used_at=NOW)
+    rejected(acme.key, "unknown_key")
+    rejected(acme.key, "unknown_key", address="192.0.2.8")
+    found = only(acme)
+    assert found.mark == "warn"
+    assert "from 2 addresses, such as 192.0.2.8" in found.sentence
+    assert "24 so far" in found.sentence
+
+
+def test_what_was_refused_two_days_ago_is_over(acme: Tenant) -> None:
+    rejected(acme.key, "revoked_key", NOW - timedelta(days=2))
+    assert read(acme) == []
+
+
+def test_requests_that_cannot_be_read_are_said_once_with_their_address(acme: Tenant) -> None:
+    pushes(acme, judge.refusal("malformed"), count=12)
+    count_all()
+    rejected(acme.key, "malformed")
+    assert only(acme).sentence == "Requests of chat.acme.example from 192.0.2.7 cannot be read (malformed, 12 so far)"
+
+
+def hourly(acme: Tenant, server: Server, until: int, hours: int = 40) -> None:
+    """A push in each hour of some, the last one so many minutes after HOUR."""
+    for back in range(hours):
+        pushes(acme, SENT, minute=until - 60 * back, server=server.pk)
+
+
+def test_nothing_since_the_minute_of_the_last_push_where_pushes_used_to_come(acme: Tenant) -> None:
+    other = Server.objects.create(customer=acme.customer, name="other")
+    ServerKey.objects.create(server=other, prefix="Other000", digest=b"o" * 32)
+    hourly(acme, acme.server, -58)
+    hourly(acme, other, 100)
+    count_all()
+    found = only(acme)
+    assert (found.kind, found.sentence) == ("silence", "Nothing has come from chat.acme.example")
+    assert found.since == HOUR - timedelta(minutes=58)
+    assert found.link == f"/c/acme/servers/{acme.server.public_id}/"
+    assert read(acme, server=other) == []
+    assert only(acme, server=acme.server) == found
+
+
+def test_who_pushed_now_and_then_is_not_missed(acme: Tenant) -> None:
+    hourly(acme, acme.server, -300, hours=5)
+    count_all()
+    assert read(acme) == []
+
+
+def test_a_quiet_night_is_no_silence(acme: Tenant) -> None:
+    for day in range(8):
+        for hour in range(3):
+            pushes(acme, SENT, minute=-60 * (24 * day + 8 + hour))
+    count_all()
+    assert read(acme) == []
+
+
+def test_a_customer_with_many_servers_is_watched_as_a_whole(acme: Tenant) -> None:
+    Server.objects.bulk_create(Server(customer=acme.customer, name=f"s{number}") for number in range(30))
+    hourly(acme, acme.server, -58)
+    count_all()
+    assert "Nothing has come from Acme" in [each.sentence for each in read(acme)]
+
+
+def test_servers_without_a_key_are_named_and_too_many_are_counted(acme: Tenant) -> None:
+    ServerKey.objects.update(revoked_at=NOW)
+    found = only(acme)
+    assert found.sentence == (
+        "chat.acme.example has no key in use: each was revoked or has expired, and pushes with it are refused"
+    )
+    assert (found.since, found.severity) == (NOW, Severity.STOPPED)
+    Server.objects.bulk_create(Server(customer=acme.customer, name=f"s{number}") for number in range(10))
+    assert "s0, s1, s2 and 7 more have no key yet and cannot push" in [each.sentence for each in read(acme)]
+
+
+def test_who_has_no_app_is_told(acme: Tenant) -> None:
+    PushApp.objects.all().delete()
+    assert only(acme).kind == "no_app"
+
+
+def test_another_customers_troubles_are_its_own(acme: Tenant) -> None:
+    cosmos = tenant("Cosmos")
+    rejected(cosmos.key, "revoked_key")
+    pushes(cosmos, judge.refusal("no_app"), count=12)
+    count_all()
+    assert read(acme) == []
+
+
+def test_the_worst_comes_first(acme: Tenant, own: PushApp) -> None:
+    pushes(acme, judge.refusal("missing_device_id"))
+    pushes(acme, SENT, count=99)
+    count_all()
+    rejected(acme.key, "wrong_network", NOW - timedelta(hours=3))
+    acme.customer.status = "suspended"
+    acme.customer.save()
+    assert [each.kind for each in read(acme)] == ["suspended", "door", "failures"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "gone", "failed", "sentence"),
+    [
+        (0, 0, 0, "No push has come in the last 24 hours."),
+        (1, 0, 0, "1 push in the last 24 hours. It was handed off to Apple and Google."),
+        (60, 0, 0, "60 pushes in the last 24 hours. All were handed off to Apple and Google."),
+        (
+            1_200,
+            1,
+            0,
+            "1,201 pushes in the last 24 hours: 1,200 were handed off to Apple and Google, 1 was for phones that are gone.",
+        ),
+        (24, 0, 36, "36 of 60 pushes failed in the last 24 hours; 24 were handed off to Apple and Google."),
+        (0, 0, 5, "5 of 5 pushes failed in the last 24 hours."),
+    ],
+)
+def test_a_day_is_one_sentence(acme: Tenant, sent: int, gone: int, failed: int, sentence: str) -> None:
+    for verdict, count in ((SENT, sent), (GONE, gone), (judge.refusal("no_app"), failed)):
+        if count:
+            pushes(acme, verdict, count=count)
+    count_all()
+    with in_page(acme):
+        assert days.read(NOW).sentence == sentence
