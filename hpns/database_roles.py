@@ -36,6 +36,12 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_delivery": (_S, _SI),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),
+    "delivery_minute": (_S, _SIUD),
+    "delivery_minute_other": ("", ""),
+    "delivery_hour": (_S, _SIUD),
+    "delivery_hour_other": ("", ""),
+    "delivery_service_minute": (_S, _SIUD),
+    "delivery_service_hour": (_S, _SIUD),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),
