@@ -114,6 +114,8 @@ TABLE: Final[dict[str, Row]] = {
     f"{_SERVER}keys/<str:prefix>/revoke/": of_customer(
         f"servers/{_NONE}/keys/x/revoke/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
     ),
+    "c/<slug:slug>/delivery/": of_customer("delivery/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/counts.csv": of_customer("delivery/counts.csv", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/apps/": of_customer(
         "apps/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
     ),

@@ -1,7 +1,7 @@
 """Filters of the delivery's pages: which pushes of which time a page is about, as it stands in the URL's query.
 
     range=1h|24h|7d|30d|90d, or from= and to=; server=PUBLIC_ID, app=ID, family=, type=, code=, attribution=, outcome=
-    (one of delivery/outcomes/verdict.py, or `failures`: all but sent and gone)
+    (one of delivery/outcomes/verdict.py, or `failures`: all but sent and gone), and of single pushes acked=yes|no
 
     filters = parse(request)                       # never fails; filters.notices says what could not be understood
     counted(filters.start, filters.end, by=("code",), **filters.lookups)
@@ -19,23 +19,24 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 from django.utils import timezone
 
 from delivery.metrics.names import TYPES
+from delivery.models import Receipt
 from delivery.outcomes.verdict import Outcome
 from delivery.pages import spans
 from delivery.pages.spans import Span
 from delivery.rollups.cells import OTHER
 from tenants import scope
 from tenants.models import PushApp, Server
-from tenants.providers.table import PLATFORMS, PROVIDERS
+from tenants.providers.table import PLATFORMS
 
 COOKIE: Final = "tz"
 # What is longer is no value of any filter.
 LONGEST: Final = 200
-FAMILIES: Final = {**{row.family: row.name for row in PROVIDERS.values()}, OTHER: "Neither"}
+FAMILIES: Final = {"apns": "iPhones (Apple)", "fcm": "Androids (Google)", OTHER: "Unknown platform"}
 ATTRIBUTIONS: Final = {
     "ours": "ours, the push service's",
     "provider": "Apple's or Google's",
@@ -50,7 +51,10 @@ _CHOICES: Final = {
     "type": TYPES | {OTHER},
     "outcome": frozenset((*(outcome.value for outcome in Outcome), FAILURES)),
     "attribution": frozenset(ATTRIBUTIONS),
+    "acked": frozenset(("yes", "no")),
 }
+# What the counts do not tell apart: only single pushes are chosen by it.
+_LOG_ONLY: Final = frozenset(("acked",))
 _CODE: Final = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -84,7 +88,8 @@ class Filters:
     @property
     def lookups(self) -> dict[str, Any]:
         """The filters beside the time, as delivery/rollups/reading.py takes them."""
-        found: dict[str, Any] = {name: value for name, value in self.values.items() if name not in ("server", "app")}
+        others = {"server", "app", *_LOG_ONLY}
+        found: dict[str, Any] = {name: value for name, value in self.values.items() if name not in others}
         if found.get("outcome") == FAILURES:
             found["outcome__in"] = FAILED
             del found["outcome"]
@@ -99,7 +104,8 @@ class Filters:
         condition = Q(accepted_at__gte=self.start, accepted_at__lt=self.end)
         lookups = self.lookups
         if lookups.get("app_id") == 0:
-            lookups["app_id"] = None
+            del lookups["app_id"]
+            condition &= Q(app=None)
         family, kind = lookups.pop("family", ""), lookups.get("type", "")
         if kind == OTHER:
             del lookups["type"]
@@ -109,9 +115,10 @@ class Filters:
                 condition &= Q(platform__startswith=head)
             elif family == OTHER:
                 condition &= ~Q(platform__startswith=head)
-        return condition & Q(
-            **{f"{name}__isnull" if value is None else name: value or True for name, value in lookups.items()}
-        )
+        if acked := self.values.get("acked"):
+            receipts = Receipt.objects.filter(customer=OuterRef("customer"), ack_id=OuterRef("ack_id"))
+            condition &= Q(Exists(receipts)) if acked == "yes" else ~Q(Exists(receipts))
+        return condition & Q(**lookups)
 
     def query(self, **changes: str | datetime | None) -> str:
         """The query of a URL (without "?") that shows the same but for the changes: values of filters ("" or None

@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from delivery.pages import apps, trial_push
+from delivery.pages import apps, overview, overview_csv, trial_push
 
 _APP = "c/<slug:slug>/apps/<int:app>/"
 _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
 
 urlpatterns = [
+    path("c/<slug:slug>/delivery/", overview.overview, name="delivery"),
+    path("c/<slug:slug>/delivery/counts.csv", overview_csv.export, name="delivery-csv"),
     path("c/<slug:slug>/apps/", apps.apps, name="apps"),
     path(_APP, apps.app, name="app"),
     path(f"{_APP}credentials/", apps.upload, name="credential-upload"),

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from django.test import RequestFactory
 
-from delivery.models import Delivery
+from delivery.models import Delivery, Receipt
 from delivery.outcomes import judge
 from delivery.pages import spans
 from delivery.pages.filters import Filters, parse
@@ -154,6 +154,12 @@ def test_a_query_keeps_what_is_not_changed(acme: Tenant) -> None:
     assert found.query(start=HOUR, code="").startswith("from=2026-09-21T14%3A00Z&to=2026-11-03T09%3A30Z")
 
 
+def receipt(ack_id: str, acme: Tenant) -> None:
+    """A phone's receipt."""
+    of = {"customer_id": acme.customer.pk, "server_id": acme.server.pk}
+    Receipt.objects.create(id="r", received_at=HOUR, ack_id=ack_id, type="message", platform="ios", **of)
+
+
 @pytest.mark.parametrize(
     ("values", "traces"),
     [
@@ -167,11 +173,14 @@ def test_a_query_keeps_what_is_not_changed(acme: Tenant) -> None:
         ({"attribution": "customer"}, "c"),
         ({"outcome": "sent"}, "abd"),
         ({"outcome": "failures"}, "c"),
+        ({"acked": "yes"}, "a"),
+        ({"acked": "no"}, "bcd"),
     ],
 )
 def test_the_log_is_filtered_as_the_counts_are(acme: Tenant, values: dict[str, str], traces: str) -> None:
     of = {"customer": acme.customer.pk, "server": acme.server.pk}
-    write("a", 10, SENT, **of)
+    write("a", 10, SENT, ack_id="of_a", **of)
+    receipt("of_a", acme)
     write("b", 20, SENT, type="gossip", **of)
     write("c", 30, judge.refusal("no_app"), platform="android_rn-v2", **of)
     write("d", 40, SENT, app=None, **of)
