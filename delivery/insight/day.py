@@ -1,125 +1,93 @@
 """The figures of a customer's last 24 hours, of one server or app if wanted, read once for all that speaks of them."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from delivery.insight.charts import Chart, Kind, Series
+from delivery.insight.summary import Counts, Failure, run_of
 from delivery.outcomes.verdict import Outcome
-from delivery.rollups.reading import HOUR, MINUTE, counted, floor
+from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, floor
 
 DAY: Final = timedelta(days=1)
 STEP: Final = 10 * MINUTE
-
-
-class Cause(NamedTuple):
-    """What pushes that failed have in common."""
-
-    code: str
-    attribution: str
-    family: str
+_SENT, _GONE = Outcome.SENT.value, Outcome.GONE.value
+_FAILED: Final = tuple(outcome.value for outcome in Outcome if outcome not in (Outcome.SENT, Outcome.GONE))
 
 
 @dataclass(frozen=True)
 class Day:
-    """Counts of pushes of 24 hours. `by_step`: per step of STEP, by group (handed_off, gone, failed); of each cause of
-    failures how many there were, how many of them in the last hour, and when the step begins with the first of them
-    since an hour without any."""
+    """Counts of the pushes of 24 hours; `recent` those of the last hour: all ("" , ""), and the failed ones by code and
+    attribution. by_step: per STEP, by the outcome sent, gone or failed."""
 
     start: datetime
     end: datetime
-    handed_off: int = 0
+    counts: Counts
     acked: int = 0
-    gone: int = 0
-    failed: int = 0
-    last_hour: int = 0
-    failed_last_hour: int = 0
-    by_step: dict[datetime, Counter[str]] = field(default_factory=dict)
-    causes: Counter[Cause] = field(default_factory=Counter)
-    recent_causes: Counter[Cause] = field(default_factory=Counter)
-    since: dict[Cause, datetime] = field(default_factory=dict)
+    recent: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    by_step: Mapping[datetime, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def pushes(self) -> int:
         """All of them."""
-        return self.handed_off + self.gone + self.failed
+        return self.counts.pushes
 
     @property
-    def sentence(self) -> str:
-        """The day as one sentence. A provider's acceptance is no receipt, and is not called one."""
-        if not self.pushes:
-            return "No push has come in the last 24 hours."
-        parts = []
-        if self.failed:
-            parts.append(f"{self.failed:,} of {self.pushes:,} pushes failed in the last 24 hours")
-        rest = [
-            f"{self.handed_off:,} {_was(self.handed_off)} handed off to Apple and Google" if self.handed_off else ""
-        ]
-        rest += [f"{self.acked:,} of them acknowledged by a phone" if self.acked else ""]
-        rest += [f"{self.gone:,} {_was(self.gone)} for phones that are gone" if self.gone else ""]
-        words = ", ".join(filter(None, rest))
-        if self.failed:
-            return f"{parts[0]}{f'; {words}' if words else ''}."
-        what = "1 push" if self.pushes == 1 else f"{self.pushes:,} pushes"
-        if self.handed_off == self.pushes:
-            acked = f", and {self.acked:,} acknowledged by a phone" if self.acked else ""
-            whole = "It was" if self.pushes == 1 else "All were"
-            return f"{what} in the last 24 hours. {whole} handed off to Apple and Google{acked}."
-        return f"{what} in the last 24 hours: {words}."
+    def pushes_last_hour(self) -> int:
+        """All of the last hour."""
+        return self.recent.get(("", ""), 0)
 
-
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"
-
-
-def group(outcome: str) -> str:
-    """What a push with this outcome counts as: handed_off, gone or failed."""
-    return {Outcome.SENT.value: "handed_off", Outcome.GONE.value: "gone"}.get(outcome, "failed")
+    def chart(self, title: str) -> Chart:
+        """The day as a chart of stacked bars."""
+        first = floor(self.start, MINUTE)
+        steps = [first + number * STEP for number in range(int(DAY / STEP) + 1)]
+        steps = [at for at in steps if at < self.end]
+        curves = (("Handed off", "sent"), ("Failed", "failed"), ("Device gone", "gone"))
+        series = [Series(label, [self.by_step.get(at, {}).get(name, 0) for at in steps]) for label, name in curves]
+        return Chart("day", title, "pushes", steps, series, kind=Kind.BARS)
 
 
 def read(now: datetime, **filters: Any) -> Day:
     """The day up to `now`, of the customer in whose scope this is; filters: server_id, app_id."""
-    start, recent = floor(now - DAY, MINUTE), now - HOUR
-    by = ("outcome", "code", "attribution", "family")
+    start = floor(now - DAY, MINUTE)
+    rows = counted(start, now, by=("outcome", "code", "attribution"), step=STEP, unit=MINUTE, **filters)
     sums: Counter[str] = Counter()
-    causes: Counter[Cause] = Counter()
-    recent_causes: Counter[Cause] = Counter()
+    causes: Counter[tuple[str, str]] = Counter()
+    recent: Counter[tuple[str, str]] = Counter()
     by_step: dict[datetime, Counter[str]] = {}
-    seen: dict[Cause, list[datetime]] = {}
-    for row in counted(start, now, by=by, step=STEP, **filters):
+    for row in rows:
         assert row.at is not None  # noqa: S101  there are steps
-        kind = group(row.of["outcome"])
-        is_recent = row.at + STEP > recent
-        sums.update({kind: row.pushes, "acked": row.acked, "last_hour": row.pushes if is_recent else 0})
+        kind = _kind(row)
+        sums.update({kind: row.pushes, "acked": row.acked})
         by_step.setdefault(row.at, Counter())[kind] += row.pushes
+        is_recent = row.at + STEP > now - HOUR
+        if is_recent:
+            recent["", ""] += row.pushes
         if kind == "failed":
-            cause = Cause(row.of["code"], row.of["attribution"], row.of["family"])
+            cause = row.of["code"], row.of["attribution"]
             causes[cause] += row.pushes
             if is_recent:
-                recent_causes[cause] += row.pushes
-            steps = seen.setdefault(cause, [])
-            if not steps or row.at - steps[-1] > HOUR:
-                steps.clear()
-            steps.append(row.at)
-    return Day(
-        start,
-        now,
-        sums["handed_off"],
-        sums["acked"],
-        sums["gone"],
-        sums["failed"],
-        sums["last_hour"],
-        sum(recent_causes.values()),
-        by_step,
-        causes,
-        recent_causes,
-        {cause: steps[0] for cause, steps in seen.items()},
+                recent[cause] += row.pushes
+    total = sums["sent"] + sums["gone"] + sums["failed"]
+    failures = _failures(causes, start, now, filters) if causes else ()
+    return Day(start, now, Counts(total, sums["sent"], sums["gone"], failures), sums["acked"], recent, by_step)
+
+
+def _kind(row: Counted) -> str:
+    return {_SENT: "sent", _GONE: "gone"}.get(row.of["outcome"], "failed")
+
+
+def _failures(
+    causes: Counter[tuple[str, str]], start: datetime, end: datetime, filters: dict[str, Any]
+) -> tuple[Failure, ...]:
+    """The failures, the largest first, each with its latest run to the minute."""
+    moments: dict[tuple[str, str], list[datetime]] = {}
+    by = ("code", "attribution")
+    for row in counted(start, end, by=by, step=MINUTE, unit=MINUTE, outcome__in=_FAILED, **filters):
+        if row.at is not None:
+            moments.setdefault((row.of["code"], row.of["attribution"]), []).append(row.at)
+    return tuple(
+        Failure(*cause, count, run_of(moments.get(cause, ()), start, MINUTE)) for cause, count in causes.most_common()
     )
-
-
-def first_minute(day: Day, cause: Cause, **filters: Any) -> datetime:
-    """The minute in which a cause's failures began, as `since` has it by the step."""
-    step = day.since[cause]
-    lookups = {**cause._asdict(), **filters}
-    rows = counted(step, min(step + STEP, day.end), step=MINUTE, unit=MINUTE, **lookups)
-    return next((row.at for row in rows if row.at is not None and row.pushes), step)

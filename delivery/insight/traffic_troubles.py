@@ -8,8 +8,9 @@ from typing import Any, Final
 from django.db.models import Count, Max, Min, Sum
 from django.urls import reverse
 
-from delivery.insight import catalogue, silence
-from delivery.insight.day import DAY, Cause, Day, first_minute
+from delivery.insight import silence
+from delivery.insight.day import DAY, Day
+from delivery.insight.summary import Failure
 from delivery.insight.trouble import Severity, Trouble, listed, pushes_link
 from delivery.rollups.reading import HOUR
 from tenants.models import Customer, Rejection, Server, ServerKey
@@ -83,25 +84,20 @@ _DOOR: Final[dict[str, tuple[str, str, str, str]]] = {
 }
 
 
-def of_failures(
-    customer: Customer, day: Day, known: list[Trouble], filters: dict[str, Any], query: dict[str, str]
-) -> Iterator[Trouble]:
+def of_failures(customer: Customer, day: Day, known: list[Trouble], query: dict[str, str]) -> Iterator[Trouble]:
     """What pushes failed by in the last 24 hours, but for what is `known` already with its code; `query`: the filters
-    as an address has them."""
+    of the day as an address has them."""
     told: Counter[str] = Counter()
     for trouble in known:
         # What could not be read was counted at the door and has its rows all the same.
         told[trouble.code] += day.pushes if trouble.kind == "door" else trouble.count
-    rest: list[tuple[Cause, int]] = []
-    for cause, count in day.causes.most_common():
-        left = count - told[cause.code]
-        if left > 0:
-            rest.append((cause, left))
-    for cause, count in rest[:CAUSES_MOST]:
-        yield _failure(customer, day, cause, count, filters, query)
+    rest = [failure._replace(pushes=failure.pushes - told[failure.code]) for failure in day.counts.failures]
+    rest = [failure for failure in rest if failure.pushes > 0]
+    for failure in rest[:CAUSES_MOST]:
+        yield _failure(customer, day, failure, query)
     others = rest[CAUSES_MOST:]
     if others:
-        count = sum(number for _, number in others)
+        count = sum(failure.pushes for failure in others)
         yield Trouble(
             "failures",
             Severity.WARNING,
@@ -115,29 +111,26 @@ def of_failures(
         )
 
 
-def _failure(
-    customer: Customer, day: Day, cause: Cause, count: int, filters: dict[str, Any], query: dict[str, str]
-) -> Trouble:
-    entry = catalogue.entry(cause.code)
-    recent = day.recent_causes[cause]
-    is_many = count >= ENOUGH and (count >= MANY * day.pushes or recent >= MANY * day.last_hour > 0)
+def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, str]) -> Trouble:
+    count, run, meaning = failure.pushes, failure.run, failure.meaning
+    recent = day.recent.get((failure.code, failure.attribution), 0)
+    is_many = count >= ENOUGH and (count >= MANY * day.pushes or recent >= MANY * day.pushes_last_hour > 0)
     severity = Severity.FAILING if is_many else Severity.WARNING
-    if recent >= ENOUGH and recent >= MOST * day.last_hour:
+    if recent >= ENOUGH and recent >= MOST * day.pushes_last_hour:
         severity = Severity.STOPPED
-    words = f": {entry.cause}" if entry else ""
     ended = "" if recent else ", none of them in the last hour"
     return Trouble(
         "failures",
         severity,
-        f"{count:,} of {day.pushes:,} pushes failed in the last 24 hours{ended}{words} ({cause.code})",
-        first_minute(day, cause, **filters) if recent else None,
-        entry.advice if entry else "Look at the pushes for what was answered.",
-        pushes_link(customer.slug, code=cause.code, outcome="failures", **query),
+        f"{count:,} of {day.pushes:,} pushes failed in the last 24 hours{ended}: {failure.cause} ({failure.code})",
+        run.first if run and recent else None,
+        f"{failure.advice[:1].upper()}{failure.advice[1:]}.",
+        pushes_link(customer.slug, code=failure.code, outcome="failures", **query),
         "See these pushes",
-        cause.attribution,
-        cause.family if cause.family in ("apns", "fcm") else "",
+        failure.attribution,
+        meaning.provider if meaning else "",
         count,
-        code=cause.code,
+        code=failure.code,
     )
 
 

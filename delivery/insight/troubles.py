@@ -60,7 +60,7 @@ def troubles(
         found += traffic_troubles.of_door(customer, now, server)
         if not stopped:
             found += traffic_troubles.of_silence(customer, now, server)
-    found += traffic_troubles.of_failures(customer, day, found, filters, query)
+    found += traffic_troubles.of_failures(customer, day, found, query)
     return sorted(found, key=lambda trouble: (-trouble.severity, _place(trouble.kind), -trouble.count))
 
 
@@ -91,7 +91,7 @@ def _with_requests(trouble: Trouble, server: Server | None, now: datetime) -> Tr
 
 def _with_counts(apps: list[Trouble], day: Day, filters: dict[str, Any]) -> list[Trouble]:
     """The same, with how many pushes of the last 24 hours failed for each."""
-    codes = {trouble.code for trouble in apps if trouble.code} & {cause.code for cause in day.causes}
+    codes = {trouble.code for trouble in apps if trouble.code} & {failure.code for failure in day.counts.failures}
     if not codes:
         return apps
     lookups = {"app_id__in": [trouble.app_id for trouble in apps], **filters, "code__in": codes}

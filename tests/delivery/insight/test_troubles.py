@@ -159,14 +159,14 @@ def test_a_next_key_that_is_refused_is_said_before_it_is_needed(acme: Tenant, ow
 
 def test_pushes_that_fail_say_their_cause_since_when_and_whose_it_is(acme: Tenant) -> None:
     pushes(acme, SENT, count=24, minute=40)
-    for minute in (63, 64, 110):
+    for minute in (103, 104, 110):
         pushes(acme, judge.refusal("no_app"), count=12, minute=minute)
     count_all()
     found = only(acme)
     assert found.sentence == (
         "36 of 60 pushes failed in the last 24 hours: no mobile app is set up for its platform (no_app)"
     )
-    assert found.since == HOUR + timedelta(minutes=63)
+    assert found.since == HOUR + timedelta(minutes=103)
     assert (found.severity, found.whose) == (Severity.STOPPED, "your set-up")
     assert "code=no_app" in found.link
 
@@ -313,27 +313,17 @@ def test_the_worst_comes_first(acme: Tenant, own: PushApp) -> None:
     assert [each.kind for each in read(acme)] == ["suspended", "door", "failures"]
 
 
-@pytest.mark.parametrize(
-    ("sent", "gone", "failed", "sentence"),
-    [
-        (0, 0, 0, "No push has come in the last 24 hours."),
-        (1, 0, 0, "1 push in the last 24 hours. It was handed off to Apple and Google."),
-        (60, 0, 0, "60 pushes in the last 24 hours. All were handed off to Apple and Google."),
-        (
-            1_200,
-            1,
-            0,
-            "1,201 pushes in the last 24 hours: 1,200 were handed off to Apple and Google, "
-            "1 was for phones that are gone.",
-        ),
-        (24, 0, 36, "36 of 60 pushes failed in the last 24 hours; 24 were handed off to Apple and Google."),
-        (0, 0, 5, "5 of 5 pushes failed in the last 24 hours."),
-    ],
-)
-def test_a_day_is_one_sentence(acme: Tenant, sent: int, gone: int, failed: int, sentence: str) -> None:
-    for verdict, count in ((SENT, sent), (GONE, gone), (judge.refusal("no_app"), failed)):
-        if count:
-            pushes(acme, verdict, count=count)
+def test_a_day_counts_what_became_of_its_pushes_and_since_when_they_fail(acme: Tenant) -> None:
+    for verdict, count, minute in ((SENT, 24, 40), (GONE, 2, 100), (judge.refusal("no_app"), 36, 64)):
+        pushes(acme, verdict, count=count, minute=minute)
+    pushes(acme, SENT, count=5, minute=-1_400)
     count_all()
     with in_page(acme):
-        assert days.read(NOW).sentence == sentence
+        day = days.read(NOW)
+    assert (day.counts.pushes, day.counts.sent, day.counts.gone, day.counts.failed) == (62, 24, 2, 36)
+    assert day.pushes_last_hour == 38
+    (failure,) = day.counts.failures
+    assert failure.run is not None
+    assert failure.run.first == HOUR + timedelta(minutes=64)
+    chart = day.chart("Pushes")
+    assert [sum(filter(None, one.values)) for one in chart.series] == [24, 36, 2]
