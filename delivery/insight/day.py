@@ -39,6 +39,20 @@ class Day:
         """All of the last hour."""
         return self.recent.get(("", ""), 0)
 
+    @property
+    def short(self) -> str:
+        """The day in one short sentence, beside troubles that say the rest."""
+        counts = self.counts
+        if not counts.pushes:
+            return "No push came in the last 24 hours."
+        if counts.failed:
+            return f"{counts.failed:,} of {counts.pushes:,} pushes failed in the last 24 hours."
+        only = counts.pushes == 1
+        what = "The only push" if only else f"All {counts.pushes:,} pushes"
+        if counts.gone:
+            what = f"{counts.sent:,} of {counts.pushes:,} pushes"
+        return f"{what} of the last 24 hours {'was' if only else 'were'} handed off, and none failed."
+
     def chart(self, title: str) -> Chart:
         """The day as a chart of stacked bars."""
         first = floor(self.start, MINUTE)

@@ -9,7 +9,6 @@ from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
-from delivery.insight import catalogue
 from delivery.insight.trouble import Severity, Trouble, listed
 from tenants import scope
 from tenants.models import AuditEvent, Credential, Customer, Entitlement, PushApp, Server, ServerKey
@@ -116,12 +115,10 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
     good = spare is not None and _is_usable(spare, now)
     name = f"the key {current.key_id} of {row.label}"
     if current.refused_at is not None:
-        cause = catalogue.entry(current.refused_code)
-        why = f"{cause.cause}; {current.refused_code}" if cause else current.refused_code
         yield Trouble(
             "credential_refused",
             Severity.FAILING if good else Severity.STOPPED,
-            f"{provider} refuses {name} ({why})",
+            f"{provider} refuses {name}",
             current.refused_at,
             f"Promote the next one, {spare.key_id}."
             if good and spare
@@ -130,6 +127,7 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             "Promote the next key" if good else "Upload a new key",
             app_id=row.pk,
             code=current.refused_code,
+            more=f" ({current.refused_code})",
         )
     elif current.expires_at is not None and current.expires_at <= now:
         yield Trouble(
@@ -158,13 +156,14 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
         yield Trouble(
             "next_refused",
             Severity.WARNING,
-            f"{provider} refuses the next key {spare.key_id} of {row.label} ({spare.refused_code})",
+            f"{provider} refuses the next key {spare.key_id} of {row.label}",
             spare.refused_at,
             "Pushes are signed with the current one. Replace the next one before it is needed.",
             link,
             "Replace the next key",
             app_id=row.pk,
             code=spare.refused_code,
+            more=f" ({spare.refused_code})",
         )
 
 

@@ -122,7 +122,7 @@ def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, st
     return Trouble(
         "failures",
         severity,
-        f"{count:,} of {day.pushes:,} pushes failed in the last 24 hours{ended}: {failure.cause} ({failure.code})",
+        f"{count:,} of {day.pushes:,} pushes failed in the last 24 hours{ended}: {failure.cause}",
         run.first if run and recent else None,
         f"{failure.advice[:1].upper()}{failure.advice[1:]}.",
         pushes_link(customer.slug, code=failure.code, outcome="failures", **query),
@@ -131,6 +131,7 @@ def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, st
         meaning.provider if meaning else "",
         count,
         code=failure.code,
+        more=f" ({failure.code})",
     )
 
 
@@ -181,13 +182,14 @@ def _rejection(customer: Customer, row: dict[str, Any], last_good: datetime | No
     return Trouble(
         "door",
         severity,
-        f"{sentence.format(**details)} ({row['code']}, {count:,} so far)",
+        sentence.format(**details),
         row["first"],
         what_to_do.format(**details),
         f"{page}#{part}",
         action,
         count=count,
         code=row["code"],
+        more=f", {count:,} so far ({row['code']})",
     )
 
 

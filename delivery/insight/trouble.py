@@ -27,13 +27,14 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True)
 class Trouble:
-    """One trouble. Sentence, since and what to do are read in this order: "Apple refuses the key ABC123 of apple_rn" -
-    "since 09:14" - "Upload a new key.".
+    """One trouble. It is read in this order: sentence "Apple refuses the key ABC123 of apple_rn", since "since 09:14",
+    more ": 12 of 60 pushes failed (apns_...)", what to do "Upload a new key.".
 
     kind: a stable word of its own; sentence: without its full stop, good to be followed by "since 09:14"; since: None
-    where it is not known; what_to_do: whole sentences; link and action: one address of a page, and what is done there;
-    attribution: as verdicts have it, and `provider` the family that "provider" means, "" for either; count: the pushes
-    or requests that it speaks of, 0 for none; app_id: of which app, 0 for no one's.
+    where it is not known; more: the end of the sentence, with what comes before it; what_to_do: whole sentences; link
+    and action: one address of a page, and what is done there; attribution: as verdicts have it, "" for none, and
+    `provider` the family that "provider" means, "" for either; count: the pushes or requests that it speaks of, 0 for
+    none; app_id: of which app, 0 for no one's.
     """
 
     kind: str
@@ -48,6 +49,11 @@ class Trouble:
     count: int = 0
     app_id: int = 0
     code: str = ""
+    more: str = ""
+
+    def told(self, since: str = "") -> str:
+        """The whole sentence; since: its time in words."""
+        return f"{self.sentence}{f' since {since}' if since else ''}{self.more}."
 
     @property
     def mark(self) -> str:

@@ -86,7 +86,7 @@ def _with_requests(trouble: Trouble, server: Server | None, now: datetime) -> Tr
     count = sum(rows.values_list("count", flat=True))
     if not count:
         return trouble
-    return replace(trouble, sentence=f"{trouble.sentence} ({count:,} so far)", count=count)
+    return replace(trouble, more=f", {count:,} so far", count=count)
 
 
 def _with_counts(apps: list[Trouble], day: Day, filters: dict[str, Any]) -> list[Trouble]:
@@ -103,5 +103,5 @@ def _with_counts(apps: list[Trouble], day: Day, filters: dict[str, Any]) -> list
 def _with_count(trouble: Trouble, count: int, day: Day) -> Trouble:
     if not count:
         return trouble
-    sentence = f"{trouble.sentence}: {count:,} of {day.pushes:,} pushes failed in the last 24 hours"
-    return replace(trouble, sentence=sentence, count=count)
+    more = f": {count:,} of {day.pushes:,} pushes failed in the last 24 hours{trouble.more}"
+    return replace(trouble, more=more, count=count)

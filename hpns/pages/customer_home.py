@@ -41,13 +41,11 @@ def home(request: CustomerRequest) -> HttpResponse:
         wrong = [trouble for trouble in wrong if trouble.kind not in OF_CHECKLIST]
     links = Links(request.customer.slug, filters)
     sentence = links.sentence(summary.summarise(day.counts, "in the last 24 hours", Clock(now, filters.zone)))
-    if wrong:
-        # The mark is of all, whatever became of the pushes that came; and what to do stands with each.
-        sentence |= {"kind": wrong[0].mark, "advice": ""}
     context = {
         "items": items,
         "open": still_open,
         "troubles": wrong,
+        "refused": any(trouble.kind in ("suspended", "not_entitled") for trouble in wrong),
         "day": day,
         "summary": sentence,
         "stats": _stats(day, links, filters),

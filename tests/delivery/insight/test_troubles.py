@@ -89,7 +89,7 @@ def test_a_suspension_is_said_with_its_time_and_what_was_refused_since(acme: Ten
     rejected(acme.key, "suspended", count=36)
     found = only(acme)
     assert (found.kind, found.severity, found.mark) == ("suspended", Severity.STOPPED, "bad")
-    assert found.sentence == "Acme is suspended: every push is refused (36 so far)"
+    assert found.told("09:14") == "Acme is suspended: every push is refused since 09:14, 36 so far."
     assert found.since is not None
     assert found.link == "/c/acme/audit/"
     assert only(acme, server=acme.server).kind == "suspended"
@@ -110,8 +110,10 @@ def test_a_refused_credential_says_how_many_pushes_it_cost_and_they_are_not_said
     pushes(acme, SENT, count=24)
     count_all()
     found = only(acme)
-    assert found.sentence.startswith("Apple refuses the key ABC123 of apple_own (")
-    assert found.sentence.endswith(f"; {REFUSED.code}): 36 of 60 pushes failed in the last 24 hours")
+    assert found.told("09:14") == (
+        "Apple refuses the key ABC123 of apple_own since 09:14: 36 of 60 pushes failed in the last 24 hours"
+        " (apns_invalid_provider_token)."
+    )
     assert (found.severity, found.since, found.count) == (Severity.STOPPED, since, 36)
     assert found.what_to_do == "Upload a new key, or check that this one is still listed in your Apple account."
     assert found.link == f"/c/acme/apps/{own.pk}/"
@@ -163,9 +165,7 @@ def test_pushes_that_fail_say_their_cause_since_when_and_whose_it_is(acme: Tenan
         pushes(acme, judge.refusal("no_app"), count=12, minute=minute)
     count_all()
     found = only(acme)
-    assert found.sentence == (
-        "36 of 60 pushes failed in the last 24 hours: no mobile app is set up for its platform (no_app)"
-    )
+    assert found.sentence == ("36 of 60 pushes failed in the last 24 hours: no mobile app is set up for its platform")
     assert found.since == HOUR + timedelta(minutes=103)
     assert (found.severity, found.whose) == (Severity.STOPPED, "your set-up")
     assert "code=no_app" in found.link
@@ -210,7 +210,7 @@ def test_what_is_refused_at_the_door_says_from_where_with_which_key_and_what_to_
     rejected(acme.key, code)
     found = only(acme)
     assert found.sentence.startswith(SENTENCES[code])
-    assert found.sentence.endswith(f"({code}, 12 so far)")
+    assert found.told().endswith(f", 12 so far ({code}).")
     assert (found.since, found.severity) == (NOW - timedelta(hours=1), Severity.STOPPED)
     assert found.link.startswith(f"/c/acme/servers/{acme.server.public_id}/#")
     assert only(acme, server=acme.server) == found
@@ -223,7 +223,7 @@ def test_a_stranger_with_the_beginning_of_a_key_is_a_warning_as_long_as_pushes_c
     found = only(acme)
     assert found.mark == "warn"
     assert "from 2 addresses, such as 192.0.2.8" in found.sentence
-    assert "24 so far" in found.sentence
+    assert "24 so far" in found.more
 
 
 def test_what_was_refused_two_days_ago_is_over(acme: Tenant) -> None:
@@ -235,7 +235,7 @@ def test_requests_that_cannot_be_read_are_said_once_with_their_address(acme: Ten
     pushes(acme, judge.refusal("malformed"), count=12)
     count_all()
     rejected(acme.key, "malformed")
-    assert only(acme).sentence == "Requests of chat.acme.example from 192.0.2.7 cannot be read (malformed, 12 so far)"
+    assert only(acme).told() == ("Requests of chat.acme.example from 192.0.2.7 cannot be read, 12 so far (malformed).")
 
 
 def hourly(acme: Tenant, server: Server, until: int, hours: int = 40) -> None:
