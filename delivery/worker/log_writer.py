@@ -40,7 +40,7 @@ def write() -> int:
             key_usage.write(store)
             rejections.write(store)
         except DatabaseError as error:
-            logger.warning("which keys were used or rejected cannot be written down yet: %s", first_line(error))
+            logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
         return written
 
 
