@@ -1,4 +1,4 @@
-"""Pages of a customer in trouble in a real browser: accessible, no wider than the window, and what to do a click away."""
+"""Pages of a customer in trouble in a real browser: accessible, not too wide, and what to do is a click away."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ def cast(db: None) -> Cast:
             key=made.acme.key,
             code=code,
             address="2001:db8:85a3:8d3:1319:8a2e:370:7348",
-            count=12_345,
+            count=12_345 + (code == "wrong_network"),
             first_at=now - timedelta(hours=3),
             last_at=now,
             encrypted=code != "plain_http",
