@@ -78,7 +78,7 @@ def test_from_home_a_click_leads_to_where_a_trouble_is_mended(page: Page) -> Non
     expect(page.get_by_role("heading", name="Upload the next credential")).to_be_visible()
     page.goto(f"{ORIGIN}/c/acme/")
     page.get_by_role("link", name="Change the networks").click()
-    expect(page.get_by_label("Networks")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Networks")).to_be_visible()
     expect(page.locator(".door")).to_contain_text(
         "The request comes from an address that this server may not push from"
     )
