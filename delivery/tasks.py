@@ -2,7 +2,7 @@
 
 No rule of ours lives here: a task hands over to the file that knows. `deliver` carries one batch of pushes; `record`
 moves what ended into the delivery log; `partitions` keeps its days; `recheck` checks credentials again that their
-provider does not accept.
+provider does not accept; `devices` takes what came to the log into the tables of devices, `active_devices` counts them.
 """
 
 import asyncio
@@ -18,8 +18,10 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
+from delivery.devices import absorbing, counting, forgetting
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions, todays_date
+from delivery.log.receipt_lines import QUEUE
 from delivery.log.rows import ROWS
 from delivery.queue import receipt, valkey
 from delivery.worker import credential_check, dispatch, log_writer
@@ -29,7 +31,7 @@ from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["OperationalError", "deliver", "partitions", "publish", "recheck", "record"]
+__all__ = ["OperationalError", "active_devices", "deliver", "devices", "partitions", "publish", "recheck", "record"]
 
 # Seconds between two checks that rows do not pile up in Valkey, and for its answer.
 WATCHDOG_INTERVAL = 5.0
@@ -69,8 +71,11 @@ deliver.coroutine = _deliver
 
 @shared_task(name="delivery.record", acks_late=True, ignore_result=True)
 def record() -> int:
-    """Write the rows that wait in Valkey into the delivery log; returns how many. A worker awaits its coroutine."""
-    return log_writer.write()
+    """Write the rows that wait in Valkey into the delivery log, and the receipts of phones; returns how many rows.
+
+    A worker awaits its coroutine.
+    """
+    return log_writer.write().rows
 
 
 async def _record(_request: Mapping[str, Any]) -> None:
@@ -112,6 +117,21 @@ def recheck() -> int:
     return credential_check.recheck()
 
 
+@shared_task(name="delivery.devices", acks_late=True, ignore_result=True)
+def devices() -> int:
+    """Take what came to the log, and receipts, into the tables of devices; returns in how many batches."""
+    close_old_connections()
+    return absorbing.absorb()
+
+
+@shared_task(name="delivery.active_devices", acks_late=True, ignore_result=True)
+def active_devices() -> int:
+    """Count active devices, and forget old ones; returns how many months were counted."""
+    close_old_connections()
+    forgetting.forget()
+    return len(counting.count_active())
+
+
 async def _log_watchdog() -> None:
     """Write the log where no `record` task comes: beat is down, or Valkey too full for its message."""
     link, waiting = valkey.shared(settings.REDIS_URL), 0
@@ -119,10 +139,12 @@ async def _log_watchdog() -> None:
         await asyncio.sleep(WATCHDOG_INTERVAL)
         try:
             async with asyncio.timeout(WATCHDOG_INTERVAL):
-                before, waiting = waiting, await link.execute("LLEN", ROWS)
+                before, waiting = waiting, 0
+                for waits in await asyncio.gather(*(link.execute("LLEN", key) for key in (ROWS, QUEUE.waiting))):
+                    waiting += waits if isinstance(waits, int) else 0
         except (ConnectionError, TimeoutError):
             continue  # the link says so itself
-        if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
+        if waiting >= before > 0:
             await log_writer.WRITER.write()
 
 

@@ -6,6 +6,7 @@
 A step without a figure (None) is a gap in the plot and a dash in the table, never a zero.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,6 +111,11 @@ class Chart:
         for place, at in enumerate(self.steps):
             cells = [text(one.values[place]) for one in self.series]
             yield TableRow(at, self.links[place] if self.links else "", cells)
+
+    @property
+    def json(self) -> str:
+        """The data as JSON: an attribute, since htmx is told to drop scripts of any kind from what it exchanges."""
+        return json.dumps(self.data, separators=(",", ":"), ensure_ascii=False)
 
     @property
     def data(self) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """The figures of a customer's last 24 hours, of one server or app if wanted, read once for all that speaks of them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from delivery.insight.charts import Chart, Kind, Series
+from delivery.insight.charts import Chart, Kind, Marker, Series
 from delivery.insight.summary import Counts, Failure, run_of
 from delivery.outcomes.verdict import Outcome
 from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, floor
@@ -53,14 +53,14 @@ class Day:
             what = f"{counts.sent:,} of {counts.pushes:,} pushes"
         return f"{what} of the last 24 hours {'was' if only else 'were'} handed off, and none failed."
 
-    def chart(self, title: str) -> Chart:
+    def chart(self, title: str, markers: Sequence[Marker] = ()) -> Chart:
         """The day as a chart of stacked bars."""
         first = floor(self.start, MINUTE)
         steps = [first + number * STEP for number in range(int(DAY / STEP) + 1)]
         steps = [at for at in steps if at < self.end]
         curves = (("Handed off", "sent"), ("Failed", "failed"), ("Device gone", "gone"))
         series = [Series(label, [self.by_step.get(at, {}).get(name, 0) for at in steps]) for label, name in curves]
-        return Chart("day", title, "pushes", steps, series, kind=Kind.BARS)
+        return Chart("day", title, "pushes", steps, series, kind=Kind.BARS, markers=markers)
 
 
 def read(now: datetime, **filters: Any) -> Day:

@@ -11,11 +11,14 @@ from delivery.insight import catalogue
 from delivery.insight import day as days
 from delivery.insight.charts import Chart
 from delivery.insight.day import Day
+from delivery.insight.markers import markers
 from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
+from delivery.models import PlatformSighting
 from tenants.models import Customer, Rejection, Server, ServerKey
 
 DOOR_SHOWN: Final = 20
+PLATFORMS_SHOWN: Final = 8
 
 
 class Turned(NamedTuple):
@@ -29,7 +32,7 @@ class Turned(NamedTuple):
 @dataclass(frozen=True)
 class ServerHealth:
     """last_at: when a push with a key came last, to the minute; used: the keys of the last 24 hours, and the server_ids
-    that they came with."""
+    that they came with; platforms: of its phones' apps, the latest first."""
 
     troubles: Sequence[Trouble]
     day: Day
@@ -37,6 +40,7 @@ class ServerHealth:
     last_at: datetime | None
     used: Sequence[ServerKey]
     seen: Sequence[str]
+    platforms: Sequence[PlatformSighting]
     door: Sequence[Turned]
 
 
@@ -52,10 +56,11 @@ def read(customer: Customer, server: Server, now: datetime | None = None) -> Ser
     return ServerHealth(
         troubles(customer, server=server, day=day, now=now),
         day,
-        day.chart("Pushes of the last 24 hours, by 10 minutes"),
+        day.chart("Pushes of the last 24 hours, by 10 minutes", markers(customer, day.start, now, server)),
         last,
         used,
         sorted(seen),
+        list(PlatformSighting.objects.filter(server_id=server.pk).order_by("-first_at")[:PLATFORMS_SHOWN]),
         [Turned(row, _meaning(row.code), _connection(row)) for row in door],
     )
 

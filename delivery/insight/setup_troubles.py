@@ -9,6 +9,8 @@ from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
+from delivery.insight import stock_app
+from delivery.insight.stock_app import StockApp
 from delivery.insight.trouble import Severity, Trouble, listed
 from tenants import scope
 from tenants.models import AuditEvent, Credential, Customer, Entitlement, PushApp, Server, ServerKey
@@ -83,6 +85,9 @@ def of_apps(customer: Customer, app: PushApp | None = None) -> Iterator[Trouble]
     now = timezone.now()
     for row in rows:
         yield from _of_app(customer, row, now)
+    for found in [stock_app.detect(app, now)] if app is not None else stock_app.detect_all(now):
+        if found is not None:
+            yield _stock_app(customer, found)
     if not rows and app is None and not scope.shared_apps().exists():
         yield Trouble(
             "no_app",
@@ -165,6 +170,20 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             code=spare.refused_code,
             more=f" ({spare.refused_code})",
         )
+
+
+def _stock_app(customer: Customer, found: StockApp) -> Trouble:
+    return Trouble(
+        "stock_app",
+        Severity.STOPPED,
+        found.sentence.removesuffix("."),
+        None,
+        found.advice,
+        reverse("app", args=(customer.slug, found.app.pk)),
+        "See the app",
+        app_id=found.app.pk,
+        code=found.codes[0],
+    )
 
 
 def _next_step(spare: Credential | None, now: datetime) -> str:

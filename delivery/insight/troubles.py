@@ -30,6 +30,7 @@ _ORDER: Final = (
     "credential_refused",
     "credential_ended",
     "no_credential",
+    "stock_app",
     "no_key",
     "door",
 )

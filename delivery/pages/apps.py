@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from delivery.insight import credential_record
 from delivery.insight import day as days
+from delivery.insight.charts import MarkerKind
 from delivery.insight.day import Day
+from delivery.insight.markers import markers
 from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
 from delivery.pages.app_forms import AppForm, UploadForm
@@ -188,12 +190,14 @@ def _redirect_after(request: CustomerRequest, row: PushApp, act: Callable[[], No
 def _app_page(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
     now = timezone.now()
     day = days.read(now, app_id=row.pk)
+    found = markers(request.customer, day.start, now)
+    changes = [each for each in found if each.kind is MarkerKind.CREDENTIAL and row.label in each.label]
     health = AppHealth(troubles(request.customer, app=row, day=day, now=now), day)
     context = {
         **_context(row),
         "form": form,
         "health": health,
-        "chart": day.chart("Pushes of the last 24 hours, by 10 minutes"),
+        "chart": day.chart("Pushes of the last 24 hours, by 10 minutes", changes),
         "failures": day.counts.failures,
         "record": credential_record.of(row),
     }

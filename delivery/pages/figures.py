@@ -91,7 +91,9 @@ def read(filters: Filters) -> Figures:
     latency_lookups = {**lookups, "outcome": lookups.get("outcome", SENT)}
     latency_lookups.pop("outcome__in", None)
     timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **latency_lookups)
-    before, earlier = span.before, {**whole, "latencies": True}
+    # What they are compared with may begin at another minute: of a day and more it is read by the hour.
+    before = span.before
+    earlier: dict[str, Any] = {"latencies": True, "unit": HOUR if span.end - span.start >= spans.DAY else span.unit}
     totals = _by(rows, lambda row: row.at)
     found = _total(totals.values())
     return Figures(
@@ -106,6 +108,12 @@ def read(filters: Filters) -> Figures:
         {name: _split(filters, rows, name) for name in DIMENSIONS} if found.pushes else {},
         _devices(filters) if found.pushes > found.sent else None,
     )
+
+
+def totals(filters: Filters) -> tuple[int, int]:
+    """How many pushes and receipts have been counted: while they are the same, so is all else that was counted."""
+    (found,) = counted(filters.start, filters.end, unit=filters.span.unit, **filters.lookups)
+    return found.pushes, found.acked
 
 
 def latest() -> datetime | None:

@@ -108,7 +108,7 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
 def steps(span: Span, zone: ZoneInfo) -> list[datetime]:
     """When each step of the span begins, ascending; days begin at midnight in `zone`, the first one maybe earlier than
     the span."""
-    return list(_days(span, zone) if span.step == DAY else _even(span))
+    return list(days(span, zone) if span.step == DAY else _even(span))
 
 
 def _even(span: Span) -> Iterator[datetime]:
@@ -118,7 +118,8 @@ def _even(span: Span) -> Iterator[datetime]:
         at += span.step
 
 
-def _days(span: Span, zone: ZoneInfo) -> Iterator[datetime]:
+def days(span: Span, zone: ZoneInfo) -> Iterator[datetime]:
+    """When each day of the span begins in this zone, ascending; the first one maybe earlier than the span."""
     day = span.start.astimezone(zone).date()
     while (at := datetime.combine(day, time(), zone).astimezone(UTC)) < span.end:
         yield at

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.pages import apps, overview, overview_csv, trial_push
+from delivery.pages import apps, device, devices, live, overview, overview_csv, pushes, trial_push
 
 _APP = "c/<slug:slug>/apps/<int:app>/"
 _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
@@ -10,6 +10,9 @@ _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
 urlpatterns = [
     path("c/<slug:slug>/delivery/", overview.overview, name="delivery"),
     path("c/<slug:slug>/delivery/counts.csv", overview_csv.export, name="delivery-csv"),
+    path("c/<slug:slug>/delivery/pushes/", pushes.listing, name="delivery-pushes"),
+    path("c/<slug:slug>/delivery/pushes.csv", pushes.export, name="delivery-pushes-csv"),
+    path("c/<slug:slug>/delivery/live/", live.live, name="delivery-live"),
     path("c/<slug:slug>/apps/", apps.apps, name="apps"),
     path(_APP, apps.app, name="app"),
     path(f"{_APP}credentials/", apps.upload, name="credential-upload"),
@@ -19,4 +22,6 @@ urlpatterns = [
     path("c/<slug:slug>/test/", trial_push.test_push, name="test-push"),
     path("c/<slug:slug>/test/live/", trial_push.live, name="test-push-live"),
     path("c/<slug:slug>/test/<slug:ack_id>/", trial_push.result, name="test-push-result"),
+    path("c/<slug:slug>/delivery/devices/", devices.devices, name="devices"),
+    path("c/<slug:slug>/delivery/devices/<slug:device>/", device.device, name="device"),
 ]

@@ -72,6 +72,8 @@ app.conf.update(
         "sessions": {"task": "tenants.forget_sessions", "schedule": crontab(minute=41, hour=3)},
         "rejections": {"task": "tenants.forget_rejections", "schedule": crontab(minute=53, hour=3)},
         "erased": {"task": "tenants.forget_erased", "schedule": crontab(minute=11, hour=4)},
+        "devices": {"task": "delivery.devices", "schedule": 60.0, "options": {"expires": 60}},
+        "active_devices": {"task": "delivery.active_devices", "schedule": crontab(minute=3)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",

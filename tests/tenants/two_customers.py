@@ -30,6 +30,10 @@ TABLES = {
     "tenants_credential": 1,
     "tenants_auditevent": 1,
     "delivery_delivery": 1,
+    "delivery_device": 1,
+    "delivery_active_device": 1,
+    "delivery_device_count": 1,
+    "delivery_platform_sighting": 1,
 }
 DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
 
@@ -64,6 +68,19 @@ def furnish(one: Tenant) -> User:
             ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1)",
             [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
         )
+        cursor.execute(
+            "INSERT INTO delivery_device (customer_id, device, server_id, app_id, family, first_at, last_at) "
+            "VALUES (%s, %s, %s, %s, 'apns', now(), now())",
+            [customer.pk, name, one.server.pk, app.pk],
+        )
+        values = [customer.pk, one.server.pk]
+        cursor.execute(
+            "INSERT INTO delivery_platform_sighting (customer_id, server_id, platform, first_at) "
+            "VALUES (%s, %s, 'apple_rn-v2', now())",
+            values,
+        )
+        cursor.execute("INSERT INTO delivery_active_device VALUES ('2026-01-01', %s, %s, 'd', 1)", values)
+        cursor.execute("INSERT INTO delivery_device_count VALUES (%s, %s, '2026-01-01', 1, '{1}')", values)
     return owner
 
 

@@ -4,7 +4,6 @@
 (() => {
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
   const HEIGHT = 240;
-  const DAY = 86400;
   const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
   const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
   const moment = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -125,6 +124,9 @@
     plot.setCursor({ left: plot.valToPos(data.steps[step], "x"), top: 0 });
   }
 
+  // Points without a neighbour: no line would show them.
+  const alone = (values) => values.flatMap((value, step) => (value != null && values[step - 1] == null && values[step + 1] == null ? [step] : []));
+
   function options(element, data) {
     const bars = data.kind === "bars";
     const { steps, unit } = data;
@@ -132,7 +134,7 @@
     const width = steps.length > 1 ? steps[1] - steps[0] : 3600;
     const series = data.series.map((_, place) => (bars
       ? { fill: (plot) => hatched(plot.ctx, place), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.85, 60], align: 1 }) }
-      : { stroke: () => colour(`--series-${place + 1}`), width: 2, dash: DASHES[place] }));
+      : { points: { filter: (plot, which, shown) => (shown ? null : alone(plot.data[which])) }, stroke: () => colour(`--series-${place + 1}`), width: 2, dash: DASHES[place] }));
     const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { stroke: () => colour("--line"), width: 1 }, font: "12px system-ui, sans-serif" };
     return {
       width: Math.max(200, Math.floor(element.clientWidth)),
@@ -145,7 +147,7 @@
         y: { range: (_plot, low, high) => range(unit, low ?? 0, high ?? 0) },
       },
       axes: [
-        { ...axis, space: 64, values: (_plot, splits) => splits.map((split) => (clock.format(at(split)) === "00:00" ? date : clock).format(at(split))) },
+        { ...axis, size: 30, space: 64, values: (_plot, splits) => splits.map((split) => (clock.format(at(split)) === "00:00" ? date : clock).format(at(split))) },
         {
           ...axis,
           values: (_plot, splits) => splits.map((split) => figure(split, unit)),
@@ -177,7 +179,7 @@
   }
 
   function draw(element) {
-    const data = JSON.parse(element.parentElement.querySelector("script").textContent);
+    const data = JSON.parse(element.dataset.plot);
     const values = data.kind === "bars" ? stacked(data.series) : data.series.map((one) => one.values);
     const plot = new uPlot(options(element, data), [data.steps, ...values], element);
     drawn.set(element, plot);
