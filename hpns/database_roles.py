@@ -29,6 +29,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_serverid": (_SIUD, _S),
     "tenants_serverkey": (_SIU, _SU),
     "tenants_sighting": (_S, _SIU),
+    "tenants_rejection": (_S, _SIUD),
     "tenants_pushapp": (_SIU, _SU),
     "tenants_credential": (_SIUD, _SU),
     "tenants_auditevent": (_SI, _SI),

@@ -14,6 +14,7 @@ from delivery.insight import summary
 from delivery.insight.charts import Chart
 from delivery.insight.markers import markers
 from delivery.insight.summary import Clock
+from delivery.insight.troubles import troubles
 from delivery.pages import figures, freshness, overview_charts, overview_tables
 from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import Filters, parse
@@ -61,11 +62,16 @@ def _figures(
 ) -> dict[str, Any]:
     """What figures.html shows."""
     filters = links.filters
-    told = summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit)
+    told = links.sentence(summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit))
+    wrong = troubles(request.customer, server=filters.server, app=filters.app, now=clock.now)
+    if wrong and told["kind"] == "good":
+        # Nothing of what came failed; that says nothing of what does not come in, or is about to fail.
+        told["kind"] = wrong[0].mark
     return {
+        "troubles": wrong,
         "filters": filters,
         "figures": found,
-        "summary": links.sentence(told),
+        "summary": told,
         "rows_since": _rows_since(filters, clock.now),
         "stats": overview_tables.stats(found, links),
         "before_words": overview_tables.BEFORE.get(filters.span.range, "the same length of time before"),

@@ -70,6 +70,7 @@ app.conf.update(
         "recheck": {"task": "delivery.recheck", "schedule": crontab(minute="*/10"), "options": {"expires": 300}},
         "expiry": {"task": "tenants.warn_of_expiry", "schedule": crontab(minute=23, hour=6)},
         "sessions": {"task": "tenants.forget_sessions", "schedule": crontab(minute=41, hour=3)},
+        "rejections": {"task": "tenants.forget_rejections", "schedule": crontab(minute=53, hour=3)},
         "erased": {"task": "tenants.forget_erased", "schedule": crontab(minute=11, hour=4)},
         "devices": {"task": "delivery.devices", "schedule": 60.0, "options": {"expires": 60}},
         "active_devices": {"task": "delivery.active_devices", "schedule": crontab(minute=3)},

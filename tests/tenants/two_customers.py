@@ -11,7 +11,7 @@ from django.db import ProgrammingError, connection, transaction
 from delivery.log.rows import COLUMNS
 from tenants import scope
 from tenants.audit import recording
-from tenants.models import Credential, Invitation, PushApp, Role, ServerId, Sighting
+from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
 from tests.browsing import Tenant, member, tenant
 from tests.roles import PAGES, acting_as
 
@@ -26,6 +26,7 @@ TABLES = {
     "tenants_serverid": 1,
     "tenants_serverkey": 1,
     "tenants_sighting": 1,
+    "tenants_rejection": 1,
     "tenants_credential": 1,
     "tenants_auditevent": 1,
     "delivery_delivery": 1,
@@ -56,6 +57,7 @@ def furnish(one: Tenant) -> User:
     )
     ServerId.objects.create(server=one.server, mattermost_id=name)
     Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
+    Rejection.objects.create(key=one.key, code="wrong_network", count=1, first_at=NOW, last_at=NOW, encrypted=True)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     recording.record("server.add", customer=customer, target=name)
@@ -63,7 +65,7 @@ def furnish(one: Tenant) -> User:
         columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
-            ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1)",
+            ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1)",
             [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
         )
         cursor.execute(
