@@ -1,6 +1,7 @@
 """Tags and filters of base.html and the parts: `{% load pages %}`."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django import template
@@ -36,6 +37,16 @@ def block_again(context: Context, name: str) -> str:
 def figure(value: Any) -> str:
     """A number as people read it: 12480 -> "12,480", 99.98 -> "99.98"; anything else as it is."""
     return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+@register.filter
+def exact_time(at: datetime) -> SafeString:
+    """A moment as parts/time.html has it, exact: where there are hundreds of them, for a tenth of the cost."""
+    utc = at.astimezone(UTC)
+    day = f"{utc.day} {utc:%b %Y, %H:%M}"
+    return SafeString(  # digits and names of months
+        f'<time datetime="{utc.isoformat()}" title="{day}:{utc:%S} UTC" data-time="exact">{day} UTC</time>'
+    )
 
 
 @register.filter

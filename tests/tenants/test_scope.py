@@ -22,6 +22,7 @@ from tenants.models import (
     Invitation,
     Membership,
     PushApp,
+    Rejection,
     Role,
     Server,
     ServerId,
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
 ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(ServerKey, Sighting),
+    *(Rejection, ServerKey, Sighting),
 }
 
 

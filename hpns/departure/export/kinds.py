@@ -7,7 +7,7 @@ it that a new field is in one of the two.
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from delivery.models import Delivery, Hour, Minute, Receipt
+from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from delivery.rollups.buckets import EDGES, Histogram, add
 from tenants.fence import TenantModel
 from tenants.models import (
@@ -18,6 +18,7 @@ from tenants.models import (
     Invitation,
     Membership,
     PushApp,
+    Rejection,
     Server,
     ServerId,
     ServerKey,
@@ -197,6 +198,22 @@ KINDS: Final = (
         ),
     ),
     Kind(
+        "rejections.jsonl",
+        "Requests with the beginning of one of your keys that were refused or could not be read, of the last days.",
+        Rejection,
+        "key__server__customer_id",
+        (
+            Field("key_id", "the key, by its id in keys.jsonl"),
+            Field("code", "the stable code of the reason"),
+            Field("address", "where they came from; empty: not known, or several"),
+            Field("count", "how many"),
+            Field("first_at", "when the first one came"),
+            Field("last_at", "when the last one came"),
+            Field("encrypted", "whether the last one came over HTTPS"),
+            Field("tls", "its version of TLS, where known"),
+        ),
+    ),
+    Kind(
         "apps.jsonl",
         "Your own apps.",
         PushApp,
@@ -307,6 +324,62 @@ KINDS: Final = (
     Kind(
         "minutes.jsonl", f"The same by minute, as far back as that is kept. {_COUNTED}", Minute, "customer_id", _COUNTS
     ),
+    Kind(
+        "devices.jsonl",
+        "The phones that pushes were for, a line for each server and app that reached them. All times are those of "
+        "pushes.",
+        Device,
+        "customer_id",
+        (
+            Field("device", "a keyed fingerprint of the device token"),
+            Field("server_id", "the server, by its id in servers.jsonl"),
+            Field("app_id", "the app; 0: none was found"),
+            Field("family", "apns, fcm or other"),
+            Field("first_at", "the first push"),
+            Field("last_at", "the last push"),
+            Field("sent_at", "the last that Apple or Google took"),
+            Field("acked_at", "the last that the phone acknowledged"),
+            Field("removed_at", "the last that was answered with REMOVE"),
+            Field("removed_code", "why"),
+            Field("failed_at", "the last that came to nothing otherwise"),
+            Field("failed_code", "why"),
+        ),
+    ),
+    Kind(
+        "active_devices.jsonl",
+        "Which phones each server has reached in which month.",
+        ActiveDevice,
+        "customer_id",
+        (
+            Field("month", "its first day"),
+            Field("server_id", "the server, by its id in servers.jsonl"),
+            Field("device", "a keyed fingerprint of the device token"),
+            Field("days", "bit n - 1 is set where it was on the nth day of the month (UTC)"),
+        ),
+    ),
+    Kind(
+        "platforms.jsonl",
+        "Since when each server sends for which platform.",
+        PlatformSighting,
+        "customer_id",
+        (
+            Field("server_id", "the server, by its id in servers.jsonl"),
+            Field("platform", "the platform, such as apple_rn-v2"),
+            Field("first_at", "the first push"),
+        ),
+    ),
+    Kind(
+        "active_device_counts.jsonl",
+        "How many phones were reached in each month.",
+        DeviceCount,
+        "customer_id",
+        (
+            Field("month", "its first day"),
+            Field("server_id", "the server, by its id in servers.jsonl; 0: all together"),
+            Field("devices", "how many in the month"),
+            Field("by_day", "how many on each of its days (UTC)"),
+        ),
+    ),
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -321,6 +394,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("ServerId", "id"): "nothing refers to it",
     ("ServerKey", "digest"): "a digest",
     ("Sighting", "id"): "nothing refers to it",
+    ("Rejection", "id"): "nothing refers to it",
     ("PushApp", "customer"): _ONE_CUSTOMER,
     ("Credential", "sealed"): "the secret",
     ("Credential", "warned_days"): "bookkeeping of e-mails",
@@ -329,6 +403,12 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Receipt", "customer"): _ONE_CUSTOMER,
     **{(name, "customer"): _ONE_CUSTOMER for name in ("Minute", "Hour")},
     **{(name, "grain"): "sums of the other lines are left out" for name in ("Minute", "Hour")},
+    ("Device", "id"): "nothing refers to it",
+    ("Device", "customer"): _ONE_CUSTOMER,
+    ("PlatformSighting", "id"): "nothing refers to it",
+    ("PlatformSighting", "customer"): _ONE_CUSTOMER,
+    ("ActiveDevice", "customer"): _ONE_CUSTOMER,
+    ("DeviceCount", "customer"): _ONE_CUSTOMER,
 }
 
 
