@@ -190,3 +190,99 @@ class ServiceHour(Counts):
     class Meta:
         managed = False
         db_table = "delivery_service_hour"
+
+
+class Device(TenantModel):
+    """A phone (the fingerprint of its token) as one server reached it through one app: what became of its pushes.
+
+    All times are those at which a push was accepted, each the latest of its kind but for `first_at`; they only grow, so
+    that reading rows of the log twice changes nothing (delivery/devices/).
+    """
+
+    paths = Paths("customer_id")
+
+    id = models.BigIntegerField(primary_key=True)
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    device = models.TextField(help_text="A keyed fingerprint of the device token.")
+    server_id = models.BigIntegerField()
+    app_id = models.BigIntegerField(help_text="0: no app was found.")
+    family = models.TextField(help_text="apns, fcm, or other where the platform names neither.")
+    first_at = models.DateTimeField(help_text="Of the first push that named it.")
+    last_at = models.DateTimeField(help_text="Of the last push that named it.")
+    sent_at = models.DateTimeField(null=True, help_text="Of the last push that a provider took.")
+    acked_at = models.DateTimeField(null=True, help_text="Of the last push that the phone acknowledged.")
+    removed_at = models.DateTimeField(null=True, help_text="Of the last push that was answered with REMOVE.")
+    removed_code = models.TextField(help_text="Why.")
+    failed_at = models.DateTimeField(null=True, help_text="Of the last push that came to nothing otherwise.")
+    failed_code = models.TextField(help_text="Why.")
+
+    class Meta:
+        managed = False
+        db_table = "delivery_device"
+        ordering = ("-last_at",)
+
+    def __str__(self) -> str:
+        return self.device
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the provider's last word is that the app is gone from it."""
+        return self.removed_at is not None and (self.sent_at is None or self.sent_at < self.removed_at)
+
+
+class ActiveDevice(TenantModel):
+    """A device that a server has reached in a month: `days` has bit n - 1 set where it was on the nth day (UTC)."""
+
+    paths = Paths("customer_id")
+
+    month = models.DateField(primary_key=True, help_text="Its first day.")
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    server_id = models.BigIntegerField()
+    device = models.TextField(help_text="A keyed fingerprint of the device token.")
+    days = models.IntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "delivery_active_device"
+
+    def __str__(self) -> str:
+        return f"{self.device} in {self.month:%Y-%m}"
+
+
+class DeviceCount(TenantModel):
+    """How many devices a server (0: the whole customer) has reached in a month, and on each of its 31 days."""
+
+    paths = Paths("customer_id")
+
+    month = models.DateField(primary_key=True, help_text="Its first day.")
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    server_id = models.BigIntegerField()
+    devices = models.BigIntegerField()
+    by_day = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        managed = False
+        db_table = "delivery_device_count"
+
+    def __str__(self) -> str:
+        return f"{self.devices} devices in {self.month:%Y-%m}"
+
+
+class PlatformSighting(TenantModel):
+    """Since when a server sends for a platform (delivery/devices/platforms.py)."""
+
+    paths = Paths("customer_id")
+
+    id = models.BigIntegerField(primary_key=True)
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    server_id = models.BigIntegerField()
+    platform = models.TextField(help_text="As the server sends it, such as apple_rn-v2.")
+    first_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "delivery_platform_sighting"
+        ordering = ("first_at",)
+
+    def __str__(self) -> str:
+        return self.platform

@@ -2,7 +2,8 @@
 
 No rule of ours lives here: a task hands over to the file that knows. `deliver` carries one batch of pushes; `record`
 moves what ended into the delivery log; `compact` merges what that has added to the rollups; `partitions` keeps the days
-of the one and the months of the other; `recheck` checks credentials again that their provider does not accept.
+of the one and the months of the other; `recheck` checks credentials again that their provider does not accept;
+`devices` takes what came to the log into the tables of devices, `active_devices` counts them.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
+from delivery.devices import absorbing, counting, forgetting
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions, todays_date
 from delivery.log.receipt_lines import QUEUE
@@ -32,7 +34,17 @@ from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["OperationalError", "compact", "deliver", "partitions", "publish", "recheck", "record"]
+__all__ = [
+    "OperationalError",
+    "active_devices",
+    "compact",
+    "deliver",
+    "devices",
+    "partitions",
+    "publish",
+    "recheck",
+    "record",
+]
 
 # Seconds between two checks that rows do not pile up in Valkey, and for its answer.
 WATCHDOG_INTERVAL = 5.0
@@ -137,6 +149,21 @@ def recheck() -> int:
     """Recheck the credentials that their provider does not accept: one may be good again. Returns how many are."""
     close_old_connections()
     return credential_check.recheck()
+
+
+@shared_task(name="delivery.devices", acks_late=True, ignore_result=True)
+def devices() -> int:
+    """Take what came to the log, and receipts, into the tables of devices; returns in how many batches."""
+    close_old_connections()
+    return absorbing.absorb()
+
+
+@shared_task(name="delivery.active_devices", acks_late=True, ignore_result=True)
+def active_devices() -> int:
+    """Count active devices, and forget old ones; returns how many months were counted."""
+    close_old_connections()
+    forgetting.forget()
+    return len(counting.count_active())
 
 
 async def _log_watchdog() -> None:

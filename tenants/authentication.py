@@ -38,6 +38,7 @@ from tenants.refusals import (
     TwoKeys,
     UnknownKey,
     UnreadableKey,
+    Whose,
     WrongNetwork,
 )
 
@@ -121,6 +122,8 @@ class KeyAuthentication(BaseAuthentication):
         """Authenticate a request: the identity behind its key, or KEYLESS; raises a CallerRejected with its `code`."""
         try:
             key = find_key(request.path, request.headers_get("authorization"))
+        except TwoKeys:
+            raise TwoKeys(self._named(find_key(request.path, None))) from None
         except NoKey:
             key = _key_from_auth_header(request)
             if not key:
@@ -129,17 +132,27 @@ class KeyAuthentication(BaseAuthentication):
                 raise NoKey if self._directory.ready else NotReady from None
         parts = keys.parse(key)
         if parts is None:
-            raise UnreadableKey
+            raise UnreadableKey(self._named(key))
         identity = self._directory.find(parts[0])
         digest = _NO_DIGEST if identity is None else identity.digest
         if not compare_digest(digest, keys.digest(key, self._hash_key)) or identity is None:
-            raise UnknownKey if self._directory.ready else NotReady
+            raise UnknownKey(_whose(identity)) if self._directory.ready else NotReady
         if identity.rejection_code:
-            raise _REJECTIONS.get(identity.rejection_code, Suspended)
+            raise _REJECTIONS.get(identity.rejection_code, Suspended)(_whose(identity))
         if identity.expires_at and identity.expires_at <= self._clock():
-            raise ExpiredKey
+            raise ExpiredKey(_whose(identity))
         self._access_policy.check_access(identity, request)
         return identity, None
+
+    def _named(self, text: str) -> Whose | None:
+        """Whose key a text begins as that is none."""
+        prefix = keys.prefix(text)
+        return _whose(self._directory.find(prefix)) if prefix else None
+
+
+def _whose(identity: Identity | None) -> Whose | None:
+    """Nobody without a key: a server_id is no secret, and strangers shall put nothing down to others."""
+    return Whose(identity.customer_id, identity.key_id) if identity is not None and identity.key_id else None
 
 
 class AccessPolicy:
@@ -152,13 +165,13 @@ class AccessPolicy:
     def check_access(self, identity: Identity, request: RequestInfo) -> None:
         """Raises PlainHttp, WrongNetwork or TestServiceOff."""
         if identity.tls and not self.proxies.accepts_keys(request):
-            raise PlainHttp
+            raise PlainHttp(_whose(identity))
         if identity.trial and not self._test_service:
-            raise TestServiceOff
+            raise TestServiceOff(_whose(identity))
         if identity.networks:
             client = self.proxies.client(request)
             if not network.is_inside(client, network.parsed(identity.networks)):
-                raise WrongNetwork(address=str(client or ""))
+                raise WrongNetwork(_whose(identity), address=str(client or ""))
 
 
 class Keyless:

@@ -40,6 +40,13 @@ def parse(text: str) -> tuple[str, str] | None:
     return None
 
 
+def prefix(text: str) -> str:
+    """The prefix of a text that begins as a key does, whatever follows; "" for any other."""
+    found = text[len(MARK) : _PREFIX_END]
+    is_one = text.startswith(MARK) and len(found) == PREFIX_LENGTH and found.isascii() and found.isalnum()
+    return found if is_one and text[_PREFIX_END : _PREFIX_END + 1] in ("", "_") else ""
+
+
 def digest(text: str, hash_key: bytes) -> bytes:
     """The keyed hash (BLAKE2b, RFC 7693, 32 bytes) under which a key's whole text is kept.
 

@@ -1,20 +1,30 @@
 """Authentication failures of a push: one exception for each reason that the caller can do something about."""
 
+from typing import NamedTuple
+
 from rest_framework.exceptions import AuthenticationFailed
+
+
+class Whose(NamedTuple):
+    """Whose key a rejected request names, by their ids. It is no proof: who has only its beginning names it, too."""
+
+    customer_id: int
+    key_id: int
 
 
 class CallerRejected(AuthenticationFailed):
     """The caller is rejected; `code` is the stable error code, `detail` the cause in plain words.
 
-    `details`: what of the request itself the answer names. It goes to the caller alone, and into no log.
+    `details`: what of the request itself the answer names. It goes to the caller alone, and into no log. `whose`: who
+    may want to know of it, None where the request names nobody.
     """
 
     code: str
     cause: str
 
-    def __init__(self, **details: str) -> None:
+    def __init__(self, whose: Whose | None = None, **details: str) -> None:
         super().__init__(self.cause, self.code)
-        self.details = details
+        self.whose, self.details = whose, details
 
 
 class NoKey(CallerRejected):

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import close_old_connections
 
-from tenants import services
+from tenants import rejections, services
 from tenants.accounts import sessions
 from tenants.credentials import expiry
 
@@ -28,3 +28,10 @@ def forget_erased() -> int:
     """Delete what the law no longer wants kept of erased customers, as the owner of the tables; returns how much."""
     close_old_connections()
     return services.erased_forget(using=settings.OWNER_DATABASE)
+
+
+@shared_task(name="tenants.forget_rejections", acks_late=True, ignore_result=True)
+def forget_rejections() -> int:
+    """Delete what was noted of rejected requests and is older than the delivery log; returns how much."""
+    close_old_connections()
+    return rejections.forget()

@@ -99,6 +99,9 @@ TABLE: Final[dict[str, Row]] = {
     "t/<str:key>/": for_reading("/t/hk_x/", all_get(200)),
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/audit.csv": of_customer("audit.csv", members_get(403, 200, 200, staff=403)),
+    "c/<slug:slug>/delivery/pushes/": of_customer("delivery/pushes/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/pushes.csv": of_customer("delivery/pushes.csv", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/live/": of_customer("delivery/live/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/": of_customer("", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/servers/": of_customer(
         "servers/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
@@ -114,6 +117,8 @@ TABLE: Final[dict[str, Row]] = {
     f"{_SERVER}keys/<str:prefix>/revoke/": of_customer(
         f"servers/{_NONE}/keys/x/revoke/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
     ),
+    "c/<slug:slug>/delivery/": of_customer("delivery/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/counts.csv": of_customer("delivery/counts.csv", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/apps/": of_customer(
         "apps/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
     ),
@@ -124,11 +129,30 @@ TABLE: Final[dict[str, Row]] = {
     f"{_CREDENTIAL}remove/": of_customer(
         "apps/0/credentials/0/remove/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
     ),
+    "c/<slug:slug>/delivery/devices/": of_customer(
+        "delivery/devices/", members_get(200, 200, 200, staff=200), members_get(200, 200, 200, staff=403)
+    ),
+    # Nothing of this device is known to anybody.
+    "c/<slug:slug>/delivery/devices/<slug:device>/": of_customer(
+        f"delivery/devices/{'0' * 32}/", members_get(404, 404, 404, staff=404)
+    ),
     "c/<slug:slug>/test/": of_customer(
         "test/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
     ),
     "c/<slug:slug>/test/live/": of_customer("test/live/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/test/<slug:ack_id>/": of_customer("test/x/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/<trace:trace>/": of_customer(
+        "delivery/0123456789ab-1/", members_get(404, 404, 404, staff=404)
+    ),
+    "c/<slug:slug>/delivery/posts/<str:post_id>/": of_customer(
+        "delivery/posts/x/", members_get(404, 404, 404, staff=404)
+    ),
+    # It changes nothing, so that staff who look on may search as well.
+    "c/<slug:slug>/search/": of_customer(
+        "search/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=302)
+    ),
+    "codes/": for_reading("/codes/", all_get(200)),
+    "codes/<str:code>/": for_reading("/codes/apns_bad_topic/", all_get(200)),
     "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
     "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),

@@ -25,7 +25,8 @@ from delivery.outcomes import judge
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, SERVER_ID_HEADER, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
-from tenants.refusals import CallerRejected, NoKey
+from tenants.network import TrustedProxies
+from tenants.refusals import CallerRejected, NoKey, Whose
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,11 @@ class LeanRequest(HttpRequest):
         return self.scope.client  # type: ignore[no-any-return]
 
     @property
+    def tls(self) -> str:
+        """The version of TLS that ended here, such as "TLSv1.3"; "" for none, or where a proxy ended it."""
+        return self.scope.tls  # type: ignore[no-any-return]
+
+    @property
     def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802  Django's name
         """The headers under CGI-like names, made at each use."""
         return {
@@ -84,6 +90,7 @@ def _json_response(body: bytes) -> HttpResponse:
 
 _OK = _json_response(wire.OK_BODY)
 _REMOVE = _json_response(wire.REMOVE_BODY)
+_MALFORMED = wire.fail_body("malformed ")[:-2]
 _PREPARED = {wire.OK_BODY: _OK, wire.REMOVE_BODY: _REMOVE}
 
 
@@ -96,6 +103,7 @@ class MachineView(APIView):
         super().__init__()
         self.outbox = outbox
         self.keyless = Keyless()
+        self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
         # Made once per view, not per request as DRF does: they hold no state of a request.
         self.authenticators = [make() for make in self.authentication_classes]
 
@@ -111,7 +119,7 @@ class MachineView(APIView):
             for authenticator in self.authenticators:
                 request.user, request.auth = authenticator.authenticate(request)  # type: ignore[attr-defined,misc,arg-type]
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
-            return self.error_response(error)
+            return self.error_response(error, request)
         return None
 
     async def respond(self, request: LeanRequest) -> HttpResponse:
@@ -119,25 +127,28 @@ class MachineView(APIView):
         try:
             return await self.handle(request.user, request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
-            return self.error_response(error)
+            return self.error_response(error, request)
 
     def handle(self, who: Identity, request: LeanRequest) -> Awaitable[HttpResponse]:
         """Handle an authenticated request."""
         raise NotImplementedError
 
-    def error_response(self, error: Exception) -> HttpResponse:
+    def error_response(self, error: Exception, request: LeanRequest) -> HttpResponse:
         """The response to an exception: CallerRejected is the caller's doing, all others are faults of ours."""
         trace = self.outbox.trace()
         details: dict[str, str] = {}
         if isinstance(error, CallerRejected):
             verdict, details = judge.refusal(error.code), error.details
+            if error.whose is not None:
+                self.outbox.rejections.observe(error.whose, verdict.code, request, self.proxies)
         else:
             logger.error("unhandled exception in a request", exc_info=error, extra={"trace": trace})
             verdict = judge.refusal("internal_error")
         counting.turned_away(verdict.code)
         # Not at INFO: whoever knows the address could fill the log. The metrics count them.
         logger.debug("rejected a request", extra={"trace": trace, "code": verdict.code})
-        return _json_response(wire.fail_body(judge.text(verdict, trace, contact=settings.SUPPORT_CONTACT, **details)))
+        details = {"contact": settings.SUPPORT_CONTACT, **details}
+        return _json_response(wire.fail_body(judge.text(verdict, trace, settings.PUBLIC_URL, **details)))
 
 
 class SendPush(MachineView):
@@ -147,6 +158,8 @@ class SendPush(MachineView):
         """Submit the push and wait for its answer."""
         if who is KEYLESS and (request.too_large or request.body_error):
             raise NoKey
+        if request.too_large or request.body_error:
+            self._note_unreadable(who, "too_large" if request.too_large else "malformed", request)
         if request.too_large:
             body = await intake.too_large(self.outbox, who, request.too_large)
         elif request.body_error:
@@ -155,7 +168,18 @@ class SendPush(MachineView):
             body = await intake.accept_keyless(self.outbox, self.keyless, request, request.take_payload())
         else:
             body = await intake.accept(self.outbox, who, request.take_payload())
-        return _PREPARED.get(body) or _json_response(body)
+        return _PREPARED.get(body) or self._failed(who, body, request)
+
+    def _failed(self, who: Identity, body: bytes, request: LeanRequest) -> HttpResponse:
+        if body.startswith(_MALFORMED) and not request.body_error:
+            self._note_unreadable(who, "malformed", request)
+        return _json_response(body)
+
+    def _note_unreadable(self, who: Identity, code: str, request: LeanRequest) -> None:
+        """Remember where a request came from that could not be read, for the page of its server."""
+        if who.key_id:
+            whose = Whose(who.customer_id, who.key_id)
+            self.outbox.rejections.observe(whose, code, request, self.proxies)
 
 
 class Ack(MachineView):
@@ -185,7 +209,8 @@ class Ack(MachineView):
         self.outbox.receipts.keep(who, ack)
 
     def _refused(self, code: str, detail: str = "") -> HttpResponse:
-        return _json_response(wire.fail_body(judge.text(judge.refusal(code), self.outbox.trace(), detail=detail)))
+        text = judge.text(judge.refusal(code), self.outbox.trace(), settings.PUBLIC_URL, detail=detail)
+        return _json_response(wire.fail_body(text))
 
 
 def machine_views(outbox: Outbox) -> tuple[MachineView, MachineView]:

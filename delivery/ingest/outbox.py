@@ -26,6 +26,7 @@ from delivery.metrics import counting
 from delivery.protocol import wire
 from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.key_usage import KeyUsage
+from delivery.queue.rejections import Rejections
 from tenants.directory.snapshot import Identity
 from tenants.supervision import supervise
 
@@ -55,11 +56,12 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
-        self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY)
+        self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY, settings.PUBLIC_URL)
         self.receipts = Receipts(self.link, self.trace)
         self.key_usage = KeyUsage(self.link)
+        self.rejections = Rejections(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
-        self.responses = Responses(self.process, settings.PUSH_DEADLINE)
+        self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL)
         self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away)
         self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
 
@@ -73,6 +75,7 @@ class Outbox:
             supervise("the deadlines of pushes", self._watch),
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
+            supervise("the record of rejections", self.rejections.flush_periodically, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
         ]
         if not self._publisher.via_celery:  # of another broker's file Valkey knows nothing
@@ -87,6 +90,7 @@ class Outbox:
         """Publish what is collected and close the connections."""
         self._flush()
         self.key_usage.flush()
+        self.rejections.flush(all_of_it=True)
         self.turned_away.flush()
         self.receipts.flush(MOST_BYTES)
         if self.link.up:

@@ -42,8 +42,8 @@ UnsavedRows = collections.OrderedDict[tuple[Any, ...], tuple[bytes, int]]
 class TurnedAwayPushes:
     """Answers and logs the pushes that one web process turns away; flush() when Valkey is back."""
 
-    def __init__(self, link: valkey.Link, hash_key: bytes) -> None:
-        self.link, self.hash_key = link, hash_key
+    def __init__(self, link: valkey.Link, hash_key: bytes, public_url: str = "") -> None:
+        self.link, self.hash_key, self._public_url = link, hash_key, public_url
         self._unsaved: UnsavedRows = collections.OrderedDict()
         self._flush_handle: asyncio.Handle | None = None
         # Since when, and how many of each key and code have had a row of their own.
@@ -59,7 +59,7 @@ class TurnedAwayPushes:
         if not pending.answer.done():
             self._answer(
                 pending.answer,
-                wire.fail_body(judge.text(verdict, pending.trace, **details)),
+                wire.fail_body(judge.text(verdict, pending.trace, self._public_url, **details)),
                 # What we refuse for a trouble of ours is nobody's flood.
                 is_late=is_flood and verdict.attribution != "ours",
             )

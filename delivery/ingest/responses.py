@@ -41,9 +41,10 @@ class Responses:
     `saves_at_once`: it saves each before it confirms it.
     """
 
-    def __init__(self, process: str, deadline: float) -> None:
-        """`deadline`: seconds from its batch's publication within which each push is answered."""
-        self._process, self.deadline = process, deadline
+    def __init__(self, process: str, deadline: float, public_url: str = "") -> None:
+        """`deadline`: seconds from its batch's publication within which each push is answered; `public_url`: the
+        address of the pages, for the texts of failures."""
+        self._process, self.deadline, self._public_url = process, deadline, public_url
         self.batches: dict[int, PendingBatch] = {}
         self.waiting = 0
         self.latency = 0.0  # seconds that answers take, of late
@@ -209,5 +210,6 @@ class Responses:
         late = "late_test" if push.push.type == "test" and pending.published else code
         body = wire.OK_BODY
         if late:
-            body = wire.fail_body(judge.text(judge.refusal(late), push.trace, seconds=int(self.deadline)))
+            text = judge.text(judge.refusal(late), push.trace, self._public_url, seconds=int(self.deadline))
+            body = wire.fail_body(text)
         self._respond(push, body)

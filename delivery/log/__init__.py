@@ -1,1 +1,1 @@
-"""The delivery log: rows written in bulk, partitions by day, erasure, and a push's timeline."""
+"""The delivery log: rows written in bulk, partitions by day, and erasure."""

@@ -30,6 +30,10 @@ _ABSENT: Final = {
 """What a text says where its caller knows no detail."""
 
 
+CODES_PATH: Final = "codes"
+"""Below which path of the pages each code has its own (delivery/pages/urls.py)."""
+
+
 class _Details(dict[str, object]):
     def __missing__(self, name: str) -> str:
         return _ABSENT[name]
@@ -65,15 +69,18 @@ def attributed(verdict: Verdict, shared: bool) -> Verdict:
     return verdict
 
 
-def text(verdict: Verdict, trace: str, **details: object) -> str:
-    """Return what the server's admin reads: "<code> <cause>: <what to do> (trace <id>)".
+def text(verdict: Verdict, trace: str, public_url: str = "", **details: object) -> str:
+    """Return what the server's admin reads: "<code> <cause>: <what to do> (trace <id>) <address of the code's page>".
+
+    public_url is the address of the pages, such as "https://push.example.com"; without it no address is given.
 
     details fill the row's placeholders (those of _ABSENT); empty ones and those left out are put in words, but for
     {remark}, which is {detail} in parentheses where there is one. They must hold no secret: the text ends in the
     customer's server log.
     """
     cause, fix = cause_and_fix(verdict, **details)
-    return f"{verdict.code} {cause}: {fix} (trace {trace})"
+    page = f" {public_url.rstrip('/')}/{CODES_PATH}/{verdict.code}/" if public_url else ""
+    return f"{verdict.code} {cause}: {fix} (trace {trace}){page}"
 
 
 def cause_and_fix(verdict: Verdict, **details: object) -> tuple[str, str]:

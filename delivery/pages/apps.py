@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.contrib import messages
 from django.forms import Form
@@ -11,6 +11,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
+from delivery.insight import credential_record
+from delivery.insight import day as days
+from delivery.insight.charts import MarkerKind
+from delivery.insight.day import Day
+from delivery.insight.markers import markers
+from delivery.insight.trouble import Trouble
+from delivery.insight.troubles import troubles
 from delivery.pages.app_forms import AppForm, UploadForm
 from delivery.worker import credential_check
 from tenants import scope, services
@@ -22,6 +29,13 @@ from tenants.problem import ProblemError
 
 # How long before its expiry a credential is warned of.
 SOON: Final = timedelta(days=30)
+
+
+class AppHealth(NamedTuple):
+    """What is wrong with one app, and its last 24 hours."""
+
+    troubles: list[Trouble]
+    day: Day
 
 
 @customer_page("app.see", change="app.change")
@@ -174,7 +188,20 @@ def _redirect_after(request: CustomerRequest, row: PushApp, act: Callable[[], No
 
 
 def _app_page(request: CustomerRequest, row: PushApp, form: Form) -> HttpResponse:
-    return render(request, "delivery/apps/app.html", {**_context(row), "form": form})
+    now = timezone.now()
+    day = days.read(now, app_id=row.pk)
+    found = markers(request.customer, day.start, now)
+    changes = [each for each in found if each.kind is MarkerKind.CREDENTIAL and row.label in each.label]
+    health = AppHealth(troubles(request.customer, app=row, day=day, now=now), day)
+    context = {
+        **_context(row),
+        "form": form,
+        "health": health,
+        "chart": day.chart("Pushes of the last 24 hours, by 10 minutes", changes),
+        "failures": day.counts.failures,
+        "record": credential_record.of(row),
+    }
+    return render(request, "delivery/apps/app.html", context)
 
 
 def _cells(request: CustomerRequest, row: PushApp) -> list[Any]:

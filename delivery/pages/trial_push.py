@@ -1,8 +1,8 @@
 """The page for test pushes: /c/<slug>/test/..."""
 
 import json
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db.models import Q
@@ -12,7 +12,9 @@ from django.utils import timezone
 
 from delivery import selectors
 from delivery.ingest import trial_push
-from delivery.log import timeline
+from delivery.insight import catalogue, pushes, timeline
+from delivery.insight.troubles import troubles
+from delivery.models import Delivery
 from delivery.pages.trial_form import TestPushForm
 from delivery.protocol.wire import Push
 from tenants import scope
@@ -24,9 +26,21 @@ from tenants.pages.door import CustomerRequest, customer_page
 # How long a test push is looked for after it was sent, and how far back a phone's own test may lie.
 RECENT: Final = timedelta(days=1)
 LIVE: Final = timedelta(minutes=30)
+# How long the page of a test push asks for the phone's receipt.
+RECEIPT_AWAITED: Final = timedelta(minutes=2)
+# How far back phones' own tests are listed, and how many.
+TESTS_SINCE: Final = timedelta(days=7)
+TESTS_SHOWN: Final = 5
 # In the session: the answers to the latest test pushes, and of how many.
 SESSION_KEY: Final = "test_pushes"
 REMEMBERED_MOST: Final = 10
+
+
+class PhonesTest(NamedTuple):
+    """A `test` that a phone has had sent, and what its code means."""
+
+    row: Delivery
+    meaning: catalogue.Entry | None
 
 
 @customer_page("delivery.see", change="push.test", in_steps=True)
@@ -48,6 +62,7 @@ def test_push(request: CustomerRequest) -> HttpResponse:
     now = timezone.now()
     context = {"form": form, "servers": servers, "apps": apps, "since": int(now.timestamp()), "now": now}
     with request.step():
+        context |= {"troubles": troubles(request.customer, now=now), "tests": _phones_tests(now)}
         return render(request, "delivery/test/form.html", context)
 
 
@@ -58,7 +73,7 @@ def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
     context: dict[str, Any] = {
         "ack_id": ack_id,
         "row": row,
-        "steps": timeline.of(row) if row else [],
+        **_steps(row),
         "now": timezone.now(),
         "answered": request.session.get(SESSION_KEY, {}).get(ack_id),
         "phone_page": settings.SANDBOX_URL,
@@ -76,8 +91,23 @@ def live(request: CustomerRequest) -> HttpResponse:
     if opened_at.isascii() and opened_at.isdigit() and len(opened_at) < 12:
         since = max(since, timezone.datetime.fromtimestamp(int(opened_at), timezone.get_current_timezone()))  # type: ignore[attr-defined]
     row = selectors.since(since).filter(type="test").first()
-    context = {"row": row, "steps": timeline.of(row) if row else [], "since": opened_at, "now": timezone.now()}
+    context = {"row": row, **_steps(row), "since": opened_at, "now": timezone.now()}
     return render(request, "delivery/test/live.html", context)
+
+
+def _steps(row: Delivery | None) -> dict[str, Any]:
+    """The steps of a test push that the log knows, and whether its phone may still acknowledge it."""
+    if row is None:
+        return {"steps": [], "acked": False, "acks": False}
+    receipts = pushes.receipts_of(row)
+    young = timezone.now() - row.accepted_at < RECEIPT_AWAITED
+    return {"steps": timeline.of(row, receipts), "acked": bool(receipts), "acks": row.answer == "OK" and young}
+
+
+def _phones_tests(now: datetime) -> list[PhonesTest]:
+    """The last `test` pushes that phones have had sent, the latest first, each with its reason where it failed."""
+    rows = selectors.since(now - TESTS_SINCE).filter(type="test")
+    return [PhonesTest(row, catalogue.entry(row.code)) for row in rows[:TESTS_SHOWN]]
 
 
 def _wanted(request: CustomerRequest, form: TestPushForm) -> tuple[Identity, Push] | None:

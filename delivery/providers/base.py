@@ -144,13 +144,22 @@ class CredentialTrial(msgspec.Struct, frozen=True):
     special: Callable[[Verdict, Attempt], tuple[str, str] | None] = nothing_special
 
 
+class Silence(msgspec.Struct, frozen=True):
+    """Why a phone that is sent to acknowledges nothing, likeliest first, as sentences: where it never has, and where it
+    has stopped to."""
+
+    never: str = "Its app may be too old to acknowledge, removed without logging out, or offline."
+    stopped: str = "Its app was removed without logging out, or the phone is switched off or offline."
+
+
 class Provider(msgspec.Struct, frozen=True):
     """One push provider as the worker needs it: how a push is sent to it, and what its answers mean.
 
     origin(host, setting) is the origin for an app's host, read from the settings that its tenants' half names;
     sender(engine, setting, dry_run) makes its sender, which with dry_run reaches no phone; project(kind, secret)
     finds the project that a credential is for; takes_push_id says whether each push carries an id of ours;
-    sandbox_phone is a device token that the provider sandbox delivers to.
+    sandbox_phone is a device token that the provider sandbox delivers to; silence says why receipts of a phone of this
+    platform can be missing.
     """
 
     family: str
@@ -161,3 +170,4 @@ class Provider(msgspec.Struct, frozen=True):
     trial: CredentialTrial
     sandbox_phone: str
     project: Callable[[str, Mapping[str, str]], str] = no_project
+    silence: Silence = Silence()

@@ -5,14 +5,12 @@ a list in Valkey, which the task `record` empties. Losing some of it does little
 """
 
 import asyncio
-import json
 import time
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis
-from django.db import IntegrityError, InterfaceError, OperationalError
 
-from delivery.queue import shared_clock, valkey
+from delivery.queue import handover, shared_clock, valkey
 from tenants import key_sightings
 
 SEEN: Final = "usage:seen"
@@ -23,8 +21,7 @@ SEEN_TTL: Final = 60.0
 KEYS_MOST: Final = 20_000
 EACH_MOST: Final = key_sightings.SERVER_IDS_PER_KEY_MAX
 # Entries that wait in Valkey while nobody records, and how many are taken out at a time.
-ENTRIES_MOST: Final = 50_000
-CHUNK: Final = 1_000
+ENTRIES_MOST, CHUNK = handover.ENTRIES_MOST, handover.CHUNK
 
 
 class KeyUsage:
@@ -60,10 +57,9 @@ class KeyUsage:
         """Push what is new to Valkey now."""
         if self._unsent and self._link.up:
             now = int(shared_clock.now())
-            entries = [json.dumps((*pair, now)) for pair in self._unsent]
+            entries = [(*pair, now) for pair in self._unsent]
             self._unsent = []
-            push = valkey.pack(("RPUSH", SEEN, *entries))
-            self._link.post(push + valkey.pack(("LTRIM", SEEN, str(-ENTRIES_MOST), "-1")), 2)
+            handover.post(self._link, SEEN, entries, ENTRIES_MOST)
         if time.monotonic() - self._since > SEEN_TTL:
             self._since = time.monotonic()
             self._seen.clear()
@@ -76,15 +72,8 @@ def write(store: redis.Redis) -> int:
 
     Raises what the stores raise; what PostgreSQL did not take is back in its place then.
     """
-    count = 0
-    while entries := cast("list[bytes]", store.lpop(SEEN, CHUNK)):  # with a count it is a list
-        rows: list[Any] = json.loads(b"[%b]" % b",".join(entries))
-        try:
-            key_sightings.record([(key_id, server_id, at) for key_id, server_id, at in rows])
-        except (OperationalError, InterfaceError, IntegrityError):
-            # It is away, or a key was deleted just now. A leaked key may be used only once: this may be all that there
-            # will be to see of it.
-            store.lpush(SEEN, *reversed(entries))
-            raise
-        count += len(rows)
-    return count
+    return handover.drain(store, SEEN, _record, CHUNK)
+
+
+def _record(rows: list[Any]) -> None:
+    key_sightings.record([(key_id, server_id, at) for key_id, server_id, at in rows])

@@ -17,6 +17,7 @@ _EXACT: Final = (1, 1_000, 3_000, 5_000, 60_000)
 FINE: Final = 21
 _BEYOND: Final = (120_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000, 604_800_000)
 SLOTS: Final = 256
+_SLOT, _SLOT_BITS = SLOTS - 1, 8
 
 
 def _edges() -> tuple[int, ...]:
@@ -42,9 +43,10 @@ def bucket_of(milliseconds: int) -> int:
 
 def add(into: Histogram, packed: Iterable[int]) -> None:
     """Add a stored histogram to one in memory."""
+    get = into.get
     for entry in packed:
-        count, bucket = divmod(entry, SLOTS)
-        into[bucket] = into.get(bucket, 0) + count
+        bucket = entry & _SLOT
+        into[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS)
 
 
 def pack(histogram: Mapping[int, int]) -> list[int]:

@@ -46,7 +46,7 @@ def kind(push_type: str) -> str:
     return push_type if push_type in TYPES else OTHER
 
 
-_FAMILY: Final = "CASE {} ELSE '{}' END".format(
+FAMILY: Final = "CASE {} ELSE '{}' END".format(
     " ".join(f"WHEN starts_with(d.platform, '{head}') THEN '{name}'" for head, name in PLATFORMS.items()), OTHER
 )
 _TYPE: Final = f"CASE WHEN d.type IN ({', '.join(repr(name) for name in sorted(TYPES))}) THEN d.type ELSE '{OTHER}' END"
@@ -60,7 +60,7 @@ def _bucket(end: str) -> str:
 # The rows of the log of a span of time, each with the first receipt of its push, as what the tables need of them.
 BASE: Final = f"""
 base AS MATERIALIZED (
-    SELECT d.accepted_at, d.customer_id, d.server_id, coalesce(d.app_id, 0) AS app_id, {_FAMILY} AS family,
+    SELECT d.accepted_at, d.customer_id, d.server_id, coalesce(d.app_id, 0) AS app_id, {FAMILY} AS family,
         {_TYPE} AS type, d.outcome, d.code, d.attribution, d.counts, d.count, {_bucket("d.ended_at")} AS handoff,
         CASE WHEN r.received_at IS NOT NULL THEN {_bucket("r.received_at")} END AS receipt
     FROM delivery_delivery d

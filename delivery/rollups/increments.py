@@ -32,6 +32,9 @@ class Cell(NamedTuple):
 
 # What a row of a table begins with: its dimensions.
 _Row = tuple[Any, ...]
+# Which minutes have new rows in the log, for whoever reads them afterwards (delivery/devices/absorbing.py). A receipt
+# is noted with its push instead, by the database.
+_NOTE: Final = "INSERT INTO delivery_written_minute (minute) SELECT unnest(%s::timestamptz[])"
 _SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
 
 
@@ -55,6 +58,8 @@ class Increments:
         """Add them to all tables, through a cursor of Django's and in its transaction. Raises django.db.Error."""
         if not self._cells:
             return
+        if minutes := sorted({cell.at for cell, (handoff, _) in self._cells.items() if handoff}):
+            cursor.execute(_NOTE, [minutes])
         for unit in cells.UNITS:
             counts = self._by(unit)
             for (name, dimensions), lines in zip(

@@ -10,10 +10,11 @@ is counted twice, for a query reads one grain of one unit.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 from django.db.models import DateTimeField, DurationField, F, Func, QuerySet, Sum, Value
+from django.db.models.functions import TruncDay
 
 from delivery.models import CustomerCounts, Grain, Hour, Minute, ServiceHour, ServiceMinute
 from delivery.rollups import buckets
@@ -21,6 +22,7 @@ from delivery.rollups.buckets import Histogram
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
 # Longer spans are read by the hour.
 MINUTES_UP_TO: Final = timedelta(hours=25)
 # What only the finer grain tells apart.
@@ -58,12 +60,14 @@ def counted(
     latencies: bool = False,
     service: bool = False,
     unit: timedelta | None = None,
+    zone: tzinfo | None = None,
     **filters: Any,
 ) -> list[Counted]:
     """Sums of the pushes accepted from the unit that `start` is in to before `end`, ascending by step.
 
     by: dimensions (server_id, app_id, family, type, outcome, code, attribution, counts; customer_id for staff);
-    filters: Django lookups on the same; service: all customers together, where there is no server, app and type.
+    filters: Django lookups on the same; service: all customers together, where there is no server, app and type; zone:
+    steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on.
     A step of which nothing is known is not in the list.
     """
     unit = unit or unit_of(start, end)
@@ -74,12 +78,18 @@ def counted(
     rows = rows.filter(**filters)
     keys = [*by]
     if step is not None:
-        origin = Value(floor(start, unit), DateTimeField())
-        of_step = Func(Value(step, DurationField()), F("at"), origin, function="date_bin", output_field=DateTimeField())
-        rows = rows.annotate(step_at=of_step)
+        rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
         keys = ["step_at", *by]
     found = _with_latencies(rows, keys) if latencies else _sums(rows, keys)
     return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
+
+
+def _step(step: timedelta, origin: datetime, zone: tzinfo | None) -> Func:
+    """When the step begins that a row belongs to."""
+    if step == DAY and zone is not None:
+        return TruncDay("at", tzinfo=zone)
+    first = Value(origin, DateTimeField())
+    return Func(Value(step, DurationField()), F("at"), first, function="date_bin", output_field=DateTimeField())
 
 
 def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[ServiceMinute] | type[ServiceHour]:

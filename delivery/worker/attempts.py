@@ -56,6 +56,7 @@ class Deliverer:
         self._with_push_id = frozenset(family for family, provider in table.PROVIDERS.items() if provider.takes_push_id)
         # Read once: a look into Django's settings costs as much as a look-up of a route.
         self._attempt_deadline, self._push_deadline = settings.ATTEMPT_DEADLINE, settings.PUSH_DEADLINE
+        self._public_url = settings.PUBLIC_URL
 
     def begin(self, work: BatchProgress, index: int, item: batch.Item, now: float, clock: float) -> None:
         """Start a push's first attempt, or end it where none is to be made; now: the shared time, clock: the loop's."""
@@ -201,7 +202,7 @@ class Deliverer:
         text = ""
         if verdict.answer is Answer.FAIL:
             item = work.items[index]
-            text = judge.text(verdict, item.trace, **details)
+            text = judge.text(verdict, item.trace, self._public_url, **details)
             logger.log(
                 _LEVELS[verdict.level.upper()],
                 "push failed",

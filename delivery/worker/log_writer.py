@@ -19,7 +19,7 @@ from delivery.log import receipts, writing
 from delivery.log.receipts import Tally
 from delivery.log.unmatched import Unmatched
 from delivery.metrics import receipt_counts
-from delivery.queue import key_usage
+from delivery.queue import key_usage, rejections
 from tenants import redis_client
 from tenants.problem import first_line
 
@@ -41,7 +41,7 @@ class Written(NamedTuple):
 
 
 def write() -> Written:
-    """Write the rows that wait, which keys were used, and the receipts, which are of such rows. Blocks.
+    """Write the rows that wait, which keys were used and rejected, and the receipts, which are of such rows. Blocks.
 
     Raises django.db.Error and redis.RedisError; then nothing is lost, and the next call writes them.
     """
@@ -50,6 +50,7 @@ def write() -> Written:
         written = writing.write(store)
         try:
             key_usage.write(store)
+            rejections.write(store)
         except DatabaseError as error:
             logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
         tally = receipts.write(store)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from billing import customers
 from delivery import selectors
+from delivery.devices import forgetting
 from delivery.log import erasing
 from tenants.models import AuditEvent, Customer
 from tenants.services.erasing import ROWS, agreements, leavers
@@ -41,14 +42,20 @@ def erase(*, customer: Customer) -> dict[str, Any]:
     """Delete it. What went. Raises ProblemError for a customer that is served."""
     customers.check_suspended(customer)
     customer_id, slug, name = customer.pk, customer.slug, customer.name
-    deliveries = erasing.erase(customer_id)
+    deliveries, devices = erasing.erase(customer_id), forgetting.erase(customer_id)
     erased = customers.erase(customer=customer)
     # What was on its way meanwhile.
     deliveries += erasing.erase(customer_id)
+    devices += forgetting.erase(customer_id)
     return {
         "slug": slug,
         "name": name,
-        "deleted": {"deliveries": deliveries, "accounts": erased.accounts, "audit events": erased.events},
+        "deleted": {
+            "deliveries": deliveries,
+            "rows of devices": devices,
+            "accounts": erased.accounts,
+            "audit events": erased.events,
+        },
         "kept": {"audit events of what was agreed on, without persons": erased.kept},
         "cannot_reach": "backups that were made before",
     }

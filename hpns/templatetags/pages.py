@@ -1,6 +1,7 @@
 """Tags and filters of base.html and the parts: `{% load pages %}`."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django import template
@@ -8,9 +9,13 @@ from django.template.context import Context
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils.safestring import SafeString
 
+from delivery.insight.durations import exactly, lasting
 from hpns.pages.navigation import Link, links
 
 register = template.Library()
+# Milliseconds as people read them: 1234 -> "1,234 ms", and rounded "1.2 s".
+register.filter("exactly", exactly)
+register.filter("lasting", lasting)
 
 
 @register.simple_tag(takes_context=True)
@@ -32,6 +37,16 @@ def block_again(context: Context, name: str) -> str:
 def figure(value: Any) -> str:
     """A number as people read it: 12480 -> "12,480", 99.98 -> "99.98"; anything else as it is."""
     return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+@register.filter
+def exact_time(at: datetime) -> SafeString:
+    """A moment as parts/time.html has it, exact: where there are hundreds of them, for a tenth of the cost."""
+    utc = at.astimezone(UTC)
+    day = f"{utc.day} {utc:%b %Y, %H:%M}"
+    return SafeString(  # digits and names of months
+        f'<time datetime="{utc.isoformat()}" title="{day}:{utc:%S} UTC" data-time="exact">{day} UTC</time>'
+    )
 
 
 @register.filter

@@ -59,8 +59,10 @@ class HttpConnection(FlowControl):
         if self._is_released:  # there was no room for it any more
             self._transport.abort()
             return
-        scheme = self._host.scheme
-        self._reader = RequestReader(self._peer, scheme, self._on_head, self._on_body, self._on_complete)
+        encrypted = transport.get_extra_info("ssl_object")
+        tls = (encrypted.version() or "") if encrypted is not None else ""
+        callbacks = (self._on_head, self._on_body, self._on_complete)
+        self._reader = RequestReader(self._peer, self._host.scheme, *callbacks, tls)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by whomever."""

@@ -32,7 +32,9 @@ DOWNLOADS: Final = 2
 # Who waits for somebody outside needs no processor, but a thread and a connection; up to 13 s (a test push).
 ASKING: Final = 8
 
-DOWNLOAD_NAMES: Final = frozenset(("audit-csv", "customer-export"))
+# By GET, and by POST.
+CSV_NAMES: Final = frozenset(("audit-csv", "delivery-csv", "delivery-pushes-csv"))
+DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export"}
 # By POST: these ask Apple or Google, or send an e-mail before they answer.
 ASKING_NAMES: Final = frozenset(
     (
@@ -87,7 +89,7 @@ class Gates:
             name = resolve(scope["path"]).url_name
         except Resolver404:
             return self.pages
-        if name in DOWNLOAD_NAMES and (scope["method"] == "POST" or name == "audit-csv"):
+        if name in DOWNLOAD_NAMES and (scope["method"] == "POST" or name in CSV_NAMES):
             return self.downloads
         return self.asking if name in ASKING_NAMES and scope["method"] == "POST" else self.pages
 

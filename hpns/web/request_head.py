@@ -61,15 +61,24 @@ class Headers:
 
 
 class RequestHead:
-    """One request's head. `client`: the peer, "address:port"; `scheme`: of the connection; `version`: 1.0 or 1.1."""
+    """One request's head. `client`: the peer, "address:port"; `scheme`: of the connection; `version`: 1.0 or 1.1;
+    `tls`: the connection's version of TLS, such as "TLSv1.3", "" for none."""
 
-    __slots__ = ("client", "headers", "method", "scheme", "target", "version")
+    __slots__ = ("client", "headers", "method", "scheme", "target", "tls", "version")
 
     def __init__(
-        self, method: str, target: bytes, version: str, headers: Headers, *, client: str = "", scheme: str = "http"
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: Headers,
+        *,
+        client: str = "",
+        scheme: str = "http",
+        tls: str = "",
     ) -> None:
         self.method, self.target, self.version, self.headers = method, target, version, headers
-        self.client, self.scheme = client, scheme
+        self.client, self.scheme, self.tls = client, scheme, tls
 
 
 def path_of(target: bytes) -> tuple[str, bytes, bytes, bytes]:

@@ -35,7 +35,7 @@ class RequestReader:
 
     __slots__ = (
         "_begun", "_head_size", "_headers", "_is_upgrading", "_on_complete", "_on_head", "_parser", "_peer", "_scheme",
-        "_status", "_target", "is_in_head", "on_body",
+        "_status", "_target", "_tls", "is_in_head", "on_body",
     )  # fmt: skip
 
     def __init__(
@@ -45,8 +45,9 @@ class RequestReader:
         on_head: Callable[[RequestHead, bool], None],
         on_body: Callable[[bytes], None],
         on_complete: Callable[[], None],
+        tls: str = "",
     ) -> None:
-        self._peer, self._scheme = peer, scheme
+        self._peer, self._scheme, self._tls = peer, scheme, tls
         self._on_head, self.on_body, self._on_complete = on_head, on_body, on_complete
         self.is_in_head = False  # a head has begun and is not whole
         self._is_upgrading = False
@@ -124,7 +125,9 @@ class RequestReader:
         if b"expect" in lines and lines[b"expect"].strip().lower() != b"100-continue":
             self._reject(417)
         self.is_in_head = False
-        head = RequestHead(method, self._target, version, self._headers, client=self._peer, scheme=self._scheme)
+        head = RequestHead(
+            method, self._target, version, self._headers, client=self._peer, scheme=self._scheme, tls=self._tls
+        )
         try:
             # A connection of HTTP/1.0 is not kept: a client of it that wants that has to be told in its own way.
             self._on_head(head, version == "1.1" and parser.should_keep_alive())

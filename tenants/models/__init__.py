@@ -10,7 +10,7 @@ from tenants.models.apps import Credential, PushApp
 from tenants.models.audit import AuditEvent
 from tenants.models.customers import Customer, Entitlement
 from tenants.models.people import Invitation, Membership, Role
-from tenants.models.servers import Server, ServerId, ServerKey, Sighting, Use
+from tenants.models.servers import Rejection, Server, ServerId, ServerKey, Sighting, Use
 
 __all__ = [
     "AuditEvent",
@@ -20,6 +20,7 @@ __all__ = [
     "Invitation",
     "Membership",
     "PushApp",
+    "Rejection",
     "Role",
     "Server",
     "ServerId",

@@ -159,3 +159,31 @@ class Sighting(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.key} with {self.mattermost_id}"
+
+
+class Rejection(TenantModel):
+    """Requests that were rejected at the door, or could not be read, by the key that they name.
+
+    `code` is the stable error code; `address` where they came from ("": not known, or one of more than are kept apart);
+    whoever knows the beginning of a key can cause a row, so that it is a hint and no proof. No secret is in it.
+    """
+
+    paths = Paths("key__server__customer_id")
+
+    key = models.ForeignKey(ServerKey, on_delete=models.PROTECT, related_name="rejections")
+    code = models.CharField(max_length=64)
+    address = models.CharField(max_length=45, blank=True)
+    count = models.BigIntegerField(help_text="Since first_at; begins anew after a day without any.")
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    encrypted = models.BooleanField(help_text="Whether the last one came over HTTPS.")
+    tls = models.CharField(
+        max_length=16, blank=True, help_text="Of the last one, such as TLSv1.3; empty: none, or a proxy's."
+    )
+
+    class Meta:
+        ordering = ("-last_at",)
+        constraints = (models.UniqueConstraint(fields=("key", "code", "address"), name="tenants_rejection_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.code} from {self.address or 'anywhere'}"

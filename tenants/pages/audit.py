@@ -1,9 +1,7 @@
 """A customer's audit log: to be read, and to be taken along as CSV."""
 
-import csv
-import io
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -17,13 +15,12 @@ from tenants import scope
 from tenants.audit import reading, recording
 from tenants.audit.reading import Cursor, Page
 from tenants.models import AuditEvent, audit_words
+from tenants.pages.csv_lines import csv_answer, lines
 from tenants.pages.door import CustomerRequest, customer_page
 
 PAGE_SIZE: Final = 50
 CHUNK_SIZE: Final = 1_000
 COLUMNS: Final = ("time", "by", "capacity", "address", "action", "target", "details", "words")
-# What a spreadsheet would take for a formula. https://owasp.org/www-community/attacks/CSV_Injection
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class FilterForm(forms.Form):
@@ -66,11 +63,7 @@ def export(request: CustomerRequest) -> StreamingHttpResponse:
     """The whole log as CSV, the newest first, of one action with `?action=`."""
     action = request.GET.get("action", "")
     recording.record("audit.export", customer=request.customer, target=request.customer.name)
-    answer = StreamingHttpResponse(_chunks(request.customer.pk, action), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}-audit.csv"'
-    # Django's GZipMiddleware packs each piece apart, and browsers read the first of such packs alone.
-    answer["Content-Encoding"] = "identity"
-    return answer
+    return csv_answer(_chunks(request.customer.pk, action), f"{request.customer.slug}-audit.csv")
 
 
 async def _chunks(customer_id: int, action: str) -> AsyncIterator[bytes]:
@@ -102,15 +95,3 @@ def _cells(event: AuditEvent) -> tuple[object, ...]:
     details = json.dumps(event.details, ensure_ascii=False) if event.details else ""
     who = event.at.isoformat(), event.actor, event.actor_kind, event.address
     return *who, event.action, event.target, details, event.what
-
-
-def lines(rows: Iterable[Iterable[object]]) -> bytes:
-    """Rows as lines of CSV. What a spreadsheet would take for a formula gets an apostrophe before it."""
-    out = io.StringIO()
-    csv.writer(out).writerows(map(_escape_formula, row) for row in rows)
-    return out.getvalue().encode()
-
-
-def _escape_formula(cell: object) -> str:
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(FORMULA) else text

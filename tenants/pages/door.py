@@ -59,12 +59,18 @@ class CustomerAccess(NamedTuple):
 
 
 def customer_page(
-    see: str = "see", *, change: str = "", methods: tuple[str, ...] = (), in_steps: bool = False
+    see: str = "see",
+    *,
+    change: str = "",
+    methods: tuple[str, ...] = (),
+    in_steps: bool = False,
+    read_only: bool = False,
 ) -> Callable[[View], View]:
     """Decorator that authorizes a view. It is called with the request and what stands in the address after the slug.
 
     `see` is the action that reading needs; with `change` the page takes POST too, which needs that action. `methods`
-    instead says which methods it takes, all by the action `see`. `in_steps`: see the module.
+    instead says which methods it takes, all by the action `see`. `in_steps`: see the module. `read_only`: it
+    changes nothing by any of its methods, so that staff who look on may use them all.
     """
     needed = dict.fromkeys(methods or SAFE_METHODS, see)
     if change:
@@ -81,7 +87,7 @@ def customer_page(
             # PostgreSQL has no text with it, and Django's forms refuse it.
             if NUL in request.path or any(NUL in value for _, values in request.GET.lists() for value in values):
                 raise Http404
-            return _authorize(view, needed, request, slug, more, in_steps=in_steps)
+            return _authorize(view, needed, request, slug, more, in_steps=in_steps, read_only=read_only)
 
         return page
 
@@ -89,7 +95,14 @@ def customer_page(
 
 
 def _authorize(
-    view: View, needed: Mapping[str, str], request: Any, slug: str, more: Mapping[str, Any], *, in_steps: bool
+    view: View,
+    needed: Mapping[str, str],
+    request: Any,
+    slug: str,
+    more: Mapping[str, Any],
+    *,
+    in_steps: bool,
+    read_only: bool,
 ) -> HttpResponseBase:
     access = _member(request, slug) or _staff(request, slug)
     if access is None:
@@ -102,7 +115,7 @@ def _authorize(
     request.step = lambda: scope.customer(access.customer)
     entered = nullcontext() if in_steps else request.step()
     with entered, recording.acting(_actor(request, staff=request.viewing_as_staff)):
-        if request.viewing_as_staff and request.method not in SAFE_METHODS:
+        if request.viewing_as_staff and not read_only and request.method not in SAFE_METHODS:
             return _forbidden(request, ())
         if not request.may(needed[request.method]):
             return _forbidden(request, permissions.who_may(needed[request.method]))

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tenants import services
-from tenants.models import Entitlement, Server, ServerId, ServerKey, Sighting
+from tenants.models import Customer, Entitlement, Server, ServerId, ServerKey, Sighting
 from tenants.pages.door import CustomerRequest, customer_page
 from tenants.pages.forms import ConfirmForm, saved
 from tenants.pages.server_forms import KeyForm, NameForm, NetworksForm, ServerIdForm
@@ -59,7 +59,7 @@ def server(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
 @customer_page("server.see")
 def arrived(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """The part of the page that says whether a push has come; asked for every few seconds while one can."""
-    return render(request, "tenants/servers/arrived.html", _arrival(_server(server)))
+    return render(request, "tenants/servers/arrived.html", _arrival(request, _server(server)))
 
 
 @customer_page("server.change", methods=("POST",))
@@ -172,7 +172,7 @@ def _one(request: CustomerRequest, row: Server, **forms: Form) -> HttpResponse:
         "networks_form": forms.get("networks") or NetworksForm(initial={"networks": "\n".join(row.networks)}),
         "server_id_form": forms.get("server_ids") or ServerIdForm(),
         "key_form": forms.get("keys") or KeyForm(),
-        **_arrival(row),
+        **_arrival(request, row),
     }
     return render(request, ONE, context)
 
@@ -186,11 +186,12 @@ def _done(
     return _one(request, row, **{which: form})
 
 
-def _arrival(row: Server) -> dict[str, Any]:
+def _arrival(request: CustomerRequest, row: Server) -> dict[str, Any]:
     use = ServerKey.use_of(ServerKey.objects.filter(server=row))
+    refused = request.customer.status == Customer.Status.SUSPENDED
     # The page asks again for as long as the first push can come.
-    waits = bool(use.living and not use.used_at)
-    return {"server": row, **use._asdict(), "waits": waits, "now": timezone.now()}
+    waits = bool(use.living and not use.used_at and not refused)
+    return {"server": row, **use._asdict(), "refused": refused, "waits": waits, "now": timezone.now()}
 
 
 def _values(request: CustomerRequest, key: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from tenants.models import (
     Invitation,
     Membership,
     PushApp,
+    Rejection,
     Server,
     ServerId,
     ServerKey,
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 # In this order, so that nothing points at what is gone.
 ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
+    (Rejection, "key__server__customer"),
     (Sighting, "key__server__customer"),
     (ServerKey, "server__customer"),
     (ServerId, "server__customer"),

@@ -189,7 +189,7 @@ def test_from_the_staffs_form_to_the_first_push_on_the_phone(
     ada.press("Show server")
     expect(ada.page.get_by_text("No push has arrived yet")).to_be_visible()
     assert stage.push(key=key) == {"status": "OK"}
-    expect(ada.page.get_by_text("Pushes arrive")).to_be_visible(timeout=15_000)
+    expect(ada.page.get_by_text("Pushes have come in")).to_be_visible(timeout=15_000)
     ada.look()
 
     ada.go("/c/newcomer/audit/")

@@ -106,7 +106,7 @@ def test_who_has_no_good_key_is_told_so(web: Server, path: str, authorization: s
     if code == "no_key" and endpoint != SEND_PUSH:
         code = "missing_ack_id"  # where some server may push by its server_id, an ack without a key may be its own
     assert text.split()[0] == code
-    assert re.search(r"\(trace \S+\)$", text)
+    assert re.search(r"\(trace \S+\)( http\S+/codes/[a-z_]+/)?$", text)
     assert web.stores.key not in text
 
 

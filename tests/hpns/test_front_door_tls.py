@@ -5,6 +5,7 @@ No worker runs here: an ack is answered at once, and a push is answered OK when 
 
 import datetime
 import http.client
+import json
 import os
 import secrets
 import signal
@@ -16,10 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from delivery.queue.rejections import SEEN
+from tenants import keys
 from tests.hpns.callers import Callers
 from tests.hpns.web_server import PUSH, Server, Stores, receive, request
 from tests.stage import ROOT
@@ -114,6 +118,21 @@ def test_tls_1_2_and_1_3_are_spoken_with_an_ecdsa_certificate_and_1_1_is_not(web
     old.set_ciphers("ALL:@SECLEVEL=0")  # so that it is the door that refuses, not our own OpenSSL
     with pytest.raises(ssl.SSLError, match=r"ALERT|EOF"):  # uvloop closes before it has sent the alert
         web.connect(trust=old)
+
+
+def test_a_rejected_caller_is_handed_on_with_its_version_of_tls_and_a_stranger_is_not(web: Server) -> None:
+    stores = web.stores
+    strange = keys.new_key(b"another" * 8)[0]
+    for key in (stores.revoked, stores.key[:-1], strange):
+        web.send(request(f"/t/{key}/api/v1/send_push", PUSH))
+    with redis.Redis.from_url(stores.env["REDIS_URL"]) as store:
+        wait_for(lambda: store.llen(SEEN) >= 2, PATIENCE, "the rejections are handed on")
+        found = [json.loads(entry) for entry in store.lrange(SEEN, 0, -1)]
+    assert sorted((entry[1], entry[2], entry[7]) for entry in found) == [
+        ("revoked_key", "127.0.0.1", "TLSv1.3"),
+        ("unknown_key", "127.0.0.1", "TLSv1.3"),
+    ]
+    assert not any(part in json.dumps(found) for part in (stores.revoked[11:], stores.key[11:-1], strange[3:11]))
 
 
 def test_the_health_check_of_a_container_speaks_tls_too(web: Server, files: Files) -> None:

@@ -26,9 +26,10 @@ class Request:
         *,
         peer: str = "203.0.113.9:4711",
         scheme: str = "https",
+        tls: str = "",
         **headers: str | list[str],
     ) -> None:
-        self.path, self.peer, self.scheme = path, peer, scheme
+        self.path, self.peer, self.scheme, self.tls = path, peer, scheme, tls
         self.raw_headers = Headers((name.replace("_", "-"), value) for name, value in headers.items())
         if authorization is not None:
             self.raw_headers["authorization"] = authorization

@@ -192,3 +192,37 @@ def test_a_reason_of_a_newer_release_still_refuses(case: AuthCase) -> None:
     identity = Identity(9, 9, 9, False, "some_new_reason", digest)
     case.directory.install(Snapshot(2, 2.0, {prefix: identity}, [], []), "copy")
     assert case.rejection(Request(f"/t/{text}/")) == "suspended"
+
+
+@pytest.mark.parametrize(
+    ("name", "spoilt"),
+    [
+        ("revoked", lambda key: key),
+        ("expired", lambda key: key),
+        ("suspended", lambda key: key),
+        ("ada", lambda key: key[:-1] + ("x" if key[-1] != "x" else "y")),
+        ("ada", lambda key: key[:-1]),
+        ("ada", lambda key: key + "x"),
+        ("ada", lambda key: key[:11]),
+    ],
+)
+def test_a_rejection_says_whose_key_it_names(case: AuthCase, name: str, spoilt: Callable[[str], str]) -> None:
+    key = case.keys[name]
+    with pytest.raises(CallerRejected) as raised:
+        case.customer_of(Request(f"/t/{spoilt(key)}/api/v1/send_push"))
+    identity = case.directory.find(key[3:11])
+    assert identity is not None
+    assert raised.value.whose == (identity.customer_id, identity.key_id)
+
+
+def test_two_keys_are_put_down_to_the_one_in_the_path(case: AuthCase) -> None:
+    with pytest.raises(CallerRejected) as raised:
+        case.customer_of(Request(f"/t/{case.keys['ada']}/api", basic(f"x:{case.keys['ben']}")))
+    assert raised.value.whose == (1, 1)
+
+
+@pytest.mark.parametrize("text", ["", "hk_", "hk_00000000", "hk_00000000_" + "x" * 32, "0" * 11, "hk_" + "x" * 900])
+def test_a_rejection_without_the_beginning_of_a_known_key_is_nobodys(case: AuthCase, text: str) -> None:
+    with pytest.raises(CallerRejected) as raised:
+        case.customer_of(Request(f"/t/{text}/api/v1/send_push"))
+    assert raised.value.whose is None

@@ -24,6 +24,7 @@ from tenants.models import (
     Invitation,
     Membership,
     PushApp,
+    Rejection,
     Role,
     Server,
     ServerId,
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
 ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(ServerKey, Sighting, Receipt, Minute, Hour),
+    *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour),
 }
 
 

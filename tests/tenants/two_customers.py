@@ -13,7 +13,7 @@ from delivery.log.rows import COLUMNS
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
-from tenants.models import Credential, Invitation, PushApp, Role, ServerId, Sighting
+from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
 from tests.browsing import Tenant, member, tenant
 from tests.roles import PAGES, acting_as
 
@@ -28,12 +28,17 @@ TABLES = {
     "tenants_serverid": 1,
     "tenants_serverkey": 1,
     "tenants_sighting": 1,
+    "tenants_rejection": 1,
     "tenants_credential": 1,
     "tenants_auditevent": 1,
     "delivery_delivery": 1,
     "delivery_receipt": 1,
     "delivery_minute": 2,
     "delivery_hour": 2,
+    "delivery_device": 1,
+    "delivery_active_device": 1,
+    "delivery_device_count": 1,
+    "delivery_platform_sighting": 1,
 }
 DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
 
@@ -57,6 +62,7 @@ def furnish(one: Tenant) -> User:
     )
     ServerId.objects.create(server=one.server, mattermost_id=name)
     Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
+    Rejection.objects.create(key=one.key, code="wrong_network", count=1, first_at=NOW, last_at=NOW, encrypted=True)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     recording.record("server.add", customer=customer, target=name)
@@ -77,6 +83,19 @@ def furnish(one: Tenant) -> User:
         cell = Cell(at, customer.pk, one.server.pk, app.pk, "apns", "message", "sent", "ok", "ours", counts=True)
         counted.push(cell, 1, 30)
         counted.write(cursor)
+        cursor.execute(
+            "INSERT INTO delivery_device (customer_id, device, server_id, app_id, family, first_at, last_at) "
+            "VALUES (%s, %s, %s, %s, 'apns', now(), now())",
+            [customer.pk, name, one.server.pk, app.pk],
+        )
+        values = [customer.pk, one.server.pk]
+        cursor.execute(
+            "INSERT INTO delivery_platform_sighting (customer_id, server_id, platform, first_at) "
+            "VALUES (%s, %s, 'apple_rn-v2', now())",
+            values,
+        )
+        cursor.execute("INSERT INTO delivery_active_device VALUES ('2026-01-01', %s, %s, 'd', 1)", values)
+        cursor.execute("INSERT INTO delivery_device_count VALUES (%s, %s, '2026-01-01', 1, '{1}')", values)
     return owner
 
 

@@ -209,4 +209,12 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
     (TransportFault.TOO_LARGE, NOT_SENT): TOO_LARGE,
 }
 
-OUTCOMES: Final = Outcomes(accepts=range(200, 201), sent=SENT, answers=ANSWERS, unknown=UNKNOWN, transport=TRANSPORT)
+OUTCOMES: Final = Outcomes(
+    accepts=range(200, 201),
+    sent=SENT,
+    answers=ANSWERS,
+    unknown=UNKNOWN,
+    transport=TRANSPORT,
+    other_app=frozenset(("apns_device_token_not_for_topic",)),
+    other_host=frozenset(("apns_bad_device_token",)),
+)

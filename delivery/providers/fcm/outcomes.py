@@ -146,4 +146,11 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
     ),
 }
 
-OUTCOMES: Final = Outcomes(accepts=range(200, 300), sent=SENT, answers=ANSWERS, unknown=UNKNOWN, transport=TRANSPORT)
+OUTCOMES: Final = Outcomes(
+    accepts=range(200, 300),
+    sent=SENT,
+    answers=ANSWERS,
+    unknown=UNKNOWN,
+    transport=TRANSPORT,
+    other_app=frozenset(("fcm_sender_id_mismatch",)),
+)

@@ -6,6 +6,7 @@ it that a new field is in one of the two.
 
 from typing import Any, Final
 
+from hpns.departure.export.device_kinds import DEVICES
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
 from tenants.models import (
@@ -16,6 +17,7 @@ from tenants.models import (
     Invitation,
     Membership,
     PushApp,
+    Rejection,
     Server,
     ServerId,
     ServerKey,
@@ -147,6 +149,22 @@ KINDS: Final = (
         ),
     ),
     Kind(
+        "rejections.jsonl",
+        "Requests with the beginning of one of your keys that were refused or could not be read, of the last days.",
+        Rejection,
+        "key__server__customer_id",
+        (
+            Field("key_id", "the key, by its id in keys.jsonl"),
+            Field("code", "the stable code of the reason"),
+            Field("address", "where they came from; empty: not known, or several"),
+            Field("count", "how many"),
+            Field("first_at", "when the first one came"),
+            Field("last_at", "when the last one came"),
+            Field("encrypted", "whether the last one came over HTTPS"),
+            Field("tls", "its version of TLS, where known"),
+        ),
+    ),
+    Kind(
         "apps.jsonl",
         "Your own apps.",
         PushApp,
@@ -200,6 +218,7 @@ KINDS: Final = (
         ),
     ),
     *PUSHES,
+    *DEVICES,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -214,6 +233,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("ServerId", "id"): "nothing refers to it",
     ("ServerKey", "digest"): "a digest",
     ("Sighting", "id"): "nothing refers to it",
+    ("Rejection", "id"): "nothing refers to it",
     ("PushApp", "customer"): _ONE_CUSTOMER,
     ("Credential", "sealed"): "the secret",
     ("Credential", "warned_days"): "bookkeeping of e-mails",
@@ -222,6 +242,12 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Receipt", "customer"): _ONE_CUSTOMER,
     **{(name, "customer"): _ONE_CUSTOMER for name in ("Minute", "Hour")},
     **{(name, "grain"): "sums of the other lines are left out" for name in ("Minute", "Hour")},
+    ("Device", "id"): "nothing refers to it",
+    ("Device", "customer"): _ONE_CUSTOMER,
+    ("PlatformSighting", "id"): "nothing refers to it",
+    ("PlatformSighting", "customer"): _ONE_CUSTOMER,
+    ("ActiveDevice", "customer"): _ONE_CUSTOMER,
+    ("DeviceCount", "customer"): _ONE_CUSTOMER,
 }
 
 

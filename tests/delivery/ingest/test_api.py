@@ -11,10 +11,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, ParseError
 
 from delivery.ingest import receipts
-from delivery.ingest.api import Ack, LeanRequest, MachineView
+from delivery.ingest.api import Ack, LeanRequest, MachineView, SendPush
 from delivery.ingest.outbox import Outbox
 from tenants.directory.snapshot import Identity
-from tenants.refusals import RevokedKey
+from tenants.refusals import RevokedKey, UnknownKey, Whose
 from tests.delivery.web_process import ACME
 
 pytestmark = pytest.mark.usefixtures("valkey")
@@ -41,7 +41,7 @@ class Failing(MachineView):
 
 
 def request(method: str = "POST", body: bytes = b"{}") -> LeanRequest:
-    scope = SimpleNamespace(method=method, scheme="http", headers={}, client="127.0.0.1:1")
+    scope = SimpleNamespace(method=method, scheme="http", headers={}, client="127.0.0.1:1", tls="")
     return LeanRequest(scope, "/api/v1/send_push", body)
 
 
@@ -85,3 +85,25 @@ async def test_an_ack_larger_than_any_is_refused_unread(outbox: Outbox, monkeypa
     monkeypatch.setattr(receipts, "read", None)
     refused = await view(request(body=ack.ljust(receipts.BODY_LIMIT + 1)))
     assert json.loads(refused.content)["error"].startswith("too_large the ack is larger than 4 KB: check what sends it")
+
+
+async def test_a_push_that_cannot_be_read_is_noted_with_where_it_came_from(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SendPush, "authentication_classes", (Acme,))
+    view = SendPush(outbox)
+    broken, large, bad = request(), request(), request(body=b"no push")
+    broken.body_error, large.too_large = "its body did not arrive whole", 1 << 20
+    for each in (broken, large, bad, request(body=b"[]"), request(body=b'{"type": "message"}')):
+        assert b"FAIL" in (await view(each)).content
+    seen = outbox.rejections._counted
+    assert {place: news.requests for place, news in seen.items()} == {
+        (ACME.key_id, "malformed", "127.0.0.1"): 3,
+        (ACME.key_id, "too_large", "127.0.0.1"): 1,
+    }
+
+
+async def test_a_caller_who_is_rejected_is_noted_for_whose_key_it_names_and_a_stranger_is_not(outbox: Outbox) -> None:
+    await fail_text(Failing(outbox, RevokedKey(Whose(1, 3))))
+    await fail_text(Failing(outbox, UnknownKey()))
+    assert list(outbox.rejections._counted) == [(3, "revoked_key", "127.0.0.1")]

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from delivery.ingest.limits import Allowance
 from delivery.ingest.outbox import Outbox
 from delivery.log.rows import ROWS
-from delivery.protocol import wire
+from delivery.protocol import mattermost_id, wire
 from delivery.queue import batch
 from tenants import vault
 from tenants.directory.snapshot import Identity
@@ -152,7 +152,7 @@ async def test_without_valkey_a_push_is_refused_at_once_and_its_row_follows(outb
     while not store.llen(ROWS):
         await asyncio.sleep(0.01)
     (row,) = store.lrange(ROWS, 0, -1)
-    assert b"\twhile-away\t" in row
+    assert mattermost_id.copy_text("while-away").encode() in row
     assert row.endswith(b"\t1\n")
 
 
@@ -205,5 +205,5 @@ async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
     (row,) = store.lrange(ROWS, 0, -1)
-    assert b"\tnever\t" in row
+    assert mattermost_id.copy_text("never").encode() in row
     assert store.llen("push") == 0

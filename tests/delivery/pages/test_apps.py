@@ -126,7 +126,7 @@ def test_a_viewer_sees_the_state_and_changes_nothing(customer: Customer, app: Pu
     ben = browser(customer, "viewer")
     text = ben.get(f"/c/acme/apps/{app.pk}/").content.decode()
     assert "no push can be sent" in text
-    assert "Upload" not in text
+    assert "Upload</button>" not in text
     assert ben.post(f"/c/acme/apps/{app.pk}/credentials/").status_code == 403
 
 
@@ -140,7 +140,8 @@ def test_a_good_credential_takes_the_place_of_a_refused_one_at_once(
     text = ada.get(where).content.decode()
     words = f"Apple does not accept the key {providers.demo.key_id} of the team WRONGTEAM9</span>"
     assert text.count(f"{words} <small>(apns_invalid_provider_token)</small>") == 2
-    assert text.count("apns_invalid_provider_token") == 2
+    # And once each in what needs doing and in the record.
+    assert text.count("apns_invalid_provider_token") == 4
     text = ada.post(f"{where}credentials/", upload(providers), follow=True).content.decode()
     assert "Pushes are signed with" in text
     assert Credential.objects.get(slot="current").key_id.startswith(providers.demo.team_id)

@@ -24,11 +24,12 @@ def write(
     server: int = 2,
     app: int | None = 4,
     count: int = 1,
+    device: str = "f" * 32,
     **members: Any,
 ) -> None:
     """Write a row as a worker does: of a push that came `second` seconds after HOUR and ended `ended` later."""
     at = HOUR.timestamp() + second
     push = Push(**{"platform": "apple_rn-v2", "type": "message", "device_id": "d", **members})
-    line = row(trace, at, at + ended, f"{customer}\t{server}\t5", app, push, "f" * 32, 700, verdict, (), count)
+    line = row(trace, at, at + ended, f"{customer}\t{server}\t5", app, push, device, 700, verdict, (), count)
     with connection.cursor() as cursor, cursor.cursor.copy(COPY) as copy:
         copy.write(line)

@@ -8,7 +8,7 @@ import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.http2.engine import Engine
-from delivery.outcomes.verdict import Attempt
+from delivery.outcomes.verdict import Attempt, Verdict
 from delivery.protocol.wire import Push
 from delivery.providers.base import Target
 from delivery.queue import batch, valkey
@@ -42,14 +42,23 @@ class Pushes:
 
     async def push(self, token: str) -> tuple[Attempt, ...]:
         """Push to a device token until it is settled; all attempts that were made."""
-        number = next(self._numbers)
-        one = Push(device_id=token, platform=PLATFORM, ack_id=token, server_id="s1", type="message", message="hi")
-        item = batch.Item("trace", time.time(), CUSTOMER, 1, 1, 100, one)
-        work = BatchProgress(f"{PROCESS}:{number}", [item], self._loop.create_future())
-        work.started_at = self._loop.time()
-        self._deliverer.begin(work, 0, item, time.time(), self._loop.time())
+        work = self._work(token)
+        self._deliverer.begin(work, 0, work.items[0], time.time(), self._loop.time())
         await asyncio.wait_for(work.finished, 30)
         return work.attempts[0]
+
+    async def refused(self, verdict: Verdict) -> None:
+        """End a push with a verdict of our own."""
+        work = self._work("ok_refused")
+        self._deliverer.end(work, 0, verdict)
+        await asyncio.wait_for(work.finished, 30)
+
+    def _work(self, token: str) -> BatchProgress:
+        one = Push(device_id=token, platform=PLATFORM, ack_id=token, server_id="s1", type="message", message="hi")
+        item = batch.Item("trace", time.time(), CUSTOMER, 1, 1, 100, one)
+        work = BatchProgress(f"{PROCESS}:{next(self._numbers)}", [item], self._loop.create_future())
+        work.started_at = self._loop.time()
+        return work
 
     def told(self) -> list[str]:
         """What the servers of all pushes were told, those that ended first first: "OK", or the text of the FAIL."""

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from tenants.audit import recording
-from tenants.pages.audit import lines
+from tenants.pages.csv_lines import lines
 from tests.tenants.conftest import Cast
 
 pytestmark = pytest.mark.django_db

@@ -100,7 +100,7 @@ def test_the_first_push_turns_the_line_green_and_ends_the_asking(ada: Client, ch
     assert "hx-get" in before
     ServerKey.objects.filter(pk=row.pk).update(last_used_at=timezone.now())
     after = ada.get(page(chat, "arrived")).content.decode()
-    assert "Pushes arrive" in after
+    assert "Pushes have come in" in after
     assert "hx-get" not in after
 
 
@@ -113,7 +113,7 @@ def test_the_line_is_green_no_more_when_no_key_is_in_use_and_says_what_to_do(
     text = ada.get(page(chat, "arrived")).content.decode()
     assert "No key in use" in text
     assert "Make a key and enter it in Mattermost." in text
-    assert "Pushes arrive" not in text
+    assert "Pushes have come in" not in text
     assert "hx-get" not in text
     assert (
         "An owner or an admin makes a new one"
@@ -129,7 +129,7 @@ def test_a_new_key_after_one_that_was_revoked_waits_for_its_own_first_push(ada: 
     assert "No push has arrived with a key in use" in text
     assert "hx-get" in text
     ServerKey.objects.filter(pk=new.pk).update(last_used_at=timezone.now())
-    assert "Pushes arrive" in ada.get(page(chat, "arrived")).content.decode()
+    assert "Pushes have come in" in ada.get(page(chat, "arrived")).content.decode()
 
 
 def test_a_server_without_any_key_is_led_to_its_first(ada: Client, chat: Server) -> None:

@@ -1,0 +1,138 @@
+"""Reading the tables of devices, for pages: in the scope in force (tenants/scope.py). Nothing here counts a whole table
+of a customer's without a bound."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any, Final, NamedTuple
+
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce, TruncDay
+
+from delivery.models import Delivery, Device, DeviceCount, Receipt
+
+# Counted no further.
+COUNTED: Final = 10_000
+# Rows about sessions.
+SESSIONS: Final = 10
+# Rows of a page.
+SIZE: Final = 50
+_PK: Final = re.compile(r"[0-9]{1,18}")
+
+
+class Cursor(NamedTuple):
+    """The place behind a row: the time that rows are ordered by, the latest first, and what tells rows of one time
+    apart. As text it stands in the URL of the next page."""
+
+    at: datetime
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()}~{self.key}"
+
+
+def parse_cursor(text: str) -> Cursor | None:
+    """The cursor of this text, None for what is none."""
+    at, separator, key = text.partition("~")
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return Cursor(moment, key) if separator and moment.tzinfo and len(key) <= 64 else None
+
+
+class Page(NamedTuple):
+    """Rows, and where the next page begins, if there is one."""
+
+    rows: list[Any]
+    next_cursor: Cursor | None
+
+
+def _page(rows: "QuerySet[Any]", time: str, key: str, before: Cursor | None) -> Page:
+    if before is not None and (key != "pk" or _PK.fullmatch(before.key)):
+        # The first condition is what an index, and leaving out whole days, are good for.
+        rows = rows.filter(**{f"{time}__lte": before.at}).filter(
+            Q(**{f"{time}__lt": before.at}) | Q(**{f"{key}__lt": before.key})
+        )
+    found = list(rows.order_by(f"-{time}", f"-{key}")[: SIZE + 1])
+    if len(found) <= SIZE:
+        return Page(found, None)
+    last = found[SIZE - 1]
+    return Page(found[:SIZE], Cursor(getattr(last, time), str(getattr(last, key))))
+
+
+def silent(now: datetime, days: int, **lookups: Any) -> "QuerySet[Device]":
+    """The devices that a provider takes pushes for, in the last `days` too, and that have acknowledged none of the last
+    `days`; `heard` is when they last did, or were first sent to. Those removed since are not among them."""
+    start = now - timedelta(days=days)
+    there = Device.objects.filter(sent_at__gte=start, **lookups)
+    there = there.filter(Q(removed_at=None) | Q(removed_at__lt=F("sent_at")))
+    return there.annotate(heard=Coalesce("acked_at", "first_at")).filter(heard__lt=start)
+
+
+def silent_page(now: datetime, days: int, before: Cursor | None, **lookups: Any) -> Page:
+    """A page of them, the last sent to first."""
+    return _page(silent(now, days, **lookups), "sent_at", "pk", before)
+
+
+def removed(start: datetime, end: datetime, **lookups: Any) -> "QuerySet[Device]":
+    """The devices whose last REMOVE fell into this time."""
+    return Device.objects.filter(removed_at__gte=start, removed_at__lt=end, **lookups)
+
+
+def removed_page(start: datetime, end: datetime, before: Cursor | None, **lookups: Any) -> Page:
+    """A page of them, the latest first."""
+    return _page(removed(start, end, **lookups), "removed_at", "pk", before)
+
+
+def removed_by_day(start: datetime, end: datetime, zone: tzinfo, **lookups: Any) -> dict[datetime, int]:
+    """How many devices were removed, by the beginning of the day in this zone."""
+    by_day = removed(start, end, **lookups).order_by().annotate(on=TruncDay("removed_at", tzinfo=zone))
+    return dict(by_day.values_list("on").annotate(Count("device", distinct=True)))
+
+
+def active_by_month(server_id: int, months: list[date]) -> dict[date, int]:
+    """How many devices the server (0: all together) reached in each of these months; one not counted is left out."""
+    found = DeviceCount.objects.filter(server_id=server_id, month__in=months)
+    return dict(found.values_list("month", "devices"))
+
+
+def total(rows: "QuerySet[Any]") -> str:
+    """How many rows there are, as people read it: no further than COUNTED."""
+    count = rows.order_by()[:COUNTED].count()
+    return f"{count:,} or more" if count == COUNTED else f"{count:,}"
+
+
+def of_device(device: str) -> list[Device]:
+    """A device's rows, one for each server and app that reached it, the last pushed to first."""
+    return list(Device.objects.filter(device=device).order_by("-last_at")[:SIZE])
+
+
+def pushes(device: str, before: Cursor | None) -> Page:
+    """A page of the pushes of a device that the log has, the latest first."""
+    return _page(Delivery.objects.filter(device=device), "accepted_at", "trace", before)
+
+
+def sessions(device: str) -> list[Delivery]:
+    """The last pushes of a device that say that its session has ended: a logout by the server, or a wipe."""
+    return list(Delivery.objects.filter(device=device, type="session").order_by("-accepted_at")[:SESSIONS])
+
+
+def since(device: str, moment: datetime) -> "QuerySet[Delivery]":
+    """The pushes of a device, other than those about sessions, that were accepted after this moment."""
+    return Delivery.objects.filter(device=device, accepted_at__gt=moment).exclude(type="session")
+
+
+def acknowledged(rows: list[Delivery]) -> dict[str, datetime]:
+    """When the first receipt of each of these pushes came, by trace."""
+    acks = [row.ack_id for row in rows if row.ack_id]
+    traces = {row.trace for row in rows}
+    found = Receipt.objects.filter(ack_id__in=acks, repeated=False).values_list("trace", "received_at")
+    return {trace: at for trace, at in found if trace in traces}
+
+
+def months_until(last: date, count: int) -> Iterator[date]:
+    """The first days of so many months, up to the one that `last` is in, ascending."""
+    for back in range(count - 1, -1, -1):
+        year, month = divmod(last.year * 12 + last.month - 1 - back, 12)
+        yield date(year, month + 1, 1)

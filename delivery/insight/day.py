@@ -1,0 +1,107 @@
+"""The figures of a customer's last 24 hours, of one server or app if wanted, read once for all that speaks of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from delivery.insight.charts import Chart, Kind, Marker, Series
+from delivery.insight.summary import Counts, Failure, run_of
+from delivery.outcomes.verdict import Outcome
+from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, floor
+
+DAY: Final = timedelta(days=1)
+STEP: Final = 10 * MINUTE
+_SENT, _GONE = Outcome.SENT.value, Outcome.GONE.value
+_FAILED: Final = tuple(outcome.value for outcome in Outcome if outcome not in (Outcome.SENT, Outcome.GONE))
+
+
+@dataclass(frozen=True)
+class Day:
+    """Counts of the pushes of 24 hours; `recent` those of the last hour: all ("" , ""), and the failed ones by code and
+    attribution. by_step: per STEP, by the outcome sent, gone or failed."""
+
+    start: datetime
+    end: datetime
+    counts: Counts
+    acked: int = 0
+    recent: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    by_step: Mapping[datetime, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def pushes(self) -> int:
+        """All of them."""
+        return self.counts.pushes
+
+    @property
+    def pushes_last_hour(self) -> int:
+        """All of the last hour."""
+        return self.recent.get(("", ""), 0)
+
+    @property
+    def short(self) -> str:
+        """The day in one short sentence, beside troubles that say the rest."""
+        counts = self.counts
+        if not counts.pushes:
+            return "No push came in the last 24 hours."
+        if counts.failed:
+            return f"{counts.failed:,} of {counts.pushes:,} pushes failed in the last 24 hours."
+        only = counts.pushes == 1
+        what = "The only push" if only else f"All {counts.pushes:,} pushes"
+        if counts.gone:
+            what = f"{counts.sent:,} of {counts.pushes:,} pushes"
+        return f"{what} of the last 24 hours {'was' if only else 'were'} handed off, and none failed."
+
+    def chart(self, title: str, markers: Sequence[Marker] = ()) -> Chart:
+        """The day as a chart of stacked bars."""
+        first = floor(self.start, MINUTE)
+        steps = [first + number * STEP for number in range(int(DAY / STEP) + 1)]
+        steps = [at for at in steps if at < self.end]
+        curves = (("Handed off", "sent"), ("Failed", "failed"), ("Device gone", "gone"))
+        series = [Series(label, [self.by_step.get(at, {}).get(name, 0) for at in steps]) for label, name in curves]
+        return Chart("day", title, "pushes", steps, series, kind=Kind.BARS, markers=markers)
+
+
+def read(now: datetime, **filters: Any) -> Day:
+    """The day up to `now`, of the customer in whose scope this is; filters: server_id, app_id."""
+    start = floor(now - DAY, MINUTE)
+    rows = counted(start, now, by=("outcome", "code", "attribution"), step=STEP, unit=MINUTE, **filters)
+    sums: Counter[str] = Counter()
+    causes: Counter[tuple[str, str]] = Counter()
+    recent: Counter[tuple[str, str]] = Counter()
+    by_step: dict[datetime, Counter[str]] = {}
+    for row in rows:
+        assert row.at is not None  # noqa: S101  there are steps
+        kind = _kind(row)
+        sums.update({kind: row.pushes, "acked": row.acked})
+        by_step.setdefault(row.at, Counter())[kind] += row.pushes
+        is_recent = row.at + STEP > now - HOUR
+        if is_recent:
+            recent["", ""] += row.pushes
+        if kind == "failed":
+            cause = row.of["code"], row.of["attribution"]
+            causes[cause] += row.pushes
+            if is_recent:
+                recent[cause] += row.pushes
+    total = sums["sent"] + sums["gone"] + sums["failed"]
+    failures = _failures(causes, start, now, filters) if causes else ()
+    return Day(start, now, Counts(total, sums["sent"], sums["gone"], failures), sums["acked"], recent, by_step)
+
+
+def _kind(row: Counted) -> str:
+    return {_SENT: "sent", _GONE: "gone"}.get(row.of["outcome"], "failed")
+
+
+def _failures(
+    causes: Counter[tuple[str, str]], start: datetime, end: datetime, filters: dict[str, Any]
+) -> tuple[Failure, ...]:
+    """The failures, the largest first, each with its latest run to the minute."""
+    moments: dict[tuple[str, str], list[datetime]] = {}
+    by = ("code", "attribution")
+    for row in counted(start, end, by=by, step=MINUTE, unit=MINUTE, outcome__in=_FAILED, **filters):
+        if row.at is not None:
+            moments.setdefault((row.of["code"], row.of["attribution"]), []).append(row.at)
+    return tuple(
+        Failure(*cause, count, run_of(moments.get(cause, ()), start, MINUTE)) for cause, count in causes.most_common()
+    )

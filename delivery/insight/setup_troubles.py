@@ -1,0 +1,215 @@
+"""Troubles that stand in a customer's own set-up: suspension, entitlement, keys, apps and their credentials."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+from django.urls import reverse
+from django.utils import timezone
+
+from delivery.insight import stock_app
+from delivery.insight.stock_app import StockApp
+from delivery.insight.trouble import Severity, Trouble, listed
+from tenants import scope
+from tenants.models import AuditEvent, Credential, Customer, Entitlement, PushApp, Server, ServerKey
+
+# How long before its end a credential is warned of, as its e-mails are.
+SOON: Final = timedelta(days=30)
+# Servers without a key that are looked at for their names.
+NAMED_MOST: Final = 200
+
+
+def of_agreement(customer: Customer) -> Iterator[Trouble]:
+    """A suspension, or what billing no longer entitles to: every push is refused."""
+    entitlement = Entitlement.objects.filter(customer=customer).first()
+    if customer.status == Customer.Status.SUSPENDED:
+        kind, sentence = "suspended", f"{customer.name} is suspended: every push is refused"
+        done = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("customer.suspend", "erasure.ask"))
+        since = done.order_by("-at").values_list("at", flat=True).first()
+    elif entitlement is None or not entitlement.active:
+        kind, sentence = "not_entitled", f"{customer.name} has no subscription that includes pushes: each is refused"
+        since = entitlement.updated_at if entitlement else None
+    else:
+        return
+    yield Trouble(
+        kind,
+        Severity.STOPPED,
+        sentence,
+        since,
+        f"Ask {settings.SUPPORT_CONTACT} to have it taken back. Nothing is deleted meanwhile.",
+        reverse("audit", args=(customer.slug,)),
+        "See who did it in the audit log",
+        code="suspended",
+    )
+
+
+def of_keys(customer: Customer, server: Server | None = None) -> Iterator[Trouble]:
+    """Servers of which no key is in use."""
+    alive = ServerKey.objects.filter(ServerKey.in_use(), server=OuterRef("pk"))
+    rows = Server.objects.filter(~Exists(alive), anonymous=False).order_by("name")
+    if server is not None:
+        rows = rows.filter(pk=server.pk)
+    made = Exists(ServerKey.objects.filter(server=OuterRef("pk")))
+    ended, fresh = list(rows.filter(made)[:NAMED_MOST]), list(rows.filter(~made)[:NAMED_MOST])
+    if ended:
+        one = len(ended) == 1
+        yield Trouble(
+            "no_key",
+            Severity.STOPPED,
+            f"{listed([row.name for row in ended])} {'has' if one else 'have'} no key in use:"
+            " each was revoked or has expired, and pushes with it are refused",
+            _ended_at(ended),
+            "Make a new key and enter it in Mattermost.",
+            _server_link(customer, ended, "keys"),
+            "Make a key",
+        )
+    if fresh:
+        one = len(fresh) == 1
+        yield Trouble(
+            "never_a_key",
+            Severity.WARNING,
+            f"{listed([row.name for row in fresh])} {'has' if one else 'have'} no key yet and cannot push",
+            None,
+            "Make the first key and enter it in Mattermost.",
+            _server_link(customer, fresh, "keys"),
+            "Make a key",
+        )
+
+
+def of_apps(customer: Customer, app: PushApp | None = None) -> Iterator[Trouble]:
+    """Apps without a credential, credentials that are refused, have ended or are about to; and no app at all."""
+    own = PushApp.objects.filter(enabled=True).prefetch_related("credentials").order_by("label")
+    rows = list(own.filter(pk=app.pk) if app is not None else own)
+    now = timezone.now()
+    for row in rows:
+        yield from _of_app(customer, row, now)
+    for found in [stock_app.detect(app, now)] if app is not None else stock_app.detect_all(now):
+        if found is not None:
+            yield _stock_app(customer, found)
+    if not rows and app is None and not scope.shared_apps().exists():
+        yield Trouble(
+            "no_app",
+            Severity.STOPPED,
+            "There is no app to push to",
+            None,
+            "Add your app and upload its key from Apple or Google.",
+            reverse("apps", args=(customer.slug,)),
+            "Add an app",
+        )
+
+
+def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble]:
+    slots = {each.slot: each for each in row.credentials.all()}
+    current, spare = slots.get(Credential.Slot.CURRENT), slots.get(Credential.Slot.NEXT)
+    link, provider = reverse("app", args=(customer.slug, row.pk)), row.get_family_display()
+    if current is None:
+        yield Trouble(
+            "no_credential",
+            Severity.STOPPED,
+            f"{row.label} has no credential: no push can be sent to it",
+            None,
+            f"Upload its key from {provider}.",
+            link,
+            "Upload a key",
+            app_id=row.pk,
+            code="no_credential",
+        )
+        return
+    good = spare is not None and _is_usable(spare, now)
+    name = f"the key {current.key_id} of {row.label}"
+    if current.refused_at is not None:
+        yield Trouble(
+            "credential_refused",
+            Severity.FAILING if good else Severity.STOPPED,
+            f"{provider} refuses {name}",
+            current.refused_at,
+            f"Promote the next one, {spare.key_id}."
+            if good and spare
+            else f"Upload a new key, or check that this one is still listed in your {provider} account.",
+            link,
+            "Promote the next key" if good else "Upload a new key",
+            app_id=row.pk,
+            code=current.refused_code,
+            more=f" ({current.refused_code})",
+        )
+    elif current.expires_at is not None and current.expires_at <= now:
+        yield Trouble(
+            "credential_ended",
+            Severity.STOPPED,
+            f"{name[:1].upper()}{name[1:]} has ended",
+            current.expires_at,
+            "Upload a new one: the old one is of no use any more.",
+            link,
+            "Upload a new key",
+            app_id=row.pk,
+        )
+    elif current.expires_at is not None and current.expires_at - now < SOON:
+        days = -(-(current.expires_at - now) // timedelta(days=1))
+        yield Trouble(
+            "credential_ends",
+            Severity.WARNING,
+            f"{name[:1].upper()}{name[1:]} ends in {days} day{'' if days == 1 else 's'}",
+            None,
+            _next_step(spare, now),
+            link,
+            "See the next key" if spare else "Upload the next key",
+            app_id=row.pk,
+        )
+    if spare is not None and spare.refused_at is not None:
+        yield Trouble(
+            "next_refused",
+            Severity.WARNING,
+            f"{provider} refuses the next key {spare.key_id} of {row.label}",
+            spare.refused_at,
+            "Pushes are signed with the current one. Replace the next one before it is needed.",
+            link,
+            "Replace the next key",
+            app_id=row.pk,
+            code=spare.refused_code,
+            more=f" ({spare.refused_code})",
+        )
+
+
+def _stock_app(customer: Customer, found: StockApp) -> Trouble:
+    return Trouble(
+        "stock_app",
+        Severity.STOPPED,
+        found.sentence.removesuffix("."),
+        None,
+        found.advice,
+        reverse("app", args=(customer.slug, found.app.pk)),
+        "See the app",
+        app_id=found.app.pk,
+        code=found.codes[0],
+    )
+
+
+def _next_step(spare: Credential | None, now: datetime) -> str:
+    """What to do about a credential that is about to end."""
+    if spare is None:
+        return "No next one is there: upload it now, and it is checked at once."
+    if not _is_usable(spare, now):
+        return f"The next one, {spare.key_id}, is not good: replace it."
+    if spare.check_code == "ok":
+        return f"The next one, {spare.key_id}, is good: promote it."
+    return f"Whether the next one, {spare.key_id}, is good is not known yet: check it, then promote it."
+
+
+def _is_usable(row: Credential, now: datetime) -> bool:
+    return row.refused_at is None and (row.expires_at is None or row.expires_at > now)
+
+
+def _ended_at(servers: list[Server]) -> datetime | None:
+    """When the last key of the only one of these servers ended; None for several."""
+    if len(servers) != 1:
+        return None
+    ends = ServerKey.objects.filter(server=servers[0]).values_list("revoked_at", "expires_at")
+    return max((min(filter(None, pair)) for pair in ends if any(pair)), default=None)
+
+
+def _server_link(customer: Customer, servers: list[Server], part: str) -> str:
+    if len(servers) == 1:
+        return f"{reverse('server', args=(customer.slug, servers[0].public_id))}#{part}"
+    return reverse("servers", args=(customer.slug,))

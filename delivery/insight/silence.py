@@ -1,0 +1,48 @@
+"""Silence: a server, or a customer, that sent pushes as a habit and sends none any more.
+
+What is a habit is learned from two weeks: whoever pushed in the same hours a week ago (a day ago, if it is not known
+for longer) is missed once it has let two of them pass.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from delivery.rollups.reading import HOUR, MINUTE, counted, floor
+
+LEARNED: Final = timedelta(days=14)
+# Hours with pushes that make a habit; fewer are trials.
+HABIT: Final = 12
+# Whole hours that have to pass without a push in which there used to be some.
+MISSED: Final = 2
+WEEK, DAY = timedelta(days=7), timedelta(days=1)
+
+
+def last_pushes(now: datetime, servers: Sequence[int] | None) -> dict[int, list[datetime]]:
+    """The hours of two weeks in which something came, ascending, by server; of the whole customer under 0 if None."""
+    by: tuple[str, ...] = ("server_id",) if servers is not None else ()
+    lookups: dict[str, Any] = {"server_id__in": servers} if servers is not None else {}
+    found: dict[int, list[datetime]] = {}
+    for row in counted(now - LEARNED, now, by=by, step=HOUR, unit=HOUR, **lookups):
+        if row.at is not None and row.pushes:
+            found.setdefault(row.of.get("server_id", 0), []).append(row.at)
+    return found
+
+
+def silent(hours: Sequence[datetime], now: datetime) -> bool:
+    """Whether who pushed in these hours is missed now."""
+    if len(hours) < HABIT:
+        return False
+    active, missed = frozenset(hours), 0
+    hour = hours[-1] + HOUR
+    while hour + HOUR <= now and missed < MISSED:
+        missed += hour - (WEEK if hours[0] <= hour - WEEK else DAY) in active
+        hour += HOUR
+    return missed >= MISSED
+
+
+def last_minute(hour: datetime, server: int) -> datetime:
+    """The minute of the last push in an hour of `last_pushes`; 0 is the whole customer."""
+    lookups: dict[str, Any] = {"server_id": server} if server else {}
+    rows = counted(hour, hour + HOUR, step=MINUTE, unit=MINUTE, **lookups)
+    return max((row.at for row in rows if row.at is not None and row.pushes), default=floor(hour, HOUR))

@@ -1,0 +1,135 @@
+"""One device of a customer: /c/<slug>/delivery/devices/<fingerprint>/: what became of its pushes, and how it is now."""
+
+import re
+from datetime import datetime
+from typing import Any, Final
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from delivery.devices import reading
+from delivery.insight import devices as sayings
+from delivery.insight.devices import Saying
+from delivery.models import Delivery, Device
+from delivery.outcomes.verdict import Outcome
+from delivery.pages.devices import SILENT_DAYS, server_names, short
+from delivery.pages.filter_bar import TYPE_LABELS
+from tenants.models import PushApp
+from tenants.pages.door import CustomerRequest, customer_page
+
+FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
+# Pushes after a session's end are counted no further.
+COUNTED: Final = 100
+_KINDS: Final = {Outcome.SENT.value: "good", Outcome.GONE.value: "warn"}
+
+
+@customer_page("delivery.see")
+def device(request: CustomerRequest, device: str) -> HttpResponse:
+    """Its history; `?before=` the next page of its pushes."""
+    if not FINGERPRINT.fullmatch(device):
+        raise Http404
+    now = timezone.now()
+    before = reading.parse_cursor(request.GET.get("before", ""))
+    rows, found = reading.of_device(device), reading.pushes(device, before)
+    if not rows and not found.rows and before is None:
+        raise Http404
+    servers = {row.server_id for row in (*rows, *found.rows)}
+    names, apps = server_names(servers), _apps(rows)
+    acked = reading.acknowledged(found.rows)
+    sessions = reading.sessions(device)
+    here = reverse("device", args=(request.customer.slug, device))
+    context = {
+        "device": device,
+        "short": short(device),
+        "saying": _saying(rows, now, servers),
+        "latest": rows[0] if rows else None,
+        "ways_columns": _columns("Server", "App", "State", "Last receipt", "Last sent to", "First push"),
+        "ways_rows": [_way(row, names, apps, now) for row in rows],
+        "several": len({row.server_id for row in rows}) > 1,
+        "session": _session(device, sessions),
+        "session_columns": _columns("Time", "What", "What became of it", "Push"),
+        "session_rows": [_session_row(request, row) for row in sessions],
+        "columns": _columns("Time", "Type", "Server", "What became of it", "Receipt", "Push"),
+        "rows": [_push(request, row, names, acked) for row in found.rows],
+        "newest": here if before else "",
+        "older": f"?before={_escaped(found.next_cursor)}" if found.next_cursor else "",
+        "before": before,
+    }
+    return render(request, "delivery/devices/device.html", context)
+
+
+def _escaped(cursor: reading.Cursor) -> str:
+    return str(cursor).replace("+", "%2B")
+
+
+def _columns(*labels: str) -> list[dict[str, str]]:
+    return [{"label": label} for label in labels]
+
+
+def _apps(rows: list[Device]) -> dict[int, str]:
+    """The labels of the customer's own apps; one of the operator's is called so."""
+    return dict(PushApp.objects.filter(pk__in={row.app_id for row in rows}).values_list("pk", "label"))
+
+
+def _saying(rows: list[Device], now: datetime, servers: set[int]) -> Saying | None:
+    """The state of the way that the last push took, with the likely cause where it is silent."""
+    if not rows:
+        return None
+    found = sayings.state(rows[0], now, SILENT_DAYS[0])
+    if found.word == "Silent":
+        return found._replace(text=f"{found.text} {sayings.silence(rows[0], sayings.mute_servers(now, servers))}")
+    return found
+
+
+def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime) -> list[Any]:
+    state = sayings.state(row, now, SILENT_DAYS[0])
+    app = apps.get(row.app_id, "one of the operator's") if row.app_id else "none was found"
+    return [
+        names.get(row.server_id, "one that is gone"),
+        app,
+        {"kind": state.kind, "text": state.word},
+        {"at": row.acked_at} if row.acked_at else "none ever",
+        {"at": row.sent_at},
+        {"at": row.first_at},
+    ]
+
+
+def _session(device: str, sessions: list[Delivery]) -> dict[str, Any]:
+    """The end of the last session, and how many pushes its server has sent since."""
+    if not sessions:
+        return {}
+    last = sessions[0]
+    count = reading.since(device, last.accepted_at)[: COUNTED + 1].count()
+    words = f"more than {COUNTED}" if count > COUNTED else str(count)
+    return {"at": last.accepted_at, "after": count, "words": words, "sent": last.outcome == Outcome.SENT.value}
+
+
+def _session_row(request: CustomerRequest, row: Delivery) -> list[Any]:
+    return [{"at": row.accepted_at, "exact": True}, "Session ended or wiped", _outcome(row), _way_to(request, row)]
+
+
+def _push(request: CustomerRequest, row: Delivery, names: dict[int, str], acked: dict[str, datetime]) -> list[Any]:
+    return [
+        {"at": row.accepted_at, "exact": True},
+        TYPE_LABELS.get(row.type, row.type),
+        names.get(row.server_id, ""),
+        _outcome(row),
+        {"at": acked[row.trace], "exact": True} if row.trace in acked else "none",
+        _way_to(request, row),
+    ]
+
+
+def _way_to(request: CustomerRequest, row: Delivery) -> dict[str, Any]:
+    """The link to the page of a push, or its trace id where that has none."""
+    try:
+        return {"text": "Timeline", "href": reverse("push", args=(request.customer.slug, row.trace))}
+    except NoReverseMatch:  # an id of another form
+        return {"code": row.trace}
+
+
+def _outcome(row: Delivery) -> dict[str, Any]:
+    kind = _KINDS.get(row.outcome, "bad")
+    text = "Handed off" if row.outcome == Outcome.SENT.value else f"{row.answer}: {sayings.reason(row.code)}"
+    return {"kind": kind, "text": text}

@@ -1,0 +1,211 @@
+"""The figures of a delivery page, out of the rollups: what became of the pushes that its filters choose.
+
+Invariant: a bounded number of queries, whatever there is to count; tables are bounded, the worst first.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from delivery.insight.summary import Counts, Failure, run_of
+from delivery.models import Delivery, Grain, Hour
+from delivery.outcomes.verdict import Outcome
+from delivery.pages import spans
+from delivery.pages.filters import FAILED, Filters
+from delivery.rollups.buckets import Histogram, percentile
+from delivery.rollups.reading import HOUR, MINUTE, Counted, counted
+from delivery.selectors import count_up_to
+
+SENT: Final = Outcome.SENT.value
+GONE: Final = Outcome.GONE.value
+SHARES: Final = (0.5, 0.95, 0.99)
+# Rows of the log that are read for the devices of failures: some tens of milliseconds.
+LOG_ROWS_MOST: Final = 10_000
+# What pushes are told apart by, each in a table of its own.
+DIMENSIONS: Final = ("family", "server_id", "app_id", "type")
+GROUPS_SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums of a span, or of a part of its pushes; latencies of those handed off, and of those acknowledged."""
+
+    pushes: int = 0
+    sent: int = 0
+    gone: int = 0
+    acked: int = 0
+
+    @property
+    def failed(self) -> int:
+        """How many pushes failed."""
+        return self.pushes - self.sent - self.gone
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """How long pushes took to be handed off, and until a phone acknowledged them."""
+
+    handoff: Histogram
+    receipt: Histogram
+
+
+@dataclass(frozen=True)
+class Devices:
+    """How many devices had pushes, how many of them are gone, and how many had a failure, by its code."""
+
+    all: int
+    gone: int
+    failed: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a page shows. `before` are the sums of the span of the same length before; `steps` the beginnings of the
+    charts' steps, with what came of the pushes and the latencies of each that had any; `devices` is None where they
+    are too many to be counted here."""
+
+    counts: Counts
+    acked: int
+    latencies: Latencies
+    before: Totals
+    before_latencies: Latencies
+    steps: Sequence[datetime]
+    by_step: Mapping[datetime, Totals]
+    latencies_by_step: Mapping[datetime, Latencies]
+    splits: Mapping[str, Mapping[Any, Totals]]
+    devices: Devices | None
+
+
+def read(filters: Filters) -> Figures:
+    """The figures of these filters, in the scope of a customer."""
+    span, lookups = filters.span, filters.lookups
+    whole: dict[str, Any] = {"unit": span.unit, "zone": filters.zone}
+    by = ("family", "outcome", "code", "attribution")
+    rows = counted(span.start, span.end, by=by, step=span.step, **whole, **lookups)
+    latency_lookups = {**lookups, "outcome": lookups.get("outcome", SENT)}
+    latency_lookups.pop("outcome__in", None)
+    timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **latency_lookups)
+    # What they are compared with may begin at another minute: of a day and more it is read by the hour.
+    before = span.before
+    earlier: dict[str, Any] = {"latencies": True, "unit": HOUR if span.end - span.start >= spans.DAY else span.unit}
+    totals = _by(rows, lambda row: row.at)
+    found = _total(totals.values())
+    return Figures(
+        Counts(found.pushes, found.sent, found.gone, tuple(_failures(filters, rows))),
+        found.acked,
+        _latencies(timed),
+        _total(_by(counted(before.start, before.end, by=("outcome",), **whole, **lookups), lambda _: "").values()),
+        _latencies(counted(before.start, before.end, **earlier, **latency_lookups)),
+        spans.steps(span, filters.zone),
+        {at: sums for at, sums in totals.items() if at is not None},
+        {row.at: Latencies(row.handoff, row.receipt) for row in timed if row.at is not None},
+        {name: _split(filters, rows, name) for name in DIMENSIONS} if found.pushes else {},
+        _devices(filters) if found.pushes > found.sent else None,
+    )
+
+
+def totals(filters: Filters) -> tuple[int, int]:
+    """How many pushes and receipts have been counted: while they are the same, so is all else that was counted."""
+    (found,) = counted(filters.start, filters.end, unit=filters.span.unit, **filters.lookups)
+    return found.pushes, found.acked
+
+
+def latest() -> datetime | None:
+    """The hour in which the customer's latest push came, None where none ever did."""
+    return Hour.objects.filter(grain=Grain.CUSTOMER).order_by("-at").values_list("at", flat=True).first()
+
+
+def percentiles(histogram: Histogram) -> tuple[int | None, ...]:
+    """The latencies of SHARES in milliseconds."""
+    return tuple(percentile(histogram, share) for share in SHARES)
+
+
+def _by(rows: Iterable[Counted], key: Any) -> dict[Any, Totals]:
+    sums: dict[Any, Counter[str]] = {}
+    for row in rows:
+        of = sums.setdefault(key(row), Counter())
+        of["pushes"] += row.pushes
+        of["acked"] += row.acked
+        if row.of["outcome"] in (SENT, GONE):
+            of[row.of["outcome"]] += row.pushes
+    return {name: Totals(of["pushes"], of[SENT], of[GONE], of["acked"]) for name, of in sums.items()}
+
+
+def _total(parts: Iterable[Totals]) -> Totals:
+    parts = list(parts)
+    return Totals(
+        sum(part.pushes for part in parts),
+        sum(part.sent for part in parts),
+        sum(part.gone for part in parts),
+        sum(part.acked for part in parts),
+    )
+
+
+def _latencies(rows: Iterable[Counted]) -> Latencies:
+    handoff: Counter[int] = Counter()
+    receipt: Counter[int] = Counter()
+    for row in rows:
+        handoff.update(row.handoff)
+        receipt.update(row.receipt)
+    return Latencies(dict(handoff), dict(receipt))
+
+
+def _split(filters: Filters, rows: list[Counted], name: str) -> Mapping[Any, Totals]:
+    """The sums by one dimension: those with most failures first, then with most pushes."""
+    if name != "family":
+        whole = {"unit": filters.span.unit, **filters.lookups}
+        rows = counted(filters.start, filters.end, by=(name, "outcome"), **whole)
+    found = _by(rows, lambda row: row.of[name])
+    return dict(sorted(found.items(), key=lambda each: (-each[1].failed, -each[1].pushes)))
+
+
+def _failures(filters: Filters, rows: list[Counted]) -> list[Failure]:
+    """The failures, the largest first, each with its latest run."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        if row.of["outcome"] in FAILED:
+            sums[row.of["code"], row.of["attribution"]] += row.pushes
+    if not sums:
+        return []
+    unit = filters.span.unit
+    lookups = {name: value for name, value in filters.lookups.items() if not name.startswith("outcome")}
+    outcomes = (filters.lookups["outcome"],) if "outcome" in filters.lookups else FAILED
+    by = ("code", "attribution")
+    moments: dict[tuple[str, str], list[datetime]] = {}
+    for row in counted(filters.start, filters.end, by=by, step=unit, unit=unit, outcome__in=outcomes, **lookups):
+        if row.at is not None:
+            moments.setdefault((row.of["code"], row.of["attribution"]), []).append(row.at)
+    found = [
+        Failure(code, whose, count, run_of(moments.get((code, whose), ()), filters.start, unit))
+        for (code, whose), count in sums.most_common()
+    ]
+    return [_exactly(filters, found[0], lookups), *found[1:]]
+
+
+def _exactly(filters: Filters, failure: Failure, lookups: dict[str, Any]) -> Failure:
+    """The same, since the minute if only the hour was known; minutes are not kept for as long as hours."""
+    run = failure.run
+    if run is None or run.from_the_start or filters.span.unit == MINUTE:
+        return failure
+    chosen = {**lookups, "code": failure.code, "attribution": failure.attribution}
+    minutes = counted(run.first, run.first + HOUR, step=MINUTE, unit=MINUTE, **chosen)
+    return failure._replace(run=run._replace(first=minutes[0].at)) if minutes and minutes[0].at else failure
+
+
+def _devices(filters: Filters) -> Devices | None:
+    """The devices of the failures, of the log itself: only where it has few rows to be read."""
+    if filters.start < timezone.now() - timedelta(days=settings.RETENTION_DAYS):
+        return None
+    rows = Delivery.objects.filter(filters.of_log())
+    if count_up_to(rows, LOG_ROWS_MOST) == LOG_ROWS_MOST:
+        return None
+    whole = Count("device", distinct=True)
+    sums = rows.order_by().aggregate(all=whole, gone=Count("device", distinct=True, filter=Q(outcome=GONE)))
+    failed = rows.filter(outcome__in=FAILED).order_by().values_list("code").annotate(whole)
+    return Devices(sums["all"], sums["gone"], dict(failed))

@@ -1,0 +1,46 @@
+"""The public pages of outcome codes."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from delivery.insight.catalogue import ENTRIES
+from delivery.outcomes import judge
+
+
+@pytest.mark.parametrize("code", list(ENTRIES))
+def test_each_code_has_a_page_without_login_and_without_a_database(code: str) -> None:
+    answer = Client().get(f"/codes/{code}/")
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    for heading in ("What to do", "Whose it is", "What the server is told", "What it means for the phone"):
+        assert heading in text
+    assert ">Log in<" not in text
+    assert answer["Cache-Control"] == "public, max-age=3600"
+    assert "Cookie" not in answer.get("Vary", "")
+
+
+def test_the_index_leads_to_each_code() -> None:
+    text = Client().get("/codes/").content.decode()
+    assert [code for code in ENTRIES if f'href="{code}/"' not in text] == []
+
+
+@pytest.mark.parametrize("code", ["apns_bad_topik", "<script>", "%00", "x" * 4000, "شركة", "..", "{{ version }}"])
+def test_an_unknown_code_is_a_page_that_helps(code: str) -> None:
+    answer = Client().get(f"/codes/{code}/")
+    text = answer.content.decode()
+    assert answer.status_code == 404
+    assert "Show all codes" in text
+    assert "<script>" not in text.partition("<main")[2]
+
+
+def test_a_code_that_is_nearly_right_is_led_to() -> None:
+    assert "/codes/apns_bad_topic/" in Client().get("/codes/apns_bad_topik/").content.decode()
+    assert Client().get("/codes/APNS_BAD_TOPIC/").status_code == 200
+
+
+def test_the_texts_in_servers_logs_end_with_the_address_of_their_page() -> None:
+    for base in ("https://push.example.com", "https://push.example.com/"):
+        text = judge.text(judge.refusal("no_app"), "t-1", base, label="x")
+        assert text.endswith(f"(trace t-1) https://push.example.com{reverse('code', args=['no_app'])}")
+    assert judge.text(judge.refusal("no_app"), "t-1", label="x").endswith("(trace t-1)")
