@@ -26,7 +26,7 @@ from tests.tenants.conftest import Cast
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 PAGE = "/c/acme/delivery/"
 # Of a page, whatever it shows; and of its session and customer.
-QUERIES_MOST = 45
+QUERIES_MOST = 60
 
 
 def html(browser: Browser, address: str = PAGE) -> str:
@@ -94,7 +94,8 @@ def test_a_row_of_a_split_leads_to_the_same_page_of_it_alone(cast: Cast, made: P
     assert f'<a href="{address.replace("&", "&amp;")}"><bdi title="{cast.acme.server.name}">' in html(cast.ben)
     said = text(cast.ben, f"{PAGE}?family=fcm")
     assert "The only push was handed off in the last 24 hours." in said
-    assert "All well:" in said
+    # Those to iPhones still fail.
+    assert "All well:" not in said
     assert "Platform: Androids (Google)" in said
 
 
@@ -228,7 +229,8 @@ def test_ten_thousand_servers_are_a_bounded_page_the_worst_first(cast: Cast) -> 
     assert len(answer.content) < 200_000
     said = text(cast.ben)
     assert "And 9,990 more: see all." in said
-    assert said.index("server 07777") < said.index("server 0000")
+    split = said.partition("By server")[2]
+    assert split.index("server 07777") < split.index("server 0000")
 
 
 def test_names_from_right_to_left_are_set_apart(cast: Cast, made: Pushes) -> None:
