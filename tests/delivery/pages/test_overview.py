@@ -17,7 +17,7 @@ from delivery.log.writing import WRITTEN_AT
 from delivery.models import Grain
 from delivery.outcomes import judge
 from delivery.pages import figures
-from tenants.models import AuditEvent, Server
+from tenants.models import AuditEvent, Server, ServerKey
 from tests.browsing import Browser
 from tests.delivery.pages.busy import ANDROID, GONE, IPHONE, KEY_REFUSED, Pushes
 from tests.delivery.rollups.pushes import SENT
@@ -231,6 +231,17 @@ def test_ten_thousand_servers_are_a_bounded_page_the_worst_first(cast: Cast) -> 
     assert "And 9,990 more: see all." in said
     split = said.partition("By server")[2]
     assert split.index("server 07777") < split.index("server 0000")
+
+
+def test_what_else_is_wrong_is_told_besides_and_what_the_sentence_tells_is_not_told_twice(
+    cast: Cast, made: Pushes
+) -> None:
+    ServerKey.objects.filter(server=cast.acme.server).update(revoked_at=made.now)
+    for address, twice in ((PAGE, False), (f"{PAGE}?family=fcm", True)):
+        page = html(cast.ben, address)
+        told = page.partition('aria-label="What needs doing"')[2].partition("</ul>")[0]
+        assert cast.acme.server.name in told
+        assert ("Apple refused the signing token" in unescape(told)) is twice
 
 
 def test_names_from_right_to_left_are_set_apart(cast: Cast, made: Pushes) -> None:
