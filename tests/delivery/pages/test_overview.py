@@ -96,7 +96,7 @@ def test_a_row_of_a_split_leads_to_the_same_page_of_it_alone(cast: Cast, made: P
     assert "The only push was handed off in the last 24 hours." in said
     # Those to iPhones still fail.
     assert "All well:" not in said
-    assert "Platform: Androids (Google)" in said
+    assert "Platform: Google" in said
 
 
 def test_a_figure_is_compared_with_the_time_before(cast: Cast, made: Pushes) -> None:
