@@ -14,8 +14,9 @@ from delivery.insight import summary
 from delivery.insight.charts import Chart
 from delivery.insight.markers import markers
 from delivery.insight.summary import Clock
+from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
-from delivery.pages import figures, freshness, overview_charts, overview_tables
+from delivery.pages import figures, freshness, overview_charts, overview_splits, overview_tables
 from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import Filters, parse
 from delivery.pages.links import page_url
@@ -24,6 +25,8 @@ from tenants.pages.door import CustomerRequest, customer_page
 # Ranges up to now that ask by themselves for what is new.
 LIVE: Final = frozenset(("1h", "24h"))
 NOT_MODIFIED: Final = 304
+# The kind of trouble that counts pushes by their code, as this page does.
+COUNTED_TROUBLE: Final = "failures"
 
 
 @customer_page("delivery.see")
@@ -68,7 +71,7 @@ def _figures(
         # Nothing of what came failed; that says nothing of what does not come in, or is about to fail.
         told["kind"] = wrong[0].mark
     return {
-        "troubles": wrong,
+        "troubles": _besides(wrong, found),
         "filters": filters,
         "figures": found,
         "summary": told,
@@ -79,12 +82,18 @@ def _figures(
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
         "charts": _charts(request, found, links) if found.counts.pushes else [],
-        "splits": overview_tables.splits(found, links),
+        "splits": overview_splits.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
         "test_url": page_url("test-push", request.customer.slug),
         "may_test": request.may("push.test"),
     }
+
+
+def _besides(wrong: list[Trouble], found: figures.Figures) -> list[Trouble]:
+    """Those that the sentence and the table of reasons do not tell themselves."""
+    told = {failure.code for failure in found.counts.failures} | ({""} if found.counts.failed else set())
+    return [each for each in wrong if each.kind != COUNTED_TROUBLE or each.code not in told]
 
 
 def _counted_alone(filters: Filters) -> Filters:
