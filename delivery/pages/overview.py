@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from delivery.insight import summary
 from delivery.insight.charts import Chart
 from delivery.insight.markers import markers
 from delivery.insight.summary import Clock
+from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
 from delivery.pages import figures, freshness, overview_charts, overview_tables
 from delivery.pages.filter_bar import filter_bar
@@ -24,6 +25,8 @@ from tenants.pages.door import CustomerRequest, customer_page
 # Ranges up to now that ask by themselves for what is new.
 LIVE: Final = frozenset(("1h", "24h"))
 NOT_MODIFIED: Final = 304
+# The kind of trouble that counts pushes by their code, as this page does.
+COUNTED_TROUBLE: Final = "failures"
 
 
 @customer_page("delivery.see")
@@ -68,7 +71,7 @@ def _figures(
         # Nothing of what came failed; that says nothing of what does not come in, or is about to fail.
         told["kind"] = wrong[0].mark
     return {
-        "troubles": wrong,
+        "troubles": _besides(wrong, found),
         "filters": filters,
         "figures": found,
         "summary": told,
@@ -87,6 +90,12 @@ def _figures(
     }
 
 
+def _besides(wrong: list[Trouble], found: figures.Figures) -> list[Trouble]:
+    """Those that the sentence and the table of reasons do not tell themselves."""
+    told = {failure.code for failure in found.counts.failures} | ({""} if found.counts.failed else set())
+    return [each for each in wrong if each.kind != COUNTED_TROUBLE or each.code not in told]
+
+
 def _counted_alone(filters: Filters) -> Filters:
     """The filters that counts know; a notice names the one that they do not."""
     if "acked" not in filters.values:
@@ -98,7 +107,9 @@ def _counted_alone(filters: Filters) -> Filters:
 
 def _rows_since(filters: Filters, now: datetime) -> datetime | None:
     """Since when there are rows of single pushes, where the span begins before that."""
-    oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    # They leave by whole days, of UTC.
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    oldest = today - timedelta(days=settings.RETENTION_DAYS)
     return oldest if filters.start < oldest else None
 
 
