@@ -31,12 +31,12 @@ from delivery.pages.spans import Span
 from delivery.rollups.cells import OTHER
 from tenants import scope
 from tenants.models import PushApp, Server
-from tenants.providers.table import PLATFORMS
+from tenants.providers.table import PLATFORMS, PROVIDERS
 
 COOKIE: Final = "tz"
 # What is longer is no value of any filter.
 LONGEST: Final = 200
-FAMILIES: Final = {"apns": "iPhones (Apple)", "fcm": "Androids (Google)", OTHER: "Unknown platform"}
+FAMILIES: Final = {**{row.family: row.name for row in PROVIDERS.values()}, OTHER: "Unknown platform"}
 ATTRIBUTIONS: Final = {
     "ours": "ours, the push service's",
     "provider": "Apple's or Google's",

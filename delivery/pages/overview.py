@@ -16,7 +16,7 @@ from delivery.insight.markers import markers
 from delivery.insight.summary import Clock
 from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
-from delivery.pages import figures, freshness, overview_charts, overview_tables
+from delivery.pages import figures, freshness, overview_charts, overview_splits, overview_tables
 from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import Filters, parse
 from delivery.pages.links import page_url
@@ -82,7 +82,7 @@ def _figures(
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
         "charts": _charts(request, found, links) if found.counts.pushes else [],
-        "splits": overview_tables.splits(found, links),
+        "splits": overview_splits.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
         "test_url": page_url("test-push", request.customer.slug),

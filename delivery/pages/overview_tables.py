@@ -1,20 +1,17 @@
 """What the delivery page shows in words and tables: the sentence's links, figures with their change, the funnel, the
 reasons and the splits. Every number leads to the pushes that it counts, where there is a page of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from delivery.insight.summary import Clock, Failure, Summary, percent
-from delivery.pages.figures import GROUPS_SHOWN, Devices, Figures, Totals, percentiles
+from delivery.pages.figures import Devices, Figures, Totals, percentiles
 from delivery.pages.figures import latest as latest_hour
-from delivery.pages.filter_bar import NAMES, TYPE_LABELS, app_label
-from delivery.pages.filters import FAILURES, FAMILIES, Filters
+from delivery.pages.filters import FAILURES, Filters
 from delivery.pages.links import page_url
 from delivery.rollups.reading import HOUR
-from tenants import scope
-from tenants.models import PushApp, Server
 
 BEFORE: Final = {
     "1h": "the hour before",
@@ -25,8 +22,6 @@ BEFORE: Final = {
 }
 REASONS_SHOWN: Final = 10
 P95: Final = 1
-_TITLES: Final = {"family": "By platform", "server_id": "By server", "app_id": "By app", "type": "By type"}
-_FILTERS: Final = {"family": "family", "server_id": "server", "app_id": "app", "type": "type"}
 
 
 @dataclass(frozen=True)
@@ -229,76 +224,6 @@ def gone(figures: Figures, links: Links) -> dict[str, Any] | None:
         return None
     devices = _share_of_devices(figures.devices.gone, figures.devices) if figures.devices else ""
     return {"pushes": figures.counts.gone, "url": links.pushes(outcome="gone"), "devices": devices}
-
-
-class Group(NamedTuple):
-    """A row of a split."""
-
-    name: str
-    url: str
-    totals: Totals
-    pushes_url: str
-    failed_url: str
-    handed_off: str
-    acked: str
-
-
-class Split(NamedTuple):
-    """The pushes by one dimension, those with most failures first; `more` groups are not shown."""
-
-    title: str
-    column: str
-    groups: list[Group]
-    more: int
-    more_url: str
-
-
-def splits(figures: Figures, links: Links) -> list[Split]:
-    """The splits by platform, server, app and type."""
-    found = []
-    for name, parts in figures.splits.items():
-        shown = dict(list(parts.items())[:GROUPS_SHOWN])
-        names = _names(name, shown)
-        groups = [_group(links, _FILTERS[name], *names[key], totals) for key, totals in shown.items()]
-        more = len(parts) - len(shown)
-        more_url = page_url("servers", links.slug) if name == "server_id" else ""
-        found.append(Split(_TITLES[name], NAMES[_FILTERS[name]], groups, more, more_url))
-    return found
-
-
-def _group(links: Links, filter_name: str, label: str, value: str, totals: Totals) -> Group:
-    chosen = {filter_name: value} if value else {}
-    return Group(
-        label,
-        links.here(**chosen) if value else "",
-        totals,
-        links.pushes(**chosen),
-        links.pushes(**chosen, outcome=FAILURES),
-        percent(totals.sent, totals.pushes),
-        percent(totals.acked, totals.sent, 1),
-    )
-
-
-def _names(dimension: str, shown: Mapping[Any, Totals]) -> dict[Any, tuple[str, str]]:
-    """For each group what it is called, and the value of its filter."""
-    if dimension == "server_id":
-        rows = {row.pk: (row.name, str(row.public_id)) for row in Server.objects.filter(pk__in=shown)}
-        return {key: rows.get(key, ("A server that is gone", "")) for key in shown}
-    if dimension == "app_id":
-        return {key: _app(key, apps) for apps in [dict(_apps(shown))] for key in shown}
-    labels = FAMILIES if dimension == "family" else TYPE_LABELS
-    return {key: (labels.get(key, key), key) for key in shown}
-
-
-def _apps(shown: Mapping[Any, Totals]) -> Iterator[tuple[int, str]]:
-    for app in (*PushApp.objects.filter(pk__in=shown), *scope.shared_apps().filter(pk__in=shown)):
-        yield app.pk, app_label(app)
-
-
-def _app(key: int, apps: Mapping[int, str]) -> tuple[str, str]:
-    if not key:
-        return "No app was found", "0"
-    return (apps[key], str(key)) if key in apps else ("An app that is gone", "")
 
 
 def latest(links: Links, clock: Clock) -> dict[str, Any] | None:

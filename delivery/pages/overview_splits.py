@@ -1,0 +1,86 @@
+"""The pushes of the delivery page by platform, server, app and type, each as a table."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from delivery.insight.summary import percent
+from delivery.pages.figures import GROUPS_SHOWN, Figures, Totals
+from delivery.pages.filter_bar import NAMES, TYPE_LABELS, app_label
+from delivery.pages.filters import FAILURES, FAMILIES
+from delivery.pages.links import page_url
+from delivery.pages.overview_tables import Links
+from tenants import scope
+from tenants.models import PushApp, Server
+
+_TITLES: Final = {"family": "By platform", "server_id": "By server", "app_id": "By app", "type": "By type"}
+_FILTERS: Final = {"family": "family", "server_id": "server", "app_id": "app", "type": "type"}
+
+
+class Group(NamedTuple):
+    """A row of a split."""
+
+    name: str
+    url: str
+    totals: Totals
+    pushes_url: str
+    failed_url: str
+    handed_off: str
+    acked: str
+
+
+class Split(NamedTuple):
+    """The pushes by one dimension, those with most failures first; `more` groups are not shown."""
+
+    title: str
+    column: str
+    groups: list[Group]
+    more: int
+    more_url: str
+
+
+def splits(figures: Figures, links: Links) -> list[Split]:
+    """The splits by platform, server, app and type."""
+    found = []
+    for name, parts in figures.splits.items():
+        shown = dict(list(parts.items())[:GROUPS_SHOWN])
+        names = _names(name, shown)
+        groups = [_group(links, _FILTERS[name], *names[key], totals) for key, totals in shown.items()]
+        more = len(parts) - len(shown)
+        more_url = page_url("servers", links.slug) if name == "server_id" else ""
+        found.append(Split(_TITLES[name], NAMES[_FILTERS[name]], groups, more, more_url))
+    return found
+
+
+def _group(links: Links, filter_name: str, label: str, value: str, totals: Totals) -> Group:
+    chosen = {filter_name: value} if value else {}
+    return Group(
+        label,
+        links.here(**chosen) if value else "",
+        totals,
+        links.pushes(**chosen),
+        links.pushes(**chosen, outcome=FAILURES),
+        percent(totals.sent, totals.pushes),
+        percent(totals.acked, totals.sent, 1),
+    )
+
+
+def _names(dimension: str, shown: Mapping[Any, Totals]) -> dict[Any, tuple[str, str]]:
+    """For each group what it is called, and the value of its filter."""
+    if dimension == "server_id":
+        rows = {row.pk: (row.name, str(row.public_id)) for row in Server.objects.filter(pk__in=shown)}
+        return {key: rows.get(key, ("A server that is gone", "")) for key in shown}
+    if dimension == "app_id":
+        return {key: _app(key, apps) for apps in [dict(_apps(shown))] for key in shown}
+    labels = FAMILIES if dimension == "family" else TYPE_LABELS
+    return {key: (labels.get(key, key), key) for key in shown}
+
+
+def _apps(shown: Mapping[Any, Totals]) -> Iterator[tuple[int, str]]:
+    for app in (*PushApp.objects.filter(pk__in=shown), *scope.shared_apps().filter(pk__in=shown)):
+        yield app.pk, app_label(app)
+
+
+def _app(key: int, apps: Mapping[int, str]) -> tuple[str, str]:
+    if not key:
+        return "No app was found", "0"
+    return (apps[key], str(key)) if key in apps else ("An app that is gone", "")
