@@ -62,7 +62,7 @@ def furnish(one: Tenant) -> User:
         columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
-            ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1)",
+            ", 'p', 't', '', '\\xff61', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', '\\xff62', 1)",
             [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
         )
         cursor.execute(
