@@ -3,7 +3,7 @@ of a customer's without a bound."""
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
@@ -17,6 +17,7 @@ COUNTED: Final = 10_000
 SESSIONS: Final = 10
 # Rows of a page.
 SIZE: Final = 50
+KEY_LONGEST: Final = 64
 _PK: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -35,10 +36,11 @@ def parse_cursor(text: str) -> Cursor | None:
     """The cursor of this text, None for what is none."""
     at, separator, key = text.partition("~")
     try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
+        # In UTC: PostgreSQL reads fewer offsets than Python does, and one may lead out of the calendar.
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return Cursor(moment, key) if separator and moment.tzinfo and len(key) <= 64 else None
+    return Cursor(moment, key) if separator and len(key) <= KEY_LONGEST else None
 
 
 class Page(NamedTuple):

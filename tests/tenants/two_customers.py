@@ -33,6 +33,11 @@ TABLES = {
     "delivery_active_device": 1,
     "delivery_device_count": 1,
 }
+_ACTIVE = "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) VALUES (%s, %s, '2026-01-01', 'd', 1)"
+_COUNTED = (
+    "INSERT INTO delivery_device_count (customer_id, server_id, month, devices, by_day) "
+    "VALUES (%s, %s, '2026-01-01', 1, '{1}')"
+)
 DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
 
 
@@ -71,8 +76,8 @@ def furnish(one: Tenant) -> User:
             [customer.pk, name, one.server.pk, app.pk],
         )
         values = [customer.pk, one.server.pk]
-        cursor.execute("INSERT INTO delivery_active_device VALUES ('2026-01-01', %s, %s, 'd', 1)", values)
-        cursor.execute("INSERT INTO delivery_device_count VALUES (%s, %s, '2026-01-01', 1, '{1}')", values)
+        cursor.execute(_ACTIVE, values)
+        cursor.execute(_COUNTED, values)
     return owner
 
 

@@ -318,7 +318,9 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Delivery", "customer"): _ONE_CUSTOMER,
     ("Device", "id"): "nothing refers to it",
     ("Device", "customer"): _ONE_CUSTOMER,
+    ("ActiveDevice", "id"): "nothing refers to it",
     ("ActiveDevice", "customer"): _ONE_CUSTOMER,
+    ("DeviceCount", "id"): "nothing refers to it",
     ("DeviceCount", "customer"): _ONE_CUSTOMER,
 }
 
