@@ -33,7 +33,10 @@ TABLES = {
     "delivery_active_device": 1,
     "delivery_device_count": 1,
 }
-_ACTIVE = "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) VALUES (%s, %s, '2026-01-01', 'd', 1)"
+_ACTIVE = (
+    "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
+    "VALUES (%s, %s, '2026-01-01', 'd', 1)"
+)
 _COUNTED = (
     "INSERT INTO delivery_device_count (customer_id, server_id, month, devices, by_day) "
     "VALUES (%s, %s, '2026-01-01', 1, '{1}')"
