@@ -1,7 +1,6 @@
 """The pages of devices: what is said of each, and that a device id goes no further than its fingerprint."""
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from delivery.devices import absorbing, counting, reading
 from delivery.log.rows import fingerprint
 from delivery.models import Device
 from delivery.providers import table
+from delivery.rollups import rebuilding
 from tenants.models import Customer, Server
 from tests.browsing import Browser, tenant
 from tests.delivery.devices.writing import GONE, WRONG, push, receipt
@@ -36,7 +36,7 @@ def server(customer: Customer) -> Server:
 
 
 @pytest.fixture
-def phone(customer: Customer, server: Server) -> Iterator[Any]:
+def phone(customer: Customer, server: Server) -> Any:
     """Writes a push of a phone of Acme's, so many days ago."""
     number = iter(range(1000))
 
@@ -55,7 +55,7 @@ def phone(customer: Customer, server: Server) -> Iterator[Any]:
                 )
         return trace
 
-    yield write
+    return write
 
 
 def taken_in() -> None:
@@ -123,8 +123,6 @@ def test_these_are_not_silent(ada: Browser, phone: Any, way: str) -> None:
 
 
 def test_a_server_whose_receipts_never_come_is_the_cause(ada: Browser, phone: Any) -> None:
-    from delivery.rollups import rebuilding
-
     for days in range(1, 26):
         phone(days)
     start = (datetime.now(UTC) - timedelta(days=30)).replace(minute=0, second=0, microsecond=0)
@@ -145,11 +143,7 @@ def test_more_devices_than_a_page_holds_follow_on_the_next(
     for _ in range(3):
         text = text_of(ada, address)
         seen += [number for number in range(5) if f"devices/{number:032x}/" in text]
-        address = (
-            ADDRESS + text.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&").partition("?")[1]
-        )
-        if 'rel="next"' in text:
-            address = text.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+        address = text.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
     assert seen == [0, 1, 2, 3, 4]
 
 
@@ -209,9 +203,8 @@ def test_a_removed_device_says_when_why_and_what_to_do(ada: Browser, phone: Any)
     taken_in()
     text = page_of(ada)
     assert "Removed on <time" in text
-    assert (
-        "because the app is no longer installed on this device, or has a new token (410 Unregistered). Its user" in text
-    )
+    why = "because the app is no longer installed on this device, or has a new token (410 Unregistered)"
+    assert f"{why}. Its user has to log in to the app again." in text
     assert "REMOVE:" in text
 
 
@@ -272,7 +265,7 @@ def test_what_is_no_fingerprint_is_not_there(ada: Browser, device: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "~", "2026-01-01~1", "2026-01-01T00:00:00+00:00~x", "0001-01-01T00:00:00+23:59~1"]
+    "cursor", ["x", "~", "2026-01-01~1", "2026-01-01T00:00:00+00:00~x", "0001-01-01T00:00:00+23:59~1", f"~{'9' * 99}"]
 )
 def test_a_cursor_that_is_none_begins_at_the_newest(ada: Browser, phone: Any, cursor: str) -> None:
     phone(1)
