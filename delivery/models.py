@@ -268,3 +268,23 @@ class DeviceCount(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.devices} devices in {self.month:%Y-%m}"
+
+
+class PlatformSighting(TenantModel):
+    """Since when a server sends for a platform (delivery/devices/platforms.py)."""
+
+    paths = Paths("customer_id")
+
+    id = models.BigIntegerField(primary_key=True)
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    server_id = models.BigIntegerField()
+    platform = models.TextField(help_text="As the server sends it, such as apple_rn-v2.")
+    first_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "delivery_platform_sighting"
+        ordering = ("first_at",)
+
+    def __str__(self) -> str:
+        return self.platform

@@ -44,6 +44,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_device": (_S, _SIUD),
     "delivery_active_device": (_S, _SIUD),
     "delivery_device_count": (_S, _SIUD),
+    "delivery_platform_sighting": (_S, _SIUD),
     "delivery_written_minute": ("", _SID),
     "delivery_matched_receipt": ("", _SID),
     "delivery_receipt": (_S, _SIU),

@@ -99,6 +99,9 @@ TABLE: Final[dict[str, Row]] = {
     "t/<str:key>/": for_reading("/t/hk_x/", all_get(200)),
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/audit.csv": of_customer("audit.csv", members_get(403, 200, 200, staff=403)),
+    "c/<slug:slug>/delivery/pushes/": of_customer("delivery/pushes/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/pushes.csv": of_customer("delivery/pushes.csv", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/delivery/live/": of_customer("delivery/live/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/": of_customer("", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/servers/": of_customer(
         "servers/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from delivery.devices import facts
+from delivery.devices import facts, platforms
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ def _absorb_minute(cursor: Any, now: datetime) -> bool:
         return False
     # What is noted of it from here on is not taken away, and read once more.
     cursor.execute(_TAKE_MINUTE, [minute])
+    platforms.add(cursor, minute, minute + MINUTE)
     news = facts.add(cursor, minute, minute + MINUTE)
     if news and month_of(minute) < month_of(now):
         facts.forget_counts(cursor, month_of(minute))

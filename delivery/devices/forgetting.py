@@ -15,6 +15,8 @@ _OLD: Final = {
     "delivery_active_device": "month < date_trunc('month', now() - %(kept)s::interval)",
     "delivery_device_count": "month < date_trunc('month', now() - %(kept)s::interval)",
 }
+# Few for each server, and kept: one that was forgotten would be seen for the first time again.
+_PLATFORMS: Final = "delivery_platform_sighting"
 
 
 def forget() -> int:
@@ -23,11 +25,12 @@ def forget() -> int:
 
 
 def erase(customer_id: int) -> int:
-    """Delete the devices of a customer, whose rows of the log went before; how many rows. It may be called again.
+    """Delete devices and platforms of a customer, whose rows of the log went before; how many rows. It may be called
+    again.
 
     Raises django.db.Error.
     """
-    return sum(_delete(table, "customer_id = %(customer)s", {"customer": customer_id}) for table in _OLD)
+    return sum(_delete(table, "customer_id = %(customer)s", {"customer": customer_id}) for table in (*_OLD, _PLATFORMS))
 
 
 def _delete(table: str, condition: str, values: dict[str, Any]) -> int:

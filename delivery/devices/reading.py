@@ -125,6 +125,13 @@ def since(device: str, moment: datetime) -> "QuerySet[Delivery]":
     return Delivery.objects.filter(device=device, accepted_at__gt=moment).exclude(type="session")
 
 
+def unacknowledged(row: Device) -> "QuerySet[Delivery]":
+    """The pushes to a device by this server and app that a provider took after the last acknowledged one, of the days
+    that the log has."""
+    found = Delivery.objects.filter(device=row.device, server_id=row.server_id, app_id=row.app_id or None)
+    return found.filter(outcome="sent", accepted_at__gt=row.acked_at) if row.acked_at else found.filter(outcome="sent")
+
+
 def acknowledged(rows: list[Delivery]) -> dict[str, datetime]:
     """When the first receipt of each of these pushes came, by trace."""
     acks = [row.ack_id for row in rows if row.ack_id]

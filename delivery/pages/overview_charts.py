@@ -1,9 +1,9 @@
 """The charts of the delivery page: pushes by what became of them, and both latencies, over time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from delivery.insight.charts import Chart, Kind, Series, Value
+from delivery.insight.charts import Chart, Kind, Marker, Series, Value
 from delivery.pages.figures import Figures, Latencies, Totals, percentiles
 from delivery.pages.filters import FAILURES
 from delivery.pages.overview_tables import Links
@@ -13,8 +13,8 @@ NAMES = ("p50", "p95", "p99")
 DAY = timedelta(days=1)
 
 
-def charts(figures: Figures, links: Links) -> list[Chart]:
-    """The charts, in the order in which they are shown."""
+def charts(figures: Figures, links: Links, markers: Sequence[Marker] = ()) -> list[Chart]:
+    """The charts, in the order in which they are shown, each with the markers."""
     steps = list(figures.steps)
     ends = [*steps[1:], links.filters.end]
     addresses = [
@@ -39,16 +39,16 @@ def charts(figures: Figures, links: Links) -> list[Chart]:
                 series("Device gone", lambda sums: sums.gone, "gone"),
             ),
             kind=Kind.BARS,
-            markers=links.markers(),
+            markers=markers,
             links=addresses if all(addresses) else (),
         )
     ]
     for name, title, of in (
-        ("handoff", "From our door to Apple or Google", lambda latencies: latencies.handoff),
-        ("receipt", "From our door to the phone's receipt", lambda latencies: latencies.receipt),
+        ("handoff", "Time from our door to Apple or Google", lambda latencies: latencies.handoff),
+        ("receipt", "Time from our door to the phone's receipt", lambda latencies: latencies.receipt),
     ):
         curves = _percentiles(figures, steps, of)
-        found.append(Chart(name, f"{title}, {by}", "ms", steps, curves, markers=links.markers()))
+        found.append(Chart(name, f"{title}, {by}", "ms", steps, curves, markers=markers))
     return found
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from delivery.insight.charts import Marker
 from delivery.insight.summary import Clock, Failure, Summary, percent
 from delivery.pages.figures import GROUPS_SHOWN, Devices, Figures, Totals, percentiles
 from delivery.pages.figures import latest as latest_hour
@@ -49,10 +48,6 @@ class Links:
     def code(self, code: str) -> str:
         """The page about a code, "" where there is none."""
         return page_url("code", code)
-
-    def markers(self) -> Sequence[Marker]:
-        """What changed in this time."""
-        return ()
 
     def sentence(self, found: Summary) -> dict[str, Any]:
         """The sentence, its pieces with their addresses."""
@@ -160,14 +155,20 @@ def funnel(figures: Figures, links: Links) -> list[Bar]:
     silent = max(counts.sent - figures.acked, 0)
     without = (f"{silent:,} without a receipt", links.pushes(outcome="sent", acked="no"))
     lost = [each for each, count in ((failed, counts.failed), (gone, counts.gone)) if count]
-    rows: list[tuple[str, int, int, str, list[tuple[str, str]]]] = [
-        ("Came in", counts.pushes, counts.pushes, links.pushes(), []),
-        ("Handed off", counts.sent, counts.pushes, links.pushes(outcome="sent"), lost),
-        ("Acknowledged", figures.acked, counts.sent, links.pushes(acked="yes"), [without] if silent else []),
+    stages = [
+        ("Came in", counts.pushes, "", links.pushes(), []),
+        ("Handed off", counts.sent, percent(counts.sent, counts.pushes), links.pushes(outcome="sent"), lost),
+        (
+            "Acknowledged",
+            figures.acked,
+            percent(figures.acked, counts.sent, 1),
+            links.pushes(acked="yes"),
+            [without] if silent else [],
+        ),
     ]
     return [
-        Bar(label, count, percent(count, of), f"{100 * min(count / counts.pushes, 1):.2f}", url, lost)
-        for label, count, of, url, lost in rows
+        Bar(label, pushes, share, f"{100 * min(pushes / counts.pushes, 1):.2f}", url, less)
+        for label, pushes, share, url, less in stages
     ]
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.pages import apps, device, devices, overview, overview_csv, trial_push
+from delivery.pages import apps, device, devices, live, overview, overview_csv, pushes, trial_push
 
 _APP = "c/<slug:slug>/apps/<int:app>/"
 _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
@@ -10,6 +10,9 @@ _CREDENTIAL = f"{_APP}credentials/<int:credential>/"
 urlpatterns = [
     path("c/<slug:slug>/delivery/", overview.overview, name="delivery"),
     path("c/<slug:slug>/delivery/counts.csv", overview_csv.export, name="delivery-csv"),
+    path("c/<slug:slug>/delivery/pushes/", pushes.listing, name="delivery-pushes"),
+    path("c/<slug:slug>/delivery/pushes.csv", pushes.export, name="delivery-pushes-csv"),
+    path("c/<slug:slug>/delivery/live/", live.live, name="delivery-live"),
     path("c/<slug:slug>/apps/", apps.apps, name="apps"),
     path(_APP, apps.app, name="app"),
     path(f"{_APP}credentials/", apps.upload, name="credential-upload"),

@@ -23,7 +23,7 @@ def charts(kind: str, more: int = 0) -> list[Chart]:
     count = 720 if much else 48
     steps = [NOON + timedelta(minutes=30 * place) for place in range(count)]
     wave = [round(400 + 300 * math.sin(place / 5)) + more for place in range(count)]
-    gap: list[Any] = [None if 20 <= place < 24 or place == 30 else value for place, value in enumerate(wave)]
+    gap: list[Any] = [None if 20 <= place < 24 or place in (30, 32) else value for place, value in enumerate(wave)]
     labels = (WORDS, ARABIC, UNBROKEN[:90], HOSTILE) if much else ("Handed off", "Acked", "Failed", "Device gone")
     all_series = [Series(label, [v and v // (n + 1) for v in gap], f"?of={n}") for n, label in enumerate(labels)]
     marks = [

@@ -14,7 +14,7 @@ from tests.browsing import Browser
 # A name that browsers trust without TLS; nobody needs to listen there.
 ORIGIN: Final = "http://localhost"
 # Headers of the browser that are the page's to see.
-PASSED: Final = ("accept", "content-type", "hx-request", "hx-target", "origin", "referer")
+PASSED: Final = ("accept", "content-type", "hx-request", "hx-target", "if-none-match", "origin", "referer")
 
 
 def answered_by(page: Page, client: Browser) -> None:

@@ -32,6 +32,7 @@ TABLES = {
     "delivery_device": 1,
     "delivery_active_device": 1,
     "delivery_device_count": 1,
+    "delivery_platform_sighting": 1,
 }
 _ACTIVE = (
     "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
@@ -79,6 +80,11 @@ def furnish(one: Tenant) -> User:
             [customer.pk, name, one.server.pk, app.pk],
         )
         values = [customer.pk, one.server.pk]
+        cursor.execute(
+            "INSERT INTO delivery_platform_sighting (customer_id, server_id, platform, first_at) "
+            "VALUES (%s, %s, 'apple_rn-v2', now())",
+            values,
+        )
         cursor.execute(_ACTIVE, values)
         cursor.execute(_COUNTED, values)
     return owner

@@ -6,7 +6,7 @@ it that a new field is in one of the two.
 
 from typing import Any, Final, NamedTuple
 
-from delivery.models import ActiveDevice, Delivery, Device, DeviceCount
+from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, PlatformSighting
 from tenants.fence import TenantModel
 from tenants.models import (
     AuditEvent,
@@ -286,6 +286,17 @@ KINDS: Final = (
         ),
     ),
     Kind(
+        "platforms.jsonl",
+        "Since when each server sends for which platform.",
+        PlatformSighting,
+        "customer_id",
+        (
+            Field("server_id", "the server, by its id in servers.jsonl"),
+            Field("platform", "the platform, such as apple_rn-v2"),
+            Field("first_at", "the first push"),
+        ),
+    ),
+    Kind(
         "active_device_counts.jsonl",
         "How many phones were reached in each month.",
         DeviceCount,
@@ -318,6 +329,8 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Delivery", "customer"): _ONE_CUSTOMER,
     ("Device", "id"): "nothing refers to it",
     ("Device", "customer"): _ONE_CUSTOMER,
+    ("PlatformSighting", "id"): "nothing refers to it",
+    ("PlatformSighting", "customer"): _ONE_CUSTOMER,
     ("ActiveDevice", "id"): "nothing refers to it",
     ("ActiveDevice", "customer"): _ONE_CUSTOMER,
     ("DeviceCount", "id"): "nothing refers to it",

@@ -124,6 +124,9 @@
     plot.setCursor({ left: plot.valToPos(data.steps[step], "x"), top: 0 });
   }
 
+  // Points without a neighbour: no line would show them.
+  const alone = (values) => values.flatMap((value, step) => (value != null && values[step - 1] == null && values[step + 1] == null ? [step] : []));
+
   function options(element, data) {
     const bars = data.kind === "bars";
     const { steps, unit } = data;
@@ -131,7 +134,7 @@
     const width = steps.length > 1 ? steps[1] - steps[0] : 3600;
     const series = data.series.map((_, place) => (bars
       ? { fill: (plot) => hatched(plot.ctx, place), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.85, 60], align: 1 }) }
-      : { stroke: () => colour(`--series-${place + 1}`), width: 2, dash: DASHES[place] }));
+      : { points: { filter: (plot, which, shown) => (shown ? null : alone(plot.data[which])) }, stroke: () => colour(`--series-${place + 1}`), width: 2, dash: DASHES[place] }));
     const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { stroke: () => colour("--line"), width: 1 }, font: "12px system-ui, sans-serif" };
     return {
       width: Math.max(200, Math.floor(element.clientWidth)),

@@ -19,9 +19,9 @@
     return seconds < 0 ? `in ${text}` : `${text} ago`;
   }
 
-  function times() {
+  function times(which = "time[data-time]") {
     if (document.hidden) return;
-    for (const element of document.querySelectorAll("time[data-time]")) {
+    for (const element of document.querySelectorAll(which)) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
       const text = (element.dataset.time !== "exact" && relative((Date.now() - at) / 1000)) || long.format(at);
@@ -91,15 +91,72 @@
   document.addEventListener("focusin", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
   });
-  // A part that asks by itself rests while nobody looks, or wants it to.
+  const polls = (part) => /every/.test(part.getAttribute("hx-trigger") || "");
+
+  function selectedIn(part) {
+    const chosen = getSelection();
+    return !chosen.isCollapsed && part.contains(chosen.anchorNode);
+  }
+
+  // What somebody holds in a part that is about to be exchanged: the focus, and what is folded open. By the place among
+  // its like and its address, for links have no ids.
+  function held(part) {
+    const focus = part.contains(document.activeElement) ? document.activeElement : null;
+    const alike = focus ? [...part.querySelectorAll(focus.tagName)] : [];
+    return {
+      open: [...part.querySelectorAll("details[open][id]")].map((each) => each.id),
+      focus: focus && { tag: focus.tagName, id: focus.id, href: focus.getAttribute("href"), place: alike.indexOf(focus) },
+    };
+  }
+
+  function holdAgain(part, { open, focus }) {
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    if (!focus || part.contains(document.activeElement)) return;
+    const alike = [...part.querySelectorAll(focus.tag)];
+    const same = alike.filter((each) => each.getAttribute("href") === focus.href);
+    const found = (focus.id && document.getElementById(focus.id)) || (same.includes(alike[focus.place]) && alike[focus.place]) || same[0] || alike[focus.place];
+    found?.focus({ preventScroll: true });
+  }
+
+  // The line of a part that asks by itself (parts/live.html): when it was last known to be as it is, or that it is not.
+  function asked(well) {
+    for (const late of document.querySelectorAll("[data-late]")) late.hidden = well;
+    if (well) for (const time of document.querySelectorAll(".live time")) time.dateTime = new Date().toISOString();
+    times();
+  }
+
+  const holding = new Map();
+  // A part that asks by itself rests while nobody looks, wants it to, or is marking something in it.
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const polls = /every/.test(event.target.getAttribute("hx-trigger") || "");
-    if (polls && (paused || document.hidden)) event.preventDefault();
+    const part = event.target;
+    if (polls(part) && (paused || document.hidden || selectedIn(part))) event.preventDefault();
   });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (xhr.status === 304) {
+      event.detail.shouldSwap = false;
+      asked(true);
+    } else if (target.id) holding.set(target.id, held(target));
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const [id, what] of holding) {
+      const part = document.getElementById(id);
+      if (part) holdAgain(part, what);
+    }
+    holding.clear();
+  });
+  for (const fault of ["htmx:responseError", "htmx:sendError", "htmx:timeout"])
+    document.addEventListener(fault, (event) => { if (polls(event.target)) asked(false); });
   // At once: what shows a moment later moves what is below it.
   document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);
-  document.addEventListener("visibilitychange", times);
+  // A script that puts what comes in place itself says whether it could.
+  document.addEventListener("hpns:shown", ({ detail }) => {
+    asked(detail);
+    show();
+  });
+  document.addEventListener("visibilitychange", () => times());
   setInterval(times, 10000);
+  setInterval(() => times(".live time"), 1000);
   show();
 })();

@@ -106,5 +106,5 @@ def test_a_customers_devices_are_erased_and_no_others() -> None:
     push("x", 0, customer=8)
     absorbing.absorb()
     counting.count_active()
-    assert forgetting.erase(1) == 6
+    assert forgetting.erase(1) == 7
     assert {row[0] for row in tables()["delivery_device"]} == {8}
