@@ -152,11 +152,11 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """Why a phone that is sent to acknowledges nothing, likeliest first: where it never has, and where it stopped to."""
+    """Why a phone that is sent to acknowledges nothing, likeliest first: where it never has, and where it stopped."""
 
     never: Cause = Cause(
         "Old app, app removed, or offline",
-        "Its app may be too old to acknowledge, or removed without logging out; or the phone is offline.",,
+        "Its app may be too old to acknowledge, or removed without logging out; or the phone is offline.",
     )
     stopped: Cause = Cause(
         "App removed, or offline", "Its app was removed without logging out, or the phone is switched off or offline."

@@ -66,7 +66,7 @@ FCM: Final = Provider(
         Cause(
             "Android phone that stopped: app removed, battery saver, or offline",
             "The app was most likely removed without logging out, or a battery saver stops it; or the phone is "
-            "switched off or offline. Blocked notifications are not the reason: an Android phone acknowledges those, too.",
+            "switched off or offline. Blocked notifications are not the reason: Android acknowledges those, too.",
         ),
     ),
 )

@@ -99,6 +99,9 @@ def test_a_silent_android_phone_has_other_causes_and_one_that_had_acknowledged_t
     text = text_of(ada)
     assert "an Android phone acknowledges even where notifications are blocked" in text
     assert "most likely removed without logging out, or a battery saver" in text
+    text = text_of(ada, f"{ADDRESS}{'b' * 32}/")
+    assert "It has acknowledged nothing after the push of <time" in text
+    assert "most likely removed without logging out, or a battery saver" in text
 
 
 def test_a_phone_is_silent_after_as_many_days_as_are_asked_for(ada: Browser, phone: Any) -> None:
@@ -214,7 +217,7 @@ def test_a_device_that_acknowledges_says_so(ada: Browser, phone: Any) -> None:
     taken_in()
     text = page_of(ada)
     assert "The phone has acknowledged the last push." in text
-    assert text.count("Handed off") == 2
+    assert text.count("Handed off</span>") == 2
     assert "chat.acme.example" in text
 
 
