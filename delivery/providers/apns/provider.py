@@ -53,12 +53,12 @@ APNS: Final = Provider(
     sandbox_phone="5a" * 32,
     silence=Silence(
         Cause(
-            "iPhone that never acknowledged: notifications off, or an old app",
+            "Never acknowledged: notifications off, or an old app",
             "Notifications are most likely switched off for the app: an iPhone acknowledges only what it may show. "
             "Else the app is too old to acknowledge.",
         ),
         Cause(
-            "iPhone that stopped: notifications off, app removed, or offline",
+            "Stopped: notifications off, app removed, or offline",
             "Its user has most likely switched notifications off for the app, which an iPhone then does not "
             "acknowledge; or removed the app without logging out; or the phone is switched off or offline.",
         ),

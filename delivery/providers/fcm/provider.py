@@ -59,12 +59,12 @@ FCM: Final = Provider(
     sandbox_phone="sandbox-phone:APA91b" + "5a" * 60,
     silence=Silence(
         Cause(
-            "Android phone that never acknowledged: battery saver, or an old app",
+            "Never acknowledged: battery saver, or an old app",
             "The pushes most likely do not get to the app: an Android phone acknowledges even where notifications are "
             "blocked. A battery saver stops the app, its user has forced it to stop, or it is too old to acknowledge.",
         ),
         Cause(
-            "Android phone that stopped: app removed, battery saver, or offline",
+            "Stopped: app removed, battery saver, or offline",
             "The app was most likely removed without logging out, or a battery saver stops it; or the phone is "
             "switched off or offline. Blocked notifications are not the reason: Android acknowledges those, too.",
         ),
