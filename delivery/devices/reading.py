@@ -16,7 +16,7 @@ COUNTED: Final = 10_000
 # Rows about sessions.
 SESSIONS: Final = 10
 # Rows of a page.
-SIZE: Final = 50
+SIZE: Final = 25
 KEY_LONGEST: Final = 64
 _PK: Final = re.compile(r"[0-9]{1,18}")
 
