@@ -6,7 +6,8 @@ it that a new field is in one of the two.
 
 from typing import Any, Final, NamedTuple
 
-from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, PlatformSighting
+from delivery.models import Delivery
+from hpns.departure.export import device_kinds
 from tenants.fence import TenantModel
 from tenants.models import (
     AuditEvent,
@@ -252,61 +253,9 @@ KINDS: Final = (
             Field("count", "how many pushes the line stands for"),
         ),
     ),
-    Kind(
-        "devices.jsonl",
-        "The phones that pushes were for, a line for each server and app that reached them. All times are those of "
-        "pushes.",
-        Device,
-        "customer_id",
-        (
-            Field("device", "a keyed fingerprint of the device token"),
-            Field("server_id", "the server, by its id in servers.jsonl"),
-            Field("app_id", "the app; 0: none was found"),
-            Field("family", "apns, fcm or other"),
-            Field("first_at", "the first push"),
-            Field("last_at", "the last push"),
-            Field("sent_at", "the last that Apple or Google took"),
-            Field("acked_at", "the last that the phone acknowledged"),
-            Field("removed_at", "the last that was answered with REMOVE"),
-            Field("removed_code", "why"),
-            Field("failed_at", "the last that came to nothing otherwise"),
-            Field("failed_code", "why"),
-        ),
-    ),
-    Kind(
-        "active_devices.jsonl",
-        "Which phones each server has reached in which month.",
-        ActiveDevice,
-        "customer_id",
-        (
-            Field("month", "its first day"),
-            Field("server_id", "the server, by its id in servers.jsonl"),
-            Field("device", "a keyed fingerprint of the device token"),
-            Field("days", "bit n - 1 is set where it was on the nth day of the month (UTC)"),
-        ),
-    ),
-    Kind(
-        "platforms.jsonl",
-        "Since when each server sends for which platform.",
-        PlatformSighting,
-        "customer_id",
-        (
-            Field("server_id", "the server, by its id in servers.jsonl"),
-            Field("platform", "the platform, such as apple_rn-v2"),
-            Field("first_at", "the first push"),
-        ),
-    ),
-    Kind(
-        "active_device_counts.jsonl",
-        "How many phones were reached in each month.",
-        DeviceCount,
-        "customer_id",
-        (
-            Field("month", "its first day"),
-            Field("server_id", "the server, by its id in servers.jsonl; 0: all together"),
-            Field("devices", "how many in the month"),
-            Field("by_day", "how many on each of its days (UTC)"),
-        ),
+    *(
+        Kind(file, description, model, "customer_id", tuple(Field(*field) for field in fields))
+        for file, description, model, fields in device_kinds.KINDS
     ),
 )
 

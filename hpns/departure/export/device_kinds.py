@@ -1,0 +1,61 @@
+"""What of devices and platforms is in a customer's export: file, description, model, and the fields with what they mean."""
+
+from typing import Final
+
+from delivery.models import ActiveDevice, Device, DeviceCount, PlatformSighting
+from tenants.fence import TenantModel
+
+KINDS: Final[tuple[tuple[str, str, type[TenantModel], tuple[tuple[str, str], ...]], ...]] = (
+    (
+        "devices.jsonl",
+        "The phones that pushes were for, a line for each server and app that reached them. All times are those of "
+        "pushes.",
+        Device,
+        (
+            ("device", "a keyed fingerprint of the device token"),
+            ("server_id", "the server, by its id in servers.jsonl"),
+            ("app_id", "the app; 0: none was found"),
+            ("family", "apns, fcm or other"),
+            ("first_at", "the first push"),
+            ("last_at", "the last push"),
+            ("sent_at", "the last that Apple or Google took"),
+            ("acked_at", "the last that the phone acknowledged"),
+            ("removed_at", "the last that was answered with REMOVE"),
+            ("removed_code", "why"),
+            ("failed_at", "the last that came to nothing otherwise"),
+            ("failed_code", "why"),
+        ),
+    ),
+    (
+        "active_devices.jsonl",
+        "Which phones each server has reached in which month.",
+        ActiveDevice,
+        (
+            ("month", "its first day"),
+            ("server_id", "the server, by its id in servers.jsonl"),
+            ("device", "a keyed fingerprint of the device token"),
+            ("days", "bit n - 1 is set where it was on the nth day of the month (UTC)"),
+        ),
+    ),
+    (
+        "platforms.jsonl",
+        "Since when each server sends for which platform.",
+        PlatformSighting,
+        (
+            ("server_id", "the server, by its id in servers.jsonl"),
+            ("platform", "the platform, such as apple_rn-v2"),
+            ("first_at", "the first push"),
+        ),
+    ),
+    (
+        "active_device_counts.jsonl",
+        "How many phones were reached in each month.",
+        DeviceCount,
+        (
+            ("month", "its first day"),
+            ("server_id", "the server, by its id in servers.jsonl; 0: all together"),
+            ("devices", "how many in the month"),
+            ("by_day", "how many on each of its days (UTC)"),
+        ),
+    ),
+)
