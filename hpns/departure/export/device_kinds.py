@@ -1,4 +1,4 @@
-"""What of devices and platforms is in a customer's export: file, description, model, and the fields with what they mean."""
+"""What of devices and platforms is in a customer's export: file, description, model, and fields with their meaning."""
 
 from typing import Final
 
