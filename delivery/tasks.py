@@ -40,6 +40,7 @@ __all__ = [
     "compact",
     "deliver",
     "devices",
+    "forget_devices",
     "partitions",
     "publish",
     "recheck",
@@ -160,10 +161,16 @@ def devices() -> int:
 
 @shared_task(name="delivery.active_devices", acks_late=True, ignore_result=True)
 def active_devices() -> int:
-    """Count active devices, and forget old ones; returns how many months were counted."""
+    """Count active devices; returns how many months were counted."""
     close_old_connections()
-    forgetting.forget()
     return len(counting.count_active())
+
+
+@shared_task(name="delivery.forget_devices", acks_late=True, ignore_result=True)
+def forget_devices() -> int:
+    """Forget devices that no push has named for long; returns how many rows went."""
+    close_old_connections()
+    return forgetting.forget()
 
 
 async def _log_watchdog() -> None:

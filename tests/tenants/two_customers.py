@@ -40,6 +40,14 @@ TABLES = {
     "delivery_device_count": 1,
     "delivery_platform_sighting": 1,
 }
+_ACTIVE = (
+    "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
+    "VALUES (%s, %s, '2026-01-01', 'd', 1)"
+)
+_COUNTED = (
+    "INSERT INTO delivery_device_count (customer_id, server_id, month, devices, by_day) "
+    "VALUES (%s, %s, '2026-01-01', 1, '{1}')"
+)
 DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
 
 
@@ -94,8 +102,8 @@ def furnish(one: Tenant) -> User:
             "VALUES (%s, %s, 'apple_rn-v2', now())",
             values,
         )
-        cursor.execute("INSERT INTO delivery_active_device VALUES ('2026-01-01', %s, %s, 'd', 1)", values)
-        cursor.execute("INSERT INTO delivery_device_count VALUES (%s, %s, '2026-01-01', 1, '{1}')", values)
+        cursor.execute(_ACTIVE, values)
+        cursor.execute(_COUNTED, values)
     return owner
 
 
