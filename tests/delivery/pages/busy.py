@@ -61,7 +61,9 @@ def busy(acme: Tenant) -> Pushes:
     """Two days: Apple refuses the key since an hour and a half ago, some devices are gone, one timed out, one has no
     app; two servers and two apps, one with a name from right to left."""
     second = Server.objects.create(customer=acme.customer, name="خادم الدردشة")
-    own = [PushApp.objects.create(customer=acme.customer, label="apple_acme", topic="x", family="apns", host="production")]
+    own = [
+        PushApp.objects.create(customer=acme.customer, label="apple_acme", topic="x", family="apns", host="production")
+    ]
     own += [PushApp.objects.create(customer=acme.customer, label="android_acme", topic="x", family="fcm")]
     made = Pushes(acme)
     for step in range(1, 2 * 24 * 6):
