@@ -235,7 +235,8 @@ class ActiveDevice(TenantModel):
 
     paths = Paths("customer_id")
 
-    month = models.DateField(primary_key=True, help_text="Its first day.")
+    id = models.BigIntegerField(primary_key=True)
+    month = models.DateField(help_text="Its first day.")
     customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     server_id = models.BigIntegerField()
     device = models.TextField(help_text="A keyed fingerprint of the device token.")
@@ -254,7 +255,8 @@ class DeviceCount(TenantModel):
 
     paths = Paths("customer_id")
 
-    month = models.DateField(primary_key=True, help_text="Its first day.")
+    id = models.BigIntegerField(primary_key=True)
+    month = models.DateField(help_text="Its first day.")
     customer = models.ForeignKey(Customer, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     server_id = models.BigIntegerField()
     devices = models.BigIntegerField()

@@ -31,7 +31,7 @@ from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["OperationalError", "active_devices", "deliver", "devices", "partitions", "publish", "recheck", "record"]
+__all__ = ["OperationalError", "deliver", "partitions", "publish", "recheck", "record"]
 
 # Seconds between two checks that rows do not pile up in Valkey, and for its answer.
 WATCHDOG_INTERVAL = 5.0
@@ -126,10 +126,16 @@ def devices() -> int:
 
 @shared_task(name="delivery.active_devices", acks_late=True, ignore_result=True)
 def active_devices() -> int:
-    """Count active devices, and forget old ones; returns how many months were counted."""
+    """Count active devices; returns how many months were counted."""
     close_old_connections()
-    forgetting.forget()
     return len(counting.count_active())
+
+
+@shared_task(name="delivery.forget_devices", acks_late=True, ignore_result=True)
+def forget_devices() -> int:
+    """Forget devices that no push has named for long; returns how many rows went."""
+    close_old_connections()
+    return forgetting.forget()
 
 
 async def _log_watchdog() -> None:

@@ -3,7 +3,7 @@ of a customer's without a bound."""
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
@@ -16,7 +16,8 @@ COUNTED: Final = 10_000
 # Rows about sessions.
 SESSIONS: Final = 10
 # Rows of a page.
-SIZE: Final = 50
+SIZE: Final = 25
+KEY_LONGEST: Final = 64
 _PK: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -35,10 +36,11 @@ def parse_cursor(text: str) -> Cursor | None:
     """The cursor of this text, None for what is none."""
     at, separator, key = text.partition("~")
     try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
+        # In UTC: PostgreSQL reads fewer offsets than Python does, and one may lead out of the calendar.
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return Cursor(moment, key) if separator and moment.tzinfo and len(key) <= 64 else None
+    return Cursor(moment, key) if separator and len(key) <= KEY_LONGEST else None
 
 
 class Page(NamedTuple):
@@ -121,6 +123,13 @@ def sessions(device: str) -> list[Delivery]:
 def since(device: str, moment: datetime) -> "QuerySet[Delivery]":
     """The pushes of a device, other than those about sessions, that were accepted after this moment."""
     return Delivery.objects.filter(device=device, accepted_at__gt=moment).exclude(type="session")
+
+
+def unacknowledged(row: Device) -> "QuerySet[Delivery]":
+    """The pushes to a device by this server and app that a provider took after the last acknowledged one, of the days
+    that the log has."""
+    found = Delivery.objects.filter(device=row.device, server_id=row.server_id, app_id=row.app_id or None)
+    return found.filter(outcome="sent", accepted_at__gt=row.acked_at) if row.acked_at else found.filter(outcome="sent")
 
 
 def acknowledged(rows: list[Delivery]) -> dict[str, datetime]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from delivery.insight import catalogue
 from delivery.models import Device
-from delivery.providers.base import Silence
+from delivery.providers.base import Cause, Silence
 from delivery.providers.table import PROVIDERS
 from delivery.rollups.reading import counted
 
@@ -16,10 +16,12 @@ from delivery.rollups.reading import counted
 MUTE: Final = timedelta(days=30)
 # So many pushes tell a server without receipts from one with a silent phone.
 MUTE_PUSHES: Final = 20
+SILENT: Final = "Silent"
 LOG_IN_AGAIN: Final = "Its user has to log in to the app again."
-_MUTE: Final = (
+_MUTE: Final = Cause(
+    "Receipts of this server do not come",
     "No phone of this server has acknowledged anything for 30 days: its receipts do not get here. Look whether its "
-    "version sends them, and whether a proxy lets requests to /api/v1/ack through."
+    "version sends them, and whether a proxy lets requests to /api/v1/ack through.",
 )
 
 
@@ -39,8 +41,8 @@ def mute_servers(now: datetime, servers: set[int]) -> set[int]:
     return {row.of["server_id"] for row in found if row.acked == 0 and row.pushes >= MUTE_PUSHES}
 
 
-def silence(row: Device, mute: set[int]) -> str:
-    """Why a device acknowledges nothing, the likeliest first."""
+def silence(row: Device, mute: set[int]) -> Cause:
+    """Why a device most likely acknowledges nothing; `mute`: the servers whose receipts do not come."""
     if row.server_id in mute:
         return _MUTE
     provider = PROVIDERS.get(row.family)
@@ -66,5 +68,5 @@ def state(row: Device, now: datetime, days: int) -> Saying:
         return Saying("good", "Acknowledged", "The phone has acknowledged the last push.")
     heard = row.acked_at or row.first_at
     if row.sent_at and heard < now - timedelta(days=days) <= row.sent_at:
-        return Saying("warn", "Silent", "It is sent to, and acknowledges nothing.")
+        return Saying("warn", SILENT, "")
     return Saying("quiet", "Handed off", "The provider took the last push; the phone has not acknowledged it.")

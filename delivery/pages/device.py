@@ -20,7 +20,7 @@ from tenants.models import PushApp
 from tenants.pages.door import CustomerRequest, customer_page
 
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
-# Pushes after a session's end are counted no further.
+# Pushes after a receipt, or after a session's end, are counted no further.
 COUNTED: Final = 100
 _KINDS: Final = {Outcome.SENT.value: "good", Outcome.GONE.value: "warn"}
 
@@ -45,7 +45,9 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         "short": short(device),
         "saying": _saying(rows, now, servers),
         "latest": rows[0] if rows else None,
-        "ways_columns": _columns("Server", "App", "State", "Last receipt", "Last sent to", "First push"),
+        "ways_columns": _columns(
+            "Server", "App", "State", "Last receipt", "Last sent to", "Sent to since a receipt", "First push"
+        ),
         "ways_rows": [_way(row, names, apps, now) for row in rows],
         "several": len({row.server_id for row in rows}) > 1,
         "session": _session(device, sessions),
@@ -78,8 +80,8 @@ def _saying(rows: list[Device], now: datetime, servers: set[int]) -> Saying | No
     if not rows:
         return None
     found = sayings.state(rows[0], now, SILENT_DAYS[0])
-    if found.word == "Silent":
-        return found._replace(text=f"{found.text} {sayings.silence(rows[0], sayings.mute_servers(now, servers))}")
+    if found.word == sayings.SILENT:
+        return found._replace(text=sayings.silence(rows[0], sayings.mute_servers(now, servers)).text)
     return found
 
 
@@ -92,8 +94,13 @@ def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime
         {"kind": state.kind, "text": state.word},
         {"at": row.acked_at} if row.acked_at else "none ever",
         {"at": row.sent_at},
+        _up_to(reading.unacknowledged(row)[: COUNTED + 1].count()),
         {"at": row.first_at},
     ]
+
+
+def _up_to(count: int) -> str:
+    return f"more than {COUNTED}" if count > COUNTED else str(count)
 
 
 def _session(device: str, sessions: list[Delivery]) -> dict[str, Any]:
@@ -102,8 +109,7 @@ def _session(device: str, sessions: list[Delivery]) -> dict[str, Any]:
         return {}
     last = sessions[0]
     count = reading.since(device, last.accepted_at)[: COUNTED + 1].count()
-    words = f"more than {COUNTED}" if count > COUNTED else str(count)
-    return {"at": last.accepted_at, "after": count, "words": words, "sent": last.outcome == Outcome.SENT.value}
+    return {"at": last.accepted_at, "after": count, "words": _up_to(count), "sent": last.outcome == Outcome.SENT.value}
 
 
 def _session_row(request: CustomerRequest, row: Delivery) -> list[Any]:

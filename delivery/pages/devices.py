@@ -109,10 +109,11 @@ def _context(request: CustomerRequest) -> dict[str, Any]:
         "active": active,
         "removed_chart": _removed_chart(span, chosen, lookups),
         "day_choices": [(f"{each} days", link(days=each), each == days) for each in SILENT_DAYS],
-        "range_choices": [(spans.WORDS[each], link(range=each), each == span.range) for each in REMOVED_RANGES],
+        "range_choices": [(f"{each[:-1]} days", link(range=each), each == span.range) for each in REMOVED_RANGES],
         "servers": _servers(chosen),
         "silent_columns": _columns("Device", "Platform", "Server", "Last receipt", "Last sent to", "Likely cause"),
         "silent_rows": [_silent_row(request, row, names, mute) for row in quiet.rows],
+        "causes": list(dict.fromkeys(sayings.silence(row, mute) for row in quiet.rows)),
         "silent_newest": link() if request.GET.get("silent") else "",
         "silent_older": link(silent=quiet.next_cursor),
         "removed_columns": _columns("Removed", "Device", "Platform", "Server", "Why"),
@@ -185,7 +186,7 @@ def _silent_row(request: CustomerRequest, row: Device, names: dict[int, str], mu
         names.get(row.server_id, ""),
         {"at": row.acked_at} if row.acked_at else "none ever",
         {"at": row.sent_at},
-        sayings.silence(row, mute),
+        sayings.silence(row, mute).words,
     ]
 
 

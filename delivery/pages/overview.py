@@ -1,8 +1,11 @@
 """The delivery page of a customer: what was sent, what arrived, what did not, whose it is. /c/<slug>/delivery/"""
 
 import hashlib
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -14,7 +17,7 @@ from delivery.insight.markers import markers
 from delivery.insight.summary import Clock
 from delivery.pages import figures, freshness, overview_charts, overview_tables
 from delivery.pages.filter_bar import filter_bar
-from delivery.pages.filters import parse
+from delivery.pages.filters import Filters, parse
 from delivery.pages.links import page_url
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -27,7 +30,7 @@ NOT_MODIFIED: Final = 304
 def overview(request: CustomerRequest) -> HttpResponse:
     """The figures of the chosen filters. What htmx asks for is their part alone, 304 where nothing has changed."""
     now = timezone.now()
-    filters = parse(request, now=now)
+    filters = _counted_alone(parse(request, now=now))
     found = figures.read(filters)
     clock = Clock(now, filters.zone)
     links = overview_tables.Links(request.customer.slug, filters)
@@ -36,6 +39,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "figures": found,
         "summary": links.sentence(summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit)),
         "stale": freshness.stale_since(clock),
+        "rows_since": _rows_since(filters, now),
         "stats": overview_tables.stats(found, links),
         "before_words": overview_tables.BEFORE.get(filters.span.range, "the same length of time before"),
         "funnel": overview_tables.funnel(found, links),
@@ -62,6 +66,21 @@ def overview(request: CustomerRequest) -> HttpResponse:
     csv = f"{page_url('delivery-csv', request.customer.slug)}?{filters.query()}"
     context |= {"bar": filter_bar(filters), "csv": csv if found.counts.pushes else "", "query": filters.query()}
     return render(request, "delivery/deliveries/overview.html", context)
+
+
+def _counted_alone(filters: Filters) -> Filters:
+    """The filters that counts know; a notice names the one that they do not."""
+    if "acked" not in filters.values:
+        return filters
+    values = {name: value for name, value in filters.values.items() if name != "acked"}
+    notice = "Counts are not told apart by their receipts: this page shows both, the list of pushes those alone."
+    return replace(filters, values=values, notices=(*filters.notices, notice))
+
+
+def _rows_since(filters: Filters, now: datetime) -> datetime | None:
+    """Since when there are rows of single pushes, where the span begins before that."""
+    oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    return oldest if filters.start < oldest else None
 
 
 def _charts(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> list[Chart]:

@@ -144,12 +144,23 @@ class CredentialTrial(msgspec.Struct, frozen=True):
     special: Callable[[Verdict, Attempt], tuple[str, str] | None] = nothing_special
 
 
-class Silence(msgspec.Struct, frozen=True):
-    """Why a phone that is sent to acknowledges nothing, likeliest first, as sentences: where it never has, and where it
-    has stopped to."""
+class Cause(msgspec.Struct, frozen=True):
+    """A likely cause: in a few words, and as sentences."""
 
-    never: str = "Its app may be too old to acknowledge, removed without logging out, or offline."
-    stopped: str = "Its app was removed without logging out, or the phone is switched off or offline."
+    words: str
+    text: str
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """Why a phone that is sent to acknowledges nothing, likeliest first: where it never has, and where it stopped."""
+
+    never: Cause = Cause(
+        "Old app, app removed, or offline",
+        "Its app may be too old to acknowledge, or removed without logging out; or the phone is offline.",
+    )
+    stopped: Cause = Cause(
+        "App removed, or offline", "Its app was removed without logging out, or the phone is switched off or offline."
+    )
 
 
 class Provider(msgspec.Struct, frozen=True):

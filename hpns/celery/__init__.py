@@ -73,6 +73,7 @@ app.conf.update(
         "erased": {"task": "tenants.forget_erased", "schedule": crontab(minute=11, hour=4)},
         "devices": {"task": "delivery.devices", "schedule": 60.0, "options": {"expires": 60}},
         "active_devices": {"task": "delivery.active_devices", "schedule": crontab(minute=3)},
+        "old_devices": {"task": "delivery.forget_devices", "schedule": crontab(minute=29, hour=3)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",

@@ -34,6 +34,14 @@ TABLES = {
     "delivery_device_count": 1,
     "delivery_platform_sighting": 1,
 }
+_ACTIVE = (
+    "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
+    "VALUES (%s, %s, '2026-01-01', 'd', 1)"
+)
+_COUNTED = (
+    "INSERT INTO delivery_device_count (customer_id, server_id, month, devices, by_day) "
+    "VALUES (%s, %s, '2026-01-01', 1, '{1}')"
+)
 DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
 
 
@@ -63,7 +71,7 @@ def furnish(one: Tenant) -> User:
         columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
-            ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1)",
+            ", 'p', 't', '', '\\xff61', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', '\\xff62', 1)",
             [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
         )
         cursor.execute(
@@ -77,8 +85,8 @@ def furnish(one: Tenant) -> User:
             "VALUES (%s, %s, 'apple_rn-v2', now())",
             values,
         )
-        cursor.execute("INSERT INTO delivery_active_device VALUES ('2026-01-01', %s, %s, 'd', 1)", values)
-        cursor.execute("INSERT INTO delivery_device_count VALUES (%s, %s, '2026-01-01', 1, '{1}')", values)
+        cursor.execute(_ACTIVE, values)
+        cursor.execute(_COUNTED, values)
     return owner
 
 

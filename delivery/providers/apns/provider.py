@@ -5,7 +5,7 @@ from typing import Final
 from delivery.http2.engine import Engine
 from delivery.providers.apns.outcomes import OUTCOMES
 from delivery.providers.apns.sender import ApnsSender
-from delivery.providers.base import CredentialTrial, Provider, Sender, Setting, Silence, Target
+from delivery.providers.base import Cause, CredentialTrial, Provider, Sender, Setting, Silence, Target
 
 
 def _origin(host: str, setting: Setting) -> str:
@@ -52,9 +52,15 @@ APNS: Final = Provider(
     ),
     sandbox_phone="5a" * 32,
     silence=Silence(
-        "Notifications are most likely switched off for the app: an iPhone acknowledges only what it may show. Else "
-        "the app is too old to acknowledge.",
-        "Its user has most likely switched notifications off for the app, which an iPhone then does not acknowledge; "
-        "or removed the app without logging out; or the phone is switched off or offline.",
+        Cause(
+            "Never acknowledged: notifications off, or an old app",
+            "Notifications are most likely switched off for the app: an iPhone acknowledges only what it may show. "
+            "Else the app is too old to acknowledge.",
+        ),
+        Cause(
+            "Stopped: notifications off, app removed, or offline",
+            "Its user has most likely switched notifications off for the app, which an iPhone then does not "
+            "acknowledge; or removed the app without logging out; or the phone is switched off or offline.",
+        ),
     ),
 )

@@ -6,7 +6,7 @@ from typing import Final
 
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import Attempt, Verdict
-from delivery.providers.base import CredentialTrial, Provider, Sender, Setting, Silence, Target
+from delivery.providers.base import Cause, CredentialTrial, Provider, Sender, Setting, Silence, Target
 from delivery.providers.fcm.outcomes import OUTCOMES
 from delivery.providers.fcm.sender import FcmSender
 
@@ -58,9 +58,15 @@ FCM: Final = Provider(
     ),
     sandbox_phone="sandbox-phone:APA91b" + "5a" * 60,
     silence=Silence(
-        "The pushes most likely do not get to the app: an Android phone acknowledges even where notifications are "
-        "blocked. A battery saver stops the app, its user has forced it to stop, or it is too old to acknowledge.",
-        "The app was most likely removed without logging out, or a battery saver stops it; or the phone is switched "
-        "off or offline. Blocked notifications are not the reason: an Android phone acknowledges those, too.",
+        Cause(
+            "Never acknowledged: battery saver, or an old app",
+            "The pushes most likely do not get to the app: an Android phone acknowledges even where notifications are "
+            "blocked. A battery saver stops the app, its user has forced it to stop, or it is too old to acknowledge.",
+        ),
+        Cause(
+            "Stopped: app removed, battery saver, or offline",
+            "The app was most likely removed without logging out, or a battery saver stops it; or the phone is "
+            "switched off or offline. Blocked notifications are not the reason: Android acknowledges those, too.",
+        ),
     ),
 )

@@ -331,7 +331,9 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Device", "customer"): _ONE_CUSTOMER,
     ("PlatformSighting", "id"): "nothing refers to it",
     ("PlatformSighting", "customer"): _ONE_CUSTOMER,
+    ("ActiveDevice", "id"): "nothing refers to it",
     ("ActiveDevice", "customer"): _ONE_CUSTOMER,
+    ("DeviceCount", "id"): "nothing refers to it",
     ("DeviceCount", "customer"): _ONE_CUSTOMER,
 }
 

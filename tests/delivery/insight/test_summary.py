@@ -52,8 +52,8 @@ def test_a_failure_is_told_with_its_cause_its_beginning_whose_it_is_and_what_to_
     assert kind == "bad"
     assert text == (
         "99.87 % of 12,480 pushes were handed off in the last 24 hours; 14 failed, 12 of them because Apple refused"
-        " the signing token made with the app's key (apns_invalid_provider_token) since 09:14; 2 were for devices that are"
-        " gone. It is yours to mend: check that key id, team id and key file belong together and that Apple still"
+        " the signing token made with the app's key (apns_invalid_provider_token) since 09:14; 2 were for devices that"
+        " are gone. It is yours to mend: check that key id, team id and key file belong together and that Apple still"
         " lists the key."
     )
 

@@ -50,7 +50,7 @@ def deliver(one: Tenant, count: int, at: str = "now()") -> None:
         columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) SELECT 'more-' || n, {at}, now(), %s, %s, %s, NULL, "  # noqa: S608
-            "'p', 't', '', 'a', 'm', md5(n::text), 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1 "
+            "'p', 't', '', 'a', 'm', md5(n::text), 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1 "
             "FROM generate_series(1, %s) n",
             [one.customer.pk, one.server.pk, one.key.pk, count],
         )
