@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from delivery.models import Delivery
+from delivery.models import Delivery, Receipt
 from delivery.pages.deadline import TooSlowError, deadline
 from delivery.pages.filters import Filters
 from delivery.rollups.reading import HOUR, Counted, counted
@@ -98,7 +98,7 @@ def windows(
 ) -> list[Window]:
     """Where to look for the pushes of the filters before a cursor, the latest first, none longer than `longest`."""
     counts = counts or _counts(filters)
-    end = min(filters.end, before.at + timedelta(microseconds=1)) if before else filters.end
+    end = min(filters.end, _behind(before)) if before else filters.end
     if not counts.all:
         found = [Window(filters.start, end)]
     else:
@@ -137,11 +137,25 @@ def _parts(window: Window, longest: timedelta | None) -> Iterator[Window]:
 
 def of_window(filters: Filters, window: Window, before: Cursor | None) -> "QuerySet[Delivery]":
     """The pushes of the filters in a window, before a cursor, the newest first."""
-    # The bounds of time leave out whole days, and an index has the rest in this order.
-    rows = Delivery.objects.filter(accepted_at__gte=window.start, accepted_at__lt=window.end).filter(filters.of_log())
+    # The bounds of time leave out whole days, and an index has the rest in this order: it begins at the cursor.
+    end = min(window.end, _behind(before)) if before else window.end
+    rows = Delivery.objects.filter(accepted_at__gte=window.start, accepted_at__lt=end).filter(filters.of_log())
     if before is not None:
         rows = rows.filter(Q(accepted_at__lt=before.at) | Q(accepted_at=before.at, trace__lt=before.trace))
     return rows.defer("attempts").order_by("-accepted_at", "-trace")
+
+
+def receipts(start: datetime, end: datetime) -> dict[str, datetime]:
+    """When the first receipts came of the pushes accepted from `start` to `end`, by trace; in the scope of a customer.
+
+    One that came only now may not be matched with its push yet (delivery/log/matching.py)."""
+    found = Receipt.objects.filter(push_at__gte=start, push_at__lte=end, repeated=False, received_at__gte=start)
+    return {trace: at for trace, at in found.order_by().values_list("trace", "received_at") if trace}
+
+
+def _behind(cursor: Cursor) -> datetime:
+    """The first moment after that of the cursor, as an open bound."""
+    return cursor.at + timedelta(microseconds=1)
 
 
 def cursor_of(row: Delivery) -> Cursor:

@@ -13,7 +13,8 @@ from delivery.pages.overview_tables import duration
 from tenants import scope
 from tenants.models import PushApp, Server
 
-_KINDS: Final = {Outcome.SENT.value: "good", Outcome.GONE.value: "warn"}
+SENT: Final = Outcome.SENT.value
+_KINDS: Final = {SENT: "good", Outcome.GONE.value: "warn"}
 
 
 class PushRow(NamedTuple):
@@ -89,7 +90,7 @@ def _acked(rows: Iterable[Delivery]) -> dict[tuple[int, str], datetime]:
 
 
 def _push_row(row: Delivery, named: Names, acked_at: datetime | None) -> PushRow:
-    sent = row.outcome == Outcome.SENT.value
+    sent = row.outcome == SENT
     delivered = sent and acked_at is not None
     return PushRow(
         row,
@@ -99,10 +100,11 @@ def _push_row(row: Delivery, named: Names, acked_at: datetime | None) -> PushRow
         named.servers.get(row.server_id, "removed"),
         named.apps.get(row.app_id, "removed") if row.app_id else "none",
         TYPE_LABELS.get(row.type, row.type or "none"),
-        _milliseconds(row.accepted_at, row.ended_at) if sent else None,
-        _milliseconds(row.accepted_at, acked_at) if acked_at else None,
+        milliseconds(row.accepted_at, row.ended_at) if sent else None,
+        milliseconds(row.accepted_at, acked_at) if acked_at else None,
     )
 
 
-def _milliseconds(start: datetime, end: datetime) -> int:
+def milliseconds(start: datetime, end: datetime) -> int:
+    """How long it was, never less than nothing: clocks differ."""
     return max(0, round((end - start).total_seconds() * 1000))

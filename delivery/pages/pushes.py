@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import AsyncIterator, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -14,22 +14,26 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 
-from delivery.models import Delivery
 from delivery.pages import push_reading
 from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import Filters, parse
-from delivery.pages.push_reading import Cursor, Window, cursor_of
-from delivery.pages.push_rows import Names, PushRow, names, push_rows
+from delivery.pages.push_reading import Cursor, Window
+from delivery.pages.push_rows import SENT, Names, milliseconds, names, push_rows
 from tenants import scope
 from tenants.pages.csv_lines import csv_answer, lines
 from tenants.pages.door import CustomerRequest, customer_page
 
 PAGE_SIZE: Final = 50
-CHUNK_SIZE: Final = 2_000
+CHUNK_SIZE: Final = 5_000
 DAY: Final = timedelta(days=1)
 COLUMNS: Final = (
     *("time", "trace", "server", "app", "platform", "type", "outcome", "code", "attribution", "answer"),
     *("handed_off_after_ms", "acknowledged_after_ms", "pushes", "ack_id", "post_id"),
+)
+# What of the log a line is made of.
+FIELDS: Final = (
+    *("accepted_at", "trace", "server_id", "app_id", "platform", "type", "outcome", "code", "attribution", "answer"),
+    *("ended_at", "count", "ack_id", "post_id"),
 )
 # One stream of gzip (RFC 1952): 16 more than the window's bits say that to zlib.
 GZIP: Final = 16 + zlib.MAX_WBITS
@@ -97,9 +101,11 @@ def _piece(
     customer_id: int, filters: Filters, window: Window, before: Cursor | None, named: Names
 ) -> tuple[bytes, Cursor | None]:
     with scope.customer(customer_id):
-        rows: list[Delivery] = list(push_reading.of_window(filters, window, before)[:CHUNK_SIZE])
-        text = lines(map(_cells, push_rows(rows, named)))
-    return text, cursor_of(rows[-1]) if len(rows) == CHUNK_SIZE else None
+        # Tuples: a million objects of the model would take twice as long.
+        rows = list(push_reading.of_window(filters, window, before).values_list(*FIELDS)[:CHUNK_SIZE])
+        acked = push_reading.receipts(rows[-1][0], rows[0][0]) if rows else {}
+    text = lines(_cells(row, named, acked.get(row[1])) for row in rows)
+    return text, Cursor(rows[-1][0], rows[-1][1]) if len(rows) == CHUNK_SIZE else None
 
 
 async def _packed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -109,8 +115,8 @@ async def _packed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield packer.flush()
 
 
-def _cells(row: PushRow) -> tuple[object, ...]:
-    push = row.push
-    what = row.server, row.app, push.platform, push.type, push.outcome, push.code, push.attribution, push.answer
-    took = row.handoff, row.acked, push.count
-    return push.accepted_at.isoformat(), push.trace, *what, *took, push.ack_id, push.post_id
+def _cells(row: tuple[Any, ...], named: Names, acked_at: datetime | None) -> tuple[object, ...]:
+    at, trace, server, app, *words, ended_at, count, ack_id, post_id = row
+    took = milliseconds(at, ended_at) if words[2] == SENT else "", milliseconds(at, acked_at) if acked_at else ""
+    who = named.servers.get(server, "removed"), named.apps.get(app, "removed") if app else "none"
+    return at.isoformat(), trace, *who, *words, *took, count, ack_id, post_id

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from delivery.models import Receipt
+from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Verdict
 from delivery.rollups import rebuilding
 from delivery.rollups.reading import HOUR, floor
@@ -26,6 +26,7 @@ def write(number: int, tenant: Tenant, verdict: Verdict = pushes.SENT, *, ago: f
 def acknowledge(tenant: Tenant, ack_id: str, *, ago: float = 590) -> None:
     """Keep a phone's receipt."""
     at = datetime.now(UTC) - timedelta(seconds=ago)
+    push = Delivery.objects.filter(server=tenant.server, ack_id=ack_id).first()
     Receipt.objects.create(
         id=f"r{ack_id}",
         received_at=at,
@@ -34,6 +35,8 @@ def acknowledge(tenant: Tenant, ack_id: str, *, ago: float = 590) -> None:
         ack_id=ack_id,
         type="message",
         platform="ios",
+        trace=push.trace if push else None,
+        push_at=push.accepted_at if push else None,
     )
 
 

@@ -120,7 +120,7 @@ def test_each_kind_of_row_is_known_to_the_erasure() -> None:
     assert {model for model in fence.tenant_models() if model not in known} == {
         *(Customer, Entitlement, AuditEvent, *(apps.get_model("delivery", name) for name in DELIVERY)),
         # What delivery/devices/forgetting.py deletes.
-        *(apps.get_model("delivery", name) for name in ("Device", "ActiveDevice", "DeviceCount")),
+        *(apps.get_model("delivery", name) for name in ("Device", "ActiveDevice", "DeviceCount", "PlatformSighting")),
     }
     pointing = {
         model

@@ -113,6 +113,7 @@ async def test_strangers_who_write_a_customers_name_use_up_none_of_its_share() -
     ("method", "path"),
     [
         ("GET", "/c/acme/audit.csv"),
+        ("GET", "/c/acme/delivery/pushes.csv"),
         ("POST", "/c/acme/settings/export/"),
     ],
 )
