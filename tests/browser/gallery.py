@@ -1,28 +1,21 @@
 """The gallery: every part on pages that are there for the tests alone. A urlconf; see conftest.py for its server."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.template import engines
 from django.urls import include, path
 
 from tenants.pages.forms import ConfirmForm
+from tests.browser import gallery_charts
+from tests.browser.gallery_names import ARABIC, HOSTILE, NAMES, UNBROKEN, WORDS, dress, render_own
 
 handler404 = "hpns.pages.front.not_found"
 handler500 = "hpns.pages.front.server_error"
-
-WORDS = "A name that is far longer than anybody had thought of when the page was drawn, " * 3
-UNBROKEN = "0123456789abcdef" * 40
-ARABIC = "شركة الاتصالات العالمية المحدودة – خادم الدردشة"
-HOSTILE = "<script>document.title = 'taken'</script>"
-NAMES = {"normal": "Acme", "empty": "Acme", "much": WORDS + ARABIC + UNBROKEN, "wrong": "Acme"}
 
 
 class ThingForm(forms.Form):
@@ -110,16 +103,6 @@ def customers(kind: str) -> list[SimpleNamespace]:
     return [SimpleNamespace(pk=place, slug=f"c{place}", name=names[place % 3]) for place in range(count)]
 
 
-def dress(request: Any, kind: str) -> None:
-    """Make the request look as if it had passed customer_page."""
-    request.user = User(
-        pk=1, username="ada", email=("ada" * 40 if kind == "much" else "ada") + "@acme.example", is_staff=True
-    )
-    request.customer = SimpleNamespace(pk=0, slug="acme", name=NAMES[kind])
-    request.may = lambda _action: True
-    request.viewing_as_staff = kind == "much"
-
-
 def show(request: HttpRequest, kind: str) -> HttpResponse:
     """A page with all parts: normal, empty, much, wrong."""
     dress(request, kind)
@@ -150,12 +133,6 @@ def refuse(_request: HttpRequest) -> HttpResponse:
     raise PermissionDenied
 
 
-def render_own(request: HttpRequest, name: str, values: dict[str, Any]) -> HttpResponse:
-    """Render a template that is not shipped."""
-    source = (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
-    return HttpResponse(engines["django"].from_string(source).render(values, request))
-
-
 def _place(below: str, name: str) -> Any:
     return path(f"c/<slug:slug>/{below}", any_place, name=name)
 
@@ -164,6 +141,7 @@ urlpatterns = [
     path("gallery/login/", login, name="account-start"),
     path("gallery/fail/", fail),
     path("gallery/refuse/", refuse),
+    path("gallery/charts/<str:kind>/", gallery_charts.page),
     path("gallery/<str:kind>/", show),
     path("gallery/sent/", show, {"kind": "normal"}, name="account_logout"),
     _place("", "customer"),

@@ -3,6 +3,9 @@
 // Each page works without.
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // Pages that count by day, or take a time, do so in the viewer's zone (delivery/pages/filters.py).
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `tz=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
   const long = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
   const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
   const units = [[60, "s"], [3600, "min"], [86400, "h"]];
@@ -46,15 +49,31 @@
     setTimeout(() => { said.textContent = "Copy"; }, 2000);
   }
 
+  // The tables of charts that are shown, by their id: a part that is exchanged keeps them so.
+  const tables = new Set();
+
+  function figures(button, shown) {
+    const id = button.dataset.figures;
+    tables[shown ? "add" : "delete"](id);
+    button.setAttribute("aria-expanded", shown);
+    button.textContent = shown ? "Hide table" : "Show table";
+    document.getElementById(id).classList.toggle("shown", shown);
+  }
+
+  function shownAgain() {
+    for (const button of document.querySelectorAll("[data-figures]")) if (tables.has(button.dataset.figures)) figures(button, true);
+  }
+
   const menus = () => document.querySelectorAll("details.menu[open]");
   let paused = false;
 
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
-    const found = event.target.closest("[data-copy], [data-dismiss], [data-pause]");
+    const found = event.target.closest("[data-copy], [data-dismiss], [data-pause], [data-figures]");
     if (!found) return;
     const { dataset } = found;
     if ("copy" in dataset) copy(found);
+    else if ("figures" in dataset) figures(found, found.getAttribute("aria-expanded") !== "true");
     else if ("dismiss" in dataset) found.closest(".notice").remove();
     else {
       paused = !paused;
@@ -76,6 +95,8 @@
     const polls = /every/.test(event.target.getAttribute("hx-trigger") || "");
     if (polls && (paused || document.hidden)) event.preventDefault();
   });
+  // At once: what shows a moment later moves what is below it.
+  document.addEventListener("htmx:afterSwap", shownAgain);
   document.addEventListener("htmx:afterSettle", show);
   document.addEventListener("visibilitychange", times);
   setInterval(times, 10000);

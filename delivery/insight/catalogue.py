@@ -1,0 +1,133 @@
+"""The catalogue of outcome codes: what each means in general, for pages that speak of many pushes or of none.
+
+The rows are those of the verdict tables (delivery/outcomes/own.py, each provider's outcomes.py): a code that is added
+there is here by itself. Pure.
+"""
+
+from typing import Final, NamedTuple
+
+from delivery.outcomes import own
+from delivery.outcomes.verdict import Answer, Attribution, Outcome, Verdict
+from delivery.providers import table
+from tenants.providers.table import PROVIDERS
+
+# What a verdict's text says of one push, said of pushes in general. The longer ones come first.
+_IN_GENERAL: Final = (
+    (" ({detail})", ""),
+    ("{remark}", ""),
+    ("project than {project}", "project than the app's"),
+    ("project {project}", "the app's project"),
+    ("key {key_id}", "the app's key"),
+    ("the topic {topic}", "the app's topic"),
+    ("another app than {topic}", "another app than the one that the topic names"),
+    ("{topic}", "the app's topic"),
+    ("the platform {label}", "its platform"),
+    ("app {label}", "app"),
+    ("{status} {reason}, which", "something that"),
+    ("within {seconds} s", "in time"),
+    ("{host}", "the provider"),
+    (" ({reason})", ""),
+    ("{address}", "its address"),
+    ("{contact}", "whoever operates this push service"),
+)
+_CAUSES: Final = {
+    "sent": "the provider accepted the push",
+    "over_limit": "more pushes came at once than the limits of the server or of the customer allow",
+    "too_large": "the request is larger than this push service reads",
+}
+
+
+class Entry(NamedTuple):
+    """What a code means.
+
+    `provider` is the family whose word it is ("apns", "fcm"), "" for the codes of our own; cause and fix are parts of
+    a sentence, without a capital and a full stop; `answer` is what the server is told (OK, REMOVE, FAIL); `replies`
+    are the provider's own words that lead to it, such as "400 BadTopic"; of_credential: its cause lies in the app's
+    credential or set-up, and is ours where the app is ours.
+    """
+
+    code: str
+    provider: str
+    cause: str
+    fix: str
+    attribution: Attribution
+    outcome: Outcome
+    answer: str
+    counts_in_sla: bool
+    of_credential: bool
+    replies: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The cause as a sentence without its full stop: "Apple refused the app's topic"."""
+        return self.cause[:1].upper() + self.cause[1:]
+
+    @property
+    def advice(self) -> str:
+        """The fix as a sentence with its full stop."""
+        return f"{self.fix[:1].upper()}{self.fix[1:]}."
+
+    @property
+    def whose(self) -> str:
+        """Whose it is, in words: "Apple", "this push service", "your set-up", "the phone"."""
+        return whose(self.attribution, self.provider)
+
+
+def whose(attribution: str, provider: str = "") -> str:
+    """Who an attribution names, in words; `provider` is the family that is meant, "" if none is known."""
+    named = PROVIDERS.get(provider)
+    words = {
+        "ours": "this push service",
+        "provider": named.name if named else "Apple or Google",
+        "customer": "your set-up",
+        "device": "the phone",
+    }
+    return words.get(attribution, "nobody is known")
+
+
+def _in_general(text: str) -> str:
+    for template, words in _IN_GENERAL:
+        text = text.replace(template, words)
+    return text
+
+
+def _replies(verdict: Verdict, family: str) -> tuple[str, ...]:
+    answers = table.OUTCOMES[family].answers if family else {}
+    # A reason of ours tells two meanings of one word apart behind a slash.
+    said = (key for key, row in answers.items() if row.code == verdict.code)
+    return tuple(dict.fromkeys(f"{status} {reason.partition('/')[0]}" for status, reason in said))
+
+
+def _entry(verdict: Verdict, family: str) -> Entry:
+    cause = _CAUSES.get(verdict.code) or _in_general(verdict.cause)
+    return Entry(
+        verdict.code,
+        family if verdict.code != "sent" else "",
+        cause,
+        _in_general(verdict.fix) if verdict.code != "sent" else "nothing to do",
+        verdict.attribution,
+        verdict.outcome,
+        Answer(verdict.answer).name,
+        verdict.counts_in_sla,
+        verdict.is_credential_fault,
+        _replies(verdict, family) if verdict.code != "sent" else (),
+    )
+
+
+def _entries() -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for family, rows in table.OUTCOMES.items():
+        for verdict in (rows.sent, *rows.answers.values(), rows.unknown, *rows.transport.values()):
+            found.setdefault(verdict.code, _entry(verdict, family))
+    for verdict in (*own.REFUSALS.values(), *own.TRANSPORT.values(), own.UNKNOWN_FAULT):
+        found.setdefault(verdict.code, _entry(verdict, ""))
+    return found
+
+
+ENTRIES: Final = _entries()
+"""Every code of ours and of the providers, in the order of the tables: the providers' first."""
+
+
+def entry(code: str) -> Entry | None:
+    """What a code means; None for one that is in no table, such as one of an older version in the log."""
+    return ENTRIES.get(code)
