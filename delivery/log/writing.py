@@ -1,9 +1,9 @@
 """Moves the rows of the delivery log from Valkey into PostgreSQL, segment by segment: the log's only writer.
 
 A segment is written in parts, so that no transaction is longer than some seconds, however long PostgreSQL was away.
-Invariants: each row is written exactly once, also when a writer dies half-way: a part's name and its rows are committed
-in one transaction; one writer at a time, whichever worker it is in: a second one leaves it to the first at once. All of
-it runs in a thread of a worker, off the loop.
+Invariants: each row is written exactly once, and counted once in the rollups, also when a writer dies half-way: a
+part's name, its rows and what they add to the rollups are committed in one transaction; one writer at a time, whichever
+worker it is in: a second one leaves it to the first at once. All of it runs in a thread of a worker, off the loop.
 """
 
 import logging
@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import redis
 from django.db import DataError, IntegrityError, connection, transaction
 
+from delivery.log import counting
 from delivery.log.rows import COPY, ROWS
 
 logger = logging.getLogger(__name__)
@@ -43,8 +44,9 @@ return redis.call('LTRIM', KEYS[1], -{REJECTED_MOST}, -1)
 # Elements of one part, each of which has the rows of a batch, 200 at most.
 PART: Final = 200
 # What PostgreSQL says of a line that it will never take: it must not hold up the lines behind it for ever. Integrity:
-# a push that was settled twice, because a batch came back after its progress had lapsed, has its row already.
-UNWRITABLE = (DataError, IntegrityError)
+# a push that was settled twice, because a batch came back after its progress had lapsed, has its row already. And what
+# the rollups cannot count must not come into the log.
+UNWRITABLE = (DataError, IntegrityError, counting.UncountableError)
 
 
 def write(store: redis.Redis) -> int:
@@ -92,10 +94,14 @@ def _write_part(store: redis.Redis, key: str, part: str, start: int) -> int | No
         blob = b"".join(cast("list[bytes]", store.lrange(key, start, start + PART - 1)))
         try:
             with transaction.atomic():
-                return _copy(cursor, blob)
+                lines = _copy(cursor, blob)
+                increments = counting.count(blob)
         except UNWRITABLE:
             logger.exception("a segment of the delivery log violates the table; writing row by row")
-        return _copy_one_by_one(store, cursor, blob)
+            written = _copy_one_by_one(store, cursor, blob)
+            lines, increments = len(written), counting.count(b"".join(written))
+        increments.write(cursor)
+        return lines
 
 
 def _copy(cursor: Any, blob: bytes) -> int:
@@ -105,14 +111,17 @@ def _copy(cursor: Any, blob: bytes) -> int:
     return blob.count(b"\n")
 
 
-def _copy_one_by_one(store: redis.Redis, cursor: Any, blob: bytes) -> int:
-    """Copy a part line by line: one that violates the table is kept aside, the others are written."""
-    lines = 0
+def _copy_one_by_one(store: redis.Redis, cursor: Any, blob: bytes) -> list[bytes]:
+    """Copy a part line by line: one that violates the table is kept aside, the others are written, and returned."""
+    written = []
     for line in blob.splitlines(keepends=True):
         try:
             with transaction.atomic():
-                lines += _copy(cursor, line)
+                counting.count(line)
+                _copy(cursor, line)
         except UNWRITABLE:
             store.eval(REJECT, 1, REJECTED, line)
             logger.exception("a row of the delivery log violates the table and was kept in %s", REJECTED)
-    return lines
+        else:
+            written.append(line)
+    return written

@@ -55,6 +55,8 @@ ALTER TABLE delivery_receipt ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON delivery_receipt FOR SELECT
     USING (customer_id >= hpns_first_customer() AND customer_id <= hpns_last_customer());
 """
+# What is counted is inserted into a small table (_new), out of which it is merged into the large ones, which hardly ever
+# see a row deleted: so only the small one needs to be vacuumed often. Both are read as one.
 ROLLUP = """
 CREATE TABLE delivery_{unit} (
     at timestamptz NOT NULL,
@@ -71,11 +73,15 @@ CREATE TABLE delivery_{unit} (
     pushes bigint NOT NULL,
     acked bigint NOT NULL,
     handoff bigint[] NOT NULL,
-    receipt bigint[] NOT NULL
-) PARTITION BY RANGE (at);
-CREATE INDEX delivery_{unit}_by_customer ON delivery_{unit} (customer_id, grain, at);
-CREATE INDEX delivery_{unit}_by_time ON delivery_{unit} (at);
-CREATE TABLE delivery_{unit}_other PARTITION OF delivery_{unit} DEFAULT;
+    receipt bigint[] NOT NULL,
+    merged boolean NOT NULL DEFAULT false
+) PARTITION BY LIST (merged);
+CREATE TABLE delivery_{unit}_new PARTITION OF delivery_{unit} FOR VALUES IN (false);
+CREATE TABLE delivery_{unit}_merged PARTITION OF delivery_{unit} FOR VALUES IN (true) PARTITION BY RANGE (at);
+CREATE TABLE delivery_{unit}_other PARTITION OF delivery_{unit}_merged DEFAULT;
+CREATE INDEX delivery_{unit}_new_by_customer ON delivery_{unit}_new (customer_id, grain, at);
+CREATE INDEX delivery_{unit}_by_customer ON delivery_{unit}_merged (customer_id, grain, at);
+CREATE INDEX delivery_{unit}_by_time ON delivery_{unit}_merged (at) WHERE grain = 1;
 ALTER TABLE delivery_{unit} ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON delivery_{unit} FOR SELECT
     USING (customer_id >= hpns_first_customer() AND customer_id <= hpns_last_customer());
@@ -89,9 +95,14 @@ CREATE TABLE delivery_service_{unit} (
     pushes bigint NOT NULL,
     acked bigint NOT NULL,
     handoff bigint[] NOT NULL,
-    receipt bigint[] NOT NULL
-);
-CREATE INDEX delivery_service_{unit}_by_time ON delivery_service_{unit} (at);
+    receipt bigint[] NOT NULL,
+    merged boolean NOT NULL DEFAULT false
+) PARTITION BY LIST (merged);
+CREATE TABLE delivery_service_{unit}_new PARTITION OF delivery_service_{unit} FOR VALUES IN (false);
+CREATE TABLE delivery_service_{unit}_merged PARTITION OF delivery_service_{unit} FOR VALUES IN (true);
+CREATE INDEX delivery_service_{unit}_by_time ON delivery_service_{unit}_merged (at);
+ALTER TABLE delivery_{unit}_new SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+ALTER TABLE delivery_service_{unit}_new SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 """
 BACK = """
 DROP TABLE delivery_minute, delivery_hour, delivery_service_minute, delivery_service_hour, delivery_receipt;

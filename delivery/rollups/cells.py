@@ -11,8 +11,13 @@ from tenants.providers.table import PLATFORMS, family_of
 
 OTHER: Final = "other"
 UNITS: Final = ("minute", "hour")
-_MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
-_WHAT: Final = ("outcome", "code", "attribution", "counts")
+MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
+WHAT: Final = ("outcome", "code", "attribution", "counts")
+DIMENSIONS: Final = {
+    "delivery_{unit}": ("at", "customer_id", "grain", "server_id", "app_id", "family", "type", *WHAT),
+    "delivery_service_{unit}": ("at", "family", *WHAT),
+}
+"""The columns that tell the cells of each table apart, by its name."""
 
 
 class Table(NamedTuple):
@@ -68,18 +73,20 @@ base AS MATERIALIZED (
 def cells(unit: str, dimensions: dict[str, str]) -> tuple[tuple[str, ...], str]:
     """The columns, and a SELECT over BASE that counts its rows per minute or hour by these dimensions (name: the
     expression, "" for the column itself)."""
-    named = {"at": f"date_trunc('{unit}', accepted_at, 'UTC')", **dimensions, **dict.fromkeys(_WHAT, "")}
+    named = {"at": f"date_trunc('{unit}', accepted_at, 'UTC')", **dimensions, **dict.fromkeys(WHAT, "")}
     columns = ", ".join(f"{expression or name} AS {name}" for name, expression in named.items())
     names = ", ".join(named)
     select = f"""
     SELECT {names}, sum(n) FILTER (WHERE by_handoff), coalesce(sum(n) FILTER (WHERE NOT by_handoff), 0),
         coalesce(array_agg(n * {SLOTS} + handoff ORDER BY handoff) FILTER (WHERE by_handoff), '{{}}'),
-        coalesce(array_agg(n * {SLOTS} + receipt ORDER BY receipt) FILTER (WHERE NOT by_handoff), '{{}}')
+        coalesce(array_agg(n * {SLOTS} + receipt ORDER BY receipt) FILTER (WHERE NOT by_handoff), '{{}}'),
+        true
     FROM (
-        SELECT {names}, handoff, receipt, GROUPING(receipt) = 1 AS by_handoff, sum(count)::bigint AS n
+        SELECT {names}, handoff, receipt, GROUPING(receipt) = 1 AS by_handoff,
+            CASE WHEN GROUPING(receipt) = 1 THEN sum(count) ELSE count(*) END::bigint AS n
         FROM (SELECT {columns}, handoff, receipt, count FROM base) AS named
         GROUP BY GROUPING SETS (({names}, handoff), ({names}, receipt))
         HAVING GROUPING(receipt) = 1 OR receipt IS NOT NULL
     ) AS counted
     GROUP BY {names}"""  # noqa: S608  names and expressions of ours
-    return (*named, *_MEASURES), select
+    return (*named, *MEASURES, "merged"), select

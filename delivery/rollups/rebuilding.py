@@ -1,13 +1,15 @@
 """Recomputation of the rollups of whole hours from the delivery log: whatever they were, they say afterwards what it
-says. The log's writer waits meanwhile."""
+says. Whoever else writes to the rollups waits meanwhile."""
 
 from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection, transaction
 
+from delivery.rollups import compacting
 from delivery.rollups.cells import BASE, TABLES, UNITS, cells
 
+# Held by whoever writes rows of the log or receipts, with what they add to the rollups.
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('delivery log'))"
 
 
@@ -21,6 +23,7 @@ def rebuild(start: datetime, end: datetime) -> None:
     bounds = {"start": start, "end": end}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK)
+        cursor.execute(compacting.LOCK)
         for unit in UNITS:
             for name in dict.fromkeys(table.name.format(unit=unit) for table in TABLES):
                 cursor.execute(f"DELETE FROM {name} WHERE at >= %(start)s AND at < %(end)s", bounds)  # noqa: S608

@@ -1,0 +1,143 @@
+"""Compaction of the rollups: of each cell the rows that have come together become one, with the same sums.
+
+What is counted comes into the small tables (_new) as rows that add up, once a second or more often. Of minutes that are
+over they move into the large ones, and are merged there with what may stand there already, because a row or a receipt
+came late. Hours go the same way some times an hour; in between, their rows are merged within the small table.
+Invariant: each step is one statement in one transaction, so that the sums are the same whenever it is killed, and
+whoever reads meanwhile sees each push once.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection, transaction
+
+from delivery.rollups.buckets import SLOTS
+from delivery.rollups.cells import DIMENSIONS, MEASURES, UNITS
+
+LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('delivery rollups'))"
+TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtext('delivery rollups'))"
+"""Held by whoever deletes rows of the rollups."""
+# Rows of one transaction, if it is not a single minute or hour that has more.
+BATCH: Final = 20_000
+# How long after its end a minute or hour is merged for good: most of what belongs to it has come by then.
+SETTLED: Final = timedelta(seconds=90)
+# The minutes of the hour in which hours are merged for good: a late receipt would write a large table each minute.
+HOURS_CLOSE: Final = frozenset((3, 18, 33, 48))
+# Of a packed entry (buckets.py); a shift, for counts may be negative (log/erasing.py).
+_SHIFT: Final = SLOTS.bit_length() - 1
+_LENGTH: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
+
+
+def compact() -> int:
+    """Compact what has come together; returns how many rows were merged. Blocks. At once 0 where another does it.
+
+    Raises django.db.Error: what was merged by then stays so.
+    """
+    now = _now()
+    merged = 0
+    for unit in UNITS:
+        closed = now - _LENGTH[unit] - SETTLED
+        for name, dimensions in DIMENSIONS.items():
+            table = name.format(unit=unit)
+            if unit == "minute" or now.minute in HOURS_CLOSE:
+                merged += _merge(table, _closing(table, dimensions), closed)
+            if unit == "hour":
+                merged += _merge(table, _thinning(table, dimensions), None)
+    return merged
+
+
+def _now() -> datetime:
+    """By PostgreSQL's clock: a worker's may be years ahead."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        now: datetime = cursor.fetchone()[0]
+        return now
+
+
+def _merge(table: str, statement: str, before: datetime | None) -> int:
+    """Run a statement over what the small table has of moments until `before` (None: all), in batches."""
+    merged = 0
+    for moments in _batches(table, before):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(TRY_LOCK)
+            if not cursor.fetchone()[0]:
+                return merged
+            cursor.execute(statement, {"moments": moments})
+            merged += cursor.rowcount
+    return merged
+
+
+def _batches(table: str, before: datetime | None) -> Iterator[list[datetime]]:
+    """The moments of the small table, the oldest first, as lists of together no more than BATCH rows where possible."""
+    batch: list[datetime] = []
+    rows = 0
+    for at, count in _counts(table, before):
+        if batch and rows + count > BATCH:
+            yield batch
+            batch, rows = [], 0
+        batch.append(at)
+        rows += count
+    if batch:
+        yield batch
+
+
+def _counts(table: str, before: datetime | None) -> Sequence[tuple[datetime, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT at, count(*) FROM {table} WHERE NOT merged AND at <= %s GROUP BY at ORDER BY at",  # noqa: S608
+            [before or "infinity"],
+        )
+        found: Sequence[tuple[datetime, int]] = cursor.fetchall()
+        return found
+
+
+def _closing(table: str, dimensions: tuple[str, ...]) -> str:
+    """Move the rows of some moments into the large table, as one with those that stand there of the same cells."""
+    names, columns = ", ".join(dimensions), ", ".join((*dimensions, *MEASURES))
+    same = " AND ".join(f"old.{name} = cell.{name}" for name in dimensions)
+    old = ", ".join(f"old.{name}" for name in (*dimensions, *MEASURES))
+    return f"""
+    WITH fresh AS (
+        DELETE FROM {table} WHERE NOT merged AND at = ANY(%(moments)s) RETURNING {columns}
+    ), before AS (
+        DELETE FROM {table} AS old USING (SELECT DISTINCT {names} FROM fresh) AS cell
+        WHERE old.merged AND old.at = ANY(%(moments)s) AND {same} RETURNING {old}
+    ), found AS (SELECT * FROM fresh UNION ALL SELECT * FROM before)
+    {_insert(table, dimensions, merged=True)}"""  # noqa: S608  names of ours
+
+
+def _thinning(table: str, dimensions: tuple[str, ...]) -> str:
+    """Merge the rows of some moments within the small table, of the cells that have several."""
+    names, columns = ", ".join(dimensions), ", ".join((*dimensions, *MEASURES))
+    return f"""
+    WITH found AS (
+        DELETE FROM {table} WHERE NOT merged AND ({names}) IN (
+            SELECT {names} FROM {table} WHERE NOT merged AND at = ANY(%(moments)s) GROUP BY {names} HAVING count(*) > 1
+        ) RETURNING {columns}
+    )
+    {_insert(table, dimensions, merged=False)}"""  # noqa: S608  names of ours
+
+
+def _insert(table: str, dimensions: tuple[str, ...], *, merged: bool) -> str:
+    names = ", ".join(dimensions)
+    return f"""
+    INSERT INTO {table} ({", ".join((*dimensions, *MEASURES))}, merged)
+    SELECT {names}, pushes, acked, {_histogram("handoff")}, {_histogram("receipt")}, {merged} FROM (
+        SELECT {names}, sum(pushes) AS pushes, sum(acked) AS acked, {_joined("handoff")}, {_joined("receipt")}
+        FROM found GROUP BY {names}
+    ) AS summed WHERE pushes <> 0 OR acked <> 0"""  # noqa: S608  names of ours
+
+
+def _joined(name: str) -> str:
+    """The entries of all of a cell's histograms as text: array_agg() would join arrays of one length only."""
+    return f"string_agg(nullif(array_to_string({name}, ','), ''), ',') AS {name}"
+
+
+def _histogram(name: str) -> str:
+    """The histogram that these entries add up to, as buckets.pack() makes it."""
+    return f"""ARRAY(
+        SELECT sum(entry >> {_SHIFT})::bigint * {SLOTS} + (entry & {SLOTS - 1})
+        FROM unnest(string_to_array({name}, ',')::bigint[]) AS entry
+        GROUP BY (entry & {SLOTS - 1}) HAVING sum(entry >> {_SHIFT}) <> 0 ORDER BY (entry & {SLOTS - 1}))"""  # noqa: S608

@@ -1,0 +1,53 @@
+"""The rollups as sums, whatever rows they stand in, to be compared."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.db import connection
+
+from delivery.rollups import buckets
+from delivery.rollups.buckets import Histogram
+
+MODELS: Final = ("delivery_minute", "delivery_hour", "delivery_service_minute", "delivery_service_hour")
+_MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
+Sums = dict[tuple[Any, ...], tuple[int, int, Histogram, Histogram]]
+
+
+def everything() -> dict[str, Sums]:
+    """By table: of each cell the pushes, those acknowledged, and both histograms."""
+    return {table: _sums(table) for table in MODELS}
+
+
+def _sums(table: str) -> Sums:
+    sums: Sums = {}
+    for cell, pushes, acked, handoff, receipt in _rows(table):
+        before = sums.get(cell, (0, 0, {}, {}))
+        buckets.add(before[2], handoff)
+        buckets.add(before[3], receipt)
+        sums[cell] = (before[0] + pushes, before[1] + acked, *before[2:])
+    return sums
+
+
+def _rows(table: str) -> Iterator[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table}")  # noqa: S608
+        names = [column.name for column in cursor.description]
+        for row in cursor.fetchall():
+            members = dict(zip(names, row, strict=True))
+            del members["merged"]
+            measures = [members.pop(name) for name in _MEASURES]
+            yield tuple(members.values()), *measures
+
+
+def rows_of(table: str) -> int:
+    """How many rows it has."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+        return int(cursor.fetchone()[0])
+
+
+def empty() -> None:
+    """Leave nothing in the tables. TRUNCATE would take longer, for it makes each of them anew."""
+    with connection.cursor() as cursor:
+        for table in MODELS:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608
