@@ -35,6 +35,12 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_delivery": (_S, _SI),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),
+    "delivery_minute": (_S, _SID),
+    "delivery_minute_other": ("", ""),
+    "delivery_hour": (_S, _SID),
+    "delivery_hour_other": ("", ""),
+    "delivery_service_minute": (_S, _SID),
+    "delivery_service_hour": (_S, _SID),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),

@@ -28,9 +28,7 @@ def charts(kind: str, more: int = 0) -> list[Chart]:
     all_series = [Series(label, [v and v // (n + 1) for v in gap], f"?of={n}") for n, label in enumerate(labels)]
     marks = [
         Marker(NOON + timedelta(hours=4), "Key hk_7Qm2 was revoked", MarkerKind.KEY),
-        Marker(
-            NOON + timedelta(hours=4, minutes=5), "Chat first sent apple_rn-v2", MarkerKind.VERSION, "?v=2"
-        ),
+        Marker(NOON + timedelta(hours=4, minutes=5), "Chat first sent apple_rn-v2", MarkerKind.VERSION, "?v=2"),
         Marker(NOON + timedelta(hours=18), HOSTILE if much else "Network moved", MarkerKind.NETWORK),
     ]
     bands = [Band(NOON + timedelta(hours=7), NOON + timedelta(hours=9), "Apple answers slowly")]

@@ -175,4 +175,3 @@ def analyze() -> None:
         for name in (*tables, "delivery_service_minute", "delivery_service_hour", "tenants_customer", "tenants_server"):
             vacuum = "ANALYZE" if connection.in_atomic_block else "VACUUM (ANALYZE)"
             cursor.execute(sql.SQL(vacuum + " {}").format(sql.Identifier(name)))
-

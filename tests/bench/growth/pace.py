@@ -95,5 +95,3 @@ def drop_oldest(store: redis.Redis, tenants: list[Tenant], plan: Plan) -> Droppi
 def connect() -> redis.Redis:
     """The service's Valkey."""
     return redis.Redis.from_url(settings.REDIS_URL)
-
-

@@ -102,14 +102,19 @@ def of_staff(slug: str, pushes: list[Push]) -> Iterator[Ask]:
     yield Ask("admin: servers", "admin:tenants_server_changelist", nothing)
 
 
-def measure(visitor: people.Visitor, who: str, asks: Iterator[Ask], times: int, say: Callable[[str], None]) -> list[Page]:
+def measure(
+    visitor: people.Visitor, who: str, asks: Iterator[Ask], times: int, say: Callable[[str], None]
+) -> list[Page]:
     """Ask for each page so many times."""
     found = []
     for ask in asks:
         page = _measured(visitor, who, ask, times)
         say(
             f"{page.what:<40} {page.who:<6} "
-            + (page.skipped or f"p50 {page.p50:5.0f} p95 {page.p95:5.0f} ms, {page.queries} queries, {page.kilobytes:.0f} KB")
+            + (
+                page.skipped
+                or f"p50 {page.p50:5.0f} p95 {page.p95:5.0f} ms, {page.queries} queries, {page.kilobytes:.0f} KB"
+            )
         )
         found.append(page)
     return found

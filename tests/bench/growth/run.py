@@ -37,6 +37,8 @@ from tests.cluster import settings_on
 STEPS: Final = ("fill", "pages", "pace")
 # Whose rights a step has.
 ROLES: Final = {"fill": "owner", "pages": "pages", "pace": "worker"}
+# For the filling alone, which sorts whole days: not what is measured.
+FILLING: Final = "-c work_mem=256MB -c maintenance_work_mem=512MB -c synchronous_commit=off -c jit=off"
 # Seconds for the start of a server, and for a step.
 START, STEP = 60, 3600
 
@@ -51,7 +53,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=45, help="days that they are spread over (default: %(default)s)")
     parser.add_argument("--times", type=int, default=30, help="how often each page is asked for (default: %(default)s)")
     parser.add_argument("--feed", type=int, default=100_000, help="rows for the writer (default: %(default)s)")
-    parser.add_argument("--state", type=Path, default=ROOT / ".state" / "growth", help="folder (default: .state/growth)")
+    parser.add_argument(
+        "--state", type=Path, default=ROOT / ".state" / "growth", help="folder (default: .state/growth)"
+    )
     parser.add_argument("--out", type=Path, help="where the run is saved (default: growth.json in the folder)")
     parser.add_argument("--keep", action="store_true", help="leave the database")
     parser.add_argument("--again", nargs="+", choices=STEPS, metavar="STEP", help="steps on the database that was left")
@@ -79,7 +83,10 @@ def work(options: argparse.Namespace) -> None:
             _child(["hpns.local.prepare", str(home)], env)
         for step in options.again or STEPS:
             print(f"\n{step}:", flush=True)
-            _child(["tests.bench.growth", step, str(task), str(out)], {**env, "DATABASE_ROLE": ROLES[step]})
+            _child(
+                ["tests.bench.growth", step, str(task), str(out)],
+                {**env, "DATABASE_ROLE": ROLES[step], **({"PGOPTIONS": FILLING} if step == "fill" else {})},
+            )
     print(f"\n{report.table(report.load(out))}\n\nSaved as {out}")
     if not options.keep and not options.again:
         shutil.rmtree(folder.servers / "postgres")
@@ -92,7 +99,9 @@ def _begin(options: argparse.Namespace, folder: Folder, task: Path, out: Path) -
     for store in ("postgres", "valkey"):
         shutil.rmtree(folder.servers / store, ignore_errors=True)
     free = shutil.disk_usage(folder.path).free
-    print(f"{plan.rows:,} rows need {plan.disk >> 30} GiB of disk with what is to stay free; {free >> 30} GiB are free.")
+    print(
+        f"{plan.rows:,} rows need {plan.disk >> 30} GiB of disk with what is to stay free; {free >> 30} GiB are free."
+    )
     if free < plan.disk:
         raise ProblemError(f"Too little disk: {free >> 30} GiB are free. Give fewer --rows, or another --state.")
     task.write_bytes(msgspec.json.encode({"plan": plan, "times": options.times, "feed": options.feed}))
@@ -111,7 +120,12 @@ def _stores(folder: Folder, stack: ExitStack) -> Mapping[str, str]:
         child = Child(spec)
         stack.callback(_stop, child)
         _wait(child, spec)
-    return {**settings_on(postgres, valkey), "RETENTION_DAYS": "60", "ALLOWED_HOSTS": "testserver", "PYTHONUNBUFFERED": "1"}
+    return {
+        **settings_on(postgres, valkey),
+        "RETENTION_DAYS": "60",
+        "ALLOWED_HOSTS": "testserver",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def _wait(child: Child, spec: Spec) -> None:
@@ -123,7 +137,6 @@ def _wait(child: Child, spec: Spec) -> None:
 
 
 def _stop(child: Child) -> None:
-    print(child.spec.name, open(f"/proc/{child.pid}/stat").read().split()[13:17])
     child.send_stop_signal()
     limit = time.monotonic() + START
     while child.poll() is None and time.monotonic() < limit:
