@@ -10,10 +10,12 @@ from typing import Any, Final
 from django.db import connections
 from django.db.models import Q, QuerySet
 
-from delivery.models import Delivery
+from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Outcome
 
 DAY: Final = timedelta(days=1)
+# By how much a receipt may seem to be older than its push: whoever set a clock back has answered for both.
+CLOCKS: Final = timedelta(days=1)
 OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 
 
@@ -26,6 +28,15 @@ def since(moment: datetime) -> "QuerySet[Delivery]":
 def find(search: str) -> "QuerySet[Delivery]":
     """The pushes with this trace id or this ack_id, of any day; by trace an index finds them, ack ids are read for."""
     return Delivery.objects.filter(trace=search) | Delivery.objects.filter(ack_id=search)
+
+
+def receipts(push: Delivery) -> "QuerySet[Receipt]":
+    """What phones have acknowledged of this push, the first one first; later ones are `repeated`."""
+    if not push.ack_id:
+        return Receipt.objects.none()
+    # By its ack an index finds it; two pushes may have the same.
+    found = Receipt.objects.filter(customer_id=push.customer_id, ack_id=push.ack_id, trace=push.trace)
+    return found.filter(received_at__gte=push.accepted_at - CLOCKS).order_by("repeated", "received_at")
 
 
 def of_customer(customer_id: int, after: tuple[datetime, str] | None = None) -> "QuerySet[Delivery]":

@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions, todays_date
+from delivery.log.receipt_lines import QUEUE
 from delivery.log.rows import ROWS
 from delivery.queue import receipt, valkey
 from delivery.worker import credential_check, dispatch, log_writer
@@ -69,8 +70,11 @@ deliver.coroutine = _deliver
 
 @shared_task(name="delivery.record", acks_late=True, ignore_result=True)
 def record() -> int:
-    """Write the rows that wait in Valkey into the delivery log; returns how many. A worker awaits its coroutine."""
-    return log_writer.write()
+    """Write the rows that wait in Valkey into the delivery log, and the receipts of phones; returns how many rows.
+
+    A worker awaits its coroutine.
+    """
+    return log_writer.write().rows
 
 
 async def _record(_request: Mapping[str, Any]) -> None:
@@ -119,10 +123,12 @@ async def _log_watchdog() -> None:
         await asyncio.sleep(WATCHDOG_INTERVAL)
         try:
             async with asyncio.timeout(WATCHDOG_INTERVAL):
-                before, waiting = waiting, await link.execute("LLEN", ROWS)
+                before, waiting = waiting, 0
+                for waits in await asyncio.gather(*(link.execute("LLEN", key) for key in (ROWS, QUEUE.waiting))):
+                    waiting += waits if isinstance(waits, int) else 0
         except (ConnectionError, TimeoutError):
             continue  # the link says so itself
-        if isinstance(waiting, int) and isinstance(before, int) and waiting >= before > 0:
+        if waiting >= before > 0:
             await log_writer.WRITER.write()
 
 

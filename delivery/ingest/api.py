@@ -8,6 +8,7 @@ reason, because a Mattermost server drops the reason, the push and the connectio
 method is 405, for that is no push at all.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.protocol import wire
-from tenants.authentication import KEYLESS, KeyAuthentication, Keyless
+from tenants.authentication import KEYLESS, SERVER_ID_HEADER, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
 from tenants.refusals import CallerRejected, NoKey
 
@@ -161,13 +162,27 @@ class Ack(MachineView):
     """POST /api/v1/ack: a phone has shown a push. Answered at once; it is on the phone's display path."""
 
     async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
-        """Record the receipt and answer."""
+        """Answer; the receipt is kept once the answer is on its way."""
         if request.too_large or len(request.payload) > receipts.BODY_LIMIT:
             return self._refused("too_large", f"the ack is larger than {receipts.BODY_LIMIT // 1024} KB")
         if request.body_error:
             return self._refused("malformed", request.body_error)
-        code = receipts.accept(request.payload)
-        return self._refused(code) if code else _OK
+        try:
+            ack = receipts.read(request.payload)
+        except receipts.AckRejected as rejected:
+            return self._refused(rejected.code)
+        asyncio.get_running_loop().call_soon(self._keep, who, request, ack)
+        return _OK
+
+    def _keep(self, who: Identity, request: LeanRequest, ack: wire.Ack) -> None:
+        if who is KEYLESS:
+            # An ack does not say whose it is, as a push does; only the newest servers name themselves in a header.
+            try:
+                who = self.keyless.identify(request.headers_get(SERVER_ID_HEADER) or "", request)
+            except CallerRejected:
+                self.outbox.receipts.leave_out("no_customer")
+                return
+        self.outbox.receipts.keep(who, ack)
 
     def _refused(self, code: str, detail: str = "") -> HttpResponse:
         return _json_response(wire.fail_body(judge.text(judge.refusal(code), self.outbox.trace(), detail=detail)))

@@ -19,6 +19,7 @@ from delivery.ingest.durability import DurabilityWatch
 from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.pending import PendingPush
 from delivery.ingest.publishing import Publisher
+from delivery.ingest.receipts import MOST_BYTES, Receipts
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import TICK, Responses
 from delivery.metrics import counting
@@ -55,6 +56,7 @@ class Outbox:
         self._tasks: list[asyncio.Task[Any]] = []
         self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
         self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY)
+        self.receipts = Receipts(self.link, self.trace)
         self.key_usage = KeyUsage(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
         self.responses = Responses(self.process, settings.PUSH_DEADLINE)
@@ -86,6 +88,7 @@ class Outbox:
         self._flush()
         self.key_usage.flush()
         self.turned_away.flush()
+        self.receipts.flush(MOST_BYTES)
         if self.link.up:
             try:
                 await asyncio.wait_for(self.link.drain(), 1)
@@ -150,6 +153,7 @@ class Outbox:
 
     def _on_up(self) -> None:
         self.turned_away.flush()
+        self.receipts.flush()
 
     async def _watch(self) -> None:
         while True:

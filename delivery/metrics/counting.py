@@ -16,6 +16,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
+from delivery.metrics import receipt_counts
 from delivery.metrics.files import Counts, Key, ProcessFile, encode
 from delivery.metrics.names import (
     BAD_REQUESTS,
@@ -164,6 +165,7 @@ def collect() -> Counts:
     _observe("hpns_batch_pushes", (), [*_batches[2:], _batches[1]])
     for cell in (_answered, _batches):
         cell[1:] = [0.0, *([0] * (len(cell) - 2))]
+    _totals.add(receipt_counts.take())
     _count("hpns_accepted_total", (), _accepted)
     _count("hpns_rows_lost_total", (), _rows_lost)
     _count("service_bad_request_total", (), 0)  # there from the start, so that its first rise is seen

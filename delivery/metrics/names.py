@@ -50,6 +50,10 @@ MetricName = Literal[
     "service_request_duration_seconds",
     "service_notification_duration_seconds",
     "hpns_handoff_seconds",
+    "hpns_receipt_seconds",
+    "hpns_receipts_kept_total",
+    "hpns_receipts_left_out_total",
+    "hpns_receipts_matched_total",
     "hpns_attempts_total",
     "hpns_attempt_seconds",
     "hpns_accepted_total",
@@ -107,6 +111,17 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     ),
     "hpns_handoff_seconds": Meter(
         "histogram", "Time from accepting a push to the provider's response.", ("platform",), SECONDS
+    ),
+    "hpns_receipt_seconds": Meter(
+        "histogram", "Time from accepting a push to its first acknowledgement by a phone.", ("platform",), SECONDS
+    ),
+    "hpns_receipts_kept_total": Meter("counter", "Receipts of phones that Valkey has taken."),
+    "hpns_receipts_left_out_total": Meter("counter", "Receipts of phones that were not kept, by reason.", ("reason",)),
+    "hpns_receipts_matched_total": Meter(
+        "counter",
+        "Receipts by what was found of their push: first, repeated (acknowledged before), unmatched (nothing yet; "
+        "counted as one of the others once it is found).",
+        ("result",),
     ),
     "hpns_attempts_total": Meter("counter", "Attempts by the code of their verdict.", ("provider", "host", "result")),
     "hpns_attempt_seconds": Meter("histogram", "Duration of an attempt, by host.", ("provider", "host"), SECONDS),

@@ -1,4 +1,4 @@
-"""Log writer of a worker: moves the rows that wait in Valkey into PostgreSQL, in a thread of its own.
+"""Log writer of a worker: moves the rows and receipts that wait in Valkey into PostgreSQL, in a thread of its own.
 
 Invariants: one writing at a time in a process; one that hangs holds up nothing but the next one, and fails within the
 deadlines of its connections; rows that cannot be written are spoken of once a minute.
@@ -7,14 +7,18 @@ deadlines of its connections; rows that cannot be written are spoken of once a m
 import asyncio
 import logging
 import time
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, NamedTuple, cast
 
 import redis
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
-from delivery.log import writing
+from delivery.log import receipts, writing
+from delivery.log.receipts import Tally
+from delivery.log.unmatched import Unmatched
+from delivery.metrics import receipt_counts
 from delivery.queue import key_usage
 from tenants import redis_client
 from tenants.problem import first_line
@@ -26,10 +30,18 @@ STORE_TIMEOUT: Final = 10.0
 # Seconds before the same trouble is logged again.
 REMINDER: Final = 60.0
 _EXECUTOR: Final = BoundedExecutor("the delivery log", threads=1, queued=0)
+_UNMATCHED: Final = Unmatched()
 
 
-def write() -> int:
-    """Write the rows that wait, and which keys were used; returns how many rows. Blocks.
+class Written(NamedTuple):
+    """How many rows of the log were written, and what was done with receipts."""
+
+    rows: int
+    receipts: Tally
+
+
+def write() -> Written:
+    """Write the rows that wait, which keys were used, and the receipts, which are of such rows. Blocks.
 
     Raises django.db.Error and redis.RedisError; then nothing is lost, and the next call writes them.
     """
@@ -40,7 +52,10 @@ def write() -> int:
             key_usage.write(store)
         except DatabaseError as error:
             logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
-        return written
+        tally = receipts.write(store)
+        seconds, microseconds = cast("tuple[int, int]", store.time())
+        _UNMATCHED.match(datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds), tally)
+        return Written(written, tally)
 
 
 class LogWriter:
@@ -55,7 +70,7 @@ class LogWriter:
         try:
             begun = _EXECUTOR.submit(write)
             self._begun_at = now
-            await asyncio.wrap_future(begun)
+            written = await asyncio.wrap_future(begun)
         except ExecutorFullError:
             # What has come since is for the next call, which comes in a second.
             if now - self._begun_at > REMINDER:
@@ -64,6 +79,7 @@ class LogWriter:
             self._failing_since = self._failing_since or now
             self._remind(time.monotonic(), first_line(error))
         else:
+            _count(written.receipts)
             if self._failing_since:
                 logger.warning(
                     "the delivery log is written again, after %.0f s", time.monotonic() - self._failing_since
@@ -76,6 +92,13 @@ class LogWriter:
             seconds = now - self._failing_since if self._failing_since else 0
             since = f" since {seconds:.0f} s ago" if seconds >= 1 else ""
             logger.error("the delivery log cannot be written%s, its rows wait in Valkey: %s", since, problem)
+
+
+def _count(tally: Tally) -> None:
+    for result, found in tally.results.items():
+        receipt_counts.matched(result, found)
+    for family, milliseconds in tally.first:
+        receipt_counts.acked(family, milliseconds)
 
 
 WRITER: Final = LogWriter()

@@ -82,6 +82,6 @@ async def test_an_ack_larger_than_any_is_refused_unread(outbox: Outbox, monkeypa
     monkeypatch.setattr(Ack, "authentication_classes", (Acme,))
     view, ack = Ack(outbox), b'{"id": "a", "platform": "ios", "type": "message"}'
     assert (await view(request(body=ack.ljust(receipts.BODY_LIMIT)))).content == b'{"status":"OK"}'
-    monkeypatch.setattr(receipts, "accept", None)
+    monkeypatch.setattr(receipts, "read", None)
     refused = await view(request(body=ack.ljust(receipts.BODY_LIMIT + 1)))
     assert json.loads(refused.content)["error"].startswith("too_large the ack is larger than 4 KB: check what sends it")

@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.db import OperationalError, connection
 
-from delivery.log import partitions, rows, writing
+from delivery.log import partitions, rows, segments, writing
 from delivery.models import Delivery
 from delivery.outcomes.verdict import ANSWERED, Attempt
 from delivery.protocol.wire import Push
@@ -113,7 +113,7 @@ def test_what_an_earlier_writer_has_left_is_written_before_what_has_come_since(s
 
 
 def test_lines_that_are_kept_aside_have_a_bound(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "REJECT", writing.REJECT.replace(str(writing.REJECTED_MOST), "3"))
+    monkeypatch.setattr(segments, "REJECT", segments.REJECT.replace(str(segments.REJECTED_MOST), "3"))
     store.rpush(rows.ROWS, *[f"nonsense {number}\n" for number in range(5)])
     assert writing.write(store) == 0
     assert store.lrange(writing.REJECTED, 0, -1) == [b"nonsense 2\n", b"nonsense 3\n", b"nonsense 4\n"]

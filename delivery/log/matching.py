@@ -1,0 +1,74 @@
+"""Search for the pushes that receipts are of, in the delivery log by customer and ack_id.
+
+A receipt belongs to the push of its customer with its ack_id that was sent; where that was sent several times, to the
+first. One whose provider never answered counts as sent: the phone has. What ended as failed, expired or lost is a late
+choice (`late`): the push that was sent may still be on its way into the log, and it goes first.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from delivery.outcomes.verdict import Outcome
+from delivery.rollups import cells
+from delivery.rollups.increments import Cell
+
+# A customer and a packed ack_id (delivery/protocol/mattermost_id.py).
+Wanted = tuple[int, bytes]
+
+SENT: Final = (Outcome.SENT.value, Outcome.UNKNOWN.value)
+LATE: Final = (*SENT, Outcome.FAILED.value, Outcome.EXPIRED.value, Outcome.LOST.value)
+# Pushes with one ack_id that are looked at, for whoever sends the same one over and over.
+SAME_MOST: Final = 50
+# LATERAL: an index is looked up for each ack, whatever the planner thinks of how many rows there may be.
+_FIND: Final = f"""
+SELECT wanted.customer_id, wanted.ack_id, found.*
+FROM unnest(%(customers)s::bigint[], %(acks)s::bytea[]) AS wanted (customer_id, ack_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM (
+        SELECT trace, accepted_at, server_id, coalesce(app_id, 0), platform, type, outcome, code, attribution, counts
+        FROM delivery_delivery d
+        WHERE d.ack_id = wanted.ack_id AND d.customer_id = wanted.customer_id
+            AND d.accepted_at >= %(since)s AND d.accepted_at < %(before)s
+            AND d.outcome = ANY (%(outcomes)s::text[]) AND d.count = 1
+        LIMIT {SAME_MOST}
+    ) AS same
+    ORDER BY array_position(%(outcomes)s::text[], outcome), accepted_at, trace LIMIT 1
+) AS found
+"""  # noqa: S608  of constants of ours
+
+
+class Push(NamedTuple):
+    """A push that a receipt is of, as far as its receipt needs it."""
+
+    trace: str
+    accepted_at: datetime
+    cell: Cell
+
+
+def find(
+    cursor: Any, wanted: Iterable[Wanted], since: datetime, before: datetime, *, late: bool = False
+) -> dict[Wanted, Push]:
+    """The pushes accepted from `since` to before `before`, by what is wanted of them, as far as they are there."""
+    distinct = list(dict.fromkeys(wanted))
+    if not distinct:
+        return {}
+    cursor.execute(
+        _FIND,
+        {
+            "customers": [customer for customer, _ in distinct],
+            "acks": [ack for _, ack in distinct],
+            "since": since,
+            "before": before,
+            "outcomes": list(LATE if late else SENT),
+        },
+    )
+    return {(customer, bytes(ack)): _push(customer, *row) for customer, ack, *row in cursor.fetchall()}
+
+
+def _push(
+    customer: int, trace: str, accepted_at: datetime, server: int, app: int, platform: str, kind: str, *what: Any
+) -> Push:
+    minute = accepted_at.replace(second=0, microsecond=0)
+    cell = Cell(minute, customer, server, app, cells.family(platform), cells.kind(kind), *what)
+    return Push(trace, accepted_at, cell)

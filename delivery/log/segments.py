@@ -1,0 +1,131 @@
+"""Moves lines that wait in a list in Valkey into PostgreSQL, segment by segment and each exactly once.
+
+The lines that have come together become a segment of their own, which nothing is added to any more, and a segment is
+written in parts, so that no transaction is longer than some seconds, however long PostgreSQL was away. Invariants: a
+part's name and what was made of its lines are committed in one transaction, so that each line is written once, also
+when a writer dies half-way; one writer at a time, whichever worker it is in, and none while the rollups are rebuilt: a
+second one leaves it to the first at once.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, cast
+
+import redis
+from django.db import connection, transaction
+
+logger = logging.getLogger(__name__)
+
+# Only when there is none: what waits while PostgreSQL is away is one list, and one segment at most.
+SEGMENT: Final = """#!lua flags=allow-oom
+if redis.call('SCARD', KEYS[2]) == 0 then
+  redis.call('SET', KEYS[3], redis.call('TIME')[1])
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('RENAME', KEYS[1], KEYS[1] .. ':' .. ARGV[1])
+    redis.call('SADD', KEYS[2], ARGV[1])
+    for number = 4, #KEYS do redis.call('DEL', KEYS[number]) end
+  end
+end
+return redis.call('SMEMBERS', KEYS[2])
+"""
+# Keeps a line that PostgreSQL will never take, and no more than REJECTED_MOST of them.
+REJECTED_MOST: Final = 10_000
+REJECT = f"""#!lua flags=allow-oom
+redis.call('RPUSH', KEYS[1], ARGV[1])
+return redis.call('LTRIM', KEYS[1], -{REJECTED_MOST}, -1)
+"""
+
+
+class Queue(NamedTuple):
+    """The keys in Valkey of lines that wait: the list, the set of its segments' names, when all that had come until
+    then was written (unix seconds by Valkey's clock), the lines that the database refused, and keys that speak of the
+    list's content alone. What a list's element holds are whole lines."""
+
+    waiting: str
+    segments: str
+    written_at: str
+    rejected: str
+    beside: tuple[str, ...] = ()
+
+
+# Given the store, a segment's key, a part's name, and its first element: the lines that were written, None where
+# another writer is at work (write_once).
+PartWriter = Callable[[redis.Redis, str, str, int], int | None]
+
+
+def move(store: redis.Redis, queue: Queue, size: int, write_part: PartWriter) -> int:
+    """Write all lines that wait, in parts of `size` elements; returns how many were written.
+
+    Raises what the stores raise: nothing is lost then, the segments stay and the next call writes them.
+    """
+    written = 0
+    while True:
+        newest = uuid.uuid4().hex.encode()
+        keys = (queue.waiting, queue.segments, queue.written_at, *queue.beside)
+        names = cast("list[bytes]", store.eval(SEGMENT, len(keys), *keys, newest))
+        for name in sorted(names):
+            lines = _move_segment(store, queue, name.decode(), size, write_part)
+            if lines is None:
+                return written
+            written += lines
+        if newest in names or not names:
+            return written  # else: that was what an earlier writer has left, and now comes what has come since
+
+
+def _move_segment(store: redis.Redis, queue: Queue, name: str, size: int, write_part: PartWriter) -> int | None:
+    """Write what is not yet written of a segment, and remove it; None: another writer is at work."""
+    key, written = f"{queue.waiting}:{name}", 0
+    for start in range(0, store.llen(key), size):
+        lines = write_part(store, key, f"{name}:{start}", start)
+        if lines is None:
+            return None
+        written += lines
+    with store.pipeline(transaction=True) as together:
+        together.unlink(key)
+        together.srem(queue.segments, name)
+        together.execute()
+    return written
+
+
+def write_once(
+    store: redis.Redis, key: str, part: str, start: int, size: int, write: Callable[[Any, bytes], int]
+) -> int | None:
+    """Run `write(cursor, lines)` on a part unless it was written, in one transaction with the note that it is.
+
+    Returns what `write` does, 0 for a part that was written before, None: another writer is at work.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not locked(cursor):
+            return None
+        cursor.execute("INSERT INTO delivery_written_segment (name) VALUES (%s) ON CONFLICT DO NOTHING", [part])
+        if cursor.rowcount == 0:
+            return 0
+        return write(cursor, b"".join(cast("list[bytes]", store.lrange(key, start, start + size - 1))))
+
+
+def locked(cursor: Any) -> bool:
+    """Whether this transaction is the only one now that writes the log, receipts and rollups."""
+    cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('delivery log'))")
+    return bool(cursor.fetchone()[0])
+
+
+def one_by_one(
+    store: redis.Redis,
+    rejected: str,
+    blob: bytes,
+    write: Callable[[bytes], object],
+    unwritable: tuple[type[Exception], ...],
+) -> list[bytes]:
+    """Write line by line: one that is `unwritable` is kept in the list `rejected`, the others are returned."""
+    written = []
+    for line in blob.splitlines(keepends=True):
+        try:
+            with transaction.atomic():
+                write(line)
+        except unwritable:
+            store.eval(REJECT, 1, rejected, line)
+            logger.exception("a row of the delivery log violates the table and was kept in %s", rejected)
+        else:
+            written.append(line)
+    return written
