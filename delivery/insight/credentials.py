@@ -1,10 +1,9 @@
 """How each credential that pushes are signed with stands, for the staff, in the scope of everything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from delivery.insight import kept
 from delivery.insight.customers import DAY, FINE
 from delivery.rollups.reading import HOUR, counted
 from tenants.models import Credential
@@ -23,40 +22,45 @@ class State:
     word: str
     code: str = ""
     since: datetime | None = None
-    pushes: int = 0
-    refused: int = 0
+    pushes: int | None = None
+    refused: int | None = None
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """For sorting: the worst first, then by what fails."""
-        return ("bad", "warn", "good").index(self.kind), -self.refused
+    def rank(self) -> int:
+        """For sorting: the worst first."""
+        return ("bad", "warn", "good").index(self.kind)
 
 
 def states(now: datetime) -> list[State]:
-    """Every credential in use, the worst first. Raises django.db.Error."""
-    counts = kept.kept("credentials:apps", lambda: _counts(now))
+    """Every credential in use, the worst first, without counts (counted_for). Raises django.db.Error."""
     current = Credential.objects.filter(slot=Credential.Slot.CURRENT, app__enabled=True).select_related("app__customer")
-    return sorted((_state(row, now, counts.get(row.app_id, (0, 0))) for row in current), key=lambda each: each.rank)
+    return sorted((_state(row, now) for row in current.order_by("app__label", "pk")), key=lambda each: each.rank)
 
 
-def _state(row: Credential, now: datetime, counts: tuple[int, int]) -> State:
-    pushes, refused = counts
-    if row.refused_at is not None:
-        return State(row, "bad", "Refused", row.refused_code, row.refused_at, pushes, refused)
-    if row.expires_at is not None and row.expires_at <= now:
-        return State(row, "bad", "Ended", "", row.expires_at, pushes, refused)
-    if row.expires_at is not None and row.expires_at <= now + SOON:
-        return State(row, "warn", "Ends soon", "", None, pushes, refused)
-    if row.check_code not in ("", "ok"):
-        return State(row, "warn", "Check failed", row.check_code, row.checked_at, pushes, refused)
-    return State(row, "good", "In use", "", None, pushes, refused)
-
-
-def _counts(now: datetime) -> dict[int, tuple[int, int]]:
-    """Pushes of 24 hours by app, and those that failed by the customer's doing."""
-    found: dict[int, tuple[int, int]] = {}
-    for row in counted(now - DAY, now, by=("app_id", "outcome", "attribution"), unit=HOUR):
-        pushes, refused = found.get(row.of["app_id"], (0, 0))
+def counted_for(found: list[State], now: datetime) -> list[State]:
+    """The same with the pushes of their apps; None for an app that several customers share, as it is for none of them
+    to say. Raises django.db.Error."""
+    owners = {each.credential.app.customer_id for each in found} - {None}
+    counts: dict[int, tuple[int, int]] = {}
+    for row in counted(now - DAY, now, by=("app_id", "outcome", "attribution"), unit=HOUR, customer_id__in=owners):
+        pushes, refused = counts.get(row.of["app_id"], (0, 0))
         failed = row.of["outcome"] not in FINE and row.of["attribution"] == "customer"
-        found[row.of["app_id"]] = pushes + row.pushes, refused + (row.pushes if failed else 0)
-    return found
+        counts[row.of["app_id"]] = pushes + row.pushes, refused + (row.pushes if failed else 0)
+    return [each if each.credential.app.customer_id is None else _counted(each, counts) for each in found]
+
+
+def _counted(each: State, counts: dict[int, tuple[int, int]]) -> State:
+    pushes, refused = counts.get(each.credential.app_id, (0, 0))
+    return replace(each, pushes=pushes, refused=refused)
+
+
+def _state(row: Credential, now: datetime) -> State:
+    if row.refused_at is not None:
+        return State(row, "bad", "Refused", row.refused_code, row.refused_at)
+    if row.expires_at is not None and row.expires_at <= now:
+        return State(row, "bad", "Ended", "", row.expires_at)
+    if row.expires_at is not None and row.expires_at <= now + SOON:
+        return State(row, "warn", "Ends soon")
+    if row.check_code not in ("", "ok"):
+        return State(row, "warn", "Check failed", row.check_code, row.checked_at)
+    return State(row, "good", "In use")

@@ -28,5 +28,5 @@ BACK = "DROP INDEX delivery_unknown; DROP FUNCTION hpns_made_up_of_many(text, ti
 
 
 class Migration(migrations.Migration):
-    dependencies = [("delivery", "0005_posts_receipts_and_rollups")]
+    dependencies = [("delivery", "0007_first_receipts")]
     operations = [migrations.RunSQL(FORWARD, BACK)]

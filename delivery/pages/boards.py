@@ -191,8 +191,8 @@ def provider_panel(request: HttpRequest) -> HttpResponse:
     for span in providers.SPANS:
         counts = providers.service_figures(span)
         rows += [_provider_cells(each, counts[each.family]) for each in providers.provider_standings(span)]
-    found = credentials.states(timezone.now())
-    shown, pages = parts.page(request, found)
+    now = timezone.now()
+    shown, pages = parts.page(request, credentials.states(now))
     context = {
         "board": "boards-providers",
         "answer": " ".join(each.sentence for each in providers.provider_standings()),
@@ -201,7 +201,7 @@ def provider_panel(request: HttpRequest) -> HttpResponse:
             "Provider", "Last", "State", "Handed off", "By provider", "By us", "Pushes", "p50", "p95"
         ),
         "chart": providers.day_chart(),
-        "credential_rows": [_credential_cells(each) for each in shown],
+        "credential_rows": [_credential_cells(each) for each in credentials.counted_for(shown, now)],
         "credential_columns": parts.columns("Customer", "App", "Key", "State", "Since", "Ends", "Pushes", "Failed"),
         **pages,
     }
@@ -231,8 +231,8 @@ def _credential_cells(each: credentials.State) -> list[Any]:
         {"kind": each.kind, "text": each.word, "code": each.code},
         {"at": each.since} if each.since else "",
         {"at": row.expires_at} if row.expires_at else "Never",
-        each.pushes,
-        each.refused,
+        "" if each.pushes is None else each.pushes,
+        "" if each.refused is None else each.refused,
     ]
 
 
