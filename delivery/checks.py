@@ -86,7 +86,7 @@ def _deadlines() -> Iterator[CheckMessage]:
 def _bounds() -> Iterator[CheckMessage]:
     if settings.RETENTION_DAYS < 1:
         text = f"RETENTION_DAYS is {settings.RETENTION_DAYS}: the delivery log would be dropped as it is written."
-        yield Error(text, hint="30 is the default.", id="delivery.E006")
+        yield Error(text, hint="45 is the default.", id="delivery.E006")
     for name, least in (("BODY_LIMIT", LONGEST_PUSH), ("BODY_DEADLINE", 1), ("WAITING_LIMIT", 1)):
         if getattr(settings, name) < least:
             text = f"{name} is {getattr(settings, name):g}: ordinary pushes would be refused."

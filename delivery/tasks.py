@@ -1,8 +1,8 @@
 """The Celery tasks of the delivery.
 
 No rule of ours lives here: a task hands over to the file that knows. `deliver` carries one batch of pushes; `record`
-moves what ended into the delivery log; `partitions` keeps its days; `recheck` checks credentials again that their
-provider does not accept.
+moves what ended into the delivery log; `compact` merges what that has added to the rollups; `partitions` keeps the days
+of the one and the months of the other; `recheck` checks credentials again that their provider does not accept.
 """
 
 import asyncio
@@ -21,8 +21,10 @@ from kombu.exceptions import OperationalError
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions, todays_date
 from delivery.log.receipt_lines import QUEUE
+from delivery.log.retention import drop_counts
 from delivery.log.rows import ROWS
 from delivery.queue import receipt, valkey
+from delivery.rollups import compacting
 from delivery.worker import credential_check, dispatch, log_writer
 from tenants import vault
 from tenants.problem import first_line
@@ -30,13 +32,14 @@ from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["OperationalError", "deliver", "partitions", "publish", "recheck", "record"]
+__all__ = ["OperationalError", "compact", "deliver", "partitions", "publish", "recheck", "record"]
 
 # Seconds between two checks that rows do not pile up in Valkey, and for its answer.
 WATCHDOG_INTERVAL = 5.0
 # Seconds between two looks after the log's partitions; and after one that could not do all.
 PARTITIONS_INTERVAL, PARTITIONS_RETRY = 6 * 3600.0, 300.0
 _PARTITIONS = BoundedExecutor("the log's partitions", threads=1, queued=0)
+_ROLLUPS = BoundedExecutor("the rollups", threads=1, queued=0)
 _supervised: list["asyncio.Task[None]"] = []
 
 
@@ -86,11 +89,12 @@ record.coroutine = _record
 
 @shared_task(name="delivery.partitions", acks_late=True, ignore_result=True)
 def partitions() -> bool:
-    """Make the log's partitions of the days to come and drop those past retention; returns whether all was done."""
+    """Make the partitions of the days to come and drop what is past retention; returns whether all was done."""
     close_old_connections()
     today = todays_date()
     make_partitions(today)
     _, held = drop_partitions(today)
+    drop_counts(today)
     return not held
 
 
@@ -107,6 +111,25 @@ async def _partitions(_request: Mapping[str, Any]) -> bool:
 
 
 partitions.coroutine = _partitions
+
+
+@shared_task(name="delivery.compact", acks_late=True, ignore_result=True)
+def compact() -> int:
+    """Merge the rows of the rollups that have come together; returns how many. Raises django.db.Error."""
+    close_old_connections()
+    return compacting.compact()
+
+
+async def _compact(_request: Mapping[str, Any]) -> None:
+    try:
+        await _ROLLUPS.run(compact)
+    except ExecutorFullError:
+        pass  # what has come since is for the next one
+    except DatabaseError as error:
+        logger.warning("the rollups cannot be merged, which only makes them larger: %s", first_line(error))
+
+
+compact.coroutine = _compact
 
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)

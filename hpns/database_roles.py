@@ -35,18 +35,20 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "delivery_delivery": (_S, _SI),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),
-    "delivery_minute": (_S, _SID),
-    "delivery_minute_new": ("", ""),
-    "delivery_minute_merged": ("", ""),
-    "delivery_minute_other": ("", ""),
-    "delivery_hour": (_S, _SID),
-    "delivery_hour_new": ("", ""),
-    "delivery_hour_merged": ("", ""),
-    "delivery_hour_other": ("", ""),
-    "delivery_service_minute": (_S, _SID),
-    "delivery_service_hour": (_S, _SID),
     "delivery_receipt": (_S, _SIU),
     "delivery_receipt_other_days": ("", ""),
+    # Of all customers together: nobody is recognisable. What has come together is merged, which deletes rows.
+    "delivery_minute": (_S, _SID),
+    "delivery_hour": (_S, _SID),
+    "delivery_service_minute": (_S, _SID),
+    "delivery_service_hour": (_S, _SID),
+    **dict.fromkeys(
+        (
+            *(f"delivery_{unit}_{part}" for unit in ("minute", "hour") for part in ("new", "merged", "other")),
+            *(f"delivery_service_{unit}_{part}" for unit in ("minute", "hour") for part in ("new", "merged")),
+        ),
+        ("", ""),
+    ),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),
@@ -64,7 +66,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "django_migrations": ("", ""),
 }
 # Partitions are reached through the table that they are parts of, whose policies hold for them.
-PARTITIONS: Final = "^delivery_[0-9]{4}_[0-9]{2}_[0-9]{2}$"
+PARTITIONS: Final = "^delivery_(receipt_|minute_|hour_)?[0-9]{4}_[0-9]{2}(_[0-9]{2})?$"
 
 
 class Login(NamedTuple):

@@ -86,7 +86,7 @@ REDIS_URL = secret("REDIS_URL")
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or REDIS_URL
 # Set by our own supervisor when the two stores are those it has started from wheels.
 EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
-RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
+RETENTION_DAYS = env.int("RETENTION_DAYS", default=45)
 # Calendar years for which what was agreed on with an erased customer is kept, after the one in which it was erased.
 AGREEMENT_YEARS = env.int("AGREEMENT_YEARS", default=6)
 

@@ -67,6 +67,8 @@ app.conf.update(
     beat_schedule={
         # No `expires`: a worker would judge by its own clock, and while one writes, a further message ends at once.
         "record": {"task": "delivery.record", "schedule": 1.0},
+        # As above; and a second one does nothing while one merges, in whichever worker.
+        "compact": {"task": "delivery.compact", "schedule": crontab()},
         "recheck": {"task": "delivery.recheck", "schedule": crontab(minute="*/10"), "options": {"expires": 300}},
         "expiry": {"task": "tenants.warn_of_expiry", "schedule": crontab(minute=23, hour=6)},
         "sessions": {"task": "tenants.forget_sessions", "schedule": crontab(minute=41, hour=3)},

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import pytest
 from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
+from django.utils import timezone
 
 from delivery.log.rows import COLUMNS
+from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
 from tenants.models import Credential, Invitation, PushApp, Role, ServerId, Sighting
@@ -29,6 +31,8 @@ TABLES = {
     "tenants_credential": 1,
     "tenants_auditevent": 1,
     "delivery_delivery": 1,
+    "delivery_minute": 2,
+    "delivery_hour": 2,
 }
 DIGEST = {"Acme": b"a" * 32, "Cosmos": b"c" * 32}
 
@@ -59,9 +63,14 @@ def furnish(one: Tenant) -> User:
         columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
-            ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1)",
+            ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1)",
             [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
         )
+        counted = Increments()
+        at = timezone.now().replace(second=0, microsecond=0)
+        cell = Cell(at, customer.pk, one.server.pk, app.pk, "apns", "message", "sent", "ok", "ours", counts=True)
+        counted.push(cell, 1, 30)
+        counted.write(cursor)
     return owner
 
 

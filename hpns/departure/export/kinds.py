@@ -4,9 +4,11 @@ Invariant: what is not named here is not in the archive; LEFT_OUT says why of ea
 it that a new field is in one of the two.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from delivery.models import Delivery
+from delivery.models import Delivery, Hour, Minute
+from delivery.rollups.buckets import EDGES, Histogram, add
 from tenants.fence import TenantModel
 from tenants.models import (
     AuditEvent,
@@ -25,11 +27,13 @@ from tenants.providers.table import FAMILY_OF_KIND, PROVIDERS
 
 
 class Field(NamedTuple):
-    """A member of each line: its name, what it means, and where it is found from the row (default: by its name)."""
+    """A member of each line: its name, what it means, where it is found from the row (default: by its name), and what
+    is made of it there."""
 
     name: str
     description: str
     path: str = ""
+    convert: Callable[[Any], Any] = lambda value: value
 
     @property
     def source(self) -> str:
@@ -49,6 +53,28 @@ class Kind(NamedTuple):
 
 _ID: Final = Field("id", "what other files refer to")
 _CREATED: Final = Field("created_at", "when it was made")
+
+
+def _latencies(packed: Iterable[int]) -> list[list[int | None]]:
+    histogram: Histogram = {}
+    add(histogram, packed)
+    return [[EDGES[bucket] if bucket < len(EDGES) else None, count] for bucket, count in sorted(histogram.items())]
+
+
+_LATENCIES: Final = "as [milliseconds, n]: so many took less than that, and as long as the one before or longer"
+_COUNTS: Final = (
+    Field("at", "when the minute or hour begins, by accepted_at in UTC"),
+    Field("server_id", "the server, by its id in servers.jsonl"),
+    Field("app_id", "the app, as in deliveries.jsonl; 0: none was found"),
+    Field("family", "apns, fcm, or other where the platform names neither"),
+    Field("type", "as the server sent it; other: none that Mattermost has"),
+    *(Field(name, "as in deliveries.jsonl") for name in ("outcome", "code", "attribution", "counts")),
+    Field("pushes", "how many there were"),
+    Field("acked", "how many of them a phone acknowledged"),
+    Field("handoff", f"from acceptance to the end, {_LATENCIES}", "", _latencies),
+    Field("receipt", f"from acceptance to the phone's receipt, {_LATENCIES}", "", _latencies),
+)
+_COUNTED: Final = "Lines with the same at and the same names add up."
 
 KINDS: Final = (
     Kind(
@@ -240,6 +266,7 @@ KINDS: Final = (
             Field("type", "as the server sent it"),
             Field("sub_type", "as the server sent it"),
             Field("ack_id", "as the server sent it"),
+            Field("post_id", "as the server sent it"),
             Field("mattermost_id", "the server_id that the push carried"),
             Field("device", "a keyed fingerprint of the device token: tells devices apart, and no more"),
             Field("size", "bytes of the push"),
@@ -251,6 +278,16 @@ KINDS: Final = (
             Field("attempts", "each request to Apple or Google: at (unix time), host, status, reason, ms"),
             Field("count", "how many pushes the line stands for"),
         ),
+    ),
+    Kind(
+        "hours.jsonl",
+        f"Counts of your pushes by hour, the oldest first, which are kept for longer than each push. {_COUNTED}",
+        Hour,
+        "customer_id",
+        _COUNTS,
+    ),
+    Kind(
+        "minutes.jsonl", f"The same by minute, as far back as that is kept. {_COUNTED}", Minute, "customer_id", _COUNTS
     ),
 )
 
@@ -271,9 +308,11 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Credential", "warned_days"): "bookkeeping of e-mails",
     ("AuditEvent", "customer_id"): _ONE_CUSTOMER,
     ("Delivery", "customer"): _ONE_CUSTOMER,
+    **{(name, "customer"): _ONE_CUSTOMER for name in ("Minute", "Hour")},
+    **{(name, "grain"): "sums of the other lines are left out" for name in ("Minute", "Hour")},
 }
 
 
 def line(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
     """A row of values() as it stands in the archive."""
-    return {field.name: row[field.source] for field in kind.fields}
+    return {field.name: field.convert(row[field.source]) for field in kind.fields}

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from delivery import selectors
-from delivery.models import Delivery
+from delivery.models import CustomerCounts, Delivery, Grain
 from hpns.departure.export.archive import Member, zipped
 from hpns.departure.export.kinds import KINDS, Kind, line
 from tenants import fence, scope
@@ -40,10 +40,9 @@ def _lines(kind: Kind, customer_id: int, *, in_page: bool) -> Iterator[bytes]:
                 rows = _batch(kind, customer_id, last)
         else:
             rows = _batch(kind, customer_id, last)
-        if rows:
-            yield b"".join(_json(line(kind, row)) for row in rows)
-        if len(rows) < BATCH_SIZE:
+        if not rows:
             return
+        yield b"".join(_json(line(kind, row)) for row in rows)
         last = rows[-1]
 
 
@@ -53,10 +52,25 @@ def _batch(kind: Kind, customer_id: int, last: dict[str, Any] | None) -> list[di
     if kind.model is Delivery:
         after = (last["accepted_at"], last["trace"]) if last else None
         return list(selectors.of_customer(customer_id, after=after).values(*sources)[:BATCH_SIZE])
+    if issubclass(kind.model, CustomerCounts):
+        return _counts(kind.model, customer_id, last, sources)
     rows = kind.model.objects.filter(**{kind.owner: customer_id}).order_by("pk")
     if last:
         rows = rows.filter(pk__gt=last["pk"])
     return list(rows.values("pk", *sources)[:BATCH_SIZE])
+
+
+def _counts(
+    model: type[CustomerCounts], customer_id: int, last: dict[str, Any] | None, sources: list[str]
+) -> list[dict[str, Any]]:
+    """The next rows of the rollups: they have no key, so they are read by whole minutes or hours."""
+    rows = model.objects.filter(customer_id=customer_id, grain=Grain.DETAIL).order_by("at")
+    later = rows.filter(at__gt=last["at"]) if last else rows
+    found = list(later.values(*sources)[:BATCH_SIZE])
+    if len(found) < BATCH_SIZE:
+        return found
+    whole = [row for row in found if row["at"] < found[-1]["at"]]
+    return whole or list(rows.filter(at=found[-1]["at"]).values(*sources))
 
 
 def _json(members: dict[str, Any]) -> bytes:
@@ -76,7 +90,8 @@ def _readme(customer: Customer, at: datetime) -> bytes:
         "Not in here: the keys of your servers and the links of invitations, of which only hashes are kept; the "
         "secrets of your credentials, which are kept sealed, and which you have from Apple and Google; passwords and "
         "second factors, which are your people's own; the texts of pushes and device tokens, which are not "
-        f"kept at all. The log of deliveries reaches {settings.RETENTION_DAYS} days back; nothing older is kept.",
+        f"kept at all. The log of deliveries reaches {settings.RETENTION_DAYS} days back; of what is older only counts "
+        "are kept.",
     ]
     text = "\n\n".join(fill(part, _WIDTH) for part in parts) + "\n"
     for kind in KINDS:

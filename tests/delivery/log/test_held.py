@@ -18,6 +18,7 @@ from delivery.executors import ExecutorFullError
 from delivery.log import erasing, locks, partitions, rows, writing
 from delivery.models import Delivery
 from tests.delivery.log.test_writing import NOON, a_row
+from tests.delivery.rollups import comparing
 from tests.sessions import session
 from tests.waiting import PATIENCE
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY = date(2026, 9, 21)
 RETENTION_OVER = date(2026, 9, 30)
+LOG = (partitions.LOG,)
 PARTITIONS = [f"delivery_2026_09_{day}" for day in (20, 21, 22, 23, 24)]
 LONG_READER = "SELECT count(*) FROM delivery_delivery"
 INSERT = (
@@ -42,6 +44,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     partitions.drop_partitions(date(2100, 1, 1))
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE delivery_delivery, delivery_written_segment")
+    comparing.empty()
 
 
 @pytest.fixture
@@ -79,13 +82,13 @@ def test_while_a_segment_cannot_be_written_no_other_is_cut_and_then_all_rows_are
 def test_a_long_reader_keeps_a_partition_from_being_dropped_but_nobody_from_writing(
     store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    partitions.make_partitions(DAY)
+    partitions.make_partitions(DAY, tables=LOG)
     store.rpush(rows.ROWS, a_row("t-1"))
     writing.write(store)
     found: list[tuple[list[str], list[str]]] = []
 
     def drop() -> None:
-        found.append(partitions.drop_partitions(RETENTION_OVER, keep_days=7))
+        found.append(partitions.drop_partitions(RETENTION_OVER, keep_days=7, tables=LOG))
         connections.close_all()
 
     with session(LONG_READER), session("SET lock_timeout = '3s'") as writer:
@@ -100,21 +103,24 @@ def test_a_long_reader_keeps_a_partition_from_being_dropped_but_nobody_from_writ
         assert written > 1
     dropping.join(PATIENCE)
     assert found == [([], PARTITIONS[:3])]
-    assert "delivery_2026_09_21 is past its retention and cannot be dropped while somebody reads" in caplog.text
-    assert partitions.drop_partitions(RETENTION_OVER, keep_days=7) == (PARTITIONS[:3], [])
+    assert (
+        "the partition delivery_2026_09_21 is past its retention and cannot be dropped while somebody reads"
+        in caplog.text
+    )
+    assert partitions.drop_partitions(RETENTION_OVER, keep_days=7, tables=LOG) == (PARTITIONS[:3], [])
 
 
 def test_postgres_does_not_detach_concurrently_beside_a_catch_all() -> None:
-    partitions.make_partitions(DAY)
+    partitions.make_partitions(DAY, tables=LOG)
     with pytest.raises(DatabaseError, match="cannot detach partitions concurrently when a default partition exists"):
         connection.cursor().execute(f"ALTER TABLE delivery_delivery DETACH PARTITION {PARTITIONS[0]} CONCURRENTLY")
 
 
 def test_a_long_reader_keeps_a_partition_from_being_made_and_it_is_made_the_next_time() -> None:
     with session(LONG_READER), pytest.raises(OperationalError) as raised:
-        partitions.make_partitions(DAY)
+        partitions.make_partitions(DAY, tables=LOG)
     assert locks.is_held(raised.value)
-    assert partitions.make_partitions(DAY) == PARTITIONS
+    assert partitions.make_partitions(DAY, tables=LOG) == PARTITIONS
 
 
 async def test_what_is_left_of_the_partitions_is_done_soon_and_not_in_six_hours(
@@ -180,5 +186,6 @@ def test_a_worker_whose_clock_is_years_ahead_drops_no_partition(monkeypatch: pyt
     monkeypatch.setattr(tasks, "todays_date", lambda: today)
     monkeypatch.setattr(tasks, "make_partitions", asked.append)
     monkeypatch.setattr(tasks, "drop_partitions", lambda day: (asked.append(day), []))
+    monkeypatch.setattr(tasks, "drop_counts", asked.append)
     tasks.partitions()
-    assert asked == [today, today]
+    assert asked == [today] * 3

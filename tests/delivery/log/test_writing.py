@@ -140,7 +140,7 @@ def test_rows_of_a_day_find_its_partition_also_when_they_came_before_it(store: r
     store.rpush(rows.ROWS, a_row("t-1"))
     writing.write(store)
     assert _partition_of("t-1") == "delivery_other_days"
-    assert partitions.make_partitions(date(2026, 9, 21)) == [
+    assert partitions.make_partitions(date(2026, 9, 21), tables=(partitions.LOG,)) == [
         "delivery_2026_09_20",
         "delivery_2026_09_21",
         "delivery_2026_09_22",
@@ -148,14 +148,14 @@ def test_rows_of_a_day_find_its_partition_also_when_they_came_before_it(store: r
         "delivery_2026_09_24",
     ]
     assert _partition_of("t-1") == "delivery_2026_09_21"
-    assert partitions.make_partitions(date(2026, 9, 21)) == []
+    assert partitions.make_partitions(date(2026, 9, 21), tables=(partitions.LOG,)) == []
 
 
 def test_the_retention_drops_whole_days_and_no_younger_one(store: redis.Redis) -> None:
-    partitions.make_partitions(date(2026, 9, 21))
+    partitions.make_partitions(date(2026, 9, 21), tables=(partitions.LOG,))
     store.rpush(rows.ROWS, a_row("old"), a_row("young", NOON + 2 * 86_400))
     writing.write(store)
-    assert partitions.drop_partitions(date(2026, 9, 25), keep_days=2) == (
+    assert partitions.drop_partitions(date(2026, 9, 25), keep_days=2, tables=(partitions.LOG,)) == (
         ["delivery_2026_09_20", "delivery_2026_09_21", "delivery_2026_09_22"],
         [],
     )

@@ -12,6 +12,7 @@ from delivery.ingest import trial_push
 from delivery.log import timeline
 from delivery.log.rows import COLUMNS
 from delivery.models import Delivery
+from delivery.protocol import mattermost_id
 from tenants import services
 from tenants.directory.live import DIRECTORY
 from tenants.models import Customer, PushApp, Server
@@ -50,8 +51,18 @@ def logged(chat: Server, ack_id: str, kind: str = "message", answer: str = "OK")
         cursor.execute(
             f"INSERT INTO delivery_delivery ({', '.join(COLUMNS)}) VALUES "  # noqa: S608
             "(%s, to_timestamp(%s), to_timestamp(%s), %s, %s, NULL, NULL, 'apple_rn-v2', %s, '', %s, 's', 'd', 1, "
-            "'sent', 'ok', %s, 'ours', true, %s, 1)",
-            [f"t-{ack_id}", at, at + 0.040, chat.customer_id, chat.pk, kind, ack_id, answer, attempts],
+            "'sent', 'ok', %s, 'ours', true, %s, NULL, 1)",
+            [
+                f"t-{ack_id}",
+                at,
+                at + 0.040,
+                chat.customer_id,
+                chat.pk,
+                kind,
+                mattermost_id.pack(ack_id),
+                answer,
+                attempts,
+            ],
         )
 
 

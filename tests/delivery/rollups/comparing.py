@@ -14,7 +14,7 @@ Sums = dict[tuple[Any, ...], tuple[int, int, Histogram, Histogram]]
 
 
 def everything() -> dict[str, Sums]:
-    """By table: of each cell the pushes, those acknowledged, and both histograms."""
+    """By table: of each cell the pushes, those acknowledged, and both histograms; without those of nothing."""
     return {table: _sums(table) for table in MODELS}
 
 
@@ -25,7 +25,15 @@ def _sums(table: str) -> Sums:
         buckets.add(before[2], handoff)
         buckets.add(before[3], receipt)
         sums[cell] = (before[0] + pushes, before[1] + acked, *before[2:])
-    return sums
+    return {
+        cell: (pushes, acked, _without_zeros(handoff), _without_zeros(receipt))
+        for cell, (pushes, acked, handoff, receipt) in sums.items()
+        if pushes or acked
+    }
+
+
+def _without_zeros(histogram: Histogram) -> Histogram:
+    return {bucket: count for bucket, count in histogram.items() if count}
 
 
 def _rows(table: str) -> Iterator[tuple[Any, ...]]:

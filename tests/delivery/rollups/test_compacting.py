@@ -131,7 +131,8 @@ def test_killed_at_any_step_it_has_changed_no_sum(monkeypatch: pytest.MonkeyPatc
             break
     assert step > 12, "statements there are to be killed after"
     assert counted == comparing.everything()
-    assert sizes("delivery_minute")[1] == len({key for key in counted["delivery_minute"] if key[0] < NOW - 3 * MINUTE})
+    closed = {cell for cell in counted["delivery_minute"] if cell[0] <= NOW - MINUTE - compacting.SETTLED}
+    assert sizes("delivery_minute")[1] == len(closed)
 
 
 def test_what_is_being_written_meanwhile_is_counted_once() -> None:

@@ -43,6 +43,10 @@ def cast(valkey: redis.Redis) -> Cast:
     return made
 
 
+# What delivery/log/erasing.py deletes.
+DELIVERY = ("Delivery", "Receipt", "Minute", "Hour")
+
+
 def run(verb: str, *words: str) -> Any:
     out = io.StringIO()
     call_command("customer", verb, *words, stdout=out)
@@ -71,6 +75,8 @@ def test_nothing_of_the_customer_is_left_and_everything_of_others_is(cast: Cast)
     for table, cosmos in TABLES.items():
         if table != "tenants_auditevent":
             assert count(table) == cosmos + shared.get(table, 0), table
+    # What was counted of it is taken out of the sums of all customers as well.
+    assert [sum(found) for found in zip(*sql("SELECT pushes, acked FROM delivery_service_hour"), strict=True)] == [1, 0]
     assert list(Customer.objects.all()) == [cast.cosmos.customer]
     assert list(PushApp.objects.filter(customer=None)) == [cast.shared]
     assert AuditEvent.objects.filter(customer_id=cast.cosmos.customer.pk, target="Cosmos").count() == 1
@@ -112,7 +118,7 @@ def test_each_kind_of_row_is_known_to_the_erasure() -> None:
     """A new model that belongs to a customer has to be put into ROWS, or somewhere else on purpose."""
     known = {model for model, _ in ROWS}
     assert {model for model in fence.tenant_models() if model not in known} == {
-        *(Customer, Entitlement, AuditEvent, apps.get_model("delivery", "Delivery"))
+        *(Customer, Entitlement, AuditEvent, *(apps.get_model("delivery", name) for name in DELIVERY))
     }
     pointing = {
         model

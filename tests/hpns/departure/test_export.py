@@ -13,6 +13,7 @@ from django.db import connection, models
 from django.utils.html import escape
 
 from delivery.log.rows import COLUMNS
+from delivery.models import CustomerCounts
 from hpns.departure.export import writing
 from hpns.departure.export.kinds import KINDS, LEFT_OUT
 from tenants import fence
@@ -50,7 +51,7 @@ def deliver(one: Tenant, count: int, at: str = "now()") -> None:
         columns = ", ".join(COLUMNS)
         cursor.execute(
             f"INSERT INTO delivery_delivery ({columns}) SELECT 'more-' || n, {at}, now(), %s, %s, %s, NULL, "  # noqa: S608
-            "'p', 't', '', 'a', 'm', md5(n::text), 1, 'sent', 'ok', 'OK', 'ours', true, '[]', 1 "
+            "'p', 't', '', 'a', 'm', md5(n::text), 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1 "
             "FROM generate_series(1, %s) n",
             [one.customer.pk, one.server.pk, one.key.pk, count],
         )
@@ -63,7 +64,8 @@ def test_the_archive_holds_what_is_the_customers_and_nothing_else(cast: Cast) ->
     for kind in KINDS:
         found = lines(archive, kind.file)
         extra = kind.file == "audit_log.jsonl"  # the export itself
-        assert len(found) == TABLES.get(kind.model._meta.db_table, 1) + extra, kind.file
+        left_out = issubclass(kind.model, CustomerCounts)  # the sums of what is told apart
+        assert len(found) == TABLES.get(kind.model._meta.db_table, 1) + extra - left_out, kind.file
         assert all(list(line) == [field.name for field in kind.fields] for line in found), kind.file
     assert "Cosmos" not in "".join(files.values())
     assert "cosmos" not in "".join(files.values())
