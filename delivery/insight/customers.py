@@ -13,7 +13,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from delivery.insight import kept
-from delivery.models import Delivery, Grain, Hour
+from delivery.models import Grain, Hour, Minute
 from delivery.outcomes.verdict import Outcome
 from delivery.rollups.reading import HOUR, Counted, counted, floor
 from tenants.models import Customer
@@ -115,8 +115,8 @@ def _since(hours: dict[datetime, tuple[int, int]]) -> datetime | None:
 
 
 def silent(span: timedelta, now: datetime | None = None) -> list[Silent]:
-    """The customers that have pushed in the last 30 days, and not for this long; the latest first. `before` is not
-    known yet (week_before)."""
+    """The customers that have pushed in the last 30 days, and not for this long; the latest first, to the hour.
+    `before` is not known yet (in_detail)."""
     now = now or timezone.now()
     hours = Hour.objects.filter(customer_id=OuterRef("pk"), grain=Grain.CUSTOMER, at__gte=floor(now - BEFORE, HOUR))
     customers = Customer.objects.annotate(last=Subquery(hours.order_by("-at").values("at")[:1])).order_by("-last")
@@ -124,18 +124,16 @@ def silent(span: timedelta, now: datetime | None = None) -> list[Silent]:
     return [Silent(customer, getattr(customer, "last"), 0) for customer in found]  # noqa: B009  annotated
 
 
-def to_the_second(rows: Iterable[Silent]) -> list[Silent]:
-    """The same with the moment of the last push, and how many there were in the week up to it."""
-    return [_precise(row) for row in rows]
-
-
-def _precise(row: Silent) -> Silent:
-    pushes = Delivery.objects.filter(
-        customer=row.customer, accepted_at__gte=row.last_at, accepted_at__lt=row.last_at + HOUR
-    )
-    last = pushes.order_by("-accepted_at").values_list("accepted_at", flat=True).first()
-    week = counted(row.last_at - timedelta(days=7), row.last_at + HOUR, unit=HOUR, customer_id=row.customer.pk)
-    return replace(row, last_at=last or row.last_at, before=week[0].pushes)
+def in_detail(rows: Iterable[Silent], now: datetime | None = None) -> list[Silent]:
+    """The same with the minute of the last push, and how many there were in the last 30 days."""
+    now, found = now or timezone.now(), {row.customer.pk: row for row in rows}
+    minutes = Minute.objects.filter(customer_id=OuterRef("pk"), grain=Grain.CUSTOMER, at__gte=floor(now - BEFORE, HOUR))
+    last = Subquery(minutes.order_by("-at").values("at")[:1])
+    for pk, at in Customer.objects.filter(pk__in=found).annotate(last=last).values_list("pk", "last"):
+        found[pk] = replace(found[pk], last_at=at or found[pk].last_at)
+    for row in counted(now - BEFORE, now, by=("customer_id",), unit=HOUR, customer_id__in=list(found)):
+        found[row.of["customer_id"]] = replace(found[row.of["customer_id"]], before=row.pushes)
+    return list(found.values())
 
 
 def _read(now: datetime) -> list[Health]:

@@ -52,9 +52,13 @@ def day_chart(now: datetime | None = None) -> Chart:
     return Chart("providers", "Handed off by the providers, all customers, 24 hours", "%", steps, series)
 
 
-def service_figures(span: timedelta, now: datetime | None = None) -> dict[str, Figures]:
+def service_figures(span: timedelta) -> dict[str, Figures]:
     """The counts behind it all, by family: for the staff alone."""
-    end = now or timezone.now()
+    found: dict[str, Figures] = kept.kept(f"providers:counts-{span}", lambda: _figures(span, timezone.now()))
+    return found
+
+
+def _figures(span: timedelta, end: datetime) -> dict[str, Figures]:
     rows = counted(end - span, end, by=("family", "outcome", "attribution", "counts"), latencies=True, service=True)
     return {family: figures(row for row in rows if row.of["family"] == family) for family in PROVIDERS}
 
@@ -69,7 +73,7 @@ def _read(span: timedelta) -> dict[str, Standing]:
     hidden = _recognisable(now - span, now)
     return {
         family: judge(family, name_of(family), SPANS[span], found, recognisable=hidden[family])
-        for family, found in service_figures(span, now).items()
+        for family, found in _figures(span, now).items()
     }
 
 

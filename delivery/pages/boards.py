@@ -127,8 +127,8 @@ def silent(request: HttpRequest) -> HttpResponse:
         "board": "boards-silent",
         "answer": _silent_sentence(found, SPAN_WORDS[span]),
         "choices": parts.choices(request, "for", {key: f"For {words}" for key, words in SPAN_WORDS.items()}, span),
-        "rows": [_silent_cells(each) for each in customers.to_the_second(shown)],
-        "columns": parts.columns("Customer", "Last push", "Pushes the week before", "State"),
+        "rows": [_silent_cells(each) for each in customers.in_detail(shown)],
+        "columns": parts.columns("Customer", "Last push", "Pushes in 30 days", "State"),
         "nothing": "Nobody who has pushed in the last 30 days is silent",
         **pages,
     }

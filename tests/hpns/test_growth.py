@@ -8,9 +8,11 @@ from django.db import connection
 from delivery.log.partitions import drop_partitions
 from delivery.models import Delivery, Receipt
 from delivery.rollups.reading import counted
+from delivery.rollups.rebuilding import rebuild
 from hpns.local.problem import ProblemError
 from tests.bench.growth import filling, report, run
 from tests.bench.growth.plan import Plan
+from tests.delivery.rollups import comparing
 
 PLAN = Plan(rows=20_000, customers=40, days=4, end=datetime(2026, 9, 24, 13, 20, tzinfo=UTC))
 
@@ -59,6 +61,9 @@ def test_a_small_service_is_filled_with_posts_devices_failures_and_receipts() ->
     assert {"sent", "apns_unregistered", "fcm_unregistered"} <= codes
     assert len(codes) > 6
     assert said[-1].startswith("Filled")
+    counts = comparing.everything()
+    rebuild(start, end.replace(minute=0) + timedelta(hours=1))
+    assert comparing.everything() == counts
 
 
 @pytest.mark.django_db

@@ -4,27 +4,24 @@ A day's table is filled before it becomes a partition, so that its indexes are m
 Progress is told by `say`. Raises django.db.Error.
 """
 
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from django.db import connection, transaction
 from psycopg import sql
 
+from delivery.log import partitions
 from delivery.log.rows import COLUMNS
-from delivery.rollups.rebuilding import rebuild
 from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
 from tests.bench.growth.lines import RECEIPT_COLUMNS, Lines, Tenant, Writer
-from tests.bench.growth.plan import DAY, Day, Plan
+from tests.bench.growth.plan import Day, Plan
 
 Say = Callable[[str], None]
 
 SERVERS_OF_THE_LARGEST: Final = 40
-# Days that may wait for their rollups while others are loaded.
-AHEAD: Final = 4
+ROLLUPS: Final = ("delivery_minute", "delivery_hour", "delivery_service_minute", "delivery_service_hour")
 # Lines that are handed to psycopg together.
 CHUNK: Final = 5_000
 
@@ -91,73 +88,67 @@ def _own_apps(customers: list[Customer], kinds: dict[str, str]) -> dict[int, dic
 
 
 def fill(plan: Plan, say: Say, *, at_once: bool = False) -> list[Tenant]:
-    """Make everything that the plan says. at_once: count a day while the next one is loaded, on a connection of its
-    own (which no test's transaction allows)."""
+    """Make everything that the plan says. at_once: load a day while the next one is made, on a connection of its own
+    (which no test's transaction allows)."""
     began = time.monotonic()
     tenants = make_tenants(plan)
     writer = Writer(tenants, plan.weights(), plan.devices(), plan.seed)
-    room = threading.Semaphore(AHEAD)
+    _merged_by_default(True)
     with ThreadPoolExecutor(1) as pool:
-        counting = []
-        loaded = 0
+        loading: list[Future[None]] = []
+        made = 0
         for number, day in enumerate(plan.days_of(), 1):
-            made = time.monotonic()
             lines = writer.day(day)
-            copied = time.monotonic()
-            load(day, lines)
-            spent = f"{copied - made:.1f} s to make, {time.monotonic() - copied:.1f} s to copy the last day"
-            loaded += day.rows
+            for each in loading:
+                each.result()
             if at_once:
-                room.acquire()
-                counting.append(pool.submit(_count_and_release, day, room))
+                loading = [pool.submit(load, day, lines)]
             else:
-                count(day)
+                load(day, lines)
+            made += day.rows
             if number % 5 == 0 or number == plan.days:
-                say(f"{loaded:,} rows of {number} days after {time.monotonic() - began:.0f} s ({spent})")
-        for each in counting:
+                say(f"{made:,} rows of {number} days after {time.monotonic() - began:.0f} s")
+        for each in loading:
             each.result()
         if at_once:
             pool.submit(lambda: connection.close()).result()  # noqa: PLW0108  that thread's
-    say(f"Counted after {time.monotonic() - began:.0f} s")
+    _merged_by_default(False)
     analyze()
     say(f"Filled after {time.monotonic() - began:.0f} s")
     return tenants
 
 
 def load(day: Day, lines: Lines) -> None:
-    """Copy a day's lines, in one transaction."""
+    """Copy a day's lines and counts, in one transaction."""
+    partitions.make_partitions(day.start.date(), 0, (partitions.RECEIPTS, partitions.MINUTES, partitions.HOURS))
     with transaction.atomic(), connection.cursor() as cursor:
-        _load_partition(cursor, "delivery_delivery", f"delivery_{day.start:%Y_%m_%d}", COLUMNS, day, lines.log)
-        # The receipts of a day may come after it; how they are parted is their own matter.
-        _copy(cursor, sql.Identifier("delivery_receipt"), RECEIPT_COLUMNS, lines.receipts)
+        _load_partition(cursor, partitions.LOG, COLUMNS, day, lines.log)
+        _copy(cursor, sql.Identifier(partitions.RECEIPTS.table), RECEIPT_COLUMNS, lines.receipts)
+        lines.counts.write(cursor)
 
 
-def count(day: Day) -> None:
-    """Count a day into the rollups."""
-    last = day.end.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    rebuild(day.start, min(last, day.start + DAY))
-
-
-def _count_and_release(day: Day, room: threading.Semaphore) -> None:
-    try:
-        count(day)
-    finally:
-        room.release()
+def _merged_by_default(merged: bool) -> None:
+    """Whether rows that come into the rollups are taken for merged: a day's counts come once, each cell in one row, as
+    compaction would leave them."""
+    with connection.cursor() as cursor:
+        for table in ROLLUPS:
+            cursor.execute(f"ALTER TABLE {table} ALTER COLUMN merged SET DEFAULT {merged}")
 
 
 def _load_partition(
-    cursor: Any, parent: str, name: str, columns: tuple[str, ...], day: Day, lines: list[bytes]
+    cursor: Any, table: partitions.Partitioned, columns: tuple[str, ...], day: Day, lines: list[bytes]
 ) -> None:
+    name = table.name(day.start.date())
     cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-    table = sql.Identifier(name)
+    new, whole = sql.Identifier(name), sql.Identifier(table.table)
     if cursor.fetchone()[0]:
-        _copy(cursor, table, columns, lines)
+        _copy(cursor, new, columns, lines)
         return
-    whole, bounds = sql.Identifier(parent), [sql.Literal(day.start), sql.Literal(day.start + DAY)]
-    cursor.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS)").format(table, whole))
-    _copy(cursor, table, columns, lines)
+    cursor.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS)").format(new, whole))
+    _copy(cursor, new, columns, lines)
+    bounds = map(sql.Literal, table.bounds(day.start.date()))
     cursor.execute(
-        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(whole, table, *bounds)
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(whole, new, *bounds)
     )
 
 
@@ -170,8 +161,8 @@ def _copy(cursor: Any, table: sql.Identifier, columns: tuple[str, ...], lines: l
 
 def analyze() -> None:
     """What autovacuum does in time: statistics, and the map of what everybody may see."""
-    tables = ("delivery_delivery", "delivery_receipt", "delivery_minute", "delivery_hour")
+    tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, "tenants_customer", "tenants_server")
     with connection.cursor() as cursor:
-        for name in (*tables, "delivery_service_minute", "delivery_service_hour", "tenants_customer", "tenants_server"):
+        for name in tables:
             vacuum = "ANALYZE" if connection.in_atomic_block else "VACUUM (ANALYZE)"
             cursor.execute(sql.SQL(vacuum + " {}").format(sql.Identifier(name)))

@@ -4,15 +4,18 @@ The columns that are the same for many pushes are written by the product's own r
 """
 
 import random
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from delivery.log.rows import COLUMNS, moment, row
 from delivery.outcomes import own
-from delivery.outcomes.verdict import Outcome, Verdict
+from delivery.outcomes.verdict import Verdict
 from delivery.protocol.wire import Push
 from delivery.providers import table
+from delivery.rollups.buckets import bucket_of
+from delivery.rollups.increments import Cell, Increments
 from tests.bench.growth.plan import Day, Picker
 
 PLATFORMS: Final = {"apns": ("apple_rn-v2", "apple_rnbeta-v2"), "fcm": ("android_rn-v2",)}
@@ -69,10 +72,11 @@ class Burst(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """A day's lines: of the log, and of the receipts."""
+    """A day's lines, of the log and of the receipts, and what they add to the rollups."""
 
     log: list[bytes]
     receipts: list[bytes]
+    counts: Increments
 
 
 def verdict_of(code: str) -> Verdict:
@@ -122,6 +126,10 @@ def _attempt(family: str, code: str) -> str:
     return f'"status":{status or (418 if code.endswith("_unknown") else 0)},"reason":"{reason}"'
 
 
+def _tries(family: str, code: str, came: int, took: int) -> str:
+    return f'[{{"at":{came / 1000:.3f},"host":"{HOSTS[family]}","ms":{took},{_attempt(family, code)}}}]'
+
+
 class Writer:
     """Makes a day after the other."""
 
@@ -132,12 +140,12 @@ class Writer:
         self._random = random.Random(seed)  # noqa: S311  the same for the same seed
         self._serial = 0
         # Latencies in milliseconds: to draw from a list is quicker than to compute each.
-        self._handoff = [round(20 + self._random.lognormvariate(3.6, 0.7)) for _ in range(4096)]
-        self._receipt = [round(150 + self._random.lognormvariate(6.6, 1.4)) for _ in range(4096)]
+        self._handoff = _with_buckets(20 + self._random.lognormvariate(3.6, 0.7) for _ in range(4096))
+        self._receipt = _with_buckets(150 + self._random.lognormvariate(6.6, 1.4) for _ in range(4096))
 
     def day(self, day: Day) -> Lines:
         """The lines of a day: as many pushes as it is to have, and their receipts."""
-        lines = Lines([], [])
+        lines = Lines([], [], Increments())
         bursts = self._bursts(day)
         start = day.start.timestamp()
         for second in self._posts(day):
@@ -191,28 +199,45 @@ class Writer:
                 tenant.customer, server, key, tenant.apps[family], platform, type_, code
             )
             self._serial += 1
-            at = start + second + number * 0.0003
-            took = self._handoff[int(draw() * 4096)] if code != "expired" else 61_000
-            trace, accepted = f"{int(at):012x}-{self._serial:x}", moment(at)
+            came = int((start + second) * 1000) + number
+            took, bucket = self._handoff[int(draw() * 4096)] if code != "expired" else EXPIRED
+            trace, accepted = f"{came // 1000:012x}-{self._serial:x}", moment(came / 1000)
             ack = f"\\\\x{self._random.getrandbits(128):032x}"
-            tries = (
-                f'[{{"at":{at:.3f},"host":"{HOSTS[family]}","ms":{took - took // 8},{_attempt(family, code)}}}]'
-                if code != "expired"
-                else "[]"
-            )
+            tries = "[]" if code == "expired" else _tries(family, code, came, took - took // 8)
             into.log.append(
-                f"{trace}\t{accepted}\t{moment(at + took / 1000)}\t{head}\t{ack}\t{between}\t"
+                f"{trace}\t{accepted}\t{moment((came + took) / 1000)}\t{head}\t{ack}\t{between}\t"
                 f"{_device(tenant.customer, device)}\t{middle}\t{tries}\t{post}\t{count}\n".encode()
             )
+            cell = Cell(
+                _minute(came // 60_000), tenant.customer, server, tenant.apps[family], family, type_, *_what(code)
+            )
+            into.counts.push(cell, 1, bucket)
             if code == "sent" and draw() < ACKED[family]:
-                later = at + self._receipt[int(draw() * 4096)] / 1000
+                late, bucket = self._receipt[int(draw() * 4096)]
                 phone = "ios" if family == "apns" else "android"
                 into.receipts.append(
-                    f"{trace}r\t{moment(later)}\t{tenant.customer}\t{server}\t{ack}\t{type_}\t{phone}\t"
-                    f"{moment(later - 0.08)}\t{trace}\t{accepted}\tf\n".encode()
+                    f"{trace}r\t{moment((came + late) / 1000)}\t{tenant.customer}\t{server}\t{ack}\t{type_}\t{phone}\t"
+                    f"{moment((came + late - 80) / 1000)}\t{trace}\t{accepted}\tf\n".encode()
                 )
+                into.counts.acked(cell, bucket)
 
 
-def is_sent(code: str) -> bool:
-    """Whether a provider took the push."""
-    return code == "sent" or verdict_of(code).outcome is Outcome.SENT
+def _with_buckets(latencies: Iterable[float]) -> list[tuple[int, int]]:
+    """Latencies in whole milliseconds, each with the bucket that it falls into."""
+    return [(round(each), bucket_of(round(each))) for each in latencies]
+
+
+EXPIRED: Final = (61_000, bucket_of(61_000))
+
+
+@lru_cache(maxsize=64)
+def _minute(number: int) -> datetime:
+    """The beginning of a minute, by its number since 1970."""
+    return datetime.fromtimestamp(number * 60, UTC)
+
+
+@cache
+def _what(code: str) -> tuple[str, str, str, bool]:
+    """What became of a push, as its cell has it."""
+    verdict = SENT if code == "sent" else verdict_of(code)
+    return verdict.outcome.value, code, verdict.attribution, verdict.counts_in_sla
