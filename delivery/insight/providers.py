@@ -1,6 +1,6 @@
 """Apple and Google as all customers' pushes together show them: whether it is the provider, and since when not.
 
-    provider_standing("apns").sentence    # "Apple took 99.9 % of pushes in the last 15 minutes: it is not Apple."
+    provider_standing(family).sentence    # "Apple took 99.9 % of pushes in the last 15 minutes: it is not Apple."
 
 Read out of the rollups of the whole service, at most once a minute for all pages. Needs a scope of any kind; what it
 says is the same in each. Raises django.db.Error; a cache that is away costs the reading, and nothing else.
@@ -21,9 +21,7 @@ from tenants.providers.table import PROVIDERS
 NOW: Final = timedelta(minutes=15)
 DAY: Final = timedelta(hours=24)
 SPANS: Final = {NOW: "15 minutes", DAY: "24 hours"}
-STEP: Final = timedelta(minutes=30)
-# How a provider is called in a sentence.
-NAMES: Final = {"apns": "Apple", "fcm": "Google"}
+STEP: Final = HOUR
 
 
 def provider_standing(family: str, span: timedelta = NOW) -> Standing:
@@ -39,11 +37,11 @@ def provider_standings(span: timedelta = NOW) -> list[Standing]:
 
 def name_of(family: str) -> str:
     """What a family's provider is called: Apple, Google."""
-    return NAMES.get(family, family)
+    return PROVIDERS[family].name
 
 
 def day_chart(now: datetime | None = None) -> Chart:
-    """The share that each provider took, by half hours of the last day; gaps where nothing may be told."""
+    """The share that each provider took, by the hours of the last day; gaps where nothing may be told."""
     found: tuple[list[datetime], dict[str, list[float | None]]] = kept.kept(
         "providers:day", lambda: _shares(now or timezone.now())
     )
@@ -54,7 +52,8 @@ def day_chart(now: datetime | None = None) -> Chart:
 
 def service_figures(span: timedelta) -> dict[str, Figures]:
     """The counts behind it all, by family: for the staff alone."""
-    found: dict[str, Figures] = kept.kept(f"providers:counts-{span}", lambda: _figures(span, timezone.now()))
+    name = f"providers:counts-{span // timedelta(minutes=1)}"
+    found: dict[str, Figures] = kept.kept(name, lambda: _figures(span, timezone.now()))
     return found
 
 

@@ -47,17 +47,17 @@ def choices(request: HttpRequest, name: str, words: dict[str, str], chosen: str)
     ]
 
 
-def page(request: HttpRequest, found: list[Any]) -> tuple[list[Any], dict[str, str]]:
+def page(request: HttpRequest, found: list[Any], most: int = SHOWN) -> tuple[list[Any], dict[str, str]]:
     """The rows of the page that is asked for, and the ways to the first and the next one. A page of no number, or
     behind the last one, is the first."""
     asked = request.GET.get("page", "")
     number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1
-    start = SHOWN * (max(number, 1) - 1)
+    start = most * (max(number, 1) - 1)
     if start >= len(found):
         number, start = 1, 0
     query = request.GET.copy()
     ways = {}
-    for name, there, page in (("newest", start > 0, 1), ("older", start + SHOWN < len(found), number + 1)):
+    for name, there, page in (("newest", start > 0, 1), ("older", start + most < len(found), number + 1)):
         query["page"] = str(page)
         ways[name] = f"?{query.urlencode()}" if there else ""
-    return found[start : start + SHOWN], ways
+    return found[start : start + most], ways

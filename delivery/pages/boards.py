@@ -34,6 +34,8 @@ TITLES: Final = {
     "boards-providers": "Providers and credentials",
 }
 STANDINGS: Final = ("Provider", "Last", "State", "Handed off", "By provider", "By us", "Pushes", "p50", "p95")
+# Credentials of a page, besides the providers and their chart.
+CREDENTIALS: Final = 25
 ANSWERS: Final = ("Answer", "Host", "Code", "Pushes", "Customers", "First", "Last", "Latest push")
 
 
@@ -192,7 +194,7 @@ def provider_panel(request: HttpRequest) -> HttpResponse:
         counts = providers.service_figures(span)
         rows += [_provider_cells(each, counts[each.family]) for each in providers.provider_standings(span)]
     now = timezone.now()
-    shown, pages = parts.page(request, credentials.states(now))
+    shown, pages = parts.page(request, credentials.states(now), CREDENTIALS)
     context = {
         "board": "boards-providers",
         "answer": " ".join(each.sentence for each in providers.provider_standings()),

@@ -4,12 +4,13 @@ The columns that are the same for many pushes are written by the product's own r
 """
 
 import random
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
-from delivery.log.rows import COLUMNS, moment, row
+from delivery.log.rows import COLUMNS, row
 from delivery.outcomes import own
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol.wire import Push
@@ -201,11 +202,11 @@ class Writer:
             self._serial += 1
             came = int((start + second) * 1000) + number
             took, bucket = self._handoff[int(draw() * 4096)] if code != "expired" else EXPIRED
-            trace, accepted = f"{came // 1000:012x}-{self._serial:x}", moment(came / 1000)
+            trace, accepted = f"{came // 1000:012x}-{self._serial:x}", _moment(came)
             ack = f"\\\\x{self._random.getrandbits(128):032x}"
             tries = "[]" if code == "expired" else _tries(family, code, came, took - took // 8)
             into.log.append(
-                f"{trace}\t{accepted}\t{moment((came + took) / 1000)}\t{head}\t{ack}\t{between}\t"
+                f"{trace}\t{accepted}\t{_moment(came + took)}\t{head}\t{ack}\t{between}\t"
                 f"{_device(tenant.customer, device)}\t{middle}\t{tries}\t{post}\t{count}\n".encode()
             )
             cell = Cell(
@@ -216,8 +217,8 @@ class Writer:
                 late, bucket = self._receipt[int(draw() * 4096)]
                 phone = "ios" if family == "apns" else "android"
                 into.receipts.append(
-                    f"{trace}r\t{moment((came + late) / 1000)}\t{tenant.customer}\t{server}\t{ack}\t{type_}\t{phone}\t"
-                    f"{moment((came + late - 80) / 1000)}\t{trace}\t{accepted}\tf\n".encode()
+                    f"{trace}r\t{_moment(came + late)}\t{tenant.customer}\t{server}\t{ack}\t{type_}\t{phone}\t"
+                    f"{_moment(came + late - 80)}\t{trace}\t{accepted}\tf\n".encode()
                 )
                 into.counts.acked(cell, bucket)
 
@@ -228,6 +229,17 @@ def _with_buckets(latencies: Iterable[float]) -> list[tuple[int, int]]:
 
 
 EXPIRED: Final = (61_000, bucket_of(61_000))
+
+
+# As delivery/log/rows.py writes a moment, whose cache is made for pushes of now.
+@lru_cache(maxsize=8192)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
+
+
+def _moment(milliseconds: int) -> str:
+    second, millisecond = divmod(milliseconds, 1000)
+    return f"{_second(second)}.{millisecond:03d}+00"
 
 
 @lru_cache(maxsize=64)

@@ -13,9 +13,15 @@ from tests.delivery.rollups.pushes import SENT
 
 
 def push(
-    customer: int, count: int = 20, *, ago: timedelta = timedelta(minutes=5), verdict: Verdict = SENT, **more: Any
+    customer: int,
+    count: int = 20,
+    *,
+    ago: timedelta = timedelta(minutes=5),
+    verdict: Verdict | None = SENT,
+    **more: Any,
 ) -> str:
     """Write a row of so many pushes that came so long ago; its trace."""
+    assert verdict is not None
     now = timezone.now() - ago
     trace = f"{int(now.timestamp()):012x}-{customer:x}{count:x}{len(verdict.code):x}"
     second = (now - pushes.HOUR).total_seconds()
