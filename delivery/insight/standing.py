@@ -16,8 +16,8 @@ from delivery.rollups.reading import Counted
 
 # Pushes below which a rate says nothing: one failure would be two per cent.
 FEWEST: Final = 50
-# Shares of a provider's own failures from which on something is amiss, and from which on it is down.
-TROUBLED: Final = 0.01
+# Shares of failures from which on something is amiss (well providers fail less than one in a thousand), or is down.
+TROUBLED: Final = 0.005
 DOWN: Final = 0.5
 # What the promise calls in time, in milliseconds, and the share that has to be.
 SLOW_MS: Final = 3_000

@@ -70,7 +70,7 @@ def _trouble_cells(each: Health, customer: Customer | None, since: datetime | No
         each.own,
         percent(each.share, up=True),
         {"code": each.worst} if each.worst else "",
-        {"at": since} if since else "It is over",
+        {"at": since} if since else "Under 5 % now",
     ]
 
 
