@@ -15,7 +15,7 @@ from django.utils import timezone
 from delivery.insight import kept
 from delivery.insight.charts import Chart, Series
 from delivery.insight.standing import FEWEST, Figures, Standing, figures, judge
-from delivery.rollups.reading import HOUR, counted, floor
+from delivery.rollups.reading import HOUR, MINUTE, counted, floor
 from tenants.providers.table import PROVIDERS
 
 NOW: Final = timedelta(minutes=15)
@@ -58,7 +58,10 @@ def service_figures(span: timedelta) -> dict[str, Figures]:
 
 
 def _figures(span: timedelta, end: datetime) -> dict[str, Figures]:
-    rows = counted(end - span, end, by=("family", "outcome", "attribution", "counts"), latencies=True, service=True)
+    # A day's minutes would be thousands of histograms.
+    unit = MINUTE if span <= NOW else HOUR
+    by = ("family", "outcome", "attribution", "counts")
+    rows = counted(end - span, end, by=by, latencies=True, service=True, unit=unit)
     return {family: figures(row for row in rows if row.of["family"] == family) for family in PROVIDERS}
 
 
@@ -79,16 +82,16 @@ def _read(span: timedelta) -> dict[str, Standing]:
 def _shares(now: datetime) -> tuple[list[datetime], dict[str, list[float | None]]]:
     start = floor(now - DAY, HOUR)
     steps = [start + STEP * number for number in range(int((now - start) / STEP) + 1)]
-    rows = counted(start, now, by=("family", "outcome", "attribution", "counts"), step=STEP, service=True)
-    hidden = _recognisable(start, now)
+    rows = counted(start, now, by=("family", "outcome", "attribution", "counts"), step=STEP, unit=HOUR, service=True)
+    told = _hours_of_many(start, now)
     shares: dict[str, list[float | None]] = {}
     for family in PROVIDERS:
         by_step = {
             step: figures(row for row in rows if row.at == step and row.of["family"] == family) for step in steps
         }
         shares[family] = [
-            None if hidden[family] or found.total < FEWEST else round(100 * found.taken / found.total, 1)
-            for found in by_step.values()
+            round(100 * found.taken / found.total, 1) if (step, family) in told and found.total >= FEWEST else None
+            for step, found in by_step.items()
         ]
     return steps, shares
 
@@ -102,3 +105,10 @@ def _recognisable(start: datetime, end: datetime) -> dict[str, bool]:
             cursor.execute("SELECT hpns_made_up_of_many(%s, %s, %s)", [family, start, end])
             found[family] = not cursor.fetchone()[0]
         return found
+
+
+def _hours_of_many(start: datetime, end: datetime) -> set[tuple[datetime, str]]:
+    """The hours and families whose rates are those of many customers: at night there may be one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT hour, of_family FROM hpns_hours_of_many(%s, %s)", [start, end])
+        return set(cursor.fetchall())

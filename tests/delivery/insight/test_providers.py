@@ -93,6 +93,16 @@ def test_the_day_is_drawn_with_gaps_where_there_was_nothing() -> None:
     assert set(google.values) == {None}
 
 
+def test_an_hour_in_which_one_customer_pushed_is_a_gap() -> None:
+    for customer in range(1, 7):
+        recent.push(customer)
+    recent.push(1, 60, ago=timedelta(hours=5))
+    recent.count(timedelta(hours=7))
+    with acting_as(PAGES), scope.customer(2):
+        apple = providers.day_chart().series[0]
+    assert len([value for value in apple.values if value is not None]) == 1
+
+
 def test_it_is_read_once_a_minute_for_all_pages(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
     recent.count()
     providers.provider_standing("apns")
