@@ -3,7 +3,6 @@
 A page that this tree does not have is left out with a note.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -40,7 +39,6 @@ class Ask(NamedTuple):
     arguments: Callable[[int], tuple[Any, ...]]
     query: str = ""
     form: Callable[[int], dict[str, str]] | None = None
-    many: bool = False
 
 
 def pushes_of(slug: str) -> list[Push]:
@@ -76,6 +74,8 @@ def of_customer(slug: str, pushes: list[Push]) -> Iterator[Ask]:
     yield Ask("search by ack", "search", here, form=lambda number: {"q": at(number).ack})
     yield Ask("search by post", "search", here, form=lambda number: {"q": at(number).post})
     yield Ask("search by trace", "search", here, form=lambda number: {"q": at(number).trace})
+    # Of a phone that nobody has: what is looked for is its fingerprint, and rows have nothing else.
+    yield Ask("search by device id", "search", here, form=lambda number: {"q": f"{number:064x}"})
     yield Ask("devices", "devices", here)
     yield Ask("one device", "device", lambda number: (slug, at(number).device))
     yield Ask("providers", "providers", here)
@@ -144,11 +144,3 @@ def _measured(visitor: people.Visitor, who: str, ask: Ask, times: int) -> Page:
     # The first one has loaded templates and made plans.
     page.p50, page.p95 = percentile(took[1:], 0.5), percentile(took[1:], 0.95)
     return page
-
-
-def slowest_queries(visitor: people.Visitor, address: str) -> list[tuple[float, str]]:
-    """The queries of a page with their seconds, the slowest first."""
-    with CaptureQueriesContext(connection) as queries:
-        visitor.get(address)
-    plain = [(float(query["time"]), re.sub(r"\s+", " ", query["sql"])) for query in queries.captured_queries]
-    return sorted(plain, reverse=True)
