@@ -90,6 +90,7 @@ NOTHING_TO_SHOW: Final = 403
 
 _SERVER: Final = "c/<slug:slug>/servers/<uuid:server>/"
 _NONE: Final = "00000000-0000-4000-8000-000000000000"
+BOARDS: Final = ("", "volume/", "silent/", "unknown/", "providers/")
 _CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/"
 
 # Route, as urls.py spells it -> what is told.
@@ -136,6 +137,7 @@ TABLE: Final[dict[str, Row]] = {
     "c/<slug:slug>/delivery/devices/<slug:device>/": of_customer(
         f"delivery/devices/{'0' * 32}/", members_get(404, 404, 404, staff=404)
     ),
+    "c/<slug:slug>/delivery/providers/": of_customer("delivery/providers/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/test/": of_customer(
         "test/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
     ),
@@ -215,6 +217,8 @@ TABLE: Final[dict[str, Row]] = {
         "2fa/webauthn/reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW
     ),
     "admin/": of_staff("/admin/"),
+    # Read only: a form that is sent there is answered as the page is.
+    **{f"admin/boards/{each}": of_staff(f"/admin/boards/{each}", 200) for each in BOARDS},
     # It leads on: to the login, to a second factor, or in. Whoever is no staff is refused.
     "admin/login/": Row("/admin/login/", ADMIN_LOGIN, ADMIN_LOGIN, ADMIN_LOGIN),
     "admin/logout/": Row("/admin/logout/", *(((*(302,) * 6, 307),) * 3)),

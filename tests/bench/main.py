@@ -5,6 +5,7 @@ bin/bench apns-64 'fcm-*'          some of them
 bin/bench --compare A.json B.json  two runs of before
 bin/bench --markdown A.json        the tables of a run, for BENCHMARKS.md
 bin/bench --yardstick --against COMMAND   alternating windows with another service (tests/bench/other.py)
+bin/bench growth                   pages, rollups and retention on millions of rows (tests/bench/growth/run.py)
 """
 
 import argparse
@@ -20,6 +21,7 @@ from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.problem import ProblemError
 from tests.bench import bodies, cases, figures, profile, programs, record, window
+from tests.bench.growth import run as growth
 from tests.bench.other import Other
 from tests.bench.provider import Provider
 from tests.bench.service import ROOT, Service
@@ -180,6 +182,9 @@ def work(options: argparse.Namespace) -> None:
 
 def main() -> int:
     """The command; its exit code."""
+    if sys.argv[1:2] == ["growth"]:
+        growing = growth.parse(sys.argv[2:])
+        return programs.exit_code(lambda: growth.work(growing))
     options = parse()
     return programs.exit_code(lambda: work(options))
 

@@ -2,13 +2,17 @@
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.core.cache import cache
 from playwright.sync_api import Page, expect
 
+from delivery.providers import table
 from tenants.models import Credential, PushApp
 from tests.browser.conftest import NewPage
 from tests.browser.looks import NARROW, NARROWEST, WIDE, assert_accessible, assert_no_sideways_scroll
 from tests.browser.through_client import ORIGIN, answered_by
 from tests.browsing import Browser, staff
+from tests.delivery.insight import recent
+from tests.permission_table import BOARDS
 from tests.tenants.two_customers import Cast, two_customers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
@@ -59,7 +63,7 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
     below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", "apps/", f"apps/{app.pk}/"]
     below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
     below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
-    below += ["settings/export/", "settings/erase/"]
+    below += ["settings/export/", "settings/erase/", "delivery/providers/"]
     look(page, *(f"/c/acme/{each}" for each in below))
 
 
@@ -103,7 +107,18 @@ def test_a_part_that_asks_by_itself_says_when_and_rests_once_it_is_paused(page: 
 
 def test_a_customers_pages_as_staff_see_them(page: Page, cast: Cast) -> None:
     answered_by(page, Browser().enter(staff(), factor=True))
-    look(page, "/c/acme/", "/c/acme/servers/")
+    look(page, "/c/acme/", "/c/acme/servers/", "/c/acme/delivery/providers/")
+
+
+def test_the_boards_of_the_staff(page: Page, cast: Cast) -> None:
+    cache.clear()
+    for number in range(7):
+        recent.push(cast.acme.customer.pk + number, 40)
+    recent.push(cast.acme.customer.pk, 10, verdict=table.verdict_of("apns_invalid_provider_token"))
+    recent.push(cast.cosmos.customer.pk, 1, verdict=table.verdict_of("apns_unknown"))
+    recent.count()
+    answered_by(page, Browser().enter(staff(), factor=True))
+    look(page, *(f"/admin/boards/{each}" for each in BOARDS), "/admin/boards/silent/?for=7d")
 
 
 def test_the_pages_of_ones_account(page: Page, cast: Cast) -> None:
