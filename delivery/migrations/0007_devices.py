@@ -80,7 +80,7 @@ FENCED = ("delivery_device", "delivery_active_device", "delivery_device_count")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("delivery", "0007_first_receipts")]
+    dependencies = [("delivery", "0006_receipts_by_push")]
     operations = [
         migrations.RunSQL(TABLES + "".join(FENCE.format(table=table) for table in FENCED) + NOTES, BACK),
         *(

@@ -46,5 +46,5 @@ DROP FUNCTION hpns_made_up_of_many(text, timestamptz, timestamptz);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("delivery", "0007_first_receipts")]
+    dependencies = [("delivery", "0008_platform_sightings")]
     operations = [migrations.RunSQL(FORWARD, BACK)]

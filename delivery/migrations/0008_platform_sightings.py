@@ -20,7 +20,7 @@ BACK = "DROP TABLE delivery_platform_sighting;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("delivery", "0008_devices")]
+    dependencies = [("delivery", "0007_devices")]
     operations = [
         migrations.RunSQL(FORWARD, BACK),
         migrations.CreateModel(
