@@ -1,7 +1,7 @@
 """Takes what was written to the log, and the receipts that were matched, into the tables of devices. Beside the path.
 
 The writers note in their own transactions which minutes they have written rows of (delivery/rollups/increments.py), and
-which pushes were found for receipts (a trigger, migrations/0008_devices.py). Here notes are taken away in the
+which pushes were found for receipts (a trigger, migrations/0007_devices.py). Here notes are taken away in the
 transaction that reads what they speak of, so that none is lost or left: killed at any step, the task does it again. A
 late row, or a receipt that comes after days, is a note like any other. One absorbs at a time, whichever worker it is
 in; a batch is a minute of the log, or BATCH receipts.

@@ -18,6 +18,11 @@ _OLD: Final = {
 # Few for each server, and kept: one that was forgotten would be seen for the first time again.
 _PLATFORMS: Final = "delivery_platform_sighting"
 
+# Notes that wait for their turn and name nothing any more: they know no customer.
+_OF_NO_RECEIPT: Final = """NOT EXISTS (
+    SELECT FROM delivery_receipt AS receipt
+    WHERE receipt.push_at = delivery_matched_receipt.push_at AND receipt.trace = delivery_matched_receipt.trace)"""
+
 
 def forget() -> int:
     """Delete what is older than KEPT; how many rows. Raises django.db.Error."""
@@ -25,11 +30,12 @@ def forget() -> int:
 
 
 def erase(customer_id: int) -> int:
-    """Delete devices and platforms of a customer, whose rows of the log went before; how many rows. It may be called
+    """Delete devices and platforms of a customer, whose rows of the log and receipts went before; how many rows. It may be called
     again.
 
     Raises django.db.Error.
     """
+    _delete("delivery_matched_receipt", _OF_NO_RECEIPT, {})
     return sum(_delete(table, "customer_id = %(customer)s", {"customer": customer_id}) for table in (*_OLD, _PLATFORMS))
 
 
