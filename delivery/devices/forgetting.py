@@ -30,8 +30,9 @@ def forget() -> int:
 
 
 def erase(customer_id: int) -> int:
-    """Delete devices and platforms of a customer, whose rows of the log and receipts went before; how many rows. It may be called
-    again.
+    """Delete devices and platforms of a customer, whose rows of the log and receipts went before; how many rows.
+
+    It may be called again.
 
     Raises django.db.Error.
     """
