@@ -87,8 +87,10 @@ class Migration(migrations.Migration):
             migrations.CreateModel(
                 name=name,
                 fields=[("id", models.BigIntegerField(primary_key=True, serialize=False))],
-                options={"managed": False, "db_table": table},
+                options={"managed": False, "db_table": table, **options},
             )
-            for name, table in zip(("Device", "ActiveDevice", "DeviceCount"), FENCED, strict=True)
+            for name, table, options in zip(
+                ("Device", "ActiveDevice", "DeviceCount"), FENCED, ({"ordering": ("-last_at",)}, {}, {}), strict=True
+            )
         ),
     ]

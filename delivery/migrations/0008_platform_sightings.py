@@ -26,6 +26,6 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PlatformSighting",
             fields=[("id", models.BigIntegerField(primary_key=True, serialize=False))],
-            options={"managed": False, "db_table": "delivery_platform_sighting"},
+            options={"managed": False, "db_table": "delivery_platform_sighting", "ordering": ("first_at",)},
         ),
     ]

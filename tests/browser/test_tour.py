@@ -185,7 +185,7 @@ def test_from_the_staffs_form_to_the_first_push_on_the_phone(
 
     # Our own push is no sign that Mattermost knows the key; the first of the server's own is.
     ada.go("/c/newcomer/")
-    expect(ada.page.get_by_text("1 of 5 steps to go")).to_be_visible()
+    expect(ada.page.get_by_role("heading", name="To your next push")).to_be_visible()
     ada.press("Show server")
     expect(ada.page.get_by_text("No push has arrived yet")).to_be_visible()
     assert stage.push(key=key) == {"status": "OK"}

@@ -164,10 +164,11 @@ def test_the_dump_is_of_everything_and_everything_went_through(
         "tenants_auditevent": b"account.log_in",
         "mfa_authenticator": b"v1:s1:",
         "auth_user": b"pbkdf2_",
-        "delivery_receipt": b"message\tios",
+        "delivery_receipt": b"message,ios",
         "sessions": b"\n",
     }.items():
-        assert expected in dumps[table], table
+        # Partitions by day are dumped each by its own name.
+        assert any(expected in dump for name, dump in dumps.items() if name.startswith(table)), table
     log = b"".join(dump for name, dump in dumps.items() if name.startswith("delivery_"))
     assert {outcome for outcome in (b"sent", b"gone", b"refused") if outcome in log} == {b"sent", b"gone", b"refused"}
     assert len(secrets) > 25

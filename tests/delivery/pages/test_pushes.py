@@ -165,7 +165,7 @@ def test_a_place_survives_being_written_down() -> None:
 
 
 def test_a_range_from_before_pushes_are_kept_says_so(cast: Cast) -> None:
-    assert "Single pushes are kept for 30 days" in cast.ben.get(f"{PUSHES}?range=90d").content.decode()
+    assert "Single pushes are kept for 45 days" in cast.ben.get(f"{PUSHES}?range=90d").content.decode()
     assert "Single pushes are kept" not in cast.ben.get(f"{PUSHES}?range=7d").content.decode()
 
 

@@ -168,13 +168,13 @@ async def test_the_watchdog_goes_on_after_whatever_a_writing_says(
     url = tasks.settings.REDIS_URL
     monkeypatch.setattr(queue, "_shared", {})
     options = connection.settings_dict["OPTIONS"]
-    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=50ms")
+    monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=1s")
     with session(LOCK):
         valkey.rpush(rows.ROWS, a_row("t-1"))
         watching = asyncio.create_task(tasks._log_watchdog())
         await until_held()
         valkey.rpush(rows.ROWS, a_row("t-2"))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.2)
         assert not watching.done()
     async with asyncio.timeout(PATIENCE):
         while await asyncio.to_thread(written) < 2:
