@@ -2,13 +2,14 @@
 
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from delivery.management.commands import rollups
 from delivery.outcomes import judge
 from delivery.rollups import rebuilding
 from delivery.rollups.increments import Cell, Increments
@@ -83,8 +84,11 @@ def test_increments_that_are_not_yet_merged_are_no_difference() -> None:
 
 
 def test_without_bounds_it_is_all_that_the_log_has() -> None:
-    problem, report = run("check")
+    problem, report = run("check", "--to", "2026-09-22")
     assert (problem, report["from"]) == ("", "2026-09-21T00:00:00+00:00")
+    start, end = rollups._span({"from": "", "to": ""})
+    assert start.isoformat() == "2026-09-21T00:00:00+00:00"
+    assert timedelta() < end - datetime.now(UTC) <= timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
