@@ -11,6 +11,7 @@ import redis
 from django.db import connection, connections
 
 from delivery import tasks
+from delivery.executors import ExecutorFullError
 from delivery.log import rows, writing
 from delivery.models import Delivery
 from delivery.queue import key_usage
@@ -31,8 +32,19 @@ async def writer(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     made = LogWriter()
     monkeypatch.setattr(log_writer, "WRITER", made)
     yield made
-    await log_writer._EXECUTOR.run(connections.close_all)
+    await _close_connections()
     await asyncio.to_thread(_forget)
+
+
+async def _close_connections() -> None:
+    """Close those of the writer's thread, once it is done with what a test has left it at: to give up waiting for a
+    writing does not stop it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await log_writer._EXECUTOR.run(connections.close_all)
+            except ExecutorFullError:
+                await asyncio.sleep(0.02)
 
 
 def _forget() -> None:
