@@ -44,7 +44,8 @@ def test_charts_are_accessible_light_and_dark_wide_and_narrow(new_page: NewPage,
     assert_accessible(page)
     assert_no_sideways_scroll(page)
     page.emulate_media(color_scheme="dark")
-    for chart in page.get_by_role("figure").filter(has=page.get_by_role("button")).all():
+    charts = page.get_by_role("figure").filter(has=page.get_by_role("button")).all()
+    for chart in charts[:1] if kind == "much" else charts:  # axe takes a minute for tables of that size
         chart.get_by_role("button").click()
     assert_accessible(page)
     for size in (NARROW, NARROWEST):
