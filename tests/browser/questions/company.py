@@ -1,0 +1,144 @@
+"""A customer in trouble: it pushes through the real service to the sandbox's phones, and waits until that is counted.
+
+found(stage) makes one, with an owner, a server and its key, and apps for iPhones and Android phones with credentials
+of its own, so that what befalls one company is not seen by another.
+"""
+
+import itertools
+import json
+import secrets
+from typing import Any, Final
+
+import psycopg
+
+from tests import phones
+from tests.stage import Stage, a_push
+from tests.waiting import PATIENCE, wait_for
+
+# Runs inside the service's own environment (tests/console.py); prints what only this moment knows.
+MAKE: Final = """
+import json, os, sys
+from pathlib import Path
+from billing import customers
+from delivery.sandbox import demo
+from tenants import services
+from tenants.models import Role
+from tenants.providers import apple_files, google_files
+from tests.browsing import Browser, member
+
+name, key_id, p8, account = sys.argv[1:]
+made = customers.add(name=name, offer="eas").row
+apple = apple_files.apple_key(Path(p8).read_bytes(), key_id=key_id, team_id=demo.TEAM_ID)
+google = google_files.service_account(account.encode(), token_uris=[os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"])
+apps = {}
+for label, host in (("apple_rn", "production"), ("android_rn", "")):
+    app = services.app_add(label=label, topic="com.mattermost.rn", host=host, customer=made).row
+    services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
+    apps[label] = app.pk
+server = services.server_add(customer=made, name=f"chat.{made.slug}.example").row
+key = services.key_add(server=server)
+ada = Browser().enter(member(f"ada-{made.slug}", made, Role.OWNER))
+print(json.dumps({
+    "pk": made.pk, "slug": made.slug, "server": server.pk, "server_id": str(server.public_id), "key": key.text,
+    "key_pk": key.row.pk, "apps": apps, "session": ada.cookies["sessionid"].value,
+}))
+"""
+# Rows of the log from the past, as a worker writes them: sys.argv[1] is JSON, a list of members of `rows.row`.
+PAST: Final = """
+import json, sys, time
+import redis
+from django.conf import settings
+from delivery.log import rows
+from delivery.log.partitions import make_partitions
+from delivery.protocol.wire import Push
+from delivery.providers import table
+from datetime import datetime, timezone
+
+now = time.time()
+with redis.Redis.from_url(settings.REDIS_URL) as store:
+    for one in json.loads(sys.argv[1]):
+        push = Push(platform=one["platform"], type=one["type"], device_id=one["device"], ack_id=one["ack_id"])
+        at = now - one["ago"]
+        make_partitions(datetime.fromtimestamp(at, timezone.utc).date())
+        verdict = table.verdict_of(one["code"]) or table.PROVIDERS[one["family"]].outcomes.sent
+        device = rows.fingerprint(one["device"], settings.HASH_KEY)
+        store.rpush(rows.ROWS, rows.row(
+            one["trace"], at, at + one["took"], one["who"], one["app"], push, device, 700, verdict, (),
+        ))
+"""
+_NUMBERS: Final = itertools.count(1)
+
+
+class Company:
+    """A customer of a running service. slug: in its addresses; session: of its owner Ada; key: of its server."""
+
+    def __init__(self, stage: Stage, name: str, key_id: str, made: dict[str, Any]) -> None:
+        self.stage, self.name, self.key_id = stage, name, key_id
+        self.pk, self.slug, self.session = made["pk"], made["slug"], made["session"]
+        self.key, self.key_pk = made["key"], made["key_pk"]
+        self.server, self.server_id, self.apps = made["server"], made["server_id"], made["apps"]
+        self.server_name = f"chat.{self.slug}.example"
+        self._expected = 0
+
+    # --- Causing
+
+    def push(self, device: str = "", *, android: bool = False, **members: Any) -> dict[str, str]:
+        """Its server pushes to a device, any by default; returns what it was told, with the `ack_id` and `post_id`."""
+        platform = "android_rn-v2" if android else "apple_rn-v2"
+        device = device or (f"fine:{secrets.token_urlsafe(60)}" if android else secrets.token_hex(32))
+        sent = a_push(platform=platform, device_id=device, **members)
+        self._expected += 1
+        answer = self.stage.push(key=self.key, **sent)
+        return {**answer, "ack_id": sent["ack_id"], "post_id": sent["post_id"], "device": device}
+
+    def ack(self, push: dict[str, str], **members: Any) -> None:
+        """The phone of a push acknowledges it, through its server."""
+        assert phones.ack(self.stage, push["ack_id"], key=self.key, **members) == {"status": "OK"}
+        phones.receipt(self.stage, push["ack_id"])
+
+    def past(self, *rows: dict[str, Any]) -> None:
+        """Pushes of the past come into the log, each with `ago` (seconds); code "" is handed off."""
+        usual = {
+            **{"platform": "apple_rn-v2", "family": "apns", "type": "message", "code": "", "took": 0.1},
+            **{"who": f"{self.pk}\t{self.server}\t{self.key_pk}", "app": self.apps["apple_rn"]},
+        }
+        full = [
+            {
+                **usual,
+                "trace": f"{secrets.token_hex(6)}-1",
+                "device": secrets.token_hex(32),
+                "ack_id": secrets.token_hex(13),
+                **row,
+            }
+            for row in rows
+        ]
+        self.stage.run("-c", PAST, json.dumps(full))
+        self._expected += len(rows)
+
+    # --- Waiting
+
+    def taken_in(self, count: int = 0) -> None:
+        """All its pushes so far (or `count`) stand in the log and the rollups, and the tables of devices know them."""
+        wanted = count or self._expected
+        wait_for(lambda: self._logged() >= wanted, PATIENCE, f"{wanted} pushes of {self.name} in the log")
+        self.stage.manage("devices", "absorb")
+
+    def _logged(self) -> int:
+        with psycopg.connect(self.stage.postgres.url) as connection:
+            query = "SELECT coalesce(sum(count), 0)::int FROM delivery_delivery WHERE customer_id = %s"
+            (found,) = connection.execute(query, [self.pk]).fetchone() or (0,)
+            return int(found)
+
+    def run(self, code: str, *arguments: str) -> str:
+        """Run Python in the service's environment; returns what it printed."""
+        return self.stage.run("-c", code, *arguments)
+
+
+def found(stage: Stage) -> Company:
+    """Make a company that nobody else has to do with."""
+    number = next(_NUMBERS)
+    name, key_id = f"Acme {number}", f"ASKED{number:05}"
+    p8 = stage.sandbox.add_key(key_id)
+    account = stage.sandbox.add_service_account(f"acme-{number}@demo-project.iam.gserviceaccount.com")
+    made = stage.run("-c", MAKE, name, key_id, str(p8), json.dumps(account))
+    return Company(stage, name, key_id, json.loads(made))
