@@ -19,7 +19,7 @@ def test_nobody_gets_pushes_and_it_is_our_key(company: Company, ada: Enter) -> N
     admin = ada(company)
     admin.reads(
         sentence=re.compile(
-            rf"Apple refuses the key {company.key_id} of apple_rn since .*\d\d:\d\d: 4 of 5 pushes failed in the last "
+            rf"Apple refuses the key TEAM123456/{company.key_id} of apple_rn since .*\d\d:\d\d: 4 of 5 pushes failed in the last "
             r"24 hours \(apns_invalid_provider_token\)\. Upload a new key, or check that this one is still listed in "
             r"your Apple account\."
         )
@@ -62,7 +62,7 @@ def test_what_does_the_error_in_our_log_mean(company: Company, ada: Enter) -> No
     company.taken_in()
     line = f'{{"level":"error","msg":"Failed to send mobile push","error":"{answer["error"]}"}}'
     admin = ada(company)
-    admin.reads(Search(line), sentence="this device token belongs to another app than com.mattermost.rn")
+    admin.reads(Search(line), sentence="this device token belongs to another app than the one that the topic names")
     admin.reads(Search("unknown send response error"), sentence="x")
 
 
