@@ -11,6 +11,7 @@ from django.urls import reverse
 from delivery.insight import silence
 from delivery.insight.day import DAY, Day
 from delivery.insight.providers import provider_standing
+from delivery.insight.standing import percent
 from delivery.insight.summary import Failure
 from delivery.insight.trouble import Severity, Trouble, listed, pushes_link
 from delivery.rollups.reading import HOUR
@@ -140,9 +141,12 @@ def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, st
 
 
 def _of_all(family: str) -> str:
-    """What all customers' pushes say where the provider fails them, too; "" where they do not, or are too few."""
+    """That the provider fails others' pushes, too; "" where it does not, or they are too few."""
     standing = provider_standing(family)
-    return standing.sentence if standing.is_the_provider else ""
+    if not standing.is_the_provider:
+        return ""
+    share = percent(standing.theirs, up=True)
+    return f"Others' pushes fail there, too: {share} of all customers' in the last {standing.span}."
 
 
 def of_door(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:
