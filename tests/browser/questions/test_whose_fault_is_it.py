@@ -38,7 +38,7 @@ def test_nobody_gets_pushes_and_it_is_apple(company: Company, ada: Enter) -> Non
     share = r"\d+(\.\d)? %"
     admin.reads(
         sentence=re.compile(
-            r"20 of 20 pushes failed in the last 24 hours: Apple's push service is unavailable since .*\d\d:\d\d "
+            r"All 20 pushes failed in the last 24 hours: Apple's push service is unavailable since .*\d\d:\d\d "
             r"\(apns_service_unavailable\)\.\s+It is Apple\. Others' pushes fail there, too: "
             rf"{share} of all customers' in the last 15 minutes\."
         )
@@ -50,7 +50,12 @@ def test_nobody_gets_pushes_and_it_is_this_service(company: Company, ada: Enter)
     company.past({"ago": 60, "code": "internal_error", "count": 7})
     company.taken_in()
     admin = ada(company)
-    admin.reads(sentence="It is ours to mend")
+    admin.reads(
+        sentence=re.compile(
+            r"All 7 pushes failed in the last 24 hours: the push service failed inside since .*\d\d:\d\d "
+            r"\(internal_error\)\.\s+It is ours to mend\."
+        )
+    )
     admin.reads("Delivery", sentence="It is ours to mend")
 
 
@@ -81,5 +86,11 @@ def test_the_app_says_that_notifications_cannot_be_received_from_this_server(com
     company.push(type="test", platform="apple_other-v2")
     company.taken_in()
     admin = ada(company)
-    admin.reads("Send test push", sentence="No mobile app is set up for its platform")
-    admin.sees("As long as its test fails, the app says that notifications cannot be received from the server.")
+    admin.reads(
+        "Send test push",
+        sentence=re.compile(
+            rf"The last test of a phone, apple_other at {company.server_name}, failed .* ago: no mobile app is set up "
+            r"for its platform \(no_app\)\. As long as it fails, the app says that notifications cannot be received from "
+            r"this server\. Add an app with exactly the label of its platform"
+        ),
+    )
