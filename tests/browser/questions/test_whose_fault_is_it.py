@@ -90,7 +90,7 @@ def test_the_app_says_that_notifications_cannot_be_received_from_this_server(com
         "Send test push",
         sentence=re.compile(
             rf"The last test of a phone, apple_other at {company.server_name}, failed .* ago: no mobile app is set up "
-            r"for its platform \(no_app\)\. As long as it fails, the app says that notifications cannot be received from "
-            r"this server\. Add an app with exactly the label of its platform"
+            r"for its platform \(no_app\)\. As long as it fails, the app says that notifications cannot be received "
+            r"from this server\. Add an app with exactly the label of its platform"
         ),
     )
