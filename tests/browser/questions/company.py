@@ -50,6 +50,7 @@ import redis
 from django.conf import settings
 from delivery.log import rows
 from delivery.log.partitions import make_partitions
+from delivery.outcomes.verdict import ANSWERED, Attempt
 from delivery.protocol.wire import Push
 from delivery.providers import table
 from datetime import datetime, timezone
@@ -60,10 +61,16 @@ with redis.Redis.from_url(settings.REDIS_URL) as store:
         push = Push(platform=one["platform"], type=one["type"], device_id=one["device"], ack_id=one["ack_id"])
         at = now - one["ago"]
         make_partitions(datetime.fromtimestamp(at, timezone.utc).date())
+        host = {"apns": "api.push.apple.com", "fcm": "fcm.googleapis.com"}[one["family"]]
+        attempts = [
+            Attempt(one["family"], host, status, reason, ANSWERED, at + after, ms)
+            for status, reason, after, ms in one["attempts"]
+        ]
         verdict = table.verdict_of(one["code"]) or table.PROVIDERS[one["family"]].outcomes.sent
         device = rows.fingerprint(one["device"], settings.HASH_KEY)
         store.rpush(rows.ROWS, rows.row(
-            one["trace"], at, at + one["took"], one["who"], one["app"], push, device, 700, verdict, (),
+            one["trace"], at, at + one["took"], one["who"], one["app"], push, device, 700, verdict, attempts,
+            one["count"],
         ))
 """
 _NUMBERS: Final = itertools.count(1)
@@ -97,16 +104,18 @@ class Company:
         phones.receipt(self.stage, push["ack_id"])
 
     def past(self, *rows: dict[str, Any]) -> None:
-        """Pushes of the past come into the log, each with `ago` (seconds); code "" is handed off."""
-        usual = {
-            **{"platform": "apple_rn-v2", "family": "apns", "type": "message", "code": "", "took": 0.1},
-            **{"who": f"{self.pk}\t{self.server}\t{self.key_pk}", "app": self.apps["apple_rn"]},
-        }
+        """Pushes of the past come into the log, each with `ago` (seconds); code "" is handed off.
+
+        More members: family, device, ack_id, type, took (seconds), count, attempts (of status, reason, at which second
+        after it came, milliseconds).
+        """
+        who = f"{self.pk}\t{self.server}\t{self.key_pk}"
+        usual = {"family": "apns", "type": "message", "code": "", "took": 0.1, "attempts": [], "count": 1, "who": who}
         full = [
             {
                 **usual,
+                **_phone(row.get("family", "apns"), self.apps),
                 "trace": f"{secrets.token_hex(6)}-1",
-                "device": secrets.token_hex(32),
                 "ack_id": secrets.token_hex(13),
                 **row,
             }
@@ -129,9 +138,20 @@ class Company:
             (found,) = connection.execute(query, [self.pk]).fetchone() or (0,)
             return int(found)
 
+    def trace(self, push: dict[str, str]) -> str:
+        """The trace id of a push that is in the log."""
+        (row,) = self.stage.rows("ack_id = %s", push["ack_id"])
+        return str(row["trace"])
+
     def run(self, code: str, *arguments: str) -> str:
         """Run Python in the service's environment; returns what it printed."""
         return self.stage.run("-c", code, *arguments)
+
+
+def _phone(family: str, apps: dict[str, int]) -> dict[str, Any]:
+    """A phone of a provider's family, as a push names it, and its app."""
+    label = "apple_rn" if family == "apns" else "android_rn"
+    return {"platform": f"{label}-v2", "app": apps[label], "device": secrets.token_hex(32)}
 
 
 def found(stage: Stage) -> Company:

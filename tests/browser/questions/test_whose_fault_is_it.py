@@ -1,0 +1,74 @@
+"""Whose fault it is that pushes fail: the customer's, Apple's or ours, and on which phones."""
+
+import re
+from collections.abc import Callable
+
+from tests.browser.questions.admin import Admin, Search
+from tests.browser.questions.company import Company, found
+
+Enter = Callable[[Company], Admin]
+FORGET = "from django.core.cache import cache; cache.delete('insight:providers:15')"
+
+
+def test_nobody_gets_pushes_and_it_is_our_key(company: Company, ada: Enter) -> None:
+    company.push()
+    company.stage.sandbox.remove_key(company.key_id)
+    for _ in range(4):
+        company.push()
+    company.taken_in()
+    admin = ada(company)
+    admin.reads(
+        sentence=re.compile(
+            rf"Apple refuses the key {company.key_id} of apple_rn since .*\d\d:\d\d: 4 of 5 pushes failed in the last "
+            r"24 hours \(apns_invalid_provider_token\)\. Upload a new key, or check that this one is still listed in "
+            r"your Apple account\."
+        )
+    )
+    admin.reads("Upload a new key", sentence="Upload the next credential")
+
+
+def test_nobody_gets_pushes_and_it_is_apple(company: Company, ada: Enter) -> None:
+    others = [found(company.stage) for _ in range(5)]
+    for each in others:
+        each.past({"ago": 120, "code": "apns_service_unavailable", "count": 20})
+    company.past({"ago": 120, "code": "apns_service_unavailable", "count": 20})
+    for each in (*others, company):
+        each.taken_in()
+    company.run(FORGET)
+    admin = ada(company)
+    admin.reads(sentence="Apple takes few pushes: 100 % failed in the last 15 minutes. It is Apple, and not you.")
+    admin.reads("Delivery", "Providers", sentence="It is Apple, and not you.")
+
+
+def test_nobody_gets_pushes_and_it_is_this_service(company: Company, ada: Enter) -> None:
+    company.past({"ago": 60, "code": "internal_error", "count": 7})
+    company.taken_in()
+    admin = ada(company)
+    admin.reads(sentence="It is ours to mend")
+    admin.reads("Delivery", sentence="It is ours to mend")
+
+
+def test_only_iphones_stopped(company: Company, ada: Enter) -> None:
+    company.stage.sandbox.remove_key(company.key_id)
+    for _ in range(3):
+        company.push()
+        company.push(android=True)
+    company.taken_in()
+    ada(company).reads("Delivery", sentence="Only iPhones: none of 3 pushes was handed off, and all 3 to Android were.")
+
+
+def test_what_does_the_error_in_our_log_mean(company: Company, ada: Enter) -> None:
+    answer = company.push("dead0401" + "3" * 56)
+    company.taken_in()
+    line = f'{{"level":"error","msg":"Failed to send mobile push","error":"{answer["error"]}"}}'
+    admin = ada(company)
+    admin.reads(Search(line), sentence="this device token belongs to another app than com.mattermost.rn")
+    admin.reads(Search("unknown send response error"), sentence="x")
+
+
+def test_the_app_says_that_notifications_cannot_be_received_from_this_server(company: Company, ada: Enter) -> None:
+    company.push(type="test", platform="apple_other-v2")
+    company.taken_in()
+    admin = ada(company)
+    admin.reads("Send test push", sentence="No mobile app is set up for its platform")
+    admin.sees("As long as its test fails, the app says that notifications cannot be received from the server.")
