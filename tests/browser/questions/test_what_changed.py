@@ -3,8 +3,11 @@
 import re
 from collections.abc import Callable
 
+import psycopg
+
 from tests.browser.questions.admin import Admin
 from tests.browser.questions.company import Company
+from tests.waiting import PATIENCE, wait_for
 
 Enter = Callable[[Company], Admin]
 MINUTE, HOUR = 60, 3_600
@@ -15,8 +18,8 @@ def test_did_the_update_break_it(company: Company, ada: Enter) -> None:
     # The new app says another platform, for which nothing is set up.
     new = {"platform": "apple_rnnew-v2", "app": None, "code": "no_app", "family": "apns"}
     company.past(*({"ago": minutes * MINUTE, **new} for minutes in (9, 7, 5)))
-    assert company.push(platform="apple_rnnew-v2")["status"] == "FAIL"
-    company.taken_in()
+    assert company.stage.push(key=company.key, platform="apple_rnnew-v2")["status"] == "FAIL"
+    company.taken_in(13)
     admin = ada(company)
     admin.reads("Delivery", sentence="(no_app) since")
     admin.sees(f"Shortly before that began, this changed: {company.server_name} first sent for apple_rnnew-v2 (")
@@ -40,7 +43,13 @@ def test_is_something_between_us_eating_it(company: Company, ada: Enter) -> None
     # A proxy answers for the server with a page of its own as the body.
     path = f"/t/{company.key}/api/v1/send_push"
     assert company.stage.post(path, b"<html><body>Sign in to the guest network</body></html>")[0] == 200
-    company.refused_at_the_door()
+    wait_for(lambda: _rejected(company), PATIENCE, "the request is known to have been rejected")
     admin.reads(sentence=f"Requests of {company.server_name} from 127.0.0.1 cannot be read since")
     admin.sees("Check what changes them on their way: a proxy or a firewall in between.")
     admin.reads("See where they come from", sentence=re.compile(r"127\.0\.0\.1\s.*malformed.*plain HTTP", re.DOTALL))
+
+
+def _rejected(company: Company) -> bool:
+    with psycopg.connect(company.stage.postgres.url) as connection:
+        query = "SELECT 1 FROM tenants_rejection WHERE key_id = %s"
+        return connection.execute(query, [company.key_pk]).fetchone() is not None
