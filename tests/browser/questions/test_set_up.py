@@ -1,6 +1,5 @@
 """Whether the app and its key are right."""
 
-import json
 from collections.abc import Callable
 from typing import Final
 
@@ -36,7 +35,9 @@ def test_does_it_work_with_the_stores_app_or_my_own_build(company: Company, ada:
 
 def test_is_my_key_about_to_end_and_is_the_new_one_good(company: Company, ada: Enter) -> None:
     stage = company.stage
-    ending = company.run(ENDING, str(company.apps["apple_rn"]), stage.sandbox.add_certificate("com.mattermost.rn").decode())
+    ending = company.run(
+        ENDING, str(company.apps["apple_rn"]), stage.sandbox.add_certificate("com.mattermost.rn").decode()
+    )
     admin = ada(company)
     admin.reads(sentence=f"The key {ending.strip()} of apple_rn ends in 12 days.")
     admin.sees("No next one is there: upload it now, and it is checked at once.")
@@ -48,4 +49,6 @@ def test_is_my_key_about_to_end_and_is_the_new_one_good(company: Company, ada: E
     with admin.page.expect_navigation():
         admin.page.locator("main").get_by_role("button", name="Upload").click()
     admin.reads(sentence=f"The next one, {stage.sandbox.demo.team_id}/{next_key}, is good: promote it.")
-    admin.reads("See the next key", "Promote", sentence=f"pushes are signed with {stage.sandbox.demo.team_id}/{next_key}")
+    admin.reads(
+        "See the next key", "Promote", sentence=f"pushes are signed with {stage.sandbox.demo.team_id}/{next_key}"
+    )
