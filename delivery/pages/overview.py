@@ -84,6 +84,7 @@ def _figures(
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
         "charts": _charts(request, found, links) if found.counts.pushes else [],
+        "one_sided": overview_splits.one_sided(found.splits.get("family", {})),
         "splits": overview_splits.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",

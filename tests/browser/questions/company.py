@@ -50,6 +50,7 @@ import redis
 from django.conf import settings
 from delivery.log import rows
 from delivery.log.partitions import make_partitions
+from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, Attempt
 from delivery.protocol.wire import Push
 from delivery.providers import table
@@ -66,7 +67,8 @@ with redis.Redis.from_url(settings.REDIS_URL) as store:
             Attempt(one["family"], host, status, reason, ANSWERED, at + after, ms)
             for status, reason, after, ms in one["attempts"]
         ]
-        verdict = table.verdict_of(one["code"]) or table.PROVIDERS[one["family"]].outcomes.sent
+        sent = table.PROVIDERS[one["family"]].outcomes.sent
+        verdict = (table.verdict_of(one["code"]) or judge.refusal(one["code"])) if one["code"] else sent
         device = rows.fingerprint(one["device"], settings.HASH_KEY)
         store.rpush(rows.ROWS, rows.row(
             one["trace"], at, at + one["took"], one["who"], one["app"], push, device, 700, verdict, attempts,
@@ -95,8 +97,13 @@ class Company:
         device = device or (f"fine:{secrets.token_urlsafe(60)}" if android else secrets.token_hex(32))
         sent = a_push(platform=platform, device_id=device, **members)
         self._expected += 1
-        answer = self.stage.push(key=self.key, **sent)
+        answer = wait_for(lambda: self._told(sent), PATIENCE, f"the key of {self.name} is known")
         return {**answer, "ack_id": sent["ack_id"], "post_id": sent["post_id"], "device": device}
+
+    def _told(self, push: dict[str, Any]) -> dict[str, str] | None:
+        """The answer to a push; None as long as the web process has not heard of this new company's key."""
+        answer = self.stage.push(key=self.key, **push)
+        return None if answer.get("error", "").startswith("unknown_key") else answer
 
     def ack(self, push: dict[str, str], **members: Any) -> None:
         """The phone of a push acknowledges it, through its server."""

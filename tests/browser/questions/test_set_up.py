@@ -7,7 +7,7 @@ from tests.browser.questions.admin import Admin
 from tests.browser.questions.company import Company
 
 Enter = Callable[[Company], Admin]
-# A certificate of Apple's, which ends in some months, becomes the current credential: as it will be 12 days before that.
+# A certificate of Apple's becomes the current credential, as it will be 12 days before its end.
 ENDING: Final = """
 import sys
 from datetime import timedelta
@@ -42,13 +42,12 @@ def test_is_my_key_about_to_end_and_is_the_new_one_good(company: Company, ada: E
     admin.reads(sentence=f"The key {ending.strip()} of apple_rn ends in 12 days.")
     admin.sees("No next one is there: upload it now, and it is checked at once.")
 
-    next_key = f"NEXT{company.pk:06}"
+    key_id = f"NEXT{company.pk:06}"
+    next_key = f"{stage.sandbox.demo.team_id}/{key_id}"
     admin.reads("Upload the next key", sentence="Upload the next credential")
-    admin.page.set_input_files("main [name=file]", stage.sandbox.add_key(next_key))
+    admin.page.set_input_files("main [name=file]", stage.sandbox.add_key(key_id))
     admin.page.fill("main [name=team_id]", stage.sandbox.demo.team_id)
     with admin.page.expect_navigation():
         admin.page.locator("main").get_by_role("button", name="Upload").click()
-    admin.reads(sentence=f"The next one, {stage.sandbox.demo.team_id}/{next_key}, is good: promote it.")
-    admin.reads(
-        "See the next key", "Promote", sentence=f"pushes are signed with {stage.sandbox.demo.team_id}/{next_key}"
-    )
+    admin.reads(sentence=f"The next one, {next_key}, is good: promote it.")
+    admin.reads("See the next key", "Promote", sentence=f"pushes are signed with {next_key}")

@@ -19,8 +19,8 @@ def test_nobody_gets_pushes_and_it_is_our_key(company: Company, ada: Enter) -> N
     admin = ada(company)
     admin.reads(
         sentence=re.compile(
-            rf"Apple refuses the key {company.key_id} of apple_rn since .*\d\d:\d\d: 4 of 5 pushes failed in the last "
-            r"24 hours \(apns_invalid_provider_token\)\. Upload a new key, or check that this one is still listed in "
+            rf"Apple refuses the key TEAM123456/{company.key_id} of apple_rn since .*\d\d:\d\d: 4 of 5 pushes "
+            r"failed in the last 24 hours \(apns_invalid_provider_token\)\. Upload a new key, or check that this one is still listed in "
             r"your Apple account\."
         )
     )
@@ -54,7 +54,10 @@ def test_only_iphones_stopped(company: Company, ada: Enter) -> None:
         company.push()
         company.push(android=True)
     company.taken_in()
-    ada(company).reads("Delivery", sentence="Only iPhones: none of 3 pushes was handed off, and all 3 to Android were.")
+    ada(company).reads(
+        "Delivery",
+        sentence="Only pushes to iPhones fail: all 3 failed, and none of 3 to Android phones.",
+    )
 
 
 def test_what_does_the_error_in_our_log_mean(company: Company, ada: Enter) -> None:
@@ -62,8 +65,10 @@ def test_what_does_the_error_in_our_log_mean(company: Company, ada: Enter) -> No
     company.taken_in()
     line = f'{{"level":"error","msg":"Failed to send mobile push","error":"{answer["error"]}"}}'
     admin = ada(company)
-    admin.reads(Search(line), sentence="this device token belongs to another app than com.mattermost.rn")
-    admin.reads(Search("unknown send response error"), sentence="x")
+    admin.reads(Search(line), sentence="This device token belongs to another app than the one that the topic names")
+    error = Search("Push notification error: unknown send response error")
+    admin.reads(error, sentence="This service gives the reason in its place.")
+    admin.reads(error, "See which pushes failed, and why", sentence="apns_device_token_not_for_topic")
 
 
 def test_the_app_says_that_notifications_cannot_be_received_from_this_server(company: Company, ada: Enter) -> None:

@@ -202,3 +202,13 @@ def test_the_field_stands_on_each_of_a_customers_pages_and_nowhere_else(ben: Bro
     assert f'action="{HERE}"' in ben.get("/c/acme/servers/").content.decode()
     for address in ("/account/customers/", "/codes/", "/"):
         assert 'role="search"' not in ben.get(address).content.decode()
+
+
+def test_what_mattermosts_own_proxy_says_of_every_refusal_is_explained(acme: Tenant, ben: Browser) -> None:
+    there = led(ben, f'{{"error":"unknown send response error","ackId":"{ACK}"}}')
+    assert there == f"{HERE}?nothing=former"
+    said = text_of(ben, there)
+    assert "whatever the reason. This service gives the reason in its place." in said
+    assert "See which pushes failed, and why" in said
+    log(acme)
+    assert led(ben, f'{{"error":"unknown send response error","ackId":"{ACK}"}}') == f"{PUSH}?by=line"
