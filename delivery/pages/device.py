@@ -22,6 +22,8 @@ from tenants.pages.door import CustomerRequest, customer_page
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
 # Pushes after a receipt, or after a session's end, are counted no further.
 COUNTED: Final = 100
+# Columns of one word.
+WORDS: Final = frozenset(("Type", "Push"))
 _KINDS: Final = {Outcome.SENT.value: "good", Outcome.GONE.value: "warn"}
 
 
@@ -69,8 +71,8 @@ def _escaped(cursor: reading.Cursor) -> str:
     return str(cursor).replace("+", "%2B")
 
 
-def _columns(*labels: str) -> list[dict[str, str]]:
-    return [{"label": label} for label in labels]
+def _columns(*labels: str) -> list[dict[str, Any]]:
+    return [{"label": label, "word": label in WORDS} for label in labels]
 
 
 def _apps(rows: list[Device]) -> dict[int, str]:

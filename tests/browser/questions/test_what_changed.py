@@ -38,7 +38,11 @@ def test_is_something_between_us_eating_it(company: Company, ada: Enter) -> None
     admin = ada(company)
     company.push()
     company.taken_in()
-    admin.reads("Servers & keys", company.server_name, sentence="No request with one of its keys was refused")
+    admin.reads(
+        "Servers & keys",
+        company.server_name,
+        sentence="Every request with one of its keys could be read and was let in.",
+    )
 
     # A proxy answers for the server with a page of its own as the body.
     path = f"/t/{company.key}/api/v1/send_push"
