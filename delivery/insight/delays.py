@@ -49,7 +49,10 @@ def _behind(row: Delivery, receipt: Receipt, name: str) -> str:
     taken = lasting(max(0.0, _milliseconds(row.accepted_at, row.ended_at)))
     if receipt.phone_at is not None and abs(_milliseconds(row.ended_at, receipt.phone_at)) < LATE:
         return f"By its own clock the phone had it at once: only its receipt came late. {name} took it after {taken}."
-    return f"{name} took it after {taken}: the rest of the time it was held between {name} and the phone."
+    return (
+        f"{name} took it after {taken}: the rest of the time it was between {name} and the phone, which may"
+        " have been off or without a network."
+    )
 
 
 def _milliseconds(start: datetime, end: datetime) -> float:

@@ -11,7 +11,8 @@ from django.urls import reverse
 from delivery.insight import silence
 from delivery.insight.day import DAY, Day
 from delivery.insight.providers import provider_standing
-from delivery.insight.summary import Failure
+from delivery.insight.standing import percent
+from delivery.insight.summary import Failure, capitalised, some_of
 from delivery.insight.trouble import Severity, Trouble, listed, pushes_link
 from delivery.rollups.reading import HOUR
 from tenants.models import Customer, Rejection, Server, ServerKey
@@ -119,14 +120,14 @@ def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, st
     severity = Severity.FAILING if is_many else Severity.WARNING
     if recent >= ENOUGH and recent >= MOST * day.pushes_last_hour:
         severity = Severity.STOPPED
-    advice = f"{failure.advice[:1].upper()}{failure.advice[1:]}."
+    advice = f"{capitalised(failure.advice)}."
     if recent and failure.attribution == "provider" and meaning and meaning.provider:
         advice = f"{_of_all(meaning.provider)} {advice}".strip()
     ended = "" if recent else ", none of them in the last hour"
     return Trouble(
         "failures",
         severity,
-        f"{count:,} of {day.pushes:,} pushes failed in the last 24 hours{ended}: {failure.cause}",
+        f"{capitalised(some_of(count, day.pushes))} failed in the last 24 hours{ended}: {failure.cause}",
         run.first if run and recent else None,
         advice,
         pushes_link(customer.slug, code=failure.code, outcome="failures", **query),
@@ -140,9 +141,12 @@ def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, st
 
 
 def _of_all(family: str) -> str:
-    """What all customers' pushes say where the provider fails them, too; "" where they do not, or are too few."""
+    """That the provider fails others' pushes, too; "" where it does not, or they are too few."""
     standing = provider_standing(family)
-    return standing.sentence if standing.is_the_provider else ""
+    if not standing.is_the_provider:
+        return ""
+    share = percent(standing.theirs, up=True)
+    return f"Others' pushes fail there, too: {share} of all customers' in the last {standing.span}."
 
 
 def of_door(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:

@@ -95,7 +95,7 @@ class Company:
         """Its server pushes to a device, any by default; returns what it was told, with the `ack_id` and `post_id`."""
         platform = "android_rn-v2" if android else "apple_rn-v2"
         device = device or (f"fine:{secrets.token_urlsafe(60)}" if android else secrets.token_hex(32))
-        sent = a_push(platform=platform, device_id=device, **members)
+        sent = a_push(**{"platform": platform, "device_id": device, **members})
         self._expected += 1
         answer = wait_for(lambda: self._told(sent), PATIENCE, f"the key of {self.name} is known")
         return {**answer, "ack_id": sent["ack_id"], "post_id": sent["post_id"], "device": device}

@@ -30,7 +30,8 @@ IN_TIME = {"at": 0.01, "status": 200, "ms": 30}
         (
             push(IN_TIME, seconds=0.04),
             [Receipt(received_at=receipt(3600).received_at)],
-            "Apple took it after 40 ms: the rest of the time it was held between Apple and the phone.",
+            "Apple took it after 40 ms: the rest of the time it was between Apple and the phone, which may have been "
+            "off or without a network.",
         ),
     ],
 )

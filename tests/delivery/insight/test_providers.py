@@ -62,7 +62,7 @@ def test_whose_pushes_fail_by_apple_is_told_that_everybodys_do(acme: Tenant) -> 
     with in_page(acme) as customer:
         (found,) = troubles(customer)
     assert found.what_to_do == (
-        "Apple takes few pushes: 100 % failed in the last 15 minutes. It is Apple, and not you. "
+        "Others' pushes fail there, too: 100 % of all customers' in the last 15 minutes. "
         "Nothing to do unless it lasts; see Apple's system status page."
     )
     cache.clear()
