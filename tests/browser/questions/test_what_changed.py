@@ -41,7 +41,7 @@ def test_is_something_between_us_eating_it(company: Company, ada: Enter) -> None
     admin.reads(
         "Servers & keys",
         company.server_name,
-        sentence="Every request with one of its keys could be read and was let in.",
+        sentence="No request with one of its keys was turned away here, and each could be read.",
     )
 
     # A proxy answers for the server with a page of its own as the body.
