@@ -15,7 +15,8 @@ from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Outcome
 
 COLUMNS: Final = tuple(
-    {"label": label} for label in ("Came", "Server", "Platform", "Type", "Device", "What became of it", "Push")
+    {"label": label, "word": label == "Type"}
+    for label in ("Came", "Server", "Platform", "Type", "Device", "What became of it", "Push")
 )
 # Letters of a fingerprint that tell the devices of a list apart.
 DEVICE_SHOWN: Final = 8

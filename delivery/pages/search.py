@@ -20,7 +20,7 @@ from delivery.insight.catalogue import ENTRIES
 from delivery.insight.search_terms import LINE, LINK, MOST, Kind, Term, understand
 from delivery.log.rows import fingerprint
 from delivery.models import Delivery
-from delivery.pages import push_words
+from delivery.pages import devices, push_words
 from delivery.pages.links import page_url
 from delivery.pages.push_words import address
 from tenants.models import Server
@@ -117,7 +117,8 @@ def _to_id(slug: str, term: Term) -> str:
 
 
 def _to_device(slug: str, term: Term) -> str:
-    if not pushes.of_device(term.value).order_by()[:1]:
+    # Devices are known for longer than the log has their pushes.
+    if not devices.known(term.value):
         return ""
     return (
         address("device", slug, term.value) or f"{reverse('search', args=[slug])}?{urlencode({'device': term.value})}"

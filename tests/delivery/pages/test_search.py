@@ -2,13 +2,16 @@
 
 import logging
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from delivery.log.rows import fingerprint
+from delivery.models import Device
 from delivery.outcomes import judge
 from tenants.models import Role, Server, ServerId
 from tests.browsing import Browser, Tenant, member, staff, tenant
@@ -94,6 +97,17 @@ def test_a_device_id_leads_to_its_pushes_and_stands_in_no_address_session_or_log
     if again.status_code == 200:
         assert TRACE in again.content.decode()
         assert TOKEN not in again.content.decode()
+
+
+def test_a_device_of_which_the_log_has_nothing_any_more_is_found(acme: Tenant, ben: Browser) -> None:
+    at, device = timezone.now() - timedelta(days=60), fingerprint(TOKEN, settings.HASH_KEY)
+    Device.objects.create(
+        pk=1, customer=acme.customer, server_id=acme.server.pk, app_id=0, family="apns", device=device,
+        first_at=at, last_at=at, removed_at=at, removed_code="apns_unregistered", failed_code="",
+    )  # fmt: skip
+    there = led(ben, f"apple_rn-v2:{TOKEN}")
+    assert there == f"/c/acme/delivery/devices/{device}/"
+    assert "Removed on" in text_of(ben, there)
 
 
 def test_an_unknown_device_id_stands_in_no_address_either(ben: Browser) -> None:

@@ -164,6 +164,18 @@ def test_a_servers_page_shows_what_was_refused_at_the_door_by_address_and_how_it
     assert "198.51.100.9" not in text
 
 
+def test_a_servers_page_says_that_nothing_was_refused_at_the_door(cast: Cast, ada: Browser) -> None:
+    address = f"servers/{cast.acme.server.public_id}/"
+    said = "Nothing was refused No request with one of its keys was turned away here, and each could be read."
+    assert said in read(ada, address)
+    now = timezone.now()
+    Rejection.objects.create(code="malformed", key=cast.acme.key, count=1, first_at=now, last_at=now, encrypted=True)
+    assert said not in read(ada, address)
+    Rejection.objects.all().delete()
+    ServerKey.objects.update(last_used_at=None)
+    assert "Refused at the door" not in read(ada, address)
+
+
 def test_a_servers_page_has_its_own_day_its_key_in_use_and_its_last_push(cast: Cast, ada: Browser) -> None:
     came(cast.acme, SENT, count=24)
     came(cast.acme, judge.refusal("no_app"), count=6, server=cast.acme.server.pk + 1_000)
