@@ -18,6 +18,7 @@ TOGETHER: Final = (
     ),
     ("tests/faults/", "tests/test_flow"),
     ("tests/browser/test_tour",),
+    ("tests/browser/questions/",),
     ("tests/browser/test_every_page",),
     ("tests/hpns/local/test_run",),
     ("tests/hpns/test_front_door",),

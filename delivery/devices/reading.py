@@ -120,9 +120,9 @@ def sessions(device: str) -> list[Delivery]:
     return list(Delivery.objects.filter(device=device, type="session").order_by("-accepted_at")[:SESSIONS])
 
 
-def since(device: str, moment: datetime) -> "QuerySet[Delivery]":
-    """The pushes of a device, other than those about sessions, that were accepted after this moment."""
-    return Delivery.objects.filter(device=device, accepted_at__gt=moment).exclude(type="session")
+def handed_off_since(device: str, moment: datetime) -> "QuerySet[Delivery]":
+    """The pushes of a device, other than those about sessions, that came after this moment and a provider took."""
+    return Delivery.objects.filter(device=device, accepted_at__gt=moment, outcome="sent").exclude(type="session")
 
 
 def unacknowledged(row: Device) -> "QuerySet[Delivery]":

@@ -22,6 +22,7 @@ _IN_GENERAL: Final = (
     ("another app than {topic}", "another app than the one that the topic names"),
     ("{topic}", "the app's topic"),
     ("the platform {label}", "its platform"),
+    ("exactly this platform label", "exactly the label of its platform"),
     ("app {label}", "app"),
     ("{status} {reason}, which", "something that"),
     ("within {seconds} s", "in time"),

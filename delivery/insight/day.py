@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from delivery.insight.charts import Chart, Kind, Marker, Series
-from delivery.insight.summary import Counts, Failure, run_of
+from delivery.insight.summary import Counts, Failure, capitalised, run_of, some_of
 from delivery.outcomes.verdict import Outcome
 from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, floor
 
@@ -46,7 +46,7 @@ class Day:
         if not counts.pushes:
             return "No push came in the last 24 hours."
         if counts.failed:
-            return f"{counts.failed:,} of {counts.pushes:,} pushes failed in the last 24 hours."
+            return f"{capitalised(some_of(counts.failed, counts.pushes))} failed in the last 24 hours."
         only = counts.pushes == 1
         what = "The only push" if only else f"All {counts.pushes:,} pushes"
         if counts.gone:

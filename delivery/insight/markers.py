@@ -5,7 +5,7 @@ servers were first seen to send for, and from server_ids that its keys were seen
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
@@ -15,6 +15,10 @@ from tenants.models import AuditEvent, Customer, Server, Sighting
 
 # More lines than that explain nothing: the latest are shown.
 MARKERS_MOST: Final = 30
+# How long before its first failure what broke it may have changed.
+BEFORE: Final = timedelta(minutes=30)
+# Changes that a sentence names.
+NAMED_MOST: Final = 3
 
 # Action -> the kind, and what happened to the event's target. What changed for pushes alone.
 _ACTS: Final[dict[str, tuple[MarkerKind, str]]] = {
@@ -38,6 +42,12 @@ def markers(customer: Customer, start: datetime, end: datetime, server: Server |
     server_ids alone, if one is given."""
     found = chain(_acts(customer, start, end), _platforms(start, end, server), _server_ids(start, end, server))
     return sorted(found, key=lambda marker: marker.at)[-MARKERS_MOST:]
+
+
+def around(customer: Customer, began: datetime, unit: timedelta, server: Server | None = None) -> list[Marker]:
+    """What changed shortly before something began to fail, in the minute or hour (`unit`) that starts with `began`, or
+    within it: the last NAMED_MOST of it, the latest first."""
+    return markers(customer, began - BEFORE, began + unit, server)[: -NAMED_MOST - 1 : -1]
 
 
 def _acts(customer: Customer, start: datetime, end: datetime) -> Iterator[Marker]:

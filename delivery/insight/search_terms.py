@@ -24,6 +24,8 @@ class Kind(StrEnum):
     KEY = "key"
     SERVER = "server"
     CODE = "code"
+    FORMER = "former"
+    """What Mattermost's own push proxy says of a refused push, whatever the reason."""
 
 
 class Term(NamedTuple):
@@ -63,6 +65,8 @@ _REPLIES: Final = {
     for reply in entry.replies
     if (word := write(reply.partition(" ")[2]))
 }
+# Source: mattermost-push-proxy, server/apple_notification_server.go.
+_FORMER: Final = "unknown send response error"
 _KINDS: Final = {"ack": Kind.ACK, "post": Kind.POST, "device": Kind.DEVICE}
 
 
@@ -80,6 +84,8 @@ def understand(text: str) -> list[Term]:
         found.append(Term(Kind.KEY, key[1]))
     if page := _CODE_PAGE.search(text):
         found += [Term(Kind.CODE, page[1])] if page[1] in ENTRIES else []
+    if _FORMER in text.lower():
+        found.append(Term(Kind.FORMER, _FORMER))
     if found:
         return found
     return _whole(text) if single else _words(text)

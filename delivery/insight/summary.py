@@ -129,6 +129,18 @@ def percent(part: int, whole: int, places: int = 2) -> str:
     return f"{text} %"
 
 
+def some_of(some: int, pushes: int) -> str:
+    """So many of some pushes, as part of a sentence: "the only push", "all 7 pushes", "3 of 7 pushes"."""
+    if some == pushes:
+        return "the only push" if pushes == 1 else f"all {pushes:,} pushes"
+    return f"{some:,} of {pushes:,} pushes"
+
+
+def capitalised(words: str) -> str:
+    """The words as a sentence begins."""
+    return words[:1].upper() + words[1:]
+
+
 def run_of(moments: Iterable[datetime], start: datetime, unit: timedelta) -> Run | None:
     """The latest run of these units of time, without a pause of more than OVER_AFTER (of two units, if they are
     longer); None of none. `start`: since when one has looked."""

@@ -10,7 +10,9 @@ from django.urls import reverse
 
 from delivery.insight import silence
 from delivery.insight.day import DAY, Day
-from delivery.insight.summary import Failure
+from delivery.insight.providers import provider_standing
+from delivery.insight.standing import percent
+from delivery.insight.summary import Failure, capitalised, some_of
 from delivery.insight.trouble import Severity, Trouble, listed, pushes_link
 from delivery.rollups.reading import HOUR
 from tenants.models import Customer, Rejection, Server, ServerKey
@@ -118,13 +120,16 @@ def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, st
     severity = Severity.FAILING if is_many else Severity.WARNING
     if recent >= ENOUGH and recent >= MOST * day.pushes_last_hour:
         severity = Severity.STOPPED
+    advice = f"{capitalised(failure.advice)}."
+    if recent and failure.attribution == "provider" and meaning and meaning.provider:
+        advice = f"{_of_all(meaning.provider)} {advice}".strip()
     ended = "" if recent else ", none of them in the last hour"
     return Trouble(
         "failures",
         severity,
-        f"{count:,} of {day.pushes:,} pushes failed in the last 24 hours{ended}: {failure.cause}",
+        f"{capitalised(some_of(count, day.pushes))} failed in the last 24 hours{ended}: {failure.cause}",
         run.first if run and recent else None,
-        f"{failure.advice[:1].upper()}{failure.advice[1:]}.",
+        advice,
         pushes_link(customer.slug, code=failure.code, outcome="failures", **query),
         "See these pushes",
         failure.attribution,
@@ -133,6 +138,15 @@ def _failure(customer: Customer, day: Day, failure: Failure, query: dict[str, st
         code=failure.code,
         more=f" ({failure.code})",
     )
+
+
+def _of_all(family: str) -> str:
+    """That the provider fails others' pushes, too; "" where it does not, or they are too few."""
+    standing = provider_standing(family)
+    if not standing.is_the_provider:
+        return ""
+    share = percent(standing.theirs, up=True)
+    return f"Others' pushes fail there, too: {share} of all customers' in the last {standing.span}."
 
 
 def of_door(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:

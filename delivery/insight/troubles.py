@@ -17,6 +17,7 @@ from django.utils import timezone
 from delivery.insight import day as days
 from delivery.insight import setup_troubles, traffic_troubles
 from delivery.insight.day import Day
+from delivery.insight.summary import some_of
 from delivery.insight.trouble import Severity, Trouble
 from delivery.rollups.reading import counted
 from tenants.models import Customer, PushApp, Rejection, Server
@@ -104,5 +105,5 @@ def _with_counts(apps: list[Trouble], day: Day, filters: dict[str, Any]) -> list
 def _with_count(trouble: Trouble, count: int, day: Day) -> Trouble:
     if not count:
         return trouble
-    more = f": {count:,} of {day.pushes:,} pushes failed in the last 24 hours{trouble.more}"
+    more = f": {some_of(count, day.pushes)} failed in the last 24 hours{trouble.more}"
     return replace(trouble, more=more, count=count)

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from delivery.devices import reading
+from delivery.devices import latest, reading
 from delivery.insight import devices as sayings
 from delivery.insight.devices import Saying
 from delivery.models import Delivery, Device
@@ -22,6 +22,8 @@ from tenants.pages.door import CustomerRequest, customer_page
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
 # Pushes after a receipt, or after a session's end, are counted no further.
 COUNTED: Final = 100
+# Columns of one word.
+WORDS: Final = frozenset(("Type", "Push"))
 _KINDS: Final = {Outcome.SENT.value: "good", Outcome.GONE.value: "warn"}
 
 
@@ -32,19 +34,22 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         raise Http404
     now = timezone.now()
     before = reading.parse_cursor(request.GET.get("before", ""))
-    rows, found = reading.of_device(device), reading.pushes(device, before)
-    if not rows and not found.rows and before is None:
+    found = newest = reading.pushes(device, None)
+    if before is not None:
+        found = reading.pushes(device, before)
+    acked = reading.acknowledged([*found.rows, *newest.rows])
+    rows = latest.with_latest(reading.of_device(device), newest.rows, acked)
+    if not rows:
         raise Http404
     servers = {row.server_id for row in (*rows, *found.rows)}
     names, apps = server_names(servers), _apps(rows)
-    acked = reading.acknowledged(found.rows)
     sessions = reading.sessions(device)
     here = reverse("device", args=(request.customer.slug, device))
     context = {
         "device": device,
         "short": short(device),
         "saying": _saying(rows, now, servers),
-        "latest": rows[0] if rows else None,
+        "latest": rows[0],
         "ways_columns": _columns(
             "Server", "App", "State", "Last receipt", "Last sent to", "Sent to since a receipt", "First push"
         ),
@@ -66,8 +71,8 @@ def _escaped(cursor: reading.Cursor) -> str:
     return str(cursor).replace("+", "%2B")
 
 
-def _columns(*labels: str) -> list[dict[str, str]]:
-    return [{"label": label} for label in labels]
+def _columns(*labels: str) -> list[dict[str, Any]]:
+    return [{"label": label, "word": label in WORDS} for label in labels]
 
 
 def _apps(rows: list[Device]) -> dict[int, str]:
@@ -75,10 +80,8 @@ def _apps(rows: list[Device]) -> dict[int, str]:
     return dict(PushApp.objects.filter(pk__in={row.app_id for row in rows}).values_list("pk", "label"))
 
 
-def _saying(rows: list[Device], now: datetime, servers: set[int]) -> Saying | None:
+def _saying(rows: list[Device], now: datetime, servers: set[int]) -> Saying:
     """The state of the way that the last push took, with the likely cause where it is silent."""
-    if not rows:
-        return None
     found = sayings.state(rows[0], now, SILENT_DAYS[0])
     if found.word == sayings.SILENT:
         return found._replace(text=sayings.silence(rows[0], sayings.mute_servers(now, servers)).text)
@@ -104,12 +107,14 @@ def _up_to(count: int) -> str:
 
 
 def _session(device: str, sessions: list[Delivery]) -> dict[str, Any]:
-    """The end of the last session, and how many pushes its server has sent since."""
+    """The end of the last session, and how many pushes were handed off since."""
     if not sessions:
         return {}
     last = sessions[0]
-    count = reading.since(device, last.accepted_at)[: COUNTED + 1].count()
-    return {"at": last.accepted_at, "after": count, "words": _up_to(count), "sent": last.outcome == Outcome.SENT.value}
+    count = reading.handed_off_since(device, last.accepted_at)[: COUNTED + 1].count()
+    sent = last.outcome == Outcome.SENT.value
+    kind = "good" if sent and not count else "warn"
+    return {"kind": kind, "at": last.accepted_at, "after": count, "words": _up_to(count), "sent": sent}
 
 
 def _session_row(request: CustomerRequest, row: Delivery) -> list[Any]:

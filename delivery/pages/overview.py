@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from delivery.insight import summary
 from delivery.insight.charts import Chart
-from delivery.insight.markers import markers
+from delivery.insight.markers import around, markers
 from delivery.insight.summary import Clock
 from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
@@ -20,6 +20,7 @@ from delivery.pages import figures, freshness, overview_charts, overview_splits,
 from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import Filters, parse
 from delivery.pages.links import page_url
+from delivery.rollups.reading import MINUTE
 from tenants.pages.door import CustomerRequest, customer_page
 
 # Ranges up to now that ask by themselves for what is new.
@@ -75,6 +76,7 @@ def _figures(
         "filters": filters,
         "figures": found,
         "summary": told,
+        "began": _began(request, found, filters),
         "rows_since": _rows_since(filters, clock.now),
         "stats": overview_tables.stats(found, links),
         "before_words": overview_tables.BEFORE.get(filters.span.range, "the same length of time before"),
@@ -82,12 +84,23 @@ def _figures(
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
         "charts": _charts(request, found, links) if found.counts.pushes else [],
+        "one_sided": overview_splits.one_sided(found.splits.get("family", {})),
         "splits": overview_splits.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
         "test_url": page_url("test-push", request.customer.slug),
         "may_test": request.may("push.test"),
     }
+
+
+def _began(request: CustomerRequest, found: figures.Figures, filters: Filters) -> dict[str, Any]:
+    """When the failure that the sentence speaks of began within the span, and what changed then; {} if it did not."""
+    run = found.counts.failures[0].run if found.counts.failures else None
+    if run is None or run.from_the_start:
+        return {}
+    # Of hours, the minute in which the first of them began to fail is known where minutes are kept.
+    unit = MINUTE if run.first.minute else filters.span.unit
+    return {"at": run.first, "changes": around(request.customer, run.first, unit, filters.server)}
 
 
 def _besides(wrong: list[Trouble], found: figures.Figures) -> list[Trouble]:

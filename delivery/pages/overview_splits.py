@@ -11,8 +11,12 @@ from delivery.pages.links import page_url
 from delivery.pages.overview_tables import Links
 from tenants import scope
 from tenants.models import PushApp, Server
+from tenants.providers.table import PROVIDERS
 
 _TITLES: Final = {"family": "By platform", "server_id": "By server", "app_id": "By app", "type": "By type"}
+# From how many failed pushes and which share on one provider's phones are concerned, and up to which share others not.
+ENOUGH: Final = 3
+MANY, FEW = 0.05, 0.005
 _FILTERS: Final = {"family": "family", "server_id": "server", "app_id": "app", "type": "type"}
 
 
@@ -49,6 +53,29 @@ def splits(figures: Figures, links: Links) -> list[Split]:
         more_url = page_url("servers", links.slug) if name == "server_id" else ""
         found.append(Split(_TITLES[name], NAMES[_FILTERS[name]], groups, more, more_url))
     return found
+
+
+def one_sided(families: Mapping[Any, Totals]) -> str:
+    """The sentence that pushes to one provider's phones alone fail; "" where that is not so."""
+    parts = {name: part for name, part in families.items() if name in PROVIDERS}
+    stopped = [name for name, part in parts.items() if part.failed >= max(ENOUGH, MANY * part.pushes)]
+    well = [name for name, part in parts.items() if part.sent and part.failed <= FEW * part.pushes]
+    if len(stopped) != 1 or len(stopped) + len(well) != len(parts) or not well:
+        return ""
+    (name,) = stopped
+    bad = parts[name]
+    failed = f"all {bad.pushes:,}" if bad.failed == bad.pushes else f"{bad.failed:,} of {bad.pushes:,}"
+    others = " and ".join(f"{_few(parts[each])} to {_phones(each)}" for each in well)
+    return f"Only pushes to {_phones(name)} fail: {failed} failed, and {others}."
+
+
+def _few(part: Totals) -> str:
+    return f"{part.failed:,} of {part.pushes:,}" if part.failed else f"none of {part.pushes:,}"
+
+
+def _phones(family: str) -> str:
+    provider = PROVIDERS[family]
+    return provider.phones or f"phones of {provider.name}"
 
 
 def _group(links: Links, filter_name: str, label: str, value: str, totals: Totals) -> Group:

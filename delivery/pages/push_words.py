@@ -8,13 +8,15 @@ from django.urls import NoReverseMatch, reverse
 
 from delivery.insight import pushes, timeline
 from delivery.insight.catalogue import ENTRIES, whose
+from delivery.insight.delays import who_held
 from delivery.insight.durations import lasting
 from delivery.insight.pushes import Split
 from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Outcome
 
 COLUMNS: Final = tuple(
-    {"label": label} for label in ("Came", "Server", "Platform", "Type", "Device", "What became of it", "Push")
+    {"label": label, "word": label == "Type"}
+    for label in ("Came", "Server", "Platform", "Type", "Device", "What became of it", "Push")
 )
 # Letters of a fingerprint that tell the devices of a list apart.
 DEVICE_SHOWN: Final = 8
@@ -40,7 +42,11 @@ def address(name: str, *args: object) -> str:
 
 
 def answer(push: Delivery, receipts: Sequence[Receipt]) -> str:
-    """What became of a push, in one or two sentences."""
+    """What became of a push, in one or two sentences, and who held it if it came late."""
+    return f"{_became(push, receipts)} {who_held(push, receipts)}".strip()
+
+
+def _became(push: Delivery, receipts: Sequence[Receipt]) -> str:
     took = lasting((push.ended_at - push.accepted_at).total_seconds() * 1000)
     entry, name = ENTRIES.get(push.code), timeline.provider(push)
     receipt = timeline.receipt_of(push, receipts)

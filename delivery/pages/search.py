@@ -20,7 +20,8 @@ from delivery.insight.catalogue import ENTRIES
 from delivery.insight.search_terms import LINE, LINK, MOST, Kind, Term, understand
 from delivery.log.rows import fingerprint
 from delivery.models import Delivery
-from delivery.pages import push_words
+from delivery.pages import devices, push_words
+from delivery.pages.links import page_url
 from delivery.pages.push_words import address
 from tenants.models import Server
 from tenants.pages.door import CustomerRequest, customer_page
@@ -29,7 +30,7 @@ from tenants.pages.door import CustomerRequest, customer_page
 VALUE_MOST: Final = 200
 SERVERS_SHOWN: Final = 50
 # In an address: nothing was understood, or more was typed than is read.
-UNCLEAR, TOO_LONG, EMPTY = "unclear", "long", "empty"
+UNCLEAR, TOO_LONG, EMPTY, FORMER = "unclear", "long", "empty", "former"
 NAMES: Final = {
     Kind.TRACE: "trace id",
     Kind.ACK: "ack id",
@@ -53,7 +54,12 @@ def search(request: CustomerRequest) -> HttpResponse:
         if value:
             return render(request, "delivery/search/search.html", _found(request, Term(kind, value)))
     nothing = request.GET.get("nothing", "")
-    context = {"nothing": nothing if nothing in (UNCLEAR, TOO_LONG, EMPTY) else "", "most": MOST}
+    failed = page_url("delivery-pushes", request.customer.slug) if nothing == FORMER else ""
+    context = {
+        "failed_url": failed,
+        "nothing": nothing if nothing in (UNCLEAR, TOO_LONG, EMPTY, FORMER) else "",
+        "most": MOST,
+    }
     return render(request, "delivery/search/search.html", {**context, **_general()})
 
 
@@ -111,7 +117,8 @@ def _to_id(slug: str, term: Term) -> str:
 
 
 def _to_device(slug: str, term: Term) -> str:
-    if not pushes.of_device(term.value).order_by()[:1]:
+    # Devices are known for longer than the log has their pushes.
+    if not devices.known(term.value):
         return ""
     return (
         address("device", slug, term.value) or f"{reverse('search', args=[slug])}?{urlencode({'device': term.value})}"
@@ -134,6 +141,10 @@ def _to_code(slug: str, term: Term) -> str:
     return f"{reverse('search', args=[slug])}?{urlencode({'code': term.value})}"
 
 
+def _to_former(slug: str, _term: Term) -> str:
+    return f"{reverse('search', args=[slug])}?nothing={FORMER}"
+
+
 FINDERS: Final[dict[Kind, Callable[[str, Term], str]]] = {
     Kind.TRACE: _to_push,
     Kind.ACK: _to_ack,
@@ -143,6 +154,7 @@ FINDERS: Final[dict[Kind, Callable[[str, Term], str]]] = {
     Kind.KEY: _to_key,
     Kind.SERVER: _to_server,
     Kind.CODE: _to_code,
+    Kind.FORMER: _to_former,
 }
 
 

@@ -16,6 +16,7 @@ from delivery.insight import catalogue, pushes, timeline
 from delivery.insight.troubles import troubles
 from delivery.models import Delivery
 from delivery.pages.trial_form import TestPushForm
+from delivery.protocol import policy
 from delivery.protocol.wire import Push
 from tenants import scope
 from tenants.directory.live import DIRECTORY
@@ -41,6 +42,11 @@ class PhonesTest(NamedTuple):
 
     row: Delivery
     meaning: catalogue.Entry | None
+
+    @property
+    def label(self) -> str:
+        """The label that an app for this phone is to have; "" where the test named no platform."""
+        return policy.app_label(self.row.platform)[0]
 
 
 @customer_page("delivery.see", change="push.test", in_steps=True)

@@ -133,6 +133,7 @@ APNS: Final = Provider(
         FileOption("pem", "Apple's certificate with its key in one PEM file", _certificate),
     ),
     read=read,
+    phones="iPhones",
     silence="An iPhone acknowledges nothing while notifications are off for the app, while it is off or without a"
     " network, after the app was removed, and where it cannot reach its Mattermost server, which passes receipts on.",
 )

@@ -49,6 +49,7 @@ FCM: Final = Provider(
     upload_fields=frozenset(),
     options=(FileOption("service_account", "Google's service account (.json)", _account),),
     read=read,
+    phones="Android phones",
     silence="An Android phone acknowledges even what it does not show. None comes while it is off or without a network,"
     " while a battery saver holds the app back or the app was stopped by force, after the app was removed, and where it"
     " cannot reach its Mattermost server, which passes receipts on.",

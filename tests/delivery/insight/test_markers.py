@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from delivery.insight.charts import MarkerKind
-from delivery.insight.markers import MARKERS_MOST, markers
+from delivery.insight.markers import MARKERS_MOST, around, markers
 from tenants import scope, services
 from tenants.audit import recording
 from tenants.models import Sighting
@@ -74,3 +74,11 @@ def test_of_very_many_the_latest_are_shown(acme: Tenant) -> None:
     found = labels(acme)
     assert len(found) == MARKERS_MOST
     assert found[-1] == f"Key hk_{MARKERS_MOST + 4} was made"
+
+
+def test_of_what_changed_before_something_broke_the_last_is_named_first(acme: Tenant) -> None:
+    for number, ago in enumerate((90, 29, 20, 10, 1, -2)):
+        sighted(acme, f"apple_{number}", timedelta(minutes=ago))
+    with acting_as(PAGES), scope.customer(acme.customer):
+        found = around(acme.customer, NOW, timedelta(minutes=1))
+    assert [marker.label.rpartition("_")[2] for marker in found] == ["4", "3", "2"]

@@ -1,5 +1,6 @@
 """What customers are told of Apple and Google, out of all customers' pushes, as the pages' role."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -7,9 +8,12 @@ from django.core.cache import cache
 
 from delivery.insight import providers
 from delivery.insight.standing import Standing, State
+from delivery.insight.troubles import troubles
 from delivery.providers import table
 from tenants import scope
+from tests.browsing import Tenant
 from tests.delivery.insight import recent
+from tests.delivery.insight.troubled import in_page
 from tests.roles import PAGES, acting_as
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
@@ -21,7 +25,9 @@ assert KEY is not None
 
 
 @pytest.fixture(autouse=True)
-def _forget() -> None:
+def _forget() -> Iterator[None]:
+    cache.clear()
+    yield
     cache.clear()
 
 
@@ -47,6 +53,25 @@ def test_it_is_apple_when_many_customers_pushes_fail_there() -> None:
     recent.count()
     assert standing().is_the_provider
     assert standing("fcm").state is State.TOO_FEW
+
+
+def test_whose_pushes_fail_by_apple_is_told_that_everybodys_do(acme: Tenant) -> None:
+    for other in range(6):
+        recent.push(acme.customer.pk + other, 20, verdict=DOWN)
+    recent.count()
+    with in_page(acme) as customer:
+        (found,) = troubles(customer)
+    assert found.what_to_do == (
+        "Others' pushes fail there, too: 100 % of all customers' in the last 15 minutes. "
+        "Nothing to do unless it lasts; see Apple's system status page."
+    )
+    cache.clear()
+    for other in range(6):
+        recent.push(acme.customer.pk + other, 30_000, ago=timedelta(minutes=6))
+    recent.count()
+    with in_page(acme) as customer:
+        (found,) = troubles(customer)
+    assert found.what_to_do == "Nothing to do unless it lasts; see Apple's system status page."
 
 
 def test_wrong_keys_of_customers_are_not_apples_fault() -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from delivery.insight.summary import Clock, Counts, Failure, Run, percent, run_of, summarise
+from delivery.insight.summary import Clock, Counts, Failure, Run, percent, run_of, some_of, summarise
 
 NOW = datetime(2026, 9, 21, 9, 40, 20, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -130,3 +130,10 @@ def test_a_run_ends_at_a_pause_and_knows_whether_one_has_seen_its_beginning() ->
     assert run_of(moments, at(0, 0), MINUTE) == Run(at(7, 14), at(7, 35))
     assert run_of(moments[:1], at(5, 0), MINUTE) == Run(at(5, 0), at(5, 0), from_the_start=True)
     assert run_of([], at(0, 0), MINUTE) is None
+
+
+@pytest.mark.parametrize(
+    ("some", "pushes", "words"), [(1, 1, "the only push"), (1_200, 1_200, "all 1,200 pushes"), (1, 7, "1 of 7 pushes")]
+)
+def test_so_many_pushes_are_told_as_people_say_it(some: int, pushes: int, words: str) -> None:
+    assert some_of(some, pushes) == words

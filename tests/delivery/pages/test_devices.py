@@ -229,13 +229,30 @@ def test_a_failing_device_says_why(ada: Browser, phone: Any) -> None:
 
 def test_pushes_after_its_session_has_ended_are_told_of(ada: Browser, phone: Any) -> None:
     phone(3, type="session")
-    assert "pushes were sent to it since" not in page_of(ada)
+    assert "and no push was handed off for it since." in page_of(ada)
     phone(2)
     phone(1)
+    phone(0.5, WRONG)
     taken_in()
     text = page_of(ada)
-    assert "2 pushes were sent to it since" in text
+    assert "2 pushes were handed off for it since" in text
     assert "Session ended or wiped" in text
+    assert "The phone was not told of the end" not in text
+
+
+def test_a_phone_that_was_not_told_of_its_sessions_end_is_told_of(ada: Browser, phone: Any) -> None:
+    phone(3, WRONG, type="session")
+    assert "The phone was not told of the end: that push came to nothing" in page_of(ada)
+
+
+def test_what_the_tables_do_not_know_yet_is_said_at_once(ada: Browser, phone: Any) -> None:
+    phone(3)
+    assert "The provider took the last push; the phone has not acknowledged it." in page_of(ada)
+    taken_in()
+    phone(0.001, GONE)
+    text = page_of(ada)
+    assert "Removed on <time" in text
+    assert text.count('<td data-label="First push">') == 1
 
 
 def test_a_device_of_which_only_the_table_knows_is_shown(ada: Browser, customer: Customer, server: Server) -> None:

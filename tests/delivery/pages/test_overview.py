@@ -74,6 +74,22 @@ def test_the_page_begins_with_what_failed_whose_it_is_since_when_and_what_to_do(
     assert "Not well:" in said
 
 
+def test_what_changed_shortly_before_it_began_to_fail_is_said(cast: Cast, made: Pushes) -> None:
+    nothing = "Nothing that is seen here changed shortly before that began: no key, credential, app or network"
+    assert nothing in text(cast.ben)
+    at = made.now - timedelta(minutes=20)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_platform_sighting (customer_id, server_id, platform, first_at) "
+            "VALUES (%s, %s, 'apple_rn-v3', %s)",
+            [cast.acme.customer.pk, cast.acme.server.pk, at],
+        )
+    said = "Shortly before that began, this changed: chat.acme.example first sent for apple_rn-v3 ("
+    assert said in text(cast.ben)
+    assert nothing not in text(cast.ben)
+    assert said not in text(cast.ben, f"{PAGE}?outcome=sent")
+
+
 def test_every_number_leads_to_the_pushes_that_it_counts(cast: Cast, made: Pushes) -> None:
     pushes = "/c/acme/delivery/pushes/?range=24h"
     assert links(cast.ben, "2 failed") == [f"{pushes}&outcome=failures"] * 2

@@ -8,7 +8,8 @@ from django.template.loader import render_to_string
 from delivery.insight.summary import percent
 from delivery.metrics.names import TYPES
 from delivery.outcomes.verdict import Outcome
-from delivery.pages import filter_bar
+from delivery.pages import filter_bar, overview_splits
+from delivery.pages.figures import Totals
 from delivery.pages.filters import FAILED, FAILURES, FAMILIES
 from delivery.pages.overview_tables import duration
 from delivery.rollups.buckets import SLOTS, add, pack
@@ -57,3 +58,21 @@ def test_histograms_add_up_as_they_were_packed() -> None:
     into = {3: 1}
     add(into, pack(found))
     assert into == {3: 6, SLOTS - 1: 1_000_000}
+
+
+@pytest.mark.parametrize(
+    ("iphones", "androids", "sentence"),
+    [
+        ((60, 12), (55, 0), "Only pushes to iPhones fail: 12 of 60 failed, and none of 55 to Android phones."),
+        ((900, 1), (4, 4), "Only pushes to Android phones fail: all 4 failed, and 1 of 900 to iPhones."),
+        ((60, 12), (55, 9), ""),
+        ((60, 2), (55, 0), ""),
+        ((60, 12), (0, 0), ""),
+    ],
+)
+def test_that_one_providers_phones_alone_are_concerned_is_said(
+    iphones: tuple[int, int], androids: tuple[int, int], sentence: str
+) -> None:
+    families = {"apns": iphones, "fcm": androids}
+    parts = {name: Totals(pushes, pushes - failed) for name, (pushes, failed) in families.items() if pushes}
+    assert overview_splits.one_sided(parts) == sentence

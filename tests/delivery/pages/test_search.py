@@ -2,13 +2,16 @@
 
 import logging
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from delivery.log.rows import fingerprint
+from delivery.models import Device
 from delivery.outcomes import judge
 from tenants.models import Role, Server, ServerId
 from tests.browsing import Browser, Tenant, member, staff, tenant
@@ -94,6 +97,17 @@ def test_a_device_id_leads_to_its_pushes_and_stands_in_no_address_session_or_log
     if again.status_code == 200:
         assert TRACE in again.content.decode()
         assert TOKEN not in again.content.decode()
+
+
+def test_a_device_of_which_the_log_has_nothing_any_more_is_found(acme: Tenant, ben: Browser) -> None:
+    at, device = timezone.now() - timedelta(days=60), fingerprint(TOKEN, settings.HASH_KEY)
+    Device.objects.create(
+        pk=1, customer=acme.customer, server_id=acme.server.pk, app_id=0, family="apns", device=device,
+        first_at=at, last_at=at, removed_at=at, removed_code="apns_unregistered", failed_code="",
+    )  # fmt: skip
+    there = led(ben, f"apple_rn-v2:{TOKEN}")
+    assert there == f"/c/acme/delivery/devices/{device}/"
+    assert "Removed on" in text_of(ben, there)
 
 
 def test_an_unknown_device_id_stands_in_no_address_either(ben: Browser) -> None:
@@ -188,3 +202,13 @@ def test_the_field_stands_on_each_of_a_customers_pages_and_nowhere_else(ben: Bro
     assert f'action="{HERE}"' in ben.get("/c/acme/servers/").content.decode()
     for address in ("/account/customers/", "/codes/", "/"):
         assert 'role="search"' not in ben.get(address).content.decode()
+
+
+def test_what_mattermosts_own_proxy_says_of_every_refusal_is_explained(acme: Tenant, ben: Browser) -> None:
+    there = led(ben, f'{{"error":"unknown send response error","ackId":"{ACK}"}}')
+    assert there == f"{HERE}?nothing=former"
+    said = text_of(ben, there)
+    assert "whatever the reason. This service gives the reason in its place." in said
+    assert "See which pushes failed, and why" in said
+    log(acme)
+    assert led(ben, f'{{"error":"unknown send response error","ackId":"{ACK}"}}') == f"{PUSH}?by=line"

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from delivery.outcomes import judge
+from delivery.outcomes.verdict import Verdict
 from tenants.audit import recording
 from tenants.models import Credential, PushApp, Rejection, ServerKey
 from tests.browsing import Browser, browser, tenant
@@ -95,7 +96,7 @@ def test_home_says_that_36_of_60_failed_though_the_last_push_was_handed_off(cast
     assert (
         "Not well: 36 of 60 pushes failed in the last 24 hours: no mobile app is set up for its platform since" in text
     )
-    assert "Add an app with exactly this platform label" in text
+    assert "Add an app with exactly the label of its platform" in text
 
 
 def test_home_links_its_figures_and_its_last_pushes_to_what_they_count(cast: Cast, ada: Browser) -> None:
@@ -163,6 +164,18 @@ def test_a_servers_page_shows_what_was_refused_at_the_door_by_address_and_how_it
     assert "198.51.100.9" not in text
 
 
+def test_a_servers_page_says_that_nothing_was_refused_at_the_door(cast: Cast, ada: Browser) -> None:
+    address = f"servers/{cast.acme.server.public_id}/"
+    said = "Nothing was refused No request with one of its keys was turned away here, and each could be read."
+    assert said in read(ada, address)
+    now = timezone.now()
+    Rejection.objects.create(code="malformed", key=cast.acme.key, count=1, first_at=now, last_at=now, encrypted=True)
+    assert said not in read(ada, address)
+    Rejection.objects.all().delete()
+    ServerKey.objects.update(last_used_at=None)
+    assert "Refused at the door" not in read(ada, address)
+
+
 def test_a_servers_page_has_its_own_day_its_key_in_use_and_its_last_push(cast: Cast, ada: Browser) -> None:
     came(cast.acme, SENT, count=24)
     came(cast.acme, judge.refusal("no_app"), count=6, server=cast.acme.server.pk + 1_000)
@@ -180,9 +193,21 @@ def test_the_test_page_lists_the_last_tests_of_phones_with_their_reasons(cast: C
     count_all()
     tests = read(ada, "test/").partition("The last tests of phones")[2]
     assert "Failed chat.acme.example, android_rn-v2" in tests
-    assert "No mobile app is set up for its platform. Add an app with exactly this platform label" in tests
+    assert "No mobile app is set up for its platform. Add an app with exactly the label of its platform" in tests
     assert "Handed off chat.acme.example, apple_rn-v2" in tests
     assert "malformed" not in tests
+
+
+@pytest.mark.parametrize(("verdict", "said"), [(judge.refusal("no_app"), True), (SENT, False)])
+def test_the_test_page_says_first_why_the_app_says_that_notifications_cannot_be_received(
+    cast: Cast, ada: Browser, verdict: Verdict, said: bool
+) -> None:
+    came(cast.acme, verdict, type="test", platform="apple_other-v2")
+    came(cast.acme, judge.refusal("no_app"), type="test", ago=20)
+    count_all()
+    first = read(ada, "test/").partition("Send one")[0]
+    assert ("The last test of a phone, apple_other at chat.acme.example, failed" in first) == said
+    assert ("the app says that notifications cannot be received from this server" in first) == said
 
 
 def test_another_customers_troubles_are_on_no_page(cast: Cast, app: PushApp, ada: Browser) -> None:
