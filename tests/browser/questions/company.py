@@ -1,10 +1,9 @@
 """A customer in trouble: it pushes through the real service to the sandbox's phones, and waits until that is counted.
 
-found(stage) makes one, with an owner, a server and its key, and apps for iPhones and Android phones with credentials
-of its own, so that what befalls one company is not seen by another.
+Companies (companies.py) makes them, each with an owner, a server and its key, and apps for iPhones and Android phones
+with credentials of its own, so that what befalls one company is not seen by another.
 """
 
-import itertools
 import json
 import secrets
 from typing import Any, Final
@@ -15,34 +14,6 @@ from tests import phones
 from tests.stage import Stage, a_push
 from tests.waiting import PATIENCE, wait_for
 
-# Runs inside the service's own environment (tests/console.py); prints what only this moment knows.
-MAKE: Final = """
-import json, os, sys
-from pathlib import Path
-from billing import customers
-from delivery.sandbox import demo
-from tenants import services
-from tenants.models import Role
-from tenants.providers import apple_files, google_files
-from tests.browsing import Browser, member
-
-name, key_id, p8, account = sys.argv[1:]
-made = customers.add(name=name, offer="eas").row
-apple = apple_files.apple_key(Path(p8).read_bytes(), key_id=key_id, team_id=demo.TEAM_ID)
-google = google_files.service_account(account.encode(), token_uris=[os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"])
-apps = {}
-for label, host in (("apple_rn", "production"), ("android_rn", "")):
-    app = services.app_add(label=label, topic="com.mattermost.rn", host=host, customer=made).row
-    services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
-    apps[label] = app.pk
-server = services.server_add(customer=made, name=f"chat.{made.slug}.example").row
-key = services.key_add(server=server)
-ada = Browser().enter(member(f"ada-{made.slug}", made, Role.OWNER))
-print(json.dumps({
-    "pk": made.pk, "slug": made.slug, "server": server.pk, "server_id": str(server.public_id), "key": key.text,
-    "key_pk": key.row.pk, "apps": apps, "session": ada.cookies["sessionid"].value,
-}))
-"""
 # Rows of the log from the past, as a worker writes them: sys.argv[1] is JSON, a list of members of `rows.row`.
 PAST: Final = """
 import json, sys, time
@@ -75,7 +46,6 @@ with redis.Redis.from_url(settings.REDIS_URL) as store:
             one["count"],
         ))
 """
-_NUMBERS: Final = itertools.count(1)
 
 
 class Company:
@@ -97,13 +67,8 @@ class Company:
         device = device or (f"fine:{secrets.token_urlsafe(60)}" if android else secrets.token_hex(32))
         sent = a_push(**{"platform": platform, "device_id": device, **members})
         self._expected += 1
-        answer = wait_for(lambda: self._told(sent), PATIENCE, f"the key of {self.name} is known")
+        answer = self.stage.push(key=self.key, **sent)
         return {**answer, "ack_id": sent["ack_id"], "post_id": sent["post_id"], "device": device}
-
-    def _told(self, push: dict[str, Any]) -> dict[str, str] | None:
-        """The answer to a push; None as long as the web process has not heard of this new company's key."""
-        answer = self.stage.push(key=self.key, **push)
-        return None if answer.get("error", "").startswith("unknown_key") else answer
 
     def ack(self, push: dict[str, str], **members: Any) -> None:
         """The phone of a push acknowledges it, through its server."""
@@ -159,13 +124,3 @@ def _phone(family: str, apps: dict[str, int]) -> dict[str, Any]:
     """A phone of a provider's family, as a push names it, and its app."""
     label = "apple_rn" if family == "apns" else "android_rn"
     return {"platform": f"{label}-v2", "app": apps[label], "device": secrets.token_hex(32)}
-
-
-def found(stage: Stage) -> Company:
-    """Make a company that nobody else has to do with."""
-    number = next(_NUMBERS)
-    name, key_id = f"Acme {number}", f"ASKED{number:05}"
-    p8 = stage.sandbox.add_key(key_id)
-    account = stage.sandbox.add_service_account(f"acme-{number}@demo-project.iam.gserviceaccount.com")
-    made = stage.run("-c", MAKE, name, key_id, str(p8), json.dumps(account))
-    return Company(stage, name, key_id, json.loads(made))

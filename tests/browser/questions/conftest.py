@@ -7,7 +7,8 @@ from playwright.sync_api import Browser
 
 from tests.browser.looks import WIDE
 from tests.browser.questions.admin import Admin
-from tests.browser.questions.company import Company, found
+from tests.browser.questions.companies import Companies
+from tests.browser.questions.company import Company
 from tests.stage import Stage, running_stage
 
 
@@ -18,10 +19,17 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def companies(stage: Stage) -> Companies:
+    """Customers of the service, for tests that need several."""
+    return Companies(stage)
+
+
 @pytest.fixture
-def company(stage: Stage) -> Iterator[Company]:
+def company(companies: Companies) -> Iterator[Company]:
     """A customer of this test's own, with nothing sent yet; its providers are well again afterwards."""
-    yield found(stage)
+    stage = companies.stage
+    yield companies.found()
     if stage.sandbox.state()["mode"] != "up":
         stage.sandbox.mode("up")
     stage.sandbox.clear_scripts()

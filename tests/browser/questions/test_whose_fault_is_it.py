@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 
 from tests.browser.questions.admin import Admin, Search
-from tests.browser.questions.company import Company, found
+from tests.browser.questions.companies import Companies
+from tests.browser.questions.company import Company
 
 Enter = Callable[[Company], Admin]
 FORGET = "from django.core.cache import cache; cache.delete('insight:providers:15')"
@@ -27,9 +28,8 @@ def test_nobody_gets_pushes_and_it_is_our_key(company: Company, ada: Enter) -> N
     admin.reads("Upload a new key", sentence="Upload the next credential")
 
 
-def test_nobody_gets_pushes_and_it_is_apple(company: Company, ada: Enter) -> None:
-    others = [found(company.stage) for _ in range(5)]
-    for each in others:
+def test_nobody_gets_pushes_and_it_is_apple(companies: Companies, company: Company, ada: Enter) -> None:
+    for each in [companies.found() for _ in range(5)]:
         each.past({"ago": 120, "code": "apns_service_unavailable", "count": 20})
     company.past({"ago": 120, "code": "apns_service_unavailable", "count": 20})
     company.taken_in()
