@@ -11,7 +11,7 @@ from typing import Any, Final
 import redis
 from django.db import DataError, IntegrityError, connection, transaction
 
-from delivery.log import counting, segments
+from delivery.log import counting, rows, segments
 from delivery.log.rows import COPY, ROWS
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ def _write_rows(store: redis.Redis, cursor: Any, blob: bytes) -> int:
             lines = _copy(cursor, blob)
             increments = counting.count(blob)
     except UNWRITABLE:
+        if (today := rows.of_today(blob)) != blob:
+            return _write_rows(store, cursor, today)
         logger.exception("a segment of the delivery log violates the table; writing row by row")
         written = segments.one_by_one(store, REJECTED, blob, lambda line: _write_row(cursor, line), UNWRITABLE)
         lines, increments = len(written), counting.count(b"".join(written))
