@@ -138,9 +138,9 @@ def _write_lines(store: redis.Redis, cursor: Any, blob: bytes, done: list[Joined
         with transaction.atomic():
             written = _write(cursor, blob)
     except UNWRITABLE:
-        logger.exception("receipts violate the table; writing one by one")
+        logger.exception("receipts violate the table; writing them by halves")
         written = []
-        segments.one_by_one(store, QUEUE.rejected, blob, lambda line: written.extend(_write(cursor, line)), UNWRITABLE)
+        segments.by_halves(store, QUEUE.rejected, blob, lambda lines: written.extend(_write(cursor, lines)), UNWRITABLE)
     count(cursor, written)
     done += written
     return len(written)

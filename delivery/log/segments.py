@@ -110,22 +110,35 @@ def locked(cursor: Any) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def one_by_one(
+def by_halves(
     store: redis.Redis,
     rejected: str,
     blob: bytes,
     write: Callable[[bytes], object],
     unwritable: tuple[type[Exception], ...],
 ) -> list[bytes]:
-    """Write line by line: one that is `unwritable` is kept in the list `rejected`, the others are returned."""
-    written = []
-    for line in blob.splitlines(keepends=True):
+    """Write lines that could not be written together: one that is `unwritable` is kept in the list `rejected`, what the
+    others are written in is returned. By halves: one among thousands must not make each line a statement of its own."""
+    written: list[bytes] = []
+    waiting = _halves(blob.splitlines(keepends=True))
+    while waiting:
+        lines = waiting.pop()
+        together = b"".join(lines)
         try:
             with transaction.atomic():
-                write(line)
+                write(together)
         except unwritable:
-            store.eval(REJECT, 1, rejected, line)
+            if len(lines) > 1:
+                waiting += _halves(lines)
+                continue
+            store.eval(REJECT, 1, rejected, together)
             logger.exception("a row of the delivery log violates the table and was kept in %s", rejected)
         else:
-            written.append(line)
+            written.append(together)
     return written
+
+
+def _halves(lines: list[bytes]) -> list[list[bytes]]:
+    """Both, the second one first; one line is the first of them."""
+    middle = (len(lines) + 1) // 2
+    return [half for half in (lines[middle:], lines[:middle]) if half]
