@@ -8,6 +8,8 @@ second one leaves it to the first at once.
 """
 
 import logging
+import math
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
@@ -54,38 +56,54 @@ class Queue(NamedTuple):
 PartWriter = Callable[[redis.Redis, str, str, int], int | None]
 
 
-def move(store: redis.Redis, queue: Queue, size: int, write_part: PartWriter) -> int:
-    """Write all lines that wait, in parts of `size` elements; returns how many were written.
+# Up to which element segments are written, by their keys, as far as this process knows: to find that out again costs a
+# transaction for each part. There is one segment of each queue, and few that another process has ended.
+_REACHED: Final[dict[str, int]] = {}
+_REACHED_MOST: Final = 20
 
-    Raises what the stores raise: nothing is lost then, the segments stay and the next call writes them.
+
+def move(store: redis.Redis, queue: Queue, size: int, write_part: PartWriter, *, most_seconds: float = math.inf) -> int:
+    """Write the lines that wait, in parts of `size` elements; returns how many were written.
+
+    most_seconds: after which no further part is begun; what is left is the next call's. Raises what the stores raise:
+    nothing is lost then, the segments stay and the next call writes them.
     """
-    written = 0
+    written, until = 0, time.monotonic() + most_seconds
     while True:
         newest = uuid.uuid4().hex.encode()
         keys = (queue.waiting, queue.segments, queue.written_at, *queue.beside)
         names = cast("list[bytes]", store.eval(SEGMENT, len(keys), *keys, newest))
         for name in sorted(names):
-            lines = _move_segment(store, queue, name.decode(), size, write_part)
-            if lines is None:
-                return written
+            lines, is_done = _move_segment(store, queue, name.decode(), size, write_part, until)
             written += lines
+            if not is_done:
+                return written
         if newest in names or not names:
             return written  # else: that was what an earlier writer has left, and now comes what has come since
 
 
-def _move_segment(store: redis.Redis, queue: Queue, name: str, size: int, write_part: PartWriter) -> int | None:
-    """Write what is not yet written of a segment, and remove it; None: another writer is at work."""
+def _move_segment(
+    store: redis.Redis, queue: Queue, name: str, size: int, write_part: PartWriter, until: float
+) -> tuple[int, bool]:
+    """Write what is not yet written of a segment, and remove it; how many lines, and whether it is done: not when
+    another writer is at work, or the time is over."""
     key, written = f"{queue.waiting}:{name}", 0
-    for start in range(0, store.llen(key), size):
+    for start in range(_REACHED.get(key, 0), store.llen(key), size):
+        if time.monotonic() >= until and written:
+            return written, False
         lines = write_part(store, key, f"{name}:{start}", start)
         if lines is None:
-            return None
+            return written, False
+        if len(_REACHED) >= _REACHED_MOST:
+            _REACHED.clear()
+        _REACHED[key] = start + size
         written += lines
     with store.pipeline(transaction=True) as together:
         together.unlink(key)
         together.srem(queue.segments, name)
         together.execute()
-    return written
+    _REACHED.pop(key, None)
+    return written, True
 
 
 def write_once(
