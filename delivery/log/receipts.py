@@ -8,6 +8,7 @@ say what rebuilding.rebuild() would.
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -114,8 +115,8 @@ class Tally(NamedTuple):
                 self.first.append((cell.family, milliseconds))
 
 
-def write(store: redis.Redis) -> Tally:
-    """Move the receipts that wait in Valkey into PostgreSQL; returns what was found of each.
+def write(store: redis.Redis, *, most_seconds: float = math.inf) -> Tally:
+    """Move the receipts that wait in Valkey into PostgreSQL, as segments.move() does; returns what was found of each.
 
     Raises what the stores raise: nothing is lost then, the segments stay and the next call writes them.
     """
@@ -129,7 +130,7 @@ def write(store: redis.Redis) -> Tally:
         tally.add(done)  # only once it is committed
         return lines
 
-    segments.move(store, QUEUE, PART, write_part)
+    segments.move(store, QUEUE, PART, write_part, most_seconds=most_seconds)
     return tally
 
 
@@ -138,9 +139,9 @@ def _write_lines(store: redis.Redis, cursor: Any, blob: bytes, done: list[Joined
         with transaction.atomic():
             written = _write(cursor, blob)
     except UNWRITABLE:
-        logger.exception("receipts violate the table; writing one by one")
+        logger.exception("receipts violate the table; writing them by halves")
         written = []
-        segments.one_by_one(store, QUEUE.rejected, blob, lambda line: written.extend(_write(cursor, line)), UNWRITABLE)
+        segments.by_halves(store, QUEUE.rejected, blob, lambda lines: written.extend(_write(cursor, lines)), UNWRITABLE)
     count(cursor, written)
     done += written
     return len(written)

@@ -5,6 +5,7 @@ it is as durable as the queue; delivery/log/writing.py moves what has come toget
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -25,6 +26,10 @@ NO_KEY = "\\N"
 # Characters of a member of a push that are kept; Mattermost's ids have 26, and a stranger's must not swell the log.
 KEPT = 64
 
+# Of a line as the version before wrote it: without post_id, and with the ack_id as text.
+_EARLIER_LENGTH, _ACK = len(COLUMNS) - 1, COLUMNS.index("ack_id")
+_ESCAPED = re.compile(rb"\\(.)")
+_MEANT = {b"t": b"\t", b"n": b"\n", b"r": b"\r"}
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
 _JSON_QUOTED = str.maketrans({"\\": "\\\\\\\\", '"': '\\\\"', "\t": " ", "\n": " ", "\r": " ", "\0": ""})
 
@@ -109,3 +114,18 @@ def row(
 def with_count(line: bytes, count: int) -> bytes:
     """A row with another count: the same line, standing for `count` pushes."""
     return b"%b\t%d\n" % (line.rpartition(b"\t")[0], count)
+
+
+def of_today(blob: bytes) -> bytes:
+    """The same lines, those of the version before as lines of this one: what waited in Valkey during an update."""
+    return b"".join(map(_of_today, blob.splitlines(keepends=True)))
+
+
+def _of_today(line: bytes) -> bytes:
+    fields = line.split(b"\t")
+    if len(fields) != _EARLIER_LENGTH:
+        return line
+    ack_id = _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), fields[_ACK])
+    fields[_ACK] = mattermost_id.copy_text(ack_id.decode(errors="replace")).encode()
+    fields.insert(-1, mattermost_id.NULL.encode())
+    return b"\t".join(fields)

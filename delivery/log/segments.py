@@ -8,6 +8,8 @@ second one leaves it to the first at once.
 """
 
 import logging
+import math
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
@@ -54,38 +56,54 @@ class Queue(NamedTuple):
 PartWriter = Callable[[redis.Redis, str, str, int], int | None]
 
 
-def move(store: redis.Redis, queue: Queue, size: int, write_part: PartWriter) -> int:
-    """Write all lines that wait, in parts of `size` elements; returns how many were written.
+# Up to which element segments are written, by their keys, as far as this process knows: to find that out again costs a
+# transaction for each part. There is one segment of each queue, and few that another process has ended.
+_REACHED: Final[dict[str, int]] = {}
+_REACHED_MOST: Final = 20
 
-    Raises what the stores raise: nothing is lost then, the segments stay and the next call writes them.
+
+def move(store: redis.Redis, queue: Queue, size: int, write_part: PartWriter, *, most_seconds: float = math.inf) -> int:
+    """Write the lines that wait, in parts of `size` elements; returns how many were written.
+
+    most_seconds: after which no further part is begun; what is left is the next call's. Raises what the stores raise:
+    nothing is lost then, the segments stay and the next call writes them.
     """
-    written = 0
+    written, until = 0, time.monotonic() + most_seconds
     while True:
         newest = uuid.uuid4().hex.encode()
         keys = (queue.waiting, queue.segments, queue.written_at, *queue.beside)
         names = cast("list[bytes]", store.eval(SEGMENT, len(keys), *keys, newest))
         for name in sorted(names):
-            lines = _move_segment(store, queue, name.decode(), size, write_part)
-            if lines is None:
-                return written
+            lines, is_done = _move_segment(store, queue, name.decode(), size, write_part, until)
             written += lines
+            if not is_done:
+                return written
         if newest in names or not names:
             return written  # else: that was what an earlier writer has left, and now comes what has come since
 
 
-def _move_segment(store: redis.Redis, queue: Queue, name: str, size: int, write_part: PartWriter) -> int | None:
-    """Write what is not yet written of a segment, and remove it; None: another writer is at work."""
+def _move_segment(
+    store: redis.Redis, queue: Queue, name: str, size: int, write_part: PartWriter, until: float
+) -> tuple[int, bool]:
+    """Write what is not yet written of a segment, and remove it; how many lines, and whether it is done: not when
+    another writer is at work, or the time is over."""
     key, written = f"{queue.waiting}:{name}", 0
-    for start in range(0, store.llen(key), size):
+    for start in range(_REACHED.get(key, 0), store.llen(key), size):
+        if time.monotonic() >= until and written:
+            return written, False
         lines = write_part(store, key, f"{name}:{start}", start)
         if lines is None:
-            return None
+            return written, False
+        if len(_REACHED) >= _REACHED_MOST:
+            _REACHED.clear()
+        _REACHED[key] = start + size
         written += lines
     with store.pipeline(transaction=True) as together:
         together.unlink(key)
         together.srem(queue.segments, name)
         together.execute()
-    return written
+    _REACHED.pop(key, None)
+    return written, True
 
 
 def write_once(
@@ -110,22 +128,35 @@ def locked(cursor: Any) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def one_by_one(
+def by_halves(
     store: redis.Redis,
     rejected: str,
     blob: bytes,
     write: Callable[[bytes], object],
     unwritable: tuple[type[Exception], ...],
 ) -> list[bytes]:
-    """Write line by line: one that is `unwritable` is kept in the list `rejected`, the others are returned."""
-    written = []
-    for line in blob.splitlines(keepends=True):
+    """Write lines that could not be written together: one that is `unwritable` is kept in the list `rejected`, what the
+    others are written in is returned. By halves: one among thousands must not make each line a statement of its own."""
+    written: list[bytes] = []
+    waiting = _halves(blob.splitlines(keepends=True))
+    while waiting:
+        lines = waiting.pop()
+        together = b"".join(lines)
         try:
             with transaction.atomic():
-                write(line)
+                write(together)
         except unwritable:
-            store.eval(REJECT, 1, rejected, line)
+            if len(lines) > 1:
+                waiting += _halves(lines)
+                continue
+            store.eval(REJECT, 1, rejected, together)
             logger.exception("a row of the delivery log violates the table and was kept in %s", rejected)
         else:
-            written.append(line)
+            written.append(together)
     return written
+
+
+def _halves(lines: list[bytes]) -> list[list[bytes]]:
+    """Both, the second one first; one line is the first of them."""
+    middle = (len(lines) + 1) // 2
+    return [half for half in (lines[middle:], lines[:middle]) if half]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import redis
 from django.db import DataError, IntegrityError, connection, transaction
 
-from delivery.log import counting, segments
+from delivery.log import counting, rows, segments
 from delivery.log.rows import COPY, ROWS
 
 logger = logging.getLogger(__name__)
@@ -48,16 +48,19 @@ def _write_rows(store: redis.Redis, cursor: Any, blob: bytes) -> int:
             lines = _copy(cursor, blob)
             increments = counting.count(blob)
     except UNWRITABLE:
-        logger.exception("a segment of the delivery log violates the table; writing row by row")
-        written = segments.one_by_one(store, REJECTED, blob, lambda line: _write_row(cursor, line), UNWRITABLE)
-        lines, increments = len(written), counting.count(b"".join(written))
+        if (today := rows.of_today(blob)) != blob:
+            return _write_rows(store, cursor, today)
+        logger.exception("a segment of the delivery log violates the table; writing it by halves")
+        written = segments.by_halves(store, REJECTED, blob, lambda lines: _write_apart(cursor, lines), UNWRITABLE)
+        blob = b"".join(written)
+        lines, increments = blob.count(b"\n"), counting.count(blob)
     increments.write(cursor)
     return lines
 
 
-def _write_row(cursor: Any, line: bytes) -> None:
-    counting.count(line)
-    _copy(cursor, line)
+def _write_apart(cursor: Any, lines: bytes) -> None:
+    counting.count(lines)
+    _copy(cursor, lines)
 
 
 def _copy(cursor: Any, blob: bytes) -> int:

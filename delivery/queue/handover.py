@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import redis
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from delivery.queue import valkey
 
@@ -33,9 +33,9 @@ def drain(store: redis.Redis, name: str, record: Callable[[list[Any]], None], ch
         rows: list[Any] = json.loads(b"[%b]" % b",".join(entries))
         try:
             record(rows)
-        except (OperationalError, InterfaceError, IntegrityError):
-            # It is away, or a row was deleted just now. A leaked key may be used only once: this may be all that there
-            # will be to see of it.
+        except (OperationalError, InterfaceError, IntegrityError, ProgrammingError):
+            # It is away, a row was deleted just now, or the update has not given a right yet. A leaked key may be used
+            # only once: this may be all that there will be to see of it.
             store.lpush(name, *reversed(entries))
             raise
         count += len(rows)

@@ -53,7 +53,8 @@ _TYPE: Final = f"CASE WHEN d.type IN ({', '.join(repr(name) for name in sorted(T
 
 
 def _bucket(end: str) -> str:
-    milliseconds = f"least(round(extract(epoch FROM {end} - d.accepted_at) * 1000), 2000000000)::int"
+    # A clock that was set by years between both moments must not overflow: beyond these all is one bucket anyway.
+    milliseconds = f"greatest(-1, least(round(extract(epoch FROM {end} - d.accepted_at) * 1000), 2000000000))::int"
     return f"width_bucket({milliseconds}, ARRAY[{', '.join(map(str, EDGES))}])"
 
 

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds for one answer of Valkey, which may have much to read out.
 STORE_TIMEOUT: Final = 10.0
+# Seconds after which receipts wait for rows: what has come together of them while PostgreSQL was away, or of a flood,
+# must not keep rows out of the log for minutes.
+RECEIPTS_MOST: Final = 2.0
 # Seconds before the same trouble is logged again.
 REMINDER: Final = 60.0
 _EXECUTOR: Final = BoundedExecutor("the delivery log", threads=1, queued=0)
@@ -53,7 +56,7 @@ def write() -> Written:
             rejections.write(store)
         except DatabaseError as error:
             logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
-        tally = receipts.write(store)
+        tally = receipts.write(store, most_seconds=RECEIPTS_MOST)
         seconds, microseconds = cast("tuple[int, int]", store.time())
         _UNMATCHED.match(datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds), tally)
         return Written(written, tally)

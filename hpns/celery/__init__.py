@@ -65,16 +65,17 @@ app.conf.update(
     worker_redirect_stdouts=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule={
-        # No `expires`: a worker would judge by its own clock, and while one writes, a further message ends at once.
+        # No `expires` anywhere: a worker would judge by its own clock, and one that is ahead would never do anything.
+        # While a task runs, a further message of its name ends at once, so that what has come together does no harm.
         "record": {"task": "delivery.record", "schedule": 1.0},
         # As above; and a second one does nothing while one merges, in whichever worker.
         "compact": {"task": "delivery.compact", "schedule": crontab()},
-        "recheck": {"task": "delivery.recheck", "schedule": crontab(minute="*/10"), "options": {"expires": 300}},
+        "recheck": {"task": "delivery.recheck", "schedule": crontab(minute="*/10")},
         "expiry": {"task": "tenants.warn_of_expiry", "schedule": crontab(minute=23, hour=6)},
         "sessions": {"task": "tenants.forget_sessions", "schedule": crontab(minute=41, hour=3)},
         "rejections": {"task": "tenants.forget_rejections", "schedule": crontab(minute=53, hour=3)},
         "erased": {"task": "tenants.forget_erased", "schedule": crontab(minute=11, hour=4)},
-        "devices": {"task": "delivery.devices", "schedule": 60.0, "options": {"expires": 60}},
+        "devices": {"task": "delivery.devices", "schedule": 60.0},
         "active_devices": {"task": "delivery.active_devices", "schedule": crontab(minute=3)},
         "old_devices": {"task": "delivery.forget_devices", "schedule": crontab(minute=29, hour=3)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},

@@ -194,6 +194,20 @@ def test_a_flood_of_unknown_acks_delays_the_others_and_starves_none(
     assert sum(looked(2, looks).results["first"] for _ in range(3)) == 1
 
 
+def test_what_waits_of_them_leaves_time_for_rows_in_between(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "PART", 1)
+    for number in range(3):
+        acked(store, f"r-{number}", "a", number)
+    seen = []
+    for _ in range(4):
+        receipts.write(store, most_seconds=0)
+        seen.append(Receipt.objects.count())
+    assert seen == [1, 2, 3, 3]
+    assert not store.exists(QUEUE.segments, QUEUE.waiting)
+
+
 def test_a_line_that_is_no_receipt_is_kept_aside_and_the_others_are_written(store: redis.Redis) -> None:
     pushed(store, "t-1", "ack-1")
     acked(store, "r-1", "ack-1", 1)

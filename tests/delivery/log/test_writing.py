@@ -136,6 +136,25 @@ def test_a_push_that_was_settled_twice_holds_up_no_other_row(store: redis.Redis)
     assert set(Delivery.objects.values_list("trace", flat=True)) == {"t-1", "t-2"}
 
 
+def test_one_row_that_is_refused_does_not_make_each_of_its_part_a_statement(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.rpush(rows.ROWS, a_row("t-77"))
+    writing.write(store)
+    statements, copy = [], writing._copy
+
+    def counted(cursor: Any, blob: bytes) -> int:
+        statements.append(blob)
+        return copy(cursor, blob)
+
+    monkeypatch.setattr(writing, "_copy", counted)
+    store.rpush(rows.ROWS, *[a_row(f"t-{number}") for number in range(200)])
+    assert writing.write(store) == 199
+    assert store.lrange(writing.REJECTED, 0, -1) == [a_row("t-77")]
+    assert Delivery.objects.count() == 200
+    assert len(statements) < 30
+
+
 def test_rows_of_a_day_find_its_partition_also_when_they_came_before_it(store: redis.Redis) -> None:
     store.rpush(rows.ROWS, a_row("t-1"))
     writing.write(store)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import redis
-from django.db import DataError, OperationalError
+from django.db import DataError, OperationalError, ProgrammingError
 
 from delivery.queue import key_usage, valkey
 from delivery.queue.key_usage import EACH_MOST, SEEN, KeyUsage
@@ -121,7 +121,7 @@ def test_what_waits_is_written_in_chunks_and_gone(store: redis.Redis, monkeypatc
     assert key_usage.write(store) == 0
 
 
-@pytest.mark.parametrize(("error", "remaining"), [(OperationalError, 3), (DataError, 1)])
+@pytest.mark.parametrize(("error", "remaining"), [(OperationalError, 3), (ProgrammingError, 3), (DataError, 1)])
 def test_what_postgres_cannot_take_now_is_back_in_its_place_and_what_it_never_will_is_not(
     store: redis.Redis, monkeypatch: pytest.MonkeyPatch, error: type[Exception], remaining: int
 ) -> None:

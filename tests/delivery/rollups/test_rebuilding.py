@@ -55,3 +55,11 @@ def test_a_second_time_changes_nothing() -> None:
 def test_bounds_that_are_no_whole_hours_are_rejected() -> None:
     with pytest.raises(ValueError, match="whole hours"):
         rebuilding.rebuild(HOUR + timedelta(minutes=1), HOUR + timedelta(hours=1))
+
+
+def test_a_clock_that_was_set_by_years_meanwhile_does_not_keep_the_hour_from_being_counted() -> None:
+    for trace, years in (("a", -3), ("b", 3)):
+        write(trace, 10, SENT, ended=years * 31_557_600)
+    rebuilding.rebuild(HOUR, HOUR + timedelta(hours=1))
+    (row,) = Hour.objects.filter(grain=Grain.CUSTOMER)
+    assert (row.pushes, row.handoff) == (2, buckets.pack({0: 1, len(buckets.EDGES): 1}))

@@ -48,7 +48,10 @@ async def _close_connections() -> None:
 
 def _forget() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE delivery_delivery, delivery_written_segment, delivery_receipt")
+        cursor.execute(
+            "TRUNCATE delivery_delivery, delivery_written_segment, delivery_receipt, delivery_minute, delivery_hour, "
+            "delivery_service_minute, delivery_service_hour, delivery_written_minute, delivery_matched_receipt"
+        )
     connection.close()
 
 
