@@ -25,13 +25,14 @@ BEGIN
     RETURN packed;
 END $$;
 """
-# What is random and looked for as a whole has hash indexes: with trees a row would cost the log half as much again.
+# Trees, though hash indexes would cost a row a third less: those walk along all equal entries at each insertion, so that
+# a load test with one phone, at some hundred thousand pushes a day, would stop the log of everybody.
 LOG = """
 ALTER TABLE delivery_delivery ALTER COLUMN ack_id DROP NOT NULL,
     ALTER COLUMN ack_id TYPE bytea USING hpns_mattermost_id(ack_id), ADD COLUMN post_id bytea;
-CREATE INDEX delivery_by_ack ON delivery_delivery USING hash (ack_id) WHERE ack_id IS NOT NULL;
-CREATE INDEX delivery_by_post ON delivery_delivery USING hash (post_id) WHERE post_id IS NOT NULL;
-CREATE INDEX delivery_by_device ON delivery_delivery USING hash (device) WHERE device <> '';
+CREATE INDEX delivery_by_ack ON delivery_delivery (ack_id) WHERE ack_id IS NOT NULL;
+CREATE INDEX delivery_by_post ON delivery_delivery (post_id) WHERE post_id IS NOT NULL;
+CREATE INDEX delivery_by_device ON delivery_delivery (device) WHERE device <> '';
 """
 RECEIPTS = """
 CREATE TABLE delivery_receipt (
