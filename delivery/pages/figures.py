@@ -88,8 +88,8 @@ def read(filters: Filters) -> Figures:
     whole: dict[str, Any] = {"unit": span.unit, "zone": filters.zone}
     by = ("family", "outcome", "code", "attribution")
     rows = counted(span.start, span.end, by=by, step=span.step, **whole, **lookups)
-    latency_lookups = {**lookups, "outcome": lookups.get("outcome", SENT)}
-    latency_lookups.pop("outcome__in", None)
+    # Only what was handed off took a time to be; of failures there is none, and none is shown.
+    latency_lookups = lookups if {"outcome", "outcome__in"} & set(lookups) else {**lookups, "outcome": SENT}
     timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **latency_lookups)
     # What they are compared with may begin at another minute: of a day and more it is read by the hour.
     before = span.before

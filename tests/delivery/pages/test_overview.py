@@ -89,6 +89,20 @@ def test_every_number_leads_to_the_pushes_that_it_counts(cast: Cast, made: Pushe
     assert listed.count("data-key=") == 2
 
 
+def test_of_failures_alone_no_time_of_a_hand_off_is_told(cast: Cast, made: Pushes) -> None:
+    assert re.search(r"Hand-off, p95 \d+ ms", text(cast.ben, f"{PAGE}?outcome=sent"))
+    assert "Hand-off, p95 – " in text(cast.ben, f"{PAGE}?outcome=failures")
+
+
+def test_what_is_counted_by_the_hour_is_not_told_to_the_minute(cast: Cast, made: Pushes) -> None:
+    made.write(2, GONE, **IPHONE)
+    made.write(3, judge.refusal("no_app"), **ANDROID)
+    made.count()
+    said = text(cast.ben, f"{PAGE}?range=30d")
+    assert re.search(r"no_app since the hour of (\d+ \w+, )?\d\d:00", said)
+    assert "the hour of" not in text(cast.ben, f"{PAGE}?range=24h")
+
+
 def test_a_row_of_a_split_leads_to_the_same_page_of_it_alone(cast: Cast, made: Pushes) -> None:
     address = f"?range=24h&server={cast.acme.server.public_id}"
     assert f'<a href="{address.replace("&", "&amp;")}"><bdi title="{cast.acme.server.name}">' in html(cast.ben)
