@@ -131,7 +131,7 @@ TABLE: Final[dict[str, Row]] = {
         "apps/0/credentials/0/remove/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
     ),
     "c/<slug:slug>/delivery/devices/": of_customer(
-        "delivery/devices/", members_get(200, 200, 200, staff=200), members_get(200, 200, 200, staff=403)
+        "delivery/devices/", members_get(200, 200, 200, staff=200), members_get(200, 200, 200, staff=200)
     ),
     # Nothing of this device is known to anybody.
     "c/<slug:slug>/delivery/devices/<slug:device>/": of_customer(

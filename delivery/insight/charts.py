@@ -79,7 +79,8 @@ class Chart:
     """A chart. At most four series can be told apart.
 
     name: its id in the page, letters and dashes; title: what and where; unit: of the figures, such as "pushes", "%" or
-    "ms"; steps: when each begins, aware, ascending; links: for each step the address of its pushes, or nothing at all.
+    "ms"; steps: when each begins, aware, ascending; links: for each step the address of its pushes, or nothing at all;
+    nothing: what is said where there is no figure.
     Raises ValueError where series, links and steps differ in length, or there are more than four series.
     """
 
@@ -92,6 +93,7 @@ class Chart:
     markers: Sequence[Marker] = ()
     bands: Sequence[Band] = ()
     links: Sequence[str] = ()
+    nothing: str = "Nothing was counted in this time."
 
     def __post_init__(self) -> None:
         lengths = {len(one.values) for one in self.series} | ({len(self.links)} if self.links else set())

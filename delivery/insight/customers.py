@@ -29,11 +29,12 @@ TROUBLED_HOUR: Final = 0.05
 
 @dataclass(frozen=True)
 class Health:
-    """A customer's pushes of 24 hours: all, those that a phone acknowledged, the failed ones by whose fault it was, and
-    by code; `before`: all of the 24 hours before that."""
+    """A customer's pushes of 24 hours: all, those handed off, those that a phone acknowledged, the
+    failed ones by whose fault it was, and by code; `before`: all of the 24 hours before that."""
 
     customer: int
     pushes: int = 0
+    sent: int = 0
     acked: int = 0
     before: int = 0
     ours: int = 0
@@ -149,6 +150,8 @@ def _read(now: datetime) -> list[Health]:
 
 def _added(health: Health, row: Counted) -> Health:
     changes: dict[str, Any] = {"pushes": health.pushes + row.pushes, "acked": health.acked + row.acked}
+    if row.of["outcome"] == Outcome.SENT.value:
+        changes["sent"] = health.sent + row.pushes
     if row.of["outcome"] not in FINE:
         whose = {"customer": "own"}.get(row.of["attribution"], row.of["attribution"])
         changes[whose] = getattr(health, whose) + row.pushes

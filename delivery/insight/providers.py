@@ -22,6 +22,7 @@ NOW: Final = timedelta(minutes=15)
 DAY: Final = timedelta(hours=24)
 SPANS: Final = {NOW: "15 minutes", DAY: "24 hours"}
 STEP: Final = HOUR
+NOTHING: Final = "There were too few pushes, or of too few customers, for a rate that says something of the provider."
 
 
 def provider_standing(family: str, span: timedelta = NOW) -> Standing:
@@ -47,7 +48,9 @@ def day_chart(now: datetime | None = None) -> Chart:
     )
     steps, shares = found
     series = [Series(name_of(family), values) for family, values in shares.items()]
-    return Chart("providers", "Handed off by the providers, all customers, 24 hours", "%", steps, series)
+    return Chart(
+        "providers", "Handed off by the providers, all customers, 24 hours", "%", steps, series, nothing=NOTHING
+    )
 
 
 def service_figures(span: timedelta) -> dict[str, Figures]:

@@ -156,12 +156,15 @@ def run_of(moments: Iterable[datetime], start: datetime, unit: timedelta) -> Run
     return Run(first, latest[0], first - start < unit)
 
 
-def summarise(counts: Counts, when: str, clock: Clock, unit: timedelta = timedelta(minutes=1)) -> Summary:
-    """The sentence on these counts; `when` is the span, such as "in the last 24 hours"."""
+def summarise(
+    counts: Counts, when: str, clock: Clock, unit: timedelta = timedelta(minutes=1), *, chosen: bool = False
+) -> Summary:
+    """The sentence on these counts; `when` is the span, such as "in the last 24 hours"; `chosen`: they are of pushes
+    that were chosen by what became of them, so that it says nothing that none of them was handed off."""
     if not counts.pushes:
         return Summary("quiet", (Word(f"No push came {when}."),))
     if counts.failed:
-        return _of_failures(counts, when, clock, unit)
+        return _of_failures(counts, when, clock, unit, chosen=chosen)
     rest = counts.pushes - counts.gone
     if not rest:
         devices = "the device of the only one" if counts.gone == 1 else f"the devices of all {counts.gone:,}"
@@ -176,7 +179,7 @@ def summarise(counts: Counts, when: str, clock: Clock, unit: timedelta = timedel
     return Summary("good", words)
 
 
-def _of_failures(counts: Counts, when: str, clock: Clock, unit: timedelta) -> Summary:
+def _of_failures(counts: Counts, when: str, clock: Clock, unit: timedelta, *, chosen: bool) -> Summary:
     top = counts.failures[0]
     if counts.pushes == 1:
         opening = [Word("The only push", "all"), Word(f" {when} "), Word("failed", "failures")]
@@ -187,6 +190,8 @@ def _of_failures(counts: Counts, when: str, clock: Clock, unit: timedelta) -> Su
             Word(f" were handed off {when}; "),
             Word(f"{counts.failed:,} failed", "failures"),
         ]
+    elif chosen:
+        opening = [Word(f"{counts.failed:,} pushes failed", "failures"), Word(f" {when}")]
     else:
         opening = [Word(f"None of {counts.pushes:,} pushes", "all"), Word(f" was handed off {when}; ")]
         opening.append(Word(f"{counts.failed:,} failed", "failures"))

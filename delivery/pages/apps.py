@@ -58,6 +58,7 @@ def apps(request: CustomerRequest) -> HttpResponse:
         "apps": own,
         "columns": [{"label": label} for label in ("App", "Bundle id or package", "State", "Signed with", "Ends")],
         "rows": [_cells(request, row) for row in own],
+        "useless": sum(_context(row)["kind"] == "bad" for row in own),
         "shared": scope.shared_apps(),
         "form": form,
     }

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from delivery.pages.filters import FAILURES
 from tenants.models import Customer
 
 # Rows of a page.
@@ -37,6 +39,14 @@ def link(customer: Customer | None, key: int, query: str = "range=24h") -> Any:
     except NoReverseMatch:
         href = reverse("customer", args=(customer.slug,))
     return {"href": href, "text": customer.name}
+
+
+def failed(customer: Customer | None, attribution: str, count: int) -> Any:
+    """How many pushes of a customer failed by somebody's fault, with the way to them."""
+    if customer is None or not count:
+        return count
+    query = urlencode({"range": "24h", "outcome": FAILURES, "attribution": attribution})
+    return {"href": f"{reverse('delivery-pushes', args=(customer.slug,))}?{query}", "text": f"{count:,}"}
 
 
 def choices(request: HttpRequest, name: str, words: dict[str, str], chosen: str) -> list[dict[str, Any]]:

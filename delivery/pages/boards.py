@@ -24,6 +24,8 @@ View = Callable[[HttpRequest], HttpResponse]
 
 # Orders of the board of troubles: whose fault counts; "" is everybody's.
 WHOSE: Final = {"": "All failures", "ours": "By us", "provider": "By a provider", "own": "By the customer"}
+# What the log calls them.
+ATTRIBUTIONS: Final = {"ours": "ours", "provider": "provider", "own": "customer"}
 SPANS: Final = {"6h": timedelta(hours=6), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 SPAN_WORDS: Final = {"6h": "6 hours", "24h": "24 hours", "7d": "7 days"}
 TITLES: Final = {
@@ -53,7 +55,7 @@ def trouble(request: HttpRequest) -> HttpResponse:
         "choices": parts.choices(request, "by", WHOSE, whose),
         "rows": [_trouble_cells(each, names.get(each.customer), since.get(each.customer)) for each in shown],
         "columns": parts.columns(
-            "Customer", "Pushes", "By us", "By provider", "By customer", "Failed", "Most often", "Without a break since"
+            "Customer", "Pushes", "By us", "By provider", "By customer", "Failed", "Most often", "In each hour since"
         ),
         "nothing": "No push of any customer has failed in the last 24 hours",
         **pages,
@@ -65,12 +67,10 @@ def _trouble_cells(each: Health, customer: Customer | None, since: datetime | No
     return [
         parts.link(customer, each.customer, "outcome=failures"),
         each.pushes,
-        each.ours,
-        each.provider,
-        each.own,
+        *(parts.failed(customer, whose, each.failed_by(name)) for name, whose in ATTRIBUTIONS.items()),
         percent(each.share, up=True),
         {"code": each.worst} if each.worst else "",
-        {"at": since} if since else "Under 5 % now",
+        {"at": since, "exact": True} if since else "Under 5 % now",
     ]
 
 
@@ -93,7 +93,7 @@ def volume(request: HttpRequest) -> HttpResponse:
     names = parts.customers(each.customer for each in shown)
     context = {
         "board": "boards-volume",
-        "answer": f"{total:,} pushes of {sum(1 for each in found if each.pushes):,} customers in the last 24 hours.",
+        "answer": _volume_sentence(total, sum(1 for each in found if each.pushes)),
         "rows": [
             [
                 parts.link(names.get(each.customer), each.customer),
@@ -101,7 +101,7 @@ def volume(request: HttpRequest) -> HttpResponse:
                 percent(each.pushes / total) if total else "",
                 each.before,
                 _change(each),
-                percent(each.acked / each.pushes) if each.pushes else "",
+                percent(each.acked / each.sent) if each.sent else "",
                 percent(each.share, up=True),
             ]
             for each in shown
@@ -111,6 +111,11 @@ def volume(request: HttpRequest) -> HttpResponse:
         **pages,
     }
     return _shown(request, "board", context)
+
+
+def _volume_sentence(pushes: int, count: int) -> str:
+    who = "1 customer" if count == 1 else f"{count:,} customers"
+    return f"{pushes:,} {'push' if pushes == 1 else 'pushes'} of {who} in the last 24 hours, counted by whole hours."
 
 
 def _change(each: Health) -> str:
@@ -164,13 +169,11 @@ def unknown_answers(request: HttpRequest) -> HttpResponse:
     total = sum(found.totals.values())
     context = {
         "board": "boards-unknown",
-        "answer": f"{total:,} pushes of the last 7 days have an end that nobody knows, by {len(found.answers)} answers."
-        if total
-        else "Every answer of the last 7 days is known.",
+        "answer": _unknown_sentence(total, len(found.answers)),
         "note": f"Of {', '.join(found.cut)} only the latest {unknown.ROWS:,} are grouped here." if found.cut else "",
         "rows": [
             [
-                f"{each.said.status or 'no answer'} {each.said.reason}".strip(),
+                f"{each.said.status or 'none:'} {each.said.reason}".strip(),
                 each.said.host,
                 {"code": each.said.code},
                 each.count,
@@ -185,6 +188,13 @@ def unknown_answers(request: HttpRequest) -> HttpResponse:
         "nothing": "Nothing is to be done",
     }
     return _shown(request, "board", context)
+
+
+def _unknown_sentence(pushes: int, answers: int) -> str:
+    if not pushes:
+        return "Every answer of the last 7 days is known."
+    what, ways = f"{pushes:,} {'push' if pushes == 1 else 'pushes'}", f"{answers:,} answer{'' if answers == 1 else 's'}"
+    return f"{what} of the last 7 days ended in a way that nobody knows, by {ways}."
 
 
 def provider_panel(request: HttpRequest) -> HttpResponse:

@@ -15,7 +15,7 @@ from delivery.insight.devices import Saying
 from delivery.models import Delivery, Device
 from delivery.outcomes.verdict import Outcome
 from delivery.pages.devices import SILENT_DAYS, server_names, short
-from delivery.pages.filter_bar import TYPE_LABELS
+from delivery.pages.filter_bar import OUTCOMES, TYPE_LABELS
 from tenants.models import PushApp
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -96,7 +96,7 @@ def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime
         app,
         {"kind": state.kind, "text": state.word},
         {"at": row.acked_at} if row.acked_at else "none ever",
-        {"at": row.sent_at},
+        {"at": row.sent_at} if row.sent_at else "never",
         _up_to(reading.unacknowledged(row)[: COUNTED + 1].count()),
         {"at": row.first_at},
     ]
@@ -118,7 +118,12 @@ def _session(device: str, sessions: list[Delivery]) -> dict[str, Any]:
 
 
 def _session_row(request: CustomerRequest, row: Delivery) -> list[Any]:
-    return [{"at": row.accepted_at, "exact": True}, "Session ended or wiped", _outcome(row), _way_to(request, row)]
+    return [
+        {"at": row.accepted_at, "exact": True},
+        "Session ended or wiped",
+        _outcome(row, acked=False),
+        _way_to(request, row),
+    ]
 
 
 def _push(request: CustomerRequest, row: Delivery, names: dict[int, str], acked: dict[str, datetime]) -> list[Any]:
@@ -126,7 +131,7 @@ def _push(request: CustomerRequest, row: Delivery, names: dict[int, str], acked:
         {"at": row.accepted_at, "exact": True},
         TYPE_LABELS.get(row.type, row.type),
         names.get(row.server_id, ""),
-        _outcome(row),
+        _outcome(row, acked=row.trace in acked),
         {"at": acked[row.trace], "exact": True} if row.trace in acked else "none",
         _way_to(request, row),
     ]
@@ -140,7 +145,8 @@ def _way_to(request: CustomerRequest, row: Delivery) -> dict[str, Any]:
         return {"code": row.trace}
 
 
-def _outcome(row: Delivery) -> dict[str, Any]:
-    kind = _KINDS.get(row.outcome, "bad")
-    text = "Handed off" if row.outcome == Outcome.SENT.value else f"{row.answer}: {sayings.reason(row.code)}"
-    return {"kind": kind, "text": text}
+def _outcome(row: Delivery, *, acked: bool) -> dict[str, Any]:
+    kind, text = _KINDS.get(row.outcome, "bad"), OUTCOMES.get(row.outcome, row.outcome)
+    if row.outcome == Outcome.SENT.value:
+        return {"kind": kind, "text": "Delivered" if acked else text}
+    return {"kind": kind, "text": f"{text}: {sayings.reason(row.code)}"}

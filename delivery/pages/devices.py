@@ -59,7 +59,7 @@ class FindForm(forms.Form):
             raise forms.ValidationError(str(error)) from None
 
 
-@customer_page("delivery.see", methods=("GET", "HEAD", "POST"))
+@customer_page("delivery.see", methods=("GET", "HEAD", "POST"), read_only=True)
 def devices(request: CustomerRequest) -> HttpResponse:
     """All of them; POST looks for one. `?days=` without a receipt, `?range=` of removals, `?server=`."""
     form = FindForm(request.POST or None)

@@ -88,12 +88,18 @@ def read(filters: Filters) -> Figures:
     whole: dict[str, Any] = {"unit": span.unit, "zone": filters.zone}
     by = ("family", "outcome", "code", "attribution")
     rows = counted(span.start, span.end, by=by, step=span.step, **whole, **lookups)
-    latency_lookups = {**lookups, "outcome": lookups.get("outcome", SENT)}
-    latency_lookups.pop("outcome__in", None)
-    timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **latency_lookups)
+    # Only what was handed off took a time for that: where the filters leave it out, there is none.
+    has_sent = "outcome__in" not in lookups and lookups.get("outcome", SENT) == SENT
+    latency_lookups = {**lookups, "outcome": SENT}
+    timed: list[Counted] = []
+    timed_before: list[Counted] = []
+    if has_sent:
+        timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **latency_lookups)
     # What they are compared with may begin at another minute: of a day and more it is read by the hour.
     before = span.before
     earlier: dict[str, Any] = {"latencies": True, "unit": HOUR if span.end - span.start >= spans.DAY else span.unit}
+    if has_sent:
+        timed_before = counted(before.start, before.end, **earlier, **latency_lookups)
     totals = _by(rows, lambda row: row.at)
     found = _total(totals.values())
     return Figures(
@@ -101,7 +107,7 @@ def read(filters: Filters) -> Figures:
         found.acked,
         _latencies(timed),
         _total(_by(counted(before.start, before.end, by=("outcome",), **whole, **lookups), lambda _: "").values()),
-        _latencies(counted(before.start, before.end, **earlier, **latency_lookups)),
+        _latencies(timed_before),
         spans.steps(span, filters.zone),
         {at: sums for at, sums in totals.items() if at is not None},
         {row.at: Latencies(row.handoff, row.receipt) for row in timed if row.at is not None},

@@ -18,11 +18,11 @@ RANGE_LABELS: Final = {name: f"{name[:-1]} {name[-1]}" for name in RANGES}
 OUTCOMES: Final = {
     Outcome.SENT.value: "Handed off",
     FAILURES: "Any failure",
-    Outcome.GONE.value: "Device is gone",
+    Outcome.GONE.value: "Device gone",
     Outcome.REFUSED.value: "Refused",
     Outcome.FAILED.value: "Failed",
-    Outcome.UNKNOWN.value: "Not known",
-    Outcome.EXPIRED.value: "Too late",
+    Outcome.UNKNOWN.value: "End unknown",
+    Outcome.EXPIRED.value: "Expired",
     Outcome.LOST.value: "Lost",
 }
 TYPE_LABELS: Final = {

@@ -26,6 +26,8 @@ from tenants.pages.door import CustomerRequest, customer_page
 # Ranges up to now that ask by themselves for what is new.
 LIVE: Final = frozenset(("1h", "24h"))
 NOT_MODIFIED: Final = 304
+# Filters that choose pushes by what became of them.
+BY_OUTCOME: Final = frozenset(("outcome", "code", "attribution"))
 # The kind of trouble that counts pushes by their code, as this page does.
 COUNTED_TROUBLE: Final = "failures"
 
@@ -66,7 +68,10 @@ def _figures(
 ) -> dict[str, Any]:
     """What figures.html shows."""
     filters = links.filters
-    told = links.sentence(summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit))
+    chosen = not BY_OUTCOME.isdisjoint(filters.values)
+    told = links.sentence(
+        summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit, chosen=chosen)
+    )
     wrong = troubles(request.customer, server=filters.server, app=filters.app, now=clock.now)
     if wrong and told["kind"] == "good":
         # Nothing of what came failed; that says nothing of what does not come in, or is about to fail.

@@ -196,7 +196,9 @@ def _reason(figures: Figures, links: Links, clock: Clock, failure: Failure) -> R
     since = ""
     if run is not None:
         lasts = clock.now - run.last <= max(timedelta(minutes=15), 2 * links.filters.span.unit)
-        since = f"since {clock.tell(run.first)}" if lasts else f"until {clock.tell(run.last)}"
+        # What is counted by the hour is not known to the minute.
+        hour = "the hour of " if links.filters.span.unit == HOUR and not run.first.minute else ""
+        since = f"since {hour}{clock.tell(run.first)}" if lasts else f"until {clock.tell(run.last)}"
         since = "all the time" if lasts and run.from_the_start else since
     return Reason(
         "bad" if since.startswith(("since", "all")) else "warn",

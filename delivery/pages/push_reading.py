@@ -60,7 +60,9 @@ def parse_cursor(text: str) -> Cursor | None:
         return None
 
 
-def page(filters: Filters, before: Cursor | None, size: int, seconds: float = SECONDS) -> Page:
+def page(
+    filters: Filters, before: Cursor | None, size: int, seconds: float = SECONDS, *, with_total: bool = True
+) -> Page:
     """The `size` pushes of the filters before a cursor, in the scope of a customer. What is not found within `seconds`
     is left out, and the page is not complete then."""
     rows: list[Delivery] = []
@@ -68,8 +70,9 @@ def page(filters: Filters, before: Cursor | None, size: int, seconds: float = SE
     try:
         with deadline(seconds) as limit:
             counts = _counts(filters)
-            if counts.all and "acked" not in filters.values:
-                total = sum(row.pushes for row in counts.matching)
+            if with_total and counts.all and "acked" not in filters.values:
+                limit()
+                total = _total(filters, counts)
             for window in windows(filters, before, counts):
                 limit()
                 rows += of_window(filters, window, before)[: size + 1 - len(rows)]
@@ -91,6 +94,14 @@ def _counts(filters: Filters) -> Counts:
     span, lookups = (filters.start, filters.end), filters.lookups
     everything = counted(*span, step=HOUR, unit=HOUR)
     return Counts(everything, counted(*span, step=HOUR, unit=HOUR, **lookups) if lookups else everything)
+
+
+def _total(filters: Filters, counts: Counts) -> int:
+    """How many pushes the filters have in their span, and not in the whole hours that it begins and ends in."""
+    if filters.span.unit == HOUR:
+        return sum(row.pushes for row in counts.matching)
+    (found,) = counted(filters.start, filters.end, unit=filters.span.unit, **filters.lookups)
+    return found.pushes
 
 
 def windows(

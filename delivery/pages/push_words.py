@@ -13,6 +13,7 @@ from delivery.insight.durations import lasting
 from delivery.insight.pushes import Split
 from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import Outcome
+from delivery.pages.filter_bar import TYPE_LABELS
 
 COLUMNS: Final = tuple(
     {"label": label, "word": label == "Type"}
@@ -69,16 +70,17 @@ def row(slug: str, push: Delivery, receipts: Mapping[str, Sequence[Receipt]]) ->
     delivered = bool(receipts.get(push.trace))
     words = "delivered" if delivered else WORDS.get(push.outcome, push.outcome)
     became = {
-        "kind": KINDS.get(push.outcome, "bad"),
+        "kind": "good" if delivered else KINDS.get(push.outcome, "bad"),
         "text": words[:1].upper() + words[1:],
         "code": "" if push.outcome == SENT else push.code,
         "note": f"({push.count:,} times)" if push.count > 1 else "",
     }
+    type_label = TYPE_LABELS.get(push.type, push.type or "none")
     link = {"href": there, "text": push.trace} if there else {"code": push.trace}
     short = push.device[:DEVICE_SHOWN]
     device_url = address("device", slug, push.device) if push.device else ""
     device = {"href": device_url, "text": short} if device_url else {"code": short} if short else ""
-    return [{"at": push.accepted_at, "exact": True}, push.server.name, push.platform, push.type, device, became, link]
+    return [{"at": push.accepted_at, "exact": True}, push.server.name, push.platform, type_label, device, became, link]
 
 
 def split_sentence(splits: Sequence[Split], acked: int) -> str:

@@ -164,7 +164,10 @@ def _by(there: str, term: Term) -> str:
 
 
 def _servers(text: str) -> "QuerySet[Server]":
-    name = urlsplit(text).netloc or text
+    try:
+        name = urlsplit(text).netloc or text
+    except ValueError:  # no address, such as "http://[x"
+        name = text
     return Server.objects.filter(Q(name__iexact=text) | Q(name__icontains=name), anonymous=False).order_by("name")
 
 

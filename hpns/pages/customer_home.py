@@ -12,17 +12,16 @@ from delivery.insight import summary
 from delivery.insight.day import Day
 from delivery.insight.summary import Clock, percent
 from delivery.insight.troubles import troubles
-from delivery.models import Delivery
 from delivery.pages.filters import FAILURES, Filters, parse
 from delivery.pages.links import page_url
 from delivery.pages.overview_tables import Links, Stat
+from delivery.pages.push_rows import PushRow, push_rows
 from hpns.pages import checklist
 from tenants.pages.door import CustomerRequest, customer_page
 
 # How far back the last pushes are looked for.
 RECENT: Final = checklist.RECENT
 SHOWN: Final = 10
-ANSWERS: Final = {"OK": ("good", "Handed off"), "REMOVE": ("warn", "Device gone")}
 # What the checklist says with a button of its own.
 OF_CHECKLIST: Final = frozenset(("never_a_key", "no_app", "no_credential"))
 
@@ -52,7 +51,7 @@ def home(request: CustomerRequest) -> HttpResponse:
         "delivery_url": page_url("delivery", request.customer.slug),
         "pushes": pushes,
         "columns": [{"label": label} for label in ("Came", "Server", "App", "Type", "What became of it")],
-        "rows": [_cells(request, push) for push in pushes],
+        "rows": [_cells(request, row) for row in push_rows(pushes)],
     }
     return render(request, "hpns/home.html", context)
 
@@ -68,21 +67,20 @@ def _stats(day: Day, links: Links, filters: Filters) -> list[Stat]:
     return [
         stat("Pushes", counts.pushes),
         stat("Handed off", counts.sent, percent(counts.sent, counts.pushes), outcome="sent"),
-        stat("Acknowledged by a phone", day.acked, f"{percent(day.acked, counts.sent)} of them", outcome="sent"),
+        stat("Acknowledged by a phone", day.acked, f"{percent(day.acked, counts.sent, 1)} of them", acked="yes"),
         stat("Failed", counts.failed, percent(counts.failed, counts.pushes), outcome=FAILURES),
     ]
 
 
-def _cells(request: CustomerRequest, push: Delivery) -> list[Any]:
-    """A push as a row of parts/table.html."""
-    kind, text = ANSWERS.get(push.answer, ("bad", "Failed"))
+def _cells(request: CustomerRequest, row: PushRow) -> list[Any]:
+    """A push as a row of parts/table.html, in the words of the list of pushes."""
+    push = row.push
     became = {
-        "kind": kind,
-        "text": text,
-        "code": push.code if kind == "bad" else "",
-        "note": f"({push.count} times)" if push.count > 1 else "",
+        "kind": row.kind,
+        "text": row.outcome,
+        "code": row.code,
+        "note": f"({push.count:,} pushes)" if push.count > 1 else "",
     }
     url = page_url("push", request.customer.slug, push.trace)
-    at = push.accepted_at
-    came: dict[str, Any] = {"href": url, "at": at} if url else {"at": at}
-    return [came, push.server.name, push.platform, push.type, became]
+    came: dict[str, Any] = {"at": push.accepted_at, **({"href": url} if url else {})}
+    return [came, row.server, row.app, row.type, became]

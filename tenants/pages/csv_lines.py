@@ -8,7 +8,7 @@ from typing import Final
 from django.http import StreamingHttpResponse
 
 # What a spreadsheet would take for a formula. https://owasp.org/www-community/attacks/CSV_Injection
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def lines(rows: Iterable[Iterable[object]]) -> bytes:

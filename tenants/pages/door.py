@@ -17,7 +17,7 @@ from time import time
 from typing import Any, Final, NamedTuple
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
@@ -83,7 +83,7 @@ def customer_page(
         @wraps(view)
         def page(request: Any, slug: str, **more: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return _to_login(request)
             # PostgreSQL has no text with it, and Django's forms refuse it.
             if NUL in request.path or any(NUL in value for _, values in request.GET.lists() for value in values):
                 raise Http404
@@ -92,6 +92,16 @@ def customer_page(
         return page
 
     return wrap
+
+
+def _to_login(request: HttpRequest) -> HttpResponseBase:
+    """The way to the login; a part of a page that asks by itself is not given it in its place: its page is loaded anew.
+
+    https://htmx.org/reference/#response_headers
+    """
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=HTTPStatus.FORBIDDEN, headers={"HX-Refresh": "true"})
+    return redirect_to_login(request.get_full_path())
 
 
 def _authorize(

@@ -38,7 +38,7 @@
     detail.shouldSwap = false;
     const { xhr } = detail;
     if (xhr.status !== 200) return;
-    // Somebody who was logged out meanwhile is sent the page for that, which has no rows.
+    // A page of a proxy's in between has no rows.
     const found = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("[data-tail-rows]");
     if (found) {
       target.dataset.tail = xhr.getResponseHeader("ETag") || "";

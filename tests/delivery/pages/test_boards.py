@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 
+from delivery.models import Hour
 from delivery.outcomes import own
 from delivery.providers import table
 from tenants.models import Credential, Customer, PushApp
@@ -48,7 +49,9 @@ def test_the_customer_whose_pushes_fail_most_comes_first(
     recent.push(cosmos.pk, 100, verdict=KEY)
     recent.count()
     found = rows(somebody, "/admin/boards/")
-    assert [row[:6] for row in found] == [["Cosmos", 100, 0, 0, 100, "100 %"], ["Acme", 1_010, 0, 0, 10, "1 %"]]
+    assert [row[:6] for row in found] == [["Cosmos", 100, 0, 0, "100", "100 %"], ["Acme", 1_010, 0, 0, "10", "1 %"]]
+    query = "range=24h&amp;outcome=failures&amp;attribution=customer"
+    assert f'<a href="/c/acme/delivery/pushes/?{query}">10</a>' in somebody.get("/admin/boards/").content.decode()
 
 
 def test_a_trouble_is_told_since_the_hour_from_which_on_it_has_not_paused(
@@ -60,7 +63,7 @@ def test_a_trouble_is_told_since_the_hour_from_which_on_it_has_not_paused(
     now = recent.count(timedelta(hours=6))
     (row,) = rows(somebody, "/admin/boards/")
     assert row[6] == {"code": "apns_invalid_provider_token"}
-    assert row[7] == {"at": (now - timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)}
+    assert row[7] == {"at": (now - timedelta(hours=2)).replace(minute=0, second=0, microsecond=0), "exact": True}
 
 
 def test_a_board_of_what_we_have_failed_leaves_others_out(
@@ -76,10 +79,14 @@ def test_a_board_of_what_we_have_failed_leaves_others_out(
 def test_by_volume_each_is_held_against_the_day_before(somebody: Browser, customer: Customer, cosmos: Customer) -> None:
     recent.push(customer.pk, 150)
     recent.push(customer.pk, 100, ago=timedelta(hours=26))
-    recent.push(cosmos.pk, 50)
+    recent.push(cosmos.pk, 40)
+    recent.push(cosmos.pk, 10, verdict=KEY)
     recent.count(timedelta(hours=48))
+    Hour.objects.filter(customer_id=cosmos.pk, outcome="sent").update(acked=30)
     found = rows(somebody, "/admin/boards/volume/")
     assert [row[:5] for row in found] == [["Acme", 150, "75 %", 100, "+50 %"], ["Cosmos", 50, "25 %", 0, "new"]]
+    # As the customer reads it: of those that were handed off.
+    assert found[1][5] == "75 %"
 
 
 def test_who_has_pushed_and_does_not_any_more_is_silent(

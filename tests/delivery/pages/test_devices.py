@@ -208,7 +208,15 @@ def test_a_removed_device_says_when_why_and_what_to_do(ada: Browser, phone: Any)
     assert "Removed on <time" in text
     why = "because the app is no longer installed on this device, or has a new token (410 Unregistered)"
     assert f"{why}. Its user has to log in to the app again." in text
-    assert "REMOVE:" in text
+    assert "Device gone: the app is no longer installed" in text
+
+
+def test_a_device_that_no_provider_ever_took_a_push_for_was_never_sent_to(ada: Browser, phone: Any) -> None:
+    phone(3, GONE)
+    taken_in()
+    text = page_of(ada)
+    assert 'data-label="Last sent to">never<' in text
+    assert "{" not in text.partition("<main")[2].replace("{&quot;", "")
 
 
 def test_a_device_that_acknowledges_says_so(ada: Browser, phone: Any) -> None:
@@ -217,7 +225,8 @@ def test_a_device_that_acknowledges_says_so(ada: Browser, phone: Any) -> None:
     taken_in()
     text = page_of(ada)
     assert "The phone has acknowledged the last push." in text
-    assert text.count("Handed off</span>") == 2
+    assert text.count("Handed off</span>") == 1
+    assert text.count("Delivered</span>") == 1
     assert "chat.acme.example" in text
 
 
@@ -282,6 +291,10 @@ def test_its_pushes_are_paged(ada: Browser, phone: Any, monkeypatch: pytest.Monk
 )
 def test_what_is_no_fingerprint_is_not_there(ada: Browser, device: str) -> None:
     assert ada.get(f"{ADDRESS}{device}/").status_code == 404
+
+
+def test_a_place_in_the_list_makes_no_device_of_one_that_nobody_knows(ada: Browser) -> None:
+    assert ada.get(f"{ADDRESS}{'0' * 32}/?before=2026-01-01T00:00:00%2B00:00~x").status_code == 404
 
 
 @pytest.mark.parametrize(

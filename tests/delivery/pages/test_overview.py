@@ -105,6 +105,27 @@ def test_every_number_leads_to_the_pushes_that_it_counts(cast: Cast, made: Pushe
     assert listed.count("data-key=") == 2
 
 
+def test_of_failures_alone_no_time_of_a_hand_off_is_told(cast: Cast, made: Pushes) -> None:
+    assert re.search(r"Hand-off, p95 \d+ ms", text(cast.ben, f"{PAGE}?outcome=sent"))
+    assert "Hand-off, p95 – " in text(cast.ben, f"{PAGE}?outcome=failures")
+
+
+def test_failures_that_were_chosen_are_not_held_against_what_was_handed_off(cast: Cast, made: Pushes) -> None:
+    for query in ("outcome=failures", "code=apns_invalid_provider_token"):
+        said = text(cast.ben, f"{PAGE}?{query}")
+        assert "2 pushes failed in the last 24 hours because Apple refused the signing token" in said
+        assert "None of" not in said
+
+
+def test_what_is_counted_by_the_hour_is_not_told_to_the_minute(cast: Cast, made: Pushes) -> None:
+    made.write(2, GONE, **IPHONE)
+    made.write(3, judge.refusal("no_app"), **ANDROID)
+    made.count()
+    said = text(cast.ben, f"{PAGE}?range=30d")
+    assert re.search(r"no_app since the hour of (\d+ \w+, )?\d\d:00", said)
+    assert "the hour of" not in text(cast.ben, f"{PAGE}?range=24h")
+
+
 def test_a_row_of_a_split_leads_to_the_same_page_of_it_alone(cast: Cast, made: Pushes) -> None:
     address = f"?range=24h&server={cast.acme.server.public_id}"
     assert f'<a href="{address.replace("&", "&amp;")}"><bdi title="{cast.acme.server.name}">' in html(cast.ben)
@@ -142,7 +163,7 @@ def test_a_failure_of_a_long_range_is_told_to_the_minute(cast: Cast, made: Pushe
 
 def test_the_only_failures_that_are_left_by_a_filter_are_still_no_good_news(cast: Cast, made: Pushes) -> None:
     said = text(cast.ben, f"{PAGE}?outcome=refused")
-    assert "None of 2 pushes was handed off in the last 24 hours; 2 failed because Apple refused" in said
+    assert "2 pushes failed in the last 24 hours because Apple refused" in said
 
 
 def test_without_a_push_ever_it_says_what_will_be_here(cast: Cast) -> None:

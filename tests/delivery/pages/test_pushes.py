@@ -49,6 +49,15 @@ def test_pushes_are_listed_page_by_page_the_newest_first_and_others_never(cast: 
     assert seen[0] > seen[-1]
 
 
+def test_their_number_is_that_of_the_range_to_the_minute_and_not_of_whole_hours(cast: Cast) -> None:
+    trace = write(1, cast.acme, ago=3_000)
+    write(2, cast.acme, ago=3_700)
+    count()
+    text = cast.ben.get(f"{PUSHES}?range=1h").content.decode()
+    assert "1 push in the last hour" in text
+    assert keys(text) == [trace]
+
+
 def test_what_was_never_counted_is_listed_all_the_same(cast: Cast) -> None:
     trace = write(1, cast.acme, REFUSED)
     assert keys(cast.ben.get(f"{PUSHES}?code=no_app").content.decode()) == [trace]
@@ -165,7 +174,8 @@ def test_a_place_survives_being_written_down() -> None:
 
 
 def test_a_range_from_before_pushes_are_kept_says_so(cast: Cast) -> None:
-    assert "Single pushes are kept for 45 days" in cast.ben.get(f"{PUSHES}?range=90d").content.decode()
+    kept = f"Single pushes are kept for {settings.RETENTION_DAYS} days"
+    assert kept in cast.ben.get(f"{PUSHES}?range=90d").content.decode()
     assert "Single pushes are kept" not in cast.ben.get(f"{PUSHES}?range=7d").content.decode()
 
 

@@ -176,6 +176,7 @@ def test_nothing_of_another_customer_is_found(acme: Tenant, ben: Browser) -> Non
         ("<script>alert(1)</script>", "Nothing here has this name"),
         ("\ud7ff\uffff\u202e", "Nothing here has this name"),
         ("%", "Nothing here has this name"),
+        ("http://[chat", "Nothing here has this name"),
     ],
 )
 def test_nonsense_has_a_clear_answer(ben: Browser, text: str, said: str) -> None:
@@ -185,7 +186,7 @@ def test_nonsense_has_a_clear_answer(ben: Browser, text: str, said: str) -> None
 
 
 @pytest.mark.parametrize(
-    "query", ["trace=%00", "ack=" + "x" * 9000, "post=<b>", "device=zz", "id=x", "code=x", "nothing=x"]
+    "query", ["trace=%00", "ack=" + "x" * 9000, "post=<b>", "device=zz", "id=x", "code=x", "nothing=x", "server=//[x"]
 )
 def test_nonsense_in_the_address_of_the_results_is_no_error(ben: Browser, query: str) -> None:
     answer = ben.get(f"{HERE}?{query}")

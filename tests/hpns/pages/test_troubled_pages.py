@@ -13,6 +13,7 @@ from tenants.audit import recording
 from tenants.models import Credential, PushApp, Rejection, ServerKey
 from tests.browsing import Browser, browser, tenant
 from tests.delivery.insight.traffic import REFUSED, came, count_all
+from tests.delivery.logged_pushes import acknowledge, log
 from tests.delivery.rollups.pushes import SENT
 from tests.tenants.two_customers import Cast, sql, two_customers
 
@@ -104,7 +105,21 @@ def test_home_links_its_figures_and_its_last_pushes_to_what_they_count(cast: Cas
     count_all()
     page = ada.get("/c/acme/").content.decode()
     assert re.search(r'<dt>Handed off</dt><dd class="number"><a href="/c/acme/[^"]*outcome=sent[^"]*">24</a>', page)
-    assert "Acknowledged by a phone" in page
+    acked = re.search(r'<dt>Acknowledged by a phone</dt><dd class="number"><a href="/c/acme/([^"]*)"', page)
+    assert acked
+    assert "acked=yes" in acked[1]
+
+
+def test_home_says_of_its_last_pushes_what_their_list_says(cast: Cast, app: PushApp, ada: Browser) -> None:
+    at = log(cast.acme, app=app.pk, age=60)
+    log(cast.acme, "0123456789ab-8", judge.refusal("no_app"), age=50, ack_id="other", platform="windows")
+    acknowledge(cast.acme, at)
+    for address in ("", "delivery/pushes/"):
+        table = read(ada, address).partition("What became of it")[2]
+        assert "Delivered" in table, address
+        assert "apple_own" in table, address
+        assert "Refused no_app" in table, address
+        assert "Message" in table, address
 
 
 def test_the_checklist_says_no_twice_and_a_refused_key_is_no_step_done(cast: Cast, app: PushApp, ada: Browser) -> None:

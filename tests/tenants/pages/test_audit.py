@@ -114,6 +114,6 @@ def test_what_comes_in_pieces_is_not_packed_piece_by_piece(cast: Cast) -> None:
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
-    for text in ("=1+1", "+1", "-1", "@x", "\tx", "\rx"):
+    for text in ("=1+1", "+1", "-1", "@x", "\tx", "\rx", "\n=1", "＝1", "＠x"):
         (row,) = csv.reader(io.StringIO(lines([[text, "x=1"]]).decode(), newline=""))
         assert row == [f"'{text}", "x=1"]

@@ -66,6 +66,15 @@ def test_who_is_not_logged_in_is_led_to_the_login_and_back(cast: Cast) -> None:
     assert answer["Location"].endswith("?next=/c/acme/audit/%3Faction%3Dkey")
 
 
+def test_a_part_that_asks_without_a_login_is_not_given_the_login_in_its_place_but_has_its_page_loaded_anew(
+    cast: Cast,
+) -> None:
+    answer = Browser().get("/c/acme/delivery/", headers={"HX-Request": "true"})
+    assert answer.status_code == 403
+    assert answer["HX-Refresh"] == "true"
+    assert answer.content == b""
+
+
 def test_a_customer_of_others_and_one_that_there_is_not_look_the_same(cast: Cast) -> None:
     theirs, none = cast.ada.get("/c/cosmos/audit/"), cast.ada.get("/c/nobody/audit/")
     assert theirs.status_code == none.status_code == 404
