@@ -4,7 +4,6 @@ import re
 import time
 from datetime import datetime, timedelta
 from html import unescape
-from typing import Any
 
 import pytest
 import redis
@@ -14,7 +13,6 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from delivery.log.writing import WRITTEN_AT
-from delivery.models import Grain
 from delivery.outcomes import judge
 from delivery.pages import figures
 from tenants.models import AuditEvent, Server, ServerKey
@@ -242,32 +240,6 @@ def test_it_costs_as_many_queries_for_many_servers_as_for_one(cast: Cast, made: 
     with CaptureQueriesContext(connection) as many:
         cast.ben.get(f"{PAGE}?range=7d")
     assert len(many) == len(few) <= QUERIES_MOST
-
-
-def test_ten_thousand_servers_are_a_bounded_page_the_worst_first(cast: Cast) -> None:
-    many = [Server(customer=cast.acme.customer, name=f"server {n:05d}") for n in range(10_000)]
-    Server.objects.bulk_create(many)
-    columns = (
-        "at, customer_id, grain, server_id, app_id, family, type, outcome, code, attribution, counts, pushes, acked"
-    )
-    values: Any = [cast.acme.customer.pk, many[0].pk, many[-1].pk]
-    with connection.cursor() as cursor:
-        for grain, server, of in (
-            (Grain.DETAIL, "n", "'message', CASE n WHEN %s THEN 'refused' ELSE 'sent' END"),
-            (Grain.CUSTOMER, "0", "'', CASE n WHEN %s THEN 'refused' ELSE 'sent' END"),
-        ):
-            cursor.execute(
-                f"INSERT INTO delivery_minute ({columns}, handoff, receipt)"  # noqa: S608
-                f" SELECT date_trunc('minute', now()), %s, {int(grain)}, {server}, 0, 'apns', {of},"
-                " 'no_app', 'customer', true, 1, 0, '{}', '{}' FROM generate_series(%s, %s) n",
-                [values[0], many[7_777].pk, *values[1:]],
-            )
-    answer = cast.ben.get(PAGE)
-    assert len(answer.content) < 200_000
-    said = text(cast.ben)
-    assert "And 9,990 more: see all." in said
-    split = said.partition("By server")[2]
-    assert split.index("server 07777") < split.index("server 0000")
 
 
 def test_what_else_is_wrong_is_told_besides_and_what_the_sentence_tells_is_not_told_twice(
