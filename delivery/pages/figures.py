@@ -168,7 +168,7 @@ def _split(filters: Filters, rows: list[Counted], name: str) -> Mapping[Any, Tot
         whole = {"unit": filters.span.unit, **filters.lookups}
         rows = counted(filters.start, filters.end, by=(name, "outcome"), **whole)
     found = _by(rows, lambda row: row.of[name])
-    return dict(sorted(found.items(), key=lambda each: (-each[1].failed, -each[1].pushes)))
+    return dict(sorted(found.items(), key=lambda each: (-each[1].failed, -each[1].pushes, each[0])))
 
 
 def _failures(filters: Filters, rows: list[Counted]) -> list[Failure]:

@@ -87,8 +87,9 @@ class _Look:
         return known
 
     async def repeat(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
+        """Look again and again, until cancelled: also where a library's call keeps the cancellation to itself."""
+        current = asyncio.current_task()
+        while current is not None and not current.cancelling():
             health = Health()
             await self.look(health)
             self.found, self.at = health, time.monotonic()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import LiteralString
 
 import psycopg
 
@@ -38,6 +39,7 @@ def test_is_something_between_us_eating_it(company: Company, ada: Enter) -> None
     admin = ada(company)
     company.push()
     company.taken_in()
+    wait_for(lambda: _used(company), PATIENCE, "the use of the key is known")
     admin.reads(
         "Servers & keys",
         company.server_name,
@@ -54,6 +56,13 @@ def test_is_something_between_us_eating_it(company: Company, ada: Enter) -> None
 
 
 def _rejected(company: Company) -> bool:
+    return _found(company, "SELECT 1 FROM tenants_rejection WHERE key_id = %s")
+
+
+def _used(company: Company) -> bool:
+    return _found(company, "SELECT 1 FROM tenants_serverkey WHERE id = %s AND last_used_at IS NOT NULL")
+
+
+def _found(company: Company, query: LiteralString) -> bool:
     with psycopg.connect(company.stage.postgres.url) as connection:
-        query = "SELECT 1 FROM tenants_rejection WHERE key_id = %s"
         return connection.execute(query, [company.key_pk]).fetchone() is not None

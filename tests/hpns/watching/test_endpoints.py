@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import redis
@@ -167,6 +167,27 @@ async def test_a_look_at_the_database_that_does_not_end_holds_up_no_other_and_it
     await asyncio.wait([task])
     at_valkey.at -= 3600
     assert observer.health().missing == ["the queue and the workers have not been looked at for 10 s"]
+
+
+async def test_a_look_that_keeps_its_cancellation_to_itself_ends_all_the_same(
+    worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = Observer(Intake(), no_pages)
+    _, at_database, at_pages = observer._looks
+
+    async def swallowing(_health: readiness.Health) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(at_database, "look", swallowing)
+    task = asyncio.create_task(observer.observe())
+    async with asyncio.timeout(PATIENCE):
+        while not at_pages.at:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        while any(each.get_name().startswith("the look at") for each in asyncio.all_tasks()):
+            await asyncio.sleep(0.01)
 
 
 async def test_pages_that_are_gone_are_amiss_and_pushes_go_on(worker: None) -> None:
