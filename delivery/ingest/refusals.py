@@ -122,7 +122,7 @@ class TurnedAwayPushes:
         unsure = reply.exception() is not None
         for key, (row, count) in flushed.items():
             if unsure and len(key) == AGGREGATE_KEY_LENGTH:
-                key = (*key, row.partition(b"\t")[0])
+                key = (*key, rows.trace_of(row))
             more = self._unsaved.get(key, (b"", 0))[1]
             self._unsaved[key] = (rows.with_count(row, count + more), count + more)
         if self.link.up and self._flush_handle is None:

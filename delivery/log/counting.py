@@ -1,28 +1,26 @@
 """Counts of rows of the delivery log, out of their lines for COPY: what they add to the rollups.
 
 Invariant: the same as what rollups/rebuilding.py counts out of the table once they stand there. It runs for each push,
-so nothing here is made anew for each line but its fields, a key and a latency.
+so of a line only its moments are read, at their fixed places; what it is counted under is its end (rows.CELL), which
+is taken apart once for all lines that share it.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import Final
 
-from delivery.log.rows import COLUMNS
+from delivery.log.rows import CELL
 from delivery.rollups import cells
 from delivery.rollups.buckets import bucket_of
 from delivery.rollups.increments import Cell, Increments
 
-_COLUMN: Final = {name: place for place, name in enumerate(COLUMNS)}
-_DIMENSIONS: Final = itemgetter(
-    *(_COLUMN[name] for name in ("customer_id", "server_id", "app_id", "platform", "type")),
-    *(_COLUMN[name] for name in ("outcome", "code", "attribution", "counts")),
-)
-_ACCEPTED, _ENDED, _COUNT = _COLUMN["accepted_at"], _COLUMN["ended_at"], _COLUMN["count"]
 # Where a moment's parts stand, as rows.moment() writes it: 2026-09-21 14:13:20.123+00
-_LENGTH, _MINUTE, _SECONDS, _MILLISECONDS = 26, 16, slice(17, 19), slice(20, 23)
+_LENGTH, _MINUTE = 26, 16
+_SECONDS, _MILLISECONDS = slice(1, 3), slice(4, 7)
+# Of a line: the minute of its acceptance and what follows, and the same of its end.
+_ACCEPTED, _ENDED = slice(_MINUTE, _LENGTH + 1), slice(_LENGTH + 1 + _MINUTE, 2 * _LENGTH + 2)
+_ENDED_MINUTE: Final = slice(_LENGTH + 1, _LENGTH + 1 + _MINUTE)
+_BEFORE_CELL: Final = b"]\t"
 _NULL: Final = b"\\N"
 
 
@@ -38,33 +36,32 @@ def count(blob: bytes) -> Increments:
         raise UncountableError("a row of the delivery log cannot be counted") from error
 
 
-# The minute as text, the bucket of the latency, and the texts of what else a cell is made of.
-_Key = tuple[bytes, int, tuple[bytes, ...]]
+# The minute as text, the bucket of the latency, and the end of the line. It says how many lines have these.
+_Key = tuple[bytes, int, bytes]
 
 
 def _sums(blob: bytes) -> dict[_Key, int]:
     sums: dict[_Key, int] = {}
+    get = sums.get
     for line in blob.split(b"\n"):
         if not line:
             continue
-        fields = line.split(b"\t")
-        accepted, ended = fields[_ACCEPTED], fields[_ENDED]
-        minute = accepted[:_MINUTE]
-        took = _within_minute(ended) - _within_minute(accepted)
-        if minute != ended[:_MINUTE]:
-            took += _minutes(ended[:_MINUTE]) - _minutes(minute)
-        key = (minute, bucket_of(took), _DIMENSIONS(fields))
-        sums[key] = sums.get(key, 0) + int(fields[_COUNT])
+        minute, ended_minute = line[:_MINUTE], line[_ENDED_MINUTE]
+        took = _within_minute(line[_ENDED]) - _within_minute(line[_ACCEPTED])
+        if minute != ended_minute:
+            took += _minutes(ended_minute) - _minutes(minute)
+        key = (minute, bucket_of(took), line.rpartition(_BEFORE_CELL)[2])
+        sums[key] = get(key, 0) + 1
     return sums
 
 
 # As rows.moment() does: few milliseconds are read over and over.
 @lru_cache(maxsize=1024)
-def _within_minute(moment: bytes) -> int:
-    """Milliseconds since the minute began."""
-    if len(moment) != _LENGTH or not moment.endswith(b"+00"):
+def _within_minute(rest: bytes) -> int:
+    """Milliseconds since the minute began, of what follows it in a line: ":20.123+00<TAB>"."""
+    if not (rest.startswith(b":") and rest[3:4] == b"." and rest.endswith(b"+00\t")):
         raise UncountableError("a moment is written otherwise")
-    return int(moment[_SECONDS]) * 1000 + int(moment[_MILLISECONDS])
+    return int(rest[_SECONDS]) * 1000 + int(rest[_MILLISECONDS])
 
 
 @lru_cache(maxsize=64)
@@ -80,25 +77,34 @@ def _minutes(text: bytes) -> int:
 
 def _increments(sums: dict[_Key, int]) -> Increments:
     made = Increments()
-    for (minute, bucket, dimensions), pushes in sums.items():
-        made.push(_cell(minute, dimensions), pushes, bucket)
+    for (minute, bucket, end), lines in sums.items():
+        cell, count = _cell(minute, end)
+        made.push(cell, lines * count, bucket)
     return made
 
 
-def _cell(minute: bytes, dimensions: Iterable[bytes]) -> Cell:
-    customer, server, app, platform, push_type, *what = dimensions
+@lru_cache(maxsize=1024)
+def _cell(minute: bytes, end: bytes) -> tuple[Cell, int]:
+    """What the pushes of such lines are counted under, and how many one line stands for."""
+    fields = end.split(b"\t")
+    if len(fields) != len(CELL):
+        raise UncountableError("a line has other columns")
+    of = dict(zip(CELL, fields, strict=True))
+    what = [of[name] for name in ("outcome", "code", "attribution")]
     if any(b"\\" in text for text in what):
         raise UncountableError("what became of a push is no word of ours")
-    outcome, code, attribution, counts = (text.decode() for text in what)
-    return Cell(
+    outcome, code, attribution = (text.decode() for text in what)
+    app = of["app_id"]
+    cell = Cell(
         _minute(minute),
-        int(customer),
-        int(server),
+        int(of["customer_id"]),
+        int(of["server_id"]),
         0 if app == _NULL else int(app),
-        cells.family(platform.decode()),
-        cells.kind(push_type.decode()),
+        cells.family(of["platform"].decode()),
+        cells.kind(of["type"].decode()),
         outcome,
         code,
         attribution,
-        counts == "t",
+        of["counts"] == b"t",
     )
+    return cell, int(of["count"])

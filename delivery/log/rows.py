@@ -15,10 +15,14 @@ from delivery.protocol import mattermost_id
 from delivery.protocol.wire import Push
 
 ROWS = "log:rows"
+# What the rollups count a push under stands last, behind the attempts, and what they measure first (counting.py).
+CELL = (
+    *("customer_id", "server_id", "key_id", "app_id", "platform", "type"),
+    *("outcome", "code", "answer", "attribution", "counts", "count"),
+)
 COLUMNS = (
-    *("trace", "accepted_at", "ended_at", "customer_id", "server_id", "key_id", "app_id", "platform", "type"),
-    *("sub_type", "ack_id", "mattermost_id", "device", "size", "outcome", "code", "answer", "attribution", "counts"),
-    *("attempts", "post_id", "count"),
+    *("accepted_at", "ended_at", "trace", "sub_type", "mattermost_id", "device", "size", "ack_id", "post_id"),
+    *("attempts", *CELL),
 )
 COPY = f"COPY delivery_delivery ({', '.join(COLUMNS)}) FROM STDIN"
 # In place of a key's id, for a push that came without one. It is no event of the SLA.
@@ -26,11 +30,16 @@ NO_KEY = "\\N"
 # Characters of a member of a push that are kept; Mattermost's ids have 26, and a stranger's must not swell the log.
 KEPT = 64
 
-# Of a line as the version before wrote it: without post_id, and with the ack_id as text.
-_EARLIER_LENGTH, _ACK = len(COLUMNS) - 1, COLUMNS.index("ack_id")
+# The columns of a line as the version before wrote it: without post_id, and with the ack_id as text.
+_EARLIER = (
+    *("trace", "accepted_at", "ended_at", "customer_id", "server_id", "key_id", "app_id", "platform", "type"),
+    *("sub_type", "ack_id", "mattermost_id", "device", "size", "outcome", "code", "answer", "attribution", "counts"),
+    *("attempts", "count"),
+)
 _ESCAPED = re.compile(rb"\\(.)")
 _MEANT = {b"t": b"\t", b"n": b"\n", b"r": b"\r"}
-_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
+# A bracket at the end of a label would be taken for that of the attempts.
+_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "", "]": "\\x5d"})
 _JSON_QUOTED = str.maketrans({"\\": "\\\\\\\\", '"': '\\\\"', "\t": " ", "\n": " ", "\r": " ", "\0": ""})
 
 
@@ -97,18 +106,23 @@ def row(
     """A row as one line for COPY. `who` is "customer<TAB>server<TAB>key" (ids); unix seconds; size in bytes."""
     members = (push.platform[:KEPT], push.type[:KEPT], push.sub_type[:KEPT], push.server_id[:KEPT])
     joined = "".join(members)
-    if not joined.isprintable() or "\\" in joined:
+    if not joined.isprintable() or "\\" in joined or "]" in joined:
         members = tuple(member.translate(_SPECIAL) for member in members)  # type: ignore[assignment]
     attempts_json = ",".join(map(_attempt, attempts))
     verdict_columns = _verdict_columns(verdict)
     if who.endswith(NO_KEY):
         verdict_columns = f"{verdict_columns[:-1]}f"
     app = "\\N" if app_id is None else app_id
+    ids = mattermost_id.copy_texts(push.ack_id[:KEPT], push.post_id[:KEPT])
     return (
-        f"{trace}\t{moment(accepted_at)}\t{moment(ended_at)}\t{who}\t{app}\t{members[0]}\t{members[1]}\t{members[2]}\t"
-        f"{mattermost_id.copy_text(push.ack_id[:KEPT])}\t{members[3]}\t{device}\t{size}\t{verdict_columns}\t"
-        f"[{attempts_json}]\t{mattermost_id.copy_text(push.post_id[:KEPT])}\t{count}\n"
+        f"{moment(accepted_at)}\t{moment(ended_at)}\t{trace}\t{members[2]}\t{members[3]}\t{device}\t{size}\t{ids}\t"
+        f"[{attempts_json}]\t{who}\t{app}\t{members[0]}\t{members[1]}\t{verdict_columns}\t{count}\n"
     ).encode()
+
+
+def trace_of(line: bytes) -> bytes:
+    """The trace id of the push that a row is of."""
+    return line.split(b"\t", 3)[2]
 
 
 def with_count(line: bytes, count: int) -> bytes:
@@ -122,10 +136,13 @@ def of_today(blob: bytes) -> bytes:
 
 
 def _of_today(line: bytes) -> bytes:
-    fields = line.split(b"\t")
-    if len(fields) != _EARLIER_LENGTH:
+    fields = line.rstrip(b"\n").split(b"\t")
+    if len(fields) != len(_EARLIER):
         return line
-    ack_id = _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), fields[_ACK])
-    fields[_ACK] = mattermost_id.copy_text(ack_id.decode(errors="replace")).encode()
-    fields.insert(-1, mattermost_id.NULL.encode())
-    return b"\t".join(fields)
+    of = dict(zip(_EARLIER, fields, strict=True))
+    ack_id = _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), of["ack_id"])
+    of["ack_id"] = mattermost_id.copy_text(ack_id.decode(errors="replace")).encode()
+    of["post_id"] = mattermost_id.NULL.encode()
+    for label in ("platform", "type"):
+        of[label] = of[label].replace(b"]", b"\\x5d")
+    return b"\t".join(of[name] for name in COLUMNS) + b"\n"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
-from delivery.log.rows import COLUMNS, row
+from delivery.log.rows import CELL, COLUMNS, row
 from delivery.outcomes import own
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol.wire import Push
@@ -48,7 +48,9 @@ BURSTS: Final = {
 BURST_CHANCE: Final = 0.04
 ACKED: Final = {"apns": 0.62, "fcm": 0.81}
 TYPES: Final = ("message", *("message",) * 16, "clear", "clear", "update_badge")
-FIRST_OF_ROW: Final = COLUMNS.index("customer_id")
+# The order of a line, which is put together by hand: what each push has of its own stands at these places.
+FIRST: Final = ("accepted_at", "ended_at", "trace")
+BETWEEN: Final = ("device", "size", "ack_id", "post_id", "attempts")
 RECEIPT_COLUMNS: Final = (
     *("id", "received_at", "customer_id", "server_id", "ack_id", "type", "platform", "phone_at", "trace", "push_at"),
     "repeated",
@@ -86,23 +88,15 @@ def verdict_of(code: str) -> Verdict:
 
 
 @cache
-def _kind(
-    customer: int, server: int, key: int, app: int, platform: str, type_: str, code: str
-) -> tuple[str, str, str, str]:
-    """The columns between those that each push has of its own, of a kind of push."""
+def _kind(customer: int, server: int, key: int, app: int, platform: str, type_: str, code: str) -> tuple[str, str, str]:
+    """The columns that a kind of push has alike: those before BETWEEN, the size, and the end of the line."""
     push = Push(platform=platform, type=type_, device_id="d", server_id=f"{server:026}")
     verdict = SENT if code == "sent" else verdict_of(code)
     text = row("t", 0, 0, f"{customer}\t{server}\t{key}", app, push, "", 640 + server % 300, verdict, ())
     columns = dict(zip(COLUMNS, text.decode().rstrip("\n").split("\t"), strict=True))
-    parts: list[list[str]] = [[]]
-    for name in COLUMNS[FIRST_OF_ROW:]:
-        if name in ("ack_id", "device", "attempts", "post_id"):
-            parts.append([])
-        else:
-            parts[-1].append(columns[name])
-    head, between, middle, after, count = ("\t".join(part) for part in parts)
-    assert not after, "attempts and post_id stand side by side"
-    return head, between, middle, count
+    assert (*FIRST, *("sub_type", "mattermost_id"), *BETWEEN, *CELL) == COLUMNS, "the lines are made in another order"
+    cell = "\t".join(columns[name] for name in CELL)
+    return f"{columns['sub_type']}\t{columns['mattermost_id']}", columns["size"], cell
 
 
 @cache
@@ -196,9 +190,7 @@ class Writer:
             if burst is not None and burst.family == family and burst.start <= second < burst.end and draw() < 0.9:
                 code = burst.code
             platform = PLATFORMS[family][device % len(PLATFORMS[family])]
-            head, between, middle, count = _kind(
-                tenant.customer, server, key, tenant.apps[family], platform, type_, code
-            )
+            head, size, cell_end = _kind(tenant.customer, server, key, tenant.apps[family], platform, type_, code)
             self._serial += 1
             came = int((start + second) * 1000) + number
             took, bucket = self._handoff[int(draw() * 4096)] if code != "expired" else EXPIRED
@@ -206,8 +198,8 @@ class Writer:
             ack = f"\\\\x{self._random.getrandbits(128):032x}"
             tries = "[]" if code == "expired" else _tries(family, code, came, took - took // 8)
             into.log.append(
-                f"{trace}\t{accepted}\t{_moment(came + took)}\t{head}\t{ack}\t{between}\t"
-                f"{_device(tenant.customer, device)}\t{middle}\t{tries}\t{post}\t{count}\n".encode()
+                f"{accepted}\t{_moment(came + took)}\t{trace}\t{head}\t{_device(tenant.customer, device)}\t{size}\t"
+                f"{ack}\t{post}\t{tries}\t{cell_end}\n".encode()
             )
             cell = Cell(
                 _minute(came // 60_000), tenant.customer, server, tenant.apps[family], family, type_, *_what(code)

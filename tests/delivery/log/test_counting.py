@@ -31,8 +31,8 @@ VERDICTS: Final = (
     judge.refusal("no_app"),
     judge.refusal("malformed"),
 )
-PLATFORMS: Final = ("apple_rn-v2", "android_rn-v2", "apple", "windows", "", "appl\te", "\\apple")
-TYPES: Final = ("message", "clear", "test", "gossip", "", "mess\nage", "\\message")
+PLATFORMS: Final = ("apple_rn-v2", "android_rn-v2", "apple", "windows", "", "appl\te", "\\apple", "apple]")
+TYPES: Final = ("message", "clear", "test", "gossip", "", "mess\nage", "\\message", "clear]")
 
 
 @pytest.fixture

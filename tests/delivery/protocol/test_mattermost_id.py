@@ -64,6 +64,17 @@ def test_different_texts_are_packed_differently(one: str, other: str) -> None:
     assert (mattermost_id.pack(one) == mattermost_id.pack(other)) == (one == other)
 
 
+ANY_TEXT: Final = st.one_of(
+    st.sampled_from((*IDS, *TEXTS, "")), st.text(mattermost_id.ALPHABET, min_size=26, max_size=26)
+)
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_two_ids_at_once_are_packed_as_each_of_them(one: str, other: str) -> None:
+    pair = f"{mattermost_id.copy_text(one)}\t{mattermost_id.copy_text(other)}"
+    assert mattermost_id.copy_texts(one, other) == pair
+
+
 @pytest.mark.django_db
 @given(
     st.lists(

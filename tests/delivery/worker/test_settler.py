@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
-from delivery.log.rows import ROWS
+from delivery.log.rows import ROWS, trace_of
 from delivery.outcomes import judge
 from delivery.protocol.wire import Push
 from delivery.queue import batch, valkey
@@ -60,7 +60,7 @@ def end(settler: Settler, work: BatchProgress, *indices: int) -> None:
 
 def rows(store: redis.Redis) -> list[str]:
     """The traces of the rows, in order."""
-    return [line.split(b"\t")[0].decode() for line in b"".join(store.lrange(ROWS, 0, -1)).splitlines()]
+    return [trace_of(line).decode() for line in b"".join(store.lrange(ROWS, 0, -1)).splitlines()]
 
 
 async def finished(work: BatchProgress) -> None:
