@@ -10,6 +10,8 @@ import random
 import string
 from pathlib import Path
 
+from delivery.protocol.mattermost_id import ALPHABET
+
 COUNT = 512
 TALK = (
     "the build is green again on main but two tests still fail under load so have a look before we ship "
@@ -19,7 +21,6 @@ TALK = (
 WORDS = TALK.split()
 GIVEN, FAMILY = ("ines", "omar", "wanda", "jörg"), ("okafor", "lind", "marsh", "sato")
 ENDINGS = ("", "", "", "", " :tada:", " :+1:", " :smile:", " <3 & more", " (v2.1)")
-_ID = "ybndrfg8ejkmcpqxot1uwisza345h769"
 
 
 def push(random_: random.Random, provider: str) -> bytes:
@@ -59,7 +60,8 @@ def write(folder: Path, provider: str) -> Path:
 
 
 def _id(random_: random.Random) -> str:
-    return "".join(random_.choices(_ID, k=26))
+    # 16 bytes are 25 characters and 3 bits.
+    return "".join(random_.choices(ALPHABET, k=25)) + random_.choice(ALPHABET[::4])
 
 
 def _device(random_: random.Random, provider: str) -> str:

@@ -20,9 +20,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+from delivery.protocol.mattermost_id import ALPHABET
 
 # select() takes no descriptor above 1023; more than this many pushes at once wait for a connection.
 MOST = 900
+# Digits as letters of an id.
+LETTERS: Final = str.maketrans("0123456789", ALPHABET[:10])
 
 
 class Connection:
@@ -171,7 +176,8 @@ def requests(bodies: Path, prefix: str, run: str) -> Iterator[bytes]:
         for line in lines:
             number += 1
             start = line.index(mark) + len(mark)
-            body = line[:start] + f"{run}{number:012d}".encode() + line[start + 26 :]
+            count = f"{number:011d}".translate(LETTERS)
+            body = line[:start] + f"{run}{count}y".encode() + line[start + 26 :]
             yield (
                 f"POST {prefix}/api/v1/send_push HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mattermost-Bot/1.1\r\n"
                 f"Content-Length: {len(body)}\r\nAccept-Encoding: gzip\r\n\r\n"

@@ -1,7 +1,14 @@
 -- wrk sends the pushes of the file BODIES in turn, to the path PREFIX/api/v1/send_push, with the headers of a Mattermost
--- server. Each goes out under an ack_id that was never used before, so that nobody can answer from memory.
+-- server. Each goes out under an ack_id that was never used before, so that nobody can answer from memory. As a server's
+-- are, these are 26 letters that come in no order: RUN is 14 of them.
 -- The last line that it prints is the window in JSON; times in microseconds.
 local before, after, line, sent, run = {}, {}, 0, 0, ""
+local letters = "ybndrfg8ejkmcpqxot1uwisza345h769"
+local heads, chunks = {}, {}
+
+local function letter(number)
+  return letters:sub(number % 32 + 1, number % 32 + 1)
+end
 
 function init(args)
   local headers = { ["User-Agent"] = "Mattermost-Bot/1.1", ["Accept-Encoding"] = "gzip" }
@@ -13,12 +20,19 @@ function init(args)
     after[#after + 1] = request:sub(id + 27)
   end
   run = os.getenv("RUN")
+  for number = 0, 32767 do
+    chunks[number] = letter(math.floor(number / 1024)) .. letter(math.floor(number / 32)) .. letter(number)
+  end
+  for number = 0, 4095 do
+    heads[number] = chunks[math.random(0, 32767)] .. letter(math.random(0, 31)) .. letter(math.random(0, 31))
+  end
 end
 
 function request()
   line = line % #before + 1
   sent = sent + 1
-  return before[line] .. run .. string.format("%012d", sent) .. after[line]
+  local count = chunks[math.floor(sent / 32768)] .. chunks[sent % 32768]
+  return before[line] .. heads[sent % 4096] .. run .. count .. "y" .. after[line]
 end
 
 function done(summary, latency, requests)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from delivery.protocol.mattermost_id import ALPHABET
 from hpns.local.problem import ProblemError
 from hpns.local.process import bound_to_parent
 from tests.bench import processes
@@ -117,7 +118,7 @@ def measure(
 def _load(
     case: Case, service: Under, provider: Provider, bodies: Path, programs: Mapping[str, str], seconds: int
 ) -> dict[str, Any]:
-    run = secrets.token_hex(7)  # fresh ack_ids: the same for no two windows
+    run = "".join(secrets.choice(ALPHABET) for _ in range(14))  # fresh ack_ids: the same for no two windows
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     if case.load == "wrk":
         env |= {"BODIES": str(bodies), "PREFIX": service.prefix, "RUN": run}
