@@ -47,7 +47,7 @@ def fcm_target(sandbox: SandboxClient, *, app_id: int = 2, credential_id: int = 
     )
 
 
-async def attempt(sender: Sender, target: Target, one: Push, *, seconds: float = 2.0) -> Attempt:
+async def attempt(sender: Sender, target: Target, one: Push, *, seconds: float = 15.0) -> Attempt:
     """Send it and return what came of it; AssertionError if that takes longer than it may, or comes twice."""
     made_attempts: list[Attempt] = []
     ended = asyncio.Event()
