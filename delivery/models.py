@@ -161,19 +161,19 @@ class CustomerCounts(TenantModel, Counts):
 
 
 class Minute(CustomerCounts):
-    """Counts of a customer's pushes per minute."""
+    """Counts of a customer's pushes per minute. To read: a view, of what is merged and what has come since."""
 
     class Meta:
         managed = False
-        db_table = "delivery_minute"
+        db_table = "delivery_minute_now"
 
 
 class Hour(CustomerCounts):
-    """Counts of a customer's pushes per hour."""
+    """Counts of a customer's pushes per hour. To read, as Minute."""
 
     class Meta:
         managed = False
-        db_table = "delivery_hour"
+        db_table = "delivery_hour_now"
 
 
 class ServiceMinute(Counts):

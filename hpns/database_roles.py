@@ -47,6 +47,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     # Of all customers together: nobody is recognisable. What has come together is merged, which deletes rows.
     "delivery_minute": (_S, _SID),
     "delivery_hour": (_S, _SID),
+    "delivery_minute_now": (_S, _S),
+    "delivery_hour_now": (_S, _S),
     "delivery_service_minute": (_S, _SID),
     "delivery_service_hour": (_S, _SID),
     **dict.fromkeys(

@@ -88,6 +88,7 @@ def delete_counts(unit: str, customer_id: int, before: datetime | None = None) -
 
 def _delete_day(unit: str, customer_id: int, before: datetime | None, cursor: Any) -> int:
     cursor.execute(compacting.LOCK)
+    compacting.close_customer(cursor, customer_id)
     start = _oldest_day(cursor, _OLDEST_COUNTS.format(unit=unit), customer_id)
     if start is None or (before is not None and start >= before):
         return -1

@@ -21,18 +21,23 @@ DIMENSIONS: Final = {
 
 
 class Table(NamedTuple):
-    """A table of rollups: its name by unit, and its dimensions beside `at` and what became of the pushes, each with its
-    SQL expression over BASE ("": the column of that name)."""
+    """A table of rollups: its name by unit, its dimensions beside `at` and what became of the pushes, each with its SQL
+    expression over BASE ("": the column of that name), and by which name it is read."""
 
     name: str
     dimensions: dict[str, str]
+    read: str
 
 
 _PLAIN: Final = dict.fromkeys(("customer_id", "server_id", "app_id", "family", "type"), "")
 TABLES: Final = (
-    Table("delivery_{unit}", {"grain": "0", **_PLAIN}),
-    Table("delivery_{unit}", {"grain": "1", **_PLAIN, "server_id": "0", "app_id": "0", "type": "''"}),
-    Table("delivery_service_{unit}", {"family": ""}),
+    Table("delivery_{unit}", {"grain": "0", **_PLAIN}, "delivery_{unit}_now"),
+    Table(
+        "delivery_{unit}",
+        {"grain": "1", **_PLAIN, "server_id": "0", "app_id": "0", "type": "''"},
+        "delivery_{unit}_now",
+    ),
+    Table("delivery_service_{unit}", {"family": ""}, "delivery_service_{unit}"),
 )
 
 

@@ -60,7 +60,7 @@ def _differences(table: Table, unit: str, bounds: dict[str, datetime]) -> Iterat
         names=", ".join(names),
         merged=merged_measures(),
         summed=summed_measures(),
-        table=table.name.format(unit=unit),
+        table=table.read.format(unit=unit),
         grain=f"grain = {table.dimensions['grain']}" if "grain" in names else "true",
         counted=", ".join(f"counted.{name}" for name in MEASURES),
         kept=", ".join(f"kept.{name}" for name in MEASURES),

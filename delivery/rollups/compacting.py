@@ -2,14 +2,17 @@
 
 What is counted comes into the small tables (_new) as rows that add up, once a second or more often. Of minutes that are
 over they move into the large ones, and are merged there with what may stand there already, because a row or a receipt
-came late. Hours go the same way some times an hour; in between, their rows are merged within the small table.
+came late. A customer's minutes come in their finest grain; with that step they become the minute of the whole customer
+and the hour, in both grains, which until then are read out of them (the views of delivery 0010). Hours go the same way
+some times an hour; in between, their rows are merged within the small table.
 Invariant: each step is one statement in one transaction, so that the sums are the same whenever it is killed, and
 whoever reads meanwhile sees each push once.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection, transaction
 
@@ -25,6 +28,10 @@ BATCH: Final = 20_000
 SETTLED: Final = timedelta(seconds=90)
 # The minutes of the hour in which hours are merged for good: a late receipt would write a large table each minute.
 HOURS_CLOSE: Final = frozenset((3, 18, 33, 48))
+MINUTES: Final = "delivery_minute"
+HOURS: Final = "delivery_hour"
+# What a customer's dimensions are in the grain of the whole customer.
+WHOLE: Final = {"grain": "1::smallint", "server_id": "0::bigint", "app_id": "0::bigint", "type": "''::text"}
 # Of a packed entry (buckets.py); a shift, for counts may be negative (log/erasing.py).
 _SHIFT: Final = SLOTS.bit_length() - 1
 _LENGTH: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
@@ -46,6 +53,17 @@ def compact() -> int:
             if unit == "hour":
                 merged += _merge(table, _thinning(table, dimensions), None)
     return merged
+
+
+def close_customer(cursor: Any, customer_id: int) -> None:
+    """Move all minutes of a customer on, those that are not over, too, in the caller's transaction, which holds LOCK:
+    then each of its tables says what it is to say by itself."""
+    own = {"customer": customer_id}
+    cursor.execute(f"SELECT DISTINCT at FROM {MINUTES} WHERE NOT merged AND customer_id = %(customer)s", own)  # noqa: S608
+    moments = [at for (at,) in cursor.fetchall()]
+    if moments:
+        statement = _closing(MINUTES, DIMENSIONS["delivery_{unit}"], "AND customer_id = %(customer)s")
+        cursor.execute(statement, {**own, "moments": moments})
 
 
 def _now() -> datetime:
@@ -93,19 +111,37 @@ def _counts(table: str, before: datetime | None) -> Sequence[tuple[datetime, int
         return found
 
 
-def _closing(table: str, dimensions: tuple[str, ...]) -> str:
-    """Move the rows of some moments into the large table, as one with those that stand there of the same cells."""
+def _closing(table: str, dimensions: tuple[str, ...], of: str = "") -> str:
+    """Move the rows of some moments into the large table, as one with those that stand there of the same cells; `of`: a
+    condition on the rows."""
     names, columns = ", ".join(dimensions), ", ".join((*dimensions, *MEASURES))
     same = " AND ".join(f"old.{name} = cell.{name}" for name in dimensions)
     old = ", ".join(f"old.{name}" for name in (*dimensions, *MEASURES))
+    delete = f"DELETE FROM {table} WHERE NOT merged AND at = ANY(%(moments)s) {of} RETURNING {columns}"  # noqa: S608
+    fresh = f"fresh AS ({delete})"
+    if table == MINUTES:
+        fresh = f"detail AS ({delete}), fresh AS ({_both_grains(columns)}), {_into_hours(dimensions)}"
     return f"""
-    WITH fresh AS (
-        DELETE FROM {table} WHERE NOT merged AND at = ANY(%(moments)s) RETURNING {columns}
-    ), before AS (
+    WITH {fresh}, before AS (
         DELETE FROM {table} AS old USING (SELECT DISTINCT {names} FROM fresh) AS cell
         WHERE old.merged AND old.at = ANY(%(moments)s) AND {same} RETURNING {old}
     ), found AS (SELECT * FROM fresh UNION ALL SELECT * FROM before)
     {_insert(table, dimensions, merged=True)}"""  # noqa: S608  names of ours
+
+
+def _both_grains(columns: str) -> str:
+    """Counts in the finest grain, and the same as those of the whole customer."""
+    whole = columns
+    for name, value in WHOLE.items():
+        whole = re.sub(rf"\b{name}\b", value, whole)
+    return f"SELECT {columns} FROM detail UNION ALL SELECT {whole} FROM detail"  # noqa: S608  names of ours
+
+
+def _into_hours(dimensions: tuple[str, ...]) -> str:
+    """Add the counts of minutes to those of their hours."""
+    hour = ", ".join(("date_trunc('hour', at, 'UTC') AS at", *dimensions[1:], *MEASURES))
+    return f"""found_hours AS (SELECT {hour} FROM fresh),
+    hours AS ({_insert(HOURS, dimensions, merged=False, found="found_hours")})"""  # noqa: S608  names of ours
 
 
 def _thinning(table: str, dimensions: tuple[str, ...]) -> str:
@@ -120,12 +156,12 @@ def _thinning(table: str, dimensions: tuple[str, ...]) -> str:
     {_insert(table, dimensions, merged=False)}"""  # noqa: S608  names of ours
 
 
-def _insert(table: str, dimensions: tuple[str, ...], *, merged: bool) -> str:
+def _insert(table: str, dimensions: tuple[str, ...], *, merged: bool, found: str = "found") -> str:
     names = ", ".join(dimensions)
     return f"""
     INSERT INTO {table} ({", ".join((*dimensions, *MEASURES))}, merged)
     SELECT {names}, {merged_measures()}, {merged} FROM (
-        SELECT {names}, {summed_measures()} FROM found GROUP BY {names}
+        SELECT {names}, {summed_measures()} FROM {found} GROUP BY {names}
     ) AS summed WHERE pushes <> 0 OR acked <> 0"""  # noqa: S608  names of ours
 
 

@@ -1,10 +1,11 @@
 """Increments of the rollups: counts that come together in memory, written as rows that add up to those that are there.
 
 Invariant: an increment is written in the transaction that writes what it counts, so that each is counted exactly once;
-it says what rebuilding.rebuild() would. Several rows of a cell are merged later, by compacting.py.
+it says what rebuilding.rebuild() would. Of a customer the minute is written in the finest grain alone: that stands for
+its other grain and its hour, too (the views of delivery 0010), until compacting.py moves it there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -32,9 +33,25 @@ class Cell(NamedTuple):
 
 # What a row of a table begins with: its dimensions.
 _Row = tuple[Any, ...]
-# Which minutes have new rows in the log, for whoever reads them afterwards (delivery/devices/absorbing.py). A receipt
-# is noted with its push instead, by the database.
-_NOTE: Final = "INSERT INTO delivery_written_minute (minute) SELECT unnest(%s::timestamptz[])"
+_DETAIL: Final = (*cells.DIMENSIONS["delivery_{unit}"], *cells.MEASURES)
+_SERVICE: Final = (*cells.DIMENSIONS["delivery_service_{unit}"], *cells.MEASURES)
+# Sums of all customers are few: both units in one statement, with the minutes that have new rows in the log, for whoever
+# reads those afterwards (delivery/devices/absorbing.py). A receipt is noted with its push instead, by the database.
+_TOGETHER: Final = f"""
+WITH sums AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %s::boolean[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[],
+        %s::bigint[], %s::bigint[], %s::text[], %s::text[]
+    ) AS sums (hourly, {", ".join(_SERVICE)})
+), minutes AS (
+    INSERT INTO delivery_service_minute ({", ".join(_SERVICE)})
+    SELECT {", ".join(_SERVICE[:-2])}, handoff::bigint[], receipt::bigint[] FROM sums WHERE NOT hourly
+), hours AS (
+    INSERT INTO delivery_service_hour ({", ".join(_SERVICE)})
+    SELECT {", ".join(_SERVICE[:-2])}, handoff::bigint[], receipt::bigint[] FROM sums WHERE hourly
+)
+INSERT INTO delivery_written_minute (minute) SELECT unnest(%s::timestamptz[])
+"""  # noqa: S608  names of ours
 _SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
 
 
@@ -58,14 +75,9 @@ class Increments:
         """Add them to all tables, through a cursor of Django's and in its transaction. Raises django.db.Error."""
         if not self._cells:
             return
-        if minutes := sorted({cell.at for cell, (handoff, _) in self._cells.items() if handoff}):
-            cursor.execute(_NOTE, [minutes])
-        for unit in cells.UNITS:
-            counts = self._by(unit)
-            for (name, dimensions), lines in zip(
-                cells.DIMENSIONS.items(), (_of_customers(counts), _of_service(counts)), strict=True
-            ):
-                _copy(cursor, name.format(unit=unit), (*dimensions, *cells.MEASURES), lines)
+        _copy(cursor, "delivery_minute", _DETAIL, (_line(cell, both) for cell, both in self._cells.items()))
+        minutes = sorted({cell.at for cell, (handoff, _) in self._cells.items() if handoff})
+        cursor.execute(_TOGETHER, [*map(list, zip(*self._together(), strict=True)), minutes])
 
     def _of(self, cell: Cell) -> tuple[Histogram, Histogram]:
         found = self._cells.get(cell)
@@ -73,13 +85,15 @@ class Increments:
             found = self._cells[cell] = ({}, {})
         return found
 
-    def _by(self, unit: str) -> Mapping[Cell, tuple[Histogram, Histogram]]:
-        if unit == "minute":
-            return self._cells
-        hours: dict[_Row, tuple[Histogram, Histogram]] = {}
-        for cell, histograms in self._cells.items():
-            _add(hours, cell._replace(at=cell.at.replace(minute=0)), histograms)
-        return hours  # type: ignore[return-value]  # the keys are cells
+    def _together(self) -> Iterator[tuple[Any, ...]]:
+        """The sums of all customers, of minutes and of hours."""
+        for hourly in (False, True):
+            sums: dict[_Row, tuple[Histogram, Histogram]] = {}
+            for cell, histograms in self._cells.items():
+                at = cell.at.replace(minute=0) if hourly else cell.at
+                _add(sums, (at, cell.family, cell.outcome, cell.code, cell.attribution, cell.counts), histograms)
+            for key, histograms in sums.items():
+                yield (hourly, *key, *map(_total, histograms), *map(_packed, histograms))
 
 
 def _add(sums: dict[_Row, tuple[Histogram, Histogram]], key: _Row, histograms: tuple[Histogram, Histogram]) -> None:
@@ -88,31 +102,19 @@ def _add(sums: dict[_Row, tuple[Histogram, Histogram]], key: _Row, histograms: t
             into[bucket] = into.get(bucket, 0) + count
 
 
-def _of_customers(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
-    """The lines of both grains (models.Grain)."""
-    whole: dict[_Row, tuple[Histogram, Histogram]] = {}
-    for cell, histograms in counts.items():
-        at, customer, server, app, *others = cell
-        yield _line((at, customer, 0, server, app, *others), histograms)
-        family, _, *what = others
-        _add(whole, (at, customer, 1, 0, 0, family, "", *what), histograms)
-    for key, histograms in whole.items():
-        yield _line(key, histograms)
+def _line(cell: Cell, histograms: tuple[Histogram, Histogram]) -> str:
+    at, customer, server, app, *others = cell
+    dimensions = "\t".join(str(value).translate(_SPECIAL) for value in (at, customer, 0, server, app, *others))
+    handoff, receipt = histograms
+    return f"{dimensions}\t{_total(handoff)}\t{_total(receipt)}\t{_packed(handoff)}\t{_packed(receipt)}\n"
 
 
-def _of_service(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
-    whole: dict[_Row, tuple[Histogram, Histogram]] = {}
-    for cell, histograms in counts.items():
-        _add(whole, (cell.at, cell.family, cell.outcome, cell.code, cell.attribution, cell.counts), histograms)
-    for key, histograms in whole.items():
-        yield _line(key, histograms)
+def _total(histogram: Histogram) -> int:
+    return sum(histogram.values())
 
 
-def _line(key: _Row, histograms: tuple[Histogram, Histogram]) -> str:
-    dimensions = "\t".join(str(value).translate(_SPECIAL) for value in key)
-    sums = "\t".join(str(sum(histogram.values())) for histogram in histograms)
-    packed = "\t".join(f"{{{','.join(map(str, buckets.pack(histogram)))}}}" for histogram in histograms)
-    return f"{dimensions}\t{sums}\t{packed}\n"
+def _packed(histogram: Histogram) -> str:
+    return f"{{{','.join(map(str, buckets.pack(histogram)))}}}"
 
 
 def _copy(cursor: Any, table: str, columns: tuple[str, ...], lines: Iterator[str]) -> None:

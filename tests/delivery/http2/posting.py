@@ -24,7 +24,7 @@ class Seen(NamedTuple):
 
 
 async def post(
-    engine: Engine, origin: str, path: str, *, seconds: float = 2.0, credential: int = 1, body: bytes = BODY
+    engine: Engine, origin: str, path: str, *, seconds: float = 10.0, credential: int = 1, body: bytes = BODY
 ) -> Seen:
     """One POST of path at origin."""
     seen: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()

@@ -38,11 +38,13 @@ def _without_zeros(histogram: Histogram) -> Histogram:
 
 def _rows(table: str) -> Iterator[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {table}")  # noqa: S608
+        # Of customers by the views, which are what is read.
+        name = table if "service" in table else f"{table}_now"
+        cursor.execute(f"SELECT * FROM {name}")  # noqa: S608
         names = [column.name for column in cursor.description]
         for row in cursor.fetchall():
             members = dict(zip(names, row, strict=True))
-            del members["merged"]
+            members.pop("merged", None)
             measures = [members.pop(name) for name in _MEASURES]
             yield tuple(members.values()), *measures
 
