@@ -34,9 +34,12 @@ ACTIONS: Final = {
     "invitation.change": _ADMINS,
     "settings.change": _ADMINS,
     "audit.export": _ADMINS,
+    # Invoices, prices and who is billed.
+    "billing.read": _ADMINS,
     # Making, lowering and removing owners.
     "owner.change": _OWNERS,
     "subscription.change": _OWNERS,
+    "billing.change": _OWNERS,
     "customer.export": _OWNERS,
     "customer.erase": _OWNERS,
 }

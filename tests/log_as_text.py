@@ -5,6 +5,11 @@ from typing import Any, Final
 from delivery.log.rows import COLUMNS
 from delivery.protocol import mattermost_id
 
+LOG_COLUMNS: Final = (
+    "trace, accepted_at, ended_at, customer_id, server_id, key_id, app_id, platform, type, sub_type, ack_id, "
+    "mattermost_id, device, size, outcome, code, answer, attribution, counts, attempts, post_id, count"
+)
+"""All columns of the delivery log, in the order in which tests that insert rows by hand give their values."""
 _PACKED: Final = ("ack_id", "post_id")
 # What is no id of Mattermost's is text in the query already, for its conditions.
 QUERY: Final = "SELECT {}, {} FROM delivery_delivery".format(  # noqa: S608

@@ -9,12 +9,12 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
-from delivery.log.rows import COLUMNS
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
 from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
 from tests.browsing import Tenant, member, tenant
+from tests.log_as_text import LOG_COLUMNS
 from tests.roles import PAGES, acting_as
 
 NOW = "2026-01-02T03:04:05Z"
@@ -75,9 +75,8 @@ def furnish(one: Tenant) -> User:
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     recording.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
-        columns = ", ".join(COLUMNS)
         cursor.execute(
-            f"INSERT INTO delivery_delivery ({columns}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
+            f"INSERT INTO delivery_delivery ({LOG_COLUMNS}) VALUES (%s, now(), now(), %s, %s, %s, %s"  # noqa: S608
             ", 'p', 't', '', 'a', 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1)",
             [f"trace-{name}", customer.pk, one.server.pk, one.key.pk, app.pk],
         )

@@ -9,12 +9,12 @@ from pytest_django import Settings
 
 from billing import customers
 from delivery.ingest import trial_push
-from delivery.log.rows import COLUMNS
 from delivery.protocol import mattermost_id
 from tenants import services
 from tenants.directory.live import DIRECTORY
 from tenants.models import Customer, PushApp, Server
 from tests.browsing import Browser, browser
+from tests.log_as_text import LOG_COLUMNS
 
 pytestmark = pytest.mark.django_db
 PLACE = "/c/acme/test/"
@@ -47,7 +47,7 @@ def logged(chat: Server, ack_id: str, kind: str = "message", answer: str = "OK")
     attempts = f'[{{"at":{at + 0.010:.3f},"host":"api.push.apple.com","status":200,"ms":25}}]'
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO delivery_delivery ({', '.join(COLUMNS)}) VALUES "  # noqa: S608
+            f"INSERT INTO delivery_delivery ({LOG_COLUMNS}) VALUES "  # noqa: S608
             "(%s, to_timestamp(%s), to_timestamp(%s), %s, %s, NULL, NULL, 'apple_rn-v2', %s, '', %s, 's', 'd', 1, "
             "'sent', 'ok', %s, 'ours', true, %s, NULL, 1)",
             [

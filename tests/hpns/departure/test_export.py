@@ -12,13 +12,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.utils.html import escape
 
-from delivery.log.rows import COLUMNS
 from delivery.models import CustomerCounts
 from hpns.departure.export import writing
 from hpns.departure.export.kinds import KINDS, LEFT_OUT
 from tenants import fence
 from tenants.models import AuditEvent, Credential, Invitation, ServerKey
 from tests.browsing import Browser, Tenant
+from tests.log_as_text import LOG_COLUMNS
 from tests.tenants.two_customers import TABLES, Cast, two_customers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
@@ -48,9 +48,8 @@ def lines(archive: bytes, file: str) -> list[dict[str, Any]]:
 def deliver(one: Tenant, count: int, at: str = "now()") -> None:
     """Rows of the delivery log of one moment."""
     with connection.cursor() as cursor:
-        columns = ", ".join(COLUMNS)
         cursor.execute(
-            f"INSERT INTO delivery_delivery ({columns}) SELECT 'more-' || n, {at}, now(), %s, %s, %s, NULL, "  # noqa: S608
+            f"INSERT INTO delivery_delivery ({LOG_COLUMNS}) SELECT 'more-' || n, {at}, now(), %s, %s, %s, NULL, "  # noqa: S608
             "'p', 't', '', 'a', 'm', md5(n::text), 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1 "
             "FROM generate_series(1, %s) n",
             [one.customer.pk, one.server.pk, one.key.pk, count],

@@ -1,0 +1,1 @@
+"""The tables of billing, a module for each part; all are behind both fences (tenants/scope.py, row-level security)."""

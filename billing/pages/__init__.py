@@ -1,0 +1,1 @@
+"""Pages about subscriptions, licences, usage, the SLA and invoices."""
