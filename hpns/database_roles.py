@@ -103,6 +103,10 @@ def grants(role: str, kind: str) -> Iterator[sql.Composed]:
 
 
 def tables(cursor: Any) -> set[str]:
-    """The tables that there are, partitions by day left out."""
-    cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename !~ %s", [PARTITIONS])
+    """The tables and views that there are, partitions by day left out."""
+    cursor.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') "
+        "AND relname !~ %s",
+        [PARTITIONS],
+    )
     return {name for (name,) in cursor.fetchall()}

@@ -30,6 +30,7 @@ class Table(NamedTuple):
 
 
 _PLAIN: Final = dict.fromkeys(("customer_id", "server_id", "app_id", "family", "type"), "")
+_WHOLE: Final = {"server_id": "0", "app_id": "0", "type": "''"}
 TABLES: Final = (
     Table("delivery_{unit}", {"grain": "0", **_PLAIN}, "delivery_{unit}_now"),
     Table(

@@ -35,8 +35,8 @@ class Cell(NamedTuple):
 _Row = tuple[Any, ...]
 _DETAIL: Final = (*cells.DIMENSIONS["delivery_{unit}"], *cells.MEASURES)
 _SERVICE: Final = (*cells.DIMENSIONS["delivery_service_{unit}"], *cells.MEASURES)
-# Sums of all customers are few: both units in one statement, with the minutes that have new rows in the log, for whoever
-# reads those afterwards (delivery/devices/absorbing.py). A receipt is noted with its push instead, by the database.
+# Sums of all customers are few: both units in one statement, with the minutes that have new rows in the log, for the
+# one who reads those afterwards (delivery/devices/absorbing.py). A receipt is noted with its push, by the database.
 _TOGETHER: Final = f"""
 WITH sums AS MATERIALIZED (
     SELECT * FROM unnest(

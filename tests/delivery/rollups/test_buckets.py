@@ -41,12 +41,15 @@ def test_within_is_refused_where_it_would_be_about() -> None:
         buckets.within({}, 2_900)
 
 
+@example([36], 0.5)
+@example([144], 0.5)
 @given(LATENCIES, st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]))
 def test_a_percentile_is_within_a_twentieth(latencies: list[int], share: float) -> None:
     exact = sorted(latencies)[max(0, math.ceil(share * len(latencies)) - 1)]
     found = buckets.percentile(histogram(latencies), share)
     assert found is not None
-    assert abs(found - max(0, exact)) <= max(1, 0.051 * exact)
+    # Edges and middles are whole milliseconds.
+    assert abs(found - max(0, exact)) <= 1 + 0.05 * max(0, exact)
 
 
 def test_of_nothing_there_is_no_percentile_and_beyond_the_last_edge_it_is_that() -> None:

@@ -64,8 +64,9 @@ def test_rows_of_a_cell_become_one_with_the_same_sums() -> None:
     counted = comparing.everything()
     compacting.compact()
     assert counted == comparing.everything()
-    # Three cells of the detail and two of the whole customer, at each minute; two minutes are not over for long enough.
-    assert sizes("delivery_minute") == (2 * 3 * 5, 5 * 5)
+    # Three cells of the detail, and once they are merged two of the whole customer, at each minute; two minutes are not
+    # over for long enough.
+    assert sizes("delivery_minute") == (2 * 3 * 3, 5 * 5)
     assert sizes("delivery_service_minute") == (2 * 3 * 2, 5 * 2)
     # What is of this hour is merged, and waits: of the hours that are over, one is 90 minutes and one two days ago.
     assert sizes("delivery_hour") == (5, 3 * 5)
@@ -101,13 +102,13 @@ def test_a_second_time_there_is_nothing_to_do() -> None:
 
 
 def test_a_batch_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compacting, "BATCH", 31)
+    monkeypatch.setattr(compacting, "BATCH", 19)
     some()
     counted = comparing.everything()
     assert [len(batch) for batch in compacting._batches("delivery_minute", None)] == [2, 2, 2, 1]
     compacting.compact()
     assert counted == comparing.everything()
-    assert sizes("delivery_minute") == (2 * 3 * 5, 5 * 5)
+    assert sizes("delivery_minute") == (2 * 3 * 3, 5 * 5)
 
 
 def test_killed_at_any_step_it_has_changed_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +144,9 @@ def test_what_is_being_written_meanwhile_is_counted_once() -> None:
         compacting.compact()
         other.commit()
     counted = comparing.everything()
-    assert sum(sums[0] for sums in counted["delivery_minute"].values()) == 2 * sum(
-        sums[0] for sums in counted["delivery_hour"].values()
+    # In the minutes and hours of customers, and not in those of all customers together.
+    assert sum(sums[0] for sums in counted["delivery_minute"].values()) == 4 * sum(
+        sums[0] for sums in counted["delivery_service_hour"].values()
     )
     compacting.compact()
     assert counted == comparing.everything()
