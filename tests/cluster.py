@@ -51,6 +51,7 @@ def settings_on(postgres: Postgres, valkey: Valkey) -> dict[str, str]:
         "LOG_FORMAT": "plain",
         **urls(postgres),
         "REDIS_URL": valkey.url,
+        "REDIS_SOCKET": valkey.socket,
     }
 
 

@@ -16,10 +16,11 @@ import logging
 import re
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
+from django.conf import settings
 
 from delivery.queue.connection import REPLY_TIMEOUT, Connection, ConnectionLost, pack, refuse
 from tenants.supervision import supervise
@@ -33,8 +34,17 @@ RETRY_FIRST, RETRY_MOST = 0.05, 1.0
 STABLE_SECONDS: Final = 1.0
 CONNECT_TIMEOUT = 3.0
 # How CLIENT INFO names a connection. https://valkey.io/commands/client-list/
-_CLIENT: Final = re.compile(rb"\bid=(\d+) addr=(\S+)")
+_CLIENT: Final = re.compile(rb"\bid=(\d+) ")
+# https://valkey.io/commands/info/
+_RUN: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _nameless: Final = itertools.count(1)
+
+
+class _Client(NamedTuple):
+    """A connection as its server calls it, and the server's run."""
+
+    number: str
+    run: bytes
 
 
 class Link:
@@ -52,7 +62,8 @@ class Link:
     ) -> None:
         """Make a link; start() begins to connect.
 
-        url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE).
+        url: redis://[user:password@]host:port/db, rediss:// for TLS (query ssl_ca_certs=FILE); the server of the
+        settings is reached through its Unix socket where they name one (REDIS_SOCKET).
         on_connect: a coroutine function run after each connection, before anybody else may write to it.
         on_up: called right after that, when everybody may. loop: where it lives, if it is made before the loop runs.
         name: what it is for, in the logs. timeout: see delivery/queue/connection.py.
@@ -63,7 +74,7 @@ class Link:
         self._loop = loop
         self._on_connect, self._on_up = on_connect, on_up
         self._protocol: Connection | None = None
-        self._last_client: tuple[str, str] | None = None  # the last connection, as its server calls it
+        self._last_client: _Client | None = None  # the last connection
         self._was_up: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -120,7 +131,11 @@ class Link:
         context = None
         if parts.scheme == "rediss":
             context = ssl.create_default_context(cafile=parse_qs(parts.query).get("ssl_ca_certs", [None])[0])
-        await loop.create_connection(lambda: connection, parts.hostname or "127.0.0.1", parts.port or 6379, ssl=context)
+        if settings.REDIS_SOCKET and self.url == settings.REDIS_URL:
+            await loop.create_unix_connection(lambda: connection, settings.REDIS_SOCKET)
+        else:
+            host, port = parts.hostname or "127.0.0.1", parts.port or 6379
+            await loop.create_connection(lambda: connection, host, port, ssl=context)
         db = parts.path.strip("/") or "0"
         self._protocol = connection
         if parts.password:
@@ -137,16 +152,23 @@ class Link:
 
         We have given that one up because the server, or the network, stood still. What it has not read yet, and what
         blocks there, would still come about when it goes on: a batch that is published again by then, or a message
-        that is moved for nobody. The address goes with the id, for a server that was started anew counts from one.
+        that is moved for nobody. The run goes with the id, for a server that was started anew counts from one.
         """
         last, self._last_client = self._last_client, None
-        if last is not None:
-            closed = await connection.execute("CLIENT", "KILL", "ID", last[0], "ADDR", last[1])
+        run = await self._run_of(connection)
+        if last is not None and last.run == run:
+            closed = await connection.execute("CLIENT", "KILL", "ID", last.number)
             if isinstance(closed, Exception):
                 logger.warning("Valkey does not let us close a connection of ours that it may still read: %s", closed)
         named = await connection.execute("CLIENT", "INFO")
         if isinstance(named, bytes) and (found := _CLIENT.search(named)):
-            self._last_client = (found[1].decode(), found[2].decode())
+            self._last_client = _Client(found[1].decode(), run)
+
+    async def _run_of(self, connection: Connection) -> bytes:
+        """By what a server tells its present run from all others; b"" where it does not let us know."""
+        info = await connection.execute("INFO", "server")
+        found = _RUN.search(info) if isinstance(info, bytes) else None
+        return found[1] if found else b""
 
     def _on_closed(self, connection: Connection) -> None:
         if connection is self._protocol:

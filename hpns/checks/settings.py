@@ -106,6 +106,12 @@ def _stores() -> Iterator[CheckMessage]:
         yield Error(text, hint=REDIS_FORM, id="hpns.E005")
     elif fault := _url_fault(settings.REDIS_URL, redis_client.SCHEMES):
         yield Error(f"REDIS_URL is unusable: {fault}.", hint=REDIS_FORM, id="hpns.E006")
+    # sun_path of unix(7), with the zero at its end.
+    if settings.REDIS_SOCKET and not (
+        settings.REDIS_SOCKET.startswith("/") and len(settings.REDIS_SOCKET.encode()) < 108
+    ):
+        text = "REDIS_SOCKET is unusable: it is no absolute path of at most 107 bytes."
+        yield Error(text, hint="Set it to such as /run/valkey/valkey.sock, or leave it empty.", id="hpns.E006")
     broker = settings.CELERY_BROKER_URL
     if broker != settings.REDIS_URL:
         fault = _url_fault(broker, BROKER_SCHEMES)

@@ -22,8 +22,9 @@ from hpns.local.valkey import Valkey
 
 
 def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict[str, str]:
-    """Start what the environment does not name, wait until it serves, return DATABASE_URL and REDIS_URL, and for
-    a PostgreSQL of ours PAGES_DATABASE_URL and WORKER_DATABASE_URL, whose roles are yet to be made.
+    """Start what the environment does not name, wait until it serves, return DATABASE_URL and REDIS_URL; for a Valkey
+    of ours REDIS_SOCKET, and for a PostgreSQL of ours PAGES_DATABASE_URL and WORKER_DATABASE_URL, whose roles are yet
+    to be made.
 
     Raises ProblemError, StoppedError.
     """
@@ -40,6 +41,8 @@ def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict
         valkey = Valkey(folder, folder.secret("valkey_password", secrets.token_urlsafe), fast=fast)
         supervisor.start(valkey.spec())
         urls["REDIS_URL"] = valkey.url
+        if valkey.socket:
+            urls["REDIS_SOCKET"] = valkey.socket
         started.append("valkey")
     supervisor.ready(*started)
     return urls

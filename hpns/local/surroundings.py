@@ -20,6 +20,7 @@ OURS = (
         "PAGES_DATABASE_URL",
         "WORKER_DATABASE_URL",
         "REDIS_URL",
+        "REDIS_SOCKET",
         "SECRET_KEY",
         "VAULT_KEYS",
         "HASH_KEY",

@@ -10,6 +10,9 @@ from hpns.local import wheels
 from hpns.local.folder import Folder, private
 from hpns.local.process import Spec
 
+# Bytes of a Unix socket's path, with the zero at its end.
+SOCKET_MOST = 108
+
 
 class Valkey:
     """One Valkey in a state folder; `fast` keeps everything in memory only (tests)."""
@@ -24,6 +27,12 @@ class Valkey:
     def url(self) -> str:
         """The REDIS_URL of the service."""
         return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+
+    @property
+    def socket(self) -> str:
+        """The REDIS_SOCKET of the service; "" where its path would be too long for one (unix(7))."""
+        path = str(self._folder.servers / "valkey" / "valkey.sock")
+        return path if len(path.encode()) < SOCKET_MOST else ""
 
     def spec(self) -> Spec:
         """Write the configuration; returns the Spec that starts the server. Raises ProblemError."""
@@ -48,6 +57,7 @@ class Valkey:
         lines = [
             f"port {self._port}",
             "bind 127.0.0.1",
+            *([f'unixsocket "{self.socket}"', "unixsocketperm 700"] if self.socket else []),
             f'dir "{home}"',
             f"requirepass {self._password}",
             f"appendonly {'no' if self._fast else 'yes'}",

@@ -36,6 +36,7 @@ UNWANTED = (
         "PAGES_DATABASE_URL",
         "WORKER_DATABASE_URL",
         "REDIS_URL",
+        "REDIS_SOCKET",
         "CELERY_BROKER_URL",
         "HTTPS_PROXY",
         "https_proxy",

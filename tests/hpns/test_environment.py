@@ -13,7 +13,7 @@ CODE = sorted((ROOT / "hpns").glob("*.py"))
 INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "SANDBOX_URL", "PYTEST_XDIST_WORKER", "DATABASE_ROLE", "HPNS_PAGES_SOCKET"}
 INTERNAL |= {"https_proxy", "no_proxy"}
 # Not handed into containers: docker-compose.yml decides it (the address), or it is nothing for production.
-NOT_IN_CONTAINERS = {"HOST", "PORT", "DEBUG"}
+NOT_IN_CONTAINERS = {"HOST", "PORT", "DEBUG", "REDIS_SOCKET"}
 
 
 def read_by(source: str) -> set[str]:

@@ -1,6 +1,7 @@
 """The pipelined link to Valkey, against a real one that is made to go away."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from pytest_django import Settings
 
 from delivery.queue import valkey
 from hpns.local.account import for_servers
@@ -94,6 +96,57 @@ async def test_what_waits_when_the_server_dies_is_told_and_the_link_comes_back(s
     link.close()
 
 
+async def test_the_server_of_the_settings_is_reached_through_its_socket(
+    server: Server, settings: Settings, tmp_path: Path
+) -> None:
+    settings.REDIS_URL, settings.REDIS_SOCKET = server.valkey.url, server.valkey.socket
+    link = valkey.Link(server.valkey.url)
+    for _ in range(2):  # and again after the server was started anew, where all clients have one address
+        async with asyncio.timeout(10):
+            await link.start()
+            await up(link)
+        assert server.valkey.socket.encode() in await link.execute("CLIENT", "INFO")
+        others = [valkey.Link(server.valkey.url) for _ in range(3)]
+        await asyncio.gather(*[other.start() for other in others])
+        server.kill()
+        async with asyncio.timeout(10):
+            while any(one.up for one in (link, *others)):
+                await asyncio.sleep(0.01)
+            server.start()
+            await asyncio.gather(*[up(one) for one in (link, *others)])
+        for one in (link, *others):
+            assert await one.execute("PING") == b"PONG"
+        for other in others:
+            other.close()
+    link.close()
+
+
+async def test_a_connection_that_was_given_up_is_closed_by_the_server_on_a_socket_too(
+    server: Server, settings: Settings
+) -> None:
+    settings.REDIS_URL, settings.REDIS_SOCKET = server.valkey.url, server.valkey.socket
+    link = valkey.Link(server.valkey.url)
+    await link.start()
+    given_up = link._last_client
+    watcher = valkey.Link(server.valkey.url)
+    await watcher.start()
+    assert given_up is not None
+    assert link._protocol is not None
+    sock = link._protocol._transport.get_extra_info("socket")  # type: ignore[union-attr]
+    kept = os.dup(sock.fileno())  # so that the server hears nothing of its end
+    try:
+        link.abort()
+        async with asyncio.timeout(10):
+            while not link.up or link._last_client == given_up:
+                await asyncio.sleep(0.01)
+        clients = await watcher.execute("CLIENT", "LIST")
+        assert b"id=%b " % given_up.number.encode() not in clients
+    finally:
+        os.close(kept)
+    link.close()
+    watcher.close()
+
+
 async def test_a_link_that_starts_before_its_server_waits_for_it(tmp_path: Path) -> None:
     server = Server(tmp_path)
     server.kill()
@@ -154,7 +207,7 @@ async def test_nothing_is_written_before_the_password_and_the_database(tmp_path:
         await post_all_the_time(link, "list", 5)
         await link.drain()
         link.close()
-    assert server.names() == ["AUTH", "SELECT", "PING", "CLIENT", "GET", *["RPUSH"] * 5, "PING"]
+    assert server.names() == ["AUTH", "SELECT", "PING", "INFO", "CLIENT", "GET", *["RPUSH"] * 5, "PING"]
 
 
 async def test_what_is_posted_while_a_link_connects_is_in_no_other_database(valkey_url: str) -> None:

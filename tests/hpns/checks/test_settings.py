@@ -95,6 +95,8 @@ def test_a_good_environment_gives_no_message(good: Settings) -> None:
         ("REDIS_URL", "valkey://:s3cr3t@h", "hpns.E006"),
         ("REDIS_URL", "redis://:s3cr3t/1@h:1", "hpns.E006"),
         ("REDIS_URL", "unix:///run/s3cr3t.sock", "hpns.E006"),
+        ("REDIS_SOCKET", "run/s3cr3t.sock", "hpns.E006"),
+        ("REDIS_SOCKET", "/" + "s3cr3t" * 20, "hpns.E006"),
         ("CELERY_BROKER_URL", "rabbit://u:s3cr3t@h//", "hpns.E006"),
         ("CELERY_BROKER_URL", "redis://:s3cr3t@another:6379/0", "hpns.E006"),
         ("CELERY_BROKER_URL", "redis://:pass@valkey:6379/1", "hpns.E006"),
