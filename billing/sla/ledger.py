@@ -113,6 +113,13 @@ def proof(heads: Sequence[bytes], index: int) -> list[bytes]:
     return _path([leaf(head) for head in heads], index)
 
 
+def proofs(heads: Sequence[bytes]) -> list[list[bytes]]:
+    """The inclusion proofs of all of the heads, in their order; each inner hash is computed once."""
+    found: list[list[bytes]] = [[] for _ in heads]
+    _collect([leaf(head) for head in heads], found)
+    return found
+
+
 def proven_root(head: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """The root that an inclusion proof leads to; None for one that fits no tree of this size (RFC 9162 §2.1.3.2)."""
     if not 0 <= index < size:
@@ -168,3 +175,16 @@ def _path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     if index < half:
         return [*_path(leaves[:half], index), _root(leaves[half:])]
     return [*_path(leaves[half:], index - half), _root(leaves[:half])]
+
+
+def _collect(leaves: Sequence[bytes], into: list[list[bytes]]) -> bytes:
+    """The root of these leaves; each one's proof gets the siblings on the way up."""
+    if len(leaves) <= 1:
+        return _root(leaves)
+    half = _split(len(leaves))
+    left, right = _collect(leaves[:half], into[:half]), _collect(leaves[half:], into[half:])
+    for path in into[:half]:
+        path.append(right)
+    for path in into[half:]:
+        path.append(left)
+    return _inner(left, right)

@@ -39,7 +39,7 @@ class SealedFile(NamedTuple):
 
     day: date
     content: bytes
-    index: int
+    place: int
     size: int
     path: Sequence[str]
 
@@ -81,7 +81,7 @@ def files(
 ) -> dict[str, bytes]:
     """The files by name; `days` and `roots` are of the same days, ascending."""
     links = [CHAIN_HEADER, *(f"{link.day.isoformat()},{link.sha},{link.head}" for link in chain)]
-    proofs = [{"day": day.day.isoformat(), "index": day.index, "size": day.size, "path": [*day.path]} for day in days]
+    proofs = [{"day": day.day.isoformat(), "index": day.place, "size": day.size, "path": [*day.path]} for day in days]
     used = {root.key: keys[root.key] for root in roots}
     return {
         "statement.json": _json(told),

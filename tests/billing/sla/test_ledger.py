@@ -73,6 +73,7 @@ def test_every_head_of_trees_of_many_sizes_is_proven_and_no_other() -> None:
     for size in range(1, 34):
         heads = [bytes([n]) * 32 for n in range(size)]
         tree = ledger.root(heads)
+        assert ledger.proofs(heads) == [ledger.proof(heads, index) for index in range(size)]
         for index, head in enumerate(heads):
             path = ledger.proof(heads, index)
             assert ledger.proven_root(head, index, size, path) == tree
