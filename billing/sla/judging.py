@@ -131,6 +131,22 @@ def summed(rows: Iterable[Row], month: Month, minutes: int) -> SlaMonth:
         le_3s += row.le_3s
         bad += row.verdict == BAD
         excluded += row.verdict == EXCLUDED
+    return of_sums(
+        month,
+        minutes=minutes,
+        bad=bad,
+        excluded=excluded,
+        valid=valid,
+        failed=failed,
+        le_1s=le_1s,
+        le_3s=le_3s,
+    )
+
+
+def of_sums(
+    month: Month, *, minutes: int, bad: int, excluded: int, valid: int, failed: int, le_1s: int, le_3s: int
+) -> SlaMonth:
+    """The figures of a month out of the sums of its rows."""
     by_time = percent(minutes - excluded - bad, minutes - excluded) or FULL
     by_requests = percent(valid - failed, valid) if valid >= REQUESTS_FROM else None
     uptime = by_time if by_requests is None else min(by_time, by_requests)
