@@ -1,6 +1,6 @@
 """The staff's board of the SLA: all customers worst first, credits to come, and minutes with who and why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.db.models import Case, Count, IntegerField, Sum, Value, When
@@ -75,7 +75,7 @@ def _figures(month: Month, now: Any) -> list[tuple[Customer, SlaMonth]]:
     for of in SlaLedger.objects.select_related("customer"):
         minutes = int((until - max(start, judging.midnight(of.begins))) / MINUTE)
         row = sums.get(of.customer_id)
-        told = months.figures(of, month, until) if of.customer_id in corrected else _told(row, month, minutes)
+        told = months.figures(of, month, until) if of.customer_id in corrected else _told(row or {}, month, minutes)
         if told is not None:
             found.append((of.customer, told))
     return found
@@ -85,7 +85,7 @@ def _count(verdict: str) -> Sum:
     return Sum(Case(When(verdict=verdict, then=Value(1)), default=Value(0), output_field=IntegerField()))
 
 
-def _told(row: dict[str, Any] | None, month: Month, minutes: int) -> SlaMonth | None:
+def _told(row: Mapping[str, Any], month: Month, minutes: int) -> SlaMonth | None:
     if minutes <= 0:
         return None
     figures = row or dict.fromkeys(("valid_", "failed_ours_", "le_1s_", "le_3s_", "bad", "excluded"), 0)

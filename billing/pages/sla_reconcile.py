@@ -13,7 +13,9 @@ from tenants.pages.csv_lines import lines
 from tenants.pages.door import CustomerRequest, customer_page
 
 # Rows on the page; all of them are in the CSV.
-SHOWN: Final = 200
+SHOWN: Final = 100
+# Characters that the form shows again.
+REPEATED_MOST: Final = 10_000
 MOST_BYTES: Final = 600 * 1024
 COLUMNS: Final = (
     {"label": "ack_id"},
@@ -71,6 +73,8 @@ def page(request: CustomerRequest) -> HttpResponse:
         answer = HttpResponse(lines([CSV, *map(_line, rows)]), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="{request.customer.slug}-reconciled.csv"'
         return answer
+    if len(form.cleaned_data["text"]) > REPEATED_MOST:  # a page is not to be as large as what was sent
+        context["form"] = ReconcileForm()
     context |= {
         "summary": _summary(rows, len(found.ack_ids), found.unclear),
         "columns": COLUMNS,
@@ -102,9 +106,11 @@ def _line(row: Reconciled) -> tuple[object, ...]:
 
 def _cells(slug: str, row: Reconciled) -> list[Any]:
     minute = f"{row.minute:%-d %b %Y, %H:%M}" if row.minute else ""
-    outcome = {"href": reverse("push", args=(slug, row.trace)), "text": row.outcome, "code": row.code}
+    outcome: Any = ""
+    if row.known:
+        outcome = {"href": reverse("push", args=(slug, row.trace)), "text": row.outcome, "code": row.code}
     known = {"kind": "good" if row.known else "warn", "text": "yes" if row.known else "no"}
-    return [{"code": row.ack_id}, known, minute, outcome if row.known else "", row.counted, row.verdict]
+    return [{"code": row.ack_id}, known, minute, outcome, row.counted, row.verdict]
 
 
 def _summary(rows: list[Reconciled], asked: int, unclear: int) -> dict[str, Any]:

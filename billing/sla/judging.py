@@ -147,7 +147,8 @@ def of_sums(
     month: Month, *, minutes: int, bad: int, excluded: int, valid: int, failed: int, le_1s: int, le_3s: int
 ) -> SlaMonth:
     """The figures of a month out of the sums of its rows."""
-    by_time = percent(minutes - excluded - bad, minutes - excluded) or FULL
+    share = percent(minutes - excluded - bad, minutes - excluded)
+    by_time = FULL if share is None else share
     by_requests = percent(valid - failed, valid) if valid >= REQUESTS_FROM else None
     uptime = by_time if by_requests is None else min(by_time, by_requests)
     return SlaMonth(

@@ -1,10 +1,10 @@
-"""The SLA's pages: a customer's month, its files, the reconciliation, what everybody may have, and the staff's board."""
+"""The SLA's pages: a customer's month, its files, the reconciliation, what is public, and the staff's board."""
 
 import io
 import json
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.browsing import Browser, Tenant, browser, staff, tenant
 from tests.delivery.logged_pushes import log
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
-DAYS = 40
+DAYS = 8
 
 
 @pytest.fixture
@@ -39,36 +39,44 @@ def priced() -> Iterator[None]:
 
 @pytest.fixture
 def acme(priced: None) -> Tenant:
-    """A customer for forty days, with an outage of ours ten minutes long last month and one of two minutes today."""
+    """A customer since eight days before the month that is not closed yet, with an outage in them and one today."""
     return measured(tenant("Acme"))
 
 
 def measured(found: Tenant, outage: int = 60) -> Tenant:
     now = timezone.now()
-    begin = (now - timedelta(days=DAYS)).replace(hour=3, minute=0, second=0, microsecond=0)
+    begin = judging.midnight(open_month() - timedelta(days=DAYS)) + timedelta(hours=3)
     if not keys.public_keys():
         keys.new(now=begin)
     Customer.objects.filter(pk=found.customer.pk).update(created_at=begin)
     for day in range(DAYS):
-        pushes(found.customer, begin + timedelta(days=day, hours=2), sent=40)
+        pushes(found.customer, begin + timedelta(days=day, hours=2), sent=4_000)
     for number in range(outage):
-        pushes(found.customer, begin + number * MINUTE, ours=30)
+        pushes(found.customer, begin + number * MINUTE, ours=2)
     today = now.replace(second=0, microsecond=0) - timedelta(minutes=30)
     pushes(found.customer, today, ours=30, sent=3)
-    running.round_(now.replace(minute=2), wiring.wired())
+    running.round_(now, wiring.wired())
     return found
 
 
+def open_month() -> date:
+    """The first day of the oldest month that is not closed."""
+    return (timezone.now().date() - timedelta(days=2)).replace(day=1)
+
+
 def last_month() -> Month:
-    return judging.month_of(timezone.now().date().replace(day=1) - timedelta(days=1))
+    return judging.month_of(open_month() - timedelta(days=1))
 
 
 def test_the_month_so_far_is_answered_in_a_sentence_with_its_credit(acme: Tenant) -> None:
-    page = browser(acme.customer, "owner").get("/c/acme/sla/").content.decode()
+    owner = browser(acme.customer, "owner")
+    page = owner.get("/c/acme/sla/").content.decode()
     assert f"% uptime so far in {timezone.now():%B %Y}" in page
     assert "Error budget left" in page
     assert "more pushes failed by us than the promise bears" in page
     assert "delivery/pushes/?from=" in page
+    for month in ("2026-13", "x", "9999-01", "0001-01", ""):
+        assert owner.get(f"/c/acme/sla/?month={month}").status_code == 200, month
 
 
 def test_a_month_that_is_over_tells_what_was_credited_and_money_to_those_who_may_see_it(acme: Tenant) -> None:
@@ -79,12 +87,6 @@ def test_a_month_that_is_over_tells_what_was_credited_and_money_to_those_who_may
     assert "10 %, 49.90 EUR" in owner
     assert "10 %" in viewer
     assert "49.90" not in viewer
-
-
-@pytest.mark.parametrize("month", ["2026-13", "x", "9999-01", "0001-01", ""])
-def test_a_month_that_cannot_be_is_the_current_one_or_says_that_nothing_was_measured(acme: Tenant, month: str) -> None:
-    answer = browser(acme.customer, "viewer").get(f"/c/acme/sla/?month={month}")
-    assert answer.status_code == 200
 
 
 def test_a_customer_without_a_ledger_learns_when_it_begins(db: None) -> None:
@@ -170,7 +172,7 @@ def test_ten_thousand_ids_are_taken_at_once(db: None) -> None:
     text = "\n".join([IDS["sent"], *(f"{number:026d}" for number in range(9_999))])
     page = browser(found.customer, "viewer").post("/c/acme/sla/reconcile/", {"text": text}).content.decode()
     assert "1 of 10,000 ack_ids are known" in page
-    assert len(page) < 200_000
+    assert len(page) < 100_000
 
 
 def test_ids_are_found_in_lists_and_log_lines() -> None:
@@ -182,9 +184,10 @@ def test_ids_are_found_in_lists_and_log_lines() -> None:
 
 
 def test_staff_see_the_worst_customer_first_and_who_had_bad_minutes(acme: Tenant) -> None:
+    pushes(acme.customer, timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=40), ours=100)
     measured(tenant("Cosmos"), outage=0)
     board = Browser().enter(staff(), factor=True).get("/admin/boards/sla/").content.decode()
-    assert board.index(">Acme<") < board.index(">Cosmos<") or datetime.now(UTC).day < 3
+    assert board.index(">Acme<") < board.index(">Cosmos<")
     assert "Acme, Cosmos" in board
     assert "not failed by us" in board
     assert "/c/acme/sla/" in board

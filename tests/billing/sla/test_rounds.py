@@ -260,6 +260,7 @@ def test_nobody_changes_what_is_sealed(acme: Customer, role: str) -> None:
     new = "INSERT INTO billing_slaminute (customer_id, minute, valid, failed_ours, failed_provider, failed_customer, "
     new += "failed_device, le_1s, le_3s, canary, verdict, reason) "
     new += f"VALUES ({acme.pk}, '2026-01-30T11:00Z', 1, 0, 0, 0, 0, 1, 1, 'good', 'ok', '')"
+    sql("SELECT set_config('hpns.erasure', '', true)")
     with acting_as(role) if role else nullcontext():
         for statement in (*statements, new):
             with refused():
