@@ -98,11 +98,18 @@ def stats(told: SlaMonth) -> list[dict[str, Any]]:
     left = f"{minutes:,} min" if requests is None or requests >= 0 else f"{requests:,} pushes"
     return [
         _stat("Uptime by time", percent(told.by_time), f"{told.bad_minutes:,} of {told.minutes:,} minutes bad"),
-        _stat("Uptime by requests", percent(told.by_requests), f"{told.failed_ours:,} of {told.valid:,} pushes failed"),
+        _by_requests(told),
         _stat("Handed off within 1 s", percent(told.within_1s) if told.valid else "no push", "aim: 95 %"),
         _stat("Handed off within 3 s", percent(told.within_3s) if told.valid else "no push", "aim: 99 %"),
         _stat("Error budget left", left, f"of {(told.minutes - told.excluded_minutes) // 1000:,} bad minutes"),
     ]
+
+
+def _by_requests(told: SlaMonth) -> dict[str, Any]:
+    failed = f"{told.failed_ours:,} of {told.valid:,} pushes failed"
+    if told.by_requests is None:
+        return _stat("Uptime by requests", "not counted", f"{failed}: fewer than 1,000")
+    return _stat("Uptime by requests", percent(told.by_requests), failed)
 
 
 def _stat(label: str, value: str, change: str) -> dict[str, Any]:
