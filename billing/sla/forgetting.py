@@ -16,7 +16,7 @@ from tenants.models import Customer
 
 KEPT_MONTHS: Final = 25
 """For how many months minutes and files are kept, besides the current one."""
-_OF_CUSTOMER: Final = (SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger)
+OF_CUSTOMER: Final = (SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger)
 
 
 def forget(now: datetime, *, using: str = DEFAULT_DB_ALIAS) -> int:
@@ -44,5 +44,5 @@ def erasing(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 def erase(*, customer: Customer) -> None:
     """Delete a customer's ledger, in the transaction of its erasure."""
     with erasing():
-        for model in _OF_CUSTOMER:
+        for model in OF_CUSTOMER:
             model.objects.filter(customer=customer).delete()

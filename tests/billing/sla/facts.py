@@ -12,6 +12,7 @@ from billing.sla.sources import Price, Sources
 from delivery.rollups.buckets import bucket_of
 from delivery.rollups.increments import Cell, Increments
 from tenants.models import Customer
+from tests.billing.sla.months import at
 
 _GONE = {"outcome": "gone", "code": "apns_unregistered", "attribution": "device"}
 _OURS = {"outcome": "failed", "code": "internal_error", "attribution": "ours"}
@@ -56,3 +57,8 @@ def sources(
         return price
 
     return Sources(said, lambda start, end: windows, priced, lambda: set(left_out))
+
+
+BEGIN = at("2026-01-30T08:00")
+PRICED = sources(canary={}, price=Price(49_999, "EUR"))
+"""The canary is well, and the plan has the SLA."""

@@ -184,7 +184,7 @@ def test_ids_are_found_in_lists_and_log_lines() -> None:
 
 
 def test_staff_see_the_worst_customer_first_and_who_had_bad_minutes(acme: Tenant) -> None:
-    pushes(acme.customer, timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=40), ours=100)
+    pushes(acme.customer, timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=40), ours=1_500)
     measured(tenant("Cosmos"), outage=0)
     board = Browser().enter(staff(), factor=True).get("/admin/boards/sla/").content.decode()
     assert board.index(">Acme<") < board.index(">Cosmos<")
