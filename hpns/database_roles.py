@@ -58,6 +58,17 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
         ),
         ("", ""),
     ),
+    # The SLA's ledger: rows are only added to what is sealed, by grants and by triggers (billing 0005).
+    "billing_slaledger": (_S, _SI),
+    "billing_slaminute": (_S, _SID),
+    "billing_sladay": (_S, _SI),
+    "billing_slafile": (_S, _SI),
+    "billing_slacorrection": (_S, _SI),
+    "billing_slamonth": (_S, _SIU),
+    "billing_slacredit": (_S, _SI),
+    "billing_slaroot": (_S, _SI),
+    "billing_slakey": (_S, _S),
+    "billing_slasecret": ("", _S),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),

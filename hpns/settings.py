@@ -63,7 +63,8 @@ X_FRAME_OPTIONS = "DENY"
 APPEND_SLASH = False
 # The web process lets no larger body through than a credential's (web/pages_proxy.py), so that a body is in memory and
 # none is ever written to a disk.
-DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# What is let through at all is smaller for most pages: see hpns/web/pages_proxy.py.
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 640 * 1024
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
 # --- Stores

@@ -155,6 +155,18 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "codes/": for_reading("/codes/", all_get(200)),
     "codes/<str:code>/": for_reading("/codes/apns_bad_topic/", all_get(200)),
+    # Nothing is measured yet; no day is sealed.
+    "c/<slug:slug>/sla/": of_customer("sla/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/sla/files/<int:year>-<int:number>.zip": of_customer(
+        "sla/files/2026-1.zip", members_get(404, 404, 404, staff=404)
+    ),
+    # It changes nothing, so that staff who look on may hold ids against it as well.
+    "c/<slug:slug>/sla/reconcile/": of_customer(
+        "sla/reconcile/", members_get(200, 200, 200, staff=200), members_get(200, 200, 200, staff=200)
+    ),
+    "sla/verify_sla.py": for_reading("/sla/verify_sla.py", all_get(200)),
+    ".well-known/hpns-sla.json": for_reading("/.well-known/hpns-sla.json", all_get(200)),
+    "admin/boards/sla/": of_staff("/admin/boards/sla/", 200),
     "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
     "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),

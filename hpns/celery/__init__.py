@@ -75,6 +75,8 @@ app.conf.update(
         "sessions": {"task": "tenants.forget_sessions", "schedule": crontab(minute=41, hour=3)},
         "rejections": {"task": "tenants.forget_rejections", "schedule": crontab(minute=53, hour=3)},
         "erased": {"task": "tenants.forget_erased", "schedule": crontab(minute=11, hour=4)},
+        "sla": {"task": "billing.sla", "schedule": crontab(minute="*/5")},
+        "old_sla": {"task": "billing.forget_sla", "schedule": crontab(minute=17, hour=4)},
         "devices": {"task": "delivery.devices", "schedule": 60.0},
         "active_devices": {"task": "delivery.active_devices", "schedule": crontab(minute=3)},
         "old_devices": {"task": "delivery.forget_devices", "schedule": crontab(minute=29, hour=3)},
@@ -84,5 +86,5 @@ app.conf.update(
     beat_max_loop_interval=1,
     timezone="UTC",
     enable_utc=True,
-    imports=["delivery.tasks", "tenants.tasks"],
+    imports=["delivery.tasks", "tenants.tasks", "billing.tasks"],
 )

@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> None:
     # Models can be imported from here on only.
     seed = import_string("hpns.local.demo.seed")
     seed(Path(arguments[0]), [Path(argument) for argument in arguments[1:]])
+    import_string("hpns.local.demo_sla.seed")()
 
 
 if __name__ == "__main__":

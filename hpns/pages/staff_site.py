@@ -15,6 +15,7 @@ from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
+from billing.pages import sla_board
 from delivery.pages import boards
 from tenants.accounts.mfa import mfa_passed
 from tenants.pages.staff import StaffPages
@@ -33,7 +34,7 @@ class StaffSite(StaffPages):
     def get_urls(self) -> list[Any]:
         """As Django's, with the boards."""
         # Django's last one takes every address that is left.
-        return [*boards.urls(self.admin_view), *super().get_urls()]
+        return [*boards.urls(self.admin_view), *sla_board.urls(self.admin_view), *super().get_urls()]
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

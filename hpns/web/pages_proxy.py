@@ -29,7 +29,10 @@ HEADERS_MAX: Final = 32 * 1024
 # 100 KB (tenants/providers/pem.py).
 BODY_MAX: Final = 64 * 1024
 UPLOAD_MAX: Final = 160 * 1024
+LINES_MAX: Final = 640 * 1024
 UPLOADS: Final = re.compile(r"/(c/[^/]+/apps/\d+/credentials|admin/tenants/pushapp/(add|\d+/change))/")
+# Ten thousand ids or so of a server's own log, for a customer's reconciliation.
+LINES: Final = re.compile(r"/c/[^/]+/sla/reconcile/")
 # Seconds for a request's body to arrive.
 BODY_SECONDS: Final = 30.0
 # Of a body that is refused, so many bytes and seconds more are read, so that its sender gets to read our answer.
@@ -205,6 +208,8 @@ def _check_head(scope: Message) -> None:
 def _body_max(scope: Message) -> int:
     """The bytes that a request may have: more than a form's where files are uploaded, by somebody with a session."""
     has_session = f"{settings.SESSION_COOKIE_NAME}=".encode() in header(scope, b"cookie")
+    if has_session and LINES.fullmatch(scope["path"]):
+        return LINES_MAX
     return UPLOAD_MAX if has_session and UPLOADS.fullmatch(scope["path"]) else BODY_MAX
 
 

@@ -13,6 +13,7 @@ from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
 from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
+from tests.billing.sla.tables import ledger_rows
 from tests.browsing import Tenant, member, tenant
 from tests.log_as_text import LOG_COLUMNS
 from tests.roles import PAGES, acting_as
@@ -39,6 +40,13 @@ TABLES = {
     "delivery_active_device": 1,
     "delivery_device_count": 1,
     "delivery_platform_sighting": 1,
+    "billing_slaledger": 1,
+    "billing_slaminute": 1,
+    "billing_sladay": 1,
+    "billing_slafile": 1,
+    "billing_slacorrection": 1,
+    "billing_slamonth": 1,
+    "billing_slacredit": 1,
 }
 _ACTIVE = (
     "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
@@ -103,6 +111,7 @@ def furnish(one: Tenant) -> User:
         )
         cursor.execute(_ACTIVE, values)
         cursor.execute(_COUNTED, values)
+    ledger_rows(customer)
     return owner
 
 

@@ -1,0 +1,13 @@
+"""URLs of the SLA's pages."""
+
+from django.urls import path
+
+from billing.pages import sla, sla_public, sla_reconcile
+
+urlpatterns = [
+    path("c/<slug:slug>/sla/", sla.sla, name="sla"),
+    path("c/<slug:slug>/sla/files/<int:year>-<int:number>.zip", sla.files, name="sla-files"),
+    path("c/<slug:slug>/sla/reconcile/", sla_reconcile.page, name="sla-reconcile"),
+    path("sla/verify_sla.py", sla_public.verifier, name="sla-verifier"),
+    path(".well-known/hpns-sla.json", sla_public.roots, name="sla-roots"),
+]
