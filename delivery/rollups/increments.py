@@ -60,10 +60,12 @@ class Increments:
             return
         if minutes := sorted({cell.at for cell, (handoff, _) in self._cells.items() if handoff}):
             cursor.execute(_NOTE, [minutes])
+        cursor.execute(cells.CANARIES)
+        canaries = {customer for (customer,) in cursor.fetchall()}
         for unit in cells.UNITS:
             counts = self._by(unit)
             for (name, dimensions), lines in zip(
-                cells.DIMENSIONS.items(), (_of_customers(counts), _of_service(counts)), strict=True
+                cells.DIMENSIONS.items(), (_of_customers(counts), _of_service(counts, canaries)), strict=True
             ):
                 _copy(cursor, name.format(unit=unit), (*dimensions, *cells.MEASURES), lines)
 
@@ -100,9 +102,11 @@ def _of_customers(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterato
         yield _line(key, histograms)
 
 
-def _of_service(counts: Mapping[Cell, tuple[Histogram, Histogram]]) -> Iterator[str]:
+def _of_service(counts: Mapping[Cell, tuple[Histogram, Histogram]], canaries: set[int]) -> Iterator[str]:
     whole: dict[_Row, tuple[Histogram, Histogram]] = {}
     for cell, histograms in counts.items():
+        if cell.customer_id in canaries:
+            continue
         _add(whole, (cell.at, cell.family, cell.outcome, cell.code, cell.attribution, cell.counts), histograms)
     for key, histograms in whole.items():
         yield _line(key, histograms)
