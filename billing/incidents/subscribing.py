@@ -29,6 +29,8 @@ CONFIRM_SECONDS: Final = 3 * 24 * 3600
 # Mails in so many seconds: to one address, caused by one network, and in all.
 HOUR, DAY = 3600, 24 * 3600
 TO_ADDRESS, BY_NETWORK, ALL = 2, 5, 300
+# Characters of an address (RFC 5321, section 4.5.3.1.3, less the brackets).
+EMAIL_MAX: Final = 254
 # Subscribers at most: each mail goes to all of them.
 SUBSCRIBERS_MAX: Final = 20_000
 
@@ -45,14 +47,16 @@ def ask(*, email: str, address: str) -> None:
     email = email.strip().lower()
     try:
         validate_email(email)
+        if len(email) > EMAIL_MAX:
+            raise ValidationError("too long")
     except ValidationError:
         raise ProblemError("this is no e-mail address, which looks like ada@example.com", field="email") from None
     found = network.rate_limit_network(network.address(address))
     digest = hashlib.sha256(email.encode()).hexdigest()[:32]
     try:
-        _count(f"network {found}", BY_NETWORK, HOUR)
+        _count(f"network:{found}", BY_NETWORK, HOUR)
         _count("all", ALL, HOUR)
-        is_new = _within(f"address {digest}", TO_ADDRESS, DAY)
+        is_new = _within(f"address:{digest}", TO_ADDRESS, DAY)
     except RedisError:
         raise ProblemError("nobody can subscribe at the moment: try again later") from None
     # Not told apart for whoever asks: it would say that somebody else has asked for the same address.

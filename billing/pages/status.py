@@ -29,7 +29,11 @@ TYPES: Final = {
 class SubscribeForm(forms.Form):
     """An address to be mailed to."""
 
-    email = forms.EmailField(label="Your e-mail address", help_text="A mail with a link comes first, to confirm.")
+    email = forms.EmailField(
+        label="Your e-mail address",
+        max_length=subscribing.EMAIL_MAX,
+        help_text="A mail with a link comes first, to confirm.",
+    )
 
 
 @csrf_exempt  # it changes nothing, and another method is told so: 405, not 403

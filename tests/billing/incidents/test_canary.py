@@ -176,9 +176,9 @@ def test_a_database_that_is_away_leaves_no_gap(valkey: redis.Redis, monkeypatch:
         raise DatabaseError("away")
 
     clock(monkeypatch, NOW + MINUTE)
-    with connection.execute_wrapper(lambda execute, sql, params, many, context: away()):
-        with pytest.raises(DatabaseError):
-            canary.run(valkey, Network())
+    nowhere = connection.execute_wrapper(lambda execute, sql, params, many, context: away())
+    with nowhere, pytest.raises(DatabaseError):
+        canary.run(valkey, Network())
     assert canary.minutes(NOW + MINUTE, NOW + 2 * MINUTE) == {NOW + MINUTE: "missing"}
     assert canary.write(valkey) == 3
     assert canary.minutes(NOW + MINUTE, NOW + 2 * MINUTE) == {NOW + MINUTE: "good"}
@@ -220,5 +220,3 @@ def test_it_is_a_customer_like_others_that_can_be_suspended_and_erased(valkey: r
     customers.erase(customer=own)
     assert canary.run(valkey, Network()) == 0
     assert canary.setup().changed
-
-
