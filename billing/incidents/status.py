@@ -74,7 +74,9 @@ def read(now: datetime) -> Status:
     now = now.astimezone(UTC)
     first, last = _first(), _last(now)
     bars = _bars(now, first)
-    recent = _judged(_floor(now) - timedelta(hours=3), _floor(now), first)
+    # The minute that has just ended may have no row yet; the one before it is missing if it has none.
+    known = _floor(now) if last is not None and last >= _floor(now) - MINUTE else _floor(now) - MINUTE
+    recent = _judged(known - timedelta(hours=3), known, first)
     is_silent = last is None or now - last > SILENT + MINUTE
     open_incidents = [each for each in reading.incidents(now - MINUTE, now + MINUTE) if _is_open(each, now)]
     coming = reading.coming(now)
@@ -106,7 +108,8 @@ def sentence(components: Iterable[ComponentStatus], last: datetime | None, now: 
             when = "" if since is None else f" since {_clock(since, now)}"
             plural = len(names) > 1 or names[0].name.startswith("Pushes") or names[0].name == "Pages"
             verb = verb if plural else {"fail": "fails"}.get(verb, verb.replace("are ", "is ", 1))
-            told.append(f"{_joined([each.name for each in names])} {verb}{when}")
+            said = _joined([each.name for each in names])
+            told.append(f"{said if not told else said[0].lower() + said[1:]} {verb}{when}")
     if not told:
         return "What is looked at works; of the rest nothing is known."
     text = "; ".join(told)
@@ -157,7 +160,7 @@ def uptime(total: Tally) -> float | None:
 
 def _present(now: datetime, recent: dict[datetime, State]) -> tuple[str, datetime | None]:
     """The state that the last minutes make, and since when there is something wrong without a break of them."""
-    last = [recent[at] for at in sorted(recent) if at >= _floor(now) - NOW]
+    last = [recent[at] for at in sorted(recent) if at >= _floor(now) - NOW - MINUTE][-(NOW // MINUTE) :]
     bad = last.count("bad")
     if not bad:
         return ("good" if "good" in last else "unknown"), None

@@ -75,6 +75,21 @@ def test_one_bad_minute_is_a_disturbance_and_no_outage() -> None:
     assert words() == "Accepting pushes, pushes to Apple, pushes to Google and pages are disturbed since 14:27 UTC."
 
 
+def test_a_canary_that_is_on_its_way_is_not_missing_yet_and_one_minute_later_it_is() -> None:
+    beats(since(NOW - HOUR, 59))
+    assert words(NOW + timedelta(seconds=20)) == "Everything works."
+    assert "are disturbed since 14:29 UTC" in words(NOW + MINUTE)
+
+
+def test_what_fails_and_what_is_disturbed_are_told_together() -> None:
+    beats(since(NOW - HOUR, 59))
+    beats([NOW - MINUTE], good=False)
+    incident()
+    first, _, second = words().partition("; ")
+    assert first == "Pushes to Apple fail since 13:30 UTC"
+    assert second == "accepting pushes, pushes to Google and pages are disturbed since 14:29 UTC."
+
+
 def test_a_dead_timetable_is_said_and_since_when() -> None:
     beats(since(NOW - 2 * HOUR, 60))
     assert words() == "How the service is has not been known since 13:29 UTC."
