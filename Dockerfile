@@ -2,7 +2,7 @@
 FROM python:3.11-slim-bookworm
 
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent hpns \
-    && install -d -o hpns -g hpns /var/lib/hpns/metrics
+    && install -d -o hpns -g hpns /var/lib/hpns/metrics /var/lib/hpns/status
 WORKDIR /srv/hpns
 
 # The packages, by the same script and from the same lock file (with hashes) as bin/run: a layer that changes only

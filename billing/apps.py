@@ -1,9 +1,17 @@
-"""The Django app "billing"."""
+"""The Django app "billing", whose system checks are registered when it is ready."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
+
+from billing import checks
 
 
 class BillingConfig(AppConfig):
     """See the package docstring for what this app owns."""
 
     name = "billing"
+
+    def ready(self) -> None:
+        """Register the checks of the settings that the canary and the status page read."""
+        register(checks.settings_are_usable, Tags.security)
+        register(checks.settings_are_for_production, Tags.security, deploy=True)

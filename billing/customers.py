@@ -8,10 +8,12 @@ from django.utils.text import slugify
 
 from billing import entitlements
 from billing.sla import forgetting
+from billing.incidents import subscribing
+from billing.models import Notice
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
-from tenants.models import AuditEvent, Customer, Role
+from tenants.models import AuditEvent, Customer, Membership, Role
 from tenants.problem import ProblemError
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -105,9 +107,18 @@ def erase(*, customer: Customer) -> services.Erased:
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         entitlements.withdraw(customer=locked)
         forgetting.erase(customer=locked)
+        _unsubscribe(locked)
         erased = services.customer_erase(customer=locked)
         notify_processes()
     return erased
+
+
+def _unsubscribe(customer: Customer) -> None:
+    """Forget the addresses of the customer's contacts and people where they get mails of the status page."""
+    people = Membership.objects.filter(customer=customer).values_list("user__email", flat=True)
+    for email in {*customer.contacts, *people} - {""}:
+        subscribing.leave(email=email)
+        Notice.objects.filter(email=email.lower()).delete()
 
 
 def check_suspended(customer: Customer) -> None:

@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 from django.core.checks import Tags, register
+from django.utils.module_loading import import_string
 
 from hpns.checks import roles, settings, stores, tls
 
@@ -21,6 +22,8 @@ class HpnsConfig(AppConfig):
         register(tls.certificate_is_usable, Tags.security)
         register(stores.postgres_is_fit, Tags.database)
         register(stores.valkey_is_durable, Tags.database, deploy=True)
+        # Of models, which are there only now.
+        import_string("hpns.watching.announcements.connect")()
 
 
 class StaffAdminConfig(AdminConfig):

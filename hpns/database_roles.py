@@ -69,6 +69,14 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_slaroot": (_S, _SI),
     "billing_slakey": (_S, _S),
     "billing_slasecret": ("", _S),
+    # The service's own state, of no customer's: staff enter it in the admin, the timetable sends and forgets.
+    "billing_canaryminute": (_S, _SIUD),
+    "billing_statusday": (_S, _SI),
+    "billing_maintenancewindow": (_SIUD, _S),
+    "billing_incident": (_SIUD, _S),
+    "billing_incidentupdate": (_SIUD, _S),
+    "billing_subscriber": (_SIUD, _S),
+    "billing_notice": (_SID, _SIUD),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),

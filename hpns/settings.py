@@ -120,6 +120,10 @@ SANDBOX_URL = env.str("SANDBOX_URL", default="")
 TEST_SERVICE = env.bool("TEST_SERVICE", default=False)
 # Whom a suspended customer is told to ask: an e-mail address or a page.
 SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="") or "whoever operates this push service"
+# The phones that the service pushes to every minute, to see whether pushes go (billing/incidents/canary.py).
+CANARY_DEVICES = [part.strip() for part in secret("CANARY_DEVICES").split(",") if part.strip()]
+# How the canary reaches the service where there is no public address.
+FRONT_DOOR = f"http://127.0.0.1:{env.int('PORT', default=8066)}"
 # Pushes that may wait for their answers in one web process; more are refused at once, so that memory has a bound.
 WAITING_LIMIT = env.int("WAITING_LIMIT", default=20_000)
 
@@ -155,6 +159,8 @@ LOG_FORMAT = env.str("LOG_FORMAT", default="json")
 METRICS_DIR = env.str("METRICS_DIR", default="")
 # Whoever may read /metrics: the bearer of this token; without one, callers from this machine (behind a proxy: nobody).
 METRICS_TOKEN = secret("METRICS_TOKEN")
+# A folder that the status page is written to every minute, to be served from elsewhere; empty = it is not.
+STATUS_DIR = env.str("STATUS_DIR", default="")
 VERSION = version.VERSION
 
 # --- Django

@@ -25,5 +25,6 @@ urlpatterns = [
     path("c/<slug:slug>/settings/erase/", pages.erase, name="customer-erase"),
     path("", include("delivery.pages.urls")),
     path("", include("billing.pages.sla_urls")),
+    path("", include("billing.pages.status_urls")),
     path("admin/", admin.site.urls),
 ]

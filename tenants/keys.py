@@ -21,6 +21,7 @@ HASH_KEY_MAX: Final = blake2b.MAX_KEY_SIZE
 _PREFIX_END: Final = len(MARK) + PREFIX_LENGTH
 # Device fingerprints are made with the same HASH_KEY: the person keeps the two kinds of hashes apart.
 _PERSON: Final = b"hpns server key"
+_DERIVED: Final = b"hpns derived key"
 
 
 def new_key(hash_key: bytes) -> tuple[str, str, bytes]:
@@ -28,6 +29,21 @@ def new_key(hash_key: bytes) -> tuple[str, str, bytes]:
     prefix = _chance(PREFIX_LENGTH)
     text = f"{MARK}{prefix}_{_chance(SECRET_LENGTH)}"
     return text, prefix, digest(text, hash_key)
+
+
+def derived_key(hash_key: bytes, purpose: str) -> tuple[str, str, bytes]:
+    """A key as new_key() makes it, but always the same for a `purpose`: for what the service itself carries.
+
+    Its text need be kept nowhere, for whoever has `hash_key` can make it again.
+    """
+    number = int.from_bytes(blake2b(purpose.encode(), key=hash_key, person=_DERIVED).digest())
+    drawn = []
+    for _ in range(PREFIX_LENGTH + SECRET_LENGTH):
+        number, place = divmod(number, len(ALPHABET))
+        drawn.append(ALPHABET[place])
+    found = "".join(drawn)
+    text = f"{MARK}{found[:PREFIX_LENGTH]}_{found[PREFIX_LENGTH:]}"
+    return text, found[:PREFIX_LENGTH], digest(text, hash_key)
 
 
 def parse(text: str) -> tuple[str, str] | None:

@@ -24,13 +24,13 @@ class MailError(ProblemError):
     """An e-mail that could not be sent; the text says why."""
 
 
-def send(template: str, *, to: str, context: Mapping[str, object]) -> None:
-    """Send `template`_subject.txt and `template`_message.txt to one address. Raises MailError."""
+def send(template: str, *, to: str, context: Mapping[str, object], headers: Mapping[str, str] | None = None) -> None:
+    """Send `template`_subject.txt and `template`_message.txt to one address, with further headers. Raises MailError."""
     known = {"public_url": settings.PUBLIC_URL, "now": timezone.now(), **context}
     subject = " ".join(render_to_string(f"{template}_subject.txt", known).split())
     text = render_to_string(f"{template}_message.txt", known).strip() + "\n"
     try:
-        EmailMessage(subject, text, settings.DEFAULT_FROM_EMAIL, [to]).send()
+        EmailMessage(subject, text, settings.DEFAULT_FROM_EMAIL, [to], headers=dict(headers or {})).send()
     except (SMTPException, OSError, BadHeaderError) as error:
         log.warning("An e-mail could not be sent: %s", error)
         raise MailError(f"the e-mail to {to} could not be sent ({_why(error)})") from error

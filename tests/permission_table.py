@@ -153,6 +153,13 @@ TABLE: Final[dict[str, Row]] = {
     "c/<slug:slug>/search/": of_customer(
         "search/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=302)
     ),
+    "status/": for_reading("/status/", all_get(200)),
+    "status/status.json": for_reading("/status/status.json", all_get(200)),
+    "status/feed.atom": for_reading("/status/feed.atom", all_get(200)),
+    "status/subscribe/": Row("/status/subscribe/", all_get(200), all_get(405), all_get(200)),
+    # Nobody made these links.
+    "status/confirm/<str:token>/": Row("/status/confirm/x/", all_get(404), all_get(405), all_get(404)),
+    "status/leave/<str:token>/": Row("/status/leave/x/", all_get(404), all_get(405), all_get(404)),
     "codes/": for_reading("/codes/", all_get(200)),
     "codes/<str:code>/": for_reading("/codes/apns_bad_topic/", all_get(200)),
     # Nothing is measured yet; no day is sealed.

@@ -17,6 +17,7 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
 from delivery.queue import shared_clock, valkey
+from tenants.directory.live import DIRECTORY
 
 # Rows that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
 ROWS_MOST = 2_000
@@ -63,7 +64,8 @@ class TurnedAwayPushes:
                 # What we refuse for a trouble of ours is nobody's flood.
                 is_late=is_flood and verdict.attribution != "ours",
             )
-        counting.ended(pending.push, verdict, shared_clock.now() - pending.at, bool(pending.who.key_id))
+        if pending.who.customer_id not in DIRECTORY.canaries:
+            counting.ended(pending.push, verdict, shared_clock.now() - pending.at, bool(pending.who.key_id))
         self._add_row(pending, verdict, shared, is_flood=is_flood)
         return pending.answer
 

@@ -79,7 +79,7 @@ class Silent:
 
 
 def health() -> list[Health]:
-    """All customers with pushes in the last 48 hours, in no order."""
+    """All customers with pushes in the last 48 hours, in no order; without the service's own."""
     found: list[Health] = kept.kept("customers:health", lambda: _read(timezone.now()))
     return found
 
@@ -121,7 +121,7 @@ def silent(span: timedelta, now: datetime | None = None) -> list[Silent]:
     now = now or timezone.now()
     hours = Hour.objects.filter(customer_id=OuterRef("pk"), grain=Grain.CUSTOMER, at__gte=floor(now - BEFORE, HOUR))
     customers = Customer.objects.annotate(last=Subquery(hours.order_by("-at").values("at")[:1])).order_by("-last")
-    found = customers.filter(last__isnull=False, last__lt=now - span)
+    found = customers.filter(last__isnull=False, last__lt=now - span, canary=False)
     return [Silent(customer, getattr(customer, "last"), 0) for customer in found]  # noqa: B009  annotated
 
 
@@ -145,7 +145,8 @@ def _read(now: datetime) -> list[Health]:
     for row in counted(day_ago, now, by=("customer_id", "outcome", "code", "attribution"), unit=HOUR):
         customer = row.of["customer_id"]
         found[customer] = _added(found.get(customer) or Health(customer), row)
-    return list(found.values())
+    own = Customer.objects.filter(canary=True).values_list("pk", flat=True)
+    return [each for customer, each in found.items() if customer not in set(own)]
 
 
 def _added(health: Health, row: Counted) -> Health:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from delivery.insight import announced
 from delivery.insight.charts import Chart, Kind, Marker, Series
 from delivery.insight.summary import Counts, Failure, capitalised, run_of, some_of
 from delivery.outcomes.verdict import Outcome
@@ -60,7 +61,8 @@ class Day:
         steps = [at for at in steps if at < self.end]
         curves = (("Handed off", "sent"), ("Failed", "failed"), ("Device gone", "gone"))
         series = [Series(label, [self.by_step.get(at, {}).get(name, 0) for at in steps]) for label, name in curves]
-        return Chart("day", title, "pushes", steps, series, kind=Kind.BARS, markers=markers)
+        bands = announced.bands(self.start, self.end)
+        return Chart("day", title, "pushes", steps, series, kind=Kind.BARS, markers=markers, bands=bands)
 
 
 def read(now: datetime, **filters: Any) -> Day:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from delivery.log.locks import try_repeatedly
 from delivery.rollups import compacting
 from delivery.rollups.buckets import SLOTS
-from delivery.rollups.cells import MEASURES, UNITS, WHAT
+from delivery.rollups.cells import CANARIES, MEASURES, UNITS, WHAT
 
 # Rows of one statement: each is a transaction of its own, so that an interruption loses nothing that is done.
 BATCH_SIZE: Final = 10_000
@@ -35,7 +35,8 @@ INSERT INTO delivery_service_{{unit}} (at, family, {", ".join(WHAT)}, {", ".join
 SELECT at, family, {", ".join(WHAT)}, -pushes, -acked,
     ARRAY(SELECT 2 * (entry & {SLOTS - 1}) - entry FROM unnest(handoff) AS entry),
     ARRAY(SELECT 2 * (entry & {SLOTS - 1}) - entry FROM unnest(receipt) AS entry)
-FROM gone WHERE grain = 1 AND EXISTS (SELECT FROM delivery_service_{{unit}} AS service WHERE service.at = gone.at)
+FROM gone WHERE grain = 1 AND customer_id NOT IN ({CANARIES})
+    AND EXISTS (SELECT FROM delivery_service_{{unit}} AS service WHERE service.at = gone.at)
 """  # noqa: S608  names of ours
 
 

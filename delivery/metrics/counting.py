@@ -170,7 +170,9 @@ def collect() -> Counts:
     _totals.add(receipt_counts.take())
     _count("hpns_accepted_total", (), _accepted)
     _count("hpns_rows_lost_total", (), _rows_lost)
-    _count("service_bad_request_total", (), 0)  # there from the start, so that its first rise is seen
+    # There from the start, so that their first rise is seen.
+    _count("service_bad_request_total", (), 0)
+    _count("hpns_ended_total", ("true", "ours"), 0)
     _accepted = _rows_lost = 0
     return _totals
 

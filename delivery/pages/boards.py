@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 
-from delivery.insight import credentials, customers, providers, unknown
+from delivery.insight import announced, credentials, customers, providers, unknown
 from delivery.insight.customers import Health, Silent
 from delivery.insight.standing import Figures, Standing, milliseconds, percent
 from delivery.pages import board_parts as parts
@@ -52,6 +52,7 @@ def trouble(request: HttpRequest) -> HttpResponse:
     context = {
         "board": "boards",
         "answer": _trouble_sentence(found, whose),
+        "note": announced.line(timezone.now()),
         "choices": parts.choices(request, "by", WHOSE, whose),
         "rows": [_trouble_cells(each, names.get(each.customer), since.get(each.customer)) for each in shown],
         "columns": parts.columns(
@@ -208,6 +209,7 @@ def provider_panel(request: HttpRequest) -> HttpResponse:
     context = {
         "board": "boards-providers",
         "answer": " ".join(each.sentence for each in providers.provider_standings()),
+        "note": announced.line(now),
         "rows": rows,
         "columns": parts.columns(
             "Provider", "Last", "State", "Handed off", "By provider", "By us", "Pushes", "p50", "p95"

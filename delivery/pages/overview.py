@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from delivery.insight import summary
+from delivery.insight import announced, summary
 from delivery.insight.charts import Chart
 from delivery.insight.markers import around, markers
 from delivery.insight.summary import Clock
@@ -133,7 +133,8 @@ def _rows_since(filters: Filters, now: datetime) -> datetime | None:
 
 def _charts(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> list[Chart]:
     span = links.filters
-    return overview_charts.charts(found, links, markers(request.customer, span.start, span.end, span.server))
+    changes = markers(request.customer, span.start, span.end, span.server)
+    return overview_charts.charts(found, links, changes, announced.bands(span.start, span.end))
 
 
 def _when(words: str) -> str:

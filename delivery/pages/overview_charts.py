@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from delivery.insight.charts import Chart, Kind, Marker, Series, Value
+from delivery.insight.charts import Band, Chart, Kind, Marker, Series, Value
 from delivery.pages.figures import Figures, Latencies, Totals, percentiles
 from delivery.pages.filters import FAILURES
 from delivery.pages.overview_tables import Links
@@ -13,8 +13,8 @@ NAMES = ("p50", "p95", "p99")
 DAY = timedelta(days=1)
 
 
-def charts(figures: Figures, links: Links, markers: Sequence[Marker] = ()) -> list[Chart]:
-    """The charts, in the order in which they are shown, each with the markers."""
+def charts(figures: Figures, links: Links, markers: Sequence[Marker] = (), bands: Sequence[Band] = ()) -> list[Chart]:
+    """The charts, in the order in which they are shown, each with the markers and bands."""
     steps = list(figures.steps)
     ends = [*steps[1:], links.filters.end]
     addresses = [
@@ -40,6 +40,7 @@ def charts(figures: Figures, links: Links, markers: Sequence[Marker] = ()) -> li
             ),
             kind=Kind.BARS,
             markers=markers,
+            bands=bands,
             links=addresses if all(addresses) else (),
         )
     ]
@@ -48,7 +49,7 @@ def charts(figures: Figures, links: Links, markers: Sequence[Marker] = ()) -> li
         ("receipt", "Time from our door to the phone's receipt", lambda latencies: latencies.receipt),
     ):
         curves = _percentiles(figures, steps, of)
-        found.append(Chart(name, f"{title}, {by}", "ms", steps, curves, markers=markers))
+        found.append(Chart(name, f"{title}, {by}", "ms", steps, curves, markers=markers, bands=bands))
     return found
 
 

@@ -64,6 +64,9 @@ def _bucket(end: str) -> str:
     return f"width_bucket({milliseconds}, ARRAY[{', '.join(map(str, EDGES))}])"
 
 
+# Of the customer that is the service's own. Its pushes are counted as its own, and in no sum of all customers.
+CANARIES: Final = "SELECT id FROM tenants_customer WHERE canary"
+
 # The rows of the log of a span of time, each with the first receipt of its push, as what the tables need of them.
 BASE: Final = f"""
 base AS MATERIALIZED (
@@ -83,6 +86,7 @@ def cells(unit: str, dimensions: dict[str, str]) -> tuple[tuple[str, ...], str]:
     named = {"at": f"date_trunc('{unit}', accepted_at, 'UTC')", **dimensions, **dict.fromkeys(WHAT, "")}
     columns = ", ".join(f"{expression or name} AS {name}" for name, expression in named.items())
     names = ", ".join(named)
+    whose = "" if "customer_id" in dimensions else f" WHERE customer_id NOT IN ({CANARIES})"
     select = f"""
     SELECT {names}, (sum(n) FILTER (WHERE by_handoff))::bigint,
         coalesce(sum(n) FILTER (WHERE NOT by_handoff), 0)::bigint,
@@ -92,7 +96,7 @@ def cells(unit: str, dimensions: dict[str, str]) -> tuple[tuple[str, ...], str]:
     FROM (
         SELECT {names}, handoff, receipt, GROUPING(receipt) = 1 AS by_handoff,
             CASE WHEN GROUPING(receipt) = 1 THEN sum(count) ELSE count(*) END::bigint AS n
-        FROM (SELECT {columns}, handoff, receipt, count FROM base) AS named
+        FROM (SELECT {columns}, handoff, receipt, count FROM base{whose}) AS named
         GROUP BY GROUPING SETS (({names}, handoff), ({names}, receipt))
         HAVING GROUPING(receipt) = 1 OR receipt IS NOT NULL
     ) AS counted

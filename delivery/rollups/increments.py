@@ -77,7 +77,11 @@ class Increments:
             return
         _copy(cursor, "delivery_minute", _DETAIL, (_line(cell, both) for cell, both in self._cells.items()))
         minutes = sorted({cell.at for cell, (handoff, _) in self._cells.items() if handoff})
-        cursor.execute(_TOGETHER, [*map(list, zip(*self._together(), strict=True)), minutes])
+        cursor.execute(cells.CANARIES)
+        canaries = {customer for (customer,) in cursor.fetchall()}
+        sums = list(self._together(canaries))
+        columns = map(list, zip(*sums, strict=True)) if sums else ([] for _ in ("hourly", *_SERVICE))
+        cursor.execute(_TOGETHER, [*columns, minutes])
 
     def _of(self, cell: Cell) -> tuple[Histogram, Histogram]:
         found = self._cells.get(cell)
@@ -85,11 +89,13 @@ class Increments:
             found = self._cells[cell] = ({}, {})
         return found
 
-    def _together(self) -> Iterator[tuple[Any, ...]]:
-        """The sums of all customers, of minutes and of hours."""
+    def _together(self, canaries: set[int]) -> Iterator[tuple[Any, ...]]:
+        """The sums of all customers but the canaries, of minutes and of hours."""
         for hourly in (False, True):
             sums: dict[_Row, tuple[Histogram, Histogram]] = {}
             for cell, histograms in self._cells.items():
+                if cell.customer_id in canaries:
+                    continue
                 at = cell.at.replace(minute=0) if hourly else cell.at
                 _add(sums, (at, cell.family, cell.outcome, cell.code, cell.attribution, cell.counts), histograms)
             for key, histograms in sums.items():

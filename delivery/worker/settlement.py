@@ -23,6 +23,7 @@ from delivery.protocol.wire import Push
 from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.receipt import Receipt
 from delivery.worker.routes import Route
+from tenants.directory.live import DIRECTORY
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +193,8 @@ class Settler:
                 # Its neighbours in the batch shall have their answers, and it has its own.
                 logger.exception("the row of a push could not be made", extra={"trace": item.trace})
                 rows.append((index, self._bare_row(item, now)))
-            counting.ended(item.push, verdict, now - item.at, item.key != 0)
+            if item.customer not in DIRECTORY.canaries:
+                counting.ended(item.push, verdict, now - item.at, item.key != 0)
             if text:
                 texts.append((work.number, index, text))
             else:

@@ -80,11 +80,15 @@ app.conf.update(
         "devices": {"task": "delivery.devices", "schedule": 60.0},
         "active_devices": {"task": "delivery.active_devices", "schedule": crontab(minute=3)},
         "old_devices": {"task": "delivery.forget_devices", "schedule": crontab(minute=29, hour=3)},
+        # Beside each other, so that a mail server or a disk that hangs delays no canary.
+        "canary": {"task": "billing.canary", "schedule": crontab()},
+        "status": {"task": "billing.status", "schedule": crontab()},
+        "old_canaries": {"task": "billing.forget_canary", "schedule": crontab(minute=37, hour=3)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",
     beat_max_loop_interval=1,
     timezone="UTC",
     enable_utc=True,
-    imports=["delivery.tasks", "tenants.tasks", "billing.tasks"],
+    imports=["billing.tasks", "delivery.tasks", "tenants.tasks"],
 )

@@ -46,7 +46,7 @@ def seed(path: Path, credentials: list[Path]) -> None:
     # So that one login shows both: the staff's pages, and a customer's with all that can be changed there.
     Membership.objects.get_or_create(user=staff, customer=customer, defaults={"role": Role.OWNER})
     if credentials:
-        apple, google = _parsed(*credentials)
+        apple, google = parsed(*credentials)
         for label, topic, host in APPS:
             app = services.app_add(label=label, topic=topic, host=host, customer=customer).row
             services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
@@ -67,7 +67,8 @@ def _staff(password: str) -> User:
     return user
 
 
-def _parsed(apns_key: Path, service_account: Path) -> tuple[Parsed, Parsed]:
+def parsed(apns_key: Path, service_account: Path) -> tuple[Parsed, Parsed]:
+    """The sandbox's credentials, read."""
     apple = apple_files.apple_key(apns_key.read_bytes(), key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
     # The service account says where its tokens are to be had: at the sandbox, which is told to us by the same setting.
     tokens = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]

@@ -23,7 +23,9 @@ def main(arguments: list[str]) -> None:
     call_command("database_roles")
     # Models can be imported from here on only.
     seed = import_string("hpns.local.demo.seed")
-    seed(Path(arguments[0]), [Path(argument) for argument in arguments[1:]])
+    credentials = [Path(argument) for argument in arguments[1:]]
+    seed(Path(arguments[0]), credentials)
+    import_string("hpns.local.demo_canary.seed")(credentials)
     import_string("hpns.local.demo_sla.seed")()
 
 

@@ -21,6 +21,7 @@ WANTED = {
     ),
     "DOCKER_COMPOSE": (("docker-compose",), (), ("docker-compose",), "the check of docker-compose.yml"),
     "AGE": (("age",), (), ("age",), "that a backup is opened without this program"),
+    "PROMTOOL": (("promtool",), (), ("prometheus",), "the unit tests of the rules for Prometheus"),
     "CURL": (("curl",), (), ("curl",), "the curl that bin/run prints"),
 }
 

@@ -26,6 +26,8 @@ OURS = (
         "HASH_KEY",
         "ALLOWED_HOSTS",
         "METRICS_DIR",
+        "STATUS_DIR",
+        "CANARY_DEVICES",
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
@@ -46,6 +48,8 @@ def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, st
         "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "METRICS_DIR": str(folder.path / "metrics"),
+        "STATUS_DIR": str(folder.path / "status"),
+        "PORT": str(port),
         # Files instead of a mail server. They hold links that open something: for nobody else's eyes.
         "EMAIL_URL": f"filemail:///{quote(str(mail(folder)))}",
         "LOG_FORMAT": "plain",
@@ -74,6 +78,8 @@ def at_the_sandbox(environment: Mapping[str, str], port: int, ca_file: Path) -> 
         "FCM_ORIGIN": production,
         "GOOGLE_TOKEN_ORIGIN": production,
         "PROVIDER_CA_FILE": str(ca_file),
+        # Phones of the sandbox, which are nobody's.
+        "CANARY_DEVICES": f"apple_rn-v2:{'ca' * 32},android_rn-v2:canary:{'Ca' * 60}",
         # A proxy of this machine would look for the sandbox on itself.
         "HTTPS_PROXY": "",
         "https_proxy": "",

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from hpns.pages import service_status
 from tenants import people
 from tenants.models import Customer
 
@@ -24,7 +25,8 @@ class May:
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`customer` (None outside of a customer's pages, like `may`), `own_customers` for the switcher, `version`.
+    """`customer` (None outside of a customer's pages, like `may`), `own_customers` for the switcher, `version`, and
+    `service_status` for the foot.
 
     Nothing is asked of the database until a template looks: error pages and the login do not.
     """
@@ -33,6 +35,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "may": May(request.may) if hasattr(request, "may") else None,
         "own_customers": SimpleLazyObject(lambda: _customers(request)),
         "version": settings.VERSION,
+        "service_status": SimpleLazyObject(service_status.current),
     }
 
 

@@ -21,6 +21,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from billing.incidents import canary_state
+from billing.incidents.canary_state import LAST
 from delivery.log import writing
 from delivery.log.receipt_lines import SHARES
 from delivery.log.rows import ROWS
@@ -133,8 +135,9 @@ class _QueueCollector(Collector):
             together.smembers(writing.SEGMENTS)
             together.llen(UNREADABLE)
             together.hget(SHARES, "all")
+            together.hgetall(LAST)
             together.time()
-            depth, oldest, rows, rejected, segments, unreadable, receipts, (now, _) = together.execute()
+            depth, oldest, rows, rejected, segments, unreadable, receipts, canary, (now, _) = together.execute()
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest, now))
@@ -143,10 +146,22 @@ class _QueueCollector(Collector):
         waiting = int(receipts or 0)
         yield GaugeMetricFamily("hpns_receipts_waiting", "Receipts of phones that nobody has begun to log.", waiting)
         yield GaugeMetricFamily("hpns_messages_unreadable", "Messages of a queue that were put aside.", unreadable)
+        yield from _canary(canary, now)
         states = lease.worker_states(valkey).values()
         failing = sum(map(bool, states))
         yield GaugeMetricFamily("hpns_workers", "Workers with a recent heartbeat.", len(states))
         yield GaugeMetricFamily("hpns_workers_failing", "Workers of them that cannot deliver.", failing)
+
+
+def _canary(last: Mapping[bytes, bytes], now: int) -> Iterator[Family]:
+    """How long ago the minute of the last canary is, and whether it was good, by what it looked at."""
+    age = GaugeMetricFamily("hpns_canary_age_seconds", "Since the minute of the last canary began.", labels=("of",))
+    good = GaugeMetricFamily("hpns_canary_good", "Whether the last canary was good.", labels=("of",))
+    for family, found in sorted(canary_state.decode(last).items()):
+        age.add_metric((family,), max(0, now - found.at))
+        good.add_metric((family,), int(found.good))
+    yield age
+    yield good
 
 
 class _Headers(msgspec.Struct):

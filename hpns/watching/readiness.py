@@ -18,6 +18,7 @@ import redis.asyncio
 from django.conf import settings
 from django.db import connections
 
+from billing.incidents import canary_state
 from delivery.log import backlog
 from hpns.celery import lease
 from tenants import redis_client, supervision
@@ -152,6 +153,8 @@ class Observer:
                 _check_workers(health, await lease.look_at_workers(self._valkey))
                 if waiting := await backlog.describe(self._valkey):
                     health.amiss.append(waiting)
+                if missing := canary_state.describe(*await canary_state.look(self._valkey)):
+                    health.amiss.append(missing)
         except (redis.RedisError, TimeoutError, OSError) as error:
             health.missing.append(f"the queue (Valkey) does not answer: {type(error).__name__}")
 

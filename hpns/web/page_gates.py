@@ -41,7 +41,7 @@ ASKING_NAMES: Final = frozenset(
         *("credential-upload", "credential-check", "credential-promote", "test-push"),
         *("people-invite", "people-invite-again", "customer-erase"),
         *("account_signup", "account_email", "account_email_verification_sent", "account_reset_password"),
-        *("tenants_pushapp_add", "tenants_pushapp_change"),
+        *("tenants_pushapp_add", "tenants_pushapp_change", "status-subscribe"),
     )
 )
 # In the scope of a request, set by the middleware below: the slug of the customer whose page it was let into.

@@ -29,6 +29,8 @@ class Lookup:
         self._sharers: frozenset[int] = frozenset((0,))
         self._listed: dict[str, Identity] = {}
         self._anonymous: Identity | None = None
+        # Of customers, the service's own.
+        self.canaries: frozenset[int] = frozenset()
         self._installing = threading.Lock()
         self.read_at = 0.0
         self.version = 0
@@ -96,6 +98,7 @@ class Lookup:
             self._keys, self._sharers = fresh.keys, frozenset((0, *fresh.sharers))
             self._listed, self._anonymous = fresh.listed, next(iter(fresh.anonymous), None)
             self._own, self._own_defaults = own, own_defaults
+            self.canaries = frozenset(fresh.canaries)
             self._shared, self._shared_defaults = shared, shared_defaults
             if source != self.source:
                 log.info("the directory comes from %s: %d keys, %d apps", source, len(fresh.keys), len(fresh.apps))

@@ -91,6 +91,7 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
 class Snapshot(msgspec.Struct, frozen=True):
     """One version of the read model: identities by the prefix of their key, the apps, the customers that may use the
     shared ones, and whom pushes without a key speak for: by server_id, and of the test service (at most one).
+    `canaries`: the customer that is the service's own, whose pushes are in no figures.
 
     `version` is the stamp that was in force before the reading began, `read_at` PostgreSQL's clock (unix seconds).
     """
@@ -102,6 +103,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     sharers: list[int]
     listed: dict[str, Identity] = {}
     anonymous: list[Identity] = []
+    canaries: list[int] = []
     form: int = FORM
 
 
@@ -140,6 +142,7 @@ def read(version: int) -> Snapshot:
             for server in Server.objects.using(alias).filter(anonymous=True)
             if _allows_keyless(entitled.get(server.customer_id))
         ],
+        canaries=[customer_id for customer_id, row in entitled.items() if row.customer.canary],
     )
 
 

@@ -26,6 +26,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "audit.export": "Downloaded the audit log",
     "backup.make": "Made a backup",
     "backup.restore": "Restored a backup",
+    "canary.set_up": "Set up the canary",
     "credential.add": "Uploaded a credential",
     "credential.check": "Asked the provider about a credential",
     "credential.fall_back": "Changed to the other credential, because the provider refused the key",
@@ -43,12 +44,16 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "customer.suspend": "Suspended the customer",
     "entitlement.change": "Changed what the customer may do",
     "erasure.ask": "Asked for the customer's erasure",
+    "incident.change": "Changed a published incident",
+    "incident.publish": "Published an incident or an update of it",
     "invitation.accept": "Accepted an invitation",
     "invitation.add": "Invited somebody",
     "invitation.withdraw": "Withdrew an invitation",
     "key.add": "Made a key",
     "key.revoke": "Revoked a key",
     "limit.change": "Changed a limit",
+    "maintenance.announce": "Announced maintenance",
+    "maintenance.cancel": "Took announced maintenance back",
     "member.leave": "Left the customer",
     "member.remove": "Removed a member",
     "member.role": "Changed a member's role",
@@ -69,6 +74,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "staff.add": "Made a person staff",
     "staff.look": "Looked at the customer's pages as staff",
     "staff.remove": "Made a person staff no more",
+    "subscriber.remove": "Took somebody out of the status page's mails",
 }
 
 

@@ -45,10 +45,17 @@ class Customer(TenantModel):
         help_text="Who gets e-mail about credentials that expire or are refused.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    canary = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="The service's own, which pushes every minute to see whether pushes go: in nobody else's figures.",
+    )
 
     class Meta:
         ordering = ("slug",)
         constraints = (
+            models.UniqueConstraint(fields=("canary",), condition=Q(canary=True), name="tenants_customer_one_canary"),
             models.CheckConstraint(condition=Q(status__in=("active", "suspended")), name="tenants_customer_status"),
             models.CheckConstraint(condition=Q(offer__in=("hpns", "eas", "tpns")), name="tenants_customer_offer"),
             models.CheckConstraint(

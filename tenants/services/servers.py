@@ -156,12 +156,13 @@ def server_id_remove(*, server_id: ServerId) -> None:
         notify_processes()
 
 
-def key_add(*, server: Server, name: str = "", expires_at: datetime | None = None) -> NewKey:
-    """Make another key for a server. Its text is returned, and kept nowhere."""
+def key_add(*, server: Server, name: str = "", expires_at: datetime | None = None, purpose: str = "") -> NewKey:
+    """Make another key for a server. Its text is returned, and kept nowhere. `purpose`: see keys.derived_key()."""
     if expires_at is not None and expires_at <= timezone.now():
         raise ProblemError("the key would be expired from the beginning")
     name = normalised_name(name, "key") if name.strip() else ""
-    text, prefix, digest = keys.new_key(settings.HASH_KEY)
+    made = keys.derived_key(settings.HASH_KEY, purpose) if purpose else keys.new_key(settings.HASH_KEY)
+    text, prefix, digest = made
     with transaction.atomic():
         row = ServerKey.objects.create(server=server, prefix=prefix, digest=digest, name=name, expires_at=expires_at)
         recording.record(

@@ -225,6 +225,7 @@ KINDS: Final = (
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
 LEFT_OUT: Final[dict[tuple[str, str], str]] = {
+    ("Customer", "canary"): "the service's own alone, which is nobody's to take along",
     ("Entitlement", "id"): "nothing refers to it",
     ("Entitlement", "customer"): _ONE_CUSTOMER,
     ("Membership", "id"): "nothing refers to it",

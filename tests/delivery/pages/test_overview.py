@@ -24,7 +24,7 @@ from tests.tenants.conftest import Cast
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 PAGE = "/c/acme/delivery/"
 # Of a page, whatever it shows; and of its session and customer.
-QUERIES_MOST = 60
+QUERIES_MOST = 61
 
 
 def html(browser: Browser, address: str = PAGE) -> str:

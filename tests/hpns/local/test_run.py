@@ -169,6 +169,24 @@ def test_manage_py_works_beside_it_with_the_environment_that_is_told(run_info: d
     subprocess.run(["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True)
 
 
+def test_the_canary_pushes_to_the_sandbox_and_the_status_page_is_written(
+    service: Run, run_info: dict[str, Any], eventually: Callable[..., bool]
+) -> None:
+    def pushed() -> bool:
+        # Unless the timetable has begun with this minute: then its rows come in a moment.
+        command = f". {run_info['env']} && {sys.executable} manage.py canary push"
+        environment = {"PATH": os.environ["PATH"]}
+        done = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, check=False, capture_output=True)
+        rows = json.loads(done.stdout)
+        return {row["of"] for row in rows} == {"apns", "fcm", "pages"} and all(row["good"] for row in rows)
+
+    assert eventually(pushed)
+    # The timetable writes it, at the full minute.
+    assert eventually((service.state / "status" / "index.html").exists)
+    page = urllib.parse.urljoin(run_info["pages"]["health"], "/status/")
+    assert "Status of the push notification service" in _open(page)[1]
+
+
 def test_pages_and_workers_are_database_users_of_their_own(
     run_info: dict[str, Any], eventually: Callable[..., bool]
 ) -> None:

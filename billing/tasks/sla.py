@@ -1,4 +1,4 @@
-"""Celery tasks of billing, scheduled by beat. No rule lives here: a task hands over to the file that knows."""
+"""Celery tasks of billing's sla. No rule lives here: a task hands over to the file that knows."""
 
 from celery import shared_task
 from django.conf import settings
