@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from billing import entitlements
+from billing.subscriptions import erasing
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
@@ -102,6 +103,7 @@ def erase(*, customer: Customer) -> services.Erased:
             raise ProblemError(f"{customer.slug} was erased in the meantime")
         check_suspended(locked)
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
+        erasing.erase(locked)
         entitlements.withdraw(customer=locked)
         erased = services.customer_erase(customer=locked)
         notify_processes()

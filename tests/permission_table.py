@@ -155,6 +155,15 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "codes/": for_reading("/codes/", all_get(200)),
     "codes/<str:code>/": for_reading("/codes/apns_bad_topic/", all_get(200)),
+    "c/<slug:slug>/subscription/": of_customer("subscription/", members_get(200, 200, 200, staff=200)),
+    # Without a subscription, and without a plan that can be chosen, the next three lead back.
+    "c/<slug:slug>/subscription/cancel/": of_customer(
+        "subscription/cancel/", members_get(403, 403, 302, staff=403), members_get(403, 403, 302, staff=403)
+    ),
+    "c/<slug:slug>/subscription/keep/": by_post("subscription/keep/", 403, 403, 302),
+    "c/<slug:slug>/subscription/change/": of_customer(
+        "subscription/change/", members_get(403, 403, 302, staff=403), members_get(403, 403, 302, staff=403)
+    ),
     "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
     "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),

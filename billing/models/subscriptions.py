@@ -98,6 +98,9 @@ class Subscription(TenantModel):
     trial_ends_at = models.DateTimeField(null=True, blank=True)
     anchor_at = models.DateTimeField(help_text="Periods begin at this moment of each month or year.")
     cancel_at = models.DateTimeField(null=True, blank=True)
+    offer_pending = models.BooleanField(
+        default=True, help_text="The plan's offer is yet to be given: when it has begun, by who may."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

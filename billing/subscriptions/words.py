@@ -101,7 +101,7 @@ def what_to_do(state: State, cause: Cause, basis: Basis) -> str:
     return ""
 
 
-def refused_since(state: State) -> str:
+def means(state: State) -> str:
     """What a state means for pushes and pages, in a few words."""
     if state in (State.SUSPENDED, State.ENDED):
         return "pushes are refused; wipes and receipts of phones pass"

@@ -28,6 +28,7 @@ __all__ = ["Severity", "Trouble", "troubles"]
 _ORDER: Final = (
     "suspended",
     "not_entitled",
+    "subscription",
     "credential_refused",
     "credential_ended",
     "no_credential",
@@ -82,7 +83,7 @@ def _filters(server: Server | None, app: PushApp | None) -> tuple[dict[str, Any]
 
 def _with_requests(trouble: Trouble, server: Server | None, now: datetime) -> Trouble:
     """The same, with how many requests were refused for it in the last day."""
-    rows = Rejection.objects.filter(code="suspended", last_at__gte=now - days.DAY)
+    rows = Rejection.objects.filter(code=trouble.code, last_at__gte=now - days.DAY)
     if server is not None:
         rows = rows.filter(key__server=server)
     count = sum(rows.values_list("count", flat=True))

@@ -9,6 +9,8 @@ from typing import Any, Final
 from hpns.departure.export.device_kinds import DEVICES
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
+from hpns.departure.export.subscription_kinds import LEFT_OUT as NOT_OF_SUBSCRIPTIONS
+from hpns.departure.export.subscription_kinds import SUBSCRIPTIONS
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -61,6 +63,8 @@ KINDS: Final = (
             Field("server_rate", "as rate, for each server"),
             Field("server_burst", "as burst, for each server"),
             Field("server_in_flight", "as in_flight, for each server"),
+            Field("refusal", "the code that pushes are refused with; empty: they are served"),
+            Field("may_grow", "whether servers, keys and apps can be added"),
             Field("updated_at", "when it last changed"),
         ),
     ),
@@ -219,6 +223,7 @@ KINDS: Final = (
     ),
     *PUSHES,
     *DEVICES,
+    *SUBSCRIPTIONS,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -250,6 +255,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("ActiveDevice", "customer"): _ONE_CUSTOMER,
     ("DeviceCount", "id"): "nothing refers to it",
     ("DeviceCount", "customer"): _ONE_CUSTOMER,
+    **NOT_OF_SUBSCRIPTIONS,
 }
 
 
