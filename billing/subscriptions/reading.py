@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.facts import Basis, OpenInvoice, Proof, Standing, State, Subscribed, Terms
-from billing.models import PlanChange, PlanVersion, Subscription
+from billing.models import LastStanding, PlanChange, PlanVersion, Subscription
 from billing.subscriptions.periods import Period, period
 from billing.subscriptions.sources import SOURCES, Sources
 from billing.subscriptions.standing import standing
@@ -62,6 +62,12 @@ def judge(row: Subscription, now: datetime, invoices: list[OpenInvoice], proofs:
 def current(customer: Customer, now: datetime | None = None, sources: Sources = SOURCES) -> Judged | None:
     """The one that counts; None for a customer without any, who is served as its offer says."""
     return next(iter(judged(customer, now or timezone.now(), sources)), None)
+
+
+def last(customer: Customer) -> LastStanding | None:
+    """The standing that counts as it was applied last: for every page, which needs none of the sources."""
+    rows = LastStanding.objects.filter(subscription__customer=customer).order_by("-subscription__starts_at", "-id")
+    return min(rows, key=lambda row: _PREFERENCE.index(State(row.state)), default=None)
 
 
 def subscribed(customer: Customer, now: datetime | None = None) -> Subscribed | None:

@@ -162,10 +162,10 @@ def test_a_page_of_the_customers_applies_a_standing_and_gives_itself_no_offer(ac
             "UPDATE billing_plan SET listed = true",
             "UPDATE billing_planversion SET price_minor = 0",
             "INSERT INTO billing_override (subscription_id, until, reason, actor, created_at) "
-            f"VALUES ({row.pk}, now(), 'x', 'x', now())",  # noqa: S608
+            "SELECT id, now(), 'x', 'x', now() FROM billing_subscription",
             "INSERT INTO billing_subscription (customer_id, version_id, basis, starts_at, anchor_at, created_at, "
-            f"offer_pending) VALUES ({acme.customer.pk}, {reading.version('e1').pk}, 'licence', now(), now(), now(), "
-            "false)",  # noqa: S608
+            "offer_pending) SELECT customer_id, (SELECT v.id FROM billing_planversion v JOIN billing_plan p "
+            "ON p.id = v.plan_id WHERE p.code = 'e1'), 'licence', now(), now(), now(), false FROM billing_subscription",
         ):
             with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
                 connection.cursor().execute(statement)
