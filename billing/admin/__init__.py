@@ -1,5 +1,5 @@
 """Billing's pages in the staff's admin, one module for each part of billing; Django finds them here."""
 
-from billing.admin import customers, subscriptions
+from billing.admin import customers, plans, subscriptions
 
-__all__ = ["customers", "subscriptions"]
+__all__ = ["customers", "plans", "subscriptions"]

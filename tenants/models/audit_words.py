@@ -55,6 +55,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "offer.change": "Changed the offer",
     "person.let_in": "Let a person log in again",
     "person.lock_out": "Locked a person out",
+    "plan.change": "Changed a plan",
     "plan.version": "Added a version of a plan",
     "second_factor.reseal": "Sealed second factors with a new key",
     "second_factor.reset": "Reset a person's second factor",

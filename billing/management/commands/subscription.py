@@ -1,4 +1,4 @@
-"""`manage.py subscription plans | list | standing | start | cancel | keep | change | override | override-end | apply`."""
+"""`manage.py subscription plans | list | standing | start | cancel | keep | change | override | ...`."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
