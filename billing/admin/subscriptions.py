@@ -11,7 +11,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -22,12 +22,13 @@ from django.utils.safestring import SafeString
 from billing.admin.subscription_filters import StandingFilter
 from billing.models import Override, Plan, Subscription
 from billing.money import text
-from billing.subscriptions import changing, reading, words
+from billing.subscriptions import changing, plan_changes, reading, words
 from billing.subscriptions.standing import ahead
 from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
 from tenants.problem import ProblemError
 
 DAY: Final = timedelta(days=1)
+FIRST: Final = ("suspended", "restricted", "past_due", "trial", "scheduled", "active")
 
 
 class StartForm(ServiceForm):
@@ -74,6 +75,22 @@ class CancelForm(forms.Form):
         changing.cancel(subscription=row, at=_midnight(self.cleaned_data["on"]) + DAY, now=now)
 
 
+class PlanForm(forms.Form):
+    """To which plan the subscription that counts changes."""
+
+    plan = forms.ModelChoiceField(Plan.objects.filter(basis="paid"), help_text="Its latest version.")
+
+    def apply(self, row: Subscription, now: datetime) -> str:
+        """Change it; what that comes to, in words."""
+        found = reading.current(row.customer, now)
+        if found is None or found.row.pk != row.pk:
+            raise ProblemError("another subscription of this customer counts: choose that one")
+        code = self.cleaned_data["plan"].code
+        quote = plan_changes.quote(found, reading.version(code), now)
+        plan_changes.change(customer=row.customer, code=code, now=now, confirmed_minor=quote.amount_minor)
+        return f"{text(quote.amount_minor, quote.version.currency)} without tax for what is left of the period."
+
+
 class NoForm(forms.Form):
     """Nothing to say."""
 
@@ -116,13 +133,18 @@ class SubscriptionAdmin(ServiceAdmin):
     search_fields = ("customer__name", "customer__slug", "version__plan__code")
     search_help_text = "Customer or plan"
     autocomplete_fields = ("customer",)
-    ordering = ("-last_standing__state", "last_standing__next_change_at")
-    actions = ("serve_until", "serve_no_longer", "cancel", "keep")
+    actions = ("serve_until", "serve_no_longer", "change_plan", "cancel", "keep")
 
     serve_until = _action("serve_until", "Serve the selected ones until a day, whatever their standing", OverrideForm)
     serve_no_longer = _action("serve_no_longer", "End that the selected ones are served by agreement", EndOverrideForm)
+    change_plan = _action("change_plan", "Change the plan of the selected ones", PlanForm)
     cancel = _action("cancel", "Cancel the selected ones", CancelForm)
     keep = _action("keep", "Take the cancellation of the selected ones back", KeepForm)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
+        """What is owed first, then trials, then by the next change."""
+        rank = Case(*(When(last_standing__state=state, then=place) for place, state in enumerate(FIRST)), default=99)
+        return rank, "last_standing__next_change_at", "pk"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
         """With the overrides."""
@@ -182,9 +204,7 @@ class SubscriptionAdmin(ServiceAdmin):
                 done += 1
             except ProblemError as problem:
                 self.message_user(request, f"{row}: {problem.sentence}", messages.ERROR)
-        self.message_user(
-            request, f"{done} subscriptions were changed." if done != 1 else "1 subscription was changed."
-        )
+        self.message_user(request, f"{done} of {len(rows)} subscriptions were changed.")
 
     @admin.display(ordering="version__plan__code")
     def plan(self, row: Subscription) -> str:
@@ -256,16 +276,20 @@ def _midnight(day: date) -> datetime:
 
 
 def _now_words(row: Subscription, now: datetime) -> str:
+    """How it stands, and what comes if nothing happens."""
     found = next(each for each in reading.judged(row.customer, now) if each.row.pk == row.pk)
-    return found.standing.sentence
+    coming = ahead(now, found.subscribed, found.invoices, found.proofs, most=3)
+    dates = "; ".join(f"{words.day(at)}: {words.NAMES[then.state].lower()}" for at, then in coming)
+    state = words.NAMES[found.standing.state]
+    return f"{found.row.version}, {state.lower()}. {found.standing.sentence}{f' Then {dates}.' if dates else ''}"
 
 
 def _tried(row: Subscription, form: Any, now: datetime) -> str:
     """What would follow: it is done, looked at, and taken back."""
     with transaction.atomic():
         try:
-            form.apply(row, now)
-            found = _now_words(row, now)
+            remark = form.apply(row, now) or ""
+            found = f"{remark} {_now_words(row, now)}".strip()
         except ProblemError as problem:
             found = f"Cannot be done: {problem.sentence}"
         transaction.set_rollback(True)

@@ -124,7 +124,7 @@ def _page(request: CustomerRequest, now: datetime) -> HttpResponse:
         "found": found,
         "others": [_line(each) for each in rows[1:]],
         "may_change": may_change,
-        "can_cancel": found is not None and found.row.cancel_at is None and found.standing.state is not State.ENDED,
+        "can_cancel": found is not None and found.row.cancel_at is None and found.standing.serves,
         "cancelled": _cancelled(request.customer, now) if rows else None,
         "choices": [_shown(row) for row in plan_changes.choices(found, now)] if may_change else [],
     }

@@ -70,9 +70,9 @@ def sentence(state: State, cause: Cause, about: datetime | None, subscribed: Sub
     if cause is Cause.TRIAL:
         return f"The trial runs until {last_day(date)}.{_after_trial(subscribed.basis)}{ends}"
     if cause is Cause.PAID:
-        return f"The subscription is active.{ends}"
+        return f"Pushes are served, and nothing is open.{ends}"
     if cause is Cause.FREE:
-        return f"The free subscription is active; it comes without a promise.{ends}"
+        return f"Pushes are served, for nothing and without a promise.{ends}"
     if cause is Cause.LICENCE:
         return (
             f"The subscription is active: it is included in the Mattermost licence, good until {last_day(date)}.{ends}"

@@ -61,7 +61,7 @@ def test_an_override_is_shown_with_what_follows_before_it_is_made(
     assert not Override.objects.exists()
     assert entitled(acme.customer) == ("subscription_unpaid", False)
     made = somebody.post(LIST, {**asked, "until": until, "reason": "Order signed", "confirm": "1"}, follow=True)
-    assert "1 of 1 subscriptions were changed." in made.content.decode()
+    assert [str(m) for m in made.context["messages"]] == ["1 of 1 subscriptions were changed."], made.redirect_chain
     assert entitled(acme.customer) == ("", True)
     assert Override.objects.get().actor == "staff@example.com"
     assert "Cannot be done" in somebody.post(
@@ -69,6 +69,18 @@ def test_an_override_is_shown_with_what_follows_before_it_is_made(
     ).content.decode()  # fmt: skip
     for action in ("serve_no_longer", "keep", "cancel"):
         assert somebody.post(LIST, {"action": action, "_selected_action": row.pk}).status_code == 200
+
+
+def test_a_change_of_plan_by_staff_says_what_it_comes_to_before(acme: Tenant, somebody: Browser, facts: Facts) -> None:
+    now = timezone.now()
+    row = begin(acme, "hpns", facts, now - 10 * DAY)
+    old = begin(acme, "e1", facts, now - 10 * DAY)
+    asked = {"action": "change_plan", "plan": reading.version("eas").plan.pk, "preview": "1"}
+    shown = somebody.post(LIST, {**asked, "_selected_action": [row.pk, old.pk]}).content.decode()
+    assert "EUR without tax for what is left of the period. EAS (version 1), active." in shown
+    assert "Cannot be done: Another subscription of this customer counts" in shown
+    row.refresh_from_db()
+    assert row.version.plan.code == "hpns"
 
 
 def test_the_list_finds_what_needs_somebody(acme: Tenant, somebody: Browser, facts: Facts) -> None:
