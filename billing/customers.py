@@ -7,9 +7,10 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from billing import entitlements
-from billing.sla import forgetting
 from billing.incidents import subscribing
 from billing.models import Notice
+from billing.sla import forgetting
+from billing.subscriptions import erasing
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
@@ -105,6 +106,7 @@ def erase(*, customer: Customer) -> services.Erased:
             raise ProblemError(f"{customer.slug} was erased in the meantime")
         check_suspended(locked)
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
+        erasing.erase(locked)
         entitlements.withdraw(customer=locked)
         forgetting.erase(customer=locked)
         _unsubscribe(locked)

@@ -39,9 +39,10 @@ def withdraw(*, customer: Customer) -> None:
         notify_processes()
 
 
-def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitlement]:
-    """Set some of what a customer is entitled to: `active`, `may_use_shared`, `tls_required`, `may_use_server_id`, or
-    any of offers.Limits (None: no limit). Raises ProblemError for a rate without a burst, and for limits below 1.
+def change(*, customer: Customer, **wanted: bool | int | str | None) -> Changed[Entitlement]:
+    """Set some of what a customer is entitled to: `active`, `may_use_shared`, `tls_required`, `may_use_server_id`, what
+    follows from its subscriptions (`refusal`, a code of delivery's; `may_grow`), or any of offers.Limits (None: no
+    limit). Raises ProblemError for a rate without a burst, and for limits below 1.
     """
     _check_sizes(wanted)
     with transaction.atomic():
@@ -61,7 +62,7 @@ def change(*, customer: Customer, **wanted: bool | int | None) -> Changed[Entitl
     return Changed(row, changed=True)
 
 
-def check(wanted: Mapping[str, bool | int | None]) -> None:
+def check(wanted: Mapping[str, bool | int | str | None]) -> None:
     """Whether limits make sense together. Raises ProblemError for a rate without a burst, and for one below 1."""
     _check_sizes(wanted)
     for rate, burst in (("rate", "burst"), ("server_rate", "server_burst")):
@@ -69,11 +70,13 @@ def check(wanted: Mapping[str, bool | int | None]) -> None:
             raise ProblemError(f"set {rate.replace('_', ' ')} and {burst.replace('_', ' ')} both, or neither")
 
 
-def _check_sizes(wanted: Mapping[str, bool | int | None]) -> None:
+def _check_sizes(wanted: Mapping[str, bool | int | str | None]) -> None:
     for name, value in wanted.items():
-        if name in _LIMITS and value is not None and value < 1:
+        if name not in _LIMITS or not isinstance(value, int):
+            continue
+        if value < 1:
             raise ProblemError(f"{name.replace('_', ' ')} must be at least 1, or empty for no limit")
-        if name in _LIMITS and value is not None and value > _LIMIT_MAX:
+        if value > _LIMIT_MAX:
             raise ProblemError(f"{name.replace('_', ' ')} must be at most {_LIMIT_MAX:,}: leave it empty for no limit")
 
 

@@ -21,7 +21,8 @@ _SID: Final = "SELECT, INSERT, DELETE"
 
 # Table -> what the pages may, what the worker may; "" is nothing.
 GRANTS: Final[dict[str, tuple[str, str]]] = {
-    "tenants_customer": (_SIU, _S),
+    # The worker: the offer of a subscription that begins.
+    "tenants_customer": (_SIU, _SU),
     "tenants_entitlement": (_SIU, _SU),
     "tenants_membership": (_SIUD, _S),
     "tenants_invitation": (_SIU, _SU),
@@ -77,6 +78,14 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_incidentupdate": (_SIUD, _S),
     "billing_subscriber": (_SIUD, _S),
     "billing_notice": (_SID, _SIUD),
+    # What staff and owners agree on; what the timetable makes of it.
+    "billing_plan": (_SIU, _S),
+    "billing_planversion": (_SIU, _S),
+    "billing_subscription": (_SIU, _SU),
+    "billing_override": (_SIU, _S),
+    "billing_planchange": (_SI, _S),
+    "billing_laststanding": (_SIU, _SIU),
+    "billing_subscriptionmail": (_S, _SID),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),

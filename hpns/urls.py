@@ -23,6 +23,7 @@ urlpatterns = [
     path("", include("tenants.pages.settings_urls")),
     path("c/<slug:slug>/settings/export/", pages.export, name="customer-export"),
     path("c/<slug:slug>/settings/erase/", pages.erase, name="customer-erase"),
+    path("", include("billing.pages.subscription_urls")),
     path("", include("delivery.pages.urls")),
     path("", include("billing.pages.sla_urls")),
     path("", include("billing.pages.status_urls")),

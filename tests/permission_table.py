@@ -174,6 +174,15 @@ TABLE: Final[dict[str, Row]] = {
     "sla/verify_sla.py": for_reading("/sla/verify_sla.py", all_get(200)),
     ".well-known/hpns-sla.json": for_reading("/.well-known/hpns-sla.json", all_get(200)),
     "admin/boards/sla/": of_staff("/admin/boards/sla/", 200),
+    "c/<slug:slug>/subscription/": of_customer("subscription/", members_get(200, 200, 200, staff=200)),
+    # Without a subscription, and without a plan that can be chosen, the next three lead back.
+    "c/<slug:slug>/subscription/cancel/": of_customer(
+        "subscription/cancel/", members_get(403, 403, 302, staff=403), members_get(403, 403, 302, staff=403)
+    ),
+    "c/<slug:slug>/subscription/keep/": by_post("subscription/keep/", 403, 403, 302),
+    "c/<slug:slug>/subscription/change/": of_customer(
+        "subscription/change/", members_get(403, 403, 302, staff=403), members_get(403, 403, 302, staff=403)
+    ),
     "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
     "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),

@@ -201,7 +201,10 @@ class CustomerAdmin(ServiceAdmin):
 class EntitlementAdmin(ReadOnlyAdmin):
     """What customers may do, at a glance; it is changed on the customer's page."""
 
-    list_display = ("customer", "active", "may_use_shared", "tls_required", "may_use_server_id", "rate", "burst")
-    list_filter = ("active", "may_use_shared", "may_use_server_id")
+    list_display = (
+        *("customer", "active", "refusal", "may_grow", "may_use_shared", "tls_required", "may_use_server_id"),
+        *("rate", "burst"),
+    )
+    list_filter = ("active", "refusal", "may_grow", "may_use_shared", "may_use_server_id")
     list_select_related = ("customer",)
     search_fields = ("customer__name", "customer__slug")

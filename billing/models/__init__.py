@@ -1,6 +1,61 @@
 """The tables of billing, a module for each part; all are behind both fences (tenants/scope.py, row-level security)."""
 
-from billing.models.incidents import CanaryMinute, Incident, IncidentUpdate, MaintenanceWindow, Notice, PAGES, StatusDay, Subscriber
-from billing.models.sla import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaKey, SlaLedger, SlaMinute, SlaMonth, SlaRoot, SlaSecret
+from billing.models.incidents import (
+    PAGES,
+    CanaryMinute,
+    Incident,
+    IncidentUpdate,
+    MaintenanceWindow,
+    Notice,
+    StatusDay,
+    Subscriber,
+)
+from billing.models.sla import (
+    SlaCorrection,
+    SlaCredit,
+    SlaDay,
+    SlaFile,
+    SlaKey,
+    SlaLedger,
+    SlaMinute,
+    SlaMonth,
+    SlaRoot,
+    SlaSecret,
+)
+from billing.models.subscriptions import (
+    LastStanding,
+    Override,
+    Plan,
+    PlanChange,
+    PlanVersion,
+    Subscription,
+    SubscriptionMail,
+)
 
-__all__ = ["CanaryMinute", "Incident", "IncidentUpdate", "MaintenanceWindow", "Notice", "PAGES", "SlaCorrection", "SlaCredit", "SlaDay", "SlaFile", "SlaKey", "SlaLedger", "SlaMinute", "SlaMonth", "SlaRoot", "SlaSecret", "StatusDay", "Subscriber"]
+__all__ = [
+    "PAGES",
+    "CanaryMinute",
+    "Incident",
+    "IncidentUpdate",
+    "LastStanding",
+    "MaintenanceWindow",
+    "Notice",
+    "Override",
+    "Plan",
+    "PlanChange",
+    "PlanVersion",
+    "SlaCorrection",
+    "SlaCredit",
+    "SlaDay",
+    "SlaFile",
+    "SlaKey",
+    "SlaLedger",
+    "SlaMinute",
+    "SlaMonth",
+    "SlaRoot",
+    "SlaSecret",
+    "StatusDay",
+    "Subscriber",
+    "Subscription",
+    "SubscriptionMail",
+]

@@ -56,6 +56,9 @@ def _admit(
     admitted = limits.admit(who, push, source, 1 if size <= BYTES_PER_TOKEN else body_cost(size))
     if isinstance(admitted, LimitExceeded):
         return _over_limit(outbox, who, push, size, admitted)
+    # A lost phone must be wiped whatever has been paid.
+    if who.refusal and not policy.is_wipe(push):
+        return outbox.turn_away(who, push, size, who.refusal, contact=settings.SUPPORT_CONTACT)
     # In the order of the reference proxy.
     if not push.server_id:
         return outbox.turn_away(who, push, size, "missing_server_id")

@@ -30,6 +30,9 @@ def of_agreement(customer: Customer) -> Iterator[Trouble]:
     elif entitlement is None or not entitlement.active:
         kind, sentence = "not_entitled", f"{customer.name} has no subscription that includes pushes: each is refused"
         since = entitlement.updated_at if entitlement else None
+    elif entitlement.refusal:
+        yield _of_subscription(customer, entitlement)
+        return
     else:
         return
     yield Trouble(
@@ -41,6 +44,22 @@ def of_agreement(customer: Customer) -> Iterator[Trouble]:
         reverse("audit", args=(customer.slug,)),
         "See who did it in the audit log",
         code="suspended",
+    )
+
+
+def _of_subscription(customer: Customer, entitlement: Entitlement) -> Trouble:
+    """The subscription is not in force: its page says since when, and what to do."""
+    expired = entitlement.refusal == "licence_expired"
+    why = "no good Mattermost licence is known" if expired else "the subscription has ended or was not paid"
+    return Trouble(
+        "subscription",
+        Severity.STOPPED,
+        f"Every push of {customer.name} is refused, but for wipes of lost phones: {why}",
+        None,
+        "Upload the current licence, or choose a plan." if expired else "Pay what is open, or choose a plan.",
+        reverse("subscription", args=(customer.slug,)),
+        "See the subscription",
+        code=entitlement.refusal,
     )
 
 

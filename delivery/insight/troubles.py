@@ -28,6 +28,7 @@ __all__ = ["Severity", "Trouble", "troubles"]
 _ORDER: Final = (
     "suspended",
     "not_entitled",
+    "subscription",
     "credential_refused",
     "credential_ended",
     "no_credential",
@@ -52,7 +53,7 @@ def troubles(
     now = now or timezone.now()
     filters, query = _filters(server, app)
     day = day or days.read(now, **filters)
-    found = [_with_requests(trouble, server, now) for trouble in setup_troubles.of_agreement(customer)]
+    found = [_with_requests(trouble, server, now, day) for trouble in setup_troubles.of_agreement(customer)]
     stopped = bool(found)
     if server is None:
         apps = list(setup_troubles.of_apps(customer, app))
@@ -80,9 +81,11 @@ def _filters(server: Server | None, app: PushApp | None) -> tuple[dict[str, Any]
     return filters, query
 
 
-def _with_requests(trouble: Trouble, server: Server | None, now: datetime) -> Trouble:
-    """The same, with how many requests were refused for it in the last day."""
-    rows = Rejection.objects.filter(code="suspended", last_at__gte=now - days.DAY)
+def _with_requests(trouble: Trouble, server: Server | None, now: datetime, day: Day) -> Trouble:
+    """The same, with how many requests were refused for it in the last day; what was read has its rows instead."""
+    if pushes := sum(failure.pushes for failure in day.counts.failures if failure.code == trouble.code):
+        return replace(trouble, more=f": {pushes:,} in the last 24 hours", count=pushes)
+    rows = Rejection.objects.filter(code=trouble.code, last_at__gte=now - days.DAY)
     if server is not None:
         rows = rows.filter(key__server=server)
     count = sum(rows.values_list("count", flat=True))

@@ -159,6 +159,16 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "ask {contact} for a subscription, or use another push service",
         ),
         _refused("not_entitled", "the subscription does not include this", "see the subscription page"),
+        _refused(
+            "subscription_unpaid",
+            "the subscription has ended or was not paid, so that only wipes of lost phones are delivered",
+            "pay what is open or choose a plan on the subscription page, or ask {contact}",
+        ),
+        _refused(
+            "licence_expired",
+            "no good Mattermost licence is known for the subscription, so that only wipes of lost phones are delivered",
+            "upload the current licence on the licence page, or ask {contact}",
+        ),
         _refused("over_limit", "{detail}", "send less at once, or ask {contact} for a higher limit"),
         _refused(
             "malformed",

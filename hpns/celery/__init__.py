@@ -84,6 +84,8 @@ app.conf.update(
         "canary": {"task": "billing.canary", "schedule": crontab()},
         "status": {"task": "billing.status", "schedule": crontab()},
         "old_canaries": {"task": "billing.forget_canary", "schedule": crontab(minute=37, hour=3)},
+        "subscriptions": {"task": "billing.apply_subscriptions", "schedule": crontab()},
+        "subscription_mails": {"task": "billing.mail_subscriptions", "schedule": crontab(minute=17)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",

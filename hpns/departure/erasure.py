@@ -6,6 +6,7 @@ Invariant: the customer's own row goes last, so that what was interrupted can be
 from typing import Any, Final
 
 from billing import customers
+from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
 from delivery import selectors
 from delivery.devices import forgetting
 from delivery.log import erasing
@@ -22,7 +23,8 @@ def plan(*, customer: Customer) -> dict[str, Any]:
     kept = agreements(customer.pk).count()
     deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
     rows = {
-        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count() for model, lookup in ROWS
+        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count()
+        for model, lookup in (*ROWS, *SUBSCRIPTIONS)
     }
     return {
         "slug": customer.slug,

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 
 from billing import customers
 from delivery.sandbox import demo
+from hpns.local import demo_subscription
 from hpns.local.account import for_servers
 from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
 from hpns.local.folder import Folder
@@ -38,6 +39,7 @@ def seed(path: Path, credentials: list[Path]) -> None:
     """
     folder = Folder(path, for_servers())
     customer = customers.add(name=CUSTOMER, offer="eas").row
+    demo_subscription.seed(customer)
     server = services.server_add(customer=customer, name=SERVER).row
     if not _is_valid(str(folder.read("secrets.json").get(KEY, "")), server):
         key = services.key_add(server=server, name="bin/run").text

@@ -7,6 +7,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from billing.facts import State
+from billing.subscriptions import reading, words
+from billing.subscriptions.standing import OWED
 from hpns.pages import service_status
 from tenants import people
 from tenants.models import Customer
@@ -27,6 +30,7 @@ class May:
 def page(request: HttpRequest) -> dict[str, Any]:
     """`customer` (None outside of a customer's pages, like `may`), `own_customers` for the switcher, `version`, and
     `service_status` for the foot.
+    `owed`: what an owner has to do about the subscription (kind, state, sentence, what_to_do), None if nothing.
 
     Nothing is asked of the database until a template looks: error pages and the login do not.
     """
@@ -36,6 +40,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "own_customers": SimpleLazyObject(lambda: _customers(request)),
         "version": settings.VERSION,
         "service_status": SimpleLazyObject(service_status.current),
+        "owed": SimpleLazyObject(lambda: _owed(request)),
     }
 
 
@@ -43,3 +48,20 @@ def _customers(request: Any) -> list[Customer]:
     if not request.user.is_authenticated:
         return []
     return [membership.customer for membership in people.memberships_of(request.user)]
+
+
+def _owed(request: Any) -> dict[str, str] | None:
+    """For owners alone: nobody else can do anything about it, and the service still serves."""
+    if not hasattr(request, "may") or not request.may("subscription.change"):
+        return None
+    with request.step():
+        found = reading.last(request.customer)
+    if found is None or found.state not in OWED:
+        return None
+    state = State(found.state)
+    return {
+        "kind": words.KINDS[state],
+        "state": words.NAMES[state],
+        "sentence": found.sentence,
+        "what_to_do": found.what_to_do,
+    }

@@ -44,7 +44,7 @@ def home(request: CustomerRequest) -> HttpResponse:
         "items": items,
         "open": still_open,
         "troubles": wrong,
-        "refused": any(trouble.kind in ("suspended", "not_entitled") for trouble in wrong),
+        "refused": any(trouble.kind in ("suspended", "not_entitled", "subscription") for trouble in wrong),
         "day": day,
         "summary": sentence,
         "stats": _stats(day, links, filters),

@@ -39,7 +39,8 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
     `key_id` is 0 where there is no key: a registered server_id, or (`anonymous`) the test service. `tls`: not over
     plain HTTP; `networks`: only from these, when there are any; `trial`: of the free test service; `content`: what of
-    a push's text may go on (Customer.Content); `server` and `customer`: their limits.
+    a push's text may go on (Customer.Content); `server` and `customer`: their limits; `refusal`: the code that pushes
+    are refused with as long as the subscription is not in force, but for wipes ("": they are taken).
     """
 
     key_id: int
@@ -56,6 +57,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     content: str = "as_sent"
     server: Limit = Limit()
     customer: Limit = Limit()
+    refusal: str = ""
 
     # Django and DRF ask this of every request.user.
     is_authenticated: ClassVar[bool] = True
@@ -240,6 +242,7 @@ def _identities(entitled: dict[int, Entitlement], alias: str) -> dict[str, Ident
             content=row.customer.content if row is not None else "as_sent",
             server=server,
             customer=customer,
+            refusal=row.refusal if row is not None else "",
         )
     return found
 
@@ -269,4 +272,5 @@ def _keyless(server: Server, row: Entitlement) -> Identity:
         content=row.customer.content,
         server=limit,
         customer=customer,
+        refusal=row.refusal,
     )

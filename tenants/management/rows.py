@@ -17,6 +17,8 @@ def customer(row: Customer) -> dict[str, Any]:
         "offer": row.offer,
         "status": row.status,
         "entitled": bool(entitlement and entitlement.active),
+        "refusal": entitlement.refusal if entitlement else "",
+        "may_grow": entitlement is None or entitlement.may_grow,
         "may_use_shared": bool(entitlement and entitlement.may_use_shared),
         "may_use_server_id": bool(entitlement and entitlement.may_use_server_id),
         "tls_required": entitlement is None or entitlement.tls_required,

@@ -60,6 +60,8 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "offer.change": "Changed the offer",
     "person.let_in": "Let a person log in again",
     "person.lock_out": "Locked a person out",
+    "plan.change": "Changed a plan",
+    "plan.version": "Added a version of a plan",
     "second_factor.reseal": "Sealed second factors with a new key",
     "second_factor.reset": "Reset a person's second factor",
     "server.add": "Added a server",
@@ -75,6 +77,13 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "staff.look": "Looked at the customer's pages as staff",
     "staff.remove": "Made a person staff no more",
     "subscriber.remove": "Took somebody out of the status page's mails",
+    "subscription.cancel": "Cancelled a subscription",
+    "subscription.change": "Changed the plan",
+    "subscription.keep": "Took the cancellation of a subscription back",
+    "subscription.override": "Let a subscription be served until a date",
+    "subscription.override_end": "Ended that a subscription is served by agreement",
+    "subscription.standing": "Noted a new standing of a subscription",
+    "subscription.start": "Started a subscription",
 }
 
 

@@ -91,6 +91,12 @@ class Entitlement(TenantModel):
     server_rate = models.PositiveIntegerField(null=True, blank=True)
     server_burst = models.PositiveIntegerField(null=True, blank=True)
     server_in_flight = models.PositiveIntegerField(null=True, blank=True)
+    refusal = models.CharField(
+        max_length=32,
+        blank=True,
+        help_text="The code that pushes are refused with, wipes and acks excepted; empty: they are served.",
+    )
+    may_grow = models.BooleanField(default=True, help_text="Off: no new servers, keys and apps.")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -10,6 +10,7 @@ from tenants.changes import Changed, collision, notify_processes
 from tenants.models import Customer, PushApp
 from tenants.problem import ProblemError
 from tenants.providers import table
+from tenants.services.growth import check_may_grow
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_.-]{1,255}")
@@ -48,6 +49,11 @@ def app_add(
     wanted = {"family": family, "topic": topic, "host": host, "is_default": is_default}
     try:
         with transaction.atomic():
+            if (
+                customer is not None
+                and not PushApp.objects.filter(customer=customer, label=label, enabled=True).exists()
+            ):
+                check_may_grow(customer.pk, "apps")
             app, created = PushApp.objects.get_or_create(customer=customer, label=label, enabled=True, defaults=wanted)
             if created:
                 recording.record("app.add", customer=customer, target=app, target_id=app.pk, topic=topic, host=host)

@@ -14,6 +14,7 @@ from tenants.audit import recording
 from tenants.changes import Changed, normalised_name, notify_processes
 from tenants.models import Customer, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
+from tenants.services.growth import check_may_grow
 
 NETWORKS_MAX: Final = 50
 _SERVER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -30,6 +31,8 @@ def server_add(*, customer: Customer, name: str) -> Changed[Server]:
     """Add one Mattermost installation of a customer."""
     name = normalised_name(name, "server")
     with transaction.atomic():
+        if not Server.objects.filter(customer=customer, name=name).exists():
+            check_may_grow(customer.pk, "servers")
         row, created = Server.objects.get_or_create(customer=customer, name=name)
         if created:
             recording.record("server.add", customer=customer, target=name, target_id=row.pk)
@@ -161,6 +164,7 @@ def key_add(*, server: Server, name: str = "", expires_at: datetime | None = Non
     if expires_at is not None and expires_at <= timezone.now():
         raise ProblemError("the key would be expired from the beginning")
     name = normalised_name(name, "key") if name.strip() else ""
+    check_may_grow(server.customer_id, "keys")
     made = keys.derived_key(settings.HASH_KEY, purpose) if purpose else keys.new_key(settings.HASH_KEY)
     text, prefix, digest = made
     with transaction.atomic():

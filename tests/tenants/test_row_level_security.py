@@ -136,7 +136,10 @@ def test_a_customer_cannot_confirm_a_server_id_nor_put_one_in_the_place_of_one_t
 
 def test_a_customer_cannot_entitle_itself_nor_make_customers(cast: Cast) -> None:
     with page_of(cast.acme):
-        assert sql("UPDATE tenants_entitlement SET rate = 9, burst = 9") == [0]
+        for column in ("rate = 9, burst = 9", "may_use_shared = NOT may_use_shared", "may_use_server_id = true"):
+            with refused():
+                sql(f"UPDATE tenants_entitlement SET {column}")  # noqa: S608
+        assert sql("UPDATE tenants_entitlement SET refusal = 'x', may_grow = false") == [1]  # its subscription's
         with refused():
             sql("INSERT INTO tenants_customer (name, slug, status, offer, content, contacts, created_at) "
                 "VALUES ('x', 'x', 'active', 'hpns', 'as_sent', '{}', now())")  # fmt: skip

@@ -13,6 +13,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
 
+from billing.models import LastStanding, Override, PlanChange, Subscription, SubscriptionMail
 from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from tenants import fence, scope
 from tenants.fence import Unscoped
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
 ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
+    *(Subscription, Override, PlanChange, LastStanding, SubscriptionMail),
     *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour, Device, ActiveDevice, DeviceCount, PlatformSighting),
 }
 

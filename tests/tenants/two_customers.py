@@ -9,10 +9,19 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
+from billing.models import (
+    LastStanding,
+    Override,
+    Plan,
+    PlanChange,
+    PlanVersion,
+    Subscription,
+    SubscriptionMail,
+)
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
-from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
+from tenants.models import Credential, Customer, Invitation, PushApp, Rejection, Role, ServerId, Sighting
 from tests.billing.sla.tables import ledger_rows
 from tests.browsing import Tenant, member, tenant
 from tests.log_as_text import LOG_COLUMNS
@@ -47,6 +56,11 @@ TABLES = {
     "billing_slacorrection": 1,
     "billing_slamonth": 1,
     "billing_slacredit": 1,
+    "billing_subscription": 1,
+    "billing_override": 1,
+    "billing_planchange": 1,
+    "billing_laststanding": 1,
+    "billing_subscriptionmail": 1,
 }
 _ACTIVE = (
     "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
@@ -112,7 +126,23 @@ def furnish(one: Tenant) -> User:
         cursor.execute(_ACTIVE, values)
         cursor.execute(_COUNTED, values)
     ledger_rows(customer)
+    subscribe(customer)
     return owner
+
+
+def subscribe(customer: Customer) -> None:
+    """A subscription of the customer with a row of all that there is to one; it stands as nobody has judged it."""
+    plan, _ = Plan.objects.get_or_create(code="two", defaults={"name": "Two", "basis": "free", "offer": customer.offer})
+    version, _ = PlanVersion.objects.get_or_create(plan=plan, version=1)
+    row = Subscription.objects.create(
+        customer=customer, version=version, basis="free", starts_at=NOW, anchor_at=NOW, offer_pending=False
+    )
+    Override.objects.create(subscription=row, until=NOW, reason="x", actor="x")
+    PlanChange.objects.create(subscription=row, before=version, after=version, at=NOW, amount_minor=0, currency="EUR")
+    LastStanding.objects.create(
+        subscription=row, state="active", serves=True, may_grow=True, sentence="x", evaluated_at=timezone.now()
+    )
+    SubscriptionMail.objects.create(subscription=row, kind="trial", about=NOW, days=7, sent_at=NOW)
 
 
 def two_customers() -> Cast:

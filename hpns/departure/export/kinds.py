@@ -10,6 +10,8 @@ from hpns.departure.export.device_kinds import DEVICES
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
 from hpns.departure.export.sla_kinds import SLA, SLA_LEFT_OUT
+from hpns.departure.export.subscription_kinds import LEFT_OUT as NOT_OF_SUBSCRIPTIONS
+from hpns.departure.export.subscription_kinds import SUBSCRIPTIONS
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -62,6 +64,8 @@ KINDS: Final = (
             Field("server_rate", "as rate, for each server"),
             Field("server_burst", "as burst, for each server"),
             Field("server_in_flight", "as in_flight, for each server"),
+            Field("refusal", "the code that pushes are refused with; empty: they are served"),
+            Field("may_grow", "whether servers, keys and apps can be added"),
             Field("updated_at", "when it last changed"),
         ),
     ),
@@ -221,6 +225,7 @@ KINDS: Final = (
     *PUSHES,
     *DEVICES,
     *SLA,
+    *SUBSCRIPTIONS,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -254,6 +259,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("DeviceCount", "id"): "nothing refers to it",
     ("DeviceCount", "customer"): _ONE_CUSTOMER,
     **SLA_LEFT_OUT,
+    **NOT_OF_SUBSCRIPTIONS,
 }
 
 

@@ -5,6 +5,7 @@ import logging
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication
@@ -15,7 +16,7 @@ from delivery.ingest.api import Ack, LeanRequest, MachineView, SendPush
 from delivery.ingest.outbox import Outbox
 from tenants.directory.snapshot import Identity
 from tenants.refusals import RevokedKey, UnknownKey, Whose
-from tests.delivery.web_process import ACME
+from tests.delivery.web_process import ACME, body
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -107,3 +108,14 @@ async def test_a_caller_who_is_rejected_is_noted_for_whose_key_it_names_and_a_st
     await fail_text(Failing(outbox, RevokedKey(Whose(1, 3))))
     await fail_text(Failing(outbox, UnknownKey()))
     assert list(outbox.rejections._counted) == [(3, "revoked_key", "127.0.0.1")]
+
+
+async def test_an_ack_passes_whatever_was_paid(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpaid = msgspec.structs.replace(ACME, refusal="subscription_unpaid")
+    for view in (Ack, SendPush):
+        monkeypatch.setattr(view, "authentication_classes", (Acme,))
+    monkeypatch.setattr(Acme, "authenticate", lambda *_: (unpaid, None))
+    ack = b'{"id": "a", "platform": "ios", "type": "message"}'
+    assert (await Ack(outbox)(request(body=ack))).content == b'{"status":"OK"}'
+    refused = await SendPush(outbox)(request(body=body()))
+    assert json.loads(refused.content)["error"].startswith("subscription_unpaid ")

@@ -154,3 +154,35 @@ async def test_a_push_of_our_own_is_no_use_of_the_key(outbox: Outbox, store: red
         outbox.key_usage.flush()
         await outbox.link.drain()
         assert store.llen(key_usage.SEEN) == int(is_key_use)
+
+
+# --- A subscription that is not in force
+
+UNPAID = msgspec.structs.replace(ACME, refusal="subscription_unpaid")
+EXPIRED = msgspec.structs.replace(ACME, refusal="licence_expired")
+
+
+@pytest.mark.parametrize(("who", "code"), [(UNPAID, "subscription_unpaid"), (EXPIRED, "licence_expired")])
+@pytest.mark.parametrize("members", [{}, {"type": "test"}, {"type": "clear"}, {"type": "session", "message": "over"}])
+async def test_pushes_of_a_subscription_that_is_not_in_force_are_refused_with_what_to_do(
+    outbox: Outbox, store: redis.Redis, who: Identity, code: str, members: dict[str, str]
+) -> None:
+    text = await error_of(intake.accept(outbox, who, body(**members)))
+    assert text.startswith(f"{code} ")
+    assert "subscription" in text
+    assert "page" in text
+    (row,) = await rows(store, 1)
+    assert (row["code"], row["outcome"], row["attribution"], row["counts"]) == (code, "refused", "customer", "f")
+    assert await queued(outbox, store) == []
+
+
+async def test_wipes_pass_whatever_was_paid(outbox: Outbox, store: redis.Redis) -> None:
+    for who in (UNPAID, EXPIRED):
+        intake.accept(outbox, who, body(type="session", cont_ava=1, message=""))
+    assert [item.push.type for item in await queued(outbox, store)] == ["session", "session"]
+
+
+async def test_a_registered_server_id_is_refused_as_its_keys_are(outbox: Outbox) -> None:
+    listed = msgspec.structs.replace(LISTED, refusal="licence_expired")
+    answer = intake.accept_keyless(outbox, keyless(listed), Request(), body())
+    assert (await error_of(answer)).startswith("licence_expired ")

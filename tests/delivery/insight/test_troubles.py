@@ -47,6 +47,20 @@ def test_who_is_not_entitled_is_told(acme: Tenant) -> None:
     assert only(acme).sentence == "Acme has no subscription that includes pushes: each is refused"
 
 
+@pytest.mark.parametrize(("code", "why"), [("licence_expired", "licence"), ("subscription_unpaid", "not paid")])
+def test_a_subscription_that_is_not_in_force_is_said_once_with_the_way_to_its_page(
+    acme: Tenant, own: PushApp, code: str, why: str
+) -> None:
+    acme.customer.entitlement.refusal = code
+    acme.customer.entitlement.save()
+    pushes(acme, judge.refusal(code), count=36)
+    count_all()
+    found = only(acme)
+    assert (found.kind, found.severity, found.link) == ("subscription", Severity.STOPPED, "/c/acme/subscription/")
+    assert why in found.sentence
+    assert found.told().endswith(": 36 in the last 24 hours.")
+
+
 def test_a_refused_credential_says_how_many_pushes_it_cost_and_they_are_not_said_twice(
     acme: Tenant, own: PushApp
 ) -> None:

@@ -159,3 +159,9 @@ def test_a_copy_of_another_form_is_not_read(acme: Acme) -> None:
     older = msgspec.structs.replace(snapshot.read(1), form=snapshot.FORM - 1)
     with pytest.raises(ValueError, match=f"this release reads form {snapshot.FORM}"):
         snapshot.decode(snapshot.encode(older))
+
+
+def test_what_a_subscription_is_refused_for_comes_with_the_key_and_keeps_the_apps_for_wipes(acme: Acme) -> None:
+    entitlements.change(customer=acme.customer, refusal="licence_expired", may_grow=False)
+    assert (known(acme).refusal, known(acme).active, known(acme).rejection_code) == ("licence_expired", True, "")
+    assert snapshot.read(1).sharers == [acme.customer.pk]
