@@ -1,0 +1,75 @@
+"""Limits of who has used more than is included: slower pushes until the month ends, and what was before again.
+
+Only the rate of ordinary pushes is lowered. Wipes of devices have a budget of their own that this does not touch, and
+acknowledgements have no limit (delivery/ingest/limits.py).
+"""
+
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+
+from billing.facts import Terms
+from billing.models import UsageLimit
+from billing.usage import months
+from billing.usage.sources import Sources
+from tenants.audit import recording
+from tenants.models import Customer, Entitlement
+
+# Where pushes are not counted against anything: a phone gets some hundred a month.
+PUSHES_A_DEVICE: Final = 300
+# Pushes at once after a quiet time, in seconds of the rate.
+BURST_SECONDS: Final = 60
+_MONTH_SECONDS: Final = 30 * 86_400
+
+
+def rate_of(terms: Terms) -> tuple[int, int]:
+    """The lowered rate and burst: what is included, spread evenly over a month, and at least one push a second."""
+    included = terms.included_pushes or (terms.included_devices or 0) * PUSHES_A_DEVICE
+    rate = max(1, -(-included // _MONTH_SECONDS))
+    return rate, rate * BURST_SECONDS
+
+
+def lower(customer: Customer, terms: Terms, now: datetime, known: Sources) -> bool:
+    """Put the limits in force, unless they are; whether it was done now. Limits that are tighter already stay."""
+    with transaction.atomic():
+        before = Entitlement.objects.select_for_update().filter(customer=customer).first()
+        if before is None or in_force(customer) is not None:
+            return False
+        rate, burst = rate_of(terms)
+        if before.rate is not None and before.burst is not None:
+            rate, burst = min(rate, before.rate), min(burst, before.burst)
+        month = months.month_of(now)
+        UsageLimit.objects.create(
+            customer=customer,
+            month=month.first,
+            began_at=now,
+            rate=rate,
+            burst=burst,
+            rate_before=before.rate,
+            burst_before=before.burst,
+        )
+        recording.record("quota.limit", customer=customer, target=months.text(month), rate=rate, burst=burst)
+        known.change_limits(customer=customer, rate=rate, burst=burst)
+    return True
+
+
+def lift(customer: Customer, now: datetime, known: Sources) -> bool:
+    """End the limits that are in force; whether there were any. What somebody else has set meanwhile stays."""
+    with transaction.atomic():
+        # The same lock as lower()'s, so that of two processes one does it.
+        entitlement = Entitlement.objects.select_for_update().filter(customer=customer).first()
+        row = in_force(customer)
+        if row is None:
+            return False
+        row.ended_at = now
+        row.save(update_fields=["ended_at"])
+        recording.record("quota.free", customer=customer, target=f"{row.month:%Y-%m}")
+        if entitlement is not None and (entitlement.rate, entitlement.burst) == (row.rate, row.burst):
+            known.change_limits(customer=customer, rate=row.rate_before, burst=row.burst_before)
+    return True
+
+
+def in_force(customer: Customer) -> UsageLimit | None:
+    """The limits that are in force for a customer."""
+    return UsageLimit.objects.filter(customer=customer, ended_at=None).first()
