@@ -44,8 +44,8 @@ class Proof(NamedTuple):
 def prove(customer: Customer, month: Month, now: datetime, known: Sources) -> Proof:
     """Compare all that is known of a month that has begun. Reads the log's rows of it: this takes a while."""
     with transaction.atomic(), connection.cursor() as cursor:
-        if not connection.in_atomic_block or len(connection.savepoint_ids) == 0:
-            # All of it as of one moment, whoever writes meanwhile.
+        if not connection.savepoint_ids:
+            # All of it as of one moment, whoever writes meanwhile; within another transaction it is as of that one.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         counted = counting.count(customer, month, now, known)
         stated = closing.stated(customer, month) if months.over(month, now) else None

@@ -118,8 +118,9 @@ class QuotaState(NamedTuple):
 
     @property
     def percent(self) -> int | None:
-        """The highest share; None where nothing is bounded."""
-        return max((each.share.percent for each in self.measures), default=None)
+        """The highest share; None where nothing is bounded. Servers count once there are too many: to use all of one's
+        servers is how it should be."""
+        return max((each.share.percent for each in self.measures if _tells(each.share)), default=None)
 
 
 def quota(now: datetime, usage: Usage, terms: Terms, history: Sequence[Notice]) -> QuotaState:
@@ -155,12 +156,13 @@ def _measures(usage: Usage, terms: Terms) -> tuple[tuple[Measure, int, int | Non
     )
 
 
+def _tells(share: Share) -> bool:
+    return share.measure is not Measure.SERVERS or share.used > share.included
+
+
 def _state(now: datetime, month: Month, share: Share, terms: Terms, sent: dict[Step, datetime]) -> MeasureState:
     measure = share.measure
-    if measure is Measure.SERVERS and share.used <= share.included:
-        # All of one's servers in use is how it should be.
-        return MeasureState(share, Level.WITHIN)
-    if share.percent < NEAR_PERCENT:
+    if share.percent < NEAR_PERCENT or not _tells(share):
         return MeasureState(share, Level.WITHIN)
     if share.percent < FULL_PERCENT:
         told = Step.NEAR in sent or Step.FULL in sent

@@ -51,11 +51,13 @@ def history(customer: Customer, now: datetime) -> list[tuple[Figures, bool]]:
     """The closed months that are kept, the latest first, each with whether it was corrected."""
     present = months.month_of(now)
     bounds = {"month__gte": months.moved(present, -months.KEPT).first, "month__lt": present.first}
-    found = {row.month: (row, False) for row in UsageMonth.objects.filter(customer=customer, **bounds)}
-    corrected = UsageCorrection.objects.filter(customer=customer, **bounds).order_by("id")
-    closed = {month: (row, False) for month, (row, _) in found.items() if row.closed_at >= months.ends(_of(row))}
-    closed |= {row.month: (row, True) for row in corrected if row.month in found}
-    return [(closing.figures_of(row), changed) for _, (row, changed) in sorted(closed.items(), reverse=True)]
+    closed = list(UsageMonth.objects.filter(customer=customer, **bounds))
+    corrected = {row.month: row for row in UsageCorrection.objects.filter(customer=customer, **bounds).order_by("id")}
+    return [
+        (closing.figures_of(corrected.get(row.month, row)), row.month in corrected)
+        for row in sorted(closed, key=lambda row: row.month, reverse=True)
+        if row.month in corrected or row.closed_at >= months.ends(months.month_of(row.month))
+    ]
 
 
 def _closed(customer: Customer, month: Month, now: datetime) -> UsageMonth | None:
@@ -66,7 +68,3 @@ def _closed(customer: Customer, month: Month, now: datetime) -> UsageMonth | Non
     if row is None or row.closed_at >= months.ends(month):
         return row
     return row if UsageCorrection.objects.filter(customer=customer, month=month.first).exists() else None
-
-
-def _of(row: UsageMonth) -> Month:
-    return months.month_of(row.month)

@@ -16,7 +16,7 @@ from billing.facts import Terms
 from billing.models import UsageNotice, UsageRunning
 from billing.usage import closing, counting, limiting, months, telling
 from billing.usage.counting import Figures
-from billing.usage.quotas import Due, Measure, Notice, QuotaState, Step, quota
+from billing.usage.quotas import NEAR_PERCENT, Due, Measure, Notice, QuotaState, Step, quota
 from billing.usage.sources import Sources
 from tenants.audit import recording
 from tenants.mail import MailError
@@ -75,6 +75,14 @@ def notices(customer: Customer) -> list[Notice]:
 def state_of(customer: Customer, now: datetime, found: Figures, terms: Terms | None) -> QuotaState:
     """What follows from figures that were counted, for pages; without terms nothing does."""
     return QuotaState(()) if terms is None else quota(now, found.usage, terms, notices(customer))
+
+
+def kept_state(customer: Customer, now: datetime, known: Sources) -> QuotaState:
+    """How the running month stands by what was counted last: one query where nothing is near its end."""
+    row = UsageRunning.objects.filter(customer=customer, month=months.month_of(now).first).first()
+    if row is None or row.percent is None or row.percent < NEAR_PERCENT:
+        return QuotaState(())
+    return state_of(customer, now, closing.figures_of(row), known.terms(customer))
 
 
 def _tell(customer: Customer, found: Figures, terms: Terms, now: datetime, known: Sources) -> None:

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from billing.pages.banner import quota_banner
 from tenants import people
 from tenants.models import Customer
 
@@ -24,7 +25,8 @@ class May:
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`customer` (None outside of a customer's pages, like `may`), `own_customers` for the switcher, `version`.
+    """`customer` (None outside of a customer's pages, like `may`), `own_customers` for the switcher, `version`,
+    `quota_banner` for owners.
 
     Nothing is asked of the database until a template looks: error pages and the login do not.
     """
@@ -32,6 +34,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "customer": getattr(request, "customer", None),
         "may": May(request.may) if hasattr(request, "may") else None,
         "own_customers": SimpleLazyObject(lambda: _customers(request)),
+        "quota_banner": SimpleLazyObject(lambda: quota_banner(request)),
         "version": settings.VERSION,
     }
 

@@ -33,7 +33,7 @@ DOWNLOADS: Final = 2
 ASKING: Final = 8
 
 # By GET, and by POST.
-CSV_NAMES: Final = frozenset(("audit-csv", "delivery-csv", "delivery-pushes-csv"))
+CSV_NAMES: Final = frozenset(("audit-csv", "delivery-csv", "delivery-pushes-csv", "usage-csv", "usage-month-csv"))
 DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export"}
 # By POST: these ask Apple or Google, or send an e-mail before they answer.
 ASKING_NAMES: Final = frozenset(

@@ -55,6 +55,9 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "offer.change": "Changed the offer",
     "person.let_in": "Let a person log in again",
     "person.lock_out": "Locked a person out",
+    "quota.free": "Ended the limits of who had used more than is included",
+    "quota.limit": "Limited pushes, because more than is included was used",
+    "quota.tell": "Sent an e-mail about what is included",
     "second_factor.reseal": "Sealed second factors with a new key",
     "second_factor.reset": "Reset a person's second factor",
     "server.add": "Added a server",
@@ -66,6 +69,8 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "staff.add": "Made a person staff",
     "staff.look": "Looked at the customer's pages as staff",
     "staff.remove": "Made a person staff no more",
+    "usage.close": "Closed a month's usage",
+    "usage.correct": "Corrected a closed month's usage",
 }
 
 

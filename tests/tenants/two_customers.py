@@ -9,10 +9,11 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
+from billing.models import UsageCorrection, UsageLimit, UsageMonth, UsageNotice, UsageRunning
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
-from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
+from tenants.models import Credential, Customer, Invitation, PushApp, Rejection, Role, ServerId, Sighting
 from tests.browsing import Tenant, member, tenant
 from tests.log_as_text import LOG_COLUMNS
 from tests.roles import PAGES, acting_as
@@ -39,6 +40,11 @@ TABLES = {
     "delivery_active_device": 1,
     "delivery_device_count": 1,
     "delivery_platform_sighting": 1,
+    "billing_usagemonth": 1,
+    "billing_usagecorrection": 1,
+    "billing_usagerunning": 1,
+    "billing_usagenotice": 1,
+    "billing_usagelimit": 1,
 }
 _ACTIVE = (
     "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
@@ -103,7 +109,19 @@ def furnish(one: Tenant) -> User:
         )
         cursor.execute(_ACTIVE, values)
         cursor.execute(_COUNTED, values)
+    furnish_usage(customer)
     return owner
+
+
+def furnish_usage(customer: Customer) -> None:
+    """A row of each kind about usage by month."""
+    figures = {"pushes": 1, "devices": 1, "phones": 1, "servers": 1}
+    of = {"customer": customer, "month": "2026-01-01"}
+    UsageMonth.objects.create(closed_at=NOW, **of, **figures)
+    UsageCorrection.objects.create(at=NOW, pushes_before=2, devices_before=1, reason="late", **of, **figures)
+    UsageRunning.objects.create(at=NOW, **of, **figures)
+    UsageNotice.objects.create(measure="pushes", step="near", at=NOW, **of)
+    UsageLimit.objects.create(began_at=NOW, rate=1, burst=60, **of)
 
 
 def two_customers() -> Cast:

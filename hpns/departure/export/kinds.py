@@ -9,6 +9,7 @@ from typing import Any, Final
 from hpns.departure.export.device_kinds import DEVICES
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
+from hpns.departure.export.usage_kinds import LEFT_OUT_USAGE, USAGE
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -219,6 +220,7 @@ KINDS: Final = (
     ),
     *PUSHES,
     *DEVICES,
+    *USAGE,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -250,6 +252,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("ActiveDevice", "customer"): _ONE_CUSTOMER,
     ("DeviceCount", "id"): "nothing refers to it",
     ("DeviceCount", "customer"): _ONE_CUSTOMER,
+    **LEFT_OUT_USAGE,
 }
 
 

@@ -19,6 +19,7 @@ from django.db import ProgrammingError, connection, models, transaction
 from pytest_django import Settings
 
 from billing import customers, entitlements
+from billing.usage import forgetting
 from delivery.log import erasing
 from hpns.database_roles import WORKER
 from tenants import fence, services
@@ -121,6 +122,8 @@ def test_each_kind_of_row_is_known_to_the_erasure() -> None:
         *(Customer, Entitlement, AuditEvent, *(apps.get_model("delivery", name) for name in DELIVERY)),
         # What delivery/devices/forgetting.py deletes.
         *(apps.get_model("delivery", name) for name in ("Device", "ActiveDevice", "DeviceCount", "PlatformSighting")),
+        # What billing/usage/forgetting.py deletes.
+        *forgetting.ROWS,
     }
     pointing = {
         model
