@@ -9,6 +9,7 @@ from tenants.fence import TenantModel
 from tenants.models import Customer
 
 ROWS: Final[tuple[type[TenantModel], ...]] = (UsageCorrection, UsageMonth, UsageRunning, UsageNotice, UsageLimit)
+_OWNER: Final = "customer"
 _OPEN: Final = "SELECT set_config('hpns.erasure', %s, true)"
 
 
@@ -19,5 +20,5 @@ def erase(customer: Customer) -> None:
         (before,) = cursor.fetchone()
         cursor.execute(_OPEN, ["on"])
         for model in ROWS:
-            model.objects.filter(**{"customer": customer}).delete()
+            model.objects.filter(**{_OWNER: customer}).delete()
         cursor.execute(_OPEN, [before])

@@ -33,7 +33,7 @@ def rate_of(terms: Terms) -> tuple[int, int]:
 def lower(customer: Customer, terms: Terms, now: datetime, known: Sources) -> bool:
     """Put the limits in force, unless they are; whether it was done now. Limits that are tighter already stay."""
     with transaction.atomic():
-        before = Entitlement.objects.select_for_update().filter(customer=customer).first()
+        before = _locked(customer)
         if before is None or in_force(customer) is not None:
             return False
         rate, burst = rate_of(terms)
@@ -56,9 +56,10 @@ def lower(customer: Customer, terms: Terms, now: datetime, known: Sources) -> bo
 
 def lift(customer: Customer, now: datetime, known: Sources) -> bool:
     """End the limits that are in force; whether there were any. What somebody else has set meanwhile stays."""
+    if in_force(customer) is None:
+        return False
     with transaction.atomic():
-        # The same lock as lower()'s, so that of two processes one does it.
-        entitlement = Entitlement.objects.select_for_update().filter(customer=customer).first()
+        entitlement = _locked(customer)
         row = in_force(customer)
         if row is None:
             return False
@@ -73,3 +74,9 @@ def lift(customer: Customer, now: datetime, known: Sources) -> bool:
 def in_force(customer: Customer) -> UsageLimit | None:
     """The limits that are in force for a customer."""
     return UsageLimit.objects.filter(customer=customer, ended_at=None).first()
+
+
+def _locked(customer: Customer) -> Entitlement | None:
+    """The entitlement, locked, so that of two processes one begins or ends limits."""
+    # Of itself alone: the customer's row, which it is ordered by, is not the worker's to lock.
+    return Entitlement.objects.select_for_update(of=("self",)).filter(customer=customer).first()
