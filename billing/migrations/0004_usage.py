@@ -73,6 +73,8 @@ class Migration(migrations.Migration):
                 ('percent', models.IntegerField(blank=True, help_text='Of what is included, the highest share.', null=True)),
                 ('month', models.DateField(help_text='Its first day.')),
                 ('at', models.DateTimeField(help_text='When it was counted.')),
+                ('settled_until', models.DateField(help_text='The days before it are in settled_by_server.', null=True)),
+                ('settled_by_server', models.JSONField(default=list, help_text='Pushes of those days: pairs of server and count.')),
                 ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.customer')),
             ],
             options={

@@ -90,6 +90,9 @@ class UsageRunning(TenantModel, UsageFigures, Included):
     customer = models.OneToOneField(Customer, models.PROTECT, related_name="+")
     month = models.DateField(help_text="Its first day.")
     at = models.DateTimeField(help_text="When it was counted.")
+    # So that a page reads the hours of the last days alone.
+    settled_until = models.DateField(null=True, help_text="The days before it are in settled_by_server.")
+    settled_by_server = models.JSONField(default=list, help_text="Pushes of those days: pairs of server and count.")
 
     class Meta:
         ordering = (models.F("percent").desc(nulls_last=True), "-pushes", "customer_id")

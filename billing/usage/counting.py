@@ -1,7 +1,7 @@
 """Counts the usage of a customer in a month, out of the hours and the set of active devices. Writes nothing."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from billing.facts import Month, Usage
@@ -17,6 +17,15 @@ class ServerUsage(NamedTuple):
     server: int
     pushes: int
     devices: int
+
+
+class Settled(NamedTuple):
+    """Pushes of the days before `until`, as they were counted within the last hour, so that a page need not read all
+    hours of a month. by_day: of each of those days."""
+
+    until: date
+    by_server: Mapping[int, int]
+    by_day: Sequence[int]
 
 
 class Figures(NamedTuple):
@@ -44,35 +53,59 @@ class Figures(NamedTuple):
         return self.pushes, self.devices, self.phones, self.by_server, self.by_day, self.devices_by_day
 
 
-def count(customer: Customer, month: Month, now: datetime, known: Sources, *, exactly: bool = True) -> Figures:
-    """Count a month that has begun at `now`. exactly: devices out of their set; else as they were counted last, at most
-    an hour ago, which is what a page can wait for."""
-    first, until = month.first, months.moved(month, 1).first
-    found = pushes(customer.pk, first, until)
-    devices = (devices_exactly if exactly else devices_counted)(customer.pk, first)
-    return Figures(
-        month=month,
-        seats=known.seats(customer),
-        servers=servers(customer, month, known),
-        **figures(month, days_begun(month, now), found, devices, exactly=exactly),
-    )
+def count(customer: Customer, month: Month, now: datetime, known: Sources) -> Figures:
+    """Count a month that has begun at `now`, exactly."""
+    return count_with_pushes(customer, month, now, known)[0]
 
 
-def figures(
-    month: Month, begun: int, found: Pushes, devices: Mapping[int, Devices], *, exactly: bool
-) -> dict[str, Any]:
-    """The figures out of pushes by day and server, and devices by server, for so many days. Pure."""
+def count_with_pushes(customer: Customer, month: Month, now: datetime, known: Sources) -> tuple[Figures, Pushes]:
+    """As count(), with the pushes by day and server."""
+    found = pushes(customer.pk, month.first, months.moved(month, 1).first)
+    devices = devices_exactly(customer.pk, month.first)
+    return _assembled(customer, month, now, known, _figures(days_begun(month, now), found, devices, None)), found
+
+
+def count_for_page(customer: Customer, month: Month, now: datetime, known: Sources, settled: Settled | None) -> Figures:
+    """As count(), as quickly as a page needs it: devices as they were counted last, at most an hour ago, and of the
+    pushes the hours that are not settled."""
+    first = max(month.first, settled.until) if settled is not None else month.first
+    found = pushes(customer.pk, first, months.moved(month, 1).first)
+    devices = devices_counted(customer.pk, month.first)
+    values = _figures(days_begun(month, now), found, devices, settled)
+    if values["pushes"] and not devices and settled is None:
+        values |= {"devices": None, "phones": None}
+    return _assembled(customer, month, now, known, values)
+
+
+def settle(found: Pushes, until: date) -> dict[int, int]:
+    """The pushes of each server on the days before `until`."""
+    sums: dict[int, int] = {}
+    for (day, server), number in found.items():
+        if day < until:
+            sums[server] = sums.get(server, 0) + number
+    return sums
+
+
+def _assembled(customer: Customer, month: Month, now: datetime, known: Sources, values: dict[str, Any]) -> Figures:
+    return Figures(month=month, seats=known.seats(customer), servers=servers(customer, month, known), **values)
+
+
+def _figures(begun: int, found: Pushes, devices: Mapping[int, Devices], settled: Settled | None) -> dict[str, Any]:
     by_server, by_day = dict.fromkeys((server for server in devices if server), 0), [0] * begun
-    for (day, server), number in sorted(found.items()):
-        by_server[server] = by_server.get(server, 0) + number
-        by_day[day.day - 1] += number
+    if settled is not None:
+        by_server |= settled.by_server
+        by_day[: len(settled.by_day)] = settled.by_day
+    for (day, server), number in found.items():
+        # Where a clock was ahead there are pushes of days that have not begun: they count when those have.
+        if day.day <= begun:
+            by_server[server] = by_server.get(server, 0) + number
+            by_day[day.day - 1] += number
     of_servers = [each for server, each in devices.items() if server]
-    known = exactly or bool(devices) or not found
     rows = [ServerUsage(server, number, _devices(devices, server)) for server, number in by_server.items()]
     return {
-        "pushes": sum(by_day),
-        "devices": sum(each.month for each in of_servers) if known else None,
-        "phones": _devices(devices, 0) if known else None,
+        "pushes": sum(by_server.values()),
+        "devices": sum(each.month for each in of_servers),
+        "phones": _devices(devices, 0),
         "by_server": tuple(sorted(rows, key=lambda each: (-each.pushes, -each.devices, each.server))),
         "by_day": tuple(by_day),
         "devices_by_day": tuple(

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from billing.facts import Month, Usage
-from billing.models import UsageCorrection, UsageMonth
+from billing.models import UsageCorrection, UsageMonth, UsageRunning
 from billing.usage import closing, counting, forecast, months
-from billing.usage.counting import Figures
+from billing.usage.counting import Figures, Settled
 from billing.usage.sources import Sources, current
 from tenants.models import Customer
 
@@ -41,8 +41,8 @@ def detail(customer: Customer, month: Month, now: datetime, known: Sources) -> D
         corrections = list(UsageCorrection.objects.filter(customer=customer, month=month.first).order_by("-id"))
         stands = corrections[0] if corrections else row
         return Detail(closing.figures_of(stands), row.closed_at, corrections, None)
-    found = counting.count(customer, month, now, known, exactly=False)
     running = not months.over(month, now)
+    found = counting.count_for_page(customer, month, now, known, _settled(customer, month, now) if running else None)
     ahead = forecast.forecast(month, found.by_day, len(found.by_day)) if running else None
     return Detail(found, None, [], ahead)
 
@@ -58,6 +58,15 @@ def history(customer: Customer, now: datetime) -> list[tuple[Figures, bool]]:
         for row in sorted(closed, key=lambda row: row.month, reverse=True)
         if row.month in corrected or row.closed_at >= months.ends(months.month_of(row.month))
     ]
+
+
+def _settled(customer: Customer, month: Month, now: datetime) -> Settled | None:
+    """What was counted of the whole days of the running month; nothing by a clock that was ahead."""
+    row = UsageRunning.objects.filter(customer=customer, month=month.first).first()
+    if row is None or row.settled_until is None or row.settled_until > now.date():
+        return None
+    by_server = {int(server): int(count) for server, count in row.settled_by_server}
+    return Settled(row.settled_until, by_server, row.by_day[: (row.settled_until - month.first).days])
 
 
 def _closed(customer: Customer, month: Month, now: datetime) -> UsageMonth | None:

@@ -6,7 +6,7 @@ Killed in between, it is sent once more rather than never, for limits may begin 
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import Error as DatabaseError
@@ -18,6 +18,7 @@ from billing.usage import closing, counting, limiting, months, telling
 from billing.usage.counting import Figures
 from billing.usage.quotas import NEAR_PERCENT, Due, Measure, Notice, QuotaState, Step, quota
 from billing.usage.sources import Sources
+from delivery.selectors.usage import Pushes
 from tenants.audit import recording
 from tenants.mail import MailError
 from tenants.models import Customer
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtext('billing quotas'), %s)"
 # The second half of the lock's number has 31 bits.
 _LOCKS: Final = 2**31
+YESTERDAY: Final = timedelta(days=1)
 
 
 def watch_all(now: datetime, known: Sources) -> int:
@@ -52,9 +54,9 @@ def watch(customer: Customer, now: datetime, known: Sources) -> bool:
         (held,) = cursor.fetchone()
         if not held:
             return False
-        found = counting.count(customer, months.month_of(now), now, known)
+        found, by_day_and_server = counting.count_with_pushes(customer, months.month_of(now), now, known)
         terms = known.terms(customer)
-        _keep(customer, found, now, known)
+        _keep(customer, found, by_day_and_server, now, known)
         state = quota(now, found.usage, terms, notices(customer)) if terms is not None else QuotaState(())
     if terms is not None and state.limited:
         limiting.lower(customer, terms, now, known)
@@ -116,7 +118,19 @@ def _note(customer: Customer, found: Figures, due: Due, now: datetime, to: Seque
     )
 
 
-def _keep(customer: Customer, found: Figures, now: datetime, known: Sources) -> None:
+def _keep(customer: Customer, found: Figures, by_day_and_server: Pushes, now: datetime, known: Sources) -> None:
+    # Yesterday's last rows may still come within minutes.
+    until = max(found.month.first, (now - YESTERDAY).date())
+    settled = list(counting.settle(by_day_and_server, until).items())
     nothing: dict[str, Any] = dict.fromkeys(("included_pushes", "included_devices", "included_servers", "percent"))
     values = {**closing.columns(found), **nothing, **closing.included(found, now, customer, known)}
-    UsageRunning.objects.update_or_create(customer=customer, defaults={**values, "month": found.month.first, "at": now})
+    UsageRunning.objects.update_or_create(
+        customer=customer,
+        defaults={
+            **values,
+            "month": found.month.first,
+            "at": now,
+            "settled_until": until,
+            "settled_by_server": settled,
+        },
+    )

@@ -84,4 +84,4 @@ LEFT_OUT_USAGE: Final = {
     (model.__name__, name): why
     for _, _, model, _ in _FILES
     for name, why in (("id", "nothing refers to it"), ("customer", "the whole archive is one customer's"))
-}
+} | {("UsageRunning", name): "bookkeeping of the count" for name in ("settled_until", "settled_by_server")}

@@ -90,7 +90,7 @@ def test_what_is_counted_exactly_is_what_the_hourly_count_says(acme: Tenant) -> 
 
 def test_devices_that_nobody_has_counted_yet_are_not_none(acme: Tenant) -> None:
     pushes(acme, NOVEMBER, 3)
-    found = counting.count(acme.customer, MONTH, NOVEMBER, known(), exactly=False)
+    found = counting.count_for_page(acme.customer, MONTH, NOVEMBER, known(), None)
     assert (found.devices, found.phones) == (None, None)
     assert count(acme).devices == 0
 

@@ -7,12 +7,13 @@ import pytest
 import redis
 from django.core import mail
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from billing import entitlements
-from billing.facts import Terms
+from billing.facts import Month, Terms
 from billing.models import UsageLimit, UsageNotice, UsageRunning
-from billing.usage import limiting, watching
+from billing.usage import counting, limiting, reading, watching
 from billing.usage.sources import Sources
 from tenants.models import AuditEvent, Entitlement, Role
 from tests.billing.usage.used import at, devices, known, pushes, since, terms
@@ -56,6 +57,51 @@ def test_the_running_month_is_kept_with_its_share(acme: Tenant) -> None:
     assert (row.pushes, row.devices, row.percent, row.included_pushes) == (500, 3, 60, 1_000)
     look(at(11, 7), terms(included_pushes=None))
     assert UsageRunning.objects.get().percent is None
+
+
+def test_what_is_settled_is_read_out_of_the_last_count_and_the_rest_out_of_the_hours(acme: Tenant) -> None:
+    for day in (1, 17, 18, 19, 20):
+        pushes(acme, at(11, day), day)
+    devices(acme, at(11, 1), "ab", 1)
+    look(at(11, 20))
+    pushes(acme, at(11, 20), 100)
+    november = Month(2026, 11)
+    assert UsageRunning.objects.get().settled_until == at(11, 19).date()
+    with CaptureQueriesContext(connection) as queries:
+        found = reading.detail(acme.customer, november, at(11, 20, 11), known()).figures
+    assert found == counting.count(acme.customer, november, at(11, 20, 11), known())
+    (hours,) = [each["sql"] for each in queries if "delivery_hour" in each["sql"]]
+    assert "2026-11-19T00:00" in hours or "2026-11-19 00:00" in hours
+    # What comes late to a settled day is seen after the next count, and exactly at once.
+    pushes(acme, at(11, 17), 1_000)
+    assert reading.detail(acme.customer, november, at(11, 20, 11), known()).figures.pushes == found.pushes
+    assert reading.usage(acme.customer, november, at(11, 20, 11), known()).pushes == found.pushes + 1_000
+    look(at(11, 20, 12))
+    assert reading.detail(acme.customer, november, at(11, 20, 12), known()).figures.pushes == found.pushes + 1_000
+
+
+def test_a_count_that_is_days_old_only_makes_a_page_read_more_hours(acme: Tenant) -> None:
+    pushes(acme, at(11, 2), 1)
+    look(at(11, 3))
+    for day in (4, 9, 20):
+        pushes(acme, at(11, day), day)
+    found = reading.detail(acme.customer, Month(2026, 11), at(11, 20, 11), known()).figures
+    assert found == counting.count(acme.customer, Month(2026, 11), at(11, 20, 11), known())
+
+
+def test_a_clock_that_was_ahead_settles_nothing(acme: Tenant) -> None:
+    pushes(acme, at(11, 2), 1)
+    pushes(acme, at(11, 20), 5)
+    look(at(11, 22))
+    found = reading.detail(acme.customer, Month(2026, 11), at(11, 3), known()).figures
+    assert (found.pushes, found.by_day) == (1, (0, 1, 0))
+
+
+def test_pushes_that_reached_no_device_are_no_devices_once_they_were_counted(acme: Tenant) -> None:
+    pushes(acme, at(11, 2), 5, outcome="failed")
+    assert reading.detail(acme.customer, Month(2026, 11), at(11, 3), known()).figures.devices is None
+    look(at(11, 3))
+    assert reading.detail(acme.customer, Month(2026, 11), at(11, 3), known()).figures.devices == 0
 
 
 def test_at_80_and_100_percent_the_owners_are_told_once_each(acme: Tenant) -> None:
