@@ -23,7 +23,9 @@ from tenants.pages.door import CustomerRequest, customer_page
 from tenants.problem import ProblemError
 
 # Servers in the table; all of them are in the figures and in the customer's export.
-SERVERS: Final = 50
+SERVERS: Final = 25
+# Months that are listed at once; the others are folded up.
+MONTHS: Final = 13
 
 
 @customer_page("subscription.see")
@@ -58,7 +60,8 @@ def _page(
     detail = reading.detail(customer, month, now, known)
     found, terms = detail.figures, known.terms(customer)
     state = watching.state_of(customer, now, found, terms)
-    history = reading.history(customer, now)
+    history = _since_first_use(reading.history(customer, now))
+    listed = [_history_row(request, each, changed=changed) for each, changed in history]
     names = _servers(found)
     context = {
         "wrong": wrong,
@@ -75,7 +78,8 @@ def _page(
         "server_rows": [_server_row(request, found, each, names) for each in found.by_server[:SERVERS]],
         "more_servers": len(found.by_server) - SERVERS,
         "history_columns": _columns("Month", "*Pushes", "*Active devices", "*Servers", "*Seats", "Counted"),
-        "history_rows": [_history_row(request, each, changed=changed) for each, changed in history],
+        "history_rows": listed[:MONTHS],
+        "older_rows": listed[MONTHS:],
         "correction_columns": _columns("Counted", "*Pushes before", "*Pushes", "*Devices before", "*Devices", "Why"),
         "correction_rows": [
             [{"at": row.at}, row.pushes_before, row.pushes, row.devices_before, row.devices, row.reason]
@@ -144,6 +148,12 @@ def _delivery(request: CustomerRequest, month: Month, server: Server) -> str:
     bounds = {"from": months.begins(month), "to": min(months.ends(month), datetime.now(UTC))}
     spelt = {name: f"{at:%Y-%m-%dT%H:%M}Z" for name, at in bounds.items()}
     return f"{page}?{urlencode({**spelt, 'server': str(server.public_id)})}"
+
+
+def _since_first_use(history: list[tuple[Figures, bool]]) -> list[tuple[Figures, bool]]:
+    """The closed months, the latest first, without those before the first one in which anything was used."""
+    used = [place for place, (found, changed) in enumerate(history) if found.pushes or found.devices or changed]
+    return history[: max(used) + 1] if used else history[:1]
 
 
 def _history_row(request: CustomerRequest, found: Figures, *, changed: bool) -> list[Any]:

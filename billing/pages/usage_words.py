@@ -30,8 +30,7 @@ def sentence(
     if expected is not None:
         words += f"; at this pace about {forecast.rounded(expected):,} pushes"
     clause, kind = _against(found, expected, terms, running=running)
-    if clause:
-        words += f"{',' if expected is not None or not running else ';'} {clause}"
+    words += clause
     return {"kind": kind, "words": [{"text": f"{words}."}], "advice": advice(state, now) if running else ""}
 
 
@@ -49,14 +48,13 @@ def _against(found: Figures, expected: int | None, terms: Terms | None, *, runni
         if included is not None and used > included
     ]
     if beyond:
-        verb = "already " if running and expected is None else ""
-        return f"{verb}{' and '.join(beyond)}", "warn"
+        return f"; {'already ' if running else ''}{' and '.join(beyond)}", "warn"
     bounds = (terms.included_pushes, terms.included_devices, terms.included_servers)
     if all(bound is None for bound in bounds):
-        return "all of it included", "good"
+        return "; all of it is included", "good"
     if expected is not None and terms.included_pushes is not None and expected > terms.included_pushes:
-        return f"more than the {terms.included_pushes:,} included", "warn"
-    return "within what is included", "good"
+        return f", more than the {terms.included_pushes:,} included", "warn"
+    return ", within what is included", "good"
 
 
 def advice(state: QuotaState, now: datetime) -> str:

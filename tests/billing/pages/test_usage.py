@@ -97,7 +97,7 @@ def test_all_of_five_hundred_servers_count_and_the_first_are_listed(acme: Tenant
         pushes(acme, today(), 1 + number, server=row.pk)
     page = text(ada)
     assert f"{sum(range(501)):,} pushes so far" in page
-    assert "And 450 more servers, which are counted above." in page
+    assert "And 475 more servers, which are counted above." in page
 
 
 def test_closed_months_are_listed_with_their_links_and_corrections_are_said(acme: Tenant, ada: Browser) -> None:
@@ -115,6 +115,17 @@ def test_closed_months_are_listed_with_their_links_and_corrections_are_said(acme
     assert f"9 pushes in {months.words(month)}." in page
     assert "Counted again it came to something else" in page
     assert closing.LATE in page
+
+
+def test_months_before_the_first_use_are_left_out_and_many_are_folded_up(acme: Tenant, ada: Browser) -> None:
+    since(acme.customer, timezone.now() - timedelta(days=800))
+    pushes(acme, months.begins(last_month(16)), 1)
+    closing.close_all(timezone.now(), known())
+    page = text(ada)
+    assert months.words(last_month(16)) in page
+    assert months.words(last_month(17)) not in page
+    assert "earlier months" in page
+    assert len(rows(ada, "/c/acme/usage.csv")) >= 25
 
 
 def test_days_are_those_of_utc_and_are_called_so(acme: Tenant, ada: Browser) -> None:

@@ -39,7 +39,7 @@ def test_the_running_month_is_said_with_where_it_leads() -> None:
     [
         (figures(), None, None, "info", "81,300 pushes so far in November."),
         (figures(), 94_812, None, "info", "at this pace about 95,000 pushes."),
-        (figures(), None, terms(included_pushes=100_000), "good", "so far in November; within what is included."),
+        (figures(), None, terms(included_pushes=100_000), "good", "so far in November, within what is included."),
         (
             figures(),
             94_812,
@@ -47,9 +47,15 @@ def test_the_running_month_is_said_with_where_it_leads() -> None:
             "warn",
             "about 95,000 pushes, more than the 90,000 included.",
         ),
-        (figures(), 94_812, terms(included_pushes=80_000), "warn", ", 1,300 pushes more than the 80,000 included."),
+        (
+            figures(),
+            94_812,
+            terms(included_pushes=80_000),
+            "warn",
+            "; already 1,300 pushes more than the 80,000 included.",
+        ),
         (figures(), None, terms(included_pushes=81_299), "warn", "; already 1 push more than the 81,299 included."),
-        (figures(), None, terms(included_pushes=None), "good", "; all of it included."),
+        (figures(), None, terms(included_pushes=None), "good", "; all of it is included."),
         (
             figures(servers=3),
             None,
