@@ -97,7 +97,7 @@ class UsageAdmin(ReadOnlyAdmin):
 class UsageRunningAdmin(UsageAdmin):
     """The running month of all customers, the highest share first."""
 
-    list_display = ("customer", "share", "of_pushes", "of_devices", "of_servers", "seats", "of_month", "at", "page")
+    list_display = ("customer", "share", "of_pushes", "of_devices", "of_servers", "seats", "at", "page")
     list_filter = (QuotaFilter, "customer__offer")
     ordering = (F("percent").desc(nulls_last=True), "-pushes")
 

@@ -25,8 +25,8 @@ def sentence(
     if not found.pushes and not found.devices:
         words = f"No push {begin}."
         return {"kind": "info", "words": [{"text": words}], "advice": ""}
-    devices = number(found.devices, "active device") if found.devices is not None else "Active devices not counted yet"
-    words = f"{devices} and {number(found.pushes, 'push')} {begin}"
+    devices = f"{number(found.devices, 'active device')} and " if found.devices is not None else ""
+    words = f"{devices}{number(found.pushes, 'push')} {begin}"
     if expected is not None:
         words += f"; at this pace about {forecast.rounded(expected):,} pushes"
     clause, kind = _against(found, expected, terms, running=running)
@@ -82,7 +82,9 @@ def banner(state: QuotaState, now: datetime) -> str:
         return ""
     share = worst.share
     what = WORDS[share.measure]
-    used = f"{share.used:,} of the {share.included:,} {what} that are included this month are used ({share.percent} %)."
+    used = (
+        f"{share.used:,} of the {share.included:,} {what} that are included this month are used ({share.percent:,} %)."
+    )
     return f"{used} {advice(state, now)}".strip()
 
 
@@ -90,7 +92,7 @@ def share_words(used: int | None, included: int | None) -> str:
     """How a figure stands to what is included: "60 % of 2,000 included"."""
     if included is None or used is None:
         return ""
-    return f"{percent(used, included)} % of {included:,} included" if included else "none included"
+    return f"{percent(used, included):,} % of {included:,} included" if included else "none included"
 
 
 def of_measure(state: QuotaState, measure: Measure) -> MeasureState | None:

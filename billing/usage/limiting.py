@@ -1,7 +1,8 @@
 """Limits of who has used more than is included: slower pushes until the month ends, and what was before again.
 
-Only the rate of ordinary pushes is lowered. Wipes of devices have a budget of their own that this does not touch, and
-acknowledgements have no limit (delivery/ingest/limits.py).
+Wipes of devices have a budget of their own, and acknowledgements no limit (delivery/ingest/limits.py). But who has a
+larger burst for pushes has it for wipes once more: so the burst is never lowered below what it takes to wipe all of a
+customer's devices at once, twice.
 """
 
 from datetime import datetime
@@ -18,25 +19,32 @@ from tenants.models import Customer, Entitlement
 
 # Where pushes are not counted against anything: a phone gets some hundred a month.
 PUSHES_A_DEVICE: Final = 300
-# Pushes at once after a quiet time, in seconds of the rate.
+# Pushes at once after a quiet time: for each active device, and at least in seconds of the rate.
+BURST_OF_DEVICE: Final = 2
 BURST_SECONDS: Final = 60
 _MONTH_SECONDS: Final = 30 * 86_400
 
 
-def rate_of(terms: Terms) -> tuple[int, int]:
-    """The lowered rate and burst: what is included, spread evenly over a month, and at least one push a second."""
+def rate_of(terms: Terms) -> int:
+    """The lowered rate: what is included, spread evenly over a month, and at least one push a second."""
     included = terms.included_pushes or (terms.included_devices or 0) * PUSHES_A_DEVICE
-    rate = max(1, -(-included // _MONTH_SECONDS))
-    return rate, rate * BURST_SECONDS
+    return max(1, -(-included // _MONTH_SECONDS))
 
 
-def lower(customer: Customer, terms: Terms, now: datetime, known: Sources) -> bool:
-    """Put the limits in force, unless they are; whether it was done now. Limits that are tighter already stay."""
+def burst_of(rate: int, devices: int) -> int:
+    """The lowered burst for so many active devices."""
+    return max(rate * BURST_SECONDS, devices * BURST_OF_DEVICE)
+
+
+def lower(customer: Customer, terms: Terms, devices: int, now: datetime, known: Sources) -> bool:
+    """Put the limits in force, unless they are; whether it was done now. Limits that are tighter already stay.
+    devices: how many were active, of two months the more."""
     with transaction.atomic():
         before = _locked(customer)
         if before is None or in_force(customer) is not None:
             return False
-        rate, burst = rate_of(terms)
+        rate = rate_of(terms)
+        burst = burst_of(rate, devices)
         if before.rate is not None and before.burst is not None:
             rate, burst = min(rate, before.rate), min(burst, before.burst)
         month = months.month_of(now)

@@ -24,8 +24,9 @@ FULL_PERCENT: Final = 100
 GRACE_PERCENT: Final = 120
 GRACE: Final = timedelta(days=7)
 ANNOUNCED_AHEAD: Final = timedelta(days=7)
-# Said of a use where nothing is included.
+# Said of a use where nothing is included; and no more is said of any.
 BEYOND: Final = 1_000
+MOST_PERCENT: Final = 1_000_000
 
 
 class Measure(StrEnum):
@@ -140,7 +141,7 @@ def percent(used: int, included: int) -> int:
     """A share in whole percent, cut; of nothing included it is 0 or BEYOND."""
     if included <= 0:
         return BEYOND if used > 0 else 0
-    return used * 100 // included
+    return min(used * 100 // included, MOST_PERCENT)
 
 
 def can_be_limited(measure: Measure, terms: Terms) -> bool:

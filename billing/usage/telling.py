@@ -25,7 +25,6 @@ def send(customer: Customer, state: QuotaState, due: Due, terms: Terms, to: Sequ
     """Send the mail that is due to all of them. Raises MailError if it reached nobody."""
     share = next(each.share for each in state.measures if each.share.measure is due.measure)
     month = months.month_of(now)
-    rate, burst = limiting.rate_of(terms)
     context = {
         "customer": customer,
         "step": due.step.value,
@@ -42,8 +41,7 @@ def send(customer: Customer, state: QuotaState, due: Due, terms: Terms, to: Sequ
         "grace_until": now + GRACE,
         "grace_percent": GRACE_PERCENT,
         "limits_at": now + ANNOUNCED_AHEAD,
-        "rate": f"{rate:,}",
-        "burst": f"{burst:,}",
+        "rate": f"{limiting.rate_of(terms):,}",
     }
     failed: mail.MailError | None = None
     reached = 0

@@ -59,7 +59,7 @@ def watch(customer: Customer, now: datetime, known: Sources) -> bool:
         _keep(customer, found, by_day_and_server, now, known)
         state = quota(now, found.usage, terms, notices(customer)) if terms is not None else QuotaState(())
     if terms is not None and state.limited:
-        limiting.lower(customer, terms, now, known)
+        limiting.lower(customer, terms, _devices(customer, found), now, known)
     else:
         # Also of the month before, whose limits end with it.
         limiting.lift(customer, now, known)
@@ -85,6 +85,12 @@ def kept_state(customer: Customer, now: datetime, known: Sources) -> QuotaState:
     if row is None or row.percent is None or row.percent < NEAR_PERCENT:
         return QuotaState(())
     return state_of(customer, now, closing.figures_of(row), known.terms(customer))
+
+
+def _devices(customer: Customer, found: Figures) -> int:
+    """The devices that may have to be wiped: active ones of this month or the one before, whichever are more."""
+    before = closing.stated(customer, months.moved(found.month, -1))
+    return max(found.devices or 0, (before.devices or 0) if before is not None else 0)
 
 
 def _tell(customer: Customer, found: Figures, terms: Terms, now: datetime, known: Sources) -> None:

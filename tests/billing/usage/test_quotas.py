@@ -115,6 +115,7 @@ def test_without_a_bound_there_is_no_quota() -> None:
 def test_of_nothing_included_any_use_is_beyond() -> None:
     assert percent(0, 0) == 0
     assert percent(1, 0) > 120
+    assert percent(10**18, 1) == 1_000_000
     assert quota(at(11, 20), used(0), terms(included_pushes=0), ()).level is Level.WITHIN
     assert quota(at(11, 20), used(1), terms(included_pushes=0), ()).due == (Due(Measure.PUSHES, Step.FULL),)
 

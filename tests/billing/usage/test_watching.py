@@ -13,11 +13,15 @@ from pytest_django import Settings
 from billing import entitlements
 from billing.facts import Month, Terms
 from billing.models import UsageLimit, UsageNotice, UsageRunning
-from billing.usage import counting, limiting, reading, watching
+from billing.usage import closing, counting, limiting, reading, watching
 from billing.usage.sources import Sources
+from delivery.ingest.limits import Limits
+from tenants.directory.snapshot import Limit
 from tenants.models import AuditEvent, Entitlement, Role
 from tests.billing.usage.used import at, devices, known, pushes, since, terms
 from tests.browsing import Tenant, member, tenant
+from tests.delivery.ingest.limiting import HASH_KEY, WIPE, exceeded, flood, identity, settled
+from tests.delivery.links import links
 from tests.roles import WORKER, acting_as
 
 pytestmark = pytest.mark.django_db
@@ -187,14 +191,43 @@ def test_what_staff_have_set_meanwhile_stays(acme: Tenant) -> None:
 
 def test_limits_never_raise_what_was_agreed_on(acme: Tenant) -> None:
     entitlements.change(customer=acme.customer, rate=1, burst=5)
-    assert limiting.lower(acme.customer, terms(included_pushes=10**9), at(11, 3), known())
+    assert limiting.lower(acme.customer, terms(included_pushes=10**9), 99, at(11, 3), known())
     assert limits(acme) == (1, 5)
 
 
 def test_the_lowered_rate_would_spread_what_is_included_over_the_month() -> None:
-    assert limiting.rate_of(terms(included_pushes=1_000)) == (1, 60)
-    assert limiting.rate_of(terms(included_pushes=26_000_000)) == (11, 660)
-    assert limiting.rate_of(terms(included_pushes=None, included_devices=20_000)) == (3, 180)
+    assert limiting.rate_of(terms(included_pushes=1_000)) == 1
+    assert limiting.rate_of(terms(included_pushes=26_000_000)) == 11
+    assert limiting.rate_of(terms(included_pushes=None, included_devices=20_000)) == 3
+    assert (limiting.burst_of(1, 5), limiting.burst_of(1, 50_000)) == (60, 100_000)
+
+
+def test_the_burst_stays_large_enough_to_wipe_the_devices_of_the_month_before(acme: Tenant) -> None:
+    since(acme.customer, at(10, 1))
+    devices(acme, at(10, 1), [f"d{number}" for number in range(200)], 5)
+    devices(acme, at(11, 1), "ab", 5)
+    closing.close_all(at(11, 3), known())
+    pushes(acme, at(11, 3), 1_500)
+    for day in (3, 4, 12):
+        look(at(11, day))
+    assert limits(acme) == (1, 400)
+
+
+async def test_while_pushes_are_limited_all_devices_can_be_wiped_at_once(valkey_url: str) -> None:
+    devices_of_acme = 5_000
+    rate = limiting.rate_of(terms())
+    lowered = Limit(rate, limiting.burst_of(rate, devices_of_acme))
+    who = identity(server=Limit(1_000, 50_000), customer=lowered)
+    async with links(valkey_url, 1) as (link,):
+        process = Limits(link, "p", HASH_KEY, 20_000)
+        await flood(process, who, 12_000)
+        await settled(process)
+        assert "this customer may send 1 pushes a second" in exceeded(process, who)
+        wiped = 0
+        for _ in range(10):
+            wiped += (await flood(process, who, devices_of_acme // 10, **WIPE))[0]
+            await settled(process)
+        assert wiped == devices_of_acme
 
 
 def test_a_mail_that_reached_nobody_is_sent_the_next_time(acme: Tenant, settings: Settings) -> None:
