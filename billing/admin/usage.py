@@ -97,9 +97,14 @@ class UsageAdmin(ReadOnlyAdmin):
 class UsageRunningAdmin(UsageAdmin):
     """The running month of all customers, the highest share first."""
 
-    list_display = ("customer", "share", "of_pushes", "of_devices", "of_servers", "seats", "at", "page")
+    list_display = ("customer", "page", "share", "of_pushes", "of_devices", "of_servers", "seats", "counted")
     list_filter = (QuotaFilter, "customer__offer")
     ordering = (F("percent").desc(nulls_last=True), "-pushes")
+
+    @admin.display(description="counted", ordering="at")
+    def counted(self, row: UsageRunning) -> str:
+        """When, in UTC."""
+        return f"{row.at:%d %b, %H:%M}"
 
 
 @admin.register(UsageMonth)
@@ -107,8 +112,8 @@ class UsageMonthAdmin(UsageAdmin):
     """Closed months of all customers, as they were closed; what was corrected since is said."""
 
     list_display = (
-        *("customer", "of_month", "share", "of_pushes", "of_devices", "of_servers", "seats"),
-        *("corrected", "closed_at", "page"),
+        *("customer", "of_month", "page", "share", "of_pushes", "of_devices", "of_servers", "seats"),
+        *("corrected", "closed_at"),
     )
     list_filter = (MonthFilter, QuotaFilter, "customer__offer")
     ordering = ("-month", F("percent").desc(nulls_last=True), "-pushes")
