@@ -9,8 +9,9 @@ from django.utils.text import slugify
 from billing import entitlements
 from billing.incidents import subscribing
 from billing.models import Notice
-from billing.sla import forgetting
+from billing.sla import forgetting as sla_forgetting
 from billing.subscriptions import erasing
+from billing.usage import forgetting as usage_forgetting
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
@@ -108,8 +109,9 @@ def erase(*, customer: Customer) -> services.Erased:
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         erasing.erase(locked)
         entitlements.withdraw(customer=locked)
-        forgetting.erase(customer=locked)
+        sla_forgetting.erase(customer=locked)
         _unsubscribe(locked)
+        usage_forgetting.erase(locked)
         erased = services.customer_erase(customer=locked)
         notify_processes()
     return erased

@@ -86,6 +86,12 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_planchange": (_SI, _S),
     "billing_laststanding": (_SIU, _SIU),
     "billing_subscriptionmail": (_S, _SID),
+    # Closed months and their corrections are only added.
+    "billing_usagemonth": (_S, _SI),
+    "billing_usagecorrection": (_S, _SI),
+    "billing_usagerunning": (_S, _SIU),
+    "billing_usagenotice": (_S, _SI),
+    "billing_usagelimit": (_S, _SIU),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),

@@ -27,5 +27,6 @@ urlpatterns = [
     path("", include("delivery.pages.urls")),
     path("", include("billing.pages.sla_urls")),
     path("", include("billing.pages.status_urls")),
+    path("", include("billing.pages.usage_urls")),
     path("admin/", admin.site.urls),
 ]

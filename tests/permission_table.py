@@ -183,6 +183,11 @@ TABLE: Final[dict[str, Row]] = {
     "c/<slug:slug>/subscription/change/": of_customer(
         "subscription/change/", members_get(403, 403, 302, staff=403), members_get(403, 403, 302, staff=403)
     ),
+    "c/<slug:slug>/usage/": of_customer("usage/", members_get(200, 200, 200, staff=200)),
+    "c/<slug:slug>/usage.csv": of_customer("usage.csv", members_get(200, 200, 200, staff=200)),
+    # It was before anybody counted: to whoever may, that is said.
+    "c/<slug:slug>/usage/<str:month>/": of_customer("usage/2001-01/", members_get(404, 404, 404, staff=404)),
+    "c/<slug:slug>/usage/<str:month>.csv": of_customer("usage/2001-01.csv", members_get(302, 302, 302, staff=302)),
     "c/<slug:slug>/settings/": of_customer("settings/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/settings/name/": by_post("settings/name/", 403, 200, 200),
     "c/<slug:slug>/settings/content/": by_post("settings/content/", 403, 200, 200),

@@ -31,6 +31,7 @@ from billing.models.subscriptions import (
     Subscription,
     SubscriptionMail,
 )
+from billing.models.usage import UsageCorrection, UsageLimit, UsageMonth, UsageNotice, UsageRunning
 
 __all__ = [
     "PAGES",
@@ -58,4 +59,9 @@ __all__ = [
     "Subscriber",
     "Subscription",
     "SubscriptionMail",
+    "UsageCorrection",
+    "UsageLimit",
+    "UsageMonth",
+    "UsageNotice",
+    "UsageRunning",
 ]

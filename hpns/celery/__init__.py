@@ -86,6 +86,8 @@ app.conf.update(
         "old_canaries": {"task": "billing.forget_canary", "schedule": crontab(minute=37, hour=3)},
         "subscriptions": {"task": "billing.apply_subscriptions", "schedule": crontab()},
         "subscription_mails": {"task": "billing.mail_subscriptions", "schedule": crontab(minute=17)},
+        "usage": {"task": "billing.watch_usage", "schedule": crontab(minute=17)},
+        "closed_usage": {"task": "billing.close_usage", "schedule": crontab(minute=37, hour=4)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from billing.facts import State
+from billing.pages.banner import quota_banner
 from billing.subscriptions import reading, words
 from billing.subscriptions.standing import OWED
 from hpns.pages import service_status
@@ -29,8 +30,8 @@ class May:
 
 def page(request: HttpRequest) -> dict[str, Any]:
     """`customer` (None outside of a customer's pages, like `may`), `own_customers` for the switcher, `version`, and
-    `service_status` for the foot.
-    `owed`: what an owner has to do about the subscription (kind, state, sentence, what_to_do), None if nothing.
+    `service_status` for the foot. For owners `quota_banner`, and `owed`: what they have to do about the subscription
+    (kind, state, sentence, what_to_do), None if nothing.
 
     Nothing is asked of the database until a template looks: error pages and the login do not.
     """
@@ -38,6 +39,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "customer": getattr(request, "customer", None),
         "may": May(request.may) if hasattr(request, "may") else None,
         "own_customers": SimpleLazyObject(lambda: _customers(request)),
+        "quota_banner": SimpleLazyObject(lambda: quota_banner(request)),
         "version": settings.VERSION,
         "service_status": SimpleLazyObject(service_status.current),
         "owed": SimpleLazyObject(lambda: _owed(request)),

@@ -33,7 +33,9 @@ DOWNLOADS: Final = 2
 ASKING: Final = 8
 
 # By GET, and by POST.
-CSV_NAMES: Final = frozenset(("audit-csv", "delivery-csv", "delivery-pushes-csv", "sla-files"))
+CSV_NAMES: Final = frozenset(
+    ("audit-csv", "delivery-csv", "delivery-pushes-csv", "sla-files", "usage-csv", "usage-month-csv")
+)
 DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export", "sla-reconcile"}
 # By POST: these ask Apple or Google, or send an e-mail before they answer.
 ASKING_NAMES: Final = frozenset(

@@ -62,6 +62,9 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "person.lock_out": "Locked a person out",
     "plan.change": "Changed a plan",
     "plan.version": "Added a version of a plan",
+    "quota.free": "Ended the limits of who had used more than is included",
+    "quota.limit": "Limited pushes, because more than is included was used",
+    "quota.tell": "Sent an e-mail about what is included",
     "second_factor.reseal": "Sealed second factors with a new key",
     "second_factor.reset": "Reset a person's second factor",
     "server.add": "Added a server",
@@ -84,6 +87,8 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "subscription.override_end": "Ended that a subscription is served by agreement",
     "subscription.standing": "Noted a new standing of a subscription",
     "subscription.start": "Started a subscription",
+    "usage.close": "Closed a month's usage",
+    "usage.correct": "Corrected a closed month's usage",
 }
 
 

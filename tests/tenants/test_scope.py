@@ -1,5 +1,4 @@
-"""The first fence alone: what the models' manager lets a page reach. The connection is a superuser's here, whom
-row-level security does not bind."""
+"""The first fence alone: what the models' manager lets a page reach. Asked as a superuser, whom no policy binds."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,8 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from billing.models import LastStanding, Override, PlanChange, Subscription, SubscriptionMail
+from billing.sla import forgetting as sla_forgetting
+from billing.usage import forgetting as usage_forgetting
 from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from tenants import fence, scope
 from tenants.fence import Unscoped
@@ -40,6 +41,8 @@ ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
     *(Subscription, Override, PlanChange, LastStanding, SubscriptionMail),
     *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour, Device, ActiveDevice, DeviceCount, PlatformSighting),
+    *sla_forgetting.OF_CUSTOMER,
+    *usage_forgetting.ROWS,
 }
 
 

@@ -17,6 +17,11 @@ from billing.models import (
     PlanVersion,
     Subscription,
     SubscriptionMail,
+    UsageCorrection,
+    UsageLimit,
+    UsageMonth,
+    UsageNotice,
+    UsageRunning,
 )
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
@@ -61,6 +66,11 @@ TABLES = {
     "billing_planchange": 1,
     "billing_laststanding": 1,
     "billing_subscriptionmail": 1,
+    "billing_usagemonth": 1,
+    "billing_usagecorrection": 1,
+    "billing_usagerunning": 1,
+    "billing_usagenotice": 1,
+    "billing_usagelimit": 1,
 }
 _ACTIVE = (
     "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
@@ -127,6 +137,7 @@ def furnish(one: Tenant) -> User:
         cursor.execute(_COUNTED, values)
     ledger_rows(customer)
     subscribe(customer)
+    furnish_usage(customer)
     return owner
 
 
@@ -143,6 +154,17 @@ def subscribe(customer: Customer) -> None:
         subscription=row, state="active", serves=True, may_grow=True, sentence="x", evaluated_at=timezone.now()
     )
     SubscriptionMail.objects.create(subscription=row, kind="trial", about=NOW, days=7, sent_at=NOW)
+
+
+def furnish_usage(customer: Customer) -> None:
+    """A row of each kind about usage by month."""
+    figures = {"pushes": 1, "devices": 1, "phones": 1, "servers": 1}
+    of = {"customer": customer, "month": "2026-01-01"}
+    UsageMonth.objects.create(closed_at=NOW, **of, **figures)
+    UsageCorrection.objects.create(at=NOW, pushes_before=2, devices_before=1, reason="late", **of, **figures)
+    UsageRunning.objects.create(at=NOW, **of, **figures)
+    UsageNotice.objects.create(measure="pushes", step="near", at=NOW, **of)
+    UsageLimit.objects.create(began_at=NOW, rate=1, burst=60, **of)
 
 
 def two_customers() -> Cast:

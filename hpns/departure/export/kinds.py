@@ -12,6 +12,7 @@ from hpns.departure.export.schema import ID, Field, Kind
 from hpns.departure.export.sla_kinds import SLA, SLA_LEFT_OUT
 from hpns.departure.export.subscription_kinds import LEFT_OUT as NOT_OF_SUBSCRIPTIONS
 from hpns.departure.export.subscription_kinds import SUBSCRIPTIONS
+from hpns.departure.export.usage_kinds import LEFT_OUT_USAGE, USAGE
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -226,6 +227,7 @@ KINDS: Final = (
     *DEVICES,
     *SLA,
     *SUBSCRIPTIONS,
+    *USAGE,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -260,6 +262,7 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("DeviceCount", "customer"): _ONE_CUSTOMER,
     **SLA_LEFT_OUT,
     **NOT_OF_SUBSCRIPTIONS,
+    **LEFT_OUT_USAGE,
 }
 
 

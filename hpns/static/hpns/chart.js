@@ -6,6 +6,9 @@
   const HEIGHT = 240;
   const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
   const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+  // Of charts by calendar day, which is UTC's for everybody.
+  const dateInUtc = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  const dayInUtc = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
   const moment = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   // What is drawn, by its element; and at which second the cursor of a chart stands, for when its part is exchanged.
   const drawn = new Map();
@@ -110,7 +113,7 @@
 
   function say(element, data, step) {
     const legend = element.parentElement.querySelector("[data-legend]");
-    const when = step == null ? "" : moment.format(at(data.steps[step]));
+    const when = step == null ? "" : (data.days ? dayInUtc : moment).format(at(data.steps[step]));
     legend.querySelector("[data-at]").textContent = when;
     const values = legend.querySelectorAll("[data-value]");
     values.forEach((each, place) => { each.textContent = step == null ? "" : figure(data.series[place].values[step], data.unit); });
@@ -147,7 +150,7 @@
         y: { range: (_plot, low, high) => range(unit, low ?? 0, high ?? 0) },
       },
       axes: [
-        { ...axis, size: 30, space: 64, values: (_plot, splits) => splits.map((split) => (clock.format(at(split)) === "00:00" ? date : clock).format(at(split))) },
+        { ...axis, size: 30, space: 64, values: (_plot, splits) => splits.map((split) => (data.days ? dateInUtc : clock.format(at(split)) === "00:00" ? date : clock).format(at(split))) },
         {
           ...axis,
           values: (_plot, splits) => splits.map((split) => figure(split, unit)),

@@ -19,8 +19,9 @@ from django.db import ProgrammingError, connection, models, transaction
 from pytest_django import Settings
 
 from billing import customers, entitlements
-from billing.sla import forgetting
+from billing.sla import forgetting as sla_forgetting
 from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
+from billing.usage import forgetting as usage_forgetting
 from delivery.log import erasing
 from hpns.database_roles import WORKER
 from tenants import fence, services
@@ -124,7 +125,9 @@ def test_each_kind_of_row_is_known_to_the_erasure() -> None:
         # What delivery/devices/forgetting.py deletes.
         *(apps.get_model("delivery", name) for name in ("Device", "ActiveDevice", "DeviceCount", "PlatformSighting")),
         # What billing/sla/forgetting.py deletes.
-        *forgetting.OF_CUSTOMER,
+        *sla_forgetting.OF_CUSTOMER,
+        # What billing/usage/forgetting.py deletes.
+        *usage_forgetting.ROWS,
     }
     pointing = {
         model
