@@ -1,0 +1,36 @@
+"""The payment port: what a way of paying offers, and the manual one. Pure."""
+
+from typing import Final, Protocol
+
+from billing.invoices.document import Document
+
+
+class PaymentProvider(Protocol):
+    """What a way of paying has to offer. A payment that it learns of goes to record()."""
+
+    name: str
+
+    def instructions(self, document: Document) -> list[tuple[str, str]]:
+        """How to pay a document: labels and values, in order."""
+        ...
+
+
+class Manual:
+    """Bank transfer: the customer pays to the account on the invoice, and staff enter what has arrived."""
+
+    name = "manual"
+
+    def instructions(self, document: Document) -> list[tuple[str, str]]:
+        """The account, and what to write on the transfer."""
+        iban = document.bank.iban
+        rows = [
+            ("Account holder", document.seller.name),
+            ("IBAN", " ".join(iban[at : at + 4] for at in range(0, len(iban), 4))),
+            ("BIC", document.bank.bic),
+            ("Bank", document.bank.name),
+            ("Reference", document.number),
+        ]
+        return [(label, value) for label, value in rows if value]
+
+
+PROVIDERS: Final[dict[str, PaymentProvider]] = {"manual": Manual()}
