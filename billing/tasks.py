@@ -1,1 +1,22 @@
 """Celery tasks of billing, scheduled by beat. No rule lives here: a task hands over to the file that knows."""
+
+from celery import shared_task
+from django.db import close_old_connections
+from django.utils import timezone
+
+from billing.invoices import daily, mails
+from billing.invoices.sources import SOURCES
+
+
+@shared_task(name="billing.draft_invoices", acks_late=True, ignore_result=True)
+def draft_invoices() -> int:
+    """Recompute drafts, and issue statements; returns how many drafts there are."""
+    close_old_connections()
+    return daily.run(SOURCES, timezone.now()).drafts
+
+
+@shared_task(name="billing.mail_invoices", acks_late=True, ignore_result=True)
+def mail_invoices() -> int:
+    """Mail what was issued to billing contacts; returns to how many."""
+    close_old_connections()
+    return mails.send_pending(timezone.now())

@@ -6,7 +6,7 @@ JSON a document is kept for ever: a field that is added later needs a default.
 """
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -115,9 +115,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def period(self) -> tuple[date, date] | None:
-        """The first and the last day that its lines are for."""
-        starts = [line.start for line in self.lines if line.start]
-        ends = [line.end for line in self.lines if line.end]
+        """The first and the last day that its lines are for, those of SLA credits left out."""
+        starts = [line.start for line in self.lines if line.start and not line.month]
+        ends = [line.end for line in self.lines if line.end and not line.month]
         return (min(starts), max(ends)) if starts and ends else None
 
 
@@ -141,3 +141,8 @@ def from_json(value: object) -> Document:
 def lines_from_json(values: Iterable[object]) -> tuple[Line, ...]:
     """Kept lines of a draft. Raises as above."""
     return tuple(msgspec.convert(value, Line) for value in values)
+
+
+def day_before(day: date) -> date:
+    """The day before."""
+    return day - timedelta(days=1)

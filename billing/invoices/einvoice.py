@@ -5,18 +5,18 @@ it into the PDF. Business terms (BT-1 ...) are named where they are not plain. W
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree as Tree
 
 from billing.invoices.document import Document, Line, Party, Tax
 from billing.invoices.taxes import EU
 
-facturx: Any = None
-with suppress(ImportError):
-    import facturx  # type: ignore[no-redef]
+try:
+    import facturx
+except ImportError:
+    facturx = None
 
 PROFILE: Final = "urn:cen.eu:en16931:2017"
 _TYPES: Final = {"invoice": "380", "credit_note": "381"}  # UNTDID 1001

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.db import connection, transaction
 from django.db.models import Max, Sum
@@ -88,7 +88,7 @@ def credits_left(customer_id: int, currency: str) -> list[MonthCredit]:
     rows = LedgerEntry.objects.filter(customer_id=customer_id, account=Account.CREDIT, currency=currency).order_by()
     sums = rows.values("month").annotate(left=Sum("amount_minor"), percent=Max("percent"), root=Max("root"))
     return sorted(
-        MonthCredit(month_of(row["month"]), row["percent"] or 0, row["left"], row["root"])
+        MonthCredit(month_of(cast(date, row["month"])), row["percent"] or 0, row["left"], row["root"])
         for row in sums
         if row["left"] > 0
     )

@@ -7,12 +7,12 @@ Greek, Cyrillic, Armenian, Georgian, Hebrew, Arabic), and settings.INVOICE_FONT 
 import unicodedata
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from fpdf import FPDF
 from fpdf.enums import DocumentCompliance, TableBordersLayout, XPos, YPos
-from fpdf.fonts import FontFace
+from fpdf.fonts import FontFace, TTFFont
 
 from billing.invoices import einvoice, wording
 from billing.invoices.document import Document
@@ -23,7 +23,7 @@ _FONTS: Final = Path(__file__).parent / "fonts"
 _SANS, _MORE = "dejavu", "more"
 _MARGIN, _WIDTH = 20.0, 170.0
 _INK, _QUIET, _LINE, _BAND = (27, 31, 36), (87, 96, 106), (217, 221, 227), (246, 247, 249)
-_NEXT: Final = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
+_NEXT: Final[dict[str, Any]] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
 
 
 def file_of(document: Document, now: datetime) -> tuple[bytes, bool]:
@@ -41,7 +41,7 @@ def check_letters(document: Document) -> None:
     known: set[int] = set()
     fonts = _Page(document, None).fonts
     for font in fonts.values():
-        known |= set(font.cmap)
+        known |= set(font.cmap) if isinstance(font, TTFFont) else set()
     shown = "".join(wording.texts(document))
     lacking = {letter for letter in shown if ord(letter) not in known and unicodedata.category(letter)[0] not in "CZ"}
     if lacking:
@@ -102,7 +102,7 @@ class _Page(FPDF):
             self.set_xy(_MARGIN + number * 58, 266)
             self.multi_cell(54, 3.6, "\n".join(column), align="L")
         self.set_xy(_MARGIN, 286)
-        self.cell(_WIDTH, 4, f"Page {self.page_no()} of {{pages}}", align="R")
+        self.cell(_WIDTH, 4, f"Page {self.page_no()} of {{pages}}")
 
     def _recipient(self) -> None:
         """The buyer, where the window of an envelope is."""
@@ -133,6 +133,7 @@ class _Page(FPDF):
 
     def _lines(self) -> None:
         self._font(8.5)
+        self.set_draw_color(*_LINE)
         priced = self.document.kind != "statement"
         heads = FontFace(emphasis="BOLD", fill_color=_BAND, color=_INK)
         with self.table(

@@ -79,8 +79,8 @@ def change(
         if row is not None and all(getattr(row, field) == value for field, value in values.items()):
             return Changed(row, changed=False)
         row = row or BillingProfile(customer=customer)
-        for field, value in values.items():
-            setattr(row, field, value)
+        for field, new in values.items():
+            setattr(row, field, new)
         row.save()
         recording.record(
             "billing.change",

@@ -5,6 +5,11 @@ from typing import Final, Protocol
 from billing.invoices.document import Document
 
 
+def grouped(iban: str) -> str:
+    """An IBAN as people read it, in groups of four."""
+    return " ".join(iban[at : at + 4] for at in range(0, len(iban), 4))
+
+
 class PaymentProvider(Protocol):
     """What a way of paying has to offer. A payment that it learns of goes to record()."""
 
@@ -22,10 +27,9 @@ class Manual:
 
     def instructions(self, document: Document) -> list[tuple[str, str]]:
         """The account, and what to write on the transfer."""
-        iban = document.bank.iban
         rows = [
             ("Account holder", document.seller.name),
-            ("IBAN", " ".join(iban[at : at + 4] for at in range(0, len(iban), 4))),
+            ("IBAN", grouped(document.bank.iban)),
             ("BIC", document.bank.bic),
             ("Bank", document.bank.name),
             ("Reference", document.number),

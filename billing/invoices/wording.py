@@ -9,7 +9,7 @@ from billing import money
 from billing.invoices.composing import spanned
 from billing.invoices.countries import NAMES
 from billing.invoices.document import Document, Line, Party
-from billing.invoices.providers import PROVIDERS
+from billing.invoices.providers import PROVIDERS, grouped
 
 COLUMNS: Final = ("Description", "Quantity", "Price", "Amount")
 
@@ -61,8 +61,6 @@ def intro(document: Document) -> str:
 def cells(line: Line, currency: str) -> tuple[str, str, str, str]:
     """A line of the table, as COLUMNS."""
     about = [line.text, spanned(line.start, line.end) if line.start and line.end else "", line.detail]
-    if line.root:
-        about.append(f"Root of the SLA's ledger: {line.root[:16]}…")
     price = money.text(line.unit_minor, currency)
     return "\n".join(filter(None, about)), number(line.quantity), price, money.text(line.amount_minor, currency)
 
@@ -73,7 +71,11 @@ def sums(document: Document) -> list[tuple[str, int, bool]]:
         rows = [("Total", document.net_minor, True), ("SLA credit", document.credit_minor, False)]
         return [*rows, ("Balance", document.balance_minor, False)] if document.balance_minor else rows
     taxes = [
-        (f"VAT {number(tax.rate)} % on {money.text(tax.net_minor, document.currency)}", tax.tax_minor, False)
+        (
+            f"VAT {number(tax.rate)} % on {money.text(tax.net_minor, document.currency)}" if tax.rate else "VAT (none)",
+            tax.tax_minor,
+            False,
+        )
         for tax in document.taxes
     ]
     return [("Net amount", document.net_minor, False), *taxes, ("Total", document.gross_minor, True)]
@@ -88,6 +90,9 @@ def notes(document: Document) -> list[str]:
         found.append(
             "Your SLA credit is used against stand-alone fees of this service by itself; you need not ask for it."
         )
+    for line in document.lines:
+        if line.root:
+            found.append(f"Last root of the SLA's ledger for {line.month}: {line.root}")
     return [*found, document.footer] if document.footer else found
 
 
@@ -116,7 +121,7 @@ def footer(document: Document) -> list[list[str]]:
             for label, value in (
                 ("VAT id", seller.vat_id),
                 ("Tax number", seller.tax_number),
-                ("IBAN", bank.iban),
+                ("IBAN", grouped(bank.iban)),
                 ("BIC", bank.bic),
             )
             if value

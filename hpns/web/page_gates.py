@@ -34,7 +34,7 @@ ASKING: Final = 8
 
 # By GET, and by POST.
 CSV_NAMES: Final = frozenset(("audit-csv", "delivery-csv", "delivery-pushes-csv"))
-DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export"}
+DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export", "invoices-csv"}
 # By POST: these ask Apple or Google, or send an e-mail before they answer.
 ASKING_NAMES: Final = frozenset(
     (
