@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from billing import entitlements
+from billing.invoices import erasing as invoices_erasing
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
@@ -103,6 +104,8 @@ def erase(*, customer: Customer) -> services.Erased:
         check_suspended(locked)
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         entitlements.withdraw(customer=locked)
+        # Issued documents, their files and the ledger stay: the law keeps them.
+        invoices_erasing.erase(customer=locked)
         erased = services.customer_erase(customer=locked)
         notify_processes()
     return erased

@@ -9,10 +9,11 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
+from billing.models import BillingProfile, Invoice, InvoiceDraft, InvoiceFile, InvoiceMail, LedgerEntry
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
-from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
+from tenants.models import Credential, Customer, Invitation, PushApp, Rejection, Role, ServerId, Sighting
 from tests.browsing import Tenant, member, tenant
 from tests.log_as_text import LOG_COLUMNS
 from tests.roles import PAGES, acting_as
@@ -39,6 +40,12 @@ TABLES = {
     "delivery_active_device": 1,
     "delivery_device_count": 1,
     "delivery_platform_sighting": 1,
+    "billing_billingprofile": 1,
+    "billing_invoicedraft": 1,
+    "billing_invoice": 1,
+    "billing_invoicefile": 1,
+    "billing_ledgerentry": 1,
+    "billing_invoicemail": 1,
 }
 _ACTIVE = (
     "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
@@ -71,6 +78,7 @@ def furnish(one: Tenant) -> User:
     ServerId.objects.create(server=one.server, mattermost_id=name)
     Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
     Rejection.objects.create(key=one.key, code="wrong_network", count=1, first_at=NOW, last_at=NOW, encrypted=True)
+    furnish_billing(customer)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     recording.record("server.add", customer=customer, target=name)
@@ -106,6 +114,41 @@ def furnish(one: Tenant) -> User:
     return owner
 
 
+def furnish_billing(customer: Customer) -> None:
+    """A row of each kind that invoices have, without an issue: which document is none is of no matter here."""
+    number = f"INV-2026-{customer.pk:05d}"
+    BillingProfile.objects.create(
+        customer=customer, name=customer.name, address="1 Road", city="Berlin", country="DE", emails=["b@x.example"]
+    )
+    InvoiceDraft.objects.create(customer=customer, ready_on="2026-02-01", currency="EUR", computed_at=NOW)
+    row = Invoice.objects.create(
+        kind="invoice",
+        series="INV",
+        year=2026,
+        sequence=customer.pk,
+        number=number,
+        customer_id=customer.pk,
+        customer_name=customer.name,
+        issued_at=NOW,
+        currency="EUR",
+        net_minor=100,
+        tax_minor=19,
+        gross_minor=119,
+        document={"number": number},
+    )
+    InvoiceFile.objects.create(invoice=row, content=b"%PDF", sha256="0" * 64, e_invoice=False)
+    LedgerEntry.objects.create(
+        customer_id=customer.pk,
+        account="invoice",
+        kind="payment",
+        amount_minor=119,
+        currency="EUR",
+        at=NOW,
+        invoice=row,
+    )
+    InvoiceMail.objects.create(invoice=row, address="b@x.example", sent_at=NOW)
+
+
 def two_customers() -> Cast:
     """Make it all."""
     shared = PushApp.objects.create(label="apple_shared", topic="x", family="apns", host="sandbox")
@@ -133,7 +176,7 @@ def count(table: str) -> int:
 def refused() -> Iterator[None]:
     """What is done inside is refused by the database."""
     with (
-        pytest.raises(ProgrammingError, match=r"row-level security|permission denied|only added"),
+        pytest.raises(ProgrammingError, match=r"row-level security|permission denied|only added|one by one"),
         transaction.atomic(),
     ):
         yield

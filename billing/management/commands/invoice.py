@@ -60,7 +60,7 @@ class Command(SubcommandsCommand):
         """Print the documents."""
         now = timezone.now()
         rows = InvoiceDraft.objects.select_related("customer")
-        rows = rows.filter(ready_on__lte=now.date()) if all_ready else rows.filter(pk=draft)
+        rows = rows.filter(ready_on__lte=now.date()) if all_ready else rows.filter(pk=draft or 0)
         chosen = list(rows)
         if not chosen and not all_ready:
             raise ProblemError("there is no such draft: `invoice drafts` lists them")

@@ -19,6 +19,7 @@ from django.db import ProgrammingError, connection, models, transaction
 from pytest_django import Settings
 
 from billing import customers, entitlements
+from billing.invoices.erasing import KEPT
 from delivery.log import erasing
 from hpns.database_roles import WORKER
 from tenants import fence, services
@@ -71,7 +72,8 @@ def test_nothing_of_the_customer_is_left_and_everything_of_others_is(cast: Cast)
     assert report["erased"] is True
     assert report["deleted"]["deliveries"] == 1
     assert report["deleted"]["accounts"] == 2
-    shared = {"tenants_credential": 1}
+    # The operator's own, and what the law keeps of the erased customer.
+    shared = {"tenants_credential": 1, "billing_invoice": 1, "billing_invoicefile": 1, "billing_ledgerentry": 1}
     for table, cosmos in TABLES.items():
         if table != "tenants_auditevent":
             assert count(table) == cosmos + shared.get(table, 0), table
@@ -93,7 +95,7 @@ def test_a_plan_says_what_would_go_and_changes_nothing(cast: Cast) -> None:
     assert report["deletes"]["servers"] == 1
     assert report["deletes"]["deliveries"] == 1
     assert report["deletes"]["accounts"] == ["owner-acme@acme.example", "viewer-acme@acme.example"]
-    assert report["keeps"] == {"audit events of what was agreed on, without persons": 1}
+    assert report["keeps"] == {"audit events of what was agreed on, without persons": 1, KEPT: 1}
     assert report["cannot_reach"] == "backups that were made before"
 
 
@@ -121,6 +123,9 @@ def test_each_kind_of_row_is_known_to_the_erasure() -> None:
         *(Customer, Entitlement, AuditEvent, *(apps.get_model("delivery", name) for name in DELIVERY)),
         # What delivery/devices/forgetting.py deletes.
         *(apps.get_model("delivery", name) for name in ("Device", "ActiveDevice", "DeviceCount", "PlatformSighting")),
+        # What billing/invoices/erasing.py deletes, and what the law keeps.
+        *(apps.get_model("billing", name) for name in ("BillingProfile", "InvoiceDraft", "InvoiceMail")),
+        *(apps.get_model("billing", name) for name in ("Invoice", "InvoiceFile", "LedgerEntry")),
     }
     pointing = {
         model
