@@ -36,10 +36,10 @@ def embed(pdf: bytes, xml: bytes, document: Document) -> bytes | None:
         return None
     title = f"{document.title} {document.number}"
     about = {"author": document.seller.name, "title": title, "subject": title, "keywords": "Factur-X, EN 16931"}
-    made = facturx.generate_from_binary(
+    made: bytes = facturx.generate_from_binary(
         pdf, xml, flavor="factur-x", level="en16931", check_xsd=True, pdf_metadata=about, lang="en"
     )
-    return bytes(made)
+    return made
 
 
 def xml_of(document: Document) -> bytes:

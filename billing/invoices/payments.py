@@ -102,14 +102,7 @@ def refund(
     reference = _reference(reference)
     with ledger.locked(customer.pk):
         held = ledger.balance_minor(customer.pk, currency)
-        if amount_minor <= 0:
-            raise ProblemError("a refund is more than nothing", field="amount")
-        if amount_minor > held:
-            raise ProblemError(
-                f"the balance is {text(held, currency)}: no more can go back. What was paid for an invoice becomes "
-                "balance by a credit note",
-                field="amount",
-            )
+        check_refund(held, amount_minor, currency)
         _check_new(customer.pk, reference, Kind.REFUND)
         ledger.add(
             Account.BALANCE,
@@ -131,6 +124,19 @@ def refund(
             amount=text(amount_minor, currency),
             reference=reference,
             balance=left,
+        )
+    return held - amount_minor
+
+
+def check_refund(held: int, amount_minor: int, currency: str) -> int:
+    """What stays of a balance after a refund. Raises ProblemError for more than it, and for nothing."""
+    if amount_minor <= 0:
+        raise ProblemError("a refund is more than nothing", field="amount")
+    if amount_minor > held:
+        raise ProblemError(
+            f"the balance is {text(held, currency)}: no more can go back. What was paid for an invoice becomes "
+            "balance by a credit note",
+            field="amount",
         )
     return held - amount_minor
 
