@@ -63,12 +63,12 @@ def xml_of(document: Document) -> bytes:
     _party(_add(agreement, "ram:SellerTradeParty"), document.seller, vat=tax.category != "O", seller=True)
     _party(_add(agreement, "ram:BuyerTradeParty"), document.buyer, vat=tax.category != "O")
     delivery = _add(trade, "ram:ApplicableHeaderTradeDelivery")
-    if tax.category == "AE" or document.period:
-        end = document.period[1] if document.period else document.issued_on
-        _date(delivery, "ram:ActualDeliverySupplyChainEvent/ram:OccurrenceDateTime", end)
+    end = document.period[1] if document.period else document.issued_on
+    _date(delivery, "ram:ActualDeliverySupplyChainEvent/ram:OccurrenceDateTime", end)
     _settlement(_add(trade, "ram:ApplicableHeaderTradeSettlement"), document, tax)
     Tree.indent(root)
-    return Tree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    xml: bytes = Tree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return xml
 
 
 def _line(trade: Tree.Element, number: int, line: Line, tax: Tax) -> None:
