@@ -82,7 +82,7 @@ class PaymentForm(Act):
     def __init__(self, *args: Any, row: Invoice, **kwargs: Any) -> None:
         """See Act."""
         super().__init__(*args, row=row, **kwargs)
-        self.fields["amount"].initial = Decimal(ledger.open_minor(row)) / 100
+        self.fields["amount"].initial = Decimal(ledger.open_minor(row)).scaleb(-2)
         self.fields["currency"].initial = row.currency
 
     def preview(self, given: dict[str, Any]) -> str:
@@ -108,7 +108,7 @@ class CreditForm(Act):
         """See Act."""
         super().__init__(*args, row=row, **kwargs)
         self.fields["amount"].help_text = "Before tax."
-        self.fields["amount"].initial = Decimal(issuing.creditable_minor(row)) / 100
+        self.fields["amount"].initial = Decimal(issuing.creditable_minor(row)).scaleb(-2)
 
     def preview(self, given: dict[str, Any]) -> str:
         """See Act."""
@@ -138,7 +138,7 @@ class RefundForm(Act):
     def __init__(self, *args: Any, row: Invoice, **kwargs: Any) -> None:
         """See Act."""
         super().__init__(*args, row=row, **kwargs)
-        self.fields["amount"].initial = Decimal(ledger.balance_minor(row.customer_id, row.currency)) / 100
+        self.fields["amount"].initial = Decimal(ledger.balance_minor(row.customer_id, row.currency)).scaleb(-2)
         self.fields["amount"].help_text = f"In {row.currency}; what was paid too much or credited is the balance."
 
     def preview(self, given: dict[str, Any]) -> str:

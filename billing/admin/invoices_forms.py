@@ -45,7 +45,9 @@ class DraftForm(ServiceForm):
 class ProfileForm(ServiceForm):
     """Who is billed."""
 
-    country = forms.ChoiceField(choices=[(code, name) for name, code in sorted((name, code) for code, name in NAMES.items())])
+    country = forms.ChoiceField(
+        choices=[(code, name) for name, code in sorted((name, code) for code, name in NAMES.items())]
+    )
 
     class Meta:
         model = BillingProfile
