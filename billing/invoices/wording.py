@@ -96,11 +96,12 @@ def notes(document: Document) -> list[str]:
     return [*found, document.footer] if document.footer else found
 
 
-def pay_until(document: Document) -> str:
-    """How much is to be paid until when."""
+def pay_until(document: Document, open_minor: int | None = None) -> str:
+    """How much is to be paid until when; `open_minor`: what is left of it by now, if that is known."""
     if document.due_on is None:
         return ""
-    return f"Pay {money.text(document.gross_minor, document.currency)} until {day(document.due_on)}"
+    amount = document.gross_minor if open_minor is None else open_minor
+    return f"Pay {money.text(amount, document.currency)} by {day(document.due_on)}"
 
 
 def payment(document: Document) -> list[tuple[str, str]]:

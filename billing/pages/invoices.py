@@ -66,7 +66,7 @@ def invoice(request: CustomerRequest, number: str) -> HttpResponse:
         "lines": [(each[0].splitlines(), *each[1:]) for each in cells],
         "sums": [(label, text(amount, row.currency), bold) for label, amount, bold in wording.sums(document)],
         "notes": wording.notes(document),
-        "pay_until": wording.pay_until(document),
+        "pay_until": wording.pay_until(document, state.open_minor),
         "payment": wording.payment(document) if state.open_minor else [],
         "footer": wording.footer(document),
         "notes_of": row.credit_notes.all(),

@@ -80,6 +80,7 @@ app.conf.update(
         "old_devices": {"task": "delivery.forget_devices", "schedule": crontab(minute=29, hour=3)},
         "invoice_drafts": {"task": "billing.draft_invoices", "schedule": crontab(minute=17, hour=5)},
         "invoice_mails": {"task": "billing.mail_invoices", "schedule": crontab(minute="*/5")},
+        "old_invoices": {"task": "billing.forget_invoices", "schedule": crontab(minute=19, hour=4)},
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",

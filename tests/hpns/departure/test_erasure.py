@@ -19,7 +19,7 @@ from django.db import ProgrammingError, connection, models, transaction
 from pytest_django import Settings
 
 from billing import customers, entitlements
-from billing.invoices.erasing import KEPT
+from billing.invoices.erasing import KEPT, forget
 from delivery.log import erasing
 from hpns.database_roles import WORKER
 from tenants import fence, services
@@ -224,11 +224,11 @@ def test_no_role_of_the_running_service_can_erase_a_customer(cast: Cast, step: C
 def test_what_was_kept_is_forgotten_after_the_years_of_the_law(cast: Cast, settings: Settings) -> None:
     erase()
     kept = AuditEvent.objects.filter(customer_id=cast.acme.customer.pk)
-    assert run("forget") == {"deleted_events": 0}
+    assert run("forget") == {"deleted_events": 0, "customers_whose_documents_went": 0}
     assert kept.count() == 2
     settings.AGREEMENT_YEARS = -1  # as if the year after the next had begun
     others = AuditEvent.objects.exclude(customer_id=cast.acme.customer.pk).count()
-    assert run("forget") == {"deleted_events": 2}
+    assert run("forget") == {"deleted_events": 2, "customers_whose_documents_went": 0}
     assert not kept.exists()
     assert AuditEvent.objects.count() == others
 
@@ -284,3 +284,11 @@ def test_receipts_go_from_every_day_and_others_stay(cast: Cast, monkeypatch: pyt
     )
     erasing.erase(cast.acme.customer.pk)
     assert sql("SELECT customer_id, count(*) FROM delivery_receipt GROUP BY 1") == [(cast.cosmos.customer.pk, 6)]
+
+
+def test_documents_are_forgotten_ten_full_years_after_the_youngest(cast: Cast) -> None:
+    erase()
+    for year, went in ((2036, 0), (2037, 1), (2037, 0)):
+        assert forget(now=datetime(year, 1, 1, tzinfo=UTC)) == went
+    for table in ("billing_invoice", "billing_invoicefile", "billing_ledgerentry"):
+        assert count(table) == 1, table  # the other customer's, who is there
