@@ -6,21 +6,20 @@ from typing import Any
 
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
-from django.core.checks import Warning as Caution
+from django.core.checks import CheckMessage, Error, Info
 
 from billing.invoices import seller
 
 
 def invoices_can_be_issued(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """billing.W701: SELLER is empty, so that nothing can be issued; E701: it is wrong; E702: no such font."""
+    """billing.I701: SELLER is empty: whoever bills nobody needs none; E701: it is wrong; E702: no such font."""
     return [*_seller(), *_font()]
 
 
 def _seller() -> Iterator[CheckMessage]:
     if not settings.SELLER:
         hint = "Set it as .env.example shows, before the first invoice."
-        yield Caution("SELLER is not set: no invoice can be issued.", hint=hint, id="billing.W701")
+        yield Info("SELLER is not set: no invoice can be issued.", hint=hint, id="billing.I701")
         return
     for problem in seller.problems():
         yield Error(f"{problem}: no invoice can be issued.", hint=".env.example shows SELLER.", id="billing.E701")

@@ -13,34 +13,24 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
 
-from billing.models import BillingProfile, Invoice, InvoiceDraft, InvoiceFile, InvoiceMail, LedgerEntry
-from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from tenants import fence, scope
 from tenants.fence import Unscoped
 from tenants.models import (
-    AuditEvent,
     Credential,
     Customer,
     Entitlement,
     Invitation,
     Membership,
     PushApp,
-    Rejection,
     Role,
     Server,
-    ServerId,
     ServerKey,
-    Sighting,
 )
 from tests.browsing import Tenant, member, tenant
+from tests.tenants.fenced_models import ALL
 
 pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
-ALL = {
-    *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour, Device, ActiveDevice, DeviceCount, PlatformSighting),
-    *(BillingProfile, Invoice, InvoiceDraft, InvoiceFile, InvoiceMail, LedgerEntry),
-}
 
 
 class Two(NamedTuple):

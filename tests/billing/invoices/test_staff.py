@@ -203,7 +203,7 @@ def problems(settings: Settings, seller: str, font: str = "") -> list[CheckMessa
 
 def test_the_check_says_what_is_missing_before_anything_can_be_issued(settings: Settings) -> None:
     assert problems(settings, SELLER_JSON) == []
-    assert [each.id for each in problems(settings, "")] == ["billing.W701"]
+    assert [each.id for each in problems(settings, "")] == ["billing.I701"]
     for wrong, why in (
         ("no json", "no JSON object"),
         ('{"name": 1}', "no JSON object"),
