@@ -8,6 +8,7 @@ from django.utils.text import slugify
 
 from billing import entitlements
 from billing.incidents import subscribing
+from billing.invoices import erasing as invoices_erasing
 from billing.models import Notice
 from billing.sla import forgetting as sla_forgetting
 from billing.subscriptions import erasing
@@ -112,6 +113,8 @@ def erase(*, customer: Customer) -> services.Erased:
         sla_forgetting.erase(customer=locked)
         _unsubscribe(locked)
         usage_forgetting.erase(locked)
+        # Issued documents, their files and the ledger stay: the law keeps them.
+        invoices_erasing.erase(customer=locked)
         erased = services.customer_erase(customer=locked)
         notify_processes()
     return erased

@@ -92,6 +92,14 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_usagerunning": (_S, _SIU),
     "billing_usagenotice": (_S, _SI),
     "billing_usagelimit": (_S, _SIU),
+    # What is issued and what is paid is only added to, by staff or a command; drafts are the timetable's, too.
+    "billing_billingprofile": (_SIU, _S),
+    "billing_invoicecounter": (_SIU, _SIU),
+    "billing_invoicedraft": (_SIUD, _SIUD),
+    "billing_invoice": (_SI, _SI),
+    "billing_invoicefile": (_SI, _SI),
+    "billing_ledgerentry": (_SI, _SI),
+    "billing_invoicemail": (_SI, _SI),
     # People, and how they log in. Staff may remove a person, with all that hangs on it.
     "auth_user": (_SIUD, _S),
     "auth_user_groups": (_SIUD, ""),

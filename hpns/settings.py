@@ -92,6 +92,10 @@ EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=45)
 # Calendar years for which what was agreed on with an erased customer is kept, after the one in which it was erased.
 AGREEMENT_YEARS = env.int("AGREEMENT_YEARS", default=6)
+# Who issues invoices, as JSON: billing/invoices/seller.py reads it and says what is missing. Empty: none are issued.
+SELLER = env.str("SELLER", default="")
+# A font file for invoices, for what the bundled one has no letters of (Chinese, Japanese, Korean, Thai, ...).
+INVOICE_FONT = env.str("INVOICE_FONT", default="")
 
 # What the pages' processes share: how often somebody tried to log in, which one-time codes were used.
 CACHES: dict[str, dict[str, Any]] = {

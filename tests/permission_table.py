@@ -198,6 +198,16 @@ TABLE: Final[dict[str, Row]] = {
     "c/<slug:slug>/settings/erase/": of_customer(
         "settings/erase/", members_get(403, 403, 200, staff=403), members_get(403, 403, 200, staff=403)
     ),
+    "c/<slug:slug>/invoices/": of_customer("invoices/", members_get(403, 200, 200, staff=403)),
+    "c/<slug:slug>/invoices.csv": of_customer("invoices.csv", members_get(403, 200, 200, staff=403)),
+    "c/<slug:slug>/invoices/billing/": by_post("invoices/billing/", 403, 403, 200),
+    # No document of this number is there.
+    **{
+        f"c/<slug:slug>/invoices/<slug:number>{end}": of_customer(
+            f"invoices/INV-2026-00001{end}", members_get(403, 404, 404, staff=403)
+        )
+        for end in ("/", ".pdf", ".csv")
+    },
     "c/<slug:slug>/people/": of_customer("people/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/people/leave/": of_customer(
         "people/leave/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=403)
@@ -273,6 +283,7 @@ MODEL_PAGES: Final[dict[str, tuple[Any, Any]]] = {
     "<path:object_id>/delete/": ((302, 403), (302, 403)),
     "<path:object_id>/change/": ((302, 403), (302, 403)),
     "<id>/password/": (404, 404),
+    **{f"<path:object_id>/{act}/": (302, 302) for act in ("payment", "credit", "refund")},
 }
 
 

@@ -1,5 +1,25 @@
 """Billing's pages in the staff's admin, one module for each part of billing; Django finds them here."""
 
-from billing.admin import customers, incidents, plans, subscription_filters, subscriptions, usage
+from billing.admin import (
+    customers,
+    incidents,
+    invoices,
+    invoices_acts,
+    invoices_forms,
+    plans,
+    subscription_filters,
+    subscriptions,
+    usage,
+)
 
-__all__ = ["customers", "incidents", "plans", "subscription_filters", "subscriptions", "usage"]
+__all__ = [
+    "customers",
+    "incidents",
+    "invoices",
+    "invoices_acts",
+    "invoices_forms",
+    "plans",
+    "subscription_filters",
+    "subscriptions",
+    "usage",
+]

@@ -10,6 +10,16 @@ from billing.models.incidents import (
     StatusDay,
     Subscriber,
 )
+from billing.models.invoices import (
+    BillingProfile,
+    DocumentKind,
+    Invoice,
+    InvoiceCounter,
+    InvoiceDraft,
+    InvoiceFile,
+    InvoiceMail,
+    LedgerEntry,
+)
 from billing.models.sla import (
     SlaCorrection,
     SlaCredit,
@@ -35,10 +45,18 @@ from billing.models.usage import UsageCorrection, UsageLimit, UsageMonth, UsageN
 
 __all__ = [
     "PAGES",
+    "BillingProfile",
     "CanaryMinute",
+    "DocumentKind",
     "Incident",
     "IncidentUpdate",
+    "Invoice",
+    "InvoiceCounter",
+    "InvoiceDraft",
+    "InvoiceFile",
+    "InvoiceMail",
     "LastStanding",
+    "LedgerEntry",
     "MaintenanceWindow",
     "Notice",
     "Override",

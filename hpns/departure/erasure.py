@@ -6,6 +6,7 @@ Invariant: the customer's own row goes last, so that what was interrupted can be
 from typing import Any, Final
 
 from billing import customers
+from billing.invoices import erasing as invoices_erasing
 from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
 from delivery import selectors
 from delivery.devices import forgetting
@@ -35,7 +36,10 @@ def plan(*, customer: Customer) -> dict[str, Any]:
             "audit events": AuditEvent.objects.filter(customer_id=customer.pk).count() - kept,
             "accounts": [user.email for user in leavers(customer)],
         },
-        "keeps": {"audit events of what was agreed on, without persons": kept},
+        "keeps": {
+            "audit events of what was agreed on, without persons": kept,
+            invoices_erasing.KEPT: invoices_erasing.kept(customer.pk),
+        },
         "cannot_reach": "backups that were made before",
     }
 
@@ -58,6 +62,9 @@ def erase(*, customer: Customer) -> dict[str, Any]:
             "accounts": erased.accounts,
             "audit events": erased.events,
         },
-        "kept": {"audit events of what was agreed on, without persons": erased.kept},
+        "kept": {
+            "audit events of what was agreed on, without persons": erased.kept,
+            invoices_erasing.KEPT: invoices_erasing.kept(customer_id),
+        },
         "cannot_reach": "backups that were made before",
     }

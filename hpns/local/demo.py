@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 
 from billing import customers
 from delivery.sandbox import demo
-from hpns.local import demo_subscription
+from hpns.local import demo_invoices, demo_subscription
 from hpns.local.account import for_servers
 from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
 from hpns.local.folder import Folder
@@ -47,6 +47,7 @@ def seed(path: Path, credentials: list[Path]) -> None:
     staff = _staff(folder.secret(PASSWORD, lambda: secrets.token_urlsafe(12)))
     # So that one login shows both: the staff's pages, and a customer's with all that can be changed there.
     Membership.objects.get_or_create(user=staff, customer=customer, defaults={"role": Role.OWNER})
+    demo_invoices.seed(customer)
     if credentials:
         apple, google = parsed(*credentials)
         for label, topic, host in APPS:

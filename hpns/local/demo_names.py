@@ -3,3 +3,9 @@
 CUSTOMER, SERVER, STAFF = "Demo", "Demo server", "staff@demo.example"
 # In secrets.json of the state folder.
 KEY, PASSWORD = "demo_key", "staff_password"
+# Who issues the demo's invoices: nobody that there is. The account is the one of banks' examples.
+SELLER = (
+    '{"name": "Demo Push Services GmbH", "address": "Hauptstr. 1", "postcode": "10115", "city": "Berlin", '
+    '"country": "DE", "email": "billing@demo.example", "vat_id": "DE136695976", "registration": "HRB 1, Berlin", '
+    '"iban": "DE02120300000000202051", "bic": "BYLADEM1001", "vat_rate": "19"}'
+)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from hpns.local.demo_names import SELLER
 from hpns.local.folder import Folder, private
 
 # What bin/run itself decides; written to the file for manage.py as well.
@@ -31,7 +32,7 @@ OURS = (
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
-    *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "HPNS_EMBEDDED", "EMAIL_URL"),
+    *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "HPNS_EMBEDDED", "EMAIL_URL", "SELLER"),
 )
 
 
@@ -52,6 +53,7 @@ def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, st
         "PORT": str(port),
         # Files instead of a mail server. They hold links that open something: for nobody else's eyes.
         "EMAIL_URL": f"filemail:///{quote(str(mail(folder)))}",
+        "SELLER": SELLER,
         "LOG_FORMAT": "plain",
         "PYTHONUNBUFFERED": "1",
     }

@@ -43,6 +43,10 @@ QUIET: Final = {
     "django.request": logging.ERROR,
     "django.security.DisallowedHost": logging.CRITICAL,
     "django.server": logging.ERROR,
+    # Which letters stand on an invoice is nobody's business.
+    "factur-x": logging.WARNING,
+    "fontTools": logging.WARNING,
+    "fpdf": logging.WARNING,
     "google": logging.WARNING,
     "h2": logging.WARNING,
     "hpack": logging.WARNING,

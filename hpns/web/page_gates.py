@@ -36,7 +36,7 @@ ASKING: Final = 8
 CSV_NAMES: Final = frozenset(
     ("audit-csv", "delivery-csv", "delivery-pushes-csv", "sla-files", "usage-csv", "usage-month-csv")
 )
-DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export", "sla-reconcile"}
+DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export", "sla-reconcile", "invoices-csv"}
 # By POST: these ask Apple or Google, or send an e-mail before they answer.
 ASKING_NAMES: Final = frozenset(
     (

@@ -1,4 +1,5 @@
-"""The first fence alone: what the models' manager lets a page reach. Asked as a superuser, whom no policy binds."""
+"""The first fence alone: what the models' manager lets a page reach. The connection is a superuser's here, whom
+row-level security does not bind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -12,38 +13,24 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
 
-from billing.models import LastStanding, Override, PlanChange, Subscription, SubscriptionMail
-from billing.sla import forgetting as sla_forgetting
-from billing.usage import forgetting as usage_forgetting
-from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from tenants import fence, scope
 from tenants.fence import Unscoped
 from tenants.models import (
-    AuditEvent,
     Credential,
     Customer,
     Entitlement,
     Invitation,
     Membership,
     PushApp,
-    Rejection,
     Role,
     Server,
-    ServerId,
     ServerKey,
-    Sighting,
 )
 from tests.browsing import Tenant, member, tenant
+from tests.tenants.fenced_models import ALL
 
 pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
-ALL = {
-    *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(Subscription, Override, PlanChange, LastStanding, SubscriptionMail),
-    *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour, Device, ActiveDevice, DeviceCount, PlatformSighting),
-    *sla_forgetting.OF_CUSTOMER,
-    *usage_forgetting.ROWS,
-}
 
 
 class Two(NamedTuple):

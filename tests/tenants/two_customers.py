@@ -10,7 +10,13 @@ from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
 from billing.models import (
+    BillingProfile,
+    Invoice,
+    InvoiceDraft,
+    InvoiceFile,
+    InvoiceMail,
     LastStanding,
+    LedgerEntry,
     Override,
     Plan,
     PlanChange,
@@ -71,6 +77,12 @@ TABLES = {
     "billing_usagerunning": 1,
     "billing_usagenotice": 1,
     "billing_usagelimit": 1,
+    "billing_billingprofile": 1,
+    "billing_invoicedraft": 1,
+    "billing_invoice": 1,
+    "billing_invoicefile": 1,
+    "billing_ledgerentry": 1,
+    "billing_invoicemail": 1,
 }
 _ACTIVE = (
     "INSERT INTO delivery_active_device (customer_id, server_id, month, device, days) "
@@ -103,6 +115,7 @@ def furnish(one: Tenant) -> User:
     ServerId.objects.create(server=one.server, mattermost_id=name)
     Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
     Rejection.objects.create(key=one.key, code="wrong_network", count=1, first_at=NOW, last_at=NOW, encrypted=True)
+    furnish_billing(customer)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     recording.record("server.add", customer=customer, target=name)
@@ -167,6 +180,41 @@ def furnish_usage(customer: Customer) -> None:
     UsageLimit.objects.create(began_at=NOW, rate=1, burst=60, **of)
 
 
+def furnish_billing(customer: Customer) -> None:
+    """A row of each kind that invoices have, without an issue: which document is none is of no matter here."""
+    number = f"INV-2026-{customer.pk:05d}"
+    BillingProfile.objects.create(
+        customer=customer, name=customer.name, address="1 Road", city="Berlin", country="DE", emails=["b@x.example"]
+    )
+    InvoiceDraft.objects.create(customer=customer, ready_on="2026-02-01", currency="EUR", computed_at=NOW)
+    row = Invoice.objects.create(
+        kind="invoice",
+        series="INV",
+        year=2026,
+        sequence=customer.pk,
+        number=number,
+        customer_id=customer.pk,
+        customer_name=customer.name,
+        issued_at=NOW,
+        currency="EUR",
+        net_minor=100,
+        tax_minor=19,
+        gross_minor=119,
+        document={"number": number},
+    )
+    InvoiceFile.objects.create(invoice=row, content=b"%PDF", sha256="0" * 64, e_invoice=False)
+    LedgerEntry.objects.create(
+        customer_id=customer.pk,
+        account="invoice",
+        kind="payment",
+        amount_minor=119,
+        currency="EUR",
+        at=NOW,
+        invoice=row,
+    )
+    InvoiceMail.objects.create(invoice=row, address="b@x.example", sent_at=NOW)
+
+
 def two_customers() -> Cast:
     """Make it all."""
     shared = PushApp.objects.create(label="apple_shared", topic="x", family="apns", host="sandbox")
@@ -194,7 +242,7 @@ def count(table: str) -> int:
 def refused() -> Iterator[None]:
     """What is done inside is refused by the database."""
     with (
-        pytest.raises(ProgrammingError, match=r"row-level security|permission denied|only added"),
+        pytest.raises(ProgrammingError, match=r"row-level security|permission denied|only added|one by one"),
         transaction.atomic(),
     ):
         yield

@@ -7,6 +7,7 @@ it that a new field is in one of the two.
 from typing import Any, Final
 
 from hpns.departure.export.device_kinds import DEVICES
+from hpns.departure.export.invoice_kinds import INVOICES
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
 from hpns.departure.export.sla_kinds import SLA, SLA_LEFT_OUT
@@ -223,6 +224,7 @@ KINDS: Final = (
             Field("details", "what changed"),
         ),
     ),
+    *INVOICES,
     *PUSHES,
     *DEVICES,
     *SLA,
@@ -233,6 +235,9 @@ KINDS: Final = (
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
 LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Customer", "canary"): "the service's own alone, which is nobody's to take along",
+    **{(name, "customer"): _ONE_CUSTOMER for name in ("BillingProfile", "InvoiceDraft")},
+    **{(name, "customer_id"): _ONE_CUSTOMER for name in ("Invoice", "LedgerEntry")},
+    **{(name, "id"): "nothing refers to it" for name in ("BillingProfile", "InvoiceFile", "InvoiceMail")},
     ("Entitlement", "id"): "nothing refers to it",
     ("Entitlement", "customer"): _ONE_CUSTOMER,
     ("Membership", "id"): "nothing refers to it",

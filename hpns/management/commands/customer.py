@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
+from billing.invoices import erasing as invoices_erasing
 from billing.management.commands import customer as billing
 from hpns.departure import erasure
 from hpns.departure.export import writing
@@ -48,4 +51,7 @@ class Command(billing.Command):
     @subcommand("Delete what was kept of customers that were erased AGREEMENT_YEARS ago; the timetable does so daily.")
     def forget(self) -> dict[str, Any]:
         """Print how many events of the audit log went."""
-        return {"deleted_events": services.erased_forget()}
+        return {
+            "deleted_events": services.erased_forget(),
+            "customers_whose_documents_went": invoices_erasing.forget(now=timezone.now()),
+        }

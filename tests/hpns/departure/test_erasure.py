@@ -19,6 +19,7 @@ from django.db import ProgrammingError, connection, models, transaction
 from pytest_django import Settings
 
 from billing import customers, entitlements
+from billing.invoices.erasing import KEPT, forget
 from billing.sla import forgetting as sla_forgetting
 from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
 from billing.usage import forgetting as usage_forgetting
@@ -74,7 +75,8 @@ def test_nothing_of_the_customer_is_left_and_everything_of_others_is(cast: Cast)
     assert report["erased"] is True
     assert report["deleted"]["deliveries"] == 1
     assert report["deleted"]["accounts"] == 2
-    shared = {"tenants_credential": 1}
+    # The operator's own, and what the law keeps of the erased customer.
+    shared = {"tenants_credential": 1, "billing_invoice": 1, "billing_invoicefile": 1, "billing_ledgerentry": 1}
     for table, cosmos in TABLES.items():
         if table != "tenants_auditevent":
             assert count(table) == cosmos + shared.get(table, 0), table
@@ -96,7 +98,7 @@ def test_a_plan_says_what_would_go_and_changes_nothing(cast: Cast) -> None:
     assert report["deletes"]["servers"] == 1
     assert report["deletes"]["deliveries"] == 1
     assert report["deletes"]["accounts"] == ["owner-acme@acme.example", "viewer-acme@acme.example"]
-    assert report["keeps"] == {"audit events of what was agreed on, without persons": 1}
+    assert report["keeps"] == {"audit events of what was agreed on, without persons": 1, KEPT: 1}
     assert report["cannot_reach"] == "backups that were made before"
 
 
@@ -128,6 +130,9 @@ def test_each_kind_of_row_is_known_to_the_erasure() -> None:
         *sla_forgetting.OF_CUSTOMER,
         # What billing/usage/forgetting.py deletes.
         *usage_forgetting.ROWS,
+        # What billing/invoices/erasing.py deletes, and what the law keeps.
+        *(apps.get_model("billing", name) for name in ("BillingProfile", "InvoiceDraft", "InvoiceMail")),
+        *(apps.get_model("billing", name) for name in ("Invoice", "InvoiceFile", "LedgerEntry")),
     }
     pointing = {
         model
@@ -226,11 +231,11 @@ def test_no_role_of_the_running_service_can_erase_a_customer(cast: Cast, step: C
 def test_what_was_kept_is_forgotten_after_the_years_of_the_law(cast: Cast, settings: Settings) -> None:
     erase()
     kept = AuditEvent.objects.filter(customer_id=cast.acme.customer.pk)
-    assert run("forget") == {"deleted_events": 0}
+    assert run("forget") == {"deleted_events": 0, "customers_whose_documents_went": 0}
     assert kept.count() == 2
     settings.AGREEMENT_YEARS = -1  # as if the year after the next had begun
     others = AuditEvent.objects.exclude(customer_id=cast.acme.customer.pk).count()
-    assert run("forget") == {"deleted_events": 2}
+    assert run("forget") == {"deleted_events": 2, "customers_whose_documents_went": 0}
     assert not kept.exists()
     assert AuditEvent.objects.count() == others
 
@@ -286,3 +291,11 @@ def test_receipts_go_from_every_day_and_others_stay(cast: Cast, monkeypatch: pyt
     )
     erasing.erase(cast.acme.customer.pk)
     assert sql("SELECT customer_id, count(*) FROM delivery_receipt GROUP BY 1") == [(cast.cosmos.customer.pk, 6)]
+
+
+def test_documents_are_forgotten_ten_full_years_after_the_youngest(cast: Cast) -> None:
+    erase()
+    for year, went in ((2036, 0), (2037, 1), (2037, 0)):
+        assert forget(now=datetime(year, 1, 1, tzinfo=UTC)) == went
+    for table in ("billing_invoice", "billing_invoicefile", "billing_ledgerentry"):
+        assert count(table) == 1, table  # the other customer's, who is there

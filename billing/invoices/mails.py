@@ -1,0 +1,87 @@
+"""E-mails about documents: one to each billing contact when a document was issued, with the link to it.
+
+The PDF itself is in no mail, so that nobody but those who may read invoices gets it. What was sent is kept, so that the
+timetable sends what an issuing process could not, and nothing twice. Reminders of what is overdue are the standing's
+mails; their text is here.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.urls import reverse
+
+from billing.facts import OpenInvoice
+from billing.invoices import profiles, reading
+from billing.models import DocumentKind, Invoice, InvoiceMail
+from billing.money import text
+from tenants import mail
+from tenants.models import Customer
+from tenants.problem import ProblemError
+
+log = logging.getLogger(__name__)
+# Who enters a contact later is not sent what is old.
+SEND_WITHIN: Final = timedelta(days=7)
+
+
+def send(invoice: Invoice, now: datetime) -> int:
+    """Mail a document to those billing contacts who have not got it; to how many. Raises MailError.
+
+    A statement is mailed where it has something to say: an SLA credit or a balance.
+    """
+    customer = Customer.objects.filter(pk=invoice.customer_id).first()
+    if customer is None or not _worth_a_mail(invoice):
+        return 0
+    sent = 0
+    for address in profiles.contacts(customer):
+        # Taken before it is sent, and given back if that fails: two senders at once send one mail.
+        with transaction.atomic():
+            _, mine = InvoiceMail.objects.get_or_create(invoice=invoice, address=address, defaults={"sent_at": now})
+            if mine:
+                mail.send("billing/mail/invoice", to=address, context=_context(customer, invoice))
+                sent += 1
+    return sent
+
+
+def send_pending(now: datetime) -> int:
+    """Mail what was issued lately and is not mailed yet; to how many addresses. A failure is logged and tried again."""
+    sent = 0
+    for invoice in Invoice.objects.filter(issued_at__gt=now - SEND_WITHIN).order_by("issued_at"):
+        try:
+            sent += send(invoice, now)
+        except ProblemError:  # the mail module has logged why; whose address it was is nobody's business
+            log.warning("%s was not mailed to everybody yet", invoice.number, extra={"customer": invoice.customer_id})
+    return sent
+
+
+def reminder(customer: Customer, invoice: OpenInvoice, days: int) -> tuple[str, str]:
+    """Subject and text of a reminder, `days` after the due date; the standing's mails use it. Raises ProblemError."""
+    due = invoice.due_at.date() - timedelta(days=1)
+    amount = text(invoice.open_minor, invoice.currency)
+    subject = f"Invoice {invoice.number} is overdue: {amount}"
+    link = mail.link(reverse("invoice", args=(customer.slug, invoice.number)))
+    since = "yesterday" if days == 1 else f"{days} days ago"
+    return subject, (
+        f"{amount} of invoice {invoice.number} were due on {due:%d %B %Y}, {since}.\n\n"
+        f"How to pay is on the invoice: {link}\n\n"
+        "If you have paid in the last days, there is nothing to do: transfers take a while to be matched."
+    )
+
+
+def _worth_a_mail(invoice: Invoice) -> bool:
+    if invoice.kind != DocumentKind.STATEMENT:
+        return True
+    return bool(invoice.document.get("credit_minor") or invoice.document.get("balance_minor"))
+
+
+def _context(customer: Customer, invoice: Invoice) -> dict[str, object]:
+    now = reading.standing(invoice, invoice.issued_at.date())
+    return {
+        "customer": customer,
+        "invoice": invoice,
+        "title": invoice.get_kind_display(),
+        "total": invoice.total,
+        "open": now.open if now.open_minor else "",
+        "link": mail.link(reverse("invoice", args=(customer.slug, invoice.number))),
+    }
