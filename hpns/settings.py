@@ -90,6 +90,11 @@ RETENTION_DAYS = env.int("RETENTION_DAYS", default=45)
 # Calendar years for which what was agreed on with an erased customer is kept, after the one in which it was erased.
 AGREEMENT_YEARS = env.int("AGREEMENT_YEARS", default=6)
 
+# A folder with the public keys of issuers of Mattermost licences (PEM; a file's name is the issuer's); "": none, and no
+# licence can be proven. Whether trial licences include the service, too.
+LICENCE_KEYS = env.str("LICENCE_KEYS", default="")
+LICENCE_TRIALS = env.bool("LICENCE_TRIALS", default=False)
+
 # What the pages' processes share: how often somebody tried to log in, which one-time codes were used.
 CACHES: dict[str, dict[str, Any]] = {
     "default": {

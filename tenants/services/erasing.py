@@ -47,7 +47,7 @@ ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
     (Membership, "customer"),
 )
 # Evidence of what was agreed on, and when: by the noun of the action, or the whole of it.
-AGREEMENT_NOUNS: Final = ("offer", "limit", "entitlement", "subscription", "erasure")
+AGREEMENT_NOUNS: Final = ("offer", "limit", "entitlement", "subscription", "licence", "erasure")
 AGREEMENTS: Final = ("customer.add", "customer.suspend", "customer.resume", "customer.erase")
 _EMAIL: Final = re.compile(r"[^\s@<>,;:\"'()\[\]]+@[^\s@<>,;:\"'()\[\]]+")
 
