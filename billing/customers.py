@@ -7,12 +7,16 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from billing import entitlements
+from billing.models import LicenceCase, LicenceProof
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
+from tenants.fence import TenantModel
 from tenants.models import AuditEvent, Customer, Role
 from tenants.problem import ProblemError
 
+# What billing keeps of a customer and erases with it, in this order, each with the lookup of the customer.
+ERASED: Final[tuple[tuple[type[TenantModel], str], ...]] = ((LicenceCase, "customer"), (LicenceProof, "customer"))
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -103,6 +107,8 @@ def erase(*, customer: Customer) -> services.Erased:
         check_suspended(locked)
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         entitlements.withdraw(customer=locked)
+        for model, lookup in ERASED:
+            model.objects.filter(**{lookup: locked}).delete()
         erased = services.customer_erase(customer=locked)
         notify_processes()
     return erased

@@ -24,5 +24,6 @@ urlpatterns = [
     path("c/<slug:slug>/settings/export/", pages.export, name="customer-export"),
     path("c/<slug:slug>/settings/erase/", pages.erase, name="customer-erase"),
     path("", include("delivery.pages.urls")),
+    path("", include("billing.pages.licence_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -64,7 +64,7 @@ def upload(
 
     `site`: what the server itself says of its licence, where that is known; then both have to agree. The same file
     again changes nothing but the server; a newer file of the same licence takes the place of the older one. Raises
-    LicenceFileError, RefusedError; an opened case stays.
+    LicenceFileError, RefusedError; the case that was opened stays where it is caught within the caller's transaction.
     """
     licence, judgement = check(data, now=now)
     if not judgement.kept:

@@ -22,7 +22,8 @@ def plan(*, customer: Customer) -> dict[str, Any]:
     kept = agreements(customer.pk).count()
     deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
     rows = {
-        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count() for model, lookup in ROWS
+        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count()
+        for model, lookup in (*customers.ERASED, *ROWS)
     }
     return {
         "slug": customer.slug,

@@ -29,7 +29,7 @@ HEADERS_MAX: Final = 32 * 1024
 # 100 KB (tenants/providers/pem.py).
 BODY_MAX: Final = 64 * 1024
 UPLOAD_MAX: Final = 160 * 1024
-UPLOADS: Final = re.compile(r"/(c/[^/]+/apps/\d+/credentials|admin/tenants/pushapp/(add|\d+/change))/")
+UPLOADS: Final = re.compile(r"/(c/[^/]+/(apps/\d+/credentials|licence)|admin/tenants/pushapp/(add|\d+/change))/")
 # Seconds for a request's body to arrive.
 BODY_SECONDS: Final = 30.0
 # Of a body that is refused, so many bytes and seconds more are read, so that its sender gets to read our answer.

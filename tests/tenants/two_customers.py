@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
+from billing.models import LicenceCase, LicenceProof
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
@@ -31,6 +32,8 @@ TABLES = {
     "tenants_rejection": 1,
     "tenants_credential": 1,
     "tenants_auditevent": 1,
+    "billing_licenceproof": 1,
+    "billing_licencecase": 1,
     "delivery_delivery": 1,
     "delivery_receipt": 1,
     "delivery_minute": 2,
@@ -73,6 +76,7 @@ def furnish(one: Tenant) -> User:
     Rejection.objects.create(key=one.key, code="wrong_network", count=1, first_at=NOW, last_at=NOW, encrypted=True)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
+    _license(one)
     recording.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -104,6 +108,15 @@ def furnish(one: Tenant) -> User:
         cursor.execute(_ACTIVE, values)
         cursor.execute(_COUNTED, values)
     return owner
+
+
+def _license(one: Tenant) -> None:
+    """A proven licence, and a case."""
+    dates = {"starts_at": NOW, "expires_at": "2099-01-01T00:00Z"}
+    common = {"customer": one.customer, "server": one.server, "issuer": "issuer", "company": one.customer.name, **dates}
+    licence_id = one.customer.name.ljust(26, "0")
+    LicenceProof.objects.create(licence_id=licence_id, digest="d", sku="professional", users=9, **common)
+    LicenceCase.objects.create(licence_id="x" * 26, kind="unknown_plan", first_at=NOW, last_at=NOW, **common)
 
 
 def two_customers() -> Cast:

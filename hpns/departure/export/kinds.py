@@ -7,6 +7,7 @@ it that a new field is in one of the two.
 from typing import Any, Final
 
 from hpns.departure.export.device_kinds import DEVICES
+from hpns.departure.export.licence_kinds import LICENCES
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
 from tenants.models import (
@@ -217,6 +218,7 @@ KINDS: Final = (
             Field("details", "what changed"),
         ),
     ),
+    *LICENCES,
     *PUSHES,
     *DEVICES,
 )
@@ -238,6 +240,8 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Credential", "sealed"): "the secret",
     ("Credential", "warned_days"): "bookkeeping of e-mails",
     ("AuditEvent", "customer_id"): _ONE_CUSTOMER,
+    ("LicenceProof", "customer"): _ONE_CUSTOMER,
+    ("LicenceCase", "customer"): _ONE_CUSTOMER,
     ("Delivery", "customer"): _ONE_CUSTOMER,
     ("Receipt", "customer"): _ONE_CUSTOMER,
     **{(name, "customer"): _ONE_CUSTOMER for name in ("Minute", "Hour")},
