@@ -24,7 +24,8 @@ CASES = 5
 @customer_page("subscription.see", change="billing.change")
 def licence(request: CustomerRequest) -> HttpResponse:
     """What is proven; POST proves a licence by its file or text."""
-    form = UploadForm(request.POST or None, request.FILES or None, servers=_servers())
+    given = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = UploadForm(*given, servers=_servers())
     if request.method == "POST" and form.is_valid() and _uploaded(request, form):
         return redirect("licence", request.customer.slug)
     return _page(request, form)
