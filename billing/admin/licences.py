@@ -10,14 +10,16 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminDateWidget
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import truncatechars
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from billing.admin.licence_filters import DoubleUseFilter, StateFilter
 from billing.licences import answer, cases, issuers, skus, vouching
-from billing.licences.judging import GRACE, day
+from billing.licences.judging import day
 from billing.models import LicenceCase, LicenceProof
 from tenants.admin import ServiceAdmin, ServiceForm
 
@@ -25,6 +27,8 @@ TERMS: Final = (
     *("customer", "server", "plan", "users", "push_limit", "company", "is_trial", "issuer", "licence_id"),
     *("issued_at", "starts_at", "expires_at", "digest"),
 )
+
+VOUCHED: Final = ("customer", "server", "plan", "users", "company", "until", "reason", "issuer", "licence_id")
 
 
 class VouchForm(ServiceForm):
@@ -95,61 +99,11 @@ class EndForm(ServiceForm):
         return vouching.end(proof=there, reason=given["end_reason"], now=timezone.now()).row
 
 
-class StateFilter(admin.SimpleListFilter):
-    """Filter by where in its life a licence is."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
-        """See admin.SimpleListFilter."""
-        return (
-            ("counts", "Counts now"),
-            ("expiring", f"Ends within {answer.SOON.days} days"),
-            ("later", "Starts later"),
-            ("expired", "Expired, not renewed"),
-            ("ended", "Withdrawn, replaced or ended"),
-        )
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[LicenceProof]) -> QuerySet[LicenceProof]:
-        """See admin.SimpleListFilter."""
-        now = timezone.now()
-        living = Q(ended_at=None)
-        conditions = {
-            "counts": living & Q(starts_at__lte=now) & _counts_after(now),
-            "expiring": living & Q(starts_at__lte=now, expires_at__gt=now, expires_at__lt=now + answer.SOON),
-            "later": living & Q(starts_at__gt=now),
-            "expired": living & Q(expires_at__lte=now),
-            "ended": ~living,
-        }
-        wanted = conditions.get(self.value() or "")
-        found = queryset if wanted is None else queryset.filter(wanted)
-        if self.value() == "expired":
-            renewed = LicenceProof.objects.filter(living, customer=OuterRef("customer"), expires_at__gt=now)
-            found = found.filter(~Exists(renewed))
-        return found
-
-
-class DoubleUseFilter(admin.SimpleListFilter):
-    """Filter by whether another account has sent the same licence, and nobody has decided yet."""
-
-    title = "double use"
-    parameter_name = "double"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
-        """See admin.SimpleListFilter."""
-        return (("open", "Another account wants it"),)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[LicenceProof]) -> QuerySet[LicenceProof]:
-        """See admin.SimpleListFilter."""
-        return queryset.filter(Q(("wanted", True)), ended_at=None) if self.value() == "open" else queryset
-
-
 @admin.register(LicenceProof)
 class LicenceProofAdmin(ServiceAdmin):
     """Licences that were proven or vouched for; adding one is vouching for it."""
 
-    list_display = ("__str__", "customer", "server", "plan", "users", "company", "state", "expires_at", "vouched")
+    list_display = ("__str__", "customer", "short_state", "expires_on", "plan", "users", "server_name", "company_name")
     list_filter = (StateFilter, "vouched", DoubleUseFilter, "sku", "issuer", "is_trial")
     list_select_related = ("customer", "server__customer")
     search_fields = ("licence_id", "company", "customer__name", "customer__slug", "server__name")
@@ -175,17 +129,7 @@ class LicenceProofAdmin(ServiceAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """See get_form."""
         if obj is None:
-            return (
-                "customer",
-                "server",
-                "plan",
-                "users",
-                "company",
-                "until",
-                "reason",
-                "issuer",
-                "licence_id",
-            )
+            return VOUCHED
         rest = ("vouched", "reason", "site_agreed_at", "created_at", "state", "double_use")
         return (*TERMS, *rest, *(("ended_at",) if obj.ended_at else ()), "end_reason")
 
@@ -201,6 +145,26 @@ class LicenceProofAdmin(ServiceAdmin):
     def plan(self, row: LicenceProof) -> str:
         """The plan's name, and how the licence has it."""
         return f"{skus.title(row.sku)} ({row.sku})"
+
+    @admin.display(description="state")
+    def short_state(self, row: LicenceProof) -> str:
+        """As the list has it."""
+        return "Over" if row.ended_at else self.state(row)
+
+    @admin.display(description="ends", ordering="expires_at")
+    def expires_on(self, row: LicenceProof) -> str:
+        """The day on which it ends."""
+        return row.expires_at.date().isoformat()
+
+    @admin.display(description="server", ordering="server__name")
+    def server_name(self, row: LicenceProof) -> str:
+        """The server that it is for."""
+        return row.server.name if row.server else "not said"
+
+    @admin.display(description="company", ordering="company")
+    def company_name(self, row: LicenceProof) -> str:
+        """Whom it was issued to, as long as a list has room."""
+        return truncatechars(row.company, 40)
 
     @admin.display(description="state")
     def state(self, row: LicenceProof) -> str:
@@ -291,8 +255,3 @@ class LicenceCaseAdmin(ServiceAdmin):
             f"“It is this account's” {ends}gives it to {row.customer.slug}{server} until {day(row.expires_at)}, without"
             " another upload. The two others change nothing but tell the customer your note."
         )
-
-
-def _counts_after(now: datetime) -> Q:
-    """Whether a licence that has started counts: a proven one to the end of its grace, a vouched one to its end."""
-    return Q(expires_at__gt=now) | Q(vouched=False, expires_at__gt=now - GRACE)

@@ -42,6 +42,18 @@ class Standing(NamedTuple):
     counts: bool
 
 
+def title(row: LicenceProof) -> str:
+    """What a licence is called: "Professional for 250 users"."""
+    return f"{skus.title(row.sku)} for {row.users:,} users" if row.users else f"{skus.title(row.sku)} licence"
+
+
+def renewed(row: LicenceProof, others: Sequence[LicenceProof], now: datetime) -> bool:
+    """Whether a licence has expired, and another of the same worth is in force."""
+    if now < row.expires_at:
+        return False
+    return any(_tier(other) is _tier(row) and other.starts_at <= now < other.expires_at for other in others)
+
+
 def standing(proof: LicenceProof, now: datetime) -> Standing:
     """Of a proof that was not ended."""
     found = phase(proof.starts_at, proof.expires_at, now)
@@ -49,7 +61,9 @@ def standing(proof: LicenceProof, now: datetime) -> Standing:
         return Standing("quiet", f"Starts on {day(proof.starts_at)}", False)
     if found is Code.GOOD:
         soon = proof.expires_at - now < SOON
-        return Standing("warn", "Ends soon", True) if soon else Standing("good", "Proven", True)
+        if soon:
+            return Standing("warn", "Ends soon", True)
+        return Standing("good", "Vouched for" if proof.vouched else "Proven", True)
     if found is Code.GRACE and not proof.vouched:
         return Standing("bad", f"Ended, counts until {day(proof.expires_at + GRACE)}", True)
     return Standing("bad", "Ended", False)
@@ -86,17 +100,8 @@ def summary(proofs: Sequence[LicenceProof], now: datetime, *, checkable: bool) -
 
 def missing(proofs: Sequence[LicenceProof], now: datetime) -> list[str]:
     """What is still to be done about the living proofs, each a sentence; none: all is well."""
-    found = []
-    for row in proofs:
-        if not standing(row, now).counts:
-            continue
-        if row.server is None:
-            found.append(f"Say which server {row} is for.")
-        elif row.site_agreed_at is None and not row.vouched:
-            found.append(
-                f"Not verified yet: {row.server.name} itself has not said that it runs with this licence. Nothing is "
-                "to be done; it is compared as soon as the server is known to be yours."
-            )
+    lost = [row for row in proofs if row.server is None and not renewed(row, proofs, now) and standing(row, now).counts]
+    found = [f"Say which server {title(row)} is for." for row in lost]
     around = coverage.merged([row for row in proofs if _tier(row) is Tier.HPNS])
     for before, after in pairwise(around):
         if before.since <= now and after.since > now:
@@ -106,9 +111,8 @@ def missing(proofs: Sequence[LicenceProof], now: datetime) -> list[str]:
 
 def _proven(row: LicenceProof, until: datetime, now: datetime) -> Summary:
     head = "Our staff vouch for " if row.vouched else "Proven: "
-    users = f"{row.users:,} users" if row.users else "its users"
     where = f" at {row.server.name}" if row.server else ""
-    words = (Word(f"{head}{skus.title(row.sku)} for {users}{where}, until "), _moment(until), Word("."))
+    words = (Word(f"{head}{title(row)}{where}, until "), _moment(until), Word("."))
     if until - now < SOON:
         return Summary("warn", words, "Upload the renewed licence as soon as you have it: there will be no gap.")
     return Summary("good", words)

@@ -80,7 +80,7 @@ class LicenceProof(LicenceTerms):
         )
 
     def __str__(self) -> str:
-        return self.licence_id or f"vouched for: {self.reason}"
+        return self.licence_id or f"vouched for ({self.sku})"
 
 
 class LicenceCase(LicenceTerms):

@@ -1,6 +1,6 @@
 """The page of the licence: /c/<slug>/licence/. Whoever is a member sees what is proven; owners upload and withdraw."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import messages
@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from billing.licences import answer, issuers, proving, reading, skus
+from billing.licences import answer, coverage, issuers, proving, reading
 from billing.licences.judging import day
 from billing.licences.site import Site
 from billing.models import LicenceCase, LicenceProof
@@ -17,8 +17,9 @@ from tenants.models import Server
 from tenants.pages.door import CustomerRequest, customer_page
 from tenants.problem import ProblemError
 
-CASES = 5
-"""So many cases are shown, the latest ones."""
+CASES: Final = 5
+OVER: Final = 50
+"""So many cases, and licences that have ended, are shown: the latest ones."""
 
 
 @customer_page("subscription.see", change="billing.change")
@@ -56,9 +57,9 @@ def withdraw(request: CustomerRequest, proof: int) -> HttpResponse:
     row = _proof(proof)
     if request.method == "POST":
         proving.withdraw(proof=row, now=timezone.now())
-        messages.success(request, f"{_title(row)} was withdrawn. Another account can prove it from now on.")
+        messages.success(request, f"{answer.title(row)} was withdrawn. Another account can prove it from now on.")
         return redirect("licence", request.customer.slug)
-    return render(request, "billing/licences/withdraw.html", {"proof": row, "title": _title(row)})
+    return render(request, "billing/licences/withdraw.html", {"proof": row, "title": answer.title(row)})
 
 
 def site_of(server: Server) -> Site | None:
@@ -82,7 +83,7 @@ def _uploaded(request: CustomerRequest, form: UploadForm) -> bool:
         return False
     row, judgement = proven.proof, proven.judgement
     if not proven.changed:
-        messages.success(request, f"{_title(row)} is proven already; nothing was changed.")
+        messages.success(request, f"{answer.title(row)} is proven already; nothing was changed.")
     else:
         sentence = judgement.sentence[:1].upper() + judgement.sentence[1:]
         messages.success(request, " ".join(filter(None, (f"{sentence}.", judgement.what_to_do))))
@@ -100,24 +101,23 @@ def _proof(pk: int) -> LicenceProof:
     return found
 
 
-def _title(row: LicenceProof) -> str:
-    return f"{skus.title(row.sku)} for {row.users:,} users" if row.users else f"{skus.title(row.sku)} licence"
-
-
 def _page(request: CustomerRequest, form: UploadForm, binding: tuple[int, BindForm] | None = None) -> HttpResponse:
     now, servers = timezone.now(), _servers()
     living = reading.living(request.customer)
     checkable = bool(issuers.load(settings.LICENCE_KEYS).issuers)
-    over = LicenceProof.objects.exclude(ended_at=None).order_by("-ended_at")[:50]
+    expired = [row for row in living if answer.renewed(row, living, now)]
+    ended = LicenceProof.objects.exclude(ended_at=None).order_by("-ended_at")[:OVER]
     context = {
         "tab": "licence",
         "may_bill": request.may("billing.read"),
         "summary": answer.summary(living, now, checkable=checkable),
         "missing": answer.missing(living, now),
-        "proofs": [_shown(row, servers, binding, now) for row in living],
+        "proofs": [
+            _shown(row, servers, binding, now) for row in coverage.best_first(living, now) if row not in expired
+        ],
         "cases": LicenceCase.objects.order_by("-last_at")[:CASES],
         "columns": [{"label": label} for label in ("Licence", "Plan", "From", "Until", "Ended", "Why")],
-        "over": [_cells(row) for row in over],
+        "over": [_cells(row) for row in (*expired, *ended)],
         "checkable": checkable,
         "form": form,
     }
@@ -132,15 +132,15 @@ def _shown(row: LicenceProof, servers: list[Server], binding: tuple[int, BindFor
     elif [each.pk for each in servers] != [row.server_id] and servers:
         initial = {"server": str(row.server.public_id)} if row.server else {}
         form = BindForm(servers=servers, initial=initial, auto_id=f"id_{row.pk}_%s")
-    return {"row": row, "title": _title(row), "standing": answer.standing(row, now), "form": form}
+    return {"row": row, "title": answer.title(row), "standing": answer.standing(row, now), "form": form}
 
 
 def _cells(row: LicenceProof) -> list[Any]:
     return [
         {"code": row.licence_id} if row.licence_id else "vouched for",
-        _title(row),
+        answer.title(row),
         day(row.starts_at),
         day(row.expires_at),
-        {"at": row.ended_at},
-        row.end_reason,
+        {"at": row.ended_at or row.expires_at},
+        row.end_reason or "expired, and renewed",
     ]

@@ -149,7 +149,7 @@ def test_a_licence_is_withdrawn_after_it_was_asked_once_more(acme: Tenant, owner
 def test_the_server_can_be_said_later_and_is_missing_until_then(acme: Tenant, owner: Browser) -> None:
     Server.objects.create(customer=acme.customer, name="other.acme.example")
     page = text(upload(owner, current()))
-    assert f"Say which server {ID} is for." in page
+    assert "Say which server Professional for 250 users is for." in page
     proof = LicenceProof.objects.get()
     page = text(owner.post(f"{ADDRESS}{proof.pk}/server/", {"server": str(acme.server.public_id)}, follow=True))
     assert "It is for chat.acme.example." in page
@@ -184,6 +184,14 @@ def test_a_renewal_ahead_moves_the_end_and_a_gap_is_told(acme: Tenant, owner: Br
     page = text(upload(owner, lasting(now + timedelta(days=20), YEAR, id="r" * 26), server=acme.server))
     assert "no licence is in force." not in page
     assert "Upload the renewed licence as soon" not in page
+
+
+def test_what_was_renewed_goes_to_those_before(acme: Tenant, owner: Browser) -> None:
+    now = timezone.now()
+    upload(owner, lasting(now - YEAR - timedelta(days=2), YEAR), server=acme.server)
+    page = text(upload(owner, current(id="n" * 26), server=acme.server))
+    assert "expired, and renewed" in page
+    assert page.count("Withdraw this licence") == 1
 
 
 def test_an_ended_licence_says_until_when_it_counts(acme: Tenant, owner: Browser) -> None:
