@@ -103,7 +103,7 @@ class EndForm(ServiceForm):
 class LicenceProofAdmin(ServiceAdmin):
     """Licences that were proven or vouched for; adding one is vouching for it."""
 
-    list_display = ("__str__", "customer", "short_state", "expires_on", "plan", "users", "server_name", "company_name")
+    list_display = ("__str__", "customer", "short_state", "expires_on", "short_plan", "users", "company_name")
     list_filter = (StateFilter, "vouched", DoubleUseFilter, "sku", "issuer", "is_trial")
     list_select_related = ("customer", "server__customer")
     search_fields = ("licence_id", "company", "customer__name", "customer__slug", "server__name")
@@ -156,10 +156,10 @@ class LicenceProofAdmin(ServiceAdmin):
         """The day on which it ends."""
         return row.expires_at.date().isoformat()
 
-    @admin.display(description="server", ordering="server__name")
-    def server_name(self, row: LicenceProof) -> str:
-        """The server that it is for."""
-        return row.server.name if row.server else "not said"
+    @admin.display(description="plan", ordering="sku")
+    def short_plan(self, row: LicenceProof) -> str:
+        """The plan's name."""
+        return skus.title(row.sku)
 
     @admin.display(description="company", ordering="company")
     def company_name(self, row: LicenceProof) -> str:
@@ -207,7 +207,7 @@ class LicenceCaseAdmin(ServiceAdmin):
     """Licences that staff have to decide about."""
 
     form = ResolveForm
-    list_display = ("kind", "licence_id", "customer", "company", "plan", "users", "attempts", "last_at", "resolution")
+    list_display = ("kind", "customer", "licence_id", "last_on", "resolution")
     list_filter = (("resolved_at", admin.EmptyFieldListFilter), "kind")
     list_select_related = ("customer",)
     search_fields = ("licence_id", "company", "customer__name", "customer__slug")
@@ -234,6 +234,11 @@ class LicenceCaseAdmin(ServiceAdmin):
     def plan(self, row: LicenceCase) -> str:
         """The plan's name, and how the licence has it."""
         return f"{skus.title(row.sku)} ({row.sku})"
+
+    @admin.display(description="last sent", ordering="last_at")
+    def last_on(self, row: LicenceCase) -> str:
+        """The day on which it was sent last."""
+        return row.last_at.date().isoformat()
 
     @admin.display(description="in use by")
     def holder(self, row: LicenceCase) -> str:

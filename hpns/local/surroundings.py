@@ -8,9 +8,11 @@ import os
 import secrets
 import shlex
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from hpns.local import demo_licences
 from hpns.local.folder import Folder, private
 
 # What bin/run itself decides; written to the file for manage.py as well.
@@ -25,6 +27,7 @@ OURS = (
         "HASH_KEY",
         "ALLOWED_HOSTS",
         "METRICS_DIR",
+        "LICENCE_KEYS",
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
@@ -45,11 +48,13 @@ def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, st
         "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "METRICS_DIR": str(folder.path / "metrics"),
+        "LICENCE_KEYS": str(demo_licences.issuers(folder.path)),
         # Files instead of a mail server. They hold links that open something: for nobody else's eyes.
         "EMAIL_URL": f"filemail:///{quote(str(mail(folder)))}",
         "LOG_FORMAT": "plain",
         "PYTHONUNBUFFERED": "1",
     }
+    demo_licences.write(folder.path, datetime.now(UTC))
     # The check for a deployment refuses the stores that we start ourselves.
     ours = any(not os.environ.get(name) for name in urls)
     return {**defaults, **os.environ, **urls, "HPNS_EMBEDDED": str(ours).lower()}
