@@ -63,7 +63,7 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
     below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", "apps/", f"apps/{app.pk}/"]
     below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
     below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
-    below += ["settings/export/", "settings/erase/", "delivery/providers/"]
+    below += ["settings/export/", "settings/erase/", "delivery/providers/", "licence/"]
     look(page, *(f"/c/acme/{each}" for each in below))
 
 
