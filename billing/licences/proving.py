@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from billing.licences import cases, file, issuers, judging, rows
+from billing.licences import cases, file, issuers, judging, reading, rows
 from billing.licences.file import Licence
 from billing.licences.judging import Code, Judgement
 from billing.licences.site import Site, agrees_with_any, differences
@@ -114,6 +114,23 @@ def bind(*, proof: LicenceProof, server: Server, now: datetime, site: Site | Non
                 "licence.bind", customer=row.customer_id, target=str(row), target_id=row.pk, server=server.name
             )
     return Changed(row, changed=True)
+
+
+def note_site(*, server: Server, site: Site, now: datetime) -> bool:
+    """Compare what a server says of its licence with the living proofs that are for it, and note which agree.
+
+    Call it whenever the site was asked. Returns whether one agrees that includes HPNS and counts now: the
+    server is licensed.
+    """
+    licensed = False
+    including = {fact.id for fact in reading.proofs(server.customer, now)}
+    for row in _living(server.customer_id).filter(server=server, vouched=False):
+        agrees = not differences(row, site)
+        if agrees != (row.site_agreed_at is not None):
+            LicenceProof.objects.filter(pk=row.pk, ended_at=None).update(site_agreed_at=now if agrees else None)
+        counts = judging.phase(row.starts_at, row.expires_at, now) in (Code.GOOD, Code.GRACE)
+        licensed = licensed or (agrees and counts and row.pk in including)
+    return licensed
 
 
 def _living(customer_id: int) -> QuerySet[LicenceProof]:

@@ -18,6 +18,7 @@ from tenants.problem import ProblemError
 from tests.billing.licences import making
 from tests.billing.licences.making import END, ID, NOW, START, lasting, made, milliseconds
 from tests.browsing import Tenant
+from tests.roles import WORKER, acting_as
 from tests.tenants.two_customers import page_of
 
 pytestmark = pytest.mark.django_db
@@ -245,7 +246,23 @@ def test_binding_to_another_server_asks_that_one(acme: Tenant, cosmos: Tenant) -
     assert LicenceProof.objects.get().server == acme.server
 
 
+def test_what_the_site_says_later_is_noted_both_ways(acme: Tenant) -> None:
+    upload(acme, made())
+    with acting_as(WORKER):
+        assert proving.note_site(server=acme.server, site=SITE, now=NOW)
+        assert LicenceProof.objects.get().site_agreed_at == NOW
+        assert not proving.note_site(server=acme.server, site=SITE._replace(users=9), now=NOW)
+        assert LicenceProof.objects.get().site_agreed_at is None
+        assert not proving.note_site(server=acme.server, site=SITE, now=END + timedelta(days=30))
+
+
 # --- The database's own word
+
+
+def test_the_worker_cannot_rewrite_what_a_licence_says(acme: Tenant) -> None:
+    upload(acme, made())
+    with pytest.raises(Exception, match="not rewritten"), acting_as(WORKER), transaction.atomic():
+        LicenceProof.objects.update(expires_at=END + YEAR)
 
 
 def test_a_customers_page_cannot_rewrite_nor_revive_nor_vouch(acme: Tenant, cosmos: Tenant) -> None:
