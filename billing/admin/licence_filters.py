@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing.licences import answer
 from billing.licences.judging import GRACE
-from billing.models import LicenceProof
+from billing.models import LicenceCase, LicenceProof
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -61,6 +61,22 @@ class DoubleUseFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[LicenceProof]) -> QuerySet[LicenceProof]:
         """See admin.SimpleListFilter."""
         return queryset.filter(Q(("wanted", True)), ended_at=None) if self.value() == "open" else queryset
+
+
+class DecidedFilter(admin.SimpleListFilter):
+    """Filter of cases by whether staff have decided."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        """See admin.SimpleListFilter."""
+        return (("open", "To be decided"), ("decided", "Decided"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LicenceCase]) -> QuerySet[LicenceCase]:
+        """See admin.SimpleListFilter."""
+        wanted = {"open": True, "decided": False}.get(self.value() or "")
+        return queryset if wanted is None else queryset.filter(resolved_at__isnull=wanted)
 
 
 def _counts_after(now: datetime) -> Q:

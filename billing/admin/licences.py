@@ -12,12 +12,11 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AdminDateWidget
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
-from django.template.defaultfilters import truncatechars
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from billing.admin.licence_filters import DoubleUseFilter, StateFilter
+from billing.admin.licence_filters import DecidedFilter, DoubleUseFilter, StateFilter
 from billing.licences import answer, cases, issuers, skus, vouching
 from billing.licences.judging import day
 from billing.models import LicenceCase, LicenceProof
@@ -103,7 +102,7 @@ class EndForm(ServiceForm):
 class LicenceProofAdmin(ServiceAdmin):
     """Licences that were proven or vouched for; adding one is vouching for it."""
 
-    list_display = ("__str__", "customer", "short_state", "expires_on", "short_plan", "users", "company_name")
+    list_display = ("__str__", "customer", "short_state", "expires_on", "short_plan", "users")
     list_filter = (StateFilter, "vouched", DoubleUseFilter, "sku", "issuer", "is_trial")
     list_select_related = ("customer", "server__customer")
     search_fields = ("licence_id", "company", "customer__name", "customer__slug", "server__name")
@@ -161,11 +160,6 @@ class LicenceProofAdmin(ServiceAdmin):
         """The plan's name."""
         return skus.title(row.sku)
 
-    @admin.display(description="company", ordering="company")
-    def company_name(self, row: LicenceProof) -> str:
-        """Whom it was issued to, as long as a list has room."""
-        return truncatechars(row.company, 40)
-
     @admin.display(description="state")
     def state(self, row: LicenceProof) -> str:
         """In words."""
@@ -208,7 +202,7 @@ class LicenceCaseAdmin(ServiceAdmin):
 
     form = ResolveForm
     list_display = ("kind", "customer", "licence_id", "last_on", "resolution")
-    list_filter = (("resolved_at", admin.EmptyFieldListFilter), "kind")
+    list_filter = (DecidedFilter, "kind")
     list_select_related = ("customer",)
     search_fields = ("licence_id", "company", "customer__name", "customer__slug")
     search_help_text = "Licence id, company or customer"

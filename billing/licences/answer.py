@@ -112,7 +112,10 @@ def missing(proofs: Sequence[LicenceProof], now: datetime) -> list[str]:
 def _proven(row: LicenceProof, until: datetime, now: datetime) -> Summary:
     head = "Our staff vouch for " if row.vouched else "Proven: "
     where = f" at {row.server.name}" if row.server else ""
-    words = (Word(f"{head}{title(row)}{where}, until "), _moment(until), Word("."))
+    words: tuple[Word, ...] = (Word(f"{head}{title(row)}{where}, until "), _moment(row.expires_at))
+    if until > row.expires_at:
+        words += (Word(", and by the licence after it until "), _moment(until))
+    words += (Word("."),)
     if until - now < SOON:
         return Summary("warn", words, "Upload the renewed licence as soon as you have it: there will be no gap.")
     return Summary("good", words)

@@ -57,7 +57,7 @@ def withdraw(request: CustomerRequest, proof: int) -> HttpResponse:
     row = _proof(proof)
     if request.method == "POST":
         proving.withdraw(proof=row, now=timezone.now())
-        messages.success(request, f"{answer.title(row)} was withdrawn. Another account can prove it from now on.")
+        messages.success(request, f"{answer.title(row)} was withdrawn.")
         return redirect("licence", request.customer.slug)
     return render(request, "billing/licences/withdraw.html", {"proof": row, "title": answer.title(row)})
 

@@ -116,7 +116,8 @@ def test_a_case_says_what_would_happen_and_is_decided_by_its_form(
     with pytest.raises(RefusedError):
         prove(cosmos)
     assert "another account wants it" in text(somebody.get(PROOFS, {"double": "open"}))
-    assert ID in text(somebody.get(CASES, {"resolved_at__isempty": "1"}))
+    assert ID in text(somebody.get(CASES, {"state": "open"}))
+    assert ID not in text(somebody.get(CASES, {"state": "decided"}))
     address = f"{CASES}{LicenceCase.objects.get().pk}/change/"
     page = text(somebody.get(address))
     assert "ends the licence of acme at once, and gives it to cosmos at chat.cosmos.example" in page

@@ -11,12 +11,12 @@ from pytest_django import Settings
 from billing.licences import proving, reading
 from billing.licences.file import LicenceFileError
 from billing.licences.proving import Proven, RefusedError
-from billing.licences.site import Site
 from billing.models import LicenceCase, LicenceProof
 from tenants.models import AuditEvent, Server
 from tenants.problem import ProblemError
 from tests.billing.licences import making
 from tests.billing.licences.making import END, ID, NOW, START, lasting, made, milliseconds
+from tests.billing.licences.uploading import upload
 from tests.browsing import Tenant
 from tests.roles import WORKER, acting_as
 from tests.tenants.two_customers import page_of
@@ -24,18 +24,6 @@ from tests.tenants.two_customers import page_of
 pytestmark = pytest.mark.django_db
 
 YEAR = timedelta(days=365)
-SITE = Site("professional", 250, "Acme GmbH")
-
-
-def upload(one: Tenant, data: bytes, *, site: Site | None = None) -> Proven:
-    """As the page of the customer does, whose role the database binds; it ends well also where it is refused."""
-    problem: ProblemError | None = None
-    with page_of(one):
-        try:
-            return proving.upload(customer=one.customer, data=data, now=NOW, server=one.server, site=site)
-        except ProblemError as error:
-            problem = error
-    raise problem
 
 
 def events(action: str) -> list[AuditEvent]:
@@ -193,67 +181,6 @@ def test_a_key_that_is_put_into_the_folder_counts_at_once(acme: Tenant, issuer: 
         upload(acme, made("other"))
     making.key_folder(Path(issuer), "other")
     assert upload(acme, made("other")).proof.issuer == "other"
-
-
-# --- The server itself
-
-
-def test_a_site_that_says_the_same_is_noted(acme: Tenant) -> None:
-    assert upload(acme, made(), site=SITE).seen_at_site
-    assert LicenceProof.objects.get().site_agreed_at == NOW
-    assert not upload(acme, made(), site=None).changed
-    assert LicenceProof.objects.get().site_agreed_at == NOW
-
-
-@pytest.mark.parametrize("said", ["Professional", "E10 "])
-def test_old_and_new_names_of_a_plan_agree(acme: Tenant, said: str) -> None:
-    assert upload(acme, made(), site=SITE._replace(sku=said, company=" acme  gmbh")).seen_at_site
-
-
-@pytest.mark.parametrize(
-    ("site", "words"),
-    [
-        (SITE._replace(sku="enterprise"), "Enterprise, not Professional"),
-        (SITE._replace(users=100), "100 users, not 250"),
-        (SITE._replace(company="Cosmos"), "Cosmos, not Acme GmbH"),
-        (Site("", 0, ""), "no plan, not Professional"),
-    ],
-)
-def test_a_site_that_says_something_else_is_told_and_nothing_is_proven(acme: Tenant, site: Site, words: str) -> None:
-    with pytest.raises(RefusedError, match=r"chat\.acme\.example itself says") as refused:
-        upload(acme, made(), site=site)
-    assert words in str(refused.value)
-    assert not LicenceProof.objects.exists()
-
-
-def test_a_renewal_may_be_uploaded_before_the_server_runs_with_it(acme: Tenant) -> None:
-    upload(acme, made(), site=SITE)
-    larger = lasting(NOW, YEAR, id="r" * 26, features={"users": 500})
-    assert not upload(acme, larger, site=SITE).seen_at_site
-    assert LicenceProof.objects.filter(ended_at=None).count() == 2
-    assert upload(acme, larger, site=SITE._replace(users=500)).seen_at_site
-
-
-def test_binding_to_another_server_asks_that_one(acme: Tenant, cosmos: Tenant) -> None:
-    proof = proving.upload(customer=acme.customer, data=made(), now=NOW).proof
-    assert proof.server is None
-    with pytest.raises(RefusedError, match="100 users"):
-        proving.bind(proof=proof, server=acme.server, now=NOW, site=SITE._replace(users=100))
-    with pytest.raises(ProblemError, match="not one of the customer's"):
-        proving.bind(proof=proof, server=cosmos.server, now=NOW)
-    with page_of(acme):
-        assert proving.bind(proof=proof, server=acme.server, now=NOW, site=SITE).changed
-    assert LicenceProof.objects.get().server == acme.server
-
-
-def test_what_the_site_says_later_is_noted_both_ways(acme: Tenant) -> None:
-    upload(acme, made())
-    with acting_as(WORKER):
-        assert proving.note_site(server=acme.server, site=SITE, now=NOW)
-        assert LicenceProof.objects.get().site_agreed_at == NOW
-        assert not proving.note_site(server=acme.server, site=SITE._replace(users=9), now=NOW)
-        assert LicenceProof.objects.get().site_agreed_at is None
-        assert not proving.note_site(server=acme.server, site=SITE, now=END + timedelta(days=30))
 
 
 # --- The database's own word

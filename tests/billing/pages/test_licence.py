@@ -184,6 +184,7 @@ def test_a_renewal_ahead_moves_the_end_and_a_gap_is_told(acme: Tenant, owner: Br
     page = text(upload(owner, lasting(now + timedelta(days=20), YEAR, id="r" * 26), server=acme.server))
     assert "no licence is in force." not in page
     assert "Upload the renewed licence as soon" not in page
+    assert ", and by the licence after it until" in page
 
 
 def test_what_was_renewed_goes_to_those_before(acme: Tenant, owner: Browser) -> None:
