@@ -2,9 +2,7 @@
 
 from django.apps import AppConfig
 from django.core.checks import Tags, register
-
-from billing import checks
-from billing.invoices import checks as invoice_checks
+from django.utils.module_loading import import_string
 
 
 class BillingConfig(AppConfig):
@@ -13,8 +11,10 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        """Register the checks of the settings that the canary and the status page read, and of those that invoices do
-        (`billing.E701`...): what can be issued matters to a deployment only."""
-        register(checks.settings_are_usable, Tags.security)
-        register(checks.settings_are_for_production, Tags.security, deploy=True)
-        register(invoice_checks.invoices_can_be_issued, deploy=True)
+        """Register the checks of the settings that the canary, the status page, licences and invoices read."""
+        # Models can be imported from here on only.
+        register(import_string("billing.checks.settings_are_usable"), Tags.security)
+        register(import_string("billing.checks.licence_keys_are_usable"))
+        register(import_string("billing.checks.settings_are_for_production"), Tags.security, deploy=True)
+        # What can be issued matters to a deployment only.
+        register(import_string("billing.invoices.checks.invoices_can_be_issued"), deploy=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.apps.config import AppConfig
 from django.conf import settings
@@ -10,7 +10,13 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
 from billing.incidents import devices
+from billing.licences import issuers
 from tenants.problem import ProblemError
+
+KEYS_HINT: Final = (
+    "LICENCE_KEYS is a folder of PEM files, each an issuer's RSA public key of 2048 bits; the file's name is the "
+    "issuer's. Leave it empty to check no licences."
+)
 
 
 def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -35,3 +41,9 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
     text = "CANARY_DEVICES is empty: an outage is noticed only by the pushes of customers, and is in no SLA at night."
     hint = "Name a phone of yours for each provider, and run manage.py canary setup."
     return [Caution(text, hint=hint, id="billing.W001")]
+
+
+def licence_keys_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """billing.E003: the folder of issuers' keys, or a file in it, cannot be used; whatever else is in it counts."""
+    found = issuers.load(settings.LICENCE_KEYS)
+    return [Error(f"LICENCE_KEYS: {problem}.", hint=KEYS_HINT, id="billing.E003") for problem in found.problems]

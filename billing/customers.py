@@ -9,16 +9,19 @@ from django.utils.text import slugify
 from billing import entitlements
 from billing.incidents import subscribing
 from billing.invoices import erasing as invoices_erasing
-from billing.models import Notice
+from billing.models import LicenceCase, LicenceProof, Notice
 from billing.sla import forgetting as sla_forgetting
 from billing.subscriptions import erasing
 from billing.usage import forgetting as usage_forgetting
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
+from tenants.fence import TenantModel
 from tenants.models import AuditEvent, Customer, Membership, Role
 from tenants.problem import ProblemError
 
+# What billing keeps of a customer and erases with it, in this order, each with the lookup of the customer.
+ERASED: Final[tuple[tuple[type[TenantModel], str], ...]] = ((LicenceCase, "customer"), (LicenceProof, "customer"))
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -115,6 +118,8 @@ def erase(*, customer: Customer) -> services.Erased:
         usage_forgetting.erase(locked)
         # Issued documents, their files and the ledger stay: the law keeps them.
         invoices_erasing.erase(customer=locked)
+        for model, lookup in ERASED:
+            model.objects.filter(**{lookup: locked}).delete()
         erased = services.customer_erase(customer=locked)
         notify_processes()
     return erased

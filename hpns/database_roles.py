@@ -34,6 +34,9 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_pushapp": (_SIU, _SU),
     "tenants_credential": (_SIUD, _SU),
     "tenants_auditevent": (_SI, _SI),
+    # The worker notes what servers themselves say of their licences; what a proof says is final for both (a trigger).
+    "billing_licenceproof": (_SIU, _SU),
+    "billing_licencecase": (_SIU, _S),
     "delivery_delivery": (_S, _SI),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),

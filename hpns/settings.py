@@ -97,6 +97,11 @@ SELLER = env.str("SELLER", default="")
 # A font file for invoices, for what the bundled one has no letters of (Chinese, Japanese, Korean, Thai, ...).
 INVOICE_FONT = env.str("INVOICE_FONT", default="")
 
+# A folder with the public keys of issuers of Mattermost licences (PEM; a file's name is the issuer's); "": none, and no
+# licence can be proven. Whether trial licences include the service, too.
+LICENCE_KEYS = env.str("LICENCE_KEYS", default="")
+LICENCE_TRIALS = env.bool("LICENCE_TRIALS", default=False)
+
 # What the pages' processes share: how often somebody tried to log in, which one-time codes were used.
 CACHES: dict[str, dict[str, Any]] = {
     "default": {

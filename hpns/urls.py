@@ -29,5 +29,6 @@ urlpatterns = [
     path("", include("billing.pages.status_urls")),
     path("", include("billing.pages.usage_urls")),
     path("", include("billing.pages.invoices_urls")),
+    path("", include("billing.pages.licence_urls")),
     path("admin/", admin.site.urls),
 ]

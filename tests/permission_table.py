@@ -208,6 +208,15 @@ TABLE: Final[dict[str, Row]] = {
         )
         for end in ("/", ".pdf", ".csv")
     },
+    "c/<slug:slug>/licence/": of_customer(
+        "licence/", members_get(200, 200, 200, staff=200), members_get(403, 403, 200, staff=403)
+    ),
+    "c/<slug:slug>/licence/<int:proof>/server/": of_customer(
+        "licence/0/server/", members_get(405, 405, 405, staff=405), members_get(403, 403, 404, staff=403)
+    ),
+    "c/<slug:slug>/licence/<int:proof>/withdraw/": of_customer(
+        "licence/0/withdraw/", members_get(404, 404, 404, staff=404), members_get(403, 403, 404, staff=403)
+    ),
     "c/<slug:slug>/people/": of_customer("people/", members_get(200, 200, 200, staff=200)),
     "c/<slug:slug>/people/leave/": of_customer(
         "people/leave/", members_get(200, 200, 200, staff=200), members_get(302, 302, 302, staff=403)

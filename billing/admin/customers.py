@@ -129,7 +129,8 @@ class CustomerAdmin(ServiceAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """One form to take a customer on, another to change it."""
         kwargs["form"] = ChangeForm if obj else TakeOnForm
-        kwargs["fields"] = None
+        # Django takes all of them out of the form of who may only look.
+        kwargs["fields"] = None if self.has_change_permission(request, obj) else []
         return super().get_form(request, obj, change, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

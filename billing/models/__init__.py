@@ -20,6 +20,7 @@ from billing.models.invoices import (
     InvoiceMail,
     LedgerEntry,
 )
+from billing.models.licences import LicenceCase, LicenceProof
 from billing.models.sla import (
     SlaCorrection,
     SlaCredit,
@@ -57,6 +58,8 @@ __all__ = [
     "InvoiceMail",
     "LastStanding",
     "LedgerEntry",
+    "LicenceCase",
+    "LicenceProof",
     "MaintenanceWindow",
     "Notice",
     "Override",

@@ -25,7 +25,7 @@ def plan(*, customer: Customer) -> dict[str, Any]:
     deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
     rows = {
         model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count()
-        for model, lookup in (*ROWS, *SUBSCRIPTIONS)
+        for model, lookup in (*customers.ERASED, *ROWS, *SUBSCRIPTIONS)
     }
     return {
         "slug": customer.slug,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from hpns.local import first_push
+from hpns.local import demo_licences, first_push
 from hpns.local.demo_names import CUSTOMER, PASSWORD, STAFF
 from hpns.local.folder import Folder
 from hpns.local.supervisor import Supervisor
@@ -91,6 +91,7 @@ class RunInfo:
                 "demo_key": self.demo_key,
                 "staff": {"user": STAFF, "password": self.folder.read("secrets.json")[PASSWORD]},
                 "curl": self.curl,
+                "licences": str(demo_licences.folder(self.folder.path)),
                 "logs": str(self.folder.logs),
                 "env": str(self.env_file),
             },
@@ -105,6 +106,7 @@ class RunInfo:
         lines += [
             f"  Staff       {STAFF}, password {password} (the first login sets up a second factor)",
             f"  Mail        {self.folder.path / 'mail'}, a file for each e-mail",
+            f"  Licences    {demo_licences.folder(self.folder.path)}, files to try on the customer's page Licence",
             f"  Logs        {self.folder.logs}",
             f"  manage.py   . {self.env_file} && .venv/bin/python manage.py",
             "",

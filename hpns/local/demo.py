@@ -8,13 +8,16 @@ import os
 import secrets
 from pathlib import Path
 
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from billing import customers
+from billing.licences import proving
 from delivery.sandbox import demo
-from hpns.local import demo_invoices, demo_subscription
+from hpns.local import demo_invoices, demo_licences, demo_subscription
 from hpns.local.account import for_servers
-from hpns.local.demo_names import CUSTOMER, KEY, PASSWORD, SERVER, STAFF
+from hpns.local.demo_names import CUSTOMER, KEY, NEIGHBOUR, PASSWORD, SERVER, STAFF
 from hpns.local.folder import Folder
 from tenants import services
 from tenants.keys import parse
@@ -45,6 +48,7 @@ def seed(path: Path, credentials: list[Path]) -> None:
         key = services.key_add(server=server, name="bin/run").text
         folder.write("secrets.json", {**folder.read("secrets.json"), KEY: key})
     staff = _staff(folder.secret(PASSWORD, lambda: secrets.token_urlsafe(12)))
+    _neighbour(path)
     # So that one login shows both: the staff's pages, and a customer's with all that can be changed there.
     Membership.objects.get_or_create(user=staff, customer=customer, defaults={"role": Role.OWNER})
     demo_invoices.seed(customer)
@@ -53,6 +57,14 @@ def seed(path: Path, credentials: list[Path]) -> None:
         for label, topic, host in APPS:
             app = services.app_add(label=label, topic=topic, host=host, customer=customer).row
             services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
+
+
+def _neighbour(path: Path) -> None:
+    """Another customer, who has proven one of the demo's licences: to see that nobody else can."""
+    if str(demo_licences.issuers(path)) == settings.LICENCE_KEYS:
+        neighbour = customers.add(name=NEIGHBOUR, offer="hpns").row
+        data = (demo_licences.folder(path) / demo_licences.ANOTHERS).read_bytes()
+        proving.upload(customer=neighbour, data=data, now=timezone.now())
 
 
 def _is_valid(key: str, server: Server) -> bool:

@@ -8,9 +8,11 @@ import os
 import secrets
 import shlex
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from hpns.local import demo_licences
 from hpns.local.demo_names import SELLER
 from hpns.local.folder import Folder, private
 
@@ -29,6 +31,7 @@ OURS = (
         "METRICS_DIR",
         "STATUS_DIR",
         "CANARY_DEVICES",
+        "LICENCE_KEYS",
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
@@ -51,12 +54,14 @@ def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, st
         "METRICS_DIR": str(folder.path / "metrics"),
         "STATUS_DIR": str(folder.path / "status"),
         "PORT": str(port),
+        "LICENCE_KEYS": str(demo_licences.issuers(folder.path)),
         # Files instead of a mail server. They hold links that open something: for nobody else's eyes.
         "EMAIL_URL": f"filemail:///{quote(str(mail(folder)))}",
         "SELLER": SELLER,
         "LOG_FORMAT": "plain",
         "PYTHONUNBUFFERED": "1",
     }
+    demo_licences.write(folder.path, datetime.now(UTC))
     # The check for a deployment refuses the stores that we start ourselves.
     ours = any(not os.environ.get(name) for name in urls)
     return {**defaults, **os.environ, **urls, "HPNS_EMBEDDED": str(ours).lower()}

@@ -30,9 +30,9 @@ HEADERS_MAX: Final = 32 * 1024
 BODY_MAX: Final = 64 * 1024
 UPLOAD_MAX: Final = 160 * 1024
 LINES_MAX: Final = 640 * 1024
-UPLOADS: Final = re.compile(r"/(c/[^/]+/apps/\d+/credentials|admin/tenants/pushapp/(add|\d+/change))/")
 # Ten thousand ids or so of a server's own log, for a customer's reconciliation.
 LINES: Final = re.compile(r"/c/[^/]+/sla/reconcile/")
+UPLOADS: Final = re.compile(r"/(c/[^/]+/(apps/\d+/credentials|licence)|admin/tenants/pushapp/(add|\d+/change))/")
 # Seconds for a request's body to arrive.
 BODY_SECONDS: Final = 30.0
 # Of a body that is refused, so many bytes and seconds more are read, so that its sender gets to read our answer.

@@ -25,7 +25,10 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its flag, whether it must be given, and whatever else argparse's add_argument takes."""
+    """One option: its flag, whether it must be given, and whatever else argparse's add_argument takes.
+
+    A flag without dashes, such as "FILE", is an argument that is given by its place alone.
+    """
 
     flag: str
     help: str
@@ -34,9 +37,16 @@ class Option:
     choices: Iterable[str] | None = None
     default: Any = ""
 
+    @property
+    def name(self) -> str:
+        """The name of the parameter that takes its value."""
+        return self.flag.lstrip("-").replace("-", "_").lower()
+
     def add_to(self, parser: CommandParser) -> None:
         """Declare the option to a parser."""
-        if self.kind == "switch":
+        if not self.flag.startswith("-"):
+            parser.add_argument(self.name, metavar=self.flag, help=self.help)
+        elif self.kind == "switch":
             parser.add_argument(self.flag, help=self.help, action="store_true")
         else:
             type_ = int if self.kind == "number" else str
@@ -92,7 +102,7 @@ class SubcommandsCommand(BaseCommand):
                 verb = verbs.add_parser(name.strip("_").replace("_", "-"), help=help_, description=help_)
                 for option in options:
                     option.add_to(verb)
-                verb.set_defaults(method=name, names=[option.flag[2:].replace("-", "_") for option in options])
+                verb.set_defaults(method=name, names=[option.name for option in options])
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the verb and print what it returns."""

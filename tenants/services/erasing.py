@@ -48,7 +48,7 @@ ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
 )
 # Evidence of what was agreed on, and when: by the noun of the action, or the whole of it.
 AGREEMENT_NOUNS: Final = (
-    *("offer", "limit", "entitlement", "subscription", "erasure"),
+    *("offer", "limit", "entitlement", "subscription", "licence", "erasure"),
     *("invoice", "payment", "sla_credit"),
 )
 AGREEMENTS: Final = ("customer.add", "customer.suspend", "customer.resume", "customer.erase")

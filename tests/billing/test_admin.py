@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.contrib.auth.models import Permission
 from django.core import mail
 from pytest_django import Settings
 
@@ -133,6 +134,17 @@ def test_the_slug_and_the_status_are_changed_by_no_form(somebody: Browser) -> No
     somebody.post(page(acme), changed(acme, slug="other", status="suspended"))
     acme.refresh_from_db()
     assert (acme.slug, acme.status) == ("acme", "active")
+
+
+def test_staff_who_may_only_look_at_customers_can_open_one(valkey: redis.Redis) -> None:
+    acme = customers.add(name="Acme", offer="hpns").row
+    looker = staff()
+    looker.is_superuser = False
+    looker.save()
+    looker.user_permissions.add(Permission.objects.get(codename="view_customer"))
+    answer = Browser().enter(looker, factor=True).get(page(acme))
+    assert answer.status_code == 200
+    assert "Acme" in answer.content.decode()
 
 
 def test_suspending_and_resuming_are_actions_of_the_list(somebody: Browser) -> None:

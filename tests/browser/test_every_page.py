@@ -64,7 +64,7 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
     below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
     below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
     below += ["settings/export/", "settings/erase/", "delivery/providers/"]
-    below += ["subscription/", "subscription/cancel/", "usage/"]
+    below += ["subscription/", "subscription/cancel/", "usage/", "licence/"]
     look(page, *(f"/c/acme/{each}" for each in below))
 
 

@@ -17,6 +17,8 @@ from billing.models import (
     InvoiceMail,
     LastStanding,
     LedgerEntry,
+    LicenceCase,
+    LicenceProof,
     Override,
     Plan,
     PlanChange,
@@ -52,6 +54,8 @@ TABLES = {
     "tenants_rejection": 1,
     "tenants_credential": 1,
     "tenants_auditevent": 1,
+    "billing_licenceproof": 1,
+    "billing_licencecase": 1,
     "delivery_delivery": 1,
     "delivery_receipt": 1,
     "delivery_minute_now": 2,
@@ -118,6 +122,7 @@ def furnish(one: Tenant) -> User:
     furnish_billing(customer)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
+    _license(one)
     recording.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -213,6 +218,15 @@ def furnish_billing(customer: Customer) -> None:
         invoice=row,
     )
     InvoiceMail.objects.create(invoice=row, address="b@x.example", sent_at=NOW)
+
+
+def _license(one: Tenant) -> None:
+    """A proven licence, and a case."""
+    dates = {"starts_at": NOW, "expires_at": "2099-01-01T00:00Z"}
+    common = {"customer": one.customer, "server": one.server, "issuer": "issuer", "company": one.customer.name, **dates}
+    licence_id = one.customer.name.ljust(26, "0")
+    LicenceProof.objects.create(licence_id=licence_id, digest="d", sku="professional", users=9, **common)
+    LicenceCase.objects.create(licence_id="x" * 26, kind="unknown_plan", first_at=NOW, last_at=NOW, **common)
 
 
 def two_customers() -> Cast:

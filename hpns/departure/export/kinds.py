@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hpns.departure.export.device_kinds import DEVICES
 from hpns.departure.export.invoice_kinds import INVOICES
+from hpns.departure.export.licence_kinds import LICENCES
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
 from hpns.departure.export.sla_kinds import SLA, SLA_LEFT_OUT
@@ -225,6 +226,7 @@ KINDS: Final = (
         ),
     ),
     *INVOICES,
+    *LICENCES,
     *PUSHES,
     *DEVICES,
     *SLA,
@@ -253,6 +255,8 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("Credential", "sealed"): "the secret",
     ("Credential", "warned_days"): "bookkeeping of e-mails",
     ("AuditEvent", "customer_id"): _ONE_CUSTOMER,
+    ("LicenceProof", "customer"): _ONE_CUSTOMER,
+    ("LicenceCase", "customer"): _ONE_CUSTOMER,
     ("Delivery", "customer"): _ONE_CUSTOMER,
     ("Receipt", "customer"): _ONE_CUSTOMER,
     **{(name, "customer"): _ONE_CUSTOMER for name in ("Minute", "Hour")},

@@ -126,6 +126,18 @@ def test_every_page_that_is_told_of_answers(run_info: dict[str, Any]) -> None:
     assert list(run_info["pages"]) == ["phone", "customer", "admin", "metrics", "health"]
 
 
+def test_a_licence_of_the_demo_can_be_tried_and_another_is_in_use(service: Run, run_info: dict[str, Any]) -> None:
+    assert f"Licences    {run_info['licences']}" in service.output()
+    manage = ". $0; exec .venv/bin/python manage.py licence check $1"
+    for name, user in (("e1", None), ("another-account", "demo-neighbour")):
+        file = f"{run_info['licences']}/{name}.mattermost-license"
+        done = subprocess.run(
+            ["sh", "-c", manage, run_info["env"], file], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        found = json.loads(done.stdout)
+        assert (found["result"], found["issuer"], found["proven_by"]) == ("good", "demo", user)
+
+
 def test_the_first_push_is_on_the_phone(run_info: dict[str, Any]) -> None:
     assert "Hello from your push service" in _open(run_info["pages"]["phone"])[1]
 

@@ -97,6 +97,7 @@ async def test_a_head_that_is_larger_than_any_browsers_is_refused_before_anybody
         ("/account/login/", SESSION, BODY_MAX),
         (UPLOAD, "", BODY_MAX),
         (UPLOAD, SESSION, UPLOAD_MAX),
+        ("/c/acme/licence/", SESSION, UPLOAD_MAX),
         ("/admin/tenants/pushapp/add/", SESSION, UPLOAD_MAX),
         ("/admin/tenants/pushapp/12/change/", SESSION, UPLOAD_MAX),
         (f"{UPLOAD}7/check/", SESSION, BODY_MAX),
