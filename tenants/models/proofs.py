@@ -1,4 +1,4 @@
-"""What is known of who servers are: the documents of their sites, the keys that their pushes are signed with, findings."""
+"""Who servers are: the documents of their sites, the keys that their pushes are signed with, and what was found."""
 
 from typing import ClassVar
 
@@ -106,7 +106,7 @@ class Proof(TenantModel):
 
     @staticmethod
     def standing() -> Q:
-        """The condition that a proof counts. What only a key's own pushes said ends with the key: it may have leaked."""
+        """The condition that a proof counts. What only a key's own pushes said ends with it: it may have leaked."""
         return Q(proven_at__isnull=False) & ~Q(how=Proof.How.RECOVERED, key__revoked_at__isnull=False)
 
 

@@ -1,7 +1,7 @@
 """The two public documents of a Mattermost site, as it answers them or as somebody pasted them. Pure.
 
-`GET /api/v4/config/client?format=old` and `GET /api/v4/license/client?format=old` need no login; each is one JSON object
-of strings. Their texts are a stranger's: they are cut to a line, and shown as text.
+`GET /api/v4/config/client?format=old` and `GET /api/v4/license/client?format=old` need no login; each is one JSON
+object of strings. Their texts are a stranger's: they are cut to a line, and shown as text.
 """
 
 import json
@@ -120,7 +120,7 @@ def _same_host(site_url: str, asked: Address) -> None:
     if host != asked.host or (port is not None and port != asked.port):
         said = f"it says {host or 'nothing'}{f':{port}' if port else ''}"
         raise ProblemError(
-            f"the SiteURL of {asked.text} is another host's ({said}): ask at the address that Mattermost's SiteURL names"
+            f"the SiteURL of {asked.text} is another host's ({said}): give the address that Mattermost's SiteURL names"
         )
 
 

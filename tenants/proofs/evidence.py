@@ -117,7 +117,7 @@ def _look(row: Proof, sample: Sample, sent_elsewhere: SentElsewhere) -> str:
     known = _known(row, site)
     judged = judging.judge(sample.signed, known, judging.unpacked(row.waiting), row.tries)
     is_news = not (judged.result == judging.VERIFIED and judged.key == row.public_key and row.proven_at)
-    # A signature has no time in it. Whoever has seen it, on a phone, can repeat it: it was a push of somebody else then.
+    # A signature has no time in it. Whoever has seen it, on a phone, can repeat it: then somebody else's push had it.
     if is_news and sample.ack_id and sent_elsewhere(sample.ack_id, server.customer_id):
         findings.note(
             Finding.Kind.REPLAYED, server=server, mattermost_id=row.mattermost_id, now=sample.moment, key=row.key

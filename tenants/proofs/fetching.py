@@ -1,4 +1,4 @@
-"""Fetching of a site's public documents, under guard: somebody else has chosen the address (server-side request forgery).
+"""Fetching of a site's public documents, under guard against server-side request forgery: others choose the address.
 
 Invariants: https alone, with the certificate checked against the name; the name is resolved once and the connection
 goes to an address that was looked at, so that a name that changes its mind (DNS rebinding) gains nothing; only public

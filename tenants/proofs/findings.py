@@ -21,7 +21,7 @@ def note(
     key: ServerKey | None = None,
     other: str = "",
 ) -> Finding:
-    """Note a finding, audited when it is news; one that was settled begins anew. In the transaction of what found it."""
+    """Note a finding, audited when it is news; one that was settled begins anew. In its finder's transaction."""
     row, created = Finding.objects.get_or_create(
         server=server,
         kind=kind,
@@ -77,7 +77,7 @@ def compare(proof: Proof, now: datetime) -> None:
 
 
 def _clone(proof: Proof, other: Proof, now: datetime) -> None:
-    """Note on both servers that one installation pushes as either; the other is named where it is the same customer's."""
+    """Note on both servers that one installation pushes as either; the other is named to its own customer alone."""
     pair = (proof.key, other.key)
     for key, another in (pair, pair[::-1]):
         same = key.server.customer_id == another.server.customer_id

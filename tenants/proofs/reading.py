@@ -22,7 +22,7 @@ class Step(IntEnum):
     SEEN = 2
     """The site's documents were read: its domain has this server_id, this key, this licence."""
     PROVEN = 3
-    """A push came with one of the server's keys, and its signature verifies: the installation sends for the customer."""
+    """A push came with one of the server's keys and its signature verifies: the installation is the customer's."""
     LICENSED = 4
     """Proven, and billing has its licence."""
 
@@ -78,7 +78,7 @@ class Level:
 
 
 _NEXT = "The next signed push is looked at within a minute."
-_ADVICE = {
+_ADVICE: dict[str, str] = {
     Proof.Last.UNSIGNED: "Mattermost signs pushes from 9.5.5, 9.6.3, 9.7.3 and 9.8 on: update it.",
     Proof.Last.BAD: "Something changes pushes on their way, or makes them up.",
     Proof.Last.OTHER: "Fetch the documents again: the site's key may have changed.",

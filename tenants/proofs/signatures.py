@@ -1,4 +1,4 @@
-"""Signatures of pushes: an ES256 JWT (RFC 7515, RFC 7518 3.4) over {ack_id, device_id}, made with the installation's key.
+"""Signatures of pushes: an ES256 JWT (RFC 7515, RFC 7518 3.4) over {ack_id, device_id}, by the installation's key.
 
 Reading and verifying are two steps, so that the web process, which knows the device token, hands on nothing but a
 digest: SHA-256 of the signing input with the 64 bytes of r and s is all that verification needs. Pure.

@@ -71,7 +71,7 @@ def keep(
         findings.settle(Finding.Kind.OTHER_ID, server=server, mattermost_id=str(before[2]), now=now)
         if changed:
             recording.record(
-                f"site.{'fetch' if how == Site.How.FETCHED else 'paste'}",
+                "site.fetch" if how == Site.How.FETCHED else "site.paste",
                 customer=server.customer_id,
                 target=server.name,
                 target_id=server.pk,

@@ -18,7 +18,7 @@ RUN_MAX: Final = 50
 
 
 def tell(now: datetime | None = None) -> int:
-    """Send e-mail of each finding that was not told yet; how many were. One that cannot be sent is sent the next time."""
+    """Send e-mail of each finding that was not told yet; how many were. What cannot be sent is sent the next time."""
     now = now or timezone.now()
     count = 0
     waiting = Finding.objects.filter(told_at=None, settled_at=None).select_related("server__customer", "key")

@@ -50,7 +50,7 @@ def told(row: Finding) -> Words:
             return Words(
                 f"One Mattermost installation pushes as {server}{where}: "
                 "the server ID and the signing key are the same, so one is a copy of the other",
-                "Take the push notification server out of the copy's settings, or give the copy an identity of its own.",
+                "Take the push notification server out of the copy's settings, or give it an identity of its own.",
             )
         case Finding.Kind.OTHER_ID:
             return Words(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
-from tenants.models import Credential, Invitation, PushApp, Rejection, Role, ServerId, Sighting
+from tenants.models import Credential, Finding, Invitation, Proof, PushApp, Rejection, Role, ServerId, Sighting, Site
 from tests.browsing import Tenant, member, tenant
 from tests.log_as_text import LOG_COLUMNS
 from tests.roles import PAGES, acting_as
@@ -29,6 +29,9 @@ TABLES = {
     "tenants_serverkey": 1,
     "tenants_sighting": 1,
     "tenants_rejection": 1,
+    "tenants_site": 1,
+    "tenants_proof": 1,
+    "tenants_finding": 1,
     "tenants_credential": 1,
     "tenants_auditevent": 1,
     "delivery_delivery": 1,
@@ -71,6 +74,9 @@ def furnish(one: Tenant) -> User:
     ServerId.objects.create(server=one.server, mattermost_id=name)
     Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
     Rejection.objects.create(key=one.key, code="wrong_network", count=1, first_at=NOW, last_at=NOW, encrypted=True)
+    Site.objects.create(server=one.server, how="fetched", address=f"{name}.example", mattermost_id=name)
+    Proof.objects.create(key=one.key, mattermost_id=name, last="unsigned", last_at=NOW)
+    Finding.objects.create(server=one.server, kind="clone", mattermost_id=name, first_at=NOW, last_at=NOW)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
     recording.record("server.add", customer=customer, target=name)
