@@ -63,7 +63,7 @@ def address(text: str) -> Address:
     wrong = ProblemError(f"{text[:100]!r} is no address of a site, which looks like https://chat.example.com")
     try:
         parts = urlsplit(text)
-        port = parts.port or HTTPS
+        port = HTTPS if parts.port is None else parts.port
         host = (parts.hostname or "").rstrip(".").encode("idna").decode("ascii").lower()
     except ValueError:  # UnicodeError is one
         raise wrong from None

@@ -96,7 +96,7 @@ def _record_one(sample: Sample, sent_elsewhere: SentElsewhere) -> None:
     key = ServerKey.objects.select_related("server").filter(pk=sample.key_id).first()
     if key is None:
         return
-    row = Proof.objects.select_for_update().filter(key=key, mattermost_id=sample.mattermost_id).first()
+    row = Proof.objects.filter(key=key, mattermost_id=sample.mattermost_id).order_by("pk").select_for_update().first()
     if row is None:
         if Proof.objects.filter(key=key).count() >= IDS_PER_KEY_MAX:
             return

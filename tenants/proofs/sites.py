@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -56,9 +56,7 @@ def keep(
     """Keep documents as those of a server, audited when they are others than before."""
     now = now or timezone.now()
     with transaction.atomic():
-        # Two at once: the second waits here, and changes what the first has made.
-        Server.objects.select_for_update().get(pk=server.pk)
-        row = Site.objects.filter(server=server).first() or Site(server=server)
+        row = Site.objects.select_for_update().filter(server=server).first() or Site(server=server)
         before = _identity(row)
         for name, value in found._asdict().items():
             setattr(row, name, value)
@@ -67,7 +65,11 @@ def keep(
         row.problem = ""
         row.due_at = now + AGAIN if address else None
         changed = _identity(row) != before
-        row.save()
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError as error:
+            raise ProblemError("somebody else has just done the same: look again") from error
         findings.settle(Finding.Kind.OTHER_ID, server=server, mattermost_id=str(before[2]), now=now)
         if changed:
             recording.record(
@@ -121,7 +123,7 @@ def fetch_due(now: datetime | None = None) -> int:
 def _keep_again(row: Site, found: Documents, now: datetime) -> None:
     """Keep what a site says by itself, but for another server_id."""
     with transaction.atomic():
-        there = Site.objects.select_for_update().select_related("server").get(pk=row.pk)
+        there = Site.objects.select_for_update(of=("self",)).select_related("server").get(pk=row.pk)
         if there.address != row.address:
             return  # somebody has given another one meanwhile
         server = there.server
