@@ -40,8 +40,8 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
     `key_id` is 0 where there is no key: a registered server_id, or (`anonymous`) the test service. `tls`: not over
     plain HTTP; `networks`: only from these, when there are any; `trial`: of the free test service; `content`: what of
-    a push's text may go on (Customer.Content); `signers`: public keys one of which must have signed what comes without a
-    key, none where staff answer for its server_id; `server` and `customer`: their limits.
+    a push's text may go on (Customer.Content); `signers`: public keys one of which must have signed what comes without
+    a key, none where staff answer for its server_id; `server` and `customer`: their limits.
     """
 
     key_id: int

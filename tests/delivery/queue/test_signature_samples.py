@@ -45,7 +45,7 @@ async def test_no_text_and_no_token_is_in_valkey(link: valkey.Link, store: redis
     usage.observe(3, push(Installation()))
     usage.flush()
     await link.drain()
-    for key in store.keys():
+    for key in store.scan_iter():
         if store.type(key) == b"list":
             everything = b"".join(store.lrange(key, 0, -1))
             assert DEVICE.encode() not in everything

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from billing import customers
 from delivery.sandbox import certificates
 from hpns.local.mattermost_site import Installation, Site
-from tenants import network
+from tenants import network, services
+from tests.tenants.conftest import Acme
+from tests.tenants.proofs.sending import Sender
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +37,20 @@ def site(serving: Site, settings: Settings) -> Site:
     serving.url = f"https://localhost:{serving.server_address[1]}"
     serving.asked.clear()
     return serving
+
+
+@pytest.fixture
+def home() -> Installation:
+    return Installation()
+
+
+@pytest.fixture
+def sender(acme: Acme, home: Installation) -> Sender:
+    return Sender(acme.key, home)
+
+
+@pytest.fixture
+def mallory(acme: Acme) -> services.NewKey:
+    """A key of another customer."""
+    customer = customers.add(name="Mallory", offer="hpns").row
+    return services.key_add(server=services.server_add(customer=customer, name="m").row)

@@ -1,94 +1,21 @@
 """What sampled pushes prove of a server, and what they give away: leaked keys, restored backups, clones, replays."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from django.core import mail
-from pytest_django import Settings
 
-from billing import customers, entitlements
-from hpns.local.mattermost_site import Installation, Site, made_id
+from billing import customers
+from hpns.local.mattermost_site import Installation, made_id
 from tenants import scope, services
-from tenants.directory.live import Directory
-from tenants.models import AuditEvent, Finding, Proof, Server, ServerKey
+from tenants.models import AuditEvent, Finding, Proof
 from tenants.models import Site as SiteRow
-from tenants.proofs import evidence, findings, reading, signatures, sites, telling
-from tenants.proofs.documents import Documents
-from tenants.proofs.evidence import Sample
+from tenants.proofs import evidence, findings, reading, sites
 from tenants.proofs.reading import Step
 from tests.roles import WORKER, acting_as
 from tests.tenants.conftest import Acme
+from tests.tenants.proofs.sending import NOW, Sender, documents_of, kinds, seen
 
 pytestmark = pytest.mark.django_db
-DEVICE = "ab" * 32
-NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
-
-
-class Sender:
-    """Who sends pushes with a key; each a minute after the last one."""
-
-    def __init__(self, key: ServerKey, installation: Installation, server_id: str = "") -> None:
-        self.key, self.installation = key, installation
-        self.server_id = server_id or installation.diagnostic_id
-        self.sent_elsewhere: set[str] = set()
-
-    def sample(self, minute: int = 0, **changes: object) -> Sample:
-        push = self.installation.signed({"device_id": DEVICE})
-        signed = signatures.read(push["signature"], push["ack_id"], DEVICE)
-        at = int((NOW + timedelta(minutes=minute)).timestamp())
-        made = Sample(
-            self.key.pk, self.server_id, at, "signed", push["ack_id"], signed.digest.hex(), signed.signature.hex()
-        )
-        return made._replace(**changes)
-
-    def push(self, minute: int = 0, **changes: object) -> Proof:
-        return self.record(self.sample(minute, **changes))
-
-    def record(self, sample: Sample) -> Proof:
-        with acting_as(WORKER):
-            evidence.record([sample], lambda ack_id, customer: ack_id in self.sent_elsewhere)
-        return Proof.objects.get(key=self.key, mattermost_id=sample.mattermost_id)
-
-
-def documents_of(installation: Installation, **changes: object) -> Documents:
-    given = Documents(
-        installation.diagnostic_id, "https://chat.example.com", installation.public_key, "11.1.0", *_LICENCE
-    )
-    return given._replace(**changes)
-
-
-_LICENCE = (True, "professional", "Acme", 100, False)
-
-
-def seen(server: Server, installation: Installation, at: datetime = NOW, **changes: object) -> SiteRow:
-    return sites.keep(
-        server=server,
-        found=documents_of(installation, **changes),
-        how=SiteRow.How.FETCHED,
-        address="chat.example.com",
-        now=at,
-    ).row
-
-
-@pytest.fixture
-def home() -> Installation:
-    return Installation()
-
-
-@pytest.fixture
-def sender(acme: Acme, home: Installation) -> Sender:
-    return Sender(acme.key, home)
-
-
-@pytest.fixture
-def mallory(acme: Acme) -> services.NewKey:
-    """A key of another customer."""
-    customer = customers.add(name="Mallory", offer="hpns").row
-    return services.key_add(server=services.server_add(customer=customer, name="m").row)
-
-
-def kinds(server: Server) -> set[str]:
-    return set(Finding.objects.filter(server=server, settled_at=None).values_list("kind", flat=True))
 
 
 # --- Levels
@@ -337,131 +264,6 @@ def test_what_is_known_already_costs_one_statement_for_all(
     samples = [sender.sample(minute) for minute in range(1, 5)]
     with django_assert_max_num_queries(4):  # type: ignore[operator]
         evidence.record(samples, lambda ack_id, customer: False)
-
-
-# --- Telling
-
-
-def test_a_finding_is_told_to_owner_and_staff_once(
-    acme: Acme, home: Installation, sender: Sender, settings: Settings
-) -> None:
-    settings.OPERATOR_EMAIL = ["staff@push.example"]
-    services.customer_contacts(customer=acme.customer, contacts=["ada@acme.example"])
-    sender.push()
-    sender.push(1)
-    Sender(acme.key, Installation()).push(2)
-    with acting_as(WORKER):
-        assert telling.tell() == 1
-        assert telling.tell() == 0
-    assert {tuple(sent.to) for sent in mail.outbox} == {("ada@acme.example",), ("staff@push.example",)}
-    assert "Another Mattermost installation pushes with the key" in mail.outbox[0].subject
-    assert "revoke this one" in mail.outbox[0].body
-    assert DEVICE not in mail.outbox[0].body
-
-
-def test_a_replay_is_told_to_staff_alone(acme: Acme, home: Installation, sender: Sender, settings: Settings) -> None:
-    settings.OPERATOR_EMAIL = ["staff@push.example"]
-    services.customer_contacts(customer=acme.customer, contacts=["ada@acme.example"])
-    sample = sender.sample()
-    sender.sent_elsewhere.add(sample.ack_id)
-    sender.record(sample)
-    assert telling.tell() == 1
-    assert [sent.to for sent in mail.outbox] == [["staff@push.example"]]
-
-
-@pytest.mark.parametrize("kind", Finding.Kind.values)
-def test_each_finding_has_words_that_name_no_other_customer(acme: Acme, kind: str) -> None:
-    row = findings.note(Finding.Kind(kind), server=acme.server, mattermost_id="x", now=NOW, key=acme.key, other="y")
-    words = telling.told(row)
-    assert words.sentence
-    assert not words.sentence.endswith(".")
-    assert words.what_to_do.endswith(".")
-
-
-# --- Sites, by themselves
-
-
-def test_a_site_is_fetched_again_after_a_day_and_after_any_pause(acme: Acme, site: Site) -> None:
-    sites.fetch(server=acme.server, address=site.url)
-    fetched = SiteRow.objects.get()
-    assert fetched.due_at is not None
-    with acting_as(WORKER):
-        assert sites.fetch_due(fetched.due_at - timedelta(minutes=1)) == 0
-        assert sites.fetch_due(fetched.due_at + timedelta(days=40)) == 1
-        assert sites.fetch_due(fetched.due_at + timedelta(days=40)) == 0
-    fetched.refresh_from_db()
-    assert fetched.fetched_at is not None
-    assert fetched.fetched_at > NOW
-    assert AuditEvent.objects.filter(action="site.fetch").count() == 1
-
-
-def test_a_site_that_cannot_be_read_keeps_what_it_said(acme: Acme, site: Site) -> None:
-    sites.fetch(server=acme.server, address=site.url)
-    site.behaviour = "fails"
-    row = SiteRow.objects.get()
-    assert row.due_at is not None
-    sites.fetch_due(row.due_at)
-    again = SiteRow.objects.get()
-    assert "503" in again.problem
-    assert again.public_key == row.public_key
-    assert again.due_at == row.due_at + sites.RETRY
-
-
-def test_a_site_that_has_become_another_server_is_a_finding_and_changes_nothing_by_itself(
-    acme: Acme, site: Site
-) -> None:
-    sites.fetch(server=acme.server, address=site.url)
-    row, before = SiteRow.objects.get(), site.installation.diagnostic_id
-    site.installation = Installation()
-    assert row.due_at is not None
-    sites.fetch_due(row.due_at)
-    row.refresh_from_db()
-    assert row.mattermost_id == before
-    assert kinds(acme.server) == {"other_id"}
-    sites.fetch(server=acme.server, address=site.url)
-    row.refresh_from_db()
-    assert row.mattermost_id == site.installation.diagnostic_id
-    assert kinds(acme.server) == set()
-
-
-def test_a_signature_that_does_not_verify_on_the_way_by_server_id_has_the_site_fetched(
-    acme: Acme, home: Installation
-) -> None:
-    row = seen(acme.server, home, at=NOW - timedelta(hours=1))
-    at = int(NOW.timestamp())
-    with acting_as(WORKER):
-        evidence.record([Sample(0, home.diagnostic_id, at, "wrong")], lambda ack_id, customer: False)
-        evidence.record([Sample(0, "another", at, "wrong")], lambda ack_id, customer: False)
-    row.refresh_from_db()
-    assert row.due_at == NOW
-
-
-# --- The directory
-
-
-def listed(server_id: str) -> list[tuple[int, tuple[str, ...]]]:
-    directory = Directory()
-    directory.load()
-    return [(each.server_id, each.signers) for each in directory.listed(server_id)]
-
-
-def test_a_proven_server_id_needs_no_staff_and_its_key_crosses_by_the_directory(
-    acme: Acme, home: Installation, sender: Sender
-) -> None:
-    seen(acme.server, home)
-    sender.push()
-    assert listed(home.diagnostic_id) == []
-    entitlements.change(customer=acme.customer, may_use_server_id=True)
-    assert listed(home.diagnostic_id) == [(acme.server.pk, (home.public_key,))]
-    renewed = Installation(diagnostic_id=home.diagnostic_id)
-    seen(acme.server, renewed)
-    assert listed(home.diagnostic_id) == [(acme.server.pk, (home.public_key, renewed.public_key))]
-
-
-def test_a_site_that_was_only_read_speaks_for_nobody(acme: Acme, home: Installation) -> None:
-    entitlements.change(customer=acme.customer, may_use_server_id=True)
-    seen(acme.server, home)
-    assert listed(home.diagnostic_id) == []
 
 
 # --- The fence
