@@ -41,15 +41,18 @@ class KeyUsage:
 
         The first of a minute is the sample whose signature is verified.
         """
-        server_id = push.server_id
         seen = self._seen.get(key_id)
+        if seen is None or push.server_id not in seen:
+            self._observe_new(key_id, push, seen)
+
+    def _observe_new(self, key_id: int, push: Push, seen: set[str] | None) -> None:
         if seen is None:
             if not key_id or len(self._seen) >= KEYS_MOST:
                 return
             seen = self._seen[key_id] = set()
-        elif server_id in seen or len(seen) >= EACH_MOST:
+        elif len(seen) >= EACH_MOST:
             return
-        server_id = server_id[: key_sightings.SERVER_ID_MAX_LENGTH]
+        server_id = push.server_id[: key_sightings.SERVER_ID_MAX_LENGTH]
         if server_id not in seen:
             seen.add(server_id)
             self._unsent.append((key_id, server_id))

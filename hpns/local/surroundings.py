@@ -28,6 +28,7 @@ OURS = (
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
+    *("SITE_PRIVATE_NETWORKS", "SITE_CA_FILE"),
     *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "HPNS_EMBEDDED", "EMAIL_URL"),
 )
 
@@ -73,6 +74,9 @@ def at_the_sandbox(environment: Mapping[str, str], port: int, ca_file: Path) -> 
         "FCM_ORIGIN": production,
         "GOOGLE_TOKEN_ORIGIN": production,
         "PROVIDER_CA_FILE": str(ca_file),
+        # The demo's Mattermost site is on this machine, too.
+        "SITE_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
+        "SITE_CA_FILE": str(ca_file),
         # A proxy of this machine would look for the sandbox on itself.
         "HTTPS_PROXY": "",
         "https_proxy": "",
