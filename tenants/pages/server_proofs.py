@@ -75,7 +75,11 @@ def identity(server: Server, form: forms.Form | None = None) -> dict[str, Any]:
     key = level.proof.public_key if level.proof else level.site.public_key if level.site else ""
     return {
         "level": level,
-        "levels": [LevelLine(name, text, step <= level.step, step == level.step) for step, name, text in _MEANINGS],
+        "levels": [
+            # Pushes can prove a key that no site was asked for.
+            LevelLine(name, text, step <= level.step and (step != Step.SEEN or bool(level.site)), step == level.step)
+            for step, name, text in _MEANINGS
+        ],
         "known_site": site,
         "signing_key": fingerprint(key) if key else "",
         "by_site": _is_by_site(level),

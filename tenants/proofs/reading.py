@@ -61,6 +61,8 @@ class Level:
             return "Fetch the documents of its site, or paste them where we cannot reach it."
         if self.step is Step.SEEN:
             return self._unproven()
+        if self.step is Step.PROVEN and self.site is None:
+            return "The documents of its site, which say what licence it has: fetch or paste them."
         if self.step is Step.PROVEN:
             return "Its licence, if it has one."
         return ""

@@ -33,24 +33,24 @@ def told(row: Finding) -> Words:
             )
         case Finding.Kind.LEAKED_KEY:
             return Words(
-                f"Another Mattermost installation pushes with {key} of {server}{_own_server(row)}: "
-                "its pushes are signed by somebody else",
-                "If that is not a server of yours, the key has leaked: make a new one, enter it in Mattermost, and "
-                "revoke this one. Each server needs a key of its own.",
+                f"Another Mattermost installation pushes with {key} of {server}",
+                f"Its pushes carry the server ID {row.mattermost_id}{_own_server(row)} and are signed by somebody else. "
+                "If that is not a server of yours, the key has leaked: make a new one, enter it in Mattermost, and revoke "
+                "this one. Each server needs a key of its own.",
                 is_bad=True,
             )
         case Finding.Kind.RESTORED_BACKUP:
             return Words(
-                f"{server} pushes under the server ID {row.mattermost_id} and had {row.other} before, "
-                "with the same signing key: a backup of it was restored, or it was moved",
-                "Nothing, if you did that. If both are running, only one of them should push.",
+                f"{server} pushes under another server ID than before, with the same signing key",
+                f"It is {row.mattermost_id} now and was {row.other}: a backup was restored, or it was set up from a "
+                "copy. Nothing is to be done if you did that. If both are running, only one of them should push.",
             )
         case Finding.Kind.CLONE:
             where = f" and as {row.other}" if row.other else ", and with the key of another account"
             return Words(
-                f"One Mattermost installation pushes as {server}{where}: "
-                "the server ID and the signing key are the same, so one is a copy of the other",
-                "Take the push notification server out of the copy's settings, or give it an identity of its own.",
+                f"One Mattermost installation pushes as {server}{where}",
+                "The server ID and the signing key are the same, so one is a copy of the other. Take the push "
+                "notification server out of the copy's settings, or give it an identity of its own.",
             )
         case Finding.Kind.OTHER_ID:
             return Words(
@@ -71,8 +71,8 @@ def told(row: Finding) -> Words:
 
 
 def _own_server(row: Finding) -> str:
-    """Which of the customer's own servers it is, where one is known by that server_id."""
+    """Which of the customer's own servers it is, where one has proven that server_id."""
     proofs = Proof.objects.filter(Proof.standing(), mattermost_id=row.mattermost_id)
     own = proofs.filter(key__server__customer=row.server.customer_id).exclude(key__server=row.server)
     name = own.values_list("key__server__name", flat=True).first()
-    return f" (your server {name})" if name else f" (server ID {row.mattermost_id})"
+    return f" (of your server {name})" if name else ""

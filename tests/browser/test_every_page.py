@@ -60,7 +60,8 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
     credential = Credential.objects.get(app=app)
     member = cast.acme.customer.memberships.exclude(user=cast.ada).get()
     server = f"servers/{cast.acme.server.public_id}/"
-    below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", "apps/", f"apps/{app.pk}/"]
+    below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", f"{server}site/paste/", "apps/"]
+    below += [f"apps/{app.pk}/"]
     below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
     below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
     below += ["settings/export/", "settings/erase/", "delivery/providers/"]
