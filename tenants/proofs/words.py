@@ -34,9 +34,9 @@ def told(row: Finding) -> Words:
         case Finding.Kind.LEAKED_KEY:
             return Words(
                 f"Another Mattermost installation pushes with {key} of {server}",
-                f"Its pushes carry the server ID {row.mattermost_id}{_own_server(row)} and are signed by somebody else. "
-                "If that is not a server of yours, the key has leaked: make a new one, enter it in Mattermost, and revoke "
-                "this one. Each server needs a key of its own.",
+                f"Its pushes carry the server ID {row.mattermost_id}{_own_server(row)} and another signature. If that "
+                "is not a server of yours, the key has leaked: make a new one, enter it in Mattermost, and revoke this "
+                "one. Each server needs a key of its own.",
                 is_bad=True,
             )
         case Finding.Kind.RESTORED_BACKUP:

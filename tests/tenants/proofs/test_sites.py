@@ -37,7 +37,7 @@ def test_a_finding_is_told_to_owner_and_staff_once(
         assert telling.tell() == 0
     assert {tuple(sent.to) for sent in mail.outbox} == {("ada@acme.example",), ("staff@push.example",)}
     assert "Another Mattermost installation pushes with the key" in mail.outbox[0].subject
-    assert "this one" in mail.outbox[0].body
+    assert "and revoke this" in mail.outbox[0].body
     assert DEVICE not in mail.outbox[0].body
 
 
