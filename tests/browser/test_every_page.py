@@ -138,7 +138,13 @@ def test_the_pages_of_the_way_in(page: Page, cast: Cast) -> None:
 def test_the_admin_runs_under_the_policy_of_the_pages(page: Page, cast: Cast) -> None:
     # What the policy refuses is told on the console, and that fails the test (see new_page).
     answered_by(page, Browser().enter(staff(), factor=True))
-    for address in ("/admin/", "/admin/tenants/customer/", "/admin/tenants/server/", "/admin/tenants/serverid/"):
+    for address in (
+        "/admin/",
+        "/admin/tenants/customer/",
+        "/admin/tenants/server/",
+        "/admin/tenants/serverid/",
+        "/admin/tenants/finding/",
+    ):
         answer = page.goto(ORIGIN + address)
         assert answer is not None
         assert answer.ok, address
