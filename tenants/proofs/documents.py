@@ -51,6 +51,8 @@ class Address(NamedTuple):
 
 
 HTTPS: Final = 443
+# Characters of an address as it is kept.
+ADDRESS_MAX: Final = 300
 # Other ports below it are no web server's: nobody shall try them out by way of us.
 PORT_MIN: Final = 1024
 
@@ -76,7 +78,10 @@ def address(text: str) -> Address:
     path = parts.path.rstrip("/")
     if not re.fullmatch(r"[A-Za-z0-9/._~-]{0,200}", path):
         raise wrong
-    return Address(host, port, path)
+    found = Address(host, port, path)
+    if len(found.text) > ADDRESS_MAX:
+        raise wrong
+    return found
 
 
 def read(config: bytes | str, licence: bytes | str | None, *, asked: Address | None = None) -> Documents:

@@ -24,6 +24,8 @@ SLOW_MAX: Final = 40
 IDS_PER_KEY_MAX: Final = 20
 # After so long a site that was asked is asked anew because a signature did not verify.
 ASK_AGAIN: Final = timedelta(minutes=10)
+# Times of samples are to the minute.
+_EXACT: Final = timedelta(minutes=1)
 # Seconds over which a verification of a minute is not written down again.
 _MINUTE: Final = 60
 
@@ -214,7 +216,7 @@ def _suspect(row: Proof, site: Site | None, known: Known, sample: Sample) -> Non
     )
     if site is None or site.mattermost_id != row.mattermost_id:
         return
-    if site.fetched_at is not None and site.how == Site.How.FETCHED and site.fetched_at > changed.first_at:
+    if site.fetched_at is not None and site.how == Site.How.FETCHED and site.fetched_at >= changed.first_at + _EXACT:
         # The site was asked since, and still has the key that did not sign this.
         findings.note(Finding.Kind.LEAKED_KEY, server=server, mattermost_id=row.mattermost_id, now=now, key=row.key)
         changed.settled_at = now

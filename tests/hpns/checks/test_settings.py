@@ -20,6 +20,7 @@ from hpns.checks import settings as checks
 from hpns.checks import stores as checks_stores
 from hpns.checks import tls
 from hpns.local import verify
+from tenants import checks as tenants_checks
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = ["default"]
@@ -72,6 +73,7 @@ def found() -> list[CheckMessage]:
         checks.settings_are_for_production,
         tls.certificate_is_usable,
         delivery_checks.settings_are_usable,
+        tenants_checks.site_ca_file_is_readable,
     ]
     return [message for check in every for message in check(None)]
 

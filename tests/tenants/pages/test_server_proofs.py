@@ -38,7 +38,7 @@ def test_the_page_goes_with_the_server_from_not_known_to_proven(cast: Cast, site
     answer = cast.ada.post(page(cast, "site"), {"address": site.url}, follow=True)
     shown = " ".join(answer.content.decode().split())
     assert f"its server ID is {site.installation.diagnostic_id}" in shown
-    assert "professional, Demo Company, 250 seats" in shown
+    assert "professional, <bdi>Demo Company</bdi>, 250 seats" in shown
     assert "A signed push with one of its keys" in shown
     proven(cast, site.installation)
     shown = text(cast.ada, page(cast))
