@@ -5,13 +5,19 @@ import json
 import msgspec
 import pytest
 import redis
+from django.db import connection
 
+from billing import customers
+from delivery.protocol import mattermost_id
 from delivery.protocol.wire import Push
 from delivery.queue import signature_samples, valkey
 from delivery.queue.key_usage import KeyUsage
 from delivery.queue.signature_samples import WAITING
 from hpns.local.mattermost_site import Installation
 from tenants.models import Proof
+from tenants.proofs import signatures
+from tenants.proofs.evidence import Sample
+from tests.log_as_text import LOG_COLUMNS
 from tests.tenants.conftest import Acme, acme, p8
 
 __all__ = ["acme", "p8"]
@@ -97,3 +103,22 @@ def test_the_worker_proves_a_server_by_two_of_its_pushes(store: redis.Redis, acm
     assert signature_samples.write(store) == 2
     assert Proof.objects.get().public_key == home.public_key
     assert store.llen(WAITING) == 0
+
+
+@pytest.mark.django_db
+def test_a_signature_that_the_log_knows_of_another_customers_push_proves_nothing(
+    store: redis.Redis, acme: Acme
+) -> None:
+    sent = push(Installation())
+    customer = customers.add(name="Victim", offer="hpns").row
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO delivery_delivery ({LOG_COLUMNS}) VALUES ('t', now(), now(), %s, %s, NULL, NULL"  # noqa: S608
+            ", 'p', 't', '', %s, 'm', 'd', 1, 'sent', 'ok', 'OK', 'ours', true, '[]', NULL, 1)",
+            [customer.pk, acme.server.pk, mattermost_id.pack(sent.ack_id)],
+        )
+    signed = signatures.read(sent.signature, sent.ack_id, sent.device_id)
+    values = (sent.ack_id, signed.digest.hex(), signed.signature.hex())
+    store.rpush(WAITING, json.dumps(Sample(acme.key.pk, sent.server_id, 1_800_000_000, "signed", *values)))
+    assert signature_samples.write(store) == 1
+    assert Proof.objects.get().last == "replayed"
