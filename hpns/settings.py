@@ -150,6 +150,13 @@ PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
 HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
 NO_PROXY = env.str("NO_PROXY", default="") or env.str("no_proxy", default="")
 
+# --- Sites of Mattermost servers, whose public documents say who they are (tenants/proofs/fetching.py)
+
+# Networks beside the public ones in which a site may be; none, where customers are strangers to one another.
+SITE_PRIVATE_NETWORKS = variables.networks("SITE_PRIVATE_NETWORKS", env.list("SITE_PRIVATE_NETWORKS", default=[]))
+# A file of CAs that sites may have their certificates from, beside those of the machine.
+SITE_CA_FILE = env.str("SITE_CA_FILE", default="")
+
 # --- E-mail
 
 # Where e-mail goes; without one it is printed by the process that sends it.

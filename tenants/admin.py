@@ -15,7 +15,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from tenants import selectors, services
-from tenants.models import AuditEvent, Customer, Server, ServerId, ServerKey
+from tenants.models import AuditEvent, Customer, Finding, Proof, Server, ServerId, ServerKey
 from tenants.models.audit_words import DESCRIPTIONS
 from tenants.problem import ProblemError
 
@@ -208,6 +208,34 @@ class ServerIdAdmin(ReadOnlyAdmin):
 
 def _day(at: datetime | None) -> str:
     return "never" if at is None else at.date().isoformat()
+
+
+@admin.register(Proof)
+class ProofAdmin(ReadOnlyAdmin):
+    """What the signatures of pushes prove, by key and server_id."""
+
+    list_display = ("mattermost_id", "key", "customer", "how", "last", "proven_at", "verified_at")
+    list_filter = ("how", "last", ("proven_at", admin.EmptyFieldListFilter))
+    list_select_related = ("key__server__customer",)
+    search_fields = ("mattermost_id", "key__prefix", "key__server__name", "key__server__customer__slug")
+    fields = ("mattermost_id", "key", "public_key", "how", "proven_at", "verified_at", "last", "last_at")
+    ordering = ("-last_at",)
+
+    @admin.display(ordering="key__server__customer__slug")
+    def customer(self, row: Proof) -> str:
+        """Whose key it is."""
+        return row.key.server.customer.slug
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnlyAdmin):
+    """What signatures and sites tell that somebody has to look at, the latest first; what is not settled is open."""
+
+    list_display = ("kind", "server", "mattermost_id", "other", "key", "first_at", "last_at", "settled_at")
+    list_filter = ("kind", ("settled_at", admin.EmptyFieldListFilter))
+    list_select_related = ("server__customer", "key")
+    search_fields = ("mattermost_id", "other", "server__name", "server__customer__slug", "key__prefix")
+    fields = (*list_display, "told_at")
 
 
 class ActionFilter(admin.SimpleListFilter):

@@ -18,6 +18,7 @@ class TenantsConfig(AppConfig):
         what happens to accounts."""
         register(checks.secrets_are_set, Tags.security)
         register(checks.agreement_years_are_valid)
+        register(checks.site_ca_file_is_readable)
         register(checks.secrets_are_not_for_trying_out, Tags.security, deploy=True)
         # Models can be imported from here on only.
         import_string("tenants.accounts.audit_signals.connect")()

@@ -8,14 +8,15 @@ exist costs the same work as one that does; neither costs a query. Only the bear
 key is revoked, expired, suspended, or that it may not come this way.
 
 A request without a key is KEYLESS where that can be anything at all: then `Keyless` looks at the push itself, whose
-server_id may be registered, and which is else the free test service's. A server_id is no secret.
+server_id may be known, and which is else the free test service's. A server_id is no secret: the signature of each push
+says whose it is, unless staff answer for the server_id.
 """
 
 import binascii
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from tenants import keys, network
 from tenants.directory.live import DIRECTORY, Directory
 from tenants.directory.snapshot import Identity
 from tenants.network import RequestInfo, TrustedProxies
+from tenants.proofs import signatures
 from tenants.refusals import (
     CallerRejected,
     ExpiredKey,
@@ -38,8 +40,10 @@ from tenants.refusals import (
     TwoKeys,
     UnknownKey,
     UnreadableKey,
+    UnsignedPush,
     Whose,
     WrongNetwork,
+    WrongSignature,
 )
 
 KEY_PATH_PREFIX: Final = "/t/"
@@ -48,6 +52,9 @@ KEYLESS: Final = Identity(0, 0, 0, active=False, rejection_code="no_key", digest
 """Placeholder identity of a request without a key that may be somebody's all the same; Keyless.identify says whose."""
 # Longer is no key of ours with any name beside it; the limit keeps a hostile header cheap.
 HEADER_MAX: Final = 1024
+# Signatures of one network that do not verify, of a second; and networks of which there are any.
+FORGERIES_MAX: Final = 20
+FORGERS_MAX: Final = 500
 _KEY_START: Final = len(KEY_PATH_PREFIX)
 _NO_DIGEST: Final = bytes(keys.DIGEST_LENGTH)
 
@@ -174,16 +181,95 @@ class AccessPolicy:
                 raise WrongNetwork(_whose(identity), address=str(client or ""))
 
 
+class SignedPush(Protocol):
+    """What of a push says whose it is when it comes without a key."""
+
+    @property
+    def server_id(self) -> str: ...
+    @property
+    def ack_id(self) -> str: ...
+    @property
+    def device_id(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def signature(self) -> str: ...
+
+
+class Sender(NamedTuple):
+    """Whose push it is; `is_stranger`: nothing shows it, and the limits of strangers hold besides."""
+
+    identity: Identity
+    is_stranger: bool = False
+
+
+class Forgeries:
+    """Signatures that did not verify, by network: each costs as much as a push, and past some nobody looks at more."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counted: dict[str, int] = {}
+        self._since = 0.0
+
+    def exceeded(self, network: str) -> bool:
+        """Whether too many have come from a network in this second, or from too many networks."""
+        now = self._clock()
+        if now - self._since >= 1:
+            self._since = now
+            self._counted.clear()
+        return self._counted.get(network, 0) >= FORGERIES_MAX or len(self._counted) >= FORGERS_MAX
+
+    def count(self, network: str) -> None:
+        """Count one."""
+        self._counted[network] = self._counted.get(network, 0) + 1
+
+
 class Keyless:
-    """Identification of a push without a key: by its registered server_id, else as the test service's."""
+    """Identification of a push without a key: by its server_id and signature, else as the test service's."""
 
     def __init__(self, directory: Directory = DIRECTORY) -> None:
         self._directory = directory
         self._access_policy = AccessPolicy()
+        self._forgeries = Forgeries()
 
     def identify(self, server_id: str, request: RequestInfo) -> Identity:
-        """The server that registered this server_id and may push by it, else the test service; or CallerRejected."""
-        identity = self._directory.listed(server_id)
+        """The server that is the first to have this server_id and may push by it, else the test service; or
+        CallerRejected. For what carries no signature, and says nothing of a push but that it was shown."""
+        return self._checked(next(iter(self._directory.listed(server_id)), None), request)
+
+    def identify_sender(self, push: SignedPush, request: RequestInfo) -> Sender:
+        """Whose push it is: of those that have its server_id, whose key has signed it; one that staff answer for needs
+        no signature. Else the test service's; or CallerRejected."""
+        candidates = self._directory.listed(push.server_id)
+        if not any(each.signers for each in candidates):
+            return Sender(self._checked(next(iter(candidates), None), request))
+        identity, is_stranger = self._signer(candidates, push, request)
+        return Sender(self._checked(identity, request), is_stranger)
+
+    def _signer(self, candidates: Sequence[Identity], push: SignedPush, request: RequestInfo) -> Sender:
+        by_staff = next((each for each in candidates if not each.signers), None)
+        try:
+            signed = signatures.read(push.signature, push.ack_id, push.device_id)
+        except signatures.Unsigned:
+            if by_staff is not None:
+                return Sender(by_staff)
+            # No server signs a test, so that anybody may have sent it.
+            if push.type == "test":
+                return Sender(candidates[0], is_stranger=True)
+            raise UnsignedPush from None
+        except signatures.BadSignature:
+            signed = None
+        network = self.rate_limit_network(request)
+        if signed is not None and not self._forgeries.exceeded(network):
+            for each in candidates:
+                if any(signatures.verify(key, signed) for key in each.signers):
+                    return Sender(each)
+            self._forgeries.count(network)
+        if by_staff is not None:
+            return Sender(by_staff)
+        raise WrongSignature
+
+    def _checked(self, identity: Identity | None, request: RequestInfo) -> Identity:
         if identity is None:
             identity = self._directory.anonymous()
             if identity is None or not settings.TEST_SERVICE:

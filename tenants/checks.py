@@ -1,5 +1,6 @@
 """System checks of the secrets that this app needs, never quoted, and of how long it keeps what; each with a hint."""
 
+import ssl
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -43,6 +44,20 @@ def agreement_years_are_valid(app_configs: Sequence[AppConfig] | None, **kwargs:
         return []
     text = f"AGREEMENT_YEARS is {settings.AGREEMENT_YEARS}: what is kept of erased customers would be deleted at once."
     return [Error(text, hint="6 is the default, by the German Commercial Code.", id="tenants.E007")]
+
+
+def site_ca_file_is_readable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E008: SITE_CA_FILE cannot be used; every site would be said to be out of reach."""
+    path = settings.SITE_CA_FILE
+    if not path:
+        return []
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        reason = "it holds no certificates" if isinstance(error, ssl.SSLError) else str(error.strerror)
+        hint = "It is a PEM file of certification authorities; leave it empty for those of the machine."
+        return [Error(f"SITE_CA_FILE is unusable: {path}: {reason}.", hint=hint, id="tenants.E008")]
+    return []
 
 
 def secrets_are_not_for_trying_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

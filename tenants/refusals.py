@@ -93,6 +93,18 @@ class TestServiceOff(CallerRejected):
     code, cause = "test_service_off", "the free test service is off here"
 
 
+class UnsignedPush(CallerRejected):
+    """No key, and no signature either, where the signature says whose push it is."""
+
+    code, cause = "unsigned_push", "the push carries no signature"
+
+
+class WrongSignature(CallerRejected):
+    """No key, and the signature is not that of the server whose server_id the push carries."""
+
+    code, cause = "wrong_signature", "the push is not signed by the server whose server_id it carries"
+
+
 class NotListed(CallerRejected):
     """No key, and the push's server_id is not registered to push without one."""
 

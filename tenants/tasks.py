@@ -7,6 +7,7 @@ from django.db import close_old_connections
 from tenants import rejections, services
 from tenants.accounts import sessions
 from tenants.credentials import expiry
+from tenants.proofs import sites, telling
 
 
 @shared_task(name="tenants.warn_of_expiry", acks_late=True, ignore_result=True)
@@ -35,3 +36,11 @@ def forget_rejections() -> int:
     """Delete what was noted of rejected requests and is older than the delivery log; returns how much."""
     close_old_connections()
     return rejections.forget()
+
+
+@shared_task(name="tenants.look_at_sites", acks_late=True, ignore_result=True)
+def look_at_sites() -> int:
+    """Tell what was found of servers, and fetch the sites that are due; returns how many were asked."""
+    close_old_connections()
+    telling.tell()
+    return sites.fetch_due()

@@ -112,6 +112,11 @@ TABLE: Final[dict[str, Row]] = {
     f"{_SERVER}arrived/": of_customer(f"servers/{_NONE}/arrived/", members_get(404, 404, 404, staff=404)),
     f"{_SERVER}rename/": by_post(f"servers/{_NONE}/rename/", 403, 404, 404),
     f"{_SERVER}networks/": by_post(f"servers/{_NONE}/networks/", 403, 404, 404),
+    f"{_SERVER}site/": by_post(f"servers/{_NONE}/site/", 403, 404, 404),
+    f"{_SERVER}site/forget/": by_post(f"servers/{_NONE}/site/forget/", 403, 404, 404),
+    f"{_SERVER}site/paste/": of_customer(
+        f"servers/{_NONE}/site/paste/", members_get(403, 404, 404, staff=403), members_get(403, 404, 404, staff=403)
+    ),
     f"{_SERVER}ids/": by_post(f"servers/{_NONE}/ids/", 403, 404, 404),
     f"{_SERVER}ids/<int:server_id>/remove/": by_post(f"servers/{_NONE}/ids/0/remove/", 403, 404, 404),
     f"{_SERVER}keys/": by_post(f"servers/{_NONE}/keys/", 403, 404, 404),

@@ -61,7 +61,7 @@ DROP POLICY own ON billing_licencecase;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0001_initial'),
+        ("billing", "0001_initial"),
         ('tenants', '0008_rejections'),
     ]
 

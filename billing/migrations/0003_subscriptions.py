@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("billing", "0001_initial"),
+        ("billing", "0002_licences"),
         ("tenants", "0010_entitlement_standing"),
     ]
 

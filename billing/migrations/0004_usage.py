@@ -49,7 +49,7 @@ NOT_FINAL = (
 
 class Migration(migrations.Migration):
     dependencies = [
-        ('billing', '0001_initial'),
+        ("billing", "0003_subscriptions"),
         ('tenants', '0008_rejections'),
         ('delivery', '0009_rates_of_many_customers'),
     ]

@@ -62,7 +62,7 @@ POLICIES_BACK = "DROP POLICY own ON billing_{table}; ALTER TABLE billing_{table}
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0001_initial")]
+    dependencies = [("billing", "0004_usage")]
     operations = [
         migrations.CreateModel(
             name='SlaKey',

@@ -8,9 +8,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0001_initial"),
-        ("tenants", "0010_canary_customer"),
-        ("delivery", "0010_canary_in_no_rate"),
+        ("billing", "0005_sla"),
+        ("tenants", "0011_canary_customer"),
+        ("delivery", "0011_canary_in_no_rate"),
     ]
 
     operations = [

@@ -88,7 +88,7 @@ def nothing(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0001_initial'),
+        ("billing", "0006_incidents"),
         ('tenants', '0008_rejections'),
     ]
 

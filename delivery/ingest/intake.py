@@ -16,7 +16,7 @@ from delivery.protocol import policy, wire
 from tenants.authentication import Keyless
 from tenants.directory.snapshot import Identity
 from tenants.network import RequestInfo
-from tenants.refusals import NoKey
+from tenants.refusals import NoKey, WrongSignature
 
 _EMPTY = wire.Push()
 
@@ -40,13 +40,23 @@ def accept(
 
 
 def accept_keyless(outbox: Outbox, keyless: Keyless, request: RequestInfo, body: bytes) -> "asyncio.Future[bytes]":
-    """Accept a request without a key: the push's server_id says whose it may be. Raises CallerRejected."""
+    """Accept a request without a key: the push's server_id says whose it may be, and its signature whose it is.
+
+    Raises CallerRejected.
+    """
     try:
         push, plain = wire.decode_push(body)
     except wire.Malformed:
         raise NoKey from None
-    who = keyless.identify(push.server_id, request)
-    return _admit(outbox, who, push, plain, len(body), keyless.rate_limit_network(request))
+    try:
+        who, is_stranger = keyless.identify_sender(push, request)
+    except WrongSignature:
+        outbox.key_usage.samples.note_wrong(push.server_id)
+        raise
+    source, size = keyless.rate_limit_network(request), len(body)
+    if is_stranger and (exceeded := outbox.limits.admit_stranger(push, source, body_cost(size))) is not None:
+        return _over_limit(outbox, who, push, size, exceeded)
+    return _admit(outbox, who, push, plain, size, source)
 
 
 def _admit(
@@ -76,7 +86,7 @@ def _admit(
             return outbox.turn_away(who, push, size, "too_large", detail=str(error))
         plain = wire.encode_push(push)
     if is_key_use:
-        outbox.key_usage.observe(who.key_id, push.server_id)
+        outbox.key_usage.observe(who.key_id, push)
     if limits.memory.scarce and not limits.memory.admit(who.customer_id, len(plain)):
         return outbox.turn_away(who, push, size, "queue_full")
     return outbox.submit(who, push, plain, size, admitted)

@@ -112,6 +112,10 @@ class Limits:
             return self._test(who, cost) or allowance
         return _take(server, customer, "this server", cost) or allowance
 
+    def admit_stranger(self, push: Push, source: str, cost: int = 1) -> LimitExceeded | None:
+        """Take the tokens that anybody's push costs, by network and phone; None, or the limit that it exceeds."""
+        return self._anonymous(push, source, cost) if self._link.up else None
+
     def admit_unreadable(self, who: Identity, size: int) -> LimitExceeded | None:
         """Take the tokens that a request of `size` bytes costs that is no push; None, or the limit that it exceeds."""
         if not self._link.up:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from delivery.insight import day as days
-from delivery.insight import setup_troubles, traffic_troubles
+from delivery.insight import proof_troubles, setup_troubles, traffic_troubles
 from delivery.insight.day import Day
 from delivery.insight.summary import some_of
 from delivery.insight.trouble import Severity, Trouble
@@ -34,6 +34,7 @@ _ORDER: Final = (
     "no_credential",
     "stock_app",
     "no_key",
+    "leaked_key",
     "door",
 )
 
@@ -60,6 +61,7 @@ def troubles(
         found += _with_counts(apps, day, filters)
     if app is None:
         found += setup_troubles.of_keys(customer, server)
+        found += proof_troubles.of_proofs(customer, now, server)
         found += traffic_troubles.of_door(customer, now, server)
         if not stopped:
             found += traffic_troubles.of_silence(customer, now, server)

@@ -142,6 +142,17 @@ REFUSALS: Final[dict[str, Verdict]] = {
         _refused(
             "two_keys", "the path carries one server key and the Authorization header another", "leave one of them out"
         ),
+        _refused(
+            "unsigned_push",
+            "the push came without a server key, and without a signature that says whose it is",
+            "use the server's key in Mattermost's Push Notification Server setting, or update Mattermost: it signs "
+            "pushes from 9.5.5, 9.6.3, 9.7.3 and 9.8 on",
+        ),
+        _refused(
+            "wrong_signature",
+            "the push came without a server key, and is not signed by the server whose server_id it carries",
+            "if Mattermost was set up anew, fetch the documents of its site on the server's page; else use its key",
+        ),
         _refused("suspended", "the account is suspended", "ask {contact}"),
         _refused(
             "plain_http",

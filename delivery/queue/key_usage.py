@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import redis
 
+from delivery.protocol.wire import Push
 from delivery.queue import handover, shared_clock, valkey
+from delivery.queue.signature_samples import SignatureSamples
 from tenants import key_sightings
 
 SEEN: Final = "usage:seen"
@@ -29,23 +31,32 @@ class KeyUsage:
 
     def __init__(self, link: valkey.Link) -> None:
         self._link = link
+        self.samples = SignatureSamples(link)
         self._seen: dict[int, set[str]] = {}
         self._unsent: list[tuple[int, str]] = []
         self._since = time.monotonic()
 
-    def observe(self, key_id: int, server_id: str) -> None:
-        """Record that a push came with this key and server_id; key 0 (none) is not of interest."""
+    def observe(self, key_id: int, push: Push) -> None:
+        """Record that a push came with this key and its server_id; key 0 (none) is not of interest.
+
+        The first of a minute is the sample whose signature is verified.
+        """
         seen = self._seen.get(key_id)
+        if seen is None or push.server_id not in seen:
+            self._observe_new(key_id, push, seen)
+
+    def _observe_new(self, key_id: int, push: Push, seen: set[str] | None) -> None:
         if seen is None:
             if not key_id or len(self._seen) >= KEYS_MOST:
                 return
             seen = self._seen[key_id] = set()
-        elif server_id in seen or len(seen) >= EACH_MOST:
+        elif len(seen) >= EACH_MOST:
             return
-        server_id = server_id[: key_sightings.SERVER_ID_MAX_LENGTH]
+        server_id = push.server_id[: key_sightings.SERVER_ID_MAX_LENGTH]
         if server_id not in seen:
             seen.add(server_id)
             self._unsent.append((key_id, server_id))
+            self.samples.take(key_id, server_id, push)
 
     async def flush_periodically(self) -> None:
         """Push what is new to Valkey, every two seconds."""
@@ -55,6 +66,7 @@ class KeyUsage:
 
     def flush(self) -> None:
         """Push what is new to Valkey now."""
+        self.samples.flush()
         if self._unsent and self._link.up:
             now = int(shared_clock.now())
             entries = [(*pair, now) for pair in self._unsent]

@@ -74,6 +74,8 @@ app.conf.update(
         "expiry": {"task": "tenants.warn_of_expiry", "schedule": crontab(minute=23, hour=6)},
         "sessions": {"task": "tenants.forget_sessions", "schedule": crontab(minute=41, hour=3)},
         "rejections": {"task": "tenants.forget_rejections", "schedule": crontab(minute=53, hour=3)},
+        # Each site once a day, and soon when a signature does not verify any more; e-mail of what was found.
+        "sites": {"task": "tenants.look_at_sites", "schedule": crontab()},
         "erased": {"task": "tenants.forget_erased", "schedule": crontab(minute=11, hour=4)},
         "sla": {"task": "billing.sla", "schedule": crontab(minute="*/5")},
         "old_sla": {"task": "billing.forget_sla", "schedule": crontab(minute=17, hour=4)},

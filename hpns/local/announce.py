@@ -14,6 +14,7 @@ from pathlib import Path
 from hpns.local import demo_licences, first_push
 from hpns.local.demo_names import CUSTOMER, PASSWORD, STAFF
 from hpns.local.folder import Folder
+from hpns.local.mattermost_site import Installation
 from hpns.local.supervisor import Supervisor
 
 RUN_FILE = "run.json"
@@ -46,6 +47,7 @@ class RunInfo:
     ports: dict[str, int]
     demo_key: str
     env_file: Path
+    installation: Installation | None = None
 
     @property
     def base_url(self) -> str:
@@ -76,7 +78,7 @@ class RunInfo:
         # A proxy of the machine knows nothing of our loopback address.
         proxied = any(os.environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
         no_proxy = ["--noproxy", "*"] if proxied else []
-        push = json.dumps(first_push.push("alice: Lunch at noon?"))
+        push = json.dumps(first_push.push("alice: Lunch at noon?", self.installation))
         return shlex.join(["curl", *no_proxy, "-d", push, f"{self.push_url}/api/v1/send_push"])
 
     def write(self) -> None:

@@ -6,6 +6,7 @@ its owner alone; the database knows their hashes, as with every other key. Nothi
 
 import os
 import secrets
+import time
 from pathlib import Path
 
 from django.conf import settings
@@ -22,6 +23,8 @@ from hpns.local.folder import Folder
 from tenants import services
 from tenants.keys import parse
 from tenants.models import Membership, Role, Server, ServerKey
+from tenants.problem import ProblemError
+from tenants.proofs import sites
 from tenants.providers import apple_files, google_files
 from tenants.providers.base import Parsed
 
@@ -34,9 +37,13 @@ APPS = (
     ("android_rn", "com.mattermost.rn", ""),
 )
 
+# For its site to begin to serve.
+SITE_SECONDS = 20.0
 
-def seed(path: Path, credentials: list[Path]) -> None:
-    """Make what is missing. `path` is the state folder; `credentials` are the sandbox's APNs key and service account.
+
+def seed(path: Path, credentials: list[Path], site: str = "") -> None:
+    """Make what is missing. `path` is the state folder; `credentials` are the sandbox's APNs key and service account,
+    `site` is the address of the server's Mattermost site.
 
     Raises tenants' ProblemError when rows of the same names are there with other contents.
     """
@@ -57,6 +64,22 @@ def seed(path: Path, credentials: list[Path]) -> None:
         for label, topic, host in APPS:
             app = services.app_add(label=label, topic=topic, host=host, customer=customer).row
             services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
+    if site:
+        _read(server, site)
+
+
+def _read(server: Server, site: str) -> None:
+    """Fetch the documents of the server's site, which may be starting still. Raises ProblemError."""
+    until = time.monotonic() + SITE_SECONDS
+    while True:
+        try:
+            sites.fetch(server=server, address=site)
+        except ProblemError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _neighbour(path: Path) -> None:

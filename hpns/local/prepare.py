@@ -1,8 +1,9 @@
 """Prepares the database for `bin/run`: tables, roles, the demo's rows. A process of its own, which ends when done.
 
-    python -m hpns.local.prepare STATE_DIR [APNS_KEY SERVICE_ACCOUNT]
+    python -m hpns.local.prepare STATE_DIR [APNS_KEY SERVICE_ACCOUNT SITE]
 
-The two files are the sandbox's credentials; without them the demo gets its customer and key only.
+The two files are the sandbox's credentials, SITE is the address of the demo's Mattermost site; without them the demo
+gets its customer and key only.
 """
 
 import os
@@ -23,8 +24,8 @@ def main(arguments: list[str]) -> None:
     call_command("database_roles")
     # Models can be imported from here on only.
     seed = import_string("hpns.local.demo.seed")
-    credentials = [Path(argument) for argument in arguments[1:]]
-    seed(Path(arguments[0]), credentials)
+    credentials = [Path(argument) for argument in arguments[1:3]]
+    seed(Path(arguments[0]), credentials, *arguments[3:])
     import_string("hpns.local.demo_canary.seed")(credentials)
     import_string("hpns.local.demo_sla.seed")()
 

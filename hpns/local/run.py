@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from delivery.sandbox import certificates
 from delivery.sandbox import demo as sandbox_credentials
-from hpns.local import announce, demo_names, first_push, ready, services, surroundings
+from hpns.local import announce, demo_names, first_push, mattermost_site, ready, services, surroundings
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder, free, why
 from hpns.local.guard import guarded
@@ -77,11 +78,14 @@ class Start:
     def up(self) -> None:
         """Bring everything up, send the first push, print the summary. Raises ProblemError, StoppedError."""
         environment = surroundings.settings(self.folder, self._stores(), self.options.port)
-        credentials: list[Path] = []
+        credentials: list[str] = []
+        installation: mattermost_site.Installation | None = None
         ports = {"front door": self.options.port}
         if not self.options.no_sandbox:
             ports |= {"sandbox": self.folder.port("sandbox"), "phone": self.folder.port("phone", PHONE_PORT)}
             environment, credentials = self._sandbox(environment, ports["sandbox"], ports["phone"])
+            installation, address = self._site(environment)
+            credentials.append(address)
         metrics = Path(environment["METRICS_DIR"])
         shutil.rmtree(metrics, ignore_errors=True)  # counters of processes that are gone
         metrics.mkdir(parents=True)
@@ -91,10 +95,10 @@ class Start:
         ready.wait(self.supervisor, self.options.port)
         self.print_line("The service is ready.")
         demo_key = str(self.folder.read("secrets.json")[demo_names.KEY])
-        if not self.options.no_sandbox:
-            self.print_line(first_push.send(self.options.port, demo_key, ports["phone"]))
+        if installation is not None:
+            self.print_line(first_push.send(self.options.port, demo_key, ports["phone"], installation))
         self.supervisor.settled()
-        run_info = announce.RunInfo(self.folder, self.supervisor, ports, demo_key, env_file)
+        run_info = announce.RunInfo(self.folder, self.supervisor, ports, demo_key, env_file, installation)
         self.supervisor.on_change = run_info.write
         run_info.write()
         run_info.print_summary()
@@ -104,11 +108,13 @@ class Start:
         self.print_line("PostgreSQL and Valkey are up.")
         return urls
 
-    def _sandbox(self, environment: dict[str, str], port: int, page_port: int) -> tuple[dict[str, str], list[Path]]:
+    def _sandbox(self, environment: dict[str, str], port: int, page_port: int) -> tuple[dict[str, str], list[str]]:
         """Start the sandbox; returns the environment that leads to it, and the credentials that it takes."""
         home = self.folder.path / "sandbox"
         environment = surroundings.at_the_sandbox(environment, port, home / "ca.pem")
         environment["SANDBOX_URL"] = f"http://127.0.0.1:{page_port}/"
+        # Here, not by the sandbox alone: the site has its certificate from the same hand.
+        certificates.ensure(home)
         made = sandbox_credentials.make(home / "credentials", environment["GOOGLE_TOKEN_ORIGIN"])
         self._python(
             "sandbox",
@@ -117,10 +123,18 @@ class Start:
             *("--run-file", str(self.folder.path / announce.RUN_FILE)),
             environment=environment,
         )
-        return environment, [made.apns_key, made.service_account]
+        return environment, [str(made.apns_key), str(made.service_account)]
 
-    def _prepare(self, environment: dict[str, str], credentials: list[Path]) -> None:
-        arguments = ["hpns.local.prepare", str(self.folder.path), *map(str, credentials)]
+    def _site(self, environment: dict[str, str]) -> tuple[mattermost_site.Installation, str]:
+        """Start the Mattermost site of the demo's server; returns its installation, and its address."""
+        home, port = self.folder.path / "site", self.folder.port("site")
+        installation = mattermost_site.Installation.kept(home)
+        arguments = ("--port", str(port), "--home", str(home), "--certificates", str(self.folder.path / "sandbox"))
+        self._python("site", "hpns.local.mattermost_site", *arguments, environment=environment)
+        return installation, f"https://localhost:{port}"
+
+    def _prepare(self, environment: dict[str, str], credentials: list[str]) -> None:
+        arguments = ["hpns.local.prepare", str(self.folder.path), *credentials]
         spec = self._spec("prepare", arguments, environment)
         spec.log.unlink(missing_ok=True)
         self.supervisor.succeed(spec, seconds=120)

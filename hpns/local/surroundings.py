@@ -35,6 +35,7 @@ OURS = (
         "LOG_FORMAT",
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
+    *("SITE_PRIVATE_NETWORKS", "SITE_CA_FILE"),
     *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "HPNS_EMBEDDED", "EMAIL_URL", "SELLER"),
 )
 
@@ -87,6 +88,9 @@ def at_the_sandbox(environment: Mapping[str, str], port: int, ca_file: Path) -> 
         "PROVIDER_CA_FILE": str(ca_file),
         # Phones of the sandbox, which are nobody's.
         "CANARY_DEVICES": f"apple_rn-v2:{'ca' * 32},android_rn-v2:canary:{'Ca' * 60}",
+        # The demo's Mattermost site is on this machine, too.
+        "SITE_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
+        "SITE_CA_FILE": str(ca_file),
         # A proxy of this machine would look for the sandbox on itself.
         "HTTPS_PROXY": "",
         "https_proxy": "",

@@ -6,6 +6,7 @@ never changed, so that readers need no lock.
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from tenants.directory.snapshot import AppRow, Identity, Snapshot
 
@@ -27,7 +28,7 @@ class Lookup:
         self._shared_defaults: dict[str, AppRow] = {}
         # 0 stands for whoever has no key: they may use shared apps only, and own none.
         self._sharers: frozenset[int] = frozenset((0,))
-        self._listed: dict[str, Identity] = {}
+        self._listed: dict[str, list[Identity]] = {}
         self._anonymous: Identity | None = None
         # Of customers, the service's own.
         self.canaries: frozenset[int] = frozenset()
@@ -52,9 +53,9 @@ class Lookup:
         """The identity of the key with this prefix; None when there is no such key. The caller checks the secret."""
         return self._keys.get(prefix)
 
-    def listed(self, server_id: str) -> Identity | None:
-        """The identity of a push without a key and with this server_id; None when none may push by it."""
-        return self._listed.get(server_id)
+    def listed(self, server_id: str) -> Sequence[Identity]:
+        """The identities that a push without a key and with this server_id may be of; none when none may push by it."""
+        return self._listed.get(server_id, ())
 
     def anonymous(self) -> Identity | None:
         """The identity of all other pushes without a key; None when there is no test service."""

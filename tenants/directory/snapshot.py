@@ -11,10 +11,11 @@ from django.db import connections
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerId, ServerKey
+from tenants.directory import listing
+from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
 
 # Raised whenever a member is added that an older process could not do without.
-FORM: Final = 3
+FORM: Final = 4
 # Limits of pushes by a registered server_id are those of a key divided by this: a server_id is no secret.
 LISTED_DIVISOR: Final = 10
 
@@ -39,8 +40,9 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
     `key_id` is 0 where there is no key: a registered server_id, or (`anonymous`) the test service. `tls`: not over
     plain HTTP; `networks`: only from these, when there are any; `trial`: of the free test service; `content`: what of
-    a push's text may go on (Customer.Content); `server` and `customer`: their limits; `refusal`: the code that pushes
-    are refused with as long as the subscription is not in force, but for wipes ("": they are taken).
+    a push's text may go on (Customer.Content); `signers`: public keys one of which must have signed what comes without
+    a key, none where staff answer for its server_id; `server` and `customer`: their limits; `refusal`: the code that
+    pushes are refused with as long as the subscription is not in force, but for wipes ("": they are taken).
     """
 
     key_id: int
@@ -54,6 +56,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     networks: tuple[str, ...] = ()
     trial: bool = False
     anonymous: bool = False
+    signers: tuple[str, ...] = ()
     content: str = "as_sent"
     server: Limit = Limit()
     customer: Limit = Limit()
@@ -103,7 +106,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     keys: dict[str, Identity]
     apps: list[AppRow]
     sharers: list[int]
-    listed: dict[str, Identity] = {}
+    listed: dict[str, list[Identity]] = {}
     anonymous: list[Identity] = []
     canaries: list[int] = []
     form: int = FORM
@@ -114,7 +117,7 @@ _DECODER = msgspec.msgpack.Decoder(Snapshot)
 
 
 def read(version: int) -> Snapshot:
-    """Read everything from PostgreSQL with seven queries. Raises django.db.Error when that cannot be done."""
+    """Read everything from PostgreSQL with nine queries. Raises django.db.Error when that cannot be done."""
     # The pages process is the pages' role, to whom the second fence would show none of it.
     alias = settings.DIRECTORY_DATABASE
     with connections[alias].cursor() as cursor:
@@ -132,13 +135,7 @@ def read(version: int) -> Snapshot:
         sharers=sorted(
             customer_id for customer_id, row in entitled.items() if row.may_use_shared and not _rejection_code(row)
         ),
-        listed={
-            row.mattermost_id: _keyless(row.server, entitled[row.server.customer_id])
-            # One that waits is anybody's claim.
-            for row in ServerId.objects.using(alias).filter(confirmed_at__isnull=False).select_related("server")
-            if _allows_keyless(entitled.get(row.server.customer_id))
-            and entitled[row.server.customer_id].may_use_server_id
-        },
+        listed=_listed(entitled, alias),
         anonymous=[
             _keyless(server, entitled[server.customer_id])
             for server in Server.objects.using(alias).filter(anonymous=True)
@@ -253,7 +250,17 @@ def _listed_limit(limit: Limit) -> Limit:
     return Limit(*(-(-part // LISTED_DIVISOR) or most for part, most in parts))
 
 
-def _keyless(server: Server, row: Entitlement) -> Identity:
+def _listed(entitled: dict[int, Entitlement], alias: str) -> dict[str, list[Identity]]:
+    """By server_id: whom a push that carries it may be of."""
+    found: dict[str, list[Identity]] = {}
+    for mattermost_id, server, signers in listing.read(alias):
+        row = entitled.get(server.customer_id)
+        if row is not None and _allows_keyless(row) and row.may_use_server_id:
+            found.setdefault(mattermost_id, []).append(_keyless(server, row, signers))
+    return {mattermost_id: each[: listing.LISTED_MAX] for mattermost_id, each in found.items()}
+
+
+def _keyless(server: Server, row: Entitlement, signers: tuple[str, ...] = ()) -> Identity:
     rejection_code = _rejection_code(row)
     limit, customer = _limits(row)
     if not server.anonymous:
@@ -269,6 +276,7 @@ def _keyless(server: Server, row: Entitlement) -> Identity:
         networks=tuple(server.networks),
         trial=row.customer.offer == Customer.Offer.TPNS,
         anonymous=server.anonymous,
+        signers=signers,
         content=row.customer.content,
         server=limit,
         customer=customer,

@@ -31,7 +31,7 @@ CREATE POLICY change ON tenants_entitlement FOR UPDATE USING (hpns_staff());
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0008_rejections")]
+    dependencies = [("tenants", "0009_proofs")]
 
     operations = [
         migrations.AddField(

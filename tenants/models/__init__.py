@@ -10,6 +10,7 @@ from tenants.models.apps import Credential, PushApp
 from tenants.models.audit import AuditEvent
 from tenants.models.customers import Customer, Entitlement
 from tenants.models.people import Invitation, Membership, Role
+from tenants.models.proofs import Finding, Proof, Site
 from tenants.models.servers import Rejection, Server, ServerId, ServerKey, Sighting, Use
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "Credential",
     "Customer",
     "Entitlement",
+    "Finding",
     "Invitation",
     "Membership",
+    "Proof",
     "PushApp",
     "Rejection",
     "Role",
@@ -26,5 +29,6 @@ __all__ = [
     "ServerId",
     "ServerKey",
     "Sighting",
+    "Site",
     "Use",
 ]

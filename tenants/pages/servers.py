@@ -8,17 +8,19 @@ from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, Max, Prefetch
 from django.forms import Form
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
 from tenants import services
 from tenants.models import Customer, Entitlement, Server, ServerId, ServerKey, Sighting
-from tenants.pages.door import CustomerRequest, customer_page
+from tenants.pages.door import CustomerRequest, customer_page, rendered
 from tenants.pages.forms import ConfirmForm, saved
 from tenants.pages.server_forms import KeyForm, NameForm, NetworksForm, ServerIdForm
+from tenants.pages.server_proofs import SiteForm, find, identity, told_of_keys
 from tenants.problem import ProblemError
+from tenants.proofs import sites
 
 LIST: Final = "tenants/servers/list.html"
 ONE: Final = "tenants/servers/server.html"
@@ -53,19 +55,19 @@ def servers(request: CustomerRequest) -> HttpResponse:
 @customer_page("server.see")
 def server(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """One server."""
-    return _one(request, _server(server))
+    return _one(request, find(server))
 
 
 @customer_page("server.see")
 def arrived(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """The part of the page that says whether a push has come; asked for every few seconds while one can."""
-    return render(request, "tenants/servers/arrived.html", _arrival(request, _server(server)))
+    return render(request, "tenants/servers/arrived.html", _arrival(request, find(server)))
 
 
 @customer_page("server.change", methods=("POST",))
 def rename(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """Give a server another name."""
-    row = _server(server)
+    row = find(server)
     form = NameForm(request.POST)
     return _done(
         request, row, form, "rename", lambda: services.server_rename(server=row, name=form.cleaned_data["name"])
@@ -75,7 +77,7 @@ def rename(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
 @customer_page("server.change", methods=("POST",))
 def networks(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """Say where a server's keys are taken from."""
-    row = _server(server)
+    row = find(server)
     form = NetworksForm(request.POST)
     return _done(
         request,
@@ -89,7 +91,7 @@ def networks(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
 @customer_page("server.change", methods=("POST",))
 def server_ids(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """Register a server_id as this server's."""
-    row = _server(server)
+    row = find(server)
     form = ServerIdForm(request.POST)
     return _done(
         request,
@@ -103,7 +105,7 @@ def server_ids(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
 @customer_page("server.change", methods=("POST",))
 def server_id_remove(request: CustomerRequest, server: uuid.UUID, server_id: int) -> HttpResponse:
     """Forget a server_id."""
-    row = _server(server)
+    row = find(server)
     found = ServerId.objects.filter(server=row, pk=server_id).select_related("server").first()
     if found is None:
         raise Http404
@@ -115,7 +117,7 @@ def server_id_remove(request: CustomerRequest, server: uuid.UUID, server_id: int
 @customer_page("key.change", methods=("POST",))
 def keys(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """Make a key, and show it this once."""
-    row = _server(server)
+    row = find(server)
     form = KeyForm(request.POST)
     if form.is_valid():
         try:
@@ -132,7 +134,7 @@ def keys(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
 @customer_page("server.see", change="key.change")
 def revoke(request: CustomerRequest, server: uuid.UUID, prefix: str) -> HttpResponse:
     """Revoke a key, after its prefix was typed."""
-    row = _server(server)
+    row = find(server)
     key = ServerKey.objects.filter(server=row, prefix=prefix).select_related("server").first()
     if key is None:
         raise Http404
@@ -144,24 +146,38 @@ def revoke(request: CustomerRequest, server: uuid.UUID, prefix: str) -> HttpResp
     return render(request, "tenants/servers/revoke.html", {"server": row, "key": key, "form": form})
 
 
+@customer_page("server.change", methods=("POST",), in_steps=True)
+def site(request: CustomerRequest, server: uuid.UUID) -> HttpResponseBase:
+    """Fetch the documents of a server's site."""
+    with request.step():
+        row = find(server)
+    form = SiteForm(request.POST)
+    if form.is_valid():
+        try:
+            found, _ = sites.fetch(server=row, address=form.cleaned_data["address"], step=request.step)
+        except ProblemError as problem:
+            form.add_error("address", problem.sentence)
+        else:
+            messages.success(request, f"{found.address} was read: its server ID is {found.mattermost_id}.")
+            return redirect("server", request.customer.slug, row.public_id)
+    with request.step():
+        return rendered(_one(request, row, site=form))
+
+
 def _cells(request: CustomerRequest, row: Any) -> list[Any]:
     """A server as a row of parts/table.html; `row` has what the list counts besides."""
     link = reverse("server", args=(request.customer.slug, row.public_id))
     return [{"text": row.name, "href": link}, row.living, {"at": row.used_at, "text": "none yet"}]
 
 
-def _server(public_id: uuid.UUID) -> Server:
-    found = Server.objects.filter(public_id=public_id, anonymous=False).select_related("customer").first()
-    if found is None:
-        raise Http404
-    return found
-
-
 def _one(request: CustomerRequest, row: Server, **forms: Form) -> HttpResponse:
     """The page of a server; `forms` are those that somebody has filled in wrongly."""
     sightings = Prefetch("sightings", Sighting.objects.order_by("-last_at"))
     made = ServerKey.objects.filter(server=row).prefetch_related(sightings).order_by("-created_at")
-    rows = [{"row": key, "state": key.state, "seen": list(key.sightings.all())} for key in made]
+    told = told_of_keys(row)
+    rows = [
+        {"row": key, "state": key.state, "seen": list(key.sightings.all()), "told": told.get(key.pk)} for key in made
+    ]
     entitlement = Entitlement.objects.filter(customer=request.customer).first()
     context: dict[str, Any] = {
         "server": row,
@@ -172,6 +188,7 @@ def _one(request: CustomerRequest, row: Server, **forms: Form) -> HttpResponse:
         "networks_form": forms.get("networks") or NetworksForm(initial={"networks": "\n".join(row.networks)}),
         "server_id_form": forms.get("server_ids") or ServerIdForm(),
         "key_form": forms.get("keys") or KeyForm(),
+        **identity(row, forms.get("site")),
         **_arrival(request, row),
     }
     return render(request, ONE, context)

@@ -21,14 +21,17 @@ from tenants.models import (
     AuditEvent,
     Credential,
     Customer,
+    Finding,
     Invitation,
     Membership,
+    Proof,
     PushApp,
     Rejection,
     Server,
     ServerId,
     ServerKey,
     Sighting,
+    Site,
 )
 from tenants.services.second_factors import end_sessions
 
@@ -36,6 +39,9 @@ log = logging.getLogger(__name__)
 
 # In this order, so that nothing points at what is gone.
 ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
+    (Finding, "server__customer"),
+    (Proof, "key__server__customer"),
+    (Site, "server__customer"),
     (Rejection, "key__server__customer"),
     (Sighting, "key__server__customer"),
     (ServerKey, "server__customer"),

@@ -60,7 +60,8 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
     credential = Credential.objects.get(app=app)
     member = cast.acme.customer.memberships.exclude(user=cast.ada).get()
     server = f"servers/{cast.acme.server.public_id}/"
-    below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", "apps/", f"apps/{app.pk}/"]
+    below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", f"{server}site/paste/", "apps/"]
+    below += [f"apps/{app.pk}/"]
     below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
     below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
     below += ["settings/export/", "settings/erase/", "delivery/providers/"]
@@ -138,7 +139,13 @@ def test_the_pages_of_the_way_in(page: Page, cast: Cast) -> None:
 def test_the_admin_runs_under_the_policy_of_the_pages(page: Page, cast: Cast) -> None:
     # What the policy refuses is told on the console, and that fails the test (see new_page).
     answered_by(page, Browser().enter(staff(), factor=True))
-    for address in ("/admin/", "/admin/tenants/customer/", "/admin/tenants/server/", "/admin/tenants/serverid/"):
+    for address in (
+        "/admin/",
+        "/admin/tenants/customer/",
+        "/admin/tenants/server/",
+        "/admin/tenants/serverid/",
+        "/admin/tenants/finding/",
+    ):
         answer = page.goto(ORIGIN + address)
         assert answer is not None
         assert answer.ok, address

@@ -29,7 +29,7 @@ PUSH = {"platform": "apple_rn-v2", "device_id": "d", "server_id": REGISTERED, "t
 def keyless(listed: Identity | None = LISTED, anybody: Identity | None = ANYBODY) -> Keyless:
     """Who is behind pushes without a key."""
     directory = Directory()
-    by_server_id = {REGISTERED: listed} if listed else {}
+    by_server_id = {REGISTERED: [listed]} if listed else {}
     directory.install(Snapshot(1, 1.0, {}, [], [], by_server_id, [anybody] if anybody else []), "postgres")
     return Keyless(directory)
 

@@ -29,7 +29,7 @@ class AuthCase:
         }
         known[GOOD[1]] = msgspec.structs.replace(known[GOOD[1]], **members)
         self.directory = Directory()
-        by_id = {"registered": msgspec.structs.replace(LISTED, **members)} if listed else {}
+        by_id = {"registered": [msgspec.structs.replace(LISTED, **members)]} if listed else {}
         nobody = [msgspec.structs.replace(ANYBODY, **members)] if anybody else []
         self.directory.install(Snapshot(1, 1.0, known, [], [], by_id, nobody), "postgres")
 

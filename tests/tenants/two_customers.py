@@ -9,33 +9,22 @@ from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.utils import timezone
 
-from billing.models import (
-    BillingProfile,
-    Invoice,
-    InvoiceDraft,
-    InvoiceFile,
-    InvoiceMail,
-    LastStanding,
-    LedgerEntry,
-    LicenceCase,
-    LicenceProof,
-    Override,
-    Plan,
-    PlanChange,
-    PlanVersion,
-    Subscription,
-    SubscriptionMail,
-    UsageCorrection,
-    UsageLimit,
-    UsageMonth,
-    UsageNotice,
-    UsageRunning,
-)
 from delivery.rollups.increments import Cell, Increments
 from tenants import scope
 from tenants.audit import recording
-from tenants.models import Credential, Customer, Invitation, PushApp, Rejection, Role, ServerId, Sighting
-from tests.billing.sla.tables import ledger_rows
+from tenants.models import (
+    Credential,
+    Finding,
+    Invitation,
+    Proof,
+    PushApp,
+    Rejection,
+    Role,
+    ServerId,
+    Sighting,
+    Site,
+)
+from tests.billing.furnishing import furnish_billing
 from tests.browsing import Tenant, member, tenant
 from tests.log_as_text import LOG_COLUMNS
 from tests.roles import PAGES, acting_as
@@ -52,6 +41,9 @@ TABLES = {
     "tenants_serverkey": 1,
     "tenants_sighting": 1,
     "tenants_rejection": 1,
+    "tenants_site": 1,
+    "tenants_proof": 1,
+    "tenants_finding": 1,
     "tenants_credential": 1,
     "tenants_auditevent": 1,
     "billing_licenceproof": 1,
@@ -119,10 +111,11 @@ def furnish(one: Tenant) -> User:
     ServerId.objects.create(server=one.server, mattermost_id=name)
     Sighting.objects.create(key=one.key, mattermost_id=name, first_at=NOW, last_at=NOW)
     Rejection.objects.create(key=one.key, code="wrong_network", count=1, first_at=NOW, last_at=NOW, encrypted=True)
-    furnish_billing(customer)
+    Site.objects.create(server=one.server, how="fetched", address=f"{name}.example", mattermost_id=name)
+    Proof.objects.create(key=one.key, mattermost_id=name, last="unsigned", last_at=NOW)
+    Finding.objects.create(server=one.server, kind="clone", mattermost_id=name, first_at=NOW, last_at=NOW)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
     Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
-    _license(one)
     recording.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -153,80 +146,8 @@ def furnish(one: Tenant) -> User:
         )
         cursor.execute(_ACTIVE, values)
         cursor.execute(_COUNTED, values)
-    ledger_rows(customer)
-    subscribe(customer)
-    furnish_usage(customer)
+    furnish_billing(one)
     return owner
-
-
-def subscribe(customer: Customer) -> None:
-    """A subscription of the customer with a row of all that there is to one; it stands as nobody has judged it."""
-    plan, _ = Plan.objects.get_or_create(code="two", defaults={"name": "Two", "basis": "free", "offer": customer.offer})
-    version, _ = PlanVersion.objects.get_or_create(plan=plan, version=1)
-    row = Subscription.objects.create(
-        customer=customer, version=version, basis="free", starts_at=NOW, anchor_at=NOW, offer_pending=False
-    )
-    Override.objects.create(subscription=row, until=NOW, reason="x", actor="x")
-    PlanChange.objects.create(subscription=row, before=version, after=version, at=NOW, amount_minor=0, currency="EUR")
-    LastStanding.objects.create(
-        subscription=row, state="active", serves=True, may_grow=True, sentence="x", evaluated_at=timezone.now()
-    )
-    SubscriptionMail.objects.create(subscription=row, kind="trial", about=NOW, days=7, sent_at=NOW)
-
-
-def furnish_usage(customer: Customer) -> None:
-    """A row of each kind about usage by month."""
-    figures = {"pushes": 1, "devices": 1, "phones": 1, "servers": 1}
-    of = {"customer": customer, "month": "2026-01-01"}
-    UsageMonth.objects.create(closed_at=NOW, **of, **figures)
-    UsageCorrection.objects.create(at=NOW, pushes_before=2, devices_before=1, reason="late", **of, **figures)
-    UsageRunning.objects.create(at=NOW, **of, **figures)
-    UsageNotice.objects.create(measure="pushes", step="near", at=NOW, **of)
-    UsageLimit.objects.create(began_at=NOW, rate=1, burst=60, **of)
-
-
-def furnish_billing(customer: Customer) -> None:
-    """A row of each kind that invoices have, without an issue: which document is none is of no matter here."""
-    number = f"INV-2026-{customer.pk:05d}"
-    BillingProfile.objects.create(
-        customer=customer, name=customer.name, address="1 Road", city="Berlin", country="DE", emails=["b@x.example"]
-    )
-    InvoiceDraft.objects.create(customer=customer, ready_on="2026-02-01", currency="EUR", computed_at=NOW)
-    row = Invoice.objects.create(
-        kind="invoice",
-        series="INV",
-        year=2026,
-        sequence=customer.pk,
-        number=number,
-        customer_id=customer.pk,
-        customer_name=customer.name,
-        issued_at=NOW,
-        currency="EUR",
-        net_minor=100,
-        tax_minor=19,
-        gross_minor=119,
-        document={"number": number},
-    )
-    InvoiceFile.objects.create(invoice=row, content=b"%PDF", sha256="0" * 64, e_invoice=False)
-    LedgerEntry.objects.create(
-        customer_id=customer.pk,
-        account="invoice",
-        kind="payment",
-        amount_minor=119,
-        currency="EUR",
-        at=NOW,
-        invoice=row,
-    )
-    InvoiceMail.objects.create(invoice=row, address="b@x.example", sent_at=NOW)
-
-
-def _license(one: Tenant) -> None:
-    """A proven licence, and a case."""
-    dates = {"starts_at": NOW, "expires_at": "2099-01-01T00:00Z"}
-    common = {"customer": one.customer, "server": one.server, "issuer": "issuer", "company": one.customer.name, **dates}
-    licence_id = one.customer.name.ljust(26, "0")
-    LicenceProof.objects.create(licence_id=licence_id, digest="d", sku="professional", users=9, **common)
-    LicenceCase.objects.create(licence_id="x" * 26, kind="unknown_plan", first_at=NOW, last_at=NOW, **common)
 
 
 def two_customers() -> Cast:

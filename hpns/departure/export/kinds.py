@@ -9,6 +9,7 @@ from typing import Any, Final
 from hpns.departure.export.device_kinds import DEVICES
 from hpns.departure.export.invoice_kinds import INVOICES
 from hpns.departure.export.licence_kinds import LICENCES
+from hpns.departure.export.proof_kinds import PROOFS
 from hpns.departure.export.pushes import PUSHES
 from hpns.departure.export.schema import ID, Field, Kind
 from hpns.departure.export.sla_kinds import SLA, SLA_LEFT_OUT
@@ -232,6 +233,7 @@ KINDS: Final = (
     *SLA,
     *SUBSCRIPTIONS,
     *USAGE,
+    *PROOFS,
 )
 
 _ONE_CUSTOMER: Final = "the whole archive is one customer's"
@@ -268,6 +270,13 @@ LEFT_OUT: Final[dict[tuple[str, str], str]] = {
     ("ActiveDevice", "id"): "nothing refers to it",
     ("ActiveDevice", "customer"): _ONE_CUSTOMER,
     ("DeviceCount", "id"): "nothing refers to it",
+    ("Site", "id"): "nothing refers to it",
+    ("Site", "due_at"): "bookkeeping of the timetable",
+    ("Proof", "id"): "nothing refers to it",
+    ("Proof", "waiting"): "half of a computation, of no use by itself",
+    ("Proof", "tries"): "the same",
+    ("Finding", "id"): "nothing refers to it",
+    ("Finding", "told_at"): "bookkeeping of e-mails",
     ("DeviceCount", "customer"): _ONE_CUSTOMER,
     **SLA_LEFT_OUT,
     **NOT_OF_SUBSCRIPTIONS,

@@ -6,9 +6,14 @@ import pytest
 import redis
 from django.db import DataError, OperationalError, ProgrammingError
 
+from delivery.protocol.wire import Push
 from delivery.queue import key_usage, valkey
 from delivery.queue.key_usage import EACH_MOST, SEEN, KeyUsage
 from tenants import key_sightings
+
+
+def push(server_id: str) -> Push:
+    return Push(server_id=server_id)
 
 
 async def waiting(link: valkey.Link, store: redis.Redis) -> list[tuple[int, str]]:
@@ -20,8 +25,8 @@ async def waiting(link: valkey.Link, store: redis.Redis) -> list[tuple[int, str]
 async def test_what_is_seen_again_within_the_minute_is_recorded_once(link: valkey.Link, store: redis.Redis) -> None:
     usage = KeyUsage(link)
     for _ in range(3):
-        usage.observe(3, "a")
-        usage.observe(3, "b")
+        usage.observe(3, push("a"))
+        usage.observe(3, push("b"))
         usage.flush()
     assert await waiting(link, store) == [(3, "a"), (3, "b")]
 
@@ -32,14 +37,14 @@ async def test_a_minute_later_it_is_recorded_again(
     usage = KeyUsage(link)
     monkeypatch.setattr(key_usage, "SEEN_TTL", -1.0)
     for _ in range(2):
-        usage.observe(3, "a")
+        usage.observe(3, push("a"))
         usage.flush()
     assert await waiting(link, store) == [(3, "a")] * 2
 
 
 async def test_pushes_without_a_key_are_of_no_interest(link: valkey.Link, store: redis.Redis) -> None:
     usage = KeyUsage(link)
-    usage.observe(0, "a")
+    usage.observe(0, push("a"))
     usage.flush()
     assert await waiting(link, store) == []
 
@@ -47,8 +52,8 @@ async def test_pushes_without_a_key_are_of_no_interest(link: valkey.Link, store:
 async def test_one_keys_made_up_server_ids_do_not_hide_another_key(link: valkey.Link, store: redis.Redis) -> None:
     usage = KeyUsage(link)
     for number in range(10_000):
-        usage.observe(3, f"made up {number}")
-    usage.observe(4, "a")
+        usage.observe(3, push(f"made up {number}"))
+    usage.observe(4, push("a"))
     usage.flush()
     seen = await waiting(link, store)
     assert len(seen) == EACH_MOST + 1
@@ -58,8 +63,8 @@ async def test_one_keys_made_up_server_ids_do_not_hide_another_key(link: valkey.
 async def test_server_ids_as_long_as_a_body_do_not_fill_the_memory(link: valkey.Link, store: redis.Redis) -> None:
     usage = KeyUsage(link)
     for number in range(3):
-        usage.observe(3, f"{number}" + "x" * 200_000)
-        usage.observe(3, "y" * 200_000 + f"{number}")
+        usage.observe(3, push(f"{number}" + "x" * 200_000))
+        usage.observe(3, push("y" * 200_000 + f"{number}"))
     assert max(map(len, usage._seen[3])) == key_sightings.SERVER_ID_MAX_LENGTH
     usage.flush()
     assert len(await waiting(link, store)) == 4
@@ -71,8 +76,8 @@ async def test_more_keys_than_are_remembered_change_nothing_for_those_that_are(
     monkeypatch.setattr(key_usage, "KEYS_MOST", 2)
     usage = KeyUsage(link)
     for key in (1, 2, 3):
-        usage.observe(key, "a")
-    usage.observe(1, "b")
+        usage.observe(key, push("a"))
+    usage.observe(1, push("b"))
     assert usage._unsent == [(1, "a"), (2, "a"), (1, "b")]
 
 
@@ -81,7 +86,7 @@ async def test_while_valkey_is_away_news_waits_for_a_minute_at_most(
 ) -> None:
     usage = KeyUsage(link)
     link.up = False
-    usage.observe(3, "a")
+    usage.observe(3, push("a"))
     usage.flush()
     link.up = True
     usage.flush()
@@ -89,7 +94,7 @@ async def test_while_valkey_is_away_news_waits_for_a_minute_at_most(
     link.up = False
     monkeypatch.setattr(key_usage, "SEEN_TTL", -1.0)
     for number in range(5):
-        usage.observe(3, str(number))
+        usage.observe(3, push(str(number)))
         usage.flush()
         assert not usage._unsent
 
@@ -100,7 +105,7 @@ async def test_what_waits_in_valkey_has_a_bound_and_the_oldest_goes(
     monkeypatch.setattr(key_usage, "ENTRIES_MOST", 3)
     usage = KeyUsage(link)
     for number in range(5):
-        usage.observe(number + 1, "a")
+        usage.observe(number + 1, push("a"))
         usage.flush()
     assert [key for key, _ in await waiting(link, store)] == [3, 4, 5]
 

@@ -20,6 +20,7 @@ from hpns.checks import settings as checks
 from hpns.checks import stores as checks_stores
 from hpns.checks import tls
 from hpns.local import verify
+from tenants import checks as tenants_checks
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = ["default"]
@@ -47,6 +48,7 @@ GOOD: dict[str, Any] = {
     "FCM_ORIGIN": "https://fcm.googleapis.com",
     "GOOGLE_TOKEN_ORIGIN": "https://oauth2.googleapis.com",
     "PROVIDER_CA_FILE": "",
+    "SITE_CA_FILE": "",
     "HTTPS_PROXY": "",
     "ATTEMPT_DEADLINE": 4.0,
     "PUSH_DEADLINE": 5.0,
@@ -71,6 +73,7 @@ def found() -> list[CheckMessage]:
         checks.settings_are_for_production,
         tls.certificate_is_usable,
         delivery_checks.settings_are_usable,
+        tenants_checks.site_ca_file_is_readable,
     ]
     return [message for check in every for message in check(None)]
 
@@ -121,6 +124,8 @@ def test_a_good_environment_gives_no_message(good: Settings) -> None:
         ("GOOGLE_TOKEN_ORIGIN", "https://h:port", "delivery.E001"),
         ("PROVIDER_CA_FILE", "/nowhere/ca.pem", "delivery.E002"),
         ("PROVIDER_CA_FILE", __file__, "delivery.E002"),
+        ("SITE_CA_FILE", "/nowhere/ca.pem", "tenants.E008"),
+        ("SITE_CA_FILE", __file__, "tenants.E008"),
         ("HTTPS_PROXY", "proxy:3128", "delivery.E003"),
         ("HTTPS_PROXY", "socks5://u:s3cr3t@proxy:3128", "delivery.E003"),
         ("HTTPS_PROXY", "http://u:s3cr3t/@proxy:3128", "delivery.E003"),
@@ -167,6 +172,7 @@ def test_a_missing_secret_key_is_named(good: Settings, monkeypatch: pytest.Monke
         ("HTTPS_PROXY", "http://u:p%40ss@proxy:3128"),
         ("HTTPS_PROXY", "https://proxy"),
         ("PROVIDER_CA_FILE", certifi.where()),
+        ("SITE_CA_FILE", certifi.where()),
         ("LOG_LEVEL", "debug"),
         ("METRICS_DIR", "/tmp/hpns/not/made/yet"),  # noqa: S108
         ("METRICS_TOKEN", "x" * 16),

@@ -142,6 +142,19 @@ def test_the_first_push_is_on_the_phone(run_info: dict[str, Any]) -> None:
     assert "Hello from your push service" in _open(run_info["pages"]["phone"])[1]
 
 
+def test_the_demos_server_is_proven_by_its_first_push(run_info: dict[str, Any]) -> None:
+    limit = time.monotonic() + WAIT
+    command = f". {run_info['env']} && {sys.executable} manage.py proof show --customer demo --server 'Demo server'"
+    while True:
+        done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+        shown = json.loads(done.stdout)
+        if shown["level"] == "proven":
+            break
+        assert time.monotonic() < limit, shown
+        time.sleep(0.5)
+    assert (shown["site"]["company"], shown["proofs"][0]["how"]) == ("Demo Company", "fetched")
+
+
 def test_the_curl_works_when_pasted(run_info: dict[str, Any]) -> None:
     program("CURL")
     done = subprocess.run(["sh", "-c", run_info["curl"]], capture_output=True, text=True, check=True)

@@ -30,7 +30,7 @@ def _fixed(*columns):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0008_rejections")]
+    dependencies = [("tenants", "0010_entitlement_standing")]
 
     operations = [
         migrations.AddField(

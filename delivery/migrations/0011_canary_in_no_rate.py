@@ -7,11 +7,11 @@ CREATE OR REPLACE FUNCTION hpns_made_up_of_many(of_family text, since timestampt
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT count(*) >= 5 AND max(pushes) * 4 <= sum(pushes) * 3 FROM (
         SELECT sum(pushes) AS pushes FROM (
-            SELECT customer_id, pushes FROM delivery_minute
+            SELECT customer_id, pushes FROM delivery_minute_now
             WHERE until - since <= interval '2 hours' AND at >= since AND at < until
                 AND grain = 1 AND family = of_family AND counts AND customer_id NOT IN (SELECT id FROM tenants_customer WHERE canary)
             UNION ALL
-            SELECT customer_id, pushes FROM delivery_hour
+            SELECT customer_id, pushes FROM delivery_hour_now
             WHERE until - since > interval '2 hours' AND at >= date_trunc('hour', since, 'UTC') AND at < until
                 AND grain = 1 AND family = of_family AND counts AND customer_id NOT IN (SELECT id FROM tenants_customer WHERE canary)
         ) AS counted GROUP BY customer_id
@@ -21,7 +21,7 @@ CREATE OR REPLACE FUNCTION hpns_hours_of_many(since timestamptz, until timestamp
 RETURNS TABLE (hour timestamptz, of_family text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT at, family FROM (
-        SELECT at, family, sum(pushes) AS pushes FROM delivery_hour
+        SELECT at, family, sum(pushes) AS pushes FROM delivery_hour_now
         WHERE at >= since AND at < until AND grain = 1 AND counts
             AND customer_id NOT IN (SELECT id FROM tenants_customer WHERE canary)
         GROUP BY at, family, customer_id
@@ -33,11 +33,11 @@ CREATE OR REPLACE FUNCTION hpns_made_up_of_many(of_family text, since timestampt
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT count(*) >= 5 AND max(pushes) * 4 <= sum(pushes) * 3 FROM (
         SELECT sum(pushes) AS pushes FROM (
-            SELECT customer_id, pushes FROM delivery_minute
+            SELECT customer_id, pushes FROM delivery_minute_now
             WHERE until - since <= interval '2 hours' AND at >= since AND at < until
                 AND grain = 1 AND family = of_family AND counts
             UNION ALL
-            SELECT customer_id, pushes FROM delivery_hour
+            SELECT customer_id, pushes FROM delivery_hour_now
             WHERE until - since > interval '2 hours' AND at >= date_trunc('hour', since, 'UTC') AND at < until
                 AND grain = 1 AND family = of_family AND counts
         ) AS counted GROUP BY customer_id
@@ -47,7 +47,7 @@ CREATE OR REPLACE FUNCTION hpns_hours_of_many(since timestamptz, until timestamp
 RETURNS TABLE (hour timestamptz, of_family text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT at, family FROM (
-        SELECT at, family, sum(pushes) AS pushes FROM delivery_hour
+        SELECT at, family, sum(pushes) AS pushes FROM delivery_hour_now
         WHERE at >= since AND at < until AND grain = 1 AND counts GROUP BY at, family, customer_id
     ) AS by_customer GROUP BY at, family HAVING count(*) >= 5 AND max(pushes) * 4 <= sum(pushes) * 3
 $$;
@@ -55,5 +55,5 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("delivery", "0009_rates_of_many_customers"), ("tenants", "0010_canary_customer")]
+    dependencies = [("delivery", "0010_rollups_out_of_minutes"), ("tenants", "0011_canary_customer")]
     operations = [migrations.RunSQL(FORWARD, BACK)]

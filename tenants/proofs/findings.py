@@ -1,0 +1,93 @@
+"""Findings: notes what signatures and sites tell that somebody has to look at, and takes back what is over."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from tenants.audit import recording
+from tenants.models import Finding, Proof, Server, ServerKey
+
+# How long after it was seen last a finding is shown.
+SHOWN = timedelta(days=7)
+
+
+def note(
+    kind: Finding.Kind,
+    *,
+    server: Server,
+    mattermost_id: str,
+    now: datetime,
+    key: ServerKey | None = None,
+    other: str = "",
+) -> Finding:
+    """Note a finding, audited when it is news; one that was settled begins anew. In its finder's transaction."""
+    row, created = Finding.objects.get_or_create(
+        server=server,
+        kind=kind,
+        mattermost_id=mattermost_id,
+        other=other[:300],
+        defaults={"key": key, "first_at": now, "last_at": now},
+    )
+    again = not created and row.settled_at is not None
+    if again:
+        row.first_at, row.settled_at, row.told_at = now, None, None
+    row.last_at, row.key = now, key or row.key
+    row.save()
+    if created or again:
+        recording.record(
+            "server.suspect",
+            customer=server.customer_id,
+            target=server.name,
+            target_id=server.pk,
+            kind=kind.value,
+            server_id=mattermost_id,
+            # Who the other customer is, is nobody's business.
+            key=key or "",
+        )
+    return row
+
+
+def settle(kind: Finding.Kind, *, server: Server, mattermost_id: str, now: datetime) -> None:
+    """Take findings of a kind back: what caused them is over."""
+    rows = Finding.objects.filter(server=server, kind=kind, mattermost_id=mattermost_id, settled_at=None)
+    rows.update(settled_at=now)
+
+
+def living(server: Server | None = None, now: datetime | None = None) -> "QuerySet[Finding]":
+    """The findings that count now, for the customer's eyes, the latest first: neither settled, nor old, nor of a key
+    that is in use no more."""
+    now = now or timezone.now()
+    rows = Finding.objects.filter(settled_at=None, last_at__gte=now - SHOWN, key__revoked_at=None)
+    rows = rows.exclude(kind__in=Finding.FOR_STAFF_ALONE).select_related("server", "key").order_by("-last_at")
+    return rows if server is None else rows.filter(server=server)
+
+
+def compare(proof: Proof, now: datetime) -> None:
+    """Hold a new proof against those of all other servers: the same installation twice, or two with one server_id."""
+    server = proof.key.server
+    same_id = Proof.objects.filter(Proof.standing(), mattermost_id=proof.mattermost_id).exclude(key__server=server)
+    for other in same_id.select_related("key__server")[:20]:
+        there = other.key.server
+        if other.public_key == proof.public_key:
+            _clone(proof, other, now)
+        elif there.customer_id != server.customer_id:
+            for one, key in ((server, proof.key), (there, other.key)):
+                note(Finding.Kind.CONTESTED, server=one, mattermost_id=proof.mattermost_id, now=now, key=key)
+
+
+def _clone(proof: Proof, other: Proof, now: datetime) -> None:
+    """Note on both servers that one installation pushes as either; the other is named to its own customer alone."""
+    pair = (proof.key, other.key)
+    for key, another in (pair, pair[::-1]):
+        same = key.server.customer_id == another.server.customer_id
+        site = getattr(another.server, "site", None)
+        where = (site.address or site.site_url) if site is not None and same else ""
+        note(
+            Finding.Kind.CLONE,
+            server=key.server,
+            mattermost_id=proof.mattermost_id,
+            now=now,
+            key=key,
+            other=(where or another.server.name) if same else "",
+        )
