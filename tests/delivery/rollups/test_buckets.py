@@ -46,7 +46,8 @@ def test_a_percentile_is_within_a_twentieth(latencies: list[int], share: float) 
     exact = sorted(latencies)[max(0, math.ceil(share * len(latencies)) - 1)]
     found = buckets.percentile(histogram(latencies), share)
     assert found is not None
-    assert abs(found - max(0, exact)) <= max(1, 0.051 * exact)
+    # Edges and middles are whole milliseconds, too.
+    assert abs(found - max(0, exact)) <= 1 + 0.05 * exact
 
 
 def test_of_nothing_there_is_no_percentile_and_beyond_the_last_edge_it_is_that() -> None:
