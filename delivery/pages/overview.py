@@ -39,12 +39,13 @@ def overview(request: CustomerRequest) -> HttpResponse:
     filters = _counted_alone(parse(request, now=now))
     clock = Clock(now, filters.zone)
     stale = freshness.stale_since(clock)
-    etag = _etag(filters, stale)
     poll = bool(request.headers.get("HX-Request"))
-    if poll and request.headers.get("If-None-Match") == etag:
+    known = request.headers.get("If-None-Match", "") if poll else ""
+    if known and known == (etag := _etag(filters, stale, figures.totals(filters))):
         return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
     links = overview_tables.Links(request.customer.slug, filters)
     found = figures.read(filters)
+    etag = _etag(filters, stale, (found.counts.pushes, found.acked))
     context = _figures(request, found, links, clock)
     live = filters.span.range in LIVE
     context |= {"stale": stale, "tag": etag.strip('"'), "live": live, "now": now, "poll": f"?{filters.query()}"}
@@ -57,9 +58,10 @@ def overview(request: CustomerRequest) -> HttpResponse:
     return render(request, "delivery/deliveries/overview.html", context)
 
 
-def _etag(filters: Filters, stale: str) -> str:
-    """The ETag of the part with the figures: another where more was counted, and in the next minute."""
-    what = (filters.query(), str(filters.zone), filters.start, figures.totals(filters), stale, settings.VERSION)
+def _etag(filters: Filters, stale: str, totals: tuple[int, int]) -> str:
+    """The ETag of the part with the figures: another where more was counted (see figures.totals), and in the next
+    minute."""
+    what = (filters.query(), str(filters.zone), filters.start, totals, stale, settings.VERSION)
     return f'"{hashlib.blake2b(repr(what).encode(), digest_size=12).hexdigest()}"'
 
 
@@ -72,7 +74,7 @@ def _figures(
     told = links.sentence(
         summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit, chosen=chosen)
     )
-    wrong = troubles(request.customer, server=filters.server, app=filters.app, now=clock.now)
+    wrong = troubles(request.customer, server=filters.server, app=filters.app, day=found.day, now=clock.now)
     if wrong and told["kind"] == "good":
         # Nothing of what came failed; that says nothing of what does not come in, or is about to fail.
         told["kind"] = wrong[0].mark
