@@ -16,7 +16,8 @@ from tenants import scope
 from tenants.models import PushApp
 from tenants.providers.table import PROVIDERS
 
-DAYS: Final = timedelta(days=30)
+DAY: Final = timedelta(days=1)
+DAYS: Final = 30 * DAY
 # One phone may have a stale token; so many pushes speak of the app.
 FEWEST: Final = 3
 SENT: Final = Outcome.SENT.value
@@ -46,8 +47,7 @@ def detect_all(now: datetime) -> list[StockApp]:
 
 def _found(now: datetime, apps: Mapping[int, PushApp]) -> list[StockApp]:
     """Look at these apps. Nearly each one has had a push taken in the last day, which a thirtieth of the rows tells."""
-    pushed = {"app_id__in": sorted(apps)}
-    taken = counted(now - timedelta(days=1), now, by=("app_id",), unit=HOUR, outcome=SENT, **pushed) if apps else []
+    taken = counted(now - DAY, now, by=("app_id",), unit=HOUR, outcome=SENT, app_id__in=sorted(apps)) if apps else []
     rest = {pk: app for pk, app in apps.items() if pk not in {row.of["app_id"] for row in taken if row.pushes}}
     if not rest:
         return []
@@ -59,7 +59,7 @@ def _found(now: datetime, apps: Mapping[int, PushApp]) -> list[StockApp]:
     if not wanted:
         return []
     by = ("app_id", "outcome", "code", "attribution")
-    rows = counted(now - DAYS, now, by=by, step=timedelta(days=1), app_id__in=wanted)
+    rows = counted(now - DAYS, now, by=by, step=DAY, app_id__in=wanted)
     shared = scope.shared_apps().exists()
     each = (_of(apps[pk], [row for row in rows if row.of["app_id"] == pk], shared=shared) for pk in wanted)
     return [one for one in each if one is not None]

@@ -11,8 +11,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from delivery.insight import summary
-from delivery.insight.charts import Chart
-from delivery.insight.markers import around, markers
+from delivery.insight.markers import markers, with_those_around
 from delivery.insight.summary import Clock
 from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
@@ -83,31 +82,38 @@ def _figures(
         "filters": filters,
         "figures": found,
         "summary": told,
-        "began": _began(request, found, filters),
         "rows_since": _rows_since(filters, clock.now),
         "stats": overview_tables.stats(found, links),
         "before_words": overview_tables.BEFORE.get(filters.span.range, "the same length of time before"),
         "funnel": overview_tables.funnel(found, links),
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
-        "charts": _charts(request, found, links) if found.counts.pushes else [],
         "one_sided": overview_splits.one_sided(found.splits.get("family", {})),
         "splits": overview_splits.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
         "test_url": page_url("test-push", request.customer.slug),
         "may_test": request.may("push.test"),
+        **_over_time(request, found, links),
     }
 
 
-def _began(request: CustomerRequest, found: figures.Figures, filters: Filters) -> dict[str, Any]:
-    """When the failure that the sentence speaks of began within the span, and what changed then; {} if it did not."""
+def _over_time(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> dict[str, Any]:
+    """The charts; and when the failure that the sentence speaks of began within the span, and what changed then."""
+    span, customer = links.filters, request.customer
+    if not found.counts.pushes:
+        return {"charts": [], "began": {}}
     run = found.counts.failures[0].run if found.counts.failures else None
     if run is None or run.from_the_start:
-        return {}
+        changed = markers(customer, span.start, span.end, span.server)
+        return {"charts": overview_charts.charts(found, links, changed), "began": {}}
     # Of hours, the minute in which the first of them began to fail is known where minutes are kept.
-    unit = MINUTE if run.first.minute else filters.span.unit
-    return {"at": run.first, "changes": around(request.customer, run.first, unit, filters.server)}
+    unit = MINUTE if run.first.minute else span.span.unit
+    changed, near = with_those_around(customer, span.start, span.end, run.first, unit, span.server)
+    return {
+        "charts": overview_charts.charts(found, links, changed),
+        "began": {"at": run.first, "changes": near},
+    }
 
 
 def _besides(wrong: list[Trouble], found: figures.Figures) -> list[Trouble]:
@@ -131,11 +137,6 @@ def _rows_since(filters: Filters, now: datetime) -> datetime | None:
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     oldest = today - timedelta(days=settings.RETENTION_DAYS)
     return oldest if filters.start < oldest else None
-
-
-def _charts(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> list[Chart]:
-    span = links.filters
-    return overview_charts.charts(found, links, markers(request.customer, span.start, span.end, span.server))
 
 
 def _when(words: str) -> str:

@@ -9,12 +9,13 @@ The rows are those of the scope in force (tenants/scope.py): in a customer's pag
 is counted twice, for a query reads one grain of one unit, and where several queries add up their times do not overlap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any, Final, NamedTuple
 
-from django.db.models import BigIntegerField, DateTimeField, DurationField, F, Func, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, DateTimeField, DurationField, F, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncDay
 
 from delivery.models import CustomerCounts, Grain, Hour, Minute, ServiceHour, ServiceMinute
@@ -83,43 +84,36 @@ def counted(
         grain["grain"] = Grain.DETAIL if named & DETAILS else Grain.CUSTOMER
     keys = [*by]
     found: list[_Row] = []
-    parts = list(_parts(start, end, unit, whole=step is None))
-    for part in parts:
-        rows: QuerySet[Any] = _model(part.unit, service=service).objects.filter(at__gte=part.start, at__lt=part.end)
-        rows = rows.filter(**grain, **filters)
+    parts = _parts(start, end, unit, whole=step is None)
+    for of_unit, times in parts.items():
+        rows: QuerySet[Any] = _model(of_unit, service=service).objects.filter(_within(times), **grain, **filters)
         if step is not None:
-            rows = rows.annotate(step_at=_step(step, part.start, zone))
+            rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
             keys = ["step_at", *by]
         found += _with_latencies(rows, keys) if latencies else _sums(rows, keys)
-    return sorted((_counted(keys, *row) for row in _merged(found, parts)), key=lambda row: row.at or start)
+    if len(parts) > 1:
+        found = _merged(found)
+    return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
 
 
-class _Part(NamedTuple):
-    """A part of a span, and what it is read by."""
-
-    start: datetime
-    end: datetime
-    unit: timedelta
-
-
-def _parts(start: datetime, end: datetime, unit: timedelta, *, whole: bool) -> Iterator[_Part]:
-    """The span from the unit that it begins in; where it is wanted as a whole, its hours and the minutes besides."""
+def _parts(
+    start: datetime, end: datetime, unit: timedelta, *, whole: bool
+) -> dict[timedelta, list[tuple[datetime, datetime]]]:
+    """What of a span is read by which unit: of one that is wanted as a whole, its hours and the minutes besides."""
     start = floor(start, unit)
     first, last = floor(start + HOUR - unit, HOUR), floor(end, HOUR)
     if not whole or unit == HOUR or last - first < HOURS_FROM * HOUR:
-        yield _Part(start, end, unit)
-        return
-    if start < first:
-        yield _Part(start, first, unit)
-    yield _Part(first, last, HOUR)
-    if last < end:
-        yield _Part(last, end, unit)
+        return {unit: [(start, end)]}
+    besides = [(begin, until) for begin, until in ((start, first), (last, end)) if begin < until]
+    return {HOUR: [(first, last)], **({MINUTE: besides} if besides else {})}
 
 
-def _merged(rows: list[_Row], parts: Sequence[_Part]) -> list[_Row]:
+def _within(times: Iterable[tuple[datetime, datetime]]) -> Q:
+    return reduce(or_, (Q(at__gte=begin, at__lt=until) for begin, until in times))
+
+
+def _merged(rows: Iterable[_Row]) -> list[_Row]:
     """The rows of all parts, those of the same key as one."""
-    if len(parts) == 1:
-        return rows
     sums: dict[tuple[Any, ...], _Row] = {}
     for row in rows:
         key, pushes, acked, handoff, receipt = sums.get(row[0], (row[0], 0, 0, {}, {}))
@@ -139,10 +133,26 @@ def _step(step: timedelta, origin: datetime, zone: tzinfo | None) -> Func:
         first = Value(origin, DateTimeField())
         width = Value(step, DurationField())
         begins = Func(width, F("at"), first, function="date_bin", output_field=DateTimeField())
-    return Func(begins, template="extract(epoch FROM %(expressions)s)::bigint", output_field=BigIntegerField())
+    return _Seconds(begins)
 
 
-class _Total(Sum):
+class _AsItIs:
+    """An expression whose values are integers as they come: Django would look at each of thousands once more."""
+
+    output_field = BigIntegerField()
+
+    def get_db_converters(self, connection: Any) -> list[Any]:
+        """None."""
+        return []
+
+
+class _Seconds(_AsItIs, Func):
+    """A moment in seconds since 1970."""
+
+    template = "extract(epoch FROM %(expressions)s)::bigint"
+
+
+class _Total(_AsItIs, Sum):
     """A sum as PostgreSQL's bigint: of those it makes decimals, which are dear to read."""
 
     template = "(%(function)s(%(expressions)s))::bigint"
