@@ -55,10 +55,10 @@ class WebProcess:
     def __init__(self) -> None:
         celery_app.finalize()
         self.outbox = Outbox()
-        self.send_push, self.ack = machine_views(self.outbox)
+        proxies = TrustedProxies(settings.TRUSTED_PROXIES)
+        self.send_push, self.ack = machine_views(self.outbox, proxies)
         self.pages = PagesProxy()
         self.observer = Observer(self.outbox, self.pages.probe)
-        proxies = TrustedProxies(settings.TRUSTED_PROXIES)
         self.door = FrontDoor(
             self.route,
             ClientScope(Monitoring(self.observer, self.pages), proxies),

@@ -89,9 +89,6 @@ def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, di
         found["owner"] = _connection(owner, timeouts.OWNER)
     if worker not in ("", own):
         found["directory"] = _connection(worker, timeouts.WORKER)
-    if role == "pages":
-        # Each request of a page has a thread of its own, whose connection nobody would use again, nor close.
-        found["default"]["CONN_MAX_AGE"] = 0
     return found
 
 

@@ -11,7 +11,7 @@ from tenants.models import Customer, Invitation, Membership, Role
 
 def memberships_of(user: User) -> list[Membership]:
     """Where somebody is a member, with the customers, by their names."""
-    found = Membership.objects.filter(user_id=user.pk).select_related("customer")
+    found = Membership.objects.filter(user_id=user.pk).select_related("customer", "user")
     with scope.person(user.pk):
         return list(found.order_by("customer__name", "pk"))
 

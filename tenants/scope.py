@@ -61,9 +61,8 @@ def shared_apps() -> "models.QuerySet[PushApp]":
 
     Their credentials are reached in no such scope.
     """
-    if not Entitlement.objects.filter(may_use_shared=True).exists():
-        return PushApp.objects.none()
-    return models.QuerySet(PushApp).filter(customer=None, enabled=True).order_by("label")
+    entitled = models.Exists(Entitlement.objects.filter(may_use_shared=True))
+    return models.QuerySet(PushApp).filter(entitled, customer=None, enabled=True).order_by("label")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("billing", "0005_sla"),
         ("tenants", "0011_canary_customer"),
-        ("delivery", "0011_canary_in_no_rate"),
+        ("delivery", "0012_canary_in_no_rate"),
     ]
 
     operations = [

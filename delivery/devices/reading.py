@@ -2,8 +2,10 @@
 of a customer's without a bound."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import reduce
+from operator import or_
 from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
@@ -15,6 +17,8 @@ from delivery.models import Delivery, Device, DeviceCount, Receipt
 COUNTED: Final = 10_000
 # Rows about sessions.
 SESSIONS: Final = 10
+# By how much a receipt may seem to be older than its push, as in delivery/selectors.py.
+CLOCKS: Final = timedelta(days=1)
 # Rows of a page.
 SIZE: Final = 25
 KEY_LONGEST: Final = 64
@@ -125,19 +129,43 @@ def handed_off_since(device: str, moment: datetime) -> "QuerySet[Delivery]":
     return Delivery.objects.filter(device=device, accepted_at__gt=moment, outcome="sent").exclude(type="session")
 
 
-def unacknowledged(row: Device) -> "QuerySet[Delivery]":
-    """The pushes to a device by this server and app that a provider took after the last acknowledged one, of the days
-    that the log has."""
-    found = Delivery.objects.filter(device=row.device, server_id=row.server_id, app_id=row.app_id or None)
-    return found.filter(outcome="sent", accepted_at__gt=row.acked_at) if row.acked_at else found.filter(outcome="sent")
+def unacknowledged(rows: Sequence[Device], most: int) -> list[int]:
+    """For each of a device's rows the pushes by its server and app that a provider took after the last acknowledged
+    one, of the days that the log has; counted no further than `most`."""
+    if not rows:
+        return []
+    sent = Delivery.objects.filter(device=rows[0].device, outcome="sent").order_by()
+    # In one look, unless there are so many of some row that others might not be seen.
+    limit = most * len(rows) + 1
+    found = sent.filter(reduce(or_, map(_unacknowledged, rows)))
+    pushes = list(found.values_list("server_id", "app_id", "accepted_at")[:limit])
+    if len(pushes) == limit:
+        return [sent.filter(_unacknowledged(row))[:most].count() for row in rows]
+    times: dict[tuple[int, int], list[datetime]] = {}
+    for server, app, at in pushes:
+        times.setdefault((server, app or 0), []).append(at)
+
+    def count(row: Device) -> int:
+        return sum(not row.acked_at or at > row.acked_at for at in times.get((row.server_id, row.app_id), ()))
+
+    return [min(count(row), most) for row in rows]
+
+
+def _unacknowledged(row: Device) -> Q:
+    since = {"accepted_at__gt": row.acked_at} if row.acked_at else {}
+    return Q(server_id=row.server_id, app_id=row.app_id or None, **since)
 
 
 def acknowledged(rows: list[Delivery]) -> dict[str, datetime]:
     """When the first receipt of each of these pushes came, by trace."""
-    acks = [row.ack_id for row in rows if row.ack_id]
-    traces = {row.trace for row in rows}
-    found = Receipt.objects.filter(ack_id__in=acks, repeated=False).values_list("trace", "received_at")
-    return {trace: at for trace, at in found if trace in traces}
+    wanted = {row.trace: row for row in rows if row.ack_id}
+    if not wanted:
+        return {}
+    # Leaves out whole days.
+    since = min(row.accepted_at for row in wanted.values()) - CLOCKS
+    acks = {row.ack_id for row in wanted.values()}
+    found = Receipt.objects.filter(ack_id__in=acks, repeated=False, received_at__gte=since).order_by()
+    return {trace: at for trace, at in found.values_list("trace", "received_at") if trace in wanted}
 
 
 def months_until(last: date, count: int) -> Iterator[date]:

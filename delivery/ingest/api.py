@@ -99,11 +99,11 @@ class MachineView(APIView):
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (KeyAuthentication,)
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, proxies: TrustedProxies) -> None:
         super().__init__()
         self.outbox = outbox
         self.keyless = Keyless()
-        self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
+        self.proxies = proxies
         # Made once per view, not per request as DRF does: they hold no state of a request.
         self.authenticators = [make() for make in self.authentication_classes]
 
@@ -213,6 +213,6 @@ class Ack(MachineView):
         return _json_response(wire.fail_body(text))
 
 
-def machine_views(outbox: Outbox) -> tuple[MachineView, MachineView]:
-    """The views of the two endpoints on one outbox: send_push and ack."""
-    return SendPush(outbox), Ack(outbox)
+def machine_views(outbox: Outbox, proxies: TrustedProxies) -> tuple[MachineView, MachineView]:
+    """The views of the two endpoints on one outbox, behind these proxies: send_push and ack."""
+    return SendPush(outbox, proxies), Ack(outbox, proxies)

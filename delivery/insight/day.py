@@ -1,7 +1,7 @@
 """The figures of a customer's last 24 hours, of one server or app if wanted, read once for all that speaks of them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -69,25 +69,30 @@ def read(now: datetime, **filters: Any) -> Day:
     """The day up to `now`, of the customer in whose scope this is; filters: server_id, app_id."""
     start = floor(now - DAY, MINUTE)
     rows = counted(start, now, by=("outcome", "code", "attribution"), step=STEP, unit=MINUTE, **filters)
-    sums: Counter[str] = Counter()
     causes: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        if _kind(row) == "failed":
+            causes[row.of["code"], row.of["attribution"]] += row.pushes
+    return of_rows(start, now, rows, _failures(causes, start, now, filters) if causes else ())
+
+
+def of_rows(start: datetime, now: datetime, rows: Iterable[Counted], failures: Sequence[Failure]) -> Day:
+    """The day from `start` to `now` out of what was counted of it in steps of STEP, by outcome, code and attribution
+    at least, and its failures."""
+    sums: Counter[str] = Counter()
     recent: Counter[tuple[str, str]] = Counter()
     by_step: dict[datetime, Counter[str]] = {}
     for row in rows:
         assert row.at is not None  # noqa: S101  there are steps
         kind = _kind(row)
-        sums.update({kind: row.pushes, "acked": row.acked})
+        sums[kind] += row.pushes
+        sums["acked"] += row.acked
         by_step.setdefault(row.at, Counter())[kind] += row.pushes
-        is_recent = row.at + STEP > now - HOUR
-        if is_recent:
+        if row.at + STEP > now - HOUR:
             recent["", ""] += row.pushes
-        if kind == "failed":
-            cause = row.of["code"], row.of["attribution"]
-            causes[cause] += row.pushes
-            if is_recent:
-                recent[cause] += row.pushes
+            if kind == "failed":
+                recent[row.of["code"], row.of["attribution"]] += row.pushes
     total = sums["sent"] + sums["gone"] + sums["failed"]
-    failures = _failures(causes, start, now, filters) if causes else ()
     return Day(start, now, Counts(total, sums["sent"], sums["gone"], failures), sums["acked"], recent, by_step)
 
 

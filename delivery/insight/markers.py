@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
+from django.db.models import Exists, OuterRef
+
 from delivery.insight.charts import Marker, MarkerKind
 from delivery.models import PlatformSighting
 from tenants.models import AuditEvent, Customer, Server, Sighting
@@ -50,6 +52,18 @@ def around(customer: Customer, began: datetime, unit: timedelta, server: Server 
     return markers(customer, began - BEFORE, began + unit, server)[: -NAMED_MOST - 1 : -1]
 
 
+def with_those_around(
+    customer: Customer, start: datetime, end: datetime, began: datetime, unit: timedelta, server: Server | None = None
+) -> tuple[list[Marker], list[Marker]]:
+    """Those from `start` to before `end`, and those around `began`: with one look, where not too many were found."""
+    since, until = began - BEFORE, began + unit
+    found = markers(customer, min(start, since), max(end, until), server)
+    if len(found) == MARKERS_MOST:
+        return markers(customer, start, end, server), around(customer, began, unit, server)
+    near = [marker for marker in found if since <= marker.at < until]
+    return [marker for marker in found if start <= marker.at < end], near[: -NAMED_MOST - 1 : -1]
+
+
 def _acts(customer: Customer, start: datetime, end: datetime) -> Iterator[Marker]:
     rows = AuditEvent.objects.filter(customer_id=customer.pk, at__gte=start, at__lt=end, action__in=_ACTS)
     for row in rows.order_by("-at", "-id")[:MARKERS_MOST]:
@@ -62,7 +76,8 @@ def _platforms(start: datetime, end: datetime, server: Server | None) -> Iterato
     if server is not None:
         rows = rows.filter(server_id=server.pk)
     latest = list(rows.order_by("-first_at")[:MARKERS_MOST])
-    names = dict(Server.objects.filter(pk__in={row.server_id for row in latest}).values_list("pk", "name"))
+    servers = Server.objects.filter(pk__in={row.server_id for row in latest})
+    names = dict(servers.values_list("pk", "name")) if latest else {}
     for row in latest:
         name = names.get(row.server_id, "A server")
         yield Marker(row.first_at, f"{name} first sent for {row.platform}", MarkerKind.VERSION)
@@ -73,7 +88,7 @@ def _server_ids(start: datetime, end: datetime, server: Server | None) -> Iterat
     rows = Sighting.objects.filter(first_at__gte=start, first_at__lt=end).select_related("key")
     if server is not None:
         rows = rows.filter(key__server=server)
-    for row in rows.order_by("-first_at")[:MARKERS_MOST]:
-        if Sighting.objects.filter(key_id=row.key_id, first_at__lt=row.first_at).exists():
-            words = f"Key {row.key} first came with the server_id {row.mattermost_id}"
-            yield Marker(row.first_at, words, MarkerKind.NETWORK)
+    earlier = Sighting.objects.filter(key_id=OuterRef("key_id"), first_at__lt=OuterRef("first_at"))
+    for row in rows.filter(Exists(earlier)).order_by("-first_at")[:MARKERS_MOST]:
+        words = f"Key {row.key} first came with the server_id {row.mattermost_id}"
+        yield Marker(row.first_at, words, MarkerKind.NETWORK)

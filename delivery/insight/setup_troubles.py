@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.contrib.postgres.aggregates import BoolOr
 from django.urls import reverse
 from django.utils import timezone
 
@@ -70,10 +71,10 @@ def of_keys(customer: Customer, server: Server | None = None) -> Iterator[Troubl
     if server is not None:
         rows, keys = rows.filter(pk=server.pk), keys.filter(server=server)
     # Held against each other here: on fresh statistics PostgreSQL looks through all keys for each of 10,000 servers.
-    alive, made = (set(found.values_list("server_id", flat=True)) for found in (keys.filter(ServerKey.in_use()), keys))
-    keyless = [row for row in rows.only("name", "public_id") if row.pk not in alive]
-    ended = [row for row in keyless if row.pk in made][:NAMED_MOST]
-    fresh = [row for row in keyless if row.pk not in made][:NAMED_MOST]
+    alive = dict(keys.order_by().values_list("server_id").annotate(alive=BoolOr(ServerKey.in_use())))
+    keyless = [row for row in rows.only("name", "public_id") if not alive.get(row.pk)]
+    ended = [row for row in keyless if row.pk in alive][:NAMED_MOST]
+    fresh = [row for row in keyless if row.pk not in alive][:NAMED_MOST]
     if ended:
         one = len(ended) == 1
         yield Trouble(

@@ -5,20 +5,22 @@ them. So where no push of an app was ever taken, and each was refused for its to
 it. Read from the rollups, of the last DAYS at most.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from delivery.outcomes.verdict import Outcome
 from delivery.providers.table import OUTCOMES
-from delivery.rollups.reading import Counted, counted
+from delivery.rollups.reading import HOUR, Counted, counted
 from tenants import scope
 from tenants.models import PushApp
 from tenants.providers.table import PROVIDERS
 
-DAYS: Final = timedelta(days=30)
+DAY: Final = timedelta(days=1)
+DAYS: Final = 30 * DAY
 # One phone may have a stale token; so many pushes speak of the app.
 FEWEST: Final = 3
+SENT: Final = Outcome.SENT.value
 
 
 class StockApp(NamedTuple):
@@ -35,25 +37,38 @@ class StockApp(NamedTuple):
 
 def detect(app: PushApp, now: datetime) -> StockApp | None:
     """Look at one of the customer's own apps; None where nothing speaks for it. In the customer's scope."""
-    return _of(app, _counts(now, app_id=app.pk), shared=_may_use_shared())
+    return next(iter(_found(now, {app.pk: app})), None)
 
 
 def detect_all(now: datetime) -> list[StockApp]:
     """Look at all of the customer's own apps that are in use. In the customer's scope."""
-    apps = PushApp.objects.filter(enabled=True).in_bulk()
-    found = _counts(now, app_id__in=sorted(apps)) if apps else []
-    shared = _may_use_shared()
-    each = (_of(app, [row for row in found if row.of["app_id"] == pk], shared=shared) for pk, app in apps.items())
+    return _found(now, PushApp.objects.filter(enabled=True).in_bulk())
+
+
+def _found(now: datetime, apps: Mapping[int, PushApp]) -> list[StockApp]:
+    """Look at these apps. Nearly each one has had a push taken in the last day, which a thirtieth of the rows tells."""
+    taken = counted(now - DAY, now, by=("app_id",), unit=HOUR, outcome=SENT, app_id__in=sorted(apps)) if apps else []
+    rest = {pk: app for pk, app in apps.items() if pk not in {row.of["app_id"] for row in taken if row.pushes}}
+    if not rest:
+        return []
+    # Then whether any was refused for its token's owner, which needs no sums by day.
+    elsewhere = {code for family in {app.family for app in rest.values()} for code in _elsewhere(family)}
+    missed = counted(now - DAYS, now, by=("app_id",), app_id__in=sorted(rest), code__in=sorted(elsewhere))
+    often = {row.of["app_id"] for row in missed if row.pushes >= FEWEST}
+    wanted = [pk for pk in rest if pk in often]
+    if not wanted:
+        return []
+    by = ("app_id", "outcome", "code", "attribution")
+    rows = counted(now - DAYS, now, by=by, step=DAY, app_id__in=wanted)
+    shared = scope.shared_apps().exists()
+    each = (_of(apps[pk], [row for row in rows if row.of["app_id"] == pk], shared=shared) for pk in wanted)
     return [one for one in each if one is not None]
 
 
-def _counts(now: datetime, **lookups: Any) -> list[Counted]:
-    by = ("app_id", "outcome", "code", "attribution")
-    return counted(now - DAYS, now, by=by, step=timedelta(days=1), **lookups)
-
-
-def _may_use_shared() -> bool:
-    return scope.shared_apps().exists()
+def _elsewhere(family: str) -> frozenset[str]:
+    """The codes of pushes whose token is another app's, or another host's."""
+    outcomes = OUTCOMES.get(family)
+    return frozenset(outcomes.other_app | outcomes.other_host) if outcomes else frozenset()
 
 
 def _of(app: PushApp, rows: Iterable[Counted], *, shared: bool) -> StockApp | None:
@@ -62,8 +77,7 @@ def _of(app: PushApp, rows: Iterable[Counted], *, shared: bool) -> StockApp | No
     judged = [row for row in rows if row.of["attribution"] in ("customer", "device") or _is_sent(row)]
     if outcomes is None or app.customer_id is None or any(_is_sent(row) for row in judged):
         return None
-    elsewhere = outcomes.other_app | outcomes.other_host
-    missed = [row for row in judged if row.of["code"] in elsewhere]
+    missed = [row for row in judged if row.of["code"] in _elsewhere(app.family)]
     pushes = sum(row.pushes for row in missed)
     if pushes < FEWEST or len(missed) < len(judged):
         return None
@@ -74,7 +88,7 @@ def _of(app: PushApp, rows: Iterable[Counted], *, shared: bool) -> StockApp | No
 
 
 def _is_sent(row: Counted) -> bool:
-    return bool(row.of["outcome"] == Outcome.SENT.value)
+    return bool(row.of["outcome"] == SENT)
 
 
 def _sentence(app: PushApp, pushes: int, since: datetime) -> str:

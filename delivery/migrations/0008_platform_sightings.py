@@ -1,4 +1,4 @@
-"""Since when each server sends for each platform; what the log has is noted by 0008, whose notes are read after this."""
+"""Since when each server sends for each platform; what the log has is noted by 0007, whose notes are read after this."""
 
 from django.db import migrations, models
 

@@ -43,6 +43,7 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         raise Http404
     servers = {row.server_id for row in (*rows, *found.rows)}
     names, apps = server_names(servers), _apps(rows)
+    counts = reading.unacknowledged(rows, COUNTED + 1)
     sessions = reading.sessions(device)
     here = reverse("device", args=(request.customer.slug, device))
     context = {
@@ -53,7 +54,7 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         "ways_columns": _columns(
             "Server", "App", "State", "Last receipt", "Last sent to", "Sent to since a receipt", "First push"
         ),
-        "ways_rows": [_way(row, names, apps, now) for row in rows],
+        "ways_rows": [_way(row, names, apps, now, silent) for row, silent in zip(rows, counts, strict=True)],
         "several": len({row.server_id for row in rows}) > 1,
         "session": _session(device, sessions),
         "session_columns": _columns("Time", "What", "What became of it", "Push"),
@@ -88,7 +89,7 @@ def _saying(rows: list[Device], now: datetime, servers: set[int]) -> Saying:
     return found
 
 
-def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime) -> list[Any]:
+def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime, silent: int) -> list[Any]:
     state = sayings.state(row, now, SILENT_DAYS[0])
     app = apps.get(row.app_id, "one of the operator's") if row.app_id else "none was found"
     return [
@@ -97,7 +98,7 @@ def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime
         {"kind": state.kind, "text": state.word},
         {"at": row.acked_at} if row.acked_at else "none ever",
         {"at": row.sent_at} if row.sent_at else "never",
-        _up_to(reading.unacknowledged(row)[: COUNTED + 1].count()),
+        _up_to(silent),
         {"at": row.first_at},
     ]
 

@@ -13,14 +13,17 @@ from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from delivery.insight.day import Day, of_rows
 from delivery.insight.summary import Counts, Failure, run_of
 from delivery.models import Delivery, Grain, Hour
 from delivery.outcomes.verdict import Outcome
 from delivery.pages import spans
 from delivery.pages.filters import FAILED, Filters
-from delivery.rollups.buckets import Histogram, percentile
+from delivery.rollups.buckets import Histogram
+from delivery.rollups.buckets import percentiles as percentiles_of
 from delivery.rollups.reading import HOUR, MINUTE, Counted, counted
 from delivery.selectors import count_up_to
+from tenants.models import Server
 
 SENT: Final = Outcome.SENT.value
 GONE: Final = Outcome.GONE.value
@@ -30,6 +33,10 @@ LOG_ROWS_MOST: Final = 10_000
 # What pushes are told apart by, each in a table of its own.
 DIMENSIONS: Final = ("family", "server_id", "app_id", "type")
 GROUPS_SHOWN: Final = 10
+# Customers with more servers have each dimension summed by itself: together they would be a hundred thousand groups.
+SERVERS_AT_ONCE: Final = 200
+# Filters that troubles have, too.
+BY_OWNER: Final = frozenset(("server", "app"))
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Devices:
 class Figures:
     """What a page shows. `before` are the sums of the span of the same length before; `steps` the beginnings of the
     charts' steps, with what came of the pushes and the latencies of each that had any; `devices` is None where they
-    are too many to be counted here."""
+    are too many to be counted here; `day` are the last 24 hours where these are the same, None where they are not."""
 
     counts: Counts
     acked: int
@@ -80,6 +87,7 @@ class Figures:
     latencies_by_step: Mapping[datetime, Latencies]
     splits: Mapping[str, Mapping[Any, Totals]]
     devices: Devices | None
+    day: Day | None = None
 
 
 def read(filters: Filters) -> Figures:
@@ -90,30 +98,43 @@ def read(filters: Filters) -> Figures:
     rows = counted(span.start, span.end, by=by, step=span.step, **whole, **lookups)
     # Only what was handed off took a time for that: where the filters leave it out, there is none.
     has_sent = "outcome__in" not in lookups and lookups.get("outcome", SENT) == SENT
-    latency_lookups = {**lookups, "outcome": SENT}
     timed: list[Counted] = []
-    timed_before: list[Counted] = []
     if has_sent:
-        timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **latency_lookups)
-    # What they are compared with may begin at another minute: of a day and more it is read by the hour.
-    before = span.before
-    earlier: dict[str, Any] = {"latencies": True, "unit": HOUR if span.end - span.start >= spans.DAY else span.unit}
-    if has_sent:
-        timed_before = counted(before.start, before.end, **earlier, **latency_lookups)
+        timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **{**lookups, "outcome": SENT})
+    before, timed_before = _before(filters, has_sent=has_sent)
     totals = _by(rows, lambda row: row.at)
     found = _total(totals.values())
+    failures = tuple(_failures(filters, rows))
+    # Of those for which no app was found troubles know nothing.
+    is_day = span.range == "24h" and filters.values.keys() <= BY_OWNER and filters.values.get("app") != "0"
     return Figures(
-        Counts(found.pushes, found.sent, found.gone, tuple(_failures(filters, rows))),
+        Counts(found.pushes, found.sent, found.gone, failures),
         found.acked,
         _latencies(timed),
-        _total(_by(counted(before.start, before.end, by=("outcome",), **whole, **lookups), lambda _: "").values()),
-        _latencies(timed_before),
+        before,
+        timed_before,
         spans.steps(span, filters.zone),
         {at: sums for at, sums in totals.items() if at is not None},
         {row.at: Latencies(row.handoff, row.receipt) for row in timed if row.at is not None},
-        {name: _split(filters, rows, name) for name in DIMENSIONS} if found.pushes else {},
-        _devices(filters) if found.pushes > found.sent else None,
+        _splits(filters, rows) if found.pushes else {},
+        _devices(filters, found) if found.pushes > found.sent else None,
+        of_rows(span.start, span.end, rows, failures) if is_day else None,
     )
+
+
+def _before(filters: Filters, *, has_sent: bool) -> tuple[Totals, Latencies]:
+    """The sums of the span before, and the latencies of what was handed off in it."""
+    span, lookups = filters.span.before, filters.lookups
+    unit = filters.span.unit
+    # What they are compared with may begin at another minute: of a day and more it is read by the hour.
+    latency_unit = HOUR if span.end - span.start >= spans.DAY else unit
+    same = has_sent and latency_unit == unit
+    rows = counted(span.start, span.end, by=("outcome",), latencies=same, unit=unit, **lookups)
+    timed = [row for row in rows if row.of["outcome"] == SENT] if same else []
+    if has_sent and not same:
+        lookups |= {"outcome": SENT}
+        timed = counted(span.start, span.end, latencies=True, unit=latency_unit, **lookups)
+    return _total(_by(rows, lambda _: "").values()), _latencies(timed)
 
 
 def totals(filters: Filters) -> tuple[int, int]:
@@ -129,18 +150,20 @@ def latest() -> datetime | None:
 
 def percentiles(histogram: Histogram) -> tuple[int | None, ...]:
     """The latencies of SHARES in milliseconds."""
-    return tuple(percentile(histogram, share) for share in SHARES)
+    return percentiles_of(histogram, SHARES)
 
 
 def _by(rows: Iterable[Counted], key: Any) -> dict[Any, Totals]:
-    sums: dict[Any, Counter[str]] = {}
+    sums: dict[Any, list[int]] = {}
     for row in rows:
-        of = sums.setdefault(key(row), Counter())
-        of["pushes"] += row.pushes
-        of["acked"] += row.acked
-        if row.of["outcome"] in (SENT, GONE):
-            of[row.of["outcome"]] += row.pushes
-    return {name: Totals(of["pushes"], of[SENT], of[GONE], of["acked"]) for name, of in sums.items()}
+        of = sums.setdefault(key(row), [0, 0, 0, 0])
+        of[0] += row.pushes
+        of[3] += row.acked
+        if row.of["outcome"] == SENT:
+            of[1] += row.pushes
+        elif row.of["outcome"] == GONE:
+            of[2] += row.pushes
+    return {name: Totals(*of) for name, of in sums.items()}
 
 
 def _total(parts: Iterable[Totals]) -> Totals:
@@ -162,11 +185,19 @@ def _latencies(rows: Iterable[Counted]) -> Latencies:
     return Latencies(dict(handoff), dict(receipt))
 
 
-def _split(filters: Filters, rows: list[Counted], name: str) -> Mapping[Any, Totals]:
-    """The sums by one dimension: those with most failures first, then with most pushes."""
-    if name != "family":
-        whole = {"unit": filters.span.unit, **filters.lookups}
-        rows = counted(filters.start, filters.end, by=(name, "outcome"), **whole)
+def _splits(filters: Filters, rows: list[Counted]) -> dict[str, Mapping[Any, Totals]]:
+    """The sums by each dimension: those with most failures first, then with most pushes."""
+    whole = {"unit": filters.span.unit, **filters.lookups}
+    span = filters.start, filters.end
+    # One look for all three, as long as they have not too many values to be told apart at once.
+    few = Server.objects.order_by()[: SERVERS_AT_ONCE + 1].count() <= SERVERS_AT_ONCE
+    sources: dict[str, list[Counted]] = {"family": rows}
+    for names in (("server_id", "app_id", "type"),) if few else (("server_id",), ("app_id", "type")):
+        sources |= dict.fromkeys(names, counted(*span, by=(*names, "outcome"), **whole))
+    return {name: _split(sources[name], name) for name in DIMENSIONS}
+
+
+def _split(rows: list[Counted], name: str) -> Mapping[Any, Totals]:
     found = _by(rows, lambda row: row.of[name])
     return dict(sorted(found.items(), key=lambda each: (-each[1].failed, -each[1].pushes, each[0])))
 
@@ -204,9 +235,12 @@ def _exactly(filters: Filters, failure: Failure, lookups: dict[str, Any]) -> Fai
     return failure._replace(run=run._replace(first=minutes[0].at)) if minutes and minutes[0].at else failure
 
 
-def _devices(filters: Filters) -> Devices | None:
+def _devices(filters: Filters, found: Totals) -> Devices | None:
     """The devices of the failures, of the log itself: only where it has few rows to be read."""
     if filters.start < timezone.now() - timedelta(days=settings.RETENTION_DAYS):
+        return None
+    # Each of these has a row of its own; refused ones may share one.
+    if found.sent >= LOG_ROWS_MOST:
         return None
     rows = Delivery.objects.filter(filters.of_log())
     if count_up_to(rows, LOG_ROWS_MOST) == LOG_ROWS_MOST:

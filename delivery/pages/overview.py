@@ -11,8 +11,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from delivery.insight import announced, summary
-from delivery.insight.charts import Chart
-from delivery.insight.markers import around, markers
+from delivery.insight.markers import markers, with_those_around
 from delivery.insight.summary import Clock
 from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
@@ -39,12 +38,13 @@ def overview(request: CustomerRequest) -> HttpResponse:
     filters = _counted_alone(parse(request, now=now))
     clock = Clock(now, filters.zone)
     stale = freshness.stale_since(clock)
-    etag = _etag(filters, stale)
     poll = bool(request.headers.get("HX-Request"))
-    if poll and request.headers.get("If-None-Match") == etag:
+    known = request.headers.get("If-None-Match", "") if poll else ""
+    if known and known == (etag := _etag(filters, stale, figures.totals(filters))):
         return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
     links = overview_tables.Links(request.customer.slug, filters)
     found = figures.read(filters)
+    etag = _etag(filters, stale, (found.counts.pushes, found.acked))
     context = _figures(request, found, links, clock)
     live = filters.span.range in LIVE
     context |= {"stale": stale, "tag": etag.strip('"'), "live": live, "now": now, "poll": f"?{filters.query()}"}
@@ -57,9 +57,10 @@ def overview(request: CustomerRequest) -> HttpResponse:
     return render(request, "delivery/deliveries/overview.html", context)
 
 
-def _etag(filters: Filters, stale: str) -> str:
-    """The ETag of the part with the figures: another where more was counted, and in the next minute."""
-    what = (filters.query(), str(filters.zone), filters.start, figures.totals(filters), stale, settings.VERSION)
+def _etag(filters: Filters, stale: str, totals: tuple[int, int]) -> str:
+    """The ETag of the part with the figures: another where more was counted (see figures.totals), and in the next
+    minute."""
+    what = (filters.query(), str(filters.zone), filters.start, totals, stale, settings.VERSION)
     return f'"{hashlib.blake2b(repr(what).encode(), digest_size=12).hexdigest()}"'
 
 
@@ -72,7 +73,7 @@ def _figures(
     told = links.sentence(
         summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit, chosen=chosen)
     )
-    wrong = troubles(request.customer, server=filters.server, app=filters.app, now=clock.now)
+    wrong = troubles(request.customer, server=filters.server, app=filters.app, day=found.day, now=clock.now)
     if wrong and told["kind"] == "good":
         # Nothing of what came failed; that says nothing of what does not come in, or is about to fail.
         told["kind"] = wrong[0].mark
@@ -81,31 +82,39 @@ def _figures(
         "filters": filters,
         "figures": found,
         "summary": told,
-        "began": _began(request, found, filters),
         "rows_since": _rows_since(filters, clock.now),
         "stats": overview_tables.stats(found, links),
         "before_words": overview_tables.BEFORE.get(filters.span.range, "the same length of time before"),
         "funnel": overview_tables.funnel(found, links),
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
-        "charts": _charts(request, found, links) if found.counts.pushes else [],
         "one_sided": overview_splits.one_sided(found.splits.get("family", {})),
         "splits": overview_splits.splits(found, links),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
         "test_url": page_url("test-push", request.customer.slug),
         "may_test": request.may("push.test"),
+        **_over_time(request, found, links),
     }
 
 
-def _began(request: CustomerRequest, found: figures.Figures, filters: Filters) -> dict[str, Any]:
-    """When the failure that the sentence speaks of began within the span, and what changed then; {} if it did not."""
+def _over_time(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> dict[str, Any]:
+    """The charts; and when the failure that the sentence speaks of began within the span, and what changed then."""
+    span, customer = links.filters, request.customer
+    if not found.counts.pushes:
+        return {"charts": [], "began": {}}
+    bands = announced.bands(span.start, span.end)
     run = found.counts.failures[0].run if found.counts.failures else None
     if run is None or run.from_the_start:
-        return {}
+        changed = markers(customer, span.start, span.end, span.server)
+        return {"charts": overview_charts.charts(found, links, changed, bands), "began": {}}
     # Of hours, the minute in which the first of them began to fail is known where minutes are kept.
-    unit = MINUTE if run.first.minute else filters.span.unit
-    return {"at": run.first, "changes": around(request.customer, run.first, unit, filters.server)}
+    unit = MINUTE if run.first.minute else span.span.unit
+    changed, near = with_those_around(customer, span.start, span.end, run.first, unit, span.server)
+    return {
+        "charts": overview_charts.charts(found, links, changed, bands),
+        "began": {"at": run.first, "changes": near},
+    }
 
 
 def _besides(wrong: list[Trouble], found: figures.Figures) -> list[Trouble]:
@@ -129,12 +138,6 @@ def _rows_since(filters: Filters, now: datetime) -> datetime | None:
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     oldest = today - timedelta(days=settings.RETENTION_DAYS)
     return oldest if filters.start < oldest else None
-
-
-def _charts(request: CustomerRequest, found: figures.Figures, links: overview_tables.Links) -> list[Chart]:
-    span = links.filters
-    changes = markers(request.customer, span.start, span.end, span.server)
-    return overview_charts.charts(found, links, changes, announced.bands(span.start, span.end))
 
 
 def _when(words: str) -> str:

@@ -94,7 +94,7 @@ def _group(links: Links, filter_name: str, label: str, value: str, totals: Total
 def _names(dimension: str, shown: Mapping[Any, Totals]) -> dict[Any, tuple[str, str]]:
     """For each group what it is called, and the value of its filter."""
     if dimension == "server_id":
-        rows = {row.pk: (row.name, str(row.public_id)) for row in Server.objects.filter(pk__in=shown)}
+        rows = {row.pk: (row.name, str(row.public_id)) for row in Server.objects.order_by().filter(pk__in=shown)}
         return {key: rows.get(key, ("A server that is gone", "")) for key in shown}
     if dimension == "app_id":
         return {key: _app(key, apps) for apps in [dict(_apps(shown))] for key in shown}
@@ -103,7 +103,7 @@ def _names(dimension: str, shown: Mapping[Any, Totals]) -> dict[Any, tuple[str, 
 
 
 def _apps(shown: Mapping[Any, Totals]) -> Iterator[tuple[int, str]]:
-    for app in (*PushApp.objects.filter(pk__in=shown), *scope.shared_apps().filter(pk__in=shown)):
+    for app in (*PushApp.objects.order_by().filter(pk__in=shown), *scope.shared_apps().filter(pk__in=shown)):
         yield app.pk, app_label(app)
 
 

@@ -4,6 +4,7 @@ reasons and the splits. Every number leads to the pushes that it counts, where t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from delivery.insight.summary import Clock, Failure, Summary, percent
@@ -33,8 +34,11 @@ class Links:
 
     def pushes(self, **changes: Any) -> str:
         """The list of the pushes that a number counts, "" where there is no such page."""
-        there = page_url("delivery-pushes", self.slug)
-        return f"{there}?{self.filters.query(**changes)}" if there else ""
+        return f"{self._there}?{self.filters.query(**changes)}" if self._there else ""
+
+    @cached_property
+    def _there(self) -> str:
+        return page_url("delivery-pushes", self.slug)
 
     def here(self, **changes: Any) -> str:
         """This page."""

@@ -71,7 +71,7 @@ def push_rows(rows: Sequence[Delivery], named: Names | None = None) -> list[Push
 
 def _names_of(rows: Iterable[Delivery]) -> Names:
     rows = list(rows)
-    servers = Server.objects.filter(pk__in={row.server_id for row in rows})
+    servers = Server.objects.order_by().filter(pk__in={row.server_id for row in rows})
     wanted = {row.app_id for row in rows if row.app_id}
     apps = [*PushApp.objects.filter(pk__in=wanted), *scope.shared_apps().filter(pk__in=wanted)]
     return Names(dict(servers.values_list("pk", "name")), {app.pk: app_label(app) for app in apps})

@@ -7,7 +7,7 @@ coarse. A histogram is stored sparsely, as a list of numbers `count * 256 + buck
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -67,14 +67,22 @@ def percentile(histogram: Mapping[int, int], share: float) -> int | None:
 
     The middle of its bucket, by its logarithm; the last edge for what took longer than that.
     """
+    return percentiles(histogram, (share,))[0]
+
+
+def percentiles(histogram: Mapping[int, int], shares: Sequence[float]) -> tuple[int | None, ...]:
+    """The latencies below which these shares lie, which ascend; see percentile()."""
     total = sum(histogram.values())
     if not total:
-        return None
-    rank, passed = share * total, 0
+        return (None,) * len(shares)
+    found: list[int] = []
+    passed = 0
     for bucket, count in sorted(histogram.items()):
         passed += count
-        if passed >= rank:
-            return _middle(bucket)
+        while passed >= shares[len(found)] * total:
+            found.append(_middle(bucket))
+            if len(found) == len(shares):
+                return tuple(found)
     raise AssertionError("unreachable: the counts add up to the total")
 
 

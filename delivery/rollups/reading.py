@@ -6,14 +6,16 @@
     counted(hour_ago, now, service=True, by=("family", "attribution"))
 
 The rows are those of the scope in force (tenants/scope.py): in a customer's pages that customer's. Invariant: no push
-is counted twice, for a query reads one grain of one unit.
+is counted twice, for a query reads one grain of one unit, and where several queries add up their times do not overlap.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any, Final, NamedTuple
 
-from django.db.models import DateTimeField, DurationField, F, Func, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, DateTimeField, DurationField, F, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncDay
 
 from delivery.models import CustomerCounts, Grain, Hour, Minute, ServiceHour, ServiceMinute
@@ -25,8 +27,13 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 # Longer spans are read by the hour.
 MINUTES_UP_TO: Final = timedelta(hours=25)
+# From so many whole hours on a sum by the minute takes them from the hours' rows, which are a fraction of them.
+HOURS_FROM: Final = 3
 # What only the finer grain tells apart.
 DETAILS: Final = frozenset(("server_id", "app_id", "type"))
+
+
+_Row = tuple[tuple[Any, ...], int, int, Histogram, Histogram]
 
 
 class Counted(NamedTuple):
@@ -71,25 +78,84 @@ def counted(
     A step of which nothing is known is not in the list.
     """
     unit = unit or unit_of(start, end)
-    rows: QuerySet[Any] = _model(unit, service=service).objects.filter(at__gte=floor(start, unit), at__lt=end)
+    grain: dict[str, Any] = {}
     if not service:
         named = {*by, *(lookup.partition("__")[0] for lookup in filters)}
-        rows = rows.filter(grain=Grain.DETAIL if named & DETAILS else Grain.CUSTOMER)
-    rows = rows.filter(**filters)
+        grain["grain"] = Grain.DETAIL if named & DETAILS else Grain.CUSTOMER
     keys = [*by]
-    if step is not None:
-        rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
-        keys = ["step_at", *by]
-    found = _with_latencies(rows, keys) if latencies else _sums(rows, keys)
+    found: list[_Row] = []
+    parts = _parts(start, end, unit, whole=step is None)
+    for of_unit, times in parts.items():
+        rows: QuerySet[Any] = _model(of_unit, service=service).objects.filter(_within(times), **grain, **filters)
+        if step is not None:
+            rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
+            keys = ["step_at", *by]
+        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys)
+    if len(parts) > 1:
+        found = _merged(found)
     return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
 
 
+def _parts(
+    start: datetime, end: datetime, unit: timedelta, *, whole: bool
+) -> dict[timedelta, list[tuple[datetime, datetime]]]:
+    """What of a span is read by which unit: of one that is wanted as a whole, its hours and the minutes besides."""
+    start = floor(start, unit)
+    first, last = floor(start + HOUR - unit, HOUR), floor(end, HOUR)
+    if not whole or unit == HOUR or last - first < HOURS_FROM * HOUR:
+        return {unit: [(start, end)]}
+    besides = [(begin, until) for begin, until in ((start, first), (last, end)) if begin < until]
+    return {HOUR: [(first, last)], **({MINUTE: besides} if besides else {})}
+
+
+def _within(times: Iterable[tuple[datetime, datetime]]) -> Q:
+    return reduce(or_, (Q(at__gte=begin, at__lt=until) for begin, until in times))
+
+
+def _merged(rows: Iterable[_Row]) -> list[_Row]:
+    """The rows of all parts, those of the same key as one."""
+    sums: dict[tuple[Any, ...], _Row] = {}
+    for row in rows:
+        key, pushes, acked, handoff, receipt = sums.get(row[0], (row[0], 0, 0, {}, {}))
+        for into, more in ((handoff, row[3]), (receipt, row[4])):
+            for bucket, count in more.items():
+                into[bucket] = into.get(bucket, 0) + count
+        sums[key] = key, pushes + row[1], acked + row[2], handoff, receipt
+    return list(sums.values())
+
+
 def _step(step: timedelta, origin: datetime, zone: tzinfo | None) -> Func:
-    """When the step begins that a row belongs to."""
+    """When the step begins that a row belongs to, in seconds since 1970: thousands of dates would be parsed."""
+    begins: Func
     if step == DAY and zone is not None:
-        return TruncDay("at", tzinfo=zone)
-    first = Value(origin, DateTimeField())
-    return Func(Value(step, DurationField()), F("at"), first, function="date_bin", output_field=DateTimeField())
+        begins = TruncDay("at", tzinfo=zone)
+    else:
+        first = Value(origin, DateTimeField())
+        width = Value(step, DurationField())
+        begins = Func(width, F("at"), first, function="date_bin", output_field=DateTimeField())
+    return _Seconds(begins)
+
+
+class _AsItIs:
+    """An expression whose values are integers as they come: Django would look at each of thousands once more."""
+
+    output_field = BigIntegerField()
+
+    def get_db_converters(self, connection: Any) -> list[Any]:
+        """None."""
+        return []
+
+
+class _Seconds(_AsItIs, Func):
+    """A moment in seconds since 1970."""
+
+    template = "extract(epoch FROM %(expressions)s)::bigint"
+
+
+class _Total(_AsItIs, Sum):
+    """A sum as PostgreSQL's bigint: of those it makes decimals, which are dear to read."""
+
+    template = "(%(function)s(%(expressions)s))::bigint"
 
 
 def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[ServiceMinute] | type[ServiceHour]:
@@ -98,19 +164,17 @@ def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[Ser
     return Minute if unit == MINUTE else Hour
 
 
-def _sums(rows: "QuerySet[Any]", keys: list[str]) -> Iterable[tuple[tuple[Any, ...], int, int, Histogram, Histogram]]:
+def _sums(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:
     if not keys:
-        total = rows.aggregate(pushes=Sum("pushes"), acked=Sum("acked"))
+        total = rows.aggregate(pushes=_Total("pushes"), acked=_Total("acked"))
         yield (), total["pushes"] or 0, total["acked"] or 0, {}, {}
         return
-    summed = rows.order_by().values_list(*keys).annotate(Sum("pushes"), Sum("acked"))
+    summed = rows.order_by().values_list(*keys).annotate(_Total("pushes"), _Total("acked"))
     for *values, pushes, acked in summed:
-        yield tuple(values), int(pushes), int(acked), {}, {}
+        yield tuple(values), pushes, acked, {}, {}
 
 
-def _with_latencies(
-    rows: "QuerySet[Any]", keys: list[str]
-) -> Iterable[tuple[tuple[Any, ...], int, int, Histogram, Histogram]]:
+def _with_latencies(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:
     sums: dict[tuple[Any, ...], tuple[list[int], Histogram, Histogram]] = {}
     if not keys:
         sums[()] = [0, 0], {}, {}
@@ -130,4 +194,11 @@ def _counted(
     keys: list[str], values: tuple[Any, ...], pushes: int, acked: int, handoff: Histogram, receipt: Histogram
 ) -> Counted:
     of = dict(zip(keys, values, strict=True))
-    return Counted(of.pop("step_at", None), of, pushes, acked, handoff, receipt)
+    seconds = of.pop("step_at", None)
+    return Counted(None if seconds is None else _moment(seconds), of, pushes, acked, handoff, receipt)
+
+
+# Of one page, and some more: the same steps come back with each row.
+@lru_cache(maxsize=4096)
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

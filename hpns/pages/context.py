@@ -49,7 +49,9 @@ def page(request: HttpRequest) -> dict[str, Any]:
 def _customers(request: Any) -> list[Customer]:
     if not request.user.is_authenticated:
         return []
-    return [membership.customer for membership in people.memberships_of(request.user)]
+    # The door of a customer's pages has looked already.
+    found = getattr(request, "memberships", None)
+    return [each.customer for each in (people.memberships_of(request.user) if found is None else found)]
 
 
 def _owed(request: Any) -> dict[str, str] | None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from html import escape
 from typing import Any
 
 from django import template
@@ -9,6 +11,7 @@ from django.template.context import Context
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils.safestring import SafeString
 
+from delivery.insight.charts import Chart, TableRow
 from delivery.insight.durations import exactly, lasting
 from hpns.pages.navigation import Link, links
 
@@ -39,7 +42,24 @@ def figure(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
+@register.simple_tag
+def chart_rows(chart: Chart) -> SafeString:
+    """The rows of a chart's table: hundreds on a page, which Django's templates would take a third of its time for."""
+    days = bool(getattr(chart, "days", False))
+    return SafeString("".join(_chart_row(row, days=days) for row in chart.rows))  # each part is escaped there
+
+
+def _chart_row(row: TableRow, *, days: bool) -> str:
+    at: str = f"{row.at:%a} {row.at.day} {row.at:%b %Y}" if days else exact_time(row.at)
+    if row.url and not days:
+        at = f'<a href="{escape(row.url)}">{at}</a>'
+    cells = "".join(f'<td class="number">{escape(cell)}</td>' for cell in row.cells)
+    return f'\n<tr><th scope="row">{at}</th>{cells}</tr>'
+
+
+# A page shows the same moments in each of its charts.
 @register.filter
+@lru_cache(maxsize=1024)
 def exact_time(at: datetime) -> SafeString:
     """A moment as parts/time.html has it, exact: where there are hundreds of them, for a tenth of the cost."""
     utc = at.astimezone(UTC)

@@ -28,6 +28,8 @@ BODY_MAX: Final = 1024 * 1024
 BACKLOG: Final = 2048
 # Seconds until a request that is refused is told so: whoever asks again at once must not keep us busy with refusals.
 REFUSAL_SECONDS: Final = 1.0
+# Threads that keep their connections to the database for the next page: a new one costs as much as ten queries.
+WARM: Final = 2
 PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
 BUSY: Final = {
     Refusal.SHARE: "Too many requests from your address or of this customer are being answered at the moment",
@@ -44,6 +46,10 @@ class PagesApp:
         self._handler = handler
         self._gates = Gates()
         self._files = Shares(FILES_MAX, FILES_SHARE)
+        # Threads without a page, with their connections to the database and without; `_kept` counts those, too, that
+        # are about to be among the first.
+        self._warm: list[ThreadPoolExecutor] = []
+        self._kept = 0
         self._idle: list[ThreadPoolExecutor] = []
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -101,7 +107,7 @@ class PagesApp:
         spool: Spool,
     ) -> None:
         """Have Django make the response, in a thread of its own."""
-        thread = self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="page")
+        thread = self._thread()
         messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
         async def receive() -> Message:
@@ -117,15 +123,26 @@ class PagesApp:
             self._gates.remember(scope)
         finally:
             # The view of a caller who has left may be at it still, and until it ends it has its place.
+            keep = self._kept < WARM
             try:
-                freed = asyncio.wrap_future(thread.submit(connections.close_all))
+                freed = asyncio.wrap_future(thread.submit(_keep if keep else connections.close_all))
             except RuntimeError:  # there is no such thread, and none can be started
                 gate.limit.release(keys)
                 raise
-            freed.add_done_callback(lambda _: self._free(thread, gate, keys))
+            self._kept += keep
+            idle = self._warm if keep else self._idle
+            freed.add_done_callback(lambda _: self._free(thread, idle, gate, keys))
 
-    def _free(self, thread: ThreadPoolExecutor, gate: Gate, keys: tuple[str, ...]) -> None:
-        self._idle.append(thread)
+    def _thread(self) -> ThreadPoolExecutor:
+        if self._warm:
+            self._kept -= 1
+            return self._warm.pop()
+        return self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="page")
+
+    def _free(
+        self, thread: ThreadPoolExecutor, idle: list[ThreadPoolExecutor], gate: Gate, keys: tuple[str, ...]
+    ) -> None:
+        idle.append(thread)
         gate.limit.release(keys)
 
 
@@ -145,6 +162,10 @@ def server_config(app: PagesApp, *, drain_seconds: int) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_graceful_shutdown=drain_seconds,
     )
+
+
+def _keep() -> None:
+    """Leave a thread its connections; Django closes those that are too old, or broken, before the next page."""
 
 
 async def _admit(leaving: "asyncio.Future[Any]", gate: Gate, keys: tuple[str, ...]) -> Refusal | None:

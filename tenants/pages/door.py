@@ -9,7 +9,7 @@ view that asks others in between, who may take their time, is `in_steps`: it ent
 that no transaction and no lock waits with it. Outside of its steps it reaches no row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
-from tenants import permissions, scope
+from tenants import people, permissions, scope
 from tenants.accounts.mfa import mfa_passed
 from tenants.audit import actors, recording
 from tenants.models import AuditEvent, Customer, Membership
@@ -36,10 +36,12 @@ View = Callable[..., HttpResponseBase]
 
 
 class CustomerRequest(HttpRequest):
-    """An authorized request. `membership` is None for staff, who look on as a viewer would. `step()` is the scope of
-    the customer, in a transaction, for a view that is `in_steps`."""
+    """An authorized request. `membership` is None for staff, who look on as a viewer would; `memberships` are all of
+    the user's, by the customers' names. `step()` is the scope of the customer, in a transaction, for a view that is
+    `in_steps`."""
 
     customer: Customer
+    memberships: Sequence[Membership]
     membership: Membership | None
     role: str
     viewing_as_staff: bool
@@ -114,7 +116,8 @@ def _authorize(
     in_steps: bool,
     read_only: bool,
 ) -> HttpResponseBase:
-    access = _member(request, slug) or _staff(request, slug)
+    request.memberships = people.memberships_of(request.user)
+    access = _member(request.memberships, slug) or _staff(request, slug)
     if access is None:
         raise Http404
     if request.method not in needed:
@@ -132,10 +135,8 @@ def _authorize(
         return rendered(view(request, **more))
 
 
-def _member(request: Any, slug: str) -> CustomerAccess | None:
-    with scope.person(request.user.pk):
-        found = Membership.objects.filter(user_id=request.user.pk, customer__slug=slug)
-        membership = found.select_related("customer", "user").first()
+def _member(memberships: Iterable[Membership], slug: str) -> CustomerAccess | None:
+    membership = next((each for each in memberships if each.customer.slug == slug), None)
     return CustomerAccess(membership.customer, membership, membership.role) if membership else None
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from delivery.outcomes import judge
 from delivery.rollups import buckets, rebuilding
@@ -49,3 +50,27 @@ def test_the_whole_service_has_no_customer() -> None:
     write("d", 30, SENT, customer=9)
     rebuilding.rebuild(HOUR, END)
     assert sorted(sums(counted(HOUR, END, service=True, by=("family",)))) == [(None, "apns", 3), (None, "fcm", 1)]
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 300), (7, 331), (59, 240), (60, 241), (50, 110), (0, 179)])
+def test_a_sum_by_the_minute_is_that_of_its_minutes_though_whole_hours_are_read_as_such(first: int, last: int) -> None:
+    for number in range(40):
+        write(f"more{number}", number * 540, SENT, ended=0.1 * number, server=2 + number % 3)
+    rebuilding.rebuild(HOUR, HOUR + timedelta(hours=6))
+    minute = timedelta(minutes=1)
+    start, end = HOUR + first * minute, HOUR + last * minute
+    by_minute = counted(start, end, by=("server_id",), step=minute, unit=minute, latencies=True)
+    for whole in counted(start, end, by=("server_id",), unit=minute, latencies=True):
+        same = [row for row in by_minute if row.of == whole.of]
+        handoff: buckets.Histogram = {}
+        for row in same:
+            buckets.add(handoff, buckets.pack(row.handoff))
+        assert (whole.at, whole.pushes, whole.handoff) == (None, sum(row.pushes for row in same), handoff)
+    assert sums(counted(start, end, unit=minute)) == [(None, sum(row.pushes for row in by_minute))]
+
+
+def test_a_long_sum_by_the_minute_needs_no_minute_of_its_whole_hours() -> None:
+    minute = timedelta(minutes=1)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM delivery_minute")
+    assert sums(counted(HOUR - 90 * minute, END + 90 * minute, unit=minute)) == [(None, 3)]

@@ -55,5 +55,5 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("delivery", "0010_rollups_out_of_minutes"), ("tenants", "0011_canary_customer")]
+    dependencies = [("delivery", "0011_pushes_not_handed_off"), ("tenants", "0011_canary_customer")]
     operations = [migrations.RunSQL(FORWARD, BACK)]
