@@ -7,7 +7,7 @@ from django.db import close_old_connections
 from tenants import rejections, services
 from tenants.accounts import sessions
 from tenants.credentials import expiry
-from tenants.proofs import sites, telling
+from tenants.proofs import findings, sites, telling
 
 
 @shared_task(name="tenants.warn_of_expiry", acks_late=True, ignore_result=True)
@@ -43,4 +43,5 @@ def look_at_sites() -> int:
     """Tell what was found of servers, and fetch the sites that are due; returns how many were asked."""
     close_old_connections()
     telling.tell()
+    findings.look_again()
     return sites.fetch_due()

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -10,6 +11,8 @@ from tenants.models import Finding, Proof, Server, ServerKey
 
 # How long after it was seen last a finding is shown.
 SHOWN = timedelta(days=7)
+# Within which time both of two copies push.
+BOTH = timedelta(days=1)
 
 
 def note(
@@ -63,6 +66,20 @@ def living(server: Server | None = None, now: datetime | None = None) -> "QueryS
     return rows if server is None else rows.filter(server=server)
 
 
+def look_again(now: datetime | None = None) -> int:
+    """See whether copies that were found a day ago still push as two servers; at how many was looked. What is over is
+    not found again, and is shown no more after SHOWN."""
+    now = now or timezone.now()
+    rows = Finding.objects.filter(kind=Finding.Kind.CLONE, settled_at=None, last_at__lt=now - BOTH)
+    found = list(rows.filter(last_at__gte=now - SHOWN)[:100])
+    for row in found:
+        proofs = Proof.objects.filter(Proof.standing(), key=row.key, mattermost_id=row.mattermost_id)
+        for proof in proofs.filter(verified_at__gte=now - BOTH).select_related("key__server"):
+            with transaction.atomic():
+                compare(proof, now)
+    return len(found)
+
+
 def compare(proof: Proof, now: datetime) -> None:
     """Hold a new proof against those of all other servers: the same installation twice, or two with one server_id."""
     server = proof.key.server
@@ -70,7 +87,9 @@ def compare(proof: Proof, now: datetime) -> None:
     for other in same_id.select_related("key__server")[:20]:
         there = other.key.server
         if other.public_key == proof.public_key:
-            _clone(proof, other, now)
+            # One that pushes as nobody else any more was moved, and is no copy.
+            if other.verified_at is not None and other.verified_at >= now - BOTH:
+                _clone(proof, other, now)
         elif there.customer_id != server.customer_id:
             for one, key in ((server, proof.key), (there, other.key)):
                 note(Finding.Kind.CONTESTED, server=one, mattermost_id=proof.mattermost_id, now=now, key=key)

@@ -145,6 +145,25 @@ def test_the_same_installation_with_the_keys_of_two_servers_is_a_clone(acme: Acm
     assert {row.other for row in Finding.objects.all()} == {"chat.example.com"}
 
 
+def test_two_copies_are_told_of_for_as_long_as_both_push(acme: Acme, home: Installation) -> None:
+    other = services.key_add(server=services.server_add(customer=acme.customer, name="copy").row).row
+    seen(acme.server, home)
+    seen(other.server, home)
+    both = Sender(acme.key, home), Sender(other, home)
+    for minute in (0, 2 * 1440):
+        for sender in both:
+            sender.push(minute)
+    later = NOW + timedelta(days=2, minutes=5)
+    with acting_as(WORKER):
+        assert findings.look_again(later) == 2
+        assert findings.look_again(later) == 0
+    assert {row.last_at for row in Finding.objects.all()} == {later}
+    both[0].push(4 * 1440)
+    with acting_as(WORKER):
+        findings.look_again(NOW + timedelta(days=4, minutes=5))
+    assert {row.last_at for row in Finding.objects.all()} == {later}
+
+
 def test_of_a_clone_with_another_customer_neither_is_told_who_it_is(
     acme: Acme, home: Installation, mallory: services.NewKey
 ) -> None:
