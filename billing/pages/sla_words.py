@@ -95,13 +95,17 @@ def _advice(told: SlaMonth, *, so_far: bool, has_sla: bool) -> str:
 def stats(told: SlaMonth) -> list[dict[str, Any]]:
     """The figures of a month, for parts/stat.html."""
     minutes, requests = judging.budget(told)
-    left = f"{minutes:,} min" if requests is None or requests >= 0 else f"{requests:,} pushes"
+    broken = minutes < 0 or (requests is not None and requests < 0)
+    left = "used up" if broken else f"{minutes:,} min"
+    budget = f"of {(told.minutes - told.excluded_minutes) // 1000:,} bad minutes"
+    if requests is not None:
+        budget += f"; {max(requests, 0):,} of {told.valid // 1000:,} failed pushes"
     return [
         _stat("Uptime by time", percent(told.by_time), f"{told.bad_minutes:,} of {told.minutes:,} minutes bad"),
         _by_requests(told),
         _stat("Handed off within 1 s", percent(told.within_1s) if told.valid else "no push", "aim: 95 %"),
         _stat("Handed off within 3 s", percent(told.within_3s) if told.valid else "no push", "aim: 99 %"),
-        _stat("Error budget left", left, f"of {(told.minutes - told.excluded_minutes) // 1000:,} bad minutes"),
+        _stat("Error budget left", left, budget),
     ]
 
 

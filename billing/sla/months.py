@@ -65,6 +65,7 @@ def close(of: SlaLedger, month: Month, *, now: datetime, sources: Sources) -> Sl
     values = {name: getattr(told, name) for name in FIGURES}
     price = sources.price(of.customer, month)
     with transaction.atomic():
+        keeping.hold()
         Kept.objects.update_or_create(customer_id=of.customer_id, month=month.first, defaults=values)
         give(credit(of.customer_id, told, price, root), price, now=now)
     return told

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from billing.sla import judging, keeping
+from billing.sla import keeping
 from billing.sla.judging import MINUTE
 from delivery.selectors import sla as selectors
 from tenants.models import Customer
@@ -74,7 +74,7 @@ def reconcile(customer: Customer, ack_ids: list[str]) -> Iterator[Reconciled]:
                 yield Reconciled(ack_id, False, None, "", "", "not known", "", "")
             for push in pushes.get(ack_id, ()):
                 minute = _minute(push)
-                verdict = verdicts.get(minute, judging.OK if push.counts else "")
+                verdict = verdicts.get(minute, "")
                 yield Reconciled(ack_id, True, minute, push.outcome, push.code, _counted(push), verdict, push.trace)
 
 

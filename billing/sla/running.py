@@ -7,16 +7,21 @@ import logging
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
+from django.db import connection
+
 from billing.models import SlaLedger
 from billing.sla import judging, keeping, keys, months, sealing
 from billing.sla.judging import MINUTE
 from billing.sla.sources import Sources
+from tenants.problem import ProblemError
 
 log = logging.getLogger(__name__)
 
 # What a round writes again of the days that are not sealed: all of it once an hour, else the last hours.
 RECENT: Final = timedelta(hours=2)
 EVERY: Final = timedelta(minutes=5)
+# By how much our clock and the database's may differ.
+CLOCKS: Final = timedelta(minutes=10)
 
 
 class Round(NamedTuple):
@@ -43,6 +48,15 @@ def round_(now: datetime, sources: Sources) -> Round:
     if sealed:
         log.info("The SLA's days from %s to %s are sealed.", sealed[0], sealed[-1])
     return Round(keeping.write(_from(now), _settled(now), sources), sealed)
+
+
+def check_clock(now: datetime) -> None:
+    """Raise ProblemError where our clock and the database's differ: a day is not sealed before it has been."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        theirs: datetime = cursor.fetchone()[0]
+    if abs(theirs - now) > CLOCKS:
+        raise ProblemError(f"the SLA's round is put off: our clock says {now:%c}, the database's {theirs:%c} (UTC)")
 
 
 def _settled(now: datetime) -> datetime:

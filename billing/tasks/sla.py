@@ -13,7 +13,9 @@ from billing.sla import sources as sla_sources
 def sla() -> int:
     """Write the SLA's minutes, seal its days, close its months; returns how many rows changed."""
     close_old_connections()
-    return running.round_(timezone.now(), sla_sources.wired()).minutes
+    now = timezone.now()
+    running.check_clock(now)
+    return running.round_(now, sla_sources.wired()).minutes
 
 
 @shared_task(name="billing.forget_sla", acks_late=True, ignore_result=True)

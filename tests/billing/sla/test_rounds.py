@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from billing import customers
 from billing.facts import Month
@@ -15,6 +16,7 @@ from billing.sla.judging import MINUTE, Window
 from billing.sla.sources import Price
 from billing.sla.verifier import verify_sla
 from tenants.models import AuditEvent, Customer
+from tenants.problem import ProblemError
 from tests.billing.sla.facts import BEGIN, PRICED, pushes, sources
 from tests.billing.sla.months import at
 from tests.roles import WORKER, acting_as
@@ -142,6 +144,13 @@ def test_a_clock_that_was_set_forward_and_back_changes_nothing_that_is_sealed(ac
     running.round_(BEGIN + timedelta(days=3), PRICED)
     assert everything() == before
     assert reading.check_chain(acme) == (59, [])
+
+
+def test_a_clock_that_is_not_the_databases_puts_the_round_off(db: None) -> None:
+    running.check_clock(timezone.now())
+    for wrong in (-1, 60):
+        with pytest.raises(ProblemError, match="put off"):
+            running.check_clock(timezone.now() + timedelta(days=wrong))
 
 
 def test_a_broken_promise_is_credited_once_unasked(acme: Customer) -> None:

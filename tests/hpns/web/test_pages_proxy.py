@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpns.web import page_gates, pages_app, pages_client, pages_proxy
-from hpns.web.pages_proxy import BODY_MAX, BYTES_EACH, HEADERS_MAX, REQUESTS_EACH, TARGET_MAX, UPLOAD_MAX
+from hpns.web.pages_proxy import BODY_MAX, BYTES_EACH, HEADERS_MAX, LINES_MAX, REQUESTS_EACH, TARGET_MAX, UPLOAD_MAX
 from tests.hpns.web.pages_service import Request, Service, echo, listening, serving
 
 UPLOAD = "/c/acme/apps/7/credentials/"
@@ -98,6 +98,8 @@ async def test_a_head_that_is_larger_than_any_browsers_is_refused_before_anybody
         (UPLOAD, "", BODY_MAX),
         (UPLOAD, SESSION, UPLOAD_MAX),
         ("/c/acme/licence/", SESSION, UPLOAD_MAX),
+        ("/c/acme/sla/reconcile/", SESSION, LINES_MAX),
+        ("/c/acme/sla/reconcile/", "", BODY_MAX),
         ("/admin/tenants/pushapp/add/", SESSION, UPLOAD_MAX),
         ("/admin/tenants/pushapp/12/change/", SESSION, UPLOAD_MAX),
         (f"{UPLOAD}7/check/", SESSION, BODY_MAX),

@@ -1,0 +1,55 @@
+"""The SLA's figures in words, and the grid of a month."""
+
+from datetime import timedelta
+
+import pytest
+
+from billing.facts import Month
+from billing.pages import sla_words as words
+from billing.sla import judging
+from tests.billing.sla.months import at, row
+
+NOVEMBER = Month(2026, 11)
+FIRST = at("2026-11-01T00:00")
+
+
+@pytest.mark.parametrize(
+    ("bad", "so_far", "has_sla", "kind", "advice"),
+    [
+        (0, True, True, "good", "would bear 43 more bad minutes"),
+        (1, True, True, "warn", "would bear 42 more bad minutes"),
+        (42, True, True, "warn", "1 more bad minute."),
+        (44, True, True, "bad", "you are credited 10 %"),
+        (44, False, True, "bad", "you were credited 10 %"),
+        (1, False, True, "warn", "was kept"),
+        (44, False, False, "bad", "nothing is credited"),
+    ],
+)
+def test_a_month_is_told_in_a_sentence(bad: int, so_far: bool, has_sla: bool, kind: str, advice: str) -> None:
+    rows = [row(FIRST + timedelta(minutes=n), 0, 0, "bad") for n in range(bad)]
+    told = words.sentence(judging.summed(rows, NOVEMBER, 43_200), so_far=so_far, has_sla=has_sla)
+    assert told["kind"] == kind
+    assert advice in told["advice"]
+    assert "no push came" in told["words"][0]["text"]
+
+
+def test_a_budget_that_is_used_up_either_way_says_so() -> None:
+    failed = judging.summed([row(FIRST, 2_000, 3)], NOVEMBER, 43_200)
+    assert words.stats(failed)[-1]["value"] == "used up"
+    assert words.stats(judging.summed([row(FIRST, 2_000, 2)], NOVEMBER, 43_200))[-1]["value"] == "43 min"
+
+
+def test_the_grid_has_each_hour_with_its_bad_minutes() -> None:
+    rows = [
+        row(at("2026-11-02T03:04"), 20, 2),
+        row(at("2026-11-02T03:05"), 20, 2),
+        row(at("2026-11-02T04:00"), 20, 0),
+        row(at("2026-11-02T05:00"), 0, 0, excluded=True),
+    ]
+    days = words.grid(rows, NOVEMBER, at("2026-11-02T00:00"), at("2026-11-03T01:30"))
+    assert [day.day.day for day in days] == [2, 3]
+    assert [(cell.kind, cell.bad) for cell in days[0].cells[2:6]] == [
+        ("idle", 0), ("bad", 2), ("good", 0), ("excluded", 0),
+    ]  # fmt: skip
+    assert days[0].cells[3].words == "2 bad minutes"
+    assert [cell.kind for cell in days[1].cells[:3]] == ["idle", "idle", "none"]
