@@ -40,6 +40,7 @@ def test_a_missing_program_is_said_with_what_is_not_tested(place: Path) -> None:
         NO_BROWSER,
         "not run: the check of docker-compose.yml (missing: apt install docker-compose)",
         "not run: that a backup is opened without this program (missing: apt install age)",
+        "not run: the unit tests of the rules for Prometheus (missing: apt install prometheus)",
         "not run: the curl that bin/run prints (missing: apt install curl)",
     ]
 
