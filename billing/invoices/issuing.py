@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from billing.invoices import document as documents
-from billing.invoices import drafting, ledger, numbering, payments, pdf, profiles, seller, taxes
+from billing.invoices import drafting, ledger, numbering, payments, profiles, rendering, seller, taxes
 from billing.invoices.document import Document, Line, Tax
 from billing.models import DocumentKind, Invoice, InvoiceDraft, InvoiceFile, LedgerEntry
 from billing.money import text
@@ -56,7 +56,7 @@ def preview(draft: InvoiceDraft, now: datetime) -> Document:
         raise ProblemError("the lines come to less than nothing: that is a credit note, not an invoice")
     if not lines:
         raise ProblemError("nothing stands on this draft")
-    pdf.check_letters(made)
+    rendering.check_letters(made)
     return made
 
 
@@ -169,7 +169,7 @@ def _keep(
     """Give a document its number and keep it with its PDF."""
     number = numbering.take(made.kind, made.issued_on)
     made = msgspec.structs.replace(made, number=str(number))
-    content, e_invoice = pdf.file_of(made, now)
+    content, e_invoice = rendering.file_of(made, now)
     row = Invoice.objects.create(
         kind=made.kind,
         series=number.series,

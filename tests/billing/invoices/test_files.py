@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import sys
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -137,3 +139,12 @@ def test_a_statement_has_a_pdf_and_no_e_invoice(acme: Customer) -> None:
     assert "This is not an invoice" in text.replace("\n", " ")
     assert "49.90 EUR" in text
     assert issuing.NO_NUMBER not in text
+
+
+def test_a_process_that_issues_nothing_does_not_load_what_makes_files() -> None:
+    script = (
+        "import django, sys; django.setup(); import billing.tasks, hpns.urls; "
+        "print({'fpdf', 'facturx', 'PIL', 'fontTools'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "set()"

@@ -12,11 +12,12 @@ from billing.invoices import drafting, issuing, ledger, payments, reading
 from billing.invoices.document import Line, from_json
 from billing.invoices.reading import PaymentState
 from billing.models import Invoice, LedgerEntry
+from tenants import scope
 from tenants.models import AuditEvent, Customer
 from tenants.problem import ProblemError
 from tests.billing.invoices.making import NOW, at, issued
 from tests.roles import PAGES, WORKER, acting_as
-from tests.tenants.two_customers import refused, sql
+from tests.tenants.two_customers import count, refused, sql
 
 TODAY = NOW.date()
 
@@ -216,3 +217,29 @@ def test_a_draft_that_comes_to_less_than_nothing_is_refused(acme: Customer) -> N
     with pytest.raises(ProblemError, match="that is a credit note"):
         issuing.issue(draft, now=NOW)
     assert not LedgerEntry.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_customers_page_issues_drafts_and_pays_nothing(acme: Customer) -> None:
+    issued(acme)
+    drafting.make(acme, currency="EUR", lines=[Line("x", 100)], now=NOW)
+    with acting_as(PAGES), scope.customer(acme):
+        for table in ("billing_ledgerentry", "billing_invoice", "billing_invoicefile"):
+            columns = [name for name in columns_of(table) if name != "id"]
+            values = ", ".join({"number": "'X'", "sequence": "9"}.get(name, name) for name in columns)
+            with refused():
+                sql(
+                    f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}"  # noqa: S608
+                    if count(table)
+                    else "INSERT INTO billing_ledgerentry (batch, at, customer_id, account, kind, currency, amount_minor, "
+                    "root, provider, reference, note, actor) SELECT gen_random_uuid(), now(), customer_id, 'balance', "
+                    "'payment', 'EUR', 5, '', '', '', '', '' FROM billing_invoice"
+                )
+        with refused():
+            sql("UPDATE billing_invoicecounter SET last = last + 1")
+        assert sql("UPDATE billing_invoicedraft SET extra = '[]'") == [0]
+        assert sql("DELETE FROM billing_invoicedraft") == [0]
+
+
+def columns_of(table: str) -> list[str]:
+    return [name for (name,) in sql("SELECT column_name FROM information_schema.columns WHERE table_name = %s", table)]
