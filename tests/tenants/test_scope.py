@@ -1,5 +1,4 @@
-"""The first fence alone: what the models' manager lets a page reach. The connection is a superuser's here, whom
-row-level security does not bind."""
+"""The first fence alone, the models' manager: the connection is a superuser's, whom row-level security does not bind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +12,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
 
-from billing.models import LastStanding, Override, PlanChange, Subscription, SubscriptionMail
+from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
 from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from tenants import fence, scope
 from tenants.fence import Unscoped
@@ -38,9 +37,8 @@ pytestmark = pytest.mark.django_db
 SETTINGS = ("hpns.customer", "hpns.user", "hpns.invitation", "hpns.staff")
 ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(Subscription, Override, PlanChange, LastStanding, SubscriptionMail),
     *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour, Device, ActiveDevice, DeviceCount, PlatformSighting),
-}
+} | {model for model, _ in SUBSCRIPTIONS}
 
 
 class Two(NamedTuple):
