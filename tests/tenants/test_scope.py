@@ -1,4 +1,4 @@
-"""The first fence alone, the models' manager: the connection is a superuser's, whom row-level security does not bind."""
+"""The first fence alone, the models' manager: a superuser connects here, whom row-level security does not bind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
