@@ -13,6 +13,7 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks of the settings that the canary, the status page, licences and invoices read."""
         # Models can be imported from here on only.
+        import_string("billing.wiring.wire")()
         register(import_string("billing.checks.settings_are_usable"), Tags.security)
         register(import_string("billing.checks.licence_keys_are_usable"))
         register(import_string("billing.checks.settings_are_for_production"), Tags.security, deploy=True)

@@ -1,4 +1,7 @@
-"""Where invoices get their facts from: the readers of the other parts of billing, in one place."""
+"""Where invoices get their facts from: the readers of the other parts of billing (billing/wiring.py).
+
+Before any is wired nobody has agreed on anything, nothing was used, and nothing is owed.
+"""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -16,17 +19,17 @@ class Sources(NamedTuple):
     credits: Callable[[Customer], list[Credit]]
 
 
-def _nobody(customer: Customer) -> Subscribed | None:
-    return None
+_wired: Final[list[Sources]] = [Sources(lambda _customer: None, lambda _customer, _month: None, lambda _customer: [])]
 
 
-def _nothing(customer: Customer, month: Month) -> Usage | None:
-    return None
+def wire(sources: Sources) -> None:
+    """Say where the facts come from, at the start of a process; the last word counts."""
+    _wired[:] = [sources]
 
 
-def _none(customer: Customer) -> list[Credit]:
-    return []
-
-
-SOURCES: Final = Sources(subscribed=_nobody, usage=_nothing, credits=_none)
-"""What the timetable and commands use."""
+SOURCES: Final = Sources(
+    subscribed=lambda customer: _wired[-1].subscribed(customer),
+    usage=lambda customer, month: _wired[-1].usage(customer, month),
+    credits=lambda customer: _wired[-1].credits(customer),
+)
+"""What the timetable and commands use: those that are wired."""

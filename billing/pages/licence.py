@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing.licences import answer, coverage, issuers, proving, reading
 from billing.licences.judging import day
-from billing.licences.site import Site
+from billing.licences.servers import site_of
 from billing.models import LicenceCase, LicenceProof
 from billing.pages.licence_forms import BindForm, UploadForm
 from tenants.models import Server
@@ -60,11 +60,6 @@ def withdraw(request: CustomerRequest, proof: int) -> HttpResponse:
         messages.success(request, f"{answer.title(row)} was withdrawn.")
         return redirect("licence", request.customer.slug)
     return render(request, "billing/licences/withdraw.html", {"proof": row, "title": answer.title(row)})
-
-
-def site_of(server: Server) -> Site | None:
-    """What a server itself says of its licence; None where it is not known."""
-    return None
 
 
 def _uploaded(request: CustomerRequest, form: UploadForm) -> bool:

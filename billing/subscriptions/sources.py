@@ -1,6 +1,7 @@
 """Where the facts come from that a standing is made of besides the subscription: invoices, licences, and who is billed.
 
-Functions of other parts of billing; each takes the customer and reaches that customer's rows alone.
+Functions of other parts of billing (billing/wiring.py); each takes the customer and reaches that customer's rows alone.
+Before any is wired there are no invoices, no licences and no contacts.
 """
 
 from collections.abc import Callable
@@ -10,27 +11,30 @@ from billing.facts import OpenInvoice, Proof
 from tenants.models import Customer
 
 
-def open_invoices(customer: Customer) -> list[OpenInvoice]:
-    """Issued invoices of which something is to be paid: none, as long as none are issued."""
-    return []
-
-
-def proofs(customer: Customer) -> list[Proof]:
-    """The licences that the customer has proven, or that staff vouch for: none, as long as none are taken."""
-    return []
-
-
-def billing_contacts(customer: Customer) -> list[str]:
-    """The e-mail addresses to which invoices go, besides the owners': none, as long as none are kept."""
-    return []
-
-
 class Sources(NamedTuple):
-    """The three together, as an argument."""
+    """open_invoices: issued ones of which something is to be paid; proofs: the licences that the customer has proven, or
+    that staff vouch for; billing_contacts: the addresses to which invoices go, besides the owners'."""
 
     open_invoices: Callable[[Customer], list[OpenInvoice]]
     proofs: Callable[[Customer], list[Proof]]
     billing_contacts: Callable[[Customer], list[str]]
 
 
-SOURCES: Final = Sources(open_invoices, proofs, billing_contacts)
+def _nothing(_customer: Customer) -> list[object]:
+    return []
+
+
+_wired: Final[list[Sources]] = [Sources(_nothing, _nothing, _nothing)]  # type: ignore[arg-type]
+
+
+def wire(sources: Sources) -> None:
+    """Say where the facts come from, at the start of a process; the last word counts."""
+    _wired[:] = [sources]
+
+
+SOURCES: Final = Sources(
+    open_invoices=lambda customer: _wired[-1].open_invoices(customer),
+    proofs=lambda customer: _wired[-1].proofs(customer),
+    billing_contacts=lambda customer: _wired[-1].billing_contacts(customer),
+)
+"""Those that are wired, as an argument."""

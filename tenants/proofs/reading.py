@@ -1,15 +1,13 @@
 """How far a server has proven who it is: its level, with the evidence, and what is missing for the next one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
 from tenants.models import Customer, Proof, Server, ServerId, Site
-
-# Whether billing has a licence for this server, known by this server_id.
-Licensed = Callable[[Server, str], bool]
+from tenants.proofs import listeners
+from tenants.proofs.listeners import Licensed
 
 
 class Step(IntEnum):
@@ -88,8 +86,8 @@ _ADVICE: dict[str, str] = {
 }
 
 
-def level(server: Server, licensed: Licensed | None = None) -> Level:
-    """The level of a server, in its customer's scope. `licensed` is billing's to decide; None: nobody does."""
+def level(server: Server, licensed: Licensed = listeners.is_licensed) -> Level:
+    """The level of a server, in its customer's scope. `licensed` is billing's to decide."""
     site = Site.objects.filter(server=server).first()
     proofs = list(Proof.objects.filter(key__server=server).select_related("key").order_by("-last_at"))
     standing = set(Proof.objects.filter(Proof.standing(), key__server=server).values_list("pk", flat=True))
@@ -108,7 +106,7 @@ def level(server: Server, licensed: Licensed | None = None) -> Level:
     }
     if proven:
         name = proven[0].mattermost_id
-        step = Step.LICENSED if licensed is not None and licensed(server, name) else Step.PROVEN
+        step = Step.LICENSED if licensed(server, name) else Step.PROVEN
         return Level(step, name, proof=proven[0], **known)  # type: ignore[arg-type]
     if read is not None:
         return Level(Step.SEEN, read.mattermost_id, **known)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from tenants.audit import recording
 from tenants.changes import Changed, notify_processes
 from tenants.models import Finding, Proof, Server, Site
 from tenants.problem import ProblemError
-from tenants.proofs import documents, fetching, findings
+from tenants.proofs import documents, fetching, findings, listeners
 from tenants.proofs.documents import Documents
 
 # How long after a reading a site is fetched again, and after one that failed.
@@ -84,6 +84,7 @@ def keep(
                 users=found.users,
             )
             notify_processes()
+        listeners.site_read(row, now)
     return Changed(row, changed)
 
 
