@@ -100,7 +100,7 @@ def sentence(components: Iterable[ComponentStatus], last: datetime | None, now: 
             if last is None
             else f"How the service is has not been known since {last:%H:%M} UTC."
         )
-    told = []
+    told: list[str] = []
     for state, verb in (("bad", "fail"), ("warn", "are disturbed"), ("maintenance", "are under maintenance")):
         names = [each for each in parts if each.state == state]
         if names:
