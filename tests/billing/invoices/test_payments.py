@@ -231,8 +231,9 @@ def test_a_customers_page_issues_drafts_and_pays_nothing(acme: Customer) -> None
                 sql(
                     f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}"  # noqa: S608
                     if count(table)
-                    else "INSERT INTO billing_ledgerentry (batch, at, customer_id, account, kind, currency, amount_minor, "
-                    "root, provider, reference, note, actor) SELECT gen_random_uuid(), now(), customer_id, 'balance', "
+                    else "INSERT INTO billing_ledgerentry (batch, at, customer_id, account, kind, currency, "
+                    "amount_minor, root, provider, reference, note, actor) SELECT gen_random_uuid(), now(), "
+                    "customer_id, 'balance', "
                     "'payment', 'EUR', 5, '', '', '', '', '' FROM billing_invoice"
                 )
         with refused():
