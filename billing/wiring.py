@@ -38,7 +38,7 @@ def wire() -> None:
     invoice_sources.wire(
         invoice_sources.Sources(
             subscribed=subscriptions.subscribed,
-            usage=lambda customer, month: usage.usage(customer, month),
+            usage=usage.usage,
             credits=lambda customer: sla_credits.given(customer.pk),
         )
     )

@@ -27,9 +27,17 @@ def wire(sources: Sources) -> None:
     _wired[:] = [sources]
 
 
-SOURCES: Final = Sources(
-    subscribed=lambda customer: _wired[-1].subscribed(customer),
-    usage=lambda customer, month: _wired[-1].usage(customer, month),
-    credits=lambda customer: _wired[-1].credits(customer),
-)
+def _subscribed(customer: Customer) -> Subscribed | None:
+    return _wired[-1].subscribed(customer)
+
+
+def _usage(customer: Customer, month: Month) -> Usage | None:
+    return _wired[-1].usage(customer, month)
+
+
+def _credits(customer: Customer) -> list[Credit]:
+    return _wired[-1].credits(customer)
+
+
+SOURCES: Final = Sources(_subscribed, _usage, _credits)
 """What the timetable and commands use: those that are wired."""

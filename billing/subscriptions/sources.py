@@ -12,7 +12,7 @@ from tenants.models import Customer
 
 
 class Sources(NamedTuple):
-    """open_invoices: issued ones of which something is to be paid; proofs: the licences that the customer has proven, or
+    """open_invoices: issued ones of which something is to be paid; proofs: licences that the customer has proven, or
     that staff vouch for; billing_contacts: the addresses to which invoices go, besides the owners'."""
 
     open_invoices: Callable[[Customer], list[OpenInvoice]]
@@ -32,9 +32,17 @@ def wire(sources: Sources) -> None:
     _wired[:] = [sources]
 
 
-SOURCES: Final = Sources(
-    open_invoices=lambda customer: _wired[-1].open_invoices(customer),
-    proofs=lambda customer: _wired[-1].proofs(customer),
-    billing_contacts=lambda customer: _wired[-1].billing_contacts(customer),
-)
+def _open_invoices(customer: Customer) -> list[OpenInvoice]:
+    return _wired[-1].open_invoices(customer)
+
+
+def _proofs(customer: Customer) -> list[Proof]:
+    return _wired[-1].proofs(customer)
+
+
+def _contacts(customer: Customer) -> list[str]:
+    return _wired[-1].billing_contacts(customer)
+
+
+SOURCES: Final = Sources(_open_invoices, _proofs, _contacts)
 """Those that are wired, as an argument."""
