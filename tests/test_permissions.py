@@ -10,7 +10,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import DjangoDbBlocker
 
 from tests.browsing import Browser, tenant, visitors
-from tests.permission_table import LOGIN, METHODS, TABLE, VISITORS, row
+from tests.permission_rows import LOGIN, METHODS, VISITORS
+from tests.permission_table import TABLE, row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]  # where attempts are counted
 

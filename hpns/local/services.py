@@ -41,8 +41,7 @@ def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict
         valkey = Valkey(folder, folder.secret("valkey_password", secrets.token_urlsafe), fast=fast)
         supervisor.start(valkey.spec())
         urls["REDIS_URL"] = valkey.url
-        if valkey.socket:
-            urls["REDIS_SOCKET"] = valkey.socket
+        urls["REDIS_SOCKET"] = valkey.socket
         started.append("valkey")
     supervisor.ready(*started)
     return urls

@@ -3,7 +3,6 @@
 import http.cookiejar
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -25,50 +24,8 @@ import pytest
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder, free
 from hpns.local.process import descendants, started_at
+from tests.hpns.local.running import ROOT, WAIT, Run, free_port, open_url, status_of
 from tests.required_programs import program
-
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
-WAIT = 90.0
-
-
-def _free_port() -> int:
-    """A port by chance, as the next free one is what other tests of this machine would take at the same moment."""
-    while not free(port := random.choice(range(30_000, 32_000))):  # noqa: S311 - not a secret
-        pass
-    return port
-
-
-class Run:
-    """A bin/run on one state folder and port, which can be started more than once."""
-
-    def __init__(self, state: Path, *options: str) -> None:
-        self.state, self.options, self.port = state, options, _free_port()
-        self._log = state.with_suffix(".out")
-
-    def start(self) -> dict[str, Any]:
-        """Start it and wait for run.json; what stands there."""
-        command = [sys.executable, "-m", "hpns.local.run", "--state", str(self.state), "--port", str(self.port)]
-        names = ("DATABASE_URL", "PAGES_DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
-        environment = {name: value for name, value in os.environ.items() if name not in names}
-        with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*command, *self.options], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
-        limit = time.monotonic() + WAIT
-        while not (self.state / "run.json").exists():
-            assert self.process.poll() is None, self.output()
-            assert time.monotonic() < limit, self.output()
-            time.sleep(0.1)
-        return dict(json.loads((self.state / "run.json").read_text()))
-
-    def output(self) -> str:
-        """What it has printed so far."""
-        return self._log.read_text()
-
-    def stop(self) -> int:
-        """Ask it to stop and return its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +35,7 @@ def service() -> Iterator[Run]:
     path.chmod(0o755)
     run = Run(path / "state")
     # Not the usual port of the phone page, which another bin/run of this machine may take between two starts.
-    Folder(path / "state", for_servers()).write("ports.json", {"phone": _free_port()})
+    Folder(path / "state", for_servers()).write("ports.json", {"phone": free_port()})
     run.start()
     yield run
     run.stop()
@@ -91,24 +48,11 @@ def run_info(service: Run) -> dict[str, Any]:
     return dict(json.loads((service.state / "run.json").read_text()))
 
 
-def _open(url: str, data: bytes | None = None) -> tuple[int, str]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, data, timeout=WAIT) as answer:
-        return answer.status, answer.read().decode()
-
-
-def _status(url: str) -> int:
-    try:
-        return _open(url)[0]
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 def _push(run_info: dict[str, Any], **members: str) -> dict[str, str]:
     """Push to the demo's iPhone, or what `members` say; the answer."""
     push = {"platform": "apple_rn-v2", "device_id": "ab" * 32, "server_id": "s", "type": "message", "message": "m"}
     answer: dict[str, str] = json.loads(
-        _open(run_info["push_url"] + "/api/v1/send_push", json.dumps({**push, **members}).encode())[1]
+        open_url(run_info["push_url"] + "/api/v1/send_push", json.dumps({**push, **members}).encode())[1]
     )
     return answer
 
@@ -122,7 +66,7 @@ def test_run_json_is_private_and_says_what_was_printed(service: Run, run_info: d
 
 
 def test_every_page_that_is_told_of_answers(run_info: dict[str, Any]) -> None:
-    assert {name: _open(url)[0] for name, url in run_info["pages"].items()} == dict.fromkeys(run_info["pages"], 200)
+    assert {name: open_url(url)[0] for name, url in run_info["pages"].items()} == dict.fromkeys(run_info["pages"], 200)
     assert list(run_info["pages"]) == ["phone", "customer", "admin", "metrics", "health"]
 
 
@@ -139,7 +83,7 @@ def test_a_licence_of_the_demo_can_be_tried_and_another_is_in_use(service: Run, 
 
 
 def test_the_first_push_is_on_the_phone(run_info: dict[str, Any]) -> None:
-    assert "Hello from your push service" in _open(run_info["pages"]["phone"])[1]
+    assert "Hello from your push service" in open_url(run_info["pages"]["phone"])[1]
 
 
 def test_the_demos_server_is_proven_by_its_first_push(run_info: dict[str, Any]) -> None:
@@ -209,7 +153,7 @@ def test_the_canary_pushes_to_the_sandbox_and_the_status_page_is_written(
     # The timetable writes it, at the full minute.
     assert eventually((service.state / "status" / "index.html").exists)
     page = urllib.parse.urljoin(run_info["pages"]["health"], "/status/")
-    assert "Status of the push notification service" in _open(page)[1]
+    assert "Status of the push notification service" in open_url(page)[1]
 
 
 def test_pages_and_workers_are_database_users_of_their_own(
@@ -234,10 +178,10 @@ def test_pages_and_workers_are_database_users_of_their_own(
         assert eventually(lambda: "hpns_worker" in users())
         # A page's connection is gone with the page: what shows whose it was is that without the user there is none.
         page = urllib.parse.urljoin(run_info["pages"]["health"], "/invitation/none/")
-        assert _status(page) == 404
+        assert status_of(page) == 404
         connection.execute("ALTER ROLE hpns_pages NOLOGIN")
         try:
-            assert _status(page) == 500
+            assert status_of(page) == 500
         finally:
             connection.execute("ALTER ROLE hpns_pages LOGIN")
 
@@ -252,7 +196,7 @@ def test_everything_listens_on_the_loopback_address_alone(run_info: dict[str, An
 
 
 def test_a_second_one_on_the_same_folder_says_who_holds_it(service: Run, run_info: dict[str, Any]) -> None:
-    command = [sys.executable, "-m", "hpns.local.run", "--state", str(service.state), "--port", str(_free_port())]
+    command = [sys.executable, "-m", "hpns.local.run", "--state", str(service.state), "--port", str(free_port())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"in use by process {run_info['processes']['supervisor']}" in done.stderr
