@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import redis
 from django.apps.config import AppConfig
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from django.db import Error as DatabaseError
@@ -53,7 +55,29 @@ def valkey_is_durable(
     except (redis.RedisError, ValueError) as error:
         hint = "Is it running, and are REDIS_URL's host, port and password right?"
         return [Error(f"Valkey does not answer ({type(error).__name__}).", hint=hint, id="hpns.E032")]
-    return list(check_info(info))
+    return [*check_info(info), *_socket(info["run_id"])]
+
+
+def _socket(run_id: str) -> Iterator[CheckMessage]:
+    """E038: REDIS_SOCKET is of no server, or of another one than REDIS_URL, whose run has this id."""
+    if not settings.REDIS_SOCKET:
+        return
+    parts = urlsplit(settings.REDIS_URL)
+    user, password = parts.username or None, unquote(parts.password or "") or None
+    try:
+        with redis.Redis(
+            unix_socket_path=settings.REDIS_SOCKET, username=user, password=password, socket_timeout=TIMEOUT
+        ) as there:
+            found = there.info("server")["run_id"]
+    except (redis.RedisError, OSError) as error:
+        text = f"No Valkey answers at REDIS_SOCKET ({type(error).__name__})."
+        yield Error(text, hint="Is its path right, and may this user open it? Else leave it empty.", id="hpns.E038")
+        return
+    if found != run_id:
+        text = (
+            "REDIS_SOCKET is another Valkey's than REDIS_URL: pushes would go into one, and be looked for in the other."
+        )
+        yield Error(text, hint="Name the socket of the same server, or leave it empty.", id="hpns.E038")
 
 
 def check_info(info: dict[str, Any]) -> Iterator[CheckMessage]:

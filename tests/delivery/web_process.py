@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import redis
+from django.conf import settings
 
 from delivery.ingest.outbox import Outbox
 from delivery.log.rows import COLUMNS, ROWS
@@ -14,6 +15,7 @@ from tenants import vault
 from tenants.authentication import Keyless
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Identity, Limit, Snapshot
+from tenants.network import TrustedProxies
 from tests.delivery.links import until
 
 # Up to which batches count as saved, for a Valkey that keeps no file where a push is to be OK at its deadline.
@@ -32,6 +34,11 @@ def keyless(listed: Identity | None = LISTED, anybody: Identity | None = ANYBODY
     by_server_id = {REGISTERED: [listed]} if listed else {}
     directory.install(Snapshot(1, 1.0, {}, [], [], by_server_id, [anybody] if anybody else []), "postgres")
     return Keyless(directory)
+
+
+def proxies() -> TrustedProxies:
+    """The trusted proxies of the settings."""
+    return TrustedProxies(settings.TRUSTED_PROXIES)
 
 
 def body(**members: Any) -> bytes:

@@ -16,7 +16,7 @@ from delivery.ingest.api import Ack, LeanRequest, MachineView, SendPush
 from delivery.ingest.outbox import Outbox
 from tenants.directory.snapshot import Identity
 from tenants.refusals import RevokedKey, UnknownKey, Whose
-from tests.delivery.web_process import ACME, body
+from tests.delivery.web_process import ACME, body, proxies
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -34,7 +34,7 @@ class Failing(MachineView):
     authentication_classes = (Acme,)
 
     def __init__(self, outbox: Outbox, error: Exception) -> None:
-        super().__init__(outbox)
+        super().__init__(outbox, proxies())
         self.error = error
 
     async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
@@ -81,7 +81,7 @@ async def test_another_method_is_405_before_anybody_is_asked_who_calls(outbox: O
 
 async def test_an_ack_larger_than_any_is_refused_unread(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ack, "authentication_classes", (Acme,))
-    view, ack = Ack(outbox), b'{"id": "a", "platform": "ios", "type": "message"}'
+    view, ack = Ack(outbox, proxies()), b'{"id": "a", "platform": "ios", "type": "message"}'
     assert (await view(request(body=ack.ljust(receipts.BODY_LIMIT)))).content == b'{"status":"OK"}'
     monkeypatch.setattr(receipts, "read", None)
     refused = await view(request(body=ack.ljust(receipts.BODY_LIMIT + 1)))
@@ -92,7 +92,7 @@ async def test_a_push_that_cannot_be_read_is_noted_with_where_it_came_from(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SendPush, "authentication_classes", (Acme,))
-    view = SendPush(outbox)
+    view = SendPush(outbox, proxies())
     broken, large, bad = request(), request(), request(body=b"no push")
     broken.body_error, large.too_large = "its body did not arrive whole", 1 << 20
     for each in (broken, large, bad, request(body=b"[]"), request(body=b'{"type": "message"}')):
@@ -116,6 +116,6 @@ async def test_an_ack_passes_whatever_was_paid(outbox: Outbox, monkeypatch: pyte
         monkeypatch.setattr(view, "authentication_classes", (Acme,))
     monkeypatch.setattr(Acme, "authenticate", lambda *_: (unpaid, None))
     ack = b'{"id": "a", "platform": "ios", "type": "message"}'
-    assert (await Ack(outbox)(request(body=ack))).content == b'{"status":"OK"}'
-    refused = await SendPush(outbox)(request(body=body()))
+    assert (await Ack(outbox, proxies())(request(body=ack))).content == b'{"status":"OK"}'
+    refused = await SendPush(outbox, proxies())(request(body=body()))
     assert json.loads(refused.content)["error"].startswith("subscription_unpaid ")

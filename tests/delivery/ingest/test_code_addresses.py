@@ -16,7 +16,7 @@ from delivery.queue import valkey
 from tenants.refusals import RevokedKey
 from tests.delivery.ingest.test_api import Failing, fail_text, request
 from tests.delivery.ingest.test_outbox import submit
-from tests.delivery.web_process import ACME, error_of
+from tests.delivery.web_process import ACME, error_of, proxies
 from tests.delivery.worker.delivering import Pushes
 
 PAGES = "https://push.example.com/codes"
@@ -30,7 +30,7 @@ def public(settings: Settings) -> None:
 
 async def test_what_is_refused_before_and_behind_the_door(outbox: Outbox) -> None:
     assert (await fail_text(Failing(outbox, RevokedKey()))).endswith(f") {PAGES}/revoked_key/")
-    ack = json.loads((await Ack(outbox).handle(ACME, request())).content)
+    ack = json.loads((await Ack(outbox, proxies()).handle(ACME, request())).content)
     assert ack["error"].endswith(f") {PAGES}/missing_ack_id/")
     turned_away = outbox.turn_away(ACME, Push(), 100, "missing_device_id")
     assert (await error_of(turned_away)).endswith(f") {PAGES}/missing_device_id/")

@@ -25,7 +25,7 @@ from delivery.queue import valkey
 from delivery.queue.connection import ConnectionLost
 from tenants.authentication import KEYLESS
 from tests.delivery.links import disconnect, until
-from tests.delivery.web_process import ACME, ANYBODY, LISTED, REGISTERED, keyless
+from tests.delivery.web_process import ACME, ANYBODY, LISTED, REGISTERED, keyless, proxies
 
 ACK = wire.Ack(id="an-ack", received_at=1_790_000_000_123, platform="ios", type="message")
 OTHERS = [replace(ACME, server_id=number) for number in range(100, 110)]
@@ -97,7 +97,7 @@ def request(**headers: str) -> LeanRequest:
 
 
 async def test_the_answer_goes_first(outbox: Outbox) -> None:
-    answer = await Ack(outbox).handle(ACME, request())
+    answer = await Ack(outbox, proxies()).handle(ACME, request())
     assert answer.content == wire.OK_BODY
     assert outbox.receipts.size == 0
     await asyncio.sleep(0)
@@ -107,7 +107,7 @@ async def test_the_answer_goes_first(outbox: Outbox) -> None:
 async def acked(outbox: Outbox, store: redis.Redis, **headers: str) -> list[tuple[int, int]]:
     """Customer and server of what is kept of an ack without a key."""
     left_out()
-    view = Ack(outbox)
+    view = Ack(outbox, proxies())
     view.keyless = keyless()
     assert (await view.handle(KEYLESS, request(**headers))).content == wire.OK_BODY
     await asyncio.sleep(0)
@@ -275,7 +275,7 @@ async def test_servers_that_bring_none_any_more_are_forgotten(
 
 
 async def test_pushes_go_on_through_a_flood_of_acks(outbox: Outbox, store: redis.Redis) -> None:
-    view = Ack(outbox)
+    view = Ack(outbox, proxies())
     for _ in range(2_000):
         await view.handle(ACME, request())
     push = wire.Push(platform="apple_rn-v2", device_id="d", server_id=REGISTERED)

@@ -17,7 +17,7 @@ from hpns.web.front_door import FrontDoor
 from tenants.directory.snapshot import Identity
 from tenants.network import TrustedProxies, networks
 from tenants.refusals import UnknownKey
-from tests.delivery.web_process import ACME
+from tests.delivery.web_process import ACME, proxies
 from tests.waiting import PATIENCE
 
 LIMIT = 64 * 1024
@@ -41,7 +41,7 @@ class Endpoint(MachineView):
 
     def __init__(self) -> None:
         traces = itertools.count(1)
-        super().__init__(SimpleNamespace(trace=lambda: f"t-{next(traces)}"))  # type: ignore[arg-type]
+        super().__init__(SimpleNamespace(trace=lambda: f"t-{next(traces)}"), proxies())  # type: ignore[arg-type]
         self.open = asyncio.Event()
         self.open.set()
         self.requests: list[tuple[bytes, int, str]] = []
