@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from billing import events
 from billing.facts import Basis, Month
 from billing.incidents import canary
 from billing.incidents import reading as incidents
@@ -20,6 +21,7 @@ from billing.sla import credits as sla_credits
 from billing.sla import judging
 from billing.sla import sources as sla_sources
 from billing.sla.sources import Price
+from billing.subscriptions import applying
 from billing.subscriptions import reading as subscriptions
 from billing.subscriptions import sources as subscription_sources
 from billing.usage import reading as usage
@@ -34,7 +36,15 @@ LIST_PLAN = "hpns"
 
 def wire() -> None:
     """Wire all of them; called once."""
-    subscription_sources.wire(subscription_sources.Sources(invoices.open_invoices, licences.proofs, profiles.contacts))
+    subscription_sources.wire(
+        subscription_sources.Sources(
+            open_invoices=invoices.open_invoices,
+            proofs=licences.proofs,
+            billing_contacts=profiles.contacts,
+            with_proofs=licences.customers,
+        )
+    )
+    events.wire(applying.apply)
     invoice_sources.wire(
         invoice_sources.Sources(
             subscribed=subscriptions.subscribed,

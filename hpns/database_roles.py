@@ -87,7 +87,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     # What staff and owners agree on; what the timetable makes of it.
     "billing_plan": (_SIU, _S),
     "billing_planversion": (_SIU, _S),
-    "billing_subscription": (_SIU, _SU),
+    # The worker begins the subscriptions that licences include.
+    "billing_subscription": (_SIU, _SIU),
     "billing_override": (_SIU, _S),
     "billing_planchange": (_SI, _S),
     "billing_laststanding": (_SIU, _SIU),
