@@ -154,3 +154,18 @@ class Credit(NamedTuple):
     amount_minor: int
     currency: str
     root: str  # the Merkle root (hex) of the month's last sealed day
+
+
+class PlanCharge(NamedTuple):
+    """A change of plan, and what is due for it: negative is a credit. `before`: the terms until then; `resets`: periods
+    are counted from that day on, and the first of them is charged by the change itself."""
+
+    id: int
+    subscription_id: int
+    at: datetime
+    before: Terms
+    text: str
+    amount_minor: int
+    currency: str
+    until: date | None  # the last day that is charged for
+    resets: bool

@@ -98,7 +98,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_usagecorrection": (_S, _SI),
     "billing_usagerunning": (_S, _SIU),
     "billing_usagenotice": (_S, _SI),
-    "billing_usagelimit": (_S, _SIU),
+    # Staff who change an offer change what comes after the limits.
+    "billing_usagelimit": (_SU, _SIU),
     # What is issued and what is paid is only added to, by staff or a command; drafts are the timetable's, too.
     "billing_billingprofile": (_SIU, _S),
     "billing_invoicecounter": (_SIU, _SIU),

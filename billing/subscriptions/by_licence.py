@@ -20,7 +20,7 @@ PLAN: Final = "e1"
 
 
 def run(now: datetime, sources: Sources = SOURCES) -> int:
-    """Begin what is to begin, of all customers; of how many. One that fails is logged, and tried again the next time."""
+    """Begin what is to begin, of all customers; of how many. One that fails is logged, and tried the next time."""
     begun = 0
     held = Subscription.objects.filter(basis=Basis.LICENCE.value, starts_at__lte=now).exclude(cancel_at__lte=now)
     lacking = Customer.objects.filter(pk__in=sources.with_proofs(now)).exclude(pk__in=held.values("customer_id"))

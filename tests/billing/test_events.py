@@ -8,17 +8,18 @@ from pytest_django import Settings
 
 from billing import events, wiring
 from billing.facts import State
-from billing.invoices import issuing, payments, reading
+from billing.invoices import daily, issuing, payments, reading
+from billing.invoices.sources import SOURCES
 from billing.licences import proving, vouching
 from billing.models import Invoice, LastStanding, LicenceProof, Subscription
 from billing.subscriptions import changing
 from billing.subscriptions import reading as subscriptions
 from tenants.models import Customer
 from tests.billing.invoices.making import NOW as ISSUED
-from tests.billing.invoices.making import SELLER_JSON, billed, issued
+from tests.billing.invoices.making import SELLER_JSON, billed
 from tests.billing.licences import making
 from tests.billing.licences.making import NOW, made
-from tests.billing.subscriptions.agreed import DAY
+from tests.billing.subscriptions.agreed import DAY, seed
 from tests.browsing import Tenant, tenant
 from tests.tenants.two_customers import page_of
 
@@ -29,6 +30,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 def acme(settings: Settings, tmp_path: Any) -> Tenant:
     settings.SELLER, settings.PUBLIC_URL = SELLER_JSON, "https://push.example.com"
     settings.LICENCE_KEYS = making.key_folder(tmp_path / "issuers")
+    seed()
     found = tenant("Acme")
     billed(found.customer)
     return found
@@ -62,11 +64,11 @@ def test_a_licence_that_staff_vouch_for_and_end_counts_at_once(acme: Tenant) -> 
 
 
 @pytest.fixture
-def unpaid(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> Invoice:
-    row = begin(acme.customer, "hpns")
-    kept = issuing._keep
-    monkeypatch.setattr(issuing, "_keep", lambda *given, **more: kept(*given, **{**more, "subscription_id": row.pk}))
-    return issued(acme.customer)
+def unpaid(acme: Tenant) -> Invoice:
+    """The first invoice of the customer's subscription, of 593.81 EUR."""
+    begin(acme.customer, "hpns")
+    draft, *_ = daily.refresh(acme.customer, SOURCES, ISSUED)
+    return issuing.issue(draft, now=ISSUED)
 
 
 def test_an_invoice_that_is_issued_moves_the_next_change_to_its_due_date(acme: Tenant, unpaid: Invoice) -> None:
@@ -89,7 +91,7 @@ def test_a_payment_or_a_credit_note_ends_what_was_past_due_at_once(acme: Tenant,
 def test_a_fault_of_judging_refuses_no_licence_and_no_payment(acme: Tenant, unpaid: Invoice) -> None:
     events.wire(lambda customer, _now: Customer.objects.raw("SELECT broken")[0])
     try:
-        payments.record(unpaid, amount_minor=11_900, currency="EUR", reference="all", now=ISSUED)
+        payments.record(unpaid, amount_minor=59_381, currency="EUR", reference="all", now=ISSUED)
         proving.upload(customer=acme.customer, data=made(), now=NOW)
     finally:
         wiring.wire()
@@ -99,4 +101,4 @@ def test_a_fault_of_judging_refuses_no_licence_and_no_payment(acme: Tenant, unpa
 
 def test_the_invoice_of_a_customer_that_was_erased_is_still_paid(acme: Tenant, unpaid: Invoice) -> None:
     acme.customer.entitlement.delete()
-    assert payments.record(unpaid, amount_minor=11_900, currency="EUR", reference="all", now=ISSUED).open_minor == 0
+    assert payments.record(unpaid, amount_minor=59_381, currency="EUR", reference="all", now=ISSUED).open_minor == 0
