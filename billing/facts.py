@@ -50,6 +50,7 @@ class Terms(NamedTuple):
     restricted_after: int = 30
     suspended_after: int = 45
     ended_after: int = 90
+    name: str = ""  # of the plan, for people
 
 
 class Subscribed(NamedTuple):

@@ -30,7 +30,7 @@ def fees(terms: Terms, step: Step, usage: Mapping[Month, Usage]) -> list[Line]:
     if step.period and terms.price_minor:
         start, end = step.period
         each = _EACH.get(terms.period_months, f"{terms.period_months} months")
-        lines.append(Line(f"{terms.plan}, 1 {each}", terms.price_minor, start=start, end=end))
+        lines.append(Line(f"{terms.name or terms.plan}, 1 {each}", terms.price_minor, start=start, end=end))
     for month in step.months:
         used = usage.get(month)
         if used is None or terms.included_devices is None or not terms.device_price_minor:
@@ -72,7 +72,9 @@ def statement_lines(terms: Terms, month: Month, used: Usage | None) -> list[Line
     detail = "Included in your Mattermost licence"
     if used is not None:
         detail += f": {used.pushes:,} pushes to {used.devices:,} active devices of {used.servers:,} servers"
-    return [Line(f"{terms.plan}, {named(month)}", 0, start=month.first, end=last_day(month), detail=detail)]
+    return [
+        Line(f"{terms.name or terms.plan}, {named(month)}", 0, start=month.first, end=last_day(month), detail=detail)
+    ]
 
 
 def named(month: Month) -> str:
