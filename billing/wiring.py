@@ -17,7 +17,7 @@ from billing.invoices import reading as invoices
 from billing.invoices import sources as invoice_sources
 from billing.licences import reading as licences
 from billing.licences import servers
-from billing.models import PlanVersion, SlaLedger, SlaMonth, Subscription
+from billing.models import PlanVersion, SlaLedger, SlaMonth, Subscription, UsageMonth
 from billing.sla import credits as sla_credits
 from billing.sla import judging
 from billing.sla import sources as sla_sources
@@ -88,7 +88,10 @@ def _terms(customer: Customer) -> Terms | None:
 
 
 def _judged(customer: Customer, month: Month) -> bool:
-    """Whether it is known what a month's promise comes to: its last day is sealed, or there was no promise."""
+    """Whether a month is settled: what was used is closed, and what its promise comes to is known: its last day is
+    sealed, or there was no promise."""
+    if not UsageMonth.objects.filter(customer=customer, month=month.first).exists():
+        return False
     ledger = SlaLedger.objects.filter(customer=customer, begins__lte=judging.days_of(month)[-1])
     if price(customer, month) is None or not ledger.exists():
         return True

@@ -67,11 +67,21 @@ def credit_lines(granted: Iterable[MonthCredit], net_minor: int) -> list[Line]:
     return lines
 
 
+def credits_after(granted: Iterable[MonthCredit], net_minor: int) -> list[MonthCredit]:
+    """What is left of SLA credits after a document of that amount has used them."""
+    months = sorted(granted)
+    used = {line.month: -line.amount_minor for line in credit_lines(months, net_minor)}
+    left = [(each, used.get(f"{each.month.year:04d}-{each.month.month:02d}", 0)) for each in months]
+    return [each._replace(left_minor=each.left_minor - gone) for each, gone in left if each.left_minor > gone]
+
+
 def statement_lines(terms: Terms, month: Month, used: Usage | None) -> list[Line]:
     """The lines of a statement for a customer whose licence includes the service: what was used, for nothing."""
     detail = "Included in your Mattermost licence"
     if used is not None:
-        detail += f": {used.pushes:,} pushes to {used.devices:,} active devices of {used.servers:,} servers"
+        counted = ((used.pushes, "push", "es"), (used.devices, "active device", "s"), (used.servers, "server", "s"))
+        pushes, devices, servers = (f"{n:,} {one}{'' if n == 1 else more}" for n, one, more in counted)
+        detail += f": {pushes} to {devices} of {servers}"
     return [
         Line(f"{terms.name or terms.plan}, {named(month)}", 0, start=month.first, end=last_day(month), detail=detail)
     ]

@@ -16,7 +16,7 @@ from tenants.models import Customer
 from tenants.problem import ProblemError
 
 log = logging.getLogger(__name__)
-# A statement has the SLA credit of its month, which is known once the month's last day is sealed, two days after it.
+# A statement has what was used in its month and the SLA credit for it: both are final two days after its last day.
 # For longer than this none waits: what is owed then stands on the next one.
 WAIT: Final = timedelta(days=7)
 

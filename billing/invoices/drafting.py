@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from django.db.models import Q
+
 from billing.facts import Basis, Credit, Month, PlanCharge, Subscribed, Usage
 from billing.invoices import charging, composing, document, ledger, periods
 from billing.invoices.document import Line
@@ -170,6 +172,11 @@ def lines_of(draft: InvoiceDraft) -> list[Line]:
     if draft.kind != DocumentKind.INVOICE:
         return lines
     left = ledger.credits_left(draft.customer_id, draft.currency)
+    # Drafts before this one come first, so that no credit is shown on two.
+    own = InvoiceDraft.objects.filter(customer_id=draft.customer_id, currency=draft.currency, kind=draft.kind)
+    for before in own.filter(Q(ready_on__lt=draft.ready_on) | Q(ready_on=draft.ready_on, pk__lt=draft.pk)):
+        charged = [*document.lines_from_json(before.lines), *document.lines_from_json(before.extra)]
+        left = composing.credits_after(left, sum(line.amount_minor for line in charged))
     return [*lines, *composing.credit_lines(left, sum(line.amount_minor for line in lines))]
 
 

@@ -13,7 +13,7 @@ from tenants.models import Customer
 class Sources(NamedTuple):
     """`subscribed`: what a customer has agreed on, if anything; `usage`: what it used in a month, as far as that is
     known; `credits`: what it is owed for all months whose promise was not kept; `changes`: its changes of plan, with
-    what is due for each; `judged`: whether it is known by now what a customer is owed for a month."""
+    what is due for each; `judged`: whether what a customer used in a month, and is owed for it, is final."""
 
     subscribed: Callable[[Customer], Subscribed | None]
     usage: Callable[[Customer, Month], Usage | None]

@@ -255,7 +255,7 @@ def test_from_taking_on_to_the_credit_on_paper(
 
     found = verify(ada, tmp_path)
     assert (found["bad_minutes"], found["credit_percent"], found["credit_minor"]) == (50, 10, 4_990)
-    ada.see(f"/c/{SLUG}/usage/{MONTH.first:%Y-%m}/", f"chat.{SLUG}.example", name="usage-month")
+    ada.see(f"/c/{SLUG}/usage/{MONTH.first:%Y-%m}/", f"chat.{SLUG}.example", "Closed", name="usage-month")
     ada.see(f"/c/{SLUG}/invoices/", "49.90 EUR", name="invoices-included")
     statement = ada.page.get_by_role("link", name=re.compile(r"^ST-")).first.inner_text()
     ada.see(f"/c/{SLUG}/invoices/{statement}/", "Included in your Mattermost licence", "49.90 EUR", name="statement")
@@ -263,6 +263,8 @@ def test_from_taking_on_to_the_credit_on_paper(
     assert statement in said
     assert f"E1 included, {MONTH.first:%B %Y}" in said
     assert "Included in your Mattermost licence" in said
+    assert "1 server" in said
+    assert "to 7 active devices" in said
     assert "49.90 EUR" in said
 
     number = issue_next(sam)

@@ -16,6 +16,7 @@ from billing.sla import sources as sla
 from billing.subscriptions import applying, by_licence, changing, mailing, reading
 from billing.usage import closing, watching
 from billing.usage import sources as usage
+from delivery.devices import rebuilding as devices
 from delivery.outcomes import judge
 from delivery.rollups import rebuilding
 from tenants.models import Customer, Membership
@@ -38,7 +39,7 @@ ADDRESS: Final = {
 
 def tour_month(today: date) -> Month:
     """The last month that was over, and could be sealed, by `today`."""
-    last = (today - 3 * DAY).replace(day=1) - DAY
+    last = (today - 4 * DAY).replace(day=1) - DAY
     return Month(last.year, last.month)
 
 
@@ -70,7 +71,7 @@ def run(slug: str, month: Month) -> dict[str, Any]:
             number = _pushes(customer.pk, server, judging.midnight(day), number)
     keys.new(now=first)
     invoices = []
-    for day in range(len(days) + 2):
+    for day in range(len(days) + 3):
         now = first + day * DAY + RUNS_AT
         _timetable(now)
         if day == 0:  # staff issue what the paying customer owes for the month, as it begins
@@ -101,4 +102,5 @@ def _pushes(customer: int, server: int, midnight: datetime, number: int) -> int:
             who = {"customer": customer, "server": server}
             write(f"{number:032x}", since + 60 * minute, verdict, device=f"{number % 7:032x}", **who)
     rebuilding.rebuild(hour, hour + timedelta(hours=1))
+    devices.rebuild(midnight.date())
     return number

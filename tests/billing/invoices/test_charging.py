@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from billing.facts import PlanCharge, Terms
-from billing.invoices import charging, daily, document, drafting, issuing
+from billing.facts import Credit, Month, PlanCharge, Terms, Usage
+from billing.invoices import charging, composing, daily, document, drafting, issuing, ledger
 from billing.invoices.sources import Sources
 from billing.models import Invoice, InvoiceDraft
 from billing.subscriptions import changing, plan_changes, reading
@@ -76,6 +76,22 @@ def test_a_change_to_years_ends_the_months_and_its_first_year_is_charged_once(ac
     months = [each.first for step, _ in found for each in step.months]
     assert months == sorted(set(months))  # each month's use is billed once
     assert [amounts(draft) for draft in refresh(acme, at(2026, 11, 25), changes, YEAR)] == [[49_900], [480_000]]
+
+
+@pytest.mark.django_db
+def test_an_sla_credit_is_shown_on_one_draft_and_its_rest_on_the_next(acme: Customer) -> None:
+    ledger.grant(acme, Credit(acme.pk, Month(2026, 9), 50, 60_000, "EUR", "ab" * 32), START)
+    drafts = refresh(acme, at(2026, 10, 3), [])
+    shown = [[line.amount_minor for line in drafting.lines_of(draft)] for draft in drafts]
+    assert shown == [[49_900, -49_900], [49_900, -10_100]]
+    assert issuing.issue(drafts[0], now=at(2026, 10, 3)).net_minor == 0
+    assert [line.amount_minor for line in drafting.lines_of(drafts[1])] == [49_900, -10_100]
+
+
+def test_a_statement_counts_in_words_that_fit() -> None:
+    used = Usage(Month(2026, 10), 1, 1, 1, None)
+    (line,) = composing.statement_lines(TERMS, Month(2026, 10), used)
+    assert line.detail.endswith(": 1 push to 1 active device of 1 server")
 
 
 @pytest.mark.django_db
