@@ -66,6 +66,8 @@ def test_nobody_is_written_to_twice_about_one_invoice(acme: Tenant) -> None:
     written = [(each.to[0].lower(), each.subject) for each in mail.outbox]
     number = Invoice.objects.get().number
     assert sum(number in subject for _, subject in written) == 2
+    reminded = [str(each.body) for each in mail.outbox if "past due" in each.subject]
+    assert all(f"Invoice {number}, 593.81 EUR open: how to pay is on https://" in body for body in reminded)
     reminders = [each for each in written if number not in each[1]]
     for address in ("ada@acme.example", "books@acme.example"):
         assert len([to for to, _ in reminders if to == address]) == 3  # 1, 7 and 14 days after its due date
