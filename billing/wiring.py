@@ -79,10 +79,10 @@ def _seats(customer: Customer) -> int | None:
 def _terms(customer: Customer) -> Terms | None:
     """What is agreed on; whose licence is one of Mattermost Entry has its pushes, unless more was agreed on."""
     agreed = subscriptions.terms(customer)
-    if agreed is not None and agreed.offer != ENTRY_OFFER:
+    if (agreed.offer if agreed is not None else customer.offer) != ENTRY_OFFER:
         return agreed
     entry = licences.entry(customer, timezone.now())
-    if entry is None or entry.push_limit is None or (agreed is None and customer.offer != ENTRY_OFFER):
+    if entry is None or entry.push_limit is None:
         return agreed
     return (agreed or subscriptions.version(ENTRY_PLAN).terms)._replace(included_pushes=entry.push_limit)
 
