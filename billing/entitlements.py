@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
+from billing.models import UsageLimit
 from billing.offers import TERMS, Limits
 from tenants.audit import recording
 from tenants.changes import Changed, notify_processes
@@ -62,6 +63,16 @@ def change(*, customer: Customer, **wanted: bool | int | str | None) -> Changed[
     return Changed(row, changed=True)
 
 
+def _beside_quota(customer: Customer, limits: Limits) -> dict[str, int | None]:
+    """The limits of an offer that can be in force now: while a quota has lowered the rate, that stays, and the offer's
+    is what comes when it ends."""
+    found = limits._asdict()
+    lowered = UsageLimit.objects.filter(customer=customer, ended_at=None)
+    if lowered.update(rate_before=limits.rate, burst_before=limits.burst):
+        del found["rate"], found["burst"]
+    return found
+
+
 def check(wanted: Mapping[str, bool | int | str | None]) -> None:
     """Whether limits make sense together. Raises ProblemError for a rate without a burst, and for one below 1."""
     _check_sizes(wanted)
@@ -95,7 +106,7 @@ def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:
             customer=there,
             may_use_shared=terms.may_use_shared,
             tls_required=terms.tls_required,
-            **terms.limits._asdict(),
+            **_beside_quota(there, terms.limits),
         )
         recording.record("offer.change", customer=there, target=there.name, before=before, after=offer)
         notify_processes()

@@ -50,6 +50,7 @@ class Terms(NamedTuple):
     restricted_after: int = 30
     suspended_after: int = 45
     ended_after: int = 90
+    name: str = ""  # of the plan, for people
 
 
 class Subscribed(NamedTuple):
@@ -154,3 +155,18 @@ class Credit(NamedTuple):
     amount_minor: int
     currency: str
     root: str  # the Merkle root (hex) of the month's last sealed day
+
+
+class PlanCharge(NamedTuple):
+    """A change of plan, and what is due for it: negative is a credit. `before`: the terms until then; `resets`: periods
+    are counted from that day on, and the first of them is charged by the change itself."""
+
+    id: int
+    subscription_id: int
+    at: datetime
+    before: Terms
+    text: str
+    amount_minor: int
+    currency: str
+    until: date | None  # the last day that is charged for
+    resets: bool

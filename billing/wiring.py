@@ -4,10 +4,12 @@ The parts import each other nowhere else but here: each has a sources.py with wh
 """
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.utils import timezone
 
-from billing.facts import Basis, Month
+from billing import events
+from billing.facts import Basis, Month, Terms
 from billing.incidents import canary
 from billing.incidents import reading as incidents
 from billing.invoices import profiles
@@ -15,11 +17,12 @@ from billing.invoices import reading as invoices
 from billing.invoices import sources as invoice_sources
 from billing.licences import reading as licences
 from billing.licences import servers
-from billing.models import PlanVersion, Subscription
+from billing.models import PlanVersion, SlaLedger, SlaMonth, Subscription, UsageMonth
 from billing.sla import credits as sla_credits
 from billing.sla import judging
 from billing.sla import sources as sla_sources
 from billing.sla.sources import Price
+from billing.subscriptions import applying
 from billing.subscriptions import reading as subscriptions
 from billing.subscriptions import sources as subscription_sources
 from billing.usage import reading as usage
@@ -29,24 +32,37 @@ from tenants.proofs import listeners
 from tenants.proofs import reading as proofs
 
 # What an SLA month of somebody who pays with a licence is worth: the list price of the same, bought alone.
-LIST_PLAN = "hpns"
+LIST_PLAN: Final = "hpns"
+# Whose terms a licence of Mattermost Entry goes by.
+ENTRY_PLAN: Final = "free"
+ENTRY_OFFER: Final = "tpns"
 
 
 def wire() -> None:
     """Wire all of them; called once."""
-    subscription_sources.wire(subscription_sources.Sources(invoices.open_invoices, licences.proofs, profiles.contacts))
+    subscription_sources.wire(
+        subscription_sources.Sources(
+            open_invoices=invoices.open_invoices,
+            proofs=licences.proofs,
+            billing_contacts=profiles.contacts,
+            with_proofs=licences.customers,
+        )
+    )
+    events.wire(applying.apply)
     invoice_sources.wire(
         invoice_sources.Sources(
             subscribed=subscriptions.subscribed,
             usage=usage.usage,
             credits=lambda customer: sla_credits.given(customer.pk),
+            changes=subscriptions.charges,
+            judged=_judged,
         )
     )
     usage_sources.wire(
         usage_sources.Sources(
             proven_ids=proofs.proven_ids,
             seats=_seats,
-            terms=subscriptions.terms,
+            terms=_terms,
             contacts=profiles.contacts,
             left_out=_canaries,
         )
@@ -58,6 +74,28 @@ def wire() -> None:
 def _seats(customer: Customer) -> int | None:
     now = timezone.now()
     return max((each.users for each in licences.proofs(customer) if each.starts_at <= now), default=None)
+
+
+def _terms(customer: Customer) -> Terms | None:
+    """What is agreed on; whose licence is one of Mattermost Entry has its pushes, unless more was agreed on."""
+    agreed = subscriptions.terms(customer)
+    if (agreed.offer if agreed is not None else customer.offer) != ENTRY_OFFER:
+        return agreed
+    entry = licences.entry(customer, timezone.now())
+    if entry is None or entry.push_limit is None:
+        return agreed
+    return (agreed or subscriptions.version(ENTRY_PLAN).terms)._replace(included_pushes=entry.push_limit)
+
+
+def _judged(customer: Customer, month: Month) -> bool:
+    """Whether a month is settled: what was used is closed, and what its promise comes to is known: its last day is
+    sealed, or there was no promise."""
+    if not UsageMonth.objects.filter(customer=customer, month=month.first).exists():
+        return False
+    ledger = SlaLedger.objects.filter(customer=customer, begins__lte=judging.days_of(month)[-1])
+    if price(customer, month) is None or not ledger.exists():
+        return True
+    return SlaMonth.objects.filter(customer=customer, month=month.first).exists()
 
 
 def _canaries() -> set[int]:

@@ -87,7 +87,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     # What staff and owners agree on; what the timetable makes of it.
     "billing_plan": (_SIU, _S),
     "billing_planversion": (_SIU, _S),
-    "billing_subscription": (_SIU, _SU),
+    # The worker begins the subscriptions that licences include.
+    "billing_subscription": (_SIU, _SIU),
     "billing_override": (_SIU, _S),
     "billing_planchange": (_SI, _S),
     "billing_laststanding": (_SIU, _SIU),
@@ -97,7 +98,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_usagecorrection": (_S, _SI),
     "billing_usagerunning": (_S, _SIU),
     "billing_usagenotice": (_S, _SI),
-    "billing_usagelimit": (_S, _SIU),
+    # Staff who change an offer change what comes after the limits.
+    "billing_usagelimit": (_SU, _SIU),
     # What is issued and what is paid is only added to, by staff or a command; drafts are the timetable's, too.
     "billing_billingprofile": (_SIU, _S),
     "billing_invoicecounter": (_SIU, _SIU),

@@ -17,6 +17,7 @@ TOGETHER: Final = (
         "tests/faults/test_power_cut",
     ),
     ("tests/faults/", "tests/test_flow"),
+    ("tests/browser/test_promise_tour",),
     ("tests/browser/test_tour",),
     ("tests/browser/questions/",),
     ("tests/browser/test_every_page",),

@@ -30,7 +30,7 @@ def fees(terms: Terms, step: Step, usage: Mapping[Month, Usage]) -> list[Line]:
     if step.period and terms.price_minor:
         start, end = step.period
         each = _EACH.get(terms.period_months, f"{terms.period_months} months")
-        lines.append(Line(f"{terms.plan}, 1 {each}", terms.price_minor, start=start, end=end))
+        lines.append(Line(f"{terms.name or terms.plan}, 1 {each}", terms.price_minor, start=start, end=end))
     for month in step.months:
         used = usage.get(month)
         if used is None or terms.included_devices is None or not terms.device_price_minor:
@@ -67,12 +67,24 @@ def credit_lines(granted: Iterable[MonthCredit], net_minor: int) -> list[Line]:
     return lines
 
 
+def credits_after(granted: Iterable[MonthCredit], net_minor: int) -> list[MonthCredit]:
+    """What is left of SLA credits after a document of that amount has used them."""
+    months = sorted(granted)
+    used = {line.month: -line.amount_minor for line in credit_lines(months, net_minor)}
+    left = [(each, used.get(f"{each.month.year:04d}-{each.month.month:02d}", 0)) for each in months]
+    return [each._replace(left_minor=each.left_minor - gone) for each, gone in left if each.left_minor > gone]
+
+
 def statement_lines(terms: Terms, month: Month, used: Usage | None) -> list[Line]:
     """The lines of a statement for a customer whose licence includes the service: what was used, for nothing."""
     detail = "Included in your Mattermost licence"
     if used is not None:
-        detail += f": {used.pushes:,} pushes to {used.devices:,} active devices of {used.servers:,} servers"
-    return [Line(f"{terms.plan}, {named(month)}", 0, start=month.first, end=last_day(month), detail=detail)]
+        counted = ((used.pushes, "push", "es"), (used.devices, "active device", "s"), (used.servers, "server", "s"))
+        pushes, devices, servers = (f"{n:,} {one}{'' if n == 1 else more}" for n, one, more in counted)
+        detail += f": {pushes} to {devices} of {servers}"
+    return [
+        Line(f"{terms.name or terms.plan}, {named(month)}", 0, start=month.first, end=last_day(month), detail=detail)
+    ]
 
 
 def named(month: Month) -> str:

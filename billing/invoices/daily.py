@@ -5,17 +5,20 @@ for by the next one, for drafts belong to days of the subscription (drafting.py)
 """
 
 import logging
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
 from billing.facts import Month, Usage
-from billing.invoices import drafting, issuing, seller
+from billing.invoices import drafting, issuing, periods, seller
 from billing.invoices.sources import Sources
 from billing.models import DocumentKind, InvoiceDraft
 from tenants.models import Customer
 from tenants.problem import ProblemError
 
 log = logging.getLogger(__name__)
+# A statement has what was used in its month and the SLA credit for it: both are final two days after its last day.
+# For longer than this none waits: what is owed then stands on the next one.
+WAIT: Final = timedelta(days=7)
 
 
 class Run(NamedTuple):
@@ -35,7 +38,7 @@ def run(sources: Sources, now: datetime) -> Run:
             made = refresh(customer, sources, now)
             drafts += len(made)
             if can_issue:
-                statements += sum(_issued(draft, now) for draft in made)
+                statements += sum(_issued(draft, sources, now) for draft in made)
         except ProblemError as problem:
             failed += 1
             log.error("A customer's drafts were not computed: %s", problem, extra={"customer": customer.pk})
@@ -54,11 +57,16 @@ def refresh(customer: Customer, sources: Sources, now: datetime) -> list[Invoice
         usage=usage,
         owed=sources.credits(customer),
         now=now,
+        changes=sources.changes(customer),
     )
 
 
-def _issued(draft: InvoiceDraft, now: datetime) -> bool:
-    if draft.kind != DocumentKind.STATEMENT or draft.ready_on > now.astimezone(UTC).date():
+def _issued(draft: InvoiceDraft, sources: Sources, now: datetime) -> bool:
+    today = now.astimezone(UTC).date()
+    if draft.kind != DocumentKind.STATEMENT or draft.ready_on > today:
+        return False
+    month = periods.month_of(draft.ready_on - timedelta(days=1))
+    if today < draft.ready_on + WAIT and not sources.judged(draft.customer, month):
         return False
     issuing.issue(draft, now=now)
     return True

@@ -19,7 +19,8 @@ HUNDRED: Final = Decimal(100)
 
 class Line(msgspec.Struct, frozen=True):
     """One line. `unit_minor`: the price of one; a reduction has a quantity below zero, as EN 16931 has no negative
-    prices. `month` ("2026-10") and `root` (hex): the month of the SLA's ledger that a credit is for."""
+    prices. `month` ("2026-10") and `root` (hex): the month of the SLA's ledger that a credit is for; `change`: the
+    number of the change of plan that it is for."""
 
     text: str
     unit_minor: int
@@ -29,6 +30,7 @@ class Line(msgspec.Struct, frozen=True):
     detail: str = ""
     month: str = ""
     root: str = ""
+    change: int = 0
 
     @property
     def amount_minor(self) -> int:

@@ -4,12 +4,14 @@ Invariants: the same day twice changes nothing; any number of missed days end in
 draft belongs to a day of the subscription and not to the day of the run; what was issued is not drafted again.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from billing.facts import Basis, Credit, Month, Subscribed, Usage
-from billing.invoices import composing, document, ledger, periods
+from django.db.models import Q
+
+from billing.facts import Basis, Credit, Month, PlanCharge, Subscribed, Usage
+from billing.invoices import charging, composing, document, ledger, periods
 from billing.invoices.document import Line
 from billing.models import DocumentKind, Invoice, InvoiceDraft
 from billing.money import CURRENCIES, text
@@ -24,17 +26,24 @@ MOST_LINES: Final = 200
 
 
 def refresh(
-    customer: Customer, subscribed: Subscribed | None, *, usage: UsageOf, owed: Iterable[Credit], now: datetime
+    customer: Customer,
+    subscribed: Subscribed | None,
+    *,
+    usage: UsageOf,
+    owed: Iterable[Credit],
+    now: datetime,
+    changes: Sequence[PlanCharge] = (),
 ) -> list[InvoiceDraft]:
     """Bring a customer's drafts up to date; they, the earliest first.
 
     `usage` is asked for each month that is billed, and tells what it knows of it; `owed` are all that the customer
-    is owed for months whose promise was not kept: what is new of them is entered into the ledger.
+    is owed for months whose promise was not kept: what is new of them is entered into the ledger; `changes` are its
+    changes of plan.
     """
     for credit in owed:
         ledger.grant(customer, credit, now)
     with ledger.locked(customer.pk):
-        kept = list(_computed(customer, subscribed, usage, now)) if subscribed is not None else []
+        kept = list(_computed(customer, subscribed, usage, changes, now)) if subscribed is not None else []
         gone = InvoiceDraft.objects.filter(customer=customer, subscription_id__isnull=False)
         for draft in gone.exclude(pk__in=[row.pk for row in kept]):
             if draft.extra:
@@ -45,17 +54,38 @@ def refresh(
     return list(InvoiceDraft.objects.filter(customer=customer))
 
 
-def _computed(customer: Customer, subscribed: Subscribed, usage: UsageOf, now: datetime) -> Iterator[InvoiceDraft]:
+def _computed(
+    customer: Customer, subscribed: Subscribed, usage: UsageOf, changes: Sequence[PlanCharge], now: datetime
+) -> Iterator[InvoiceDraft]:
     terms, today = subscribed.terms, now.date()
     if subscribed.basis is Basis.LICENCE:
         for month in _stated(subscribed, today):
             lines = composing.statement_lines(terms, month, usage(month))
             ready = periods.next_month(month).first
             yield from _kept(customer, subscribed, DocumentKind.STATEMENT, ready, lines, now)
-    for step in periods.steps(subscribed, today):
+    charged = charging.amounts(_issued_lines(subscribed)) if changes else {}
+    for step, then in charging.steps(subscribed, changes, today):
         if step.on >= today - LOOK_BACK:
-            lines = composing.fees(terms, step, {month: used for month in step.months if (used := usage(month))})
-            yield from _kept(customer, subscribed, DocumentKind.INVOICE, step.on, lines, now)
+            lines = composing.fees(then, step, {month: used for month in step.months if (used := usage(month))})
+            net = sum(line.amount_minor for line in lines)
+            lines += charging.lines(_own(changes, subscribed), step.on, charged, net)
+            for draft in _kept(customer, subscribed, DocumentKind.INVOICE, step.on, lines, now):
+                for change, amount in charging.amounts([document.lines_from_json(draft.lines)]).items():
+                    charged[change] = charged.get(change, 0) + amount
+                yield draft
+
+
+def _own(changes: Sequence[PlanCharge], subscribed: Subscribed) -> list[PlanCharge]:
+    """Those that are charged by this subscription's documents, in their currency."""
+    currency = subscribed.terms.currency
+    return [each for each in changes if each.subscription_id == subscribed.id and each.currency == currency]
+
+
+def _issued_lines(subscribed: Subscribed) -> Iterator[tuple[Line, ...]]:
+    """The lines of the subscription's issued invoices; what was credited of them is not charged again."""
+    issued = Invoice.objects.filter(subscription_id=subscribed.id, kind=DocumentKind.INVOICE)
+    for content in issued.values_list("document", flat=True):
+        yield document.from_json(content).lines
 
 
 def _stated(subscribed: Subscribed, today: date) -> Iterator[Month]:
@@ -142,6 +172,11 @@ def lines_of(draft: InvoiceDraft) -> list[Line]:
     if draft.kind != DocumentKind.INVOICE:
         return lines
     left = ledger.credits_left(draft.customer_id, draft.currency)
+    # Drafts before this one come first, so that no credit is shown on two.
+    own = InvoiceDraft.objects.filter(customer_id=draft.customer_id, currency=draft.currency, kind=draft.kind)
+    for before in own.filter(Q(ready_on__lt=draft.ready_on) | Q(ready_on=draft.ready_on, pk__lt=draft.pk)):
+        charged = [*document.lines_from_json(before.lines), *document.lines_from_json(before.extra)]
+        left = composing.credits_after(left, sum(line.amount_minor for line in charged))
     return [*lines, *composing.credit_lines(left, sum(line.amount_minor for line in lines))]
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from billing import events
 from billing.invoices import document as documents
 from billing.invoices import drafting, ledger, numbering, payments, profiles, rendering, seller, taxes
 from billing.invoices.document import Document, Line, Tax
@@ -62,7 +63,7 @@ def preview(draft: InvoiceDraft, now: datetime) -> Document:
 
 def issue(draft: InvoiceDraft, *, now: datetime) -> Invoice:
     """Issue a draft. Raises ProblemError where it was issued before, is not ready, or something is missing."""
-    with ledger.locked(draft.customer_id):
+    with events.changes(draft.customer_id, now), ledger.locked(draft.customer_id):
         there = InvoiceDraft.objects.select_related("customer").filter(pk=draft.pk).first()
         if there is None:
             raise ProblemError("this draft was issued or withdrawn in the meantime")
@@ -127,7 +128,7 @@ def credit(invoice: Invoice, *, reason: str, now: datetime, net_minor: int | Non
 
     A note of the whole invoice gives SLA credits back that it had used. Raises ProblemError as credit_preview.
     """
-    with ledger.locked(invoice.customer_id):
+    with events.changes(invoice.customer_id, now), ledger.locked(invoice.customer_id):
         made = credit_preview(invoice, net_minor=net_minor, reason=reason, now=now)
         note = _keep(made, None, now, corrects=invoice)
         to_invoice = min(ledger.open_minor(invoice), note.gross_minor)

@@ -1,8 +1,8 @@
 """E-mails about documents: one to each billing contact when a document was issued, with the link to it.
 
 The PDF itself is in no mail, so that nobody but those who may read invoices gets it. What was sent is kept, so that the
-timetable sends what an issuing process could not, and nothing twice. Reminders of what is overdue are the standing's
-mails; their text is here.
+timetable sends what an issuing process could not, and nothing twice. Of what is overdue the subscriptions write, and
+nobody else: billing/subscriptions/mailing.py.
 """
 
 import logging
@@ -12,10 +12,8 @@ from typing import Final
 from django.db import transaction
 from django.urls import reverse
 
-from billing.facts import OpenInvoice
 from billing.invoices import profiles, reading
 from billing.models import DocumentKind, Invoice, InvoiceMail
-from billing.money import text
 from tenants import mail
 from tenants.models import Customer
 from tenants.problem import ProblemError
@@ -53,20 +51,6 @@ def send_pending(now: datetime) -> int:
         except ProblemError:  # the mail module has logged why; whose address it was is nobody's business
             log.warning("%s was not mailed to everybody yet", invoice.number, extra={"customer": invoice.customer_id})
     return sent
-
-
-def reminder(customer: Customer, invoice: OpenInvoice, days: int) -> tuple[str, str]:
-    """Subject and text of a reminder, `days` after the due date; the standing's mails use it. Raises ProblemError."""
-    due = invoice.due_at.date() - timedelta(days=1)
-    amount = text(invoice.open_minor, invoice.currency)
-    subject = f"Invoice {invoice.number} is overdue: {amount}"
-    link = mail.link(reverse("invoice", args=(customer.slug, invoice.number)))
-    since = "yesterday" if days == 1 else f"{days} days ago"
-    return subject, (
-        f"{amount} of invoice {invoice.number} were due on {due:%d %B %Y}, {since}.\n\n"
-        f"How to pay is on the invoice: {link}\n\n"
-        "If you have paid in the last days, there is nothing to do: transfers take a while to be matched."
-    )
 
 
 def _worth_a_mail(invoice: Invoice) -> bool:

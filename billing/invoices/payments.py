@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from django.db.models import Sum
 
+from billing import events
 from billing.invoices import ledger
 from billing.invoices.document import from_json
 from billing.invoices.providers import PROVIDERS
@@ -73,7 +74,7 @@ def record(
     Raises ProblemError for another currency, for nothing, and for a reference that was entered before.
     """
     reference = _reference(reference)
-    with ledger.locked(invoice.customer_id):
+    with events.changes(invoice.customer_id, now), ledger.locked(invoice.customer_id):
         done = preview(invoice, amount_minor=amount_minor, currency=currency)
         _check_new(invoice.customer_id, reference, Kind.PAYMENT)
         batch, more = uuid.uuid4(), {"reference": reference, "note": note[:300], "provider": provider}

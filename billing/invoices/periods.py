@@ -69,14 +69,14 @@ def steps(subscribed: Subscribed, until: date) -> Iterator[Step]:
         on = add_months(first, number)
         begins = number % subscribed.terms.period_months == 0 and (ends is None or on < ends)
         last = add_months(first, number + subscribed.terms.period_months) - timedelta(days=1)
-        yield Step(on, (on, last) if begins else None, tuple(_months(before, on, ends)))
+        yield Step(on, (on, last) if begins else None, tuple(months_between(before, on, ends)))
         # The month in which it ended has ended, too, and is billed.
         if on > until or (ends is not None and month_of(on) > month_of(ends)):
             return
         before, number = on, number + 1
 
 
-def _months(before: date, on: date, ends: date | None) -> Iterator[Month]:
+def months_between(before: date, on: date, ends: date | None) -> Iterator[Month]:
     """The calendar months that ended after `before` and not after `on`, while the subscription ran."""
     month = month_of(before)
     while next_month(month).first <= on:

@@ -6,7 +6,7 @@ A state is computed out of the document and its payments each time, and kept now
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import Sum
 
@@ -15,9 +15,6 @@ from billing.invoices import ledger
 from billing.models import DocumentKind, Invoice, InvoiceDraft, LedgerEntry
 from billing.money import text
 from tenants.models import Customer
-
-REMINDERS: Final = (1, 7, 14, 21, 28)
-"""Days after the due date on which the standing's mails remind of an invoice."""
 
 
 class PaymentState(StrEnum):
@@ -48,14 +45,6 @@ class Standing(NamedTuple):
         """The kind of a status mark."""
         bad = {PaymentState.OVERDUE: "bad", PaymentState.PARTLY_PAID: "warn", PaymentState.OPEN: "info"}
         return bad.get(self.state, "good")
-
-
-class Reminder(NamedTuple):
-    """An invoice that is overdue, and the last day of REMINDERS that has come since."""
-
-    invoice: OpenInvoice
-    customer_id: int
-    days: int
 
 
 def open_invoices(customer: Customer) -> list[OpenInvoice]:
@@ -91,17 +80,6 @@ def _standing(row: Invoice, paid: dict[str, int], today: date) -> Standing:
     else:
         state = PaymentState.PARTLY_PAID if paid else PaymentState.OPEN
     return Standing(row, state, max(0, left))
-
-
-def reminders_due(customer: Customer, now: datetime) -> list[Reminder]:
-    """The overdue invoices of a customer with the reminder that each is due; the caller remembers which it has sent."""
-    found = []
-    for invoice in open_invoices(customer):
-        late = (now.astimezone(UTC) - invoice.due_at) / timedelta(days=1)
-        days = [day for day in REMINDERS if day - 1 <= late]
-        if days and late >= 0:
-            found.append(Reminder(invoice, customer.pk, days[-1]))
-    return found
 
 
 def owed(customer: Customer) -> dict[str, int]:

@@ -6,17 +6,20 @@ Before any is wired nobody has agreed on anything, nothing was used, and nothing
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from billing.facts import Credit, Month, Subscribed, Usage
+from billing.facts import Credit, Month, PlanCharge, Subscribed, Usage
 from tenants.models import Customer
 
 
 class Sources(NamedTuple):
     """`subscribed`: what a customer has agreed on, if anything; `usage`: what it used in a month, as far as that is
-    known; `credits`: what it is owed for all months whose promise was not kept."""
+    known; `credits`: what it is owed for all months whose promise was not kept; `changes`: its changes of plan, with
+    what is due for each; `judged`: whether what a customer used in a month, and is owed for it, is final."""
 
     subscribed: Callable[[Customer], Subscribed | None]
     usage: Callable[[Customer, Month], Usage | None]
     credits: Callable[[Customer], list[Credit]]
+    changes: Callable[[Customer], list[PlanCharge]] = lambda _customer: []
+    judged: Callable[[Customer, Month], bool] = lambda _customer, _month: True
 
 
 _wired: Final[list[Sources]] = [Sources(lambda _customer: None, lambda _customer, _month: None, lambda _customer: [])]
@@ -39,5 +42,13 @@ def _credits(customer: Customer) -> list[Credit]:
     return _wired[-1].credits(customer)
 
 
-SOURCES: Final = Sources(_subscribed, _usage, _credits)
+def _changes(customer: Customer) -> list[PlanCharge]:
+    return _wired[-1].changes(customer)
+
+
+def _judged(customer: Customer, month: Month) -> bool:
+    return _wired[-1].judged(customer, month)
+
+
+SOURCES: Final = Sources(_subscribed, _usage, _credits, _changes, _judged)
 """What the timetable and commands use: those that are wired."""

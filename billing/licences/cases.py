@@ -4,12 +4,14 @@ A customer opens a case by what it uploads; the same again is counted at the ope
 account learns from it who the other one is.
 """
 
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from billing import events
 from billing.licences import rows
 from billing.licences.file import Licence
 from billing.licences.judging import Code, phase
@@ -62,7 +64,10 @@ def resolve(*, case: LicenceCase, resolution: str, note: str, now: datetime) -> 
         raise ProblemError(f"say why, in one line of at most {NOTE_MAX} characters: the customer sees it", field="note")
     if resolution not in LicenceCase.Resolution.values:
         raise ProblemError("say what was decided", field="resolution")
-    with transaction.atomic():
+    with ExitStack() as both:
+        # In the order of their numbers, or two that move licences to and fro would wait for each other.
+        for each in sorted({case.customer_id, *_loses(case, resolution)}):
+            both.enter_context(events.changes(each, now))
         row = LicenceCase.objects.select_for_update().select_related("customer").get(pk=case.pk)
         if row.resolved_at is not None:
             raise ProblemError(f"this was resolved already: {row.get_resolution_display().lower()}")
@@ -79,6 +84,12 @@ def resolve(*, case: LicenceCase, resolution: str, note: str, now: datetime) -> 
             reason=note,
         )
     return row
+
+
+def _loses(case: LicenceCase, resolution: str) -> list[int]:
+    """The customer whose proof a resolution ends."""
+    there = holder(case) if resolution == LicenceCase.Resolution.MOVED else None
+    return [] if there is None else [there.customer_id]
 
 
 def _move(case: LicenceCase, note: str, now: datetime) -> None:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from billing import events
 from billing.licences import cases, file, issuers, judging, reading, rows
 from billing.licences.file import Licence
 from billing.licences.judging import Code, Judgement
@@ -74,7 +75,7 @@ def upload(
         raise RefusedError(judgement.code, f"{judgement.sentence}. {judgement.what_to_do}")
     agreed = _compare(customer, licence, judgement, server, site)
     try:
-        with transaction.atomic():
+        with events.changes(customer.pk, now):
             proof, changed = _kept(customer, licence, server, now if agreed else None, now)
     except IntegrityError as error:
         if ONCE not in str(error):
@@ -87,7 +88,7 @@ def upload(
 
 def withdraw(*, proof: LicenceProof, now: datetime) -> Changed[LicenceProof]:
     """End a proof because its customer wants it so: another account can prove the licence then."""
-    with transaction.atomic():
+    with events.changes(proof.customer_id, now):
         changed = rows.end(proof, reason="withdrawn by its customer", now=now)
     return Changed(proof, changed)
 

@@ -39,6 +39,12 @@ def living(customer: Customer) -> list[LicenceProof]:
     return [row for row in found if row.vouched or not row.is_trial or settings.LICENCE_TRIALS]
 
 
+def customers(now: datetime) -> set[int]:
+    """The ids of the customers in scope who have a living proof that holds at `now`, of whatever plan."""
+    held = LicenceProof.objects.filter(ended_at=None, starts_at__lte=now, expires_at__gt=now)
+    return set(held.values_list("customer_id", flat=True))
+
+
 def covered(customer: Customer, now: datetime) -> Coverage | None:
     """Since when and until when licences that include HPNS hold without a gap around `now`; None: none holds now.
 

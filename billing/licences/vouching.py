@@ -4,8 +4,9 @@ customer; and end any proof."""
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
+from billing import events
 from billing.licences import file, rows, skus
 from billing.models import LicenceProof
 from tenants.audit import recording
@@ -48,7 +49,7 @@ def vouch(
     if licence_id and (len(licence_id) != file.ID_LENGTH or not (licence_id.isascii() and licence_id.isalnum())):
         raise ProblemError(f"a licence id has {file.ID_LENGTH} letters and digits", field="licence_id")
     try:
-        with transaction.atomic():
+        with events.changes(customer.pk, now):
             proof = LicenceProof.objects.create(
                 customer=customer,
                 server=server,
@@ -82,6 +83,6 @@ def vouch(
 def end(*, proof: LicenceProof, reason: str, now: datetime) -> Changed[LicenceProof]:
     """End any proof, by staff. Raises ProblemError without a reason."""
     reason = rows.one_line(reason)
-    with transaction.atomic():
+    with events.changes(proof.customer_id, now):
         changed = rows.end(proof, reason=reason, now=now, by_staff=True)
     return Changed(proof, changed)

@@ -79,8 +79,8 @@ class PlanVersion(models.Model):
     @property
     def terms(self) -> Terms:
         """The version as a plain value. It asks for the plan, which is to be selected with it."""
-        names = Terms._fields[3:]
-        return Terms(self.plan.code, self.version, self.plan.offer, *(getattr(self, name) for name in names))
+        terms = {name: getattr(self, name) for name in Terms._fields[3:] if name != "name"}
+        return Terms(self.plan.code, self.version, self.plan.offer, **terms, name=self.plan.name)
 
 
 class Subscription(TenantModel):

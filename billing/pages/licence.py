@@ -13,6 +13,7 @@ from billing.licences.judging import day
 from billing.licences.servers import site_of
 from billing.models import LicenceCase, LicenceProof
 from billing.pages.licence_forms import BindForm, UploadForm
+from billing.subscriptions import by_licence
 from tenants.models import Server
 from tenants.pages.door import CustomerRequest, customer_page
 from tenants.problem import ProblemError
@@ -113,6 +114,7 @@ def _page(request: CustomerRequest, form: UploadForm, binding: tuple[int, BindFo
         "cases": LicenceCase.objects.order_by("-last_at")[:CASES],
         "columns": [{"label": label} for label in ("Licence", "Plan", "From", "Until", "Ended", "Why")],
         "over": [_cells(row) for row in (*expired, *ended)],
+        "begins": by_licence.is_coming(request.customer, now),
         "checkable": checkable,
         "form": form,
     }

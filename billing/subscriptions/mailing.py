@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from billing.facts import State
 from billing.models import Subscription, SubscriptionMail
+from billing.money import text
 from billing.subscriptions import reading, words
 from billing.subscriptions.reading import Judged
 from billing.subscriptions.sources import SOURCES, Sources
@@ -124,5 +125,20 @@ def _context(found: Judged, step: Step, now: datetime) -> dict[str, object]:
             (words.day(at), words.NAMES[then.state], words.means(then.state))
             for at, then in ahead(now, found.subscribed, found.invoices, found.proofs, most=4)
         ],
+        "owed": _owed(found, now),
         "address": mail.link(path) if settings.PUBLIC_URL else "",
     }
+
+
+def _owed(found: Judged, now: datetime) -> list[tuple[str, str, str]]:
+    """The invoices of the subscription that are overdue: number, what is open, and the page that says how to pay."""
+    slug = found.row.customer.slug
+    return [
+        (
+            row.number,
+            text(row.open_minor, row.currency),
+            mail.link(reverse("invoice", args=(slug, row.number))) if settings.PUBLIC_URL else "",
+        )
+        for row in found.invoices
+        if row.subscription_id == found.subscribed.id and row.due_at <= now
+    ]

@@ -5,13 +5,13 @@ from another that is paid for. So the best one counts, and of equals the one tha
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from billing.facts import Basis, OpenInvoice, Proof, Standing, State, Subscribed, Terms
+from billing.facts import Basis, OpenInvoice, PlanCharge, Proof, Standing, State, Subscribed, Terms
 from billing.models import LastStanding, PlanChange, PlanVersion, Subscription
 from billing.subscriptions.periods import Period, period
 from billing.subscriptions.sources import SOURCES, Sources
@@ -86,6 +86,25 @@ def changes(customer: Customer, start: datetime, end: datetime) -> list[PlanChan
     """Changes of plan in a span of time, the oldest first: each is an amount to be invoiced, or (negative) a credit."""
     found = PlanChange.objects.filter(subscription__customer=customer, at__gte=start, at__lt=end)
     return list(found.select_related("before__plan", "after__plan").order_by("at", "id"))
+
+
+def charges(customer: Customer) -> list[PlanCharge]:
+    """All changes of plan of a customer as plain values, the oldest first, with what is due for each."""
+    found = PlanChange.objects.filter(subscription__customer=customer).select_related("before__plan", "after__plan")
+    return [
+        PlanCharge(
+            id=row.pk,
+            subscription_id=row.subscription_id,
+            at=row.at,
+            before=row.before.terms,
+            text=f"Change from {row.before.plan} to {row.after.plan}",
+            amount_minor=row.amount_minor,
+            currency=row.currency,
+            until=(row.period_end - timedelta(days=1)).date() if row.period_end else None,
+            resets=row.period_end is not None and row.before.period_months != row.after.period_months,
+        )
+        for row in found.order_by("at", "id")
+    ]
 
 
 def subscriptions() -> "QuerySet[Subscription]":

@@ -4,24 +4,31 @@ Functions of other parts of billing (billing/wiring.py); each takes the customer
 Before any is wired there are no invoices, no licences and no contacts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from billing.facts import OpenInvoice, Proof
 from tenants.models import Customer
 
 
+def _nothing(_customer: Customer) -> list[object]:
+    return []
+
+
+def _nobody(_now: datetime) -> Collection[int]:
+    return ()
+
+
 class Sources(NamedTuple):
     """open_invoices: issued ones of which something is to be paid; proofs: licences that the customer has proven, or
-    that staff vouch for; billing_contacts: the addresses to which invoices go, besides the owners'."""
+    that staff vouch for; billing_contacts: the addresses to which invoices go, besides the owners'; with_proofs: the
+    ids of the customers who have a licence that holds at a moment, so that the others are not asked for theirs."""
 
     open_invoices: Callable[[Customer], list[OpenInvoice]]
     proofs: Callable[[Customer], list[Proof]]
     billing_contacts: Callable[[Customer], list[str]]
-
-
-def _nothing(_customer: Customer) -> list[object]:
-    return []
+    with_proofs: Callable[[datetime], Collection[int]] = _nobody
 
 
 _wired: Final[list[Sources]] = [Sources(_nothing, _nothing, _nothing)]  # type: ignore[arg-type]
@@ -44,5 +51,9 @@ def _contacts(customer: Customer) -> list[str]:
     return _wired[-1].billing_contacts(customer)
 
 
-SOURCES: Final = Sources(_open_invoices, _proofs, _contacts)
+def _with_proofs(now: datetime) -> Collection[int]:
+    return _wired[-1].with_proofs(now)
+
+
+SOURCES: Final = Sources(_open_invoices, _proofs, _contacts, _with_proofs)
 """Those that are wired, as an argument."""

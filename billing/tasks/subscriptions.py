@@ -4,14 +4,15 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
-from billing.subscriptions import applying, mailing
+from billing.subscriptions import applying, by_licence, mailing
 
 
 @shared_task(name="billing.apply_subscriptions", acks_late=True, ignore_result=True)
 def apply_subscriptions() -> int:
-    """Let what has come of subscriptions be in force; of how many customers."""
+    """Begin what proven licences include, and let what has come of subscriptions be in force; of how many customers."""
     close_old_connections()
-    return applying.run(timezone.now())
+    now = timezone.now()
+    return by_licence.run(now) + applying.run(now)
 
 
 @shared_task(name="billing.mail_subscriptions", acks_late=True, ignore_result=True)

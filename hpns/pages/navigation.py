@@ -7,11 +7,13 @@ from django.urls import NoReverseMatch, reverse
 
 
 class Item(NamedTuple):
-    """An entry: what it is called, the name of its URL (by the customer's slug), the action that seeing it needs."""
+    """An entry: what it is called, the name of its URL (by the customer's slug), the action that seeing it needs, and
+    the names of other pages whose tabs are beside its own."""
 
     label: str
     url_name: str
     action: str
+    beside: tuple[str, ...] = ()
 
 
 ITEMS: Final = (
@@ -20,7 +22,7 @@ ITEMS: Final = (
     Item("Servers & keys", "servers", "server.see"),
     Item("Apps & credentials", "apps", "app.see"),
     Item("People", "people", "member.see"),
-    Item("Subscription & SLA", "subscription", "subscription.see"),
+    Item("Subscription & SLA", "subscription", "subscription.see", ("licence", "usage", "sla", "invoices")),
     Item("Audit", "audit", "audit.see"),
     Item("Settings", "settings", "settings.see"),
 )
@@ -43,14 +45,16 @@ def links(request: HttpRequest) -> list[Link]:
     customer, may = getattr(request, "customer", None), getattr(request, "may", None)
     if customer is None or may is None:
         return []
-    found = [(item, url) for item in ITEMS if may(item.action) and (url := _url(item, customer))]
-    current = _current([url for _, url in found], request.path)
+    found = [(item, url) for item in ITEMS if may(item.action) and (url := _url(item.url_name, customer))]
+    leads = {url: url for _, url in found}
+    leads |= {there: url for item, url in found for name in item.beside if (there := _url(name, customer))}
+    current = leads.get(_current([*leads], request.path))
     return [Link(item.label, url, url == current) for item, url in found]
 
 
-def _url(item: Item, customer: Any) -> str:
+def _url(name: str, customer: Any) -> str:
     try:
-        return reverse(item.url_name, args=[customer.slug])
+        return reverse(name, args=[customer.slug])
     except NoReverseMatch:  # that page is not built yet
         return ""
 

@@ -145,6 +145,12 @@ def test_the_navigation_marks_the_page_that_one_is_below_of() -> None:
     assert marked("/c/acme/elsewhere/") == []
 
 
+def test_the_navigation_marks_the_section_of_a_page_that_is_a_tab_of_it() -> None:
+    for page in ("subscription/", "licence/", "usage/2026-10/", "sla/reconcile/", "invoices/INV-2026-00001/"):
+        found = links(page_request(f"/c/acme/{page}", "see", "subscription.see"))
+        assert [link.label for link in found if link.current] == ["Subscription & SLA"], page
+
+
 def test_there_is_no_navigation_without_the_door() -> None:
     request = page_request("/c/acme/", "see")
     del request.may

@@ -109,6 +109,16 @@ def test_an_included_customer_gets_a_statement_of_nothing_each_month_with_its_cr
     assert [str(draft.ready_on) for draft in InvoiceDraft.objects.all()] == ["2026-12-01"]
 
 
+def test_a_statement_waits_for_the_credit_of_its_month_but_not_for_ever(acme: Customer) -> None:
+    judged = []
+    given = sources(acme, lambda _: [], Basis.LICENCE)._replace(judged=lambda _customer, month: month in judged)
+    assert daily.run(given, at(2026, 10, 1)).statements == 0
+    judged.append(Month(2026, 9))
+    assert daily.run(given, at(2026, 10, 2)).statements == 1
+    assert daily.run(given, at(2026, 11, 7)).statements == 0
+    assert daily.run(given, at(2026, 11, 8)).statements == 1
+
+
 def test_invoices_wait_for_staff_and_one_customers_trouble_is_its_own(acme: Customer) -> None:
     other = Customer.objects.create(name="Aaa", slug="aaa", offer="hpns")
 

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from billing import customers
 from billing.facts import Credit, Month
-from billing.invoices import drafting, issuing, ledger, mails, payments, reading
+from billing.invoices import drafting, issuing, ledger, mails
 from billing.invoices.document import Line
 from billing.models import BillingProfile, Invoice, InvoiceFile, InvoiceMail
 from tenants.models import AuditEvent, Customer
@@ -173,15 +173,9 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_and_what_is_old_is_not(
     assert mails.send_pending(at(2026, 12, 1)) == 1
 
 
-def test_a_statement_is_mailed_where_it_has_something_to_say_and_a_reminder_has_its_text(acme: Customer) -> None:
+def test_a_statement_is_mailed_where_it_has_something_to_say(acme: Customer) -> None:
     draft = drafting.make(acme, currency="EUR", lines=[Line("Included", 0)], now=NOW)
     draft.kind = "statement"
     draft.save()
     issuing.issue(draft, now=NOW)
     assert mails.send_pending(NOW) == 0
-    invoice = issued(acme)
-    payments.record(invoice, amount_minor=1_900, currency="EUR", reference="b", now=NOW)
-    (open_,) = reading.open_invoices(acme)
-    subject, body = mails.reminder(acme, open_, 7)
-    assert subject == "Invoice INV-2026-00001 is overdue: 100.00 EUR"
-    assert "were due on 30 December 2026, 7 days ago." in body

@@ -15,7 +15,7 @@ from billing.models import Invoice, LedgerEntry
 from tenants import scope
 from tenants.models import AuditEvent, Customer
 from tenants.problem import ProblemError
-from tests.billing.invoices.making import NOW, at, issued
+from tests.billing.invoices.making import NOW, issued
 from tests.roles import PAGES, WORKER, acting_as
 from tests.tenants.two_customers import count, refused, sql
 
@@ -199,15 +199,6 @@ def test_the_audit_log_has_money_and_dates(acme: Customer) -> None:
     assert (events["payment.record"].target, events["payment.record"].details["open"]) == (
         *(invoice.number, "118.00 EUR"),
     )
-
-
-@pytest.mark.django_db
-def test_a_reminder_is_due_on_the_days_of_the_table(acme: Customer) -> None:
-    issued(acme)
-    found = [
-        reading.reminders_due(acme, at(*day)) for day in ((2026, 12, 30), (2026, 12, 31), (2027, 1, 6), (2027, 3, 1))
-    ]
-    assert [[each.days for each in due] for due in found] == [[], [1], [7], [28]]
 
 
 @pytest.mark.django_db

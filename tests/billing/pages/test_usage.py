@@ -215,8 +215,8 @@ def test_a_page_reads_hours_and_asks_the_database_a_few_times(acme: Tenant, ada:
         text(ada)
     of_usage = [each["sql"] for each in many if "delivery_" in each["sql"] or "billing_" in each["sql"]]
     assert len(many) == len(few)
-    # What is settled, hours, device counts, closed months, corrections, and the banner; the subscription, its licence
-    # and the standing's banner beside them.
+    # What is settled, hours, device counts, closed months, corrections, the banner; and of the other parts of billing
+    # the licences, the subscription, and the standing as it was applied last.
     assert len(of_usage) == 9, of_usage
     assert not any("delivery_minute" in each or "delivery_delivery" in each for each in of_usage)
 

@@ -13,16 +13,18 @@ from pytest_django import Settings
 from billing import entitlements
 from billing.facts import Month, Terms
 from billing.models import UsageLimit, UsageNotice, UsageRunning
+from billing.offers import TERMS
 from billing.usage import closing, counting, limiting, reading, watching
 from billing.usage.sources import Sources
 from delivery.ingest.limits import Limits
+from tenants import scope
 from tenants.directory.snapshot import Limit
 from tenants.models import AuditEvent, Entitlement, Role
 from tests.billing.usage.used import at, devices, known, pushes, since, terms
 from tests.browsing import Tenant, member, tenant
 from tests.delivery.ingest.limiting import HASH_KEY, WIPE, exceeded, flood, identity, settled
 from tests.delivery.links import links
-from tests.roles import WORKER, acting_as
+from tests.roles import PAGES, WORKER, acting_as
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -187,6 +189,22 @@ def test_what_staff_have_set_meanwhile_stays(acme: Tenant) -> None:
     look(at(12, 1))
     assert limits(acme) == (7, 70)
     assert limiting.in_force(acme.customer) is None
+
+
+def test_another_offer_leaves_the_limits_of_a_quota_in_force_and_comes_after_them(acme: Tenant) -> None:
+    pushes(acme, at(11, 5), 1_300)
+    for day in (6, 7, 15):
+        look(at(11, day))
+    lowered = limits(acme)
+    assert lowered < (5, 100)
+    with acting_as(PAGES), scope.staff():
+        entitlements.to_offer(customer=acme.customer, offer="tpns")
+        assert limits(acme) == lowered
+        entitlements.to_offer(customer=acme.customer, offer="eas")
+    assert limits(acme) == lowered
+    assert Entitlement.objects.get().in_flight == TERMS["eas"].limits.in_flight
+    look(at(12, 1))
+    assert limits(acme) == (TERMS["eas"].limits.rate, TERMS["eas"].limits.burst)
 
 
 def test_limits_never_raise_what_was_agreed_on(acme: Tenant) -> None:
