@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from billing import entitlements
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # An event that nobody told us of is noticed after so long.
 AGE_MAX: Final = timedelta(hours=1)
+_WHOSE_TURN: Final = "SELECT coalesce(current_setting('hpns.turn', true), '')"
+_TURN: Final = "SELECT set_config('hpns.turn', %s, true)"
 
 
 @contextmanager
@@ -35,12 +37,19 @@ def turn(customer: Customer) -> Iterator[None]:
     """A transaction in which no other process changes this customer's subscriptions or their standing.
 
     The lock is the entitlement's: what is changed in it comes first in every such transaction, or two would wait for
-    each other. Raises ProblemError for a customer that was erased meanwhile.
+    each other. Nowhere else does the database let a page of the customer's change them. Raises ProblemError for a
+    customer that was erased meanwhile.
     """
     with transaction.atomic():
         if not Entitlement.objects.select_for_update().filter(customer=customer).exists():
             raise ProblemError(f"{customer.slug} has no entitlement: it was erased in the meantime")
-        yield
+        with connection.cursor() as cursor:
+            cursor.execute(_WHOSE_TURN)
+            (before,) = cursor.fetchone()
+            cursor.execute(_TURN, [str(customer.pk)])
+            yield
+            # After an error the transaction goes back to where it was, and the setting with it.
+            cursor.execute(_TURN, [before])
 
 
 def apply(customer: Customer, now: datetime, sources: Sources = SOURCES) -> Standing | None:

@@ -139,7 +139,9 @@ def test_a_customer_cannot_entitle_itself_nor_make_customers(cast: Cast) -> None
         for column in ("rate = 9, burst = 9", "may_use_shared = NOT may_use_shared", "may_use_server_id = true"):
             with refused():
                 sql(f"UPDATE tenants_entitlement SET {column}")  # noqa: S608
-        assert sql("UPDATE tenants_entitlement SET refusal = 'x', may_grow = false") == [1]  # its subscription's
+        for column in ("refusal = ''", "may_grow = true"):  # what follows from its subscription, in that one's turn
+            with refused():
+                sql(f"UPDATE tenants_entitlement SET {column}")  # noqa: S608
         with refused():
             sql("INSERT INTO tenants_customer (name, slug, status, offer, content, contacts, created_at) "
                 "VALUES ('x', 'x', 'active', 'hpns', 'as_sent', '{}', now())")  # fmt: skip
