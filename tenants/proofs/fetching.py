@@ -33,8 +33,10 @@ ADDRESSES_MAX: Final = 4
 RESOLVING_MAX: Final = 8
 _HEAD_MAX: Final = 32 * 1024
 _READ: Final = 65_536
-# Of IPv6, ways to IPv4 addresses that nobody has looked at: NAT64 (RFC 6052, RFC 8215), 6to4, Teredo.
-_TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+# All of IPv6 that is public (RFC 4291, section 2.4): what lies beside it, such as site-local addresses, some call global.
+_PUBLIC_IPV6: Final = ipaddress.ip_network("2000::/3")
+# Of it, ways to IPv4 addresses that nobody has looked at: 6to4, Teredo (NAT64 lies beside it).
+_TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32")))
 _resolving = threading.BoundedSemaphore(RESOLVING_MAX)
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -77,7 +79,9 @@ def is_allowed(text: str) -> bool:
         return False
     if network.is_inside(found, settings.SITE_PRIVATE_NETWORKS):
         return True
-    if isinstance(found, ipaddress.IPv6Address) and any(found in each for each in _TRANSLATED):
+    if isinstance(found, ipaddress.IPv6Address) and (
+        found not in _PUBLIC_IPV6 or any(found in each for each in _TRANSLATED)
+    ):
         return False
     # What ipaddress calls global holds multicast and, by its version, some that are reserved.
     return found.is_global and not (
@@ -131,7 +135,7 @@ def _get(address: Address, addresses: Sequence[str], path: str, deadline: float)
 
 def _redirected(address: Address, target: str, location: str) -> str:
     """The path of a redirect. Raises ProblemError for one to somewhere else."""
-    base = f"https://{address.host}:{address.port}"
+    base = f"https://{_host(address)}:{address.port}"
     try:
         there = urlsplit(urljoin(f"{base}{target}", location))
         same = (there.scheme, there.hostname, there.port or documents.HTTPS) == ("https", address.host, address.port)
@@ -139,10 +143,15 @@ def _redirected(address: Address, target: str, location: str) -> str:
         same = False
     if not same:
         raise ProblemError(f"{address.text} redirects to another host: ask at the address that its SiteURL names")
-    found = there.path + (f"?{there.query}" if there.query else "")
+    found = (there.path or "/") + (f"?{there.query}" if there.query else "")
     if not found.isascii() or not found.isprintable() or " " in found:
         raise ProblemError(f"{address.text} redirects to an address that cannot be read")
     return found
+
+
+def _host(address: Address) -> str:
+    """The host as a URL has it."""
+    return f"[{address.host}]" if ":" in address.host else address.host
 
 
 def _request(address: Address, addresses: Sequence[str], target: str, deadline: float) -> tuple[int, str, bytes]:
@@ -152,7 +161,7 @@ def _request(address: Address, addresses: Sequence[str], target: str, deadline: 
         method="GET",
         target=target,
         headers=[
-            ("Host", f"{address.host}{port}"),
+            ("Host", f"{_host(address)}{port}"),
             ("User-Agent", "hpns"),
             ("Accept", "application/json"),
             ("Accept-Encoding", "identity"),
@@ -163,7 +172,7 @@ def _request(address: Address, addresses: Sequence[str], target: str, deadline: 
         exchange = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_MAX)
         sock.settimeout(_remaining(deadline))
         sock.sendall((exchange.send(head) or b"") + (exchange.send(h11.EndOfMessage()) or b""))
-        status, location, body = 0, "", b""
+        status, location, body = 0, "", bytearray()
         while True:
             event = exchange.next_event()
             if event is h11.NEED_DATA:
@@ -179,7 +188,7 @@ def _request(address: Address, addresses: Sequence[str], target: str, deadline: 
                 if len(body) > documents.SIZE_MAX:
                     raise ProblemError(f"{address.text} answers with more than {documents.SIZE_MAX // 1024} KB")
             elif isinstance(event, h11.EndOfMessage):
-                return status, location, body
+                return status, location, bytes(body)
             elif isinstance(event, h11.ConnectionClosed):
                 raise ConnectionResetError(0, "it closed the connection")
 

@@ -62,6 +62,12 @@ def test_a_redirect_off_the_host_is_not_followed(site: Site, elsewhere: str) -> 
     assert len(site.asked) == 1
 
 
+def test_a_redirect_to_the_host_without_a_path_is_one_to_its_root(site: Site) -> None:
+    site.behaviour, site.elsewhere = "redirects", f"https://localhost:{site.server_address[1]}"
+    assert "redirects more than" in problem(site)
+    assert site.asked[1:] == ["/", "/", "/"]
+
+
 def test_a_redirect_in_a_circle_ends(site: Site) -> None:
     site.behaviour, site.elsewhere = "redirects", "/again"
     assert "redirects more than" in problem(site)
@@ -114,7 +120,7 @@ def test_a_name_that_changes_its_mind_is_asked_once_and_the_connection_goes_wher
         *("127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1"),  # noqa: S104
         *("::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
         *("224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.2.1", "ff02::1", "2001:db8::1", "::", "198.18.0.1"),
-        *("2001:0:7f00:1::", "x", "", "127.0.0.1%eth0", "fe80::1%1"),
+        *("2001:0:7f00:1::", "x", "", "127.0.0.1%eth0", "fe80::1%1", "fec0::1", "::7f00:1", "4000::1", "5f00::1"),
     ],
 )
 def test_no_address_but_a_public_one_is_asked(site: Site, settings: Settings, address: str) -> None:
