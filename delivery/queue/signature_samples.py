@@ -38,6 +38,7 @@ class SignatureSamples:
         """Take a push with this key for a sample; `server_id` as it is kept."""
         if len(self._unsent) >= UNSENT_MOST:
             return
+        server_id = _kept(server_id)
         now = int(shared_clock.now())
         try:
             signed = signatures.read(push.signature, push.ack_id, push.device_id)
@@ -47,12 +48,12 @@ class SignatureSamples:
         except signatures.BadSignature:
             self._unsent.append(Sample(key_id, server_id, now, evidence.BAD))
         else:
-            ack_id, values = push.ack_id[:ACK_ID_MAX], (signed.digest.hex(), signed.signature.hex())
+            ack_id, values = _kept(push.ack_id)[:ACK_ID_MAX], (signed.digest.hex(), signed.signature.hex())
             self._unsent.append(Sample(key_id, server_id, now, evidence.SIGNED, ack_id, *values))
 
     def note_wrong(self, server_id: str) -> None:
         """Note a push by server_id alone that is not signed with a key that speaks for it: the key may have changed."""
-        name = server_id[: key_sightings.SERVER_ID_MAX_LENGTH]
+        name = _kept(server_id)[: key_sightings.SERVER_ID_MAX_LENGTH]
         if name not in self._wrong and len(self._unsent) < UNSENT_MOST:
             self._wrong.add(name)
             self._unsent.append(Sample(0, name, int(shared_clock.now()), evidence.WRONG))
@@ -63,6 +64,11 @@ class SignatureSamples:
         self._wrong.clear()
         if unsent and self._link.up:
             handover.post(self._link, WAITING, unsent, ENTRIES_MOST)
+
+
+def _kept(text: str) -> str:
+    """A text as PostgreSQL takes it, and as the log and sightings have it."""
+    return text.replace("\0", "")
 
 
 def write(store: redis.Redis) -> int:

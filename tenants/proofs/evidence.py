@@ -4,11 +4,13 @@ What a push repeats that is known already costs one verification and a share of 
 is looked at row by row, at most SLOW_MAX of it at a time: what is left out is sampled again within a minute.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import F
 
 from tenants.audit import recording
@@ -18,8 +20,12 @@ from tenants.proofs import findings, judging
 from tenants.proofs.judging import Judged, Known
 from tenants.proofs.signatures import Signed
 
+log = logging.getLogger(__name__)
+
 SIGNED, UNSIGNED, BAD, WRONG = "signed", "unsigned", "bad", "wrong"
 SLOW_MAX: Final = 40
+# What is found of a push without verifying anything.
+_SAID: Final = {UNSIGNED: Proof.Last.UNSIGNED, BAD: Proof.Last.BAD}
 # Server_ids that are kept for one key, as sightings are.
 IDS_PER_KEY_MAX: Final = 20
 # After so long a site that was asked is asked anew because a signature did not verify.
@@ -76,14 +82,27 @@ def record(samples: Sequence[Sample], sent_elsewhere: SentElsewhere) -> None:
             slow.append(sample)
     if repeated:
         Proof.objects.bulk_update(dict.fromkeys(repeated), ("verified_at", "last_at"), batch_size=500)
-    for sample in slow[:SLOW_MAX]:
-        with transaction.atomic():
-            _record_one(sample, sent_elsewhere)
+    for sample in _in_turns(slow)[:SLOW_MAX]:
+        try:
+            with transaction.atomic():
+                _record_one(sample, sent_elsewhere)
+        except DataError as error:  # what a stranger sent fits no column: that takes nothing from the others
+            log.warning("a push of the key %d could not be looked at: %s", sample.key_id, type(error).__name__)
+
+
+def _in_turns(samples: list[Sample]) -> list[Sample]:
+    """The first of each key, then the second of each: one key with many server_ids keeps no other waiting."""
+    seen: Counter[int] = Counter()
+    turns: list[tuple[int, Sample]] = []
+    for sample in samples:
+        turns.append((seen[sample.key_id], sample))
+        seen[sample.key_id] += 1
+    return [sample for _, sample in sorted(turns, key=lambda each: each[0])]
 
 
 def _repeats(row: Proof, sample: Sample) -> bool:
     """Whether a sample says of a proof what is known; its times are set then."""
-    if sample.state == UNSIGNED and row.last == Proof.Last.UNSIGNED:
+    if row.last == _SAID.get(sample.state):
         row.last_at = max(row.last_at, sample.moment)
         return True
     if sample.state != SIGNED or row.proven_at is None or row.last != Proof.Last.VERIFIED:
@@ -107,7 +126,7 @@ def _record_one(sample: Sample, sent_elsewhere: SentElsewhere) -> None:
     if sample.state == SIGNED:
         row.last = _look(row, sample, sent_elsewhere)
     else:
-        row.last = Proof.Last.UNSIGNED if sample.state == UNSIGNED else Proof.Last.BAD
+        row.last = _SAID[sample.state]
     row.save()
     if row.last == Proof.Last.VERIFIED:
         findings.compare(row, sample.moment)

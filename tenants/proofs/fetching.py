@@ -33,7 +33,7 @@ ADDRESSES_MAX: Final = 4
 RESOLVING_MAX: Final = 8
 _HEAD_MAX: Final = 32 * 1024
 _READ: Final = 65_536
-# All of IPv6 that is public (RFC 4291, section 2.4): what lies beside it, such as site-local addresses, some call global.
+# All of IPv6 that is public (RFC 4291, section 2.4): some call global what lies beside it, as site-local addresses do.
 _PUBLIC_IPV6: Final = ipaddress.ip_network("2000::/3")
 # Of it, ways to IPv4 addresses that nobody has looked at: 6to4, Teredo (NAT64 lies beside it).
 _TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32")))

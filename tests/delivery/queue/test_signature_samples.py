@@ -122,3 +122,11 @@ def test_a_signature_that_the_log_knows_of_another_customers_push_proves_nothing
     store.rpush(WAITING, json.dumps(Sample(acme.key.pk, sent.server_id, 1_800_000_000, "signed", *values)))
     assert signature_samples.write(store) == 1
     assert Proof.objects.get().last == "replayed"
+
+
+async def test_what_postgresql_takes_in_no_text_is_left_out_of_a_sample(link: valkey.Link, store: redis.Redis) -> None:
+    usage, home = KeyUsage(link), Installation()
+    usage.observe(3, msgspec.structs.replace(push(home), server_id="a\0b"))
+    usage.samples.note_wrong("c\0d")
+    usage.flush()
+    assert [entry[1] for entry in await waiting(link, store)] == ["ab", "cd"]
