@@ -11,7 +11,6 @@ from urllib.parse import urljoin
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.core.mail.message import BadHeaderError
 from django.template.loader import render_to_string
 from django.utils import timezone
 
@@ -31,7 +30,7 @@ def send(template: str, *, to: str, context: Mapping[str, object], headers: Mapp
     text = render_to_string(f"{template}_message.txt", known).strip() + "\n"
     try:
         EmailMessage(subject, text, settings.DEFAULT_FROM_EMAIL, [to], headers=dict(headers or {})).send()
-    except (SMTPException, OSError, BadHeaderError) as error:
+    except (SMTPException, OSError, ValueError) as error:  # BadHeaderError is one, and what no IDNA can name
         log.warning("An e-mail could not be sent: %s", error)
         raise MailError(f"the e-mail to {to} could not be sent ({_why(error)})") from error
 
@@ -48,7 +47,7 @@ def link(path: str) -> str:
 
 def _why(error: Exception) -> str:
     """The kind of error, without the text of a mail server: that may hold addresses and names of theirs."""
-    if isinstance(error, BadHeaderError):
+    if isinstance(error, ValueError):
         return "the address or a name in it is malformed"
     if isinstance(error, SMTPException):
         return "the mail server refused it"

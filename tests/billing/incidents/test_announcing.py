@@ -12,7 +12,7 @@ from billing import customers
 from billing.incidents import announcing, canary, mailing, reading
 from billing.models import Incident, IncidentUpdate, MaintenanceWindow, Notice, Subscriber
 from delivery.insight import announced
-from tenants.models import AuditEvent, Role
+from tenants.models import AuditEvent, Customer, Role
 from tenants.problem import ProblemError
 from tests.billing.incidents.canary_world import MINUTE, NOW
 from tests.browsing import member, tenant
@@ -183,3 +183,14 @@ def test_charts_of_customers_have_them_as_bands() -> None:
         (row.starts_at, row.ends_at, "Maintenance: New disks"),
     ]
     assert announced.bands(NOW - 2 * HOUR, NOW) == []
+
+
+def test_an_address_that_no_mail_can_have_keeps_nobody_else_waiting() -> None:
+    cosmos = Customer.objects.get(slug="cosmos")
+    cosmos.contacts = ["a@" + "\u00e4" * 62 + ".example"]  # a form takes it, and IDNA does not
+    cosmos.save()
+    announcing.publish_window(window=window(), now=NOW)
+    Notice.objects.filter(email=cosmos.contacts[0]).update(due_at=NOW - HOUR)
+    mailing.send_due(NOW)
+    assert {to for to, _ in sent()} == {"ada@acme.example", "sue@sub.example"}
+    assert Notice.objects.get().tries == 1
