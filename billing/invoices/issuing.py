@@ -71,6 +71,11 @@ def issue(draft: InvoiceDraft, *, now: datetime) -> Invoice:
             raise ProblemError(
                 f"this draft can be issued from {there.ready_on} on: until then what it bills can change"
             )
+        if there.subscription_id is not None and there.computed_at.astimezone(UTC).date() < there.ready_on:
+            raise ProblemError(
+                f"this draft was computed on {there.computed_at:%Y-%m-%d}, before its day, and may lack what was used "
+                "until then: the timetable computes it daily, and `invoice draft` at once"
+            )
         made = preview(there, now)
         invoice = _keep(made, there.customer, now, subscription_id=there.subscription_id, step_on=there.ready_on)
         used = [(date.fromisoformat(f"{line.month}-01"), -line.amount_minor) for line in made.lines if line.month]

@@ -68,6 +68,9 @@ def test_a_draft_cannot_be_issued_before_its_day_nor_twice(acme: Customer) -> No
     draft = refresh(acme, at(2026, 3, 5))[-1]
     with pytest.raises(ProblemError, match=f"can be issued from {draft.ready_on} on"):
         issuing.issue(draft, now=at(2026, 3, 5))
+    with pytest.raises(ProblemError, match="computed on 2026-03-05, before its day"):
+        issuing.issue(draft, now=at(2026, 3, 31))
+    refresh(acme, at(2026, 3, 31))
     issuing.issue(draft, now=at(2026, 3, 31))
     with pytest.raises(ProblemError, match="was issued or withdrawn"):
         issuing.issue(draft, now=at(2026, 3, 31))
