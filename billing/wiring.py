@@ -103,9 +103,12 @@ def _canaries() -> set[int]:
 
 
 def _canary(start: datetime, end: datetime) -> dict[datetime, str] | None:
-    if not _canaries():
+    """Before its first push there was none: whoever sets one up makes no outage of the days before."""
+    begun = canary.begun() if _canaries() else None
+    if begun is None or begun >= end:
         return None
-    return {at: str(found) for at, found in canary.minutes(start, end).items() if found != "missing"}
+    seen = canary.minutes(start, end).items()
+    return {at: judging.OFF if at < begun else str(found) for at, found in seen if at < begun or found != "missing"}
 
 
 def _windows(start: datetime, end: datetime) -> list[judging.Window]:

@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 import redis
 from django.conf import settings
 from django.db import DatabaseError, transaction
+from django.db.models import Min
 from django.urls import reverse
 
 from billing import customers
@@ -237,6 +238,12 @@ def minutes(start: datetime, end: datetime) -> dict[datetime, Result]:
             found.setdefault(at, "good")
     steps = int((end - start) / MINUTE)
     return {at: found.get(at, "missing") for at in (start + MINUTE * number for number in range(steps))}
+
+
+def begun() -> datetime | None:
+    """The first minute that is kept of it; None: it has not pushed yet."""
+    first: datetime | None = CanaryMinute.objects.aggregate(first=Min("at"))["first"]
+    return first
 
 
 def forget(now: datetime) -> int:
