@@ -25,6 +25,7 @@ from rest_framework.authentication import BaseAuthentication
 from tenants import keys, network
 from tenants.directory.live import DIRECTORY, Directory
 from tenants.directory.snapshot import Identity
+from tenants.forgeries import Forgeries
 from tenants.network import RequestInfo, TrustedProxies
 from tenants.proofs import signatures
 from tenants.refusals import (
@@ -52,9 +53,6 @@ KEYLESS: Final = Identity(0, 0, 0, active=False, rejection_code="no_key", digest
 """Placeholder identity of a request without a key that may be somebody's all the same; Keyless.identify says whose."""
 # Longer is no key of ours with any name beside it; the limit keeps a hostile header cheap.
 HEADER_MAX: Final = 1024
-# Signatures of one network that do not verify, of a second; and networks of which there are any.
-FORGERIES_MAX: Final = 20
-FORGERS_MAX: Final = 500
 _KEY_START: Final = len(KEY_PATH_PREFIX)
 _NO_DIGEST: Final = bytes(keys.DIGEST_LENGTH)
 
@@ -203,27 +201,6 @@ class Sender(NamedTuple):
     is_stranger: bool = False
 
 
-class Forgeries:
-    """Signatures that did not verify, by network: each costs as much as a push, and past some nobody looks at more."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._counted: dict[str, int] = {}
-        self._since = 0.0
-
-    def exceeded(self, network: str) -> bool:
-        """Whether too many have come from a network in this second, or from too many networks."""
-        now = self._clock()
-        if now - self._since >= 1:
-            self._since = now
-            self._counted.clear()
-        return self._counted.get(network, 0) >= FORGERIES_MAX or len(self._counted) >= FORGERS_MAX
-
-    def count(self, network: str) -> None:
-        """Count one."""
-        self._counted[network] = self._counted.get(network, 0) + 1
-
-
 class Keyless:
     """Identification of a push without a key: by its server_id and signature, else as the test service's."""
 
@@ -263,6 +240,7 @@ class Keyless:
         if signed is not None and not self._forgeries.exceeded(network):
             for each in candidates:
                 if any(signatures.verify(key, signed) for key in each.signers):
+                    self._forgeries.verified(network)
                     return Sender(each)
             self._forgeries.count(network)
         if by_staff is not None:

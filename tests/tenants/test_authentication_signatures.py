@@ -6,10 +6,11 @@ from pytest_django import Settings
 
 from delivery.protocol.wire import Push
 from hpns.local.mattermost_site import Installation
-from tenants import authentication
-from tenants.authentication import Forgeries, Keyless, Sender
+from tenants import forgeries
+from tenants.authentication import Keyless, Sender
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Identity, Snapshot
+from tenants.forgeries import Forgeries
 from tenants.proofs import signatures
 from tenants.refusals import CallerRejected
 from tests.tenants.push_request import Request
@@ -96,20 +97,55 @@ def test_a_flood_of_forgeries_from_one_network_costs_no_verification_each(
     verified: list[str] = []
     real = signatures.verify
     monkeypatch.setattr(signatures, "verify", lambda key, signed: verified.append(key) or real(key, signed))
-    monkeypatch.setattr(authentication.time, "monotonic", lambda: 5.0)
+    monkeypatch.setattr(forgeries.time, "monotonic", lambda: 5.0)
     there = keyless(FIRST)
     forged = push(STRANGER)
     for _ in range(100):
         assert rejection(there, forged) == "wrong_signature"
-    assert len(verified) == authentication.FORGERIES_MAX
+    assert len(verified) == forgeries.FORGERIES_MAX
 
 
 def test_forgeries_are_forgotten_after_a_second_and_are_bounded() -> None:
     now = 10.0
     counted = Forgeries(lambda: now)
-    for number in range(authentication.FORGERS_MAX):
+    for number in range(forgeries.FORGERS_MAX):
         assert not counted.exceeded(f"network {number}")
         counted.count(f"network {number}")
     assert counted.exceeded("another")
     now = 11.5
     assert not counted.exceeded("another")
+
+
+def test_a_flood_from_many_networks_takes_nothing_from_one_that_true_signatures_came_from() -> None:
+    counted = Forgeries(lambda: 10.0)
+    counted.exceeded("home")
+    counted.verified("home")
+    for number in range(forgeries.FORGERS_MAX):
+        counted.count(f"network {number}")
+    assert counted.exceeded("another")
+    assert not counted.exceeded("home")
+    for _ in range(forgeries.FORGERIES_MAX):
+        counted.count("home")
+    assert counted.exceeded("home")
+
+
+def test_networks_of_true_signatures_are_bounded_and_the_oldest_goes() -> None:
+    counted = Forgeries(lambda: 10.0)
+    counted.exceeded("home")
+    for number in range(forgeries.SIGNERS_MAX + 1):
+        counted.verified(f"network {number}")
+    for number in range(forgeries.FORGERS_MAX):
+        counted.count(f"other {number}")
+    assert counted.exceeded("network 0")
+    assert not counted.exceeded("network 1")
+
+
+def test_a_push_with_a_true_signature_is_remembered(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setattr(forgeries.time, "monotonic", lambda: 5.0)
+    monkeypatch.setattr(forgeries, "FORGERS_MAX", 0)
+    there = keyless(FIRST)
+    assert rejection(there, push()) == "wrong_signature"  # nobody is looked at any more
+    monkeypatch.setattr(forgeries, "FORGERS_MAX", 500)
+    assert there.identify_sender(push(), Request()).identity is FIRST
+    monkeypatch.setattr(forgeries, "FORGERS_MAX", 0)
+    assert there.identify_sender(push(), Request()).identity is FIRST
