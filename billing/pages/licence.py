@@ -104,7 +104,6 @@ def _page(request: CustomerRequest, form: UploadForm, binding: tuple[int, BindFo
     ended = LicenceProof.objects.exclude(ended_at=None).order_by("-ended_at")[:OVER]
     context = {
         "tab": "licence",
-        "may_bill": request.may("billing.read"),
         "summary": answer.summary(living, now, checkable=checkable),
         "missing": answer.missing(living, now),
         "proofs": [

@@ -26,16 +26,28 @@ class ServerField(forms.ChoiceField):
         return self._servers.get(super().clean(value))
 
 
+class EitherFile(forms.FileField):
+    """A file or what stands beside it: one of the two is needed, so that none is marked as optional."""
+
+    unmarked = True
+
+
+class EitherText(forms.CharField):
+    """A text or what stands beside it."""
+
+    unmarked = True
+
+
 class UploadForm(forms.Form):
     """A licence: the file, or the text that is in it."""
 
-    file = forms.FileField(
+    file = EitherFile(
         required=False,
         label="Licence file",
         help_text="As Mattermost sent it, named such as acme.mattermost-license; about 2 KiB.",
         error_messages={"empty": "This file is empty: choose the one that Mattermost sent."},
     )
-    text = forms.CharField(
+    text = EitherText(
         required=False,
         label="Or its text",
         help_text="All that is in the file: one long text of letters, digits, + and /.",

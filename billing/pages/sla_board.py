@@ -34,11 +34,8 @@ def board(request: HttpRequest) -> HttpResponse:
     found = sorted(_figures(month, now), key=lambda each: (each[1].uptime, -each[1].failed_ours))
     shown, pages = _page(request, found)
     context = {
-        "board_title": "Service level",
-        "boards": [
-            {"href": reverse("admin:boards"), "text": "All boards"},
-            {"href": "", "text": "SLA", "current": True},
-        ],
+        "board": "boards-sla",
+        "board_title": "SLA of all customers",
         "answer": _answer(found, month),
         "columns": _columns(
             "Customer", "Uptime", "By time", "By requests", "Pushes", "Failed by us", "Budget left", "Credit"

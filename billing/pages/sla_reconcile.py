@@ -64,7 +64,7 @@ class ReconcileForm(forms.Form):
 def page(request: CustomerRequest) -> HttpResponse:
     """GET shows the form; POST what became of each id, on the page or as CSV. It changes nothing."""
     form = ReconcileForm(request.POST or None, request.FILES or None) if request.method == "POST" else ReconcileForm()
-    context: dict[str, Any] = {"form": form, "may_bill": request.may("billing.read")}
+    context: dict[str, Any] = {"form": form}
     if request.method != "POST" or not form.is_valid():
         return render(request, "billing/sla/reconcile.html", context)
     found = form.cleaned_data["found"]
