@@ -65,9 +65,12 @@ def _canaries() -> set[int]:
 
 
 def _canary(start: datetime, end: datetime) -> dict[datetime, str] | None:
-    if not _canaries():
+    """By minute. It is missing from its first push on: before that there was none that could be."""
+    began = canary.began()
+    if began is None or not _canaries():
         return None
-    return {at: str(found) for at, found in canary.minutes(start, end).items() if found != "missing"}
+    known = {at: judging.OFF if at < began else str(found) for at, found in canary.minutes(start, end).items()}
+    return {at: found for at, found in known.items() if found != judging.MISSING}
 
 
 def _windows(start: datetime, end: datetime) -> list[judging.Window]:

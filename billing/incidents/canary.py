@@ -239,6 +239,11 @@ def minutes(start: datetime, end: datetime) -> dict[datetime, Result]:
     return {at: found.get(at, "missing") for at in (start + MINUTE * number for number in range(steps))}
 
 
+def began() -> datetime | None:
+    """The first minute that is known of it; None before it has pushed."""
+    return CanaryMinute.objects.exclude(family=PAGES).order_by("at").values_list("at", flat=True).first()
+
+
 def forget(now: datetime) -> int:
     """Delete rows of more than 25 months ago; how many."""
     months = now.year * 12 + now.month - 1 - KEPT_MONTHS
