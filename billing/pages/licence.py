@@ -102,6 +102,7 @@ def _page(request: CustomerRequest, form: UploadForm, binding: tuple[int, BindFo
     checkable = bool(issuers.load(settings.LICENCE_KEYS).issuers)
     expired = [row for row in living if answer.renewed(row, living, now)]
     ended = LicenceProof.objects.exclude(ended_at=None).order_by("-ended_at")[:OVER]
+    cases = list(LicenceCase.objects.order_by("-last_at")[:CASES])
     context = {
         "tab": "licence",
         "summary": answer.summary(living, now, checkable=checkable),
@@ -109,7 +110,8 @@ def _page(request: CustomerRequest, form: UploadForm, binding: tuple[int, BindFo
         "proofs": [
             _shown(row, servers, binding, now) for row in coverage.best_first(living, now) if row not in expired
         ],
-        "cases": LicenceCase.objects.order_by("-last_at")[:CASES],
+        "cases": [case for case in cases if case.resolved_at is None],
+        "decided": [case for case in cases if case.resolved_at is not None],
         "columns": [{"label": label} for label in ("Licence", "Plan", "From", "Until", "Ended", "Why")],
         "over": [_cells(row) for row in (*expired, *ended)],
         "checkable": checkable,

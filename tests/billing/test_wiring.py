@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 
 def test_minutes_before_the_canarys_first_push_are_not_bad_and_later_ones_without_it_are() -> None:
     wiring.wire()  # other tests leave sources of their own
-    canary.setup()
     assert wired().canary(NOW - timedelta(hours=2), NOW) is None
     beats([NOW])
     seen = keeping.observed(NOW.date(), NOW - timedelta(hours=2), NOW + 2 * MINUTE, wired())
