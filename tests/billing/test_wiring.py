@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from billing import wiring
-from billing.incidents import canary
 from billing.sla import judging, keeping
 from billing.sla.sources import wired
 from tests.billing.incidents.canary_world import MINUTE, NOW, beats
