@@ -34,7 +34,7 @@ class Terms(NamedTuple):
     """One version of a plan: who has it keeps it. `sla`: whether the plan has the SLA (sla-1); days count from a due
     date or a licence's end."""
 
-    plan: str  # its name, as it stands on invoices
+    plan: str
     version: int
     offer: str  # hpns, eas or tpns: tenants.Customer.Offer
     currency: str

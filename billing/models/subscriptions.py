@@ -80,7 +80,7 @@ class PlanVersion(models.Model):
     def terms(self) -> Terms:
         """The version as a plain value. It asks for the plan, which is to be selected with it."""
         names = Terms._fields[3:]
-        return Terms(self.plan.name, self.version, self.plan.offer, *(getattr(self, name) for name in names))
+        return Terms(self.plan.code, self.version, self.plan.offer, *(getattr(self, name) for name in names))
 
 
 class Subscription(TenantModel):

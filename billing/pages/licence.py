@@ -110,8 +110,8 @@ def _page(request: CustomerRequest, form: UploadForm, binding: tuple[int, BindFo
         "proofs": [
             _shown(row, servers, binding, now) for row in coverage.best_first(living, now) if row not in expired
         ],
-        "cases": [case for case in cases if case.resolved_at is None],
-        "decided": [case for case in cases if case.resolved_at is not None],
+        "cases": cases,
+        "decided": any(case.resolved_at for case in cases),
         "columns": [{"label": label} for label in ("Licence", "Plan", "From", "Until", "Ended", "Why")],
         "over": [_cells(row) for row in (*expired, *ended)],
         "checkable": checkable,

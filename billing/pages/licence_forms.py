@@ -7,6 +7,7 @@ from django import forms
 
 from billing.licences import file
 from tenants.models import Server
+from tenants.pages.forms import EitherFile, EitherText
 
 LATER: Final = ("", "I will say later")
 
@@ -24,18 +25,6 @@ class ServerField(forms.ChoiceField):
     def clean(self, value: Any) -> Server | None:
         """The server."""
         return self._servers.get(super().clean(value))
-
-
-class EitherFile(forms.FileField):
-    """A file or what stands beside it: one of the two is needed, so that none is marked as optional."""
-
-    unmarked = True
-
-
-class EitherText(forms.CharField):
-    """A text or what stands beside it."""
-
-    unmarked = True
 
 
 class UploadForm(forms.Form):

@@ -30,7 +30,7 @@ def test_a_subscription_is_started_with_its_terms_and_noted(acme: Tenant, facts:
     terms = reading.terms(acme.customer, START)
     assert terms is not None
     assert (terms.plan, terms.price_minor, terms.currency, terms.sla, row.anchor_at) == (
-        "HPNS stand-alone", 49_900, "EUR", True, START,
+        "hpns", 49_900, "EUR", True, START,
     )  # fmt: skip
     noted = AuditEvent.objects.get(action="subscription.start").details
     assert (noted["price_minor"], noted["currency"], noted["starts"]) == (49_900, "EUR", "2026-01-31 00:00:00+00:00")
@@ -139,7 +139,7 @@ def test_who_has_stopped_or_pays_nothing_begins_with_a_plan_of_its_own(acme: Ten
         customer=acme.customer, code="hpns", now=now, confirmed_minor=49_900, listed_only=True, sources=facts.sources
     )
     assert entitled(acme.customer) == ("", True)
-    assert reading.terms(acme.customer, now).plan == "HPNS stand-alone"  # type: ignore[union-attr]
+    assert reading.terms(acme.customer, now).plan == "hpns"  # type: ignore[union-attr]
     assert not PlanChange.objects.exists()
 
 

@@ -25,5 +25,4 @@ def test_what_is_billed_is_what_the_subscription_costs_however_often_it_starts(
         assert (Invoice.objects.count(), InvoiceDraft.objects.count()) == (1, 1)
     plan = PlanVersion.objects.get(plan__code="eas")
     assert Invoice.objects.get().total == text(plan.price_minor, plan.currency)
-    line = InvoiceDraft.objects.get().lines[0]
-    assert (line["text"], line["unit_minor"]) == ("EAS, 1 month", plan.price_minor)
+    assert InvoiceDraft.objects.get().lines[0]["unit_minor"] == plan.price_minor

@@ -1,4 +1,4 @@
-"""How the parts of billing are wired to each other, where a fault of one would be another's."""
+"""What the canary counts for in the SLA, as the parts of billing are wired."""
 
 from datetime import timedelta
 
