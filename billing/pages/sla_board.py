@@ -106,9 +106,12 @@ def _answer(found: list[tuple[Customer, SlaMonth]], month: Month) -> str:
     whole = judging.percent(valid - failed, valid)
     broken = sum(told.credit_percent > 0 for _, told in found)
     share = (
-        f"{whole} % of {valid:,} pushes of all customers were not failed by us" if whole is not None else "No push came"
+        f"We failed {failed:,} of {number(valid, 'push', 'pushes')} of all customers ({whole} % went well)"
+        if whole is not None
+        else "No push came"
     )
-    return f"{share} in {name(month)} so far; {number(broken, 'customer is', 'customers are')} below the promise."
+    below = number(broken, "customer is", "customers are") if broken else "no customer is"
+    return f"{share} in {name(month)} so far; {below} below the promise."
 
 
 def _cells(customer: Customer, told: SlaMonth) -> list[Any]:

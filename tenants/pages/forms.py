@@ -59,8 +59,8 @@ class EitherText(forms.CharField):
 def saved(request: HttpRequest, form: forms.Form, change: Callable[[], Changed[Any]]) -> bool:
     """Apply the change of a form, with a message on the next page whether anything changed.
 
-    False: what is wrong stands at the form, beside its field, or the first one where a service names none of the form's;
-    nothing was changed.
+    False: what is wrong stands at the form, beside its field, or the first one where a service names none of the
+    form's; nothing was changed.
     """
     if not form.is_valid():
         return False
