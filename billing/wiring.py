@@ -103,12 +103,15 @@ def _canaries() -> set[int]:
 
 
 def _canary(start: datetime, end: datetime) -> dict[datetime, str] | None:
-    """Before its first push there was none: whoever sets one up makes no outage of the days before."""
-    begun = canary.begun() if _canaries() else None
-    if begun is None or begun >= end:
+    """By minute. It is missing from its first push on: before that there was none that could be.
+
+    Its customer is not asked for, whom no page of another customer sees.
+    """
+    began = canary.began()
+    if began is None:
         return None
-    seen = canary.minutes(start, end).items()
-    return {at: judging.OFF if at < begun else str(found) for at, found in seen if at < begun or found != "missing"}
+    known = {at: judging.OFF if at < began else str(found) for at, found in canary.minutes(start, end).items()}
+    return {at: found for at, found in known.items() if found != judging.MISSING}
 
 
 def _windows(start: datetime, end: datetime) -> list[judging.Window]:

@@ -70,7 +70,7 @@ class PlanVersionAdmin(ReadOnlyAdmin):
     """Versions of plans: another one is added, none is changed."""
 
     form = VersionForm
-    list_display = ("plan", "version", "price_minor", "currency", "period_months", "included_devices", "sla")
+    list_display = ("plan", "version", "price", "included_devices", "device_price", "sla", "created_at")
     list_filter = ("plan", "currency")
     list_select_related = ("plan",)
 
@@ -81,6 +81,16 @@ class PlanVersionAdmin(ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """All of them."""
         return ("plan", "version", *plans.FIELDS, "created_at") if obj else ("plan", *plans.FIELDS)
+
+    @admin.display(ordering="price_minor")
+    def price(self, row: PlanVersion) -> str:
+        """With its currency, as on all pages."""
+        return f"{text(row.price_minor, row.currency)} {row.get_period_months_display()}"
+
+    @admin.display(description="each device beyond, a month")
+    def device_price(self, row: PlanVersion) -> str:
+        """Of a device beyond those included."""
+        return text(row.device_price_minor, row.currency) if row.device_price_minor else "-"
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Add it by its service; one that says what the latest says is that one."""

@@ -18,7 +18,6 @@ from urllib.parse import urljoin
 import redis
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Min
 from django.urls import reverse
 
 from billing import customers
@@ -240,10 +239,9 @@ def minutes(start: datetime, end: datetime) -> dict[datetime, Result]:
     return {at: found.get(at, "missing") for at in (start + MINUTE * number for number in range(steps))}
 
 
-def begun() -> datetime | None:
-    """The first minute that is kept of it; None: it has not pushed yet."""
-    first: datetime | None = CanaryMinute.objects.aggregate(first=Min("at"))["first"]
-    return first
+def began() -> datetime | None:
+    """The first minute that is known of it; None before it has pushed."""
+    return CanaryMinute.objects.exclude(family=PAGES).order_by("at").values_list("at", flat=True).first()
 
 
 def forget(now: datetime) -> int:

@@ -71,7 +71,6 @@ def invoice(request: CustomerRequest, number: str) -> HttpResponse:
         "footer": wording.footer(document),
         "notes_of": row.credit_notes.all(),
         "entries": _entries(row),
-        "may_bill": True,
         "tab": "invoices",
     }
     return render(request, "billing/invoices/invoice.html", context)
@@ -116,7 +115,7 @@ def _page(request: CustomerRequest, filled: BillingForm | None = None) -> HttpRe
         "drafts": _drafts(customer, today),
         "columns": COLUMNS,
         "rows": [_cells(request, each) for each in shown],
-        "caption": "Documents, the newest first",
+        "caption": "The newest first",
         "older": f"?before={rows[PAGE_SIZE - 1].pk}" if len(rows) > PAGE_SIZE else "",
         "newest": "?" if before else "",
         "before": before,
@@ -124,7 +123,6 @@ def _page(request: CustomerRequest, filled: BillingForm | None = None) -> HttpRe
         "profile": profile,
         "csv": reverse("invoices-csv", args=(customer.slug,)),
         "tab": "invoices",
-        "may_bill": True,
     }
     return render(request, "billing/invoices/invoices.html", context)
 
@@ -200,7 +198,8 @@ def _state_sentence(state: reading.Standing) -> str:
         return f"{row.total}: {state.state.value}."
     due = wording.day(row.due_on) if row.due_on else ""
     late = state.state is reading.PaymentState.OVERDUE
-    return f"{state.open} of {row.total} {'were' if late else 'are'} due on {due}."
+    share = state.open if state.open == row.total else f"{state.open} of {row.total}"
+    return f"{share} {'was' if late else 'is'} due on {due}."
 
 
 def _entries(row: Invoice) -> list[dict[str, Any]]:

@@ -103,15 +103,16 @@ def _page(request: CustomerRequest, form: UploadForm, binding: tuple[int, BindFo
     checkable = bool(issuers.load(settings.LICENCE_KEYS).issuers)
     expired = [row for row in living if answer.renewed(row, living, now)]
     ended = LicenceProof.objects.exclude(ended_at=None).order_by("-ended_at")[:OVER]
+    cases = list(LicenceCase.objects.order_by("-last_at")[:CASES])
     context = {
         "tab": "licence",
-        "may_bill": request.may("billing.read"),
         "summary": answer.summary(living, now, checkable=checkable),
         "missing": answer.missing(living, now),
         "proofs": [
             _shown(row, servers, binding, now) for row in coverage.best_first(living, now) if row not in expired
         ],
-        "cases": LicenceCase.objects.order_by("-last_at")[:CASES],
+        "cases": cases,
+        "decided": any(case.resolved_at for case in cases),
         "columns": [{"label": label} for label in ("Licence", "Plan", "From", "Until", "Ended", "Why")],
         "over": [_cells(row) for row in (*expired, *ended)],
         "begins": by_licence.is_coming(request.customer, now),

@@ -7,6 +7,7 @@ from django import forms
 
 from billing.licences import file
 from tenants.models import Server
+from tenants.pages.forms import EitherFile, EitherText
 
 LATER: Final = ("", "I will say later")
 
@@ -29,13 +30,13 @@ class ServerField(forms.ChoiceField):
 class UploadForm(forms.Form):
     """A licence: the file, or the text that is in it."""
 
-    file = forms.FileField(
+    file = EitherFile(
         required=False,
         label="Licence file",
         help_text="As Mattermost sent it, named such as acme.mattermost-license; about 2 KiB.",
         error_messages={"empty": "This file is empty: choose the one that Mattermost sent."},
     )
-    text = forms.CharField(
+    text = EitherText(
         required=False,
         label="Or its text",
         help_text="All that is in the file: one long text of letters, digits, + and /.",

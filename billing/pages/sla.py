@@ -55,7 +55,6 @@ def sla(request: CustomerRequest) -> HttpResponse:
         "so_far": month == current,
         "canary_off": wired().canary(now - 2 * MINUTE, now - MINUTE) is None,
         "has_sla": wired().price(customer, month) is not None,
-        "may_bill": request.may("billing.read"),
         "published": settings.PUBLIC_URL,
     }
     if of is None or told is None:

@@ -34,11 +34,8 @@ def board(request: HttpRequest) -> HttpResponse:
     found = sorted(_figures(month, now), key=lambda each: (each[1].uptime, -each[1].failed_ours))
     shown, pages = _page(request, found)
     context = {
-        "board_title": "Service level",
-        "boards": [
-            {"href": reverse("admin:boards"), "text": "All boards"},
-            {"href": "", "text": "SLA", "current": True},
-        ],
+        "board": "boards-sla",
+        "board_title": "SLA of all customers",
         "answer": _answer(found, month),
         "columns": _columns(
             "Customer", "Uptime", "By time", "By requests", "Pushes", "Failed by us", "Budget left", "Credit"
@@ -109,9 +106,12 @@ def _answer(found: list[tuple[Customer, SlaMonth]], month: Month) -> str:
     whole = judging.percent(valid - failed, valid)
     broken = sum(told.credit_percent > 0 for _, told in found)
     share = (
-        f"{whole} % of {valid:,} pushes of all customers were not failed by us" if whole is not None else "No push came"
+        f"We failed {failed:,} of {number(valid, 'push', 'pushes')} of all customers ({whole} % went well)"
+        if whole is not None
+        else "No push came"
     )
-    return f"{share} in {name(month)} so far; {number(broken, 'customer is', 'customers are')} below the promise."
+    below = number(broken, "customer is", "customers are") if broken else "no customer is"
+    return f"{share} in {name(month)} so far; {below} below the promise."
 
 
 def _cells(customer: Customer, told: SlaMonth) -> list[Any]:

@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from billing.sla.reconciling import MOST, Reconciled, named, reconcile
 from tenants.pages.csv_lines import lines
 from tenants.pages.door import CustomerRequest, customer_page
+from tenants.pages.forms import EitherFile, EitherText
 
 # Rows on the page; all of them are in the CSV.
 SHOWN: Final = 100
@@ -31,7 +32,7 @@ CSV: Final = ("ack_id", "known", "minute", "outcome", "code", "counted", "minute
 class ReconcileForm(forms.Form):
     """Ids or lines, pasted or as a file."""
 
-    text = forms.CharField(
+    text = EitherText(
         label="ack_ids or log lines",
         required=False,
         strip=True,
@@ -39,7 +40,7 @@ class ReconcileForm(forms.Form):
         help_text="One a line: ack_ids, or lines of your server's log that name an ackId, such as those of its "
         "notification log in JSON. Up to 10,000 at once.",
     )
-    file = forms.FileField(label="Or a file with them", required=False, help_text="Up to 600 KB.")
+    file = EitherFile(label="Or a file with them", required=False, help_text="Up to 600 KB.")
 
     def clean(self) -> dict[str, Any]:
         """Needs one of both; the text of both as `ids`."""
@@ -64,7 +65,7 @@ class ReconcileForm(forms.Form):
 def page(request: CustomerRequest) -> HttpResponse:
     """GET shows the form; POST what became of each id, on the page or as CSV. It changes nothing."""
     form = ReconcileForm(request.POST or None, request.FILES or None) if request.method == "POST" else ReconcileForm()
-    context: dict[str, Any] = {"form": form, "may_bill": request.may("billing.read")}
+    context: dict[str, Any] = {"form": form}
     if request.method != "POST" or not form.is_valid():
         return render(request, "billing/sla/reconcile.html", context)
     found = form.cleaned_data["found"]

@@ -89,7 +89,7 @@ def _advice(told: SlaMonth, *, so_far: bool, has_sla: bool) -> str:
         return f"The promise of {judging.PROMISED} % was kept."
     more = f" and {number(max(requests, 0), 'failed push', 'failed pushes')}" if requests is not None else ""
     left = number(max(minutes, 0), "more bad minute")
-    return f"The promise of {judging.PROMISED} % is kept; it would bear {left}{more}."
+    return f"The promise of {judging.PROMISED} % is kept; by now it would bear {left}{more}."
 
 
 def stats(told: SlaMonth) -> list[dict[str, Any]]:

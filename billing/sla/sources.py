@@ -21,9 +21,10 @@ class Price(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """canary: the verdicts (good, bad) by minute from the first to before the second moment, a minute that is not in
-    it is missing; None where no canary is set up. windows: maintenance that overlaps the span. price: of a customer's
-    month; None without the SLA. left_out: the ids of customers that are no customers, such as the canary's own."""
+    """canary: the verdicts (good, bad, or off before there was one) by minute from the first to before the second
+    moment, a minute that is not in it is missing; None where none has run. windows: maintenance that overlaps the span.
+    price: of a customer's month; None without the SLA. left_out: the ids of customers that are no customers, such as
+    the canary's own."""
 
     canary: Callable[[datetime, datetime], Mapping[datetime, str] | None]
     windows: Callable[[datetime, datetime], Iterable[Window]]

@@ -70,7 +70,7 @@ def sentence(state: State, cause: Cause, about: datetime | None, subscribed: Sub
     if cause is Cause.TRIAL:
         return f"The trial runs until {last_day(date)}.{_after_trial(subscribed.basis)}{ends}"
     if cause is Cause.PAID:
-        return f"Pushes are served, and nothing is open.{ends}"
+        return f"Pushes are served, and nothing is overdue.{ends}"
     if cause is Cause.FREE:
         return f"Pushes are served, for nothing and without a promise.{ends}"
     if cause is Cause.LICENCE:

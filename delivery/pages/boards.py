@@ -251,25 +251,21 @@ def _credential_cells(each: credentials.State) -> list[Any]:
 
 
 def _shown(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A board with its tabs."""
-    tabs = [
-        {"href": reverse(f"admin:{name}"), "text": text, "current": name == context["board"]}
-        for _, _, name, text in BOARDS
-    ]
+    """A board."""
     title = TITLES[context["board"]]
-    return render(request, f"delivery/boards/{template}.html", {**context, "boards": tabs, "board_title": title})
+    return render(request, f"delivery/boards/{template}.html", {**context, "board_title": title})
 
 
-# Path below /admin/boards/, view, name in the admin's namespace, and what the tab is called.
-BOARDS: Final[tuple[tuple[str, View, str, str], ...]] = (
-    ("", trouble, "boards", "Trouble"),
-    ("volume/", volume, "boards-volume", "Volume"),
-    ("silent/", silent, "boards-silent", "Silent"),
-    ("unknown/", unknown_answers, "boards-unknown", "Unknown answers"),
-    ("providers/", provider_panel, "boards-providers", "Providers"),
+# Path below /admin/boards/, view, and name in the admin's namespace. Their tabs: templates/delivery/boards/base.html.
+BOARDS: Final[tuple[tuple[str, View, str], ...]] = (
+    ("", trouble, "boards"),
+    ("volume/", volume, "boards-volume"),
+    ("silent/", silent, "boards-silent"),
+    ("unknown/", unknown_answers, "boards-unknown"),
+    ("providers/", provider_panel, "boards-providers"),
 )
 
 
 def urls(guarded: Callable[[View], View]) -> list[Any]:
     """The boards' URLs; `guarded` makes a page of the staff's of a view."""
-    return [path(f"boards/{below}", guarded(view), name=name) for below, view, name, _ in BOARDS]
+    return [path(f"boards/{below}", guarded(view), name=name) for below, view, name in BOARDS]

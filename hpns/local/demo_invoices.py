@@ -1,14 +1,13 @@
-"""The demo's invoices: an issued one that is open, and a draft of what comes next. Seeding twice changes nothing."""
+"""The demo's invoices, out of its subscription: the running month's is issued and open, the next one's is a draft.
 
-from datetime import date, timedelta
-from decimal import Decimal
+Seeding twice changes nothing.
+"""
 
 from django.utils import timezone
 
-from billing.invoices import drafting, issuing, profiles
-from billing.invoices.document import Line
-from billing.invoices.periods import add_months
-from billing.models import Invoice, InvoiceDraft
+from billing.invoices import daily, issuing, profiles
+from billing.invoices.sources import SOURCES
+from billing.models import Invoice
 from tenants.models import Customer
 
 
@@ -27,17 +26,6 @@ def seed(customer: Customer) -> None:
             reference="PO 4711",
             emails=["books@demo.example"],
         )
-    first = now.date().replace(day=1)
+    drafts = daily.refresh(customer, SOURCES, now)
     if not Invoice.objects.filter(customer_id=customer.pk).exists():
-        issuing.issue(drafting.make(customer, currency="EUR", lines=_lines(first), now=now), now=now)
-    if not InvoiceDraft.objects.filter(customer=customer).exists():
-        drafting.make(customer, currency="EUR", lines=_lines(add_months(first, 1)), now=now)
-
-
-def _lines(first: date) -> list[Line]:
-    before, last = add_months(first, -1), add_months(first, 1) - timedelta(days=1)
-    used = "2,120 active devices, of which 2,000 are included"
-    return [
-        Line("HPNS Standard, 1 month", 49_900, start=first, end=last),
-        Line("Active devices beyond those included", 25, Decimal(120), before, first - timedelta(days=1), used),
-    ]
+        issuing.issue(min(drafts, key=lambda draft: draft.ready_on), now=now)

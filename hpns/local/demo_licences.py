@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from hpns.local.demo_names import CUSTOMER, NEIGHBOUR
+from hpns.local.demo_names import COMPANY
 from hpns.local.folder import private
 
 ISSUER: Final = "demo"
@@ -68,7 +68,7 @@ def licences(now: datetime) -> dict[str, dict[str, Any]]:
         f"entry{ENDING}": _content(
             since, 365 * _DAY, sku_name="Entry", sku_short_name="entry", limits={"push_notifications": 10_000}
         ),
-        ANOTHERS: _content(since, 365 * _DAY, customer={"company": NEIGHBOUR}),
+        ANOTHERS: _content(since, 365 * _DAY),
     }
 
 
@@ -78,7 +78,7 @@ def _content(since: datetime, length: timedelta, **changes: Any) -> dict[str, An
         "issued_at": _milliseconds(since),
         "starts_at": _milliseconds(since),
         "expires_at": _milliseconds(since) + int(length.total_seconds() * 1000),
-        "customer": {"company": CUSTOMER},
+        "customer": {"company": COMPANY},
         "features": {"users": 250, "mhpns": True},
         "sku_name": "Professional",
         "sku_short_name": "professional",

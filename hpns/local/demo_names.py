@@ -1,6 +1,8 @@
 """Names of the demo's rows and secrets."""
 
 CUSTOMER, SERVER, STAFF = "Demo", "Demo server", "staff@demo.example"
+# Whose Mattermost licence it is, in the licences to try and on the site of the demo's server: both have to agree.
+COMPANY = "Demo Company"
 # Another customer, who has a licence that the demo's customer cannot prove.
 NEIGHBOUR = "Demo neighbour"
 # In secrets.json of the state folder.

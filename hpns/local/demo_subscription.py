@@ -1,4 +1,6 @@
-"""The demo customer's subscription: EAS, paid, since the demo was first started."""
+"""The demo customer's subscription: EAS, paid, since the first of the month in which the demo was first started."""
+
+from datetime import UTC
 
 from django.utils import timezone
 
@@ -10,4 +12,6 @@ from tenants.models import Customer
 def seed(customer: Customer) -> None:
     """Start it where there is none; what was changed of it since stays."""
     if not Subscription.objects.filter(customer=customer).exists():
-        changing.start(customer=customer, version=reading.version("eas"), now=timezone.now())
+        now = timezone.now()
+        first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        changing.start(customer=customer, version=reading.version("eas"), now=now, starts_at=first)

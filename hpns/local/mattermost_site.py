@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hpns.local.demo_names import COMPANY
 from hpns.local.folder import private
 
 IDENTITY: Final = "identity.json"
@@ -55,7 +56,7 @@ class Installation:
             "IsLicensed": "true",
             "SkuShortName": "professional",
             "Users": "250",
-            "Company": "Demo Company",
+            "Company": COMPANY,
             "MHPNS": "true",
             "IsTrial": "false",
         }

@@ -8,12 +8,12 @@ from django.urls import NoReverseMatch, reverse
 
 class Item(NamedTuple):
     """An entry: what it is called, the name of its URL (by the customer's slug), the action that seeing it needs, and
-    the names of other pages whose tabs are beside its own."""
+    the names of other URLs whose pages are of its section, with all that is below them."""
 
     label: str
     url_name: str
     action: str
-    beside: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 ITEMS: Final = (
@@ -46,10 +46,17 @@ def links(request: HttpRequest) -> list[Link]:
     if customer is None or may is None:
         return []
     found = [(item, url) for item in ITEMS if may(item.action) and (url := _url(item.url_name, customer))]
-    leads = {url: url for _, url in found}
-    leads |= {there: url for item, url in found for name in item.beside if (there := _url(name, customer))}
-    current = leads.get(_current([*leads], request.path))
-    return [Link(item.label, url, url == current) for item, url in found]
+    home = found[0][1] if found else ""
+    current = max(
+        ((url, at) for item, at in found for url in _section(item, customer) if _is_in(request.path, url, home)),
+        key=lambda each: len(each[0]),
+        default=("", ""),
+    )
+    return [Link(item.label, url, url == current[1]) for item, url in found]
+
+
+def _section(item: Item, customer: Any) -> list[str]:
+    return [url for name in (item.url_name, *item.also) if (url := _url(name, customer))]
 
 
 def _url(name: str, customer: Any) -> str:
@@ -59,7 +66,6 @@ def _url(name: str, customer: Any) -> str:
         return ""
 
 
-def _current(urls: list[str], path: str) -> str:
-    """The entry that a path is below of, the longest one; the home, which all are below of, for itself alone."""
-    below = [url for url in urls if path == url or (path.startswith(url) and url != urls[0])]
-    return max(below, key=len, default="")
+def _is_in(path: str, url: str, home: str) -> bool:
+    """Whether a page is an entry's or below it; the home, which all are below of, is for itself alone."""
+    return path == url or (path.startswith(url) and url != home)

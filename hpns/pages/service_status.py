@@ -18,6 +18,8 @@ def current() -> dict[str, Any]:
     until, found = _kept
     if time.monotonic() >= until:
         made = publishing.kept()
-        found = {"sentence": made.sentence, "kind": _MARKS[KINDS[made.state]]} if made else {}
+        found = (
+            {"sentence": made.sentence, "kind": _MARKS[KINDS[made.state]]} if made and made.state != "unknown" else {}
+        )
         _kept = (time.monotonic() + SECONDS, found)
     return found

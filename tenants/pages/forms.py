@@ -44,17 +44,31 @@ class ConfirmForm(forms.Form):
         return typed
 
 
+class EitherFile(forms.FileField):
+    """A file or what stands beside it: one of the two is needed, so that none is marked as optional."""
+
+    unmarked = True
+
+
+class EitherText(forms.CharField):
+    """A text or what stands beside it, as EitherFile."""
+
+    unmarked = True
+
+
 def saved(request: HttpRequest, form: forms.Form, change: Callable[[], Changed[Any]]) -> bool:
     """Apply the change of a form, with a message on the next page whether anything changed.
 
-    False: what is wrong stands at the form, beside its first field where a service has said it; nothing was changed.
+    False: what is wrong stands at the form, beside its field, or the first one where a service names none of the
+    form's; nothing was changed.
     """
     if not form.is_valid():
         return False
     try:
         changed = change().changed
     except ProblemError as problem:
-        form.add_error(next(iter(form.fields)), problem.sentence)
+        named = problem.field in form.fields
+        form.add_error(problem.field if named else next(iter(form.fields)), problem.sentence)
         return False
     messages.success(request, "Saved." if changed else "Nothing to change: it was so already.")
     return True

@@ -64,7 +64,7 @@ _MEANINGS: Final = (
     (Step.CLAIMED, "Claimed", "Somebody has typed in its server ID or its address."),
     (Step.SEEN, "Seen", "The documents of its site say which server ID, signing key and licence it has."),
     (Step.PROVEN, "Proven", "Pushes with its key are signed by this very installation."),
-    (Step.LICENSED, "Licensed", "Its licence was uploaded and agrees with the site."),
+    (Step.LICENSED, "Licensed", "A licence is proven for it, and its site names the same."),
 )
 
 

@@ -142,7 +142,7 @@
     return {
       width: Math.max(200, Math.floor(element.clientWidth)),
       height: HEIGHT,
-      padding: [data.markers.length ? 18 : 8, 12, 0, 0],
+      padding: [data.markers.length ? 18 : 8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } },
       scales: {

@@ -39,7 +39,7 @@ def test_the_price_is_shown_to_those_who_may_read_bills_and_changes_to_owners_al
     assert "499.00 EUR" in of_admin
     assert "EUR" not in of_viewer
     for page in (of_admin, of_viewer):
-        assert "Pushes are served, and nothing is open." in page
+        assert "Pushes are served, and nothing is overdue." in page
         assert "Cancel the subscription" not in page
         assert "comes to" not in page
     assert "499.00 EUR" not in text(Browser().enter(staff(), factor=True))  # staff look on as viewers

@@ -9,6 +9,7 @@ import pytest
 
 from billing.licences import file, issuers, judging
 from hpns.local import demo_licences
+from hpns.local.mattermost_site import Installation
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -25,6 +26,15 @@ def test_each_is_what_its_name_says(tmp_path: Path) -> None:
     demo_licences.write(tmp_path, NOW)
     expected = {"e1": "good", "expired": "expired", "trial": "trial", "entry": "entry", "another-account": "good"}
     assert judged(tmp_path) == expected
+
+
+def test_those_of_the_demo_agree_with_the_site_of_its_server(tmp_path: Path) -> None:
+    demo_licences.write(tmp_path, NOW)
+    keys = issuers.load(str(demo_licences.issuers(tmp_path))).issuers
+    said = Installation().licence
+    for name in ("e1", "another-account"):
+        found = file.read((demo_licences.folder(tmp_path) / f"{name}.mattermost-license").read_bytes(), keys)
+        assert (found.sku, found.company, str(found.users)) == (said["SkuShortName"], said["Company"], said["Users"])
 
 
 def test_the_private_key_is_for_nobody_else_and_not_where_keys_are_read(tmp_path: Path) -> None:
