@@ -6,6 +6,7 @@ Rows are made and changed by billing.invoices alone. Every act is asked for twic
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -158,13 +159,12 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     def _act(self, request: HttpRequest, object_id: str, what: str) -> HttpResponse:
         act = ACTS[what]
+        if not request.user.has_perm(act.permission):
+            raise PermissionDenied
         row = Invoice.objects.filter(pk=int(object_id)).first() if object_id.isdecimal() else None
         if row is None:
             messages.warning(request, "There is no such document.")
             return redirect("admin:billing_invoice_changelist")
-        if not request.user.has_perm(act.permission):
-            messages.error(request, "You may not do this: ask an admin of the staff.")
-            return redirect("admin:billing_invoice_change", row.pk)
         form = act(request.POST or None, row=row)
         will = ""
         if request.method == "POST" and form.is_valid():

@@ -3,9 +3,11 @@
 Invariant: no page of it is shown to whoever has not shown a second factor in this session.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from allauth.account.adapter import get_adapter
+from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,8 +19,11 @@ from django.views.decorators.cache import never_cache
 
 from billing.pages import sla_board
 from delivery.pages import boards
+from tenants import staff_roles
 from tenants.accounts.mfa import mfa_passed
 from tenants.pages.staff import StaffPages
+
+View = Callable[..., HttpResponse]
 
 
 class StaffSite(StaffPages):
@@ -34,7 +39,15 @@ class StaffSite(StaffPages):
     def get_urls(self) -> list[Any]:
         """As Django's, with the boards."""
         # Django's last one takes every address that is left.
-        return [*boards.urls(self.admin_view), *sla_board.urls(self.admin_view), *super().get_urls()]
+        return [
+            *boards.urls(self._of(staff_roles.PUSHES)),
+            *sla_board.urls(self._of("billing.view_slamonth")),
+            *super().get_urls(),
+        ]
+
+    def _of(self, permission: str) -> Callable[[View], View]:
+        """A decorator that makes a page of this site of a view, for whoever has a permission."""
+        return lambda view: self.admin_view(permission_required(permission, raise_exception=True)(view))
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
