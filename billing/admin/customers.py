@@ -107,12 +107,29 @@ class EntitlementInline(admin.StackedInline):  # type: ignore[type-arg]
     max_num = 1
 
 
+class ErasureFilter(admin.SimpleListFilter):
+    """Filter by whether an owner has asked for the customer's erasure, which a command does."""
+
+    title = "erasure"
+    parameter_name = "erasure"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        """The one."""
+        return (("asked", "asked for"),)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> QuerySet[Customer]:
+        """Narrow the list down."""
+        if self.value() != "asked":
+            return queryset
+        return queryset.filter(pk__in=[each.customer_id for each in customers.erasure_requests()])
+
+
 @admin.register(Customer)
 class CustomerAdmin(ServiceAdmin):
     """Customers; the slug is fixed once it is in use."""
 
     list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at")
-    list_filter = ("offer", "status", "entitlement__active")
+    list_filter = ("offer", "status", "entitlement__active", ErasureFilter)
     list_select_related = ("entitlement",)
     search_fields = (
         "name",

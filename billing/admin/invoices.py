@@ -47,6 +47,23 @@ class ReadyFilter(admin.SimpleListFilter):
         return queryset.filter(ready_on__lte=today) if self.value() == "yes" else queryset.filter(ready_on__gt=today)
 
 
+class OverdueFilter(admin.SimpleListFilter):
+    """Filter documents by whether their due date has passed and something is open."""
+
+    title = "overdue"
+    parameter_name = "overdue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        """The one."""
+        return (("yes", "overdue"),)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
+        """Narrow the list down."""
+        if self.value() != "yes":
+            return queryset
+        return queryset.filter(pk__in=[each.invoice.pk for each in reading.overdue(timezone.now().date())])
+
+
 @admin.register(InvoiceDraft)
 class InvoiceDraftAdmin(ServiceAdmin):
     """What is yet to be issued. One that was made by hand can be withdrawn; the others follow from subscriptions."""
@@ -127,7 +144,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     """Issued documents, for ever as they are. Payments, refunds and credit notes are entered from here."""
 
     list_display = ("number", "customer_name", "kind", "issued_at", "due_on", "total", "open", "state")
-    list_filter = ("kind", "currency", "year", ("due_on", admin.DateFieldListFilter))
+    list_filter = (OverdueFilter, "kind", "currency", "year", ("due_on", admin.DateFieldListFilter))
     search_fields = ("number", "customer_name", "entries__reference")
     search_help_text = "Number, company, or the bank's reference of a payment"
     date_hierarchy = "issued_at"

@@ -4,7 +4,6 @@ Invariant: no list can be searched, filtered or narrowed down in the URL by what
 secret, nor by a column of a model that their role does not include.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from django import forms
@@ -35,7 +34,7 @@ def may_reach(request: HttpRequest, model: type[models.Model], lookup: str) -> b
             break
         if field.related_model is None:
             break
-        there = field.related_model  # type: ignore[assignment]  # "self" is resolved when models are ready
+        there = field.related_model
         if not may_see(request, there):
             return False
     return True
@@ -51,12 +50,12 @@ class SecretSafeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         allowed = SECRETS.isdisjoint(lookup.split("__")) and may_reach(request, self.model, lookup)
         return allowed and super().lookup_allowed(lookup, value, request)
 
-    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Those that the reader may see."""
         found = super().get_search_fields(request)
         return [name for name in found if may_reach(request, self.model, name.lstrip("^=@"))]
 
-    def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
         """The same; a filter of a class of its own, on its own model, stays."""
         found = []
         for each in super().get_list_filter(request):

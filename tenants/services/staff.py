@@ -5,6 +5,8 @@ from typing import Any
 from allauth.account import app_settings
 from allauth.account.models import EmailAddress
 from allauth.account.utils import filter_users_by_email, user_pk_to_url_str
+from django.apps import apps as installed
+from django.apps.registry import Apps
 from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -103,7 +105,7 @@ def write_groups(using: str = DEFAULT_DB_ALIAS) -> None:
         group.permissions.set(known[each] for each in staff_roles.codenames(role) if each in known)
 
 
-def after_migrate(*, apps: Any, using: str, **_: Any) -> None:
+def after_migrate(*, using: str, apps: Apps = installed, **_: Any) -> None:
     """Receiver of post_migrate: write the groups, unless django.contrib.auth is not there yet.
 
     https://docs.djangoproject.com/en/5.2/ref/signals/#post-migrate
