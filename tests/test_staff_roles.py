@@ -207,7 +207,7 @@ def test_roles_are_given_by_a_command_one_at_a_time(db: None, settings: Settings
     assert (made["roles"], grace.is_superuser) == (["support"], False)
     assert run("staff", "role", "--email", "grace@example.com", "--role", "finance")["roles"] == ["finance"]
     assert not run("staff", "role", "--email", "grace@example.com", "--role", "finance")["changed"]
-    event = AuditEvent.objects.get(action="staff.role")
+    event = AuditEvent.objects.get(action="staff.role", target="grace@example.com")
     assert event.details == {"before": "support", "after": "finance"}
     assert run("staff", "role", "--email", "grace@example.com", "--role", "admin")["roles"] == ["admin"]
     assert User.objects.get(pk=grace.pk).is_superuser

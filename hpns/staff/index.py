@@ -53,6 +53,9 @@ SECTIONS: Final[tuple[tuple[str, tuple[Board | str, ...]], ...]] = (
     ("Log", ("delivery.delivery", "tenants.auditevent")),
 )
 
+# What Django makes of an abbreviation.
+NAMES: Final = {"billing.slamonth": "SLA months", "billing.slacredit": "SLA credits"}
+
 
 def sections(apps: dict[str, Any], may: Callable[[str], bool]) -> list[dict[str, Any]]:
     """The sections as Django's templates take apps: of `apps`, its own description of what the reader may see."""
@@ -76,5 +79,6 @@ def _board(board: Board) -> dict[str, Any]:
 
 def _section(title: str, models: list[dict[str, Any]]) -> dict[str, Any]:
     label = title.lower().replace(" & ", "-")
-    url = f"{reverse('admin:index')}#{label}"
+    # Django's own template gives each entry this id.
+    url = f"{reverse('admin:index')}#{label}-{models[0]['object_name'].lower()}"
     return {"name": title, "app_label": label, "app_url": url, "has_module_perms": True, "models": models}
