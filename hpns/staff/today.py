@@ -39,6 +39,11 @@ class Need(NamedTuple):
     since: datetime | None
     url: str
 
+    @property
+    def urgency(self) -> str:
+        """The kind in a word, so that it is told by more than a colour."""
+        return {BAD: "Urgent", WARN: "To do", INFO: "To know"}[self.kind]
+
 
 def needs(may: Callable[[str], bool], now: datetime) -> list[Need]:
     """What needs somebody who `may` see it, by Django's names of permissions: the worst first."""
@@ -138,7 +143,7 @@ def _subscriptions(now: datetime) -> Iterator[Need]:
         rows = needing(Subscription.objects.all(), need, now)
         if count := rows.count():
             url = _address("billing_subscription_changelist", needs=need)
-            since = _first(rows, "last_standing__since")
+            since = None if need == "trial" else _first(rows, "last_standing__since")
             yield Need(f"subscription_{need}", rank, count, f"{_words(count, one, several)}.", since, url)
 
 

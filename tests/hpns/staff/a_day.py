@@ -63,8 +63,8 @@ def busy(acme: Tenant, now: datetime) -> None:
 def _licences(acme: Tenant, now: datetime) -> None:
     terms = {**Terms()._asdict(), "customer": acme.customer, "digest": "ab" * 32, "starts_at": now - 300 * DAY}
     LicenceProof.objects.create(**terms, expires_at=now + 20 * DAY)
-    LicenceProof.objects.create(**{**terms, "licence_id": "o" * 26}, expires_at=now - DAY)
     other = customers.add(name="Other", offer="hpns").row
+    LicenceProof.objects.create(**{**terms, "customer": other, "licence_id": "o" * 26}, expires_at=now - DAY)
     case = {**terms, "customer": other, "kind": "double_use", "expires_at": now + DAY}
     LicenceCase.objects.create(**case, first_at=now - 2 * DAY, last_at=now)
 
