@@ -1,8 +1,8 @@
 """The staff's view of people: who there is and how they log in. No password, secret or session key is shown.
 
 Accounts are made by invitations, staff by `manage.py staff`; here a person can be locked out. What django-allauth
-registers by itself would show sealed secrets and session keys; the groups are the roles of tenants/staff_roles.py, which
-no page changes.
+registers by itself would show sealed secrets and session keys; the groups are the roles of tenants/staff_roles.py,
+which no page changes.
 """
 
 from typing import Any
