@@ -145,6 +145,7 @@ def test_the_first_page_names_what_is_somebodys_own_and_says_so_to_who_has_no_ro
     for role in ROLES:
         assert ("Invoices" in pages[role]) == may(role, "f"), role
         assert ("/admin/boards/&quot;" in pages[role] or 'href="/admin/boards/"' in pages[role]) == may(role, "s"), role
+    assert "SLA months" in pages["support"]
     assert "You have no role among the staff yet" in pages[NONE]
     assert "Customers" not in pages[NONE]
     titles = ("Customers", "Money", "Service", "Keys &amp; apps", "Log")

@@ -59,7 +59,11 @@ NAMES: Final = {"billing.slamonth": "SLA months", "billing.slacredit": "SLA cred
 
 def sections(apps: dict[str, Any], may: Callable[[str], bool]) -> list[dict[str, Any]]:
     """The sections as Django's templates take apps: of `apps`, its own description of what the reader may see."""
-    there = {f"{label}.{model['object_name'].lower()}": model for label, app in apps.items() for model in app["models"]}
+    there = {
+        (key := f"{label}.{model['object_name'].lower()}"): {**model, "name": NAMES.get(key, model["name"])}
+        for label, app in apps.items()
+        for model in app["models"]
+    }
     found = []
     for title, entries in SECTIONS:
         seen = [each for each in entries if (may(each.permission) if isinstance(each, Board) else each in there)]
