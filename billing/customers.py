@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from django.db import IntegrityError, transaction
+from django.db.models import OuterRef, Subquery
 from django.utils.text import slugify
 
 from billing import entitlements
@@ -96,6 +97,15 @@ def erasure_request(*, customer: Customer) -> AuditEvent | None:
     found = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("erasure.ask", "customer.resume"))
     latest = found.order_by("-at", "-id").first()
     return latest if latest is not None and latest.action == "erasure.ask" else None
+
+
+def erasure_requests() -> list[AuditEvent]:
+    """The latest request of each customer whose owner asked for its erasure, and that is there and was not resumed;
+    the oldest first."""
+    asked = AuditEvent.objects.filter(action__in=("erasure.ask", "customer.resume"))
+    latest = asked.filter(customer_id=OuterRef("pk")).order_by("-at", "-id").values("pk")[:1]
+    events = Customer.objects.filter(status=Customer.Status.SUSPENDED).annotate(event=Subquery(latest)).values("event")
+    return list(AuditEvent.objects.filter(pk__in=events, action="erasure.ask").order_by("at", "id"))
 
 
 def erase(*, customer: Customer) -> services.Erased:

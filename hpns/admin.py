@@ -1,7 +1,8 @@
 """The staff's view of people: who there is and how they log in. No password, secret or session key is shown.
 
 Accounts are made by invitations, staff by `manage.py staff`; here a person can be locked out. What django-allauth
-registers by itself would show sealed secrets and session keys.
+registers by itself would show sealed secrets and session keys; the groups are the roles of tenants/staff_roles.py,
+which no page changes.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Q, QuerySet, Value
 from django.forms import ModelForm
@@ -21,7 +22,7 @@ from tenants.audit import actors, recording
 from tenants.models import Invitation, Membership
 from tenants.services.second_factors import end_sessions
 
-for theirs in (EmailAddress, Authenticator, UserSession, User):
+for theirs in (EmailAddress, Authenticator, UserSession, User, Group):
     if admin.site.is_registered(theirs):
         admin.site.unregister(theirs)
 

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.core.checks import Tags, register
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import import_string
 
 from tenants import checks
@@ -22,3 +23,5 @@ class TenantsConfig(AppConfig):
         register(checks.secrets_are_not_for_trying_out, Tags.security, deploy=True)
         # Models can be imported from here on only.
         import_string("tenants.accounts.audit_signals.connect")()
+        # Of this app, the last one with models: by then all permissions are there.
+        post_migrate.connect(import_string("tenants.services.staff.after_migrate"), sender=self)

@@ -210,6 +210,7 @@ TABLE: Final[dict[str, Row]] = {
         "2fa/webauthn/reauthenticate/", NOTHING_TO_SHOW, NOTHING_TO_SHOW, NOTHING_TO_SHOW
     ),
     "admin/": of_staff("/admin/"),
+    "admin/find/": of_staff("/admin/find/", 200),
     # Read only: a form that is sent there is answered as the page is.
     **{f"admin/boards/{each}": of_staff(f"/admin/boards/{each}", 200) for each in BOARDS},
     # It leads on: to the login, to a second factor, or in. Whoever is no staff is refused.

@@ -21,6 +21,7 @@ from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
 from tenants.mail import MailError
 from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
+from tenants.staff_roles import PUSHES
 
 ENTITLED: Final = ("active", "may_use_shared", "tls_required", "may_use_server_id", *Limits._fields)
 
@@ -106,12 +107,29 @@ class EntitlementInline(admin.StackedInline):  # type: ignore[type-arg]
     max_num = 1
 
 
+class ErasureFilter(admin.SimpleListFilter):
+    """Filter by whether an owner has asked for the customer's erasure, which a command does."""
+
+    title = "erasure"
+    parameter_name = "erasure"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        """The one."""
+        return (("asked", "asked for"),)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> QuerySet[Customer]:
+        """Narrow the list down."""
+        if self.value() != "asked":
+            return queryset
+        return queryset.filter(pk__in=[each.customer_id for each in customers.erasure_requests()])
+
+
 @admin.register(Customer)
 class CustomerAdmin(ServiceAdmin):
     """Customers; the slug is fixed once it is in use."""
 
-    list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at", "pages")
-    list_filter = ("offer", "status", "entitlement__active")
+    list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at")
+    list_filter = ("offer", "status", "entitlement__active", ErasureFilter)
     list_select_related = ("entitlement",)
     search_fields = (
         "name",
@@ -133,15 +151,23 @@ class CustomerAdmin(ServiceAdmin):
         kwargs["fields"] = None if self.has_change_permission(request, obj) else []
         return super().get_form(request, obj, change, **kwargs)
 
+    def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
+        """With the way to the customer's own pages, as far as the reader may look at them."""
+        return (*self.list_display, self._way(request))
+
+    @staticmethod
+    def _way(request: HttpRequest) -> str:
+        return "pages" if request.user.has_perm(PUSHES) else "subscription_page"
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """See get_form."""
         if obj is None:
             return ("name", "slug", "offer", "owner_email", "server_name")
-        return ("name", "slug", "offer", "status", "content", "contacts", "created_at", "pages")
+        return ("name", "slug", "offer", "status", "content", "contacts", "created_at", self._way(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Commands and addresses name the slug; the status is changed by the list's actions."""
-        return ("slug", "status", "created_at", "pages") if obj else ()
+        return ("slug", "status", "created_at", "pages", "subscription_page") if obj else ()
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         """A new customer gets what its offer includes."""
@@ -184,6 +210,11 @@ class CustomerAdmin(ServiceAdmin):
     def pages(self, row: Customer) -> SafeString:
         """The way to the customer's pages as its people see them, read only and noted in its audit log."""
         return format_html('<a href="{}">Look at them</a>', reverse("customer", args=(row.slug,)))
+
+    @admin.display(description="its pages")
+    def subscription_page(self, row: Customer) -> SafeString:
+        """The same for whoever sees no pushes, with which the others begin."""
+        return format_html('<a href="{}">Look at its subscription</a>', reverse("subscription", args=(row.slug,)))
 
     @admin.action(description="Suspend the selected customers: every push is refused", permissions=("change",))
     def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:

@@ -172,7 +172,7 @@ class IncidentAdmin(AnnouncementAdmin):
     """Incidents, with their updates."""
 
     list_display = ("title", "impact", "started_at", "resolved_at", "state")
-    list_filter = ("impact",)
+    list_filter = (("resolved_at", admin.EmptyFieldListFilter), ("published_at", admin.EmptyFieldListFilter), "impact")
     search_fields = ("title",)
     fields = ("title", "components", "impact", "started_at", "resolved_at", "state", "preview")
     readonly_fields = ("state", "preview")

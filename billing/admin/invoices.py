@@ -6,6 +6,7 @@ Rows are made and changed by billing.invoices alone. Every act is asked for twic
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -44,6 +45,23 @@ class ReadyFilter(admin.SimpleListFilter):
             return queryset
         today = timezone.now().date()
         return queryset.filter(ready_on__lte=today) if self.value() == "yes" else queryset.filter(ready_on__gt=today)
+
+
+class OverdueFilter(admin.SimpleListFilter):
+    """Filter documents by whether their due date has passed and something is open."""
+
+    title = "overdue"
+    parameter_name = "overdue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        """The one."""
+        return (("yes", "overdue"),)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
+        """Narrow the list down."""
+        if self.value() != "yes":
+            return queryset
+        return queryset.filter(pk__in=[each.invoice.pk for each in reading.overdue(timezone.now().date())])
 
 
 @admin.register(InvoiceDraft)
@@ -126,7 +144,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     """Issued documents, for ever as they are. Payments, refunds and credit notes are entered from here."""
 
     list_display = ("number", "customer_name", "kind", "issued_at", "due_on", "total", "open", "state")
-    list_filter = ("kind", "currency", "year", ("due_on", admin.DateFieldListFilter))
+    list_filter = (OverdueFilter, "kind", "currency", "year", ("due_on", admin.DateFieldListFilter))
     search_fields = ("number", "customer_name", "entries__reference")
     search_help_text = "Number, company, or the bank's reference of a payment"
     date_hierarchy = "issued_at"
@@ -158,13 +176,12 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     def _act(self, request: HttpRequest, object_id: str, what: str) -> HttpResponse:
         act = ACTS[what]
+        if not request.user.has_perm(act.permission):
+            raise PermissionDenied
         row = Invoice.objects.filter(pk=int(object_id)).first() if object_id.isdecimal() else None
         if row is None:
             messages.warning(request, "There is no such document.")
             return redirect("admin:billing_invoice_changelist")
-        if not request.user.has_perm(act.permission):
-            messages.error(request, "You may not do this: ask an admin of the staff.")
-            return redirect("admin:billing_invoice_change", row.pk)
         form = act(request.POST or None, row=row)
         will = ""
         if request.method == "POST" and form.is_valid():

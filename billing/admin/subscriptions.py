@@ -155,7 +155,8 @@ class SubscriptionAdmin(ServiceAdmin):
         if obj is None:
             return ("customer", "plan", "starts_on", "trial_days")
         dates = ("starts_at", "trial_ends_at", "anchor_at", "cancel_at", "served_until", "created_at")
-        return ("customer", "version", "basis", *dates, "sentence", "ahead", "overrides_made", "changes_made", "pages")
+        money = ("changes_made",) if request.user.has_perm("billing.view_planchange") else ()
+        return ("customer", "version", "basis", *dates, "sentence", "ahead", "overrides_made", *money, "pages")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """It is changed by the list's actions, which show what follows."""

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from billing.facts import OpenInvoice
 from billing.invoices import ledger
@@ -105,9 +105,19 @@ def credit(customer: Customer) -> dict[str, int]:
 
 def waiting_for_staff(today: date) -> tuple[int, int]:
     """How many drafts can be issued, and how many invoices are overdue."""
-    ready = InvoiceDraft.objects.filter(ready_on__lte=today, kind=DocumentKind.INVOICE).count()
-    late = Invoice.objects.filter(kind=DocumentKind.INVOICE, due_on__lt=today)
-    return ready, sum(each.state is PaymentState.OVERDUE for each in standings(late, today))
+    return ready(today).count(), len(overdue(today))
+
+
+def ready(today: date) -> QuerySet[InvoiceDraft]:
+    """The drafts of invoices whose day has come, of all customers, the earliest first."""
+    return InvoiceDraft.objects.filter(ready_on__lte=today, kind=DocumentKind.INVOICE).order_by("ready_on", "pk")
+
+
+def overdue(today: date) -> list[Standing]:
+    """The overdue invoices of all customers, the earliest due first."""
+    late = Invoice.objects.filter(kind=DocumentKind.INVOICE, due_on__lt=today).defer("document")
+    rows = late.order_by("due_on", "id")
+    return [each for each in standings(rows, today) if each.state is PaymentState.OVERDUE]
 
 
 def _invoices(customer: Customer) -> Iterable[Invoice]:

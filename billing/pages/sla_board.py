@@ -18,18 +18,21 @@ from billing.sla.credits import credit
 from billing.sla.judging import MINUTE
 from billing.sla.sources import wired
 from tenants.models import Customer
+from tenants.staff_roles import MONEY
 
 View = Callable[[HttpRequest], HttpResponse]
 SHOWN: Final = 50
 MINUTES: Final = 100
 # Customers named beside a minute.
 NAMED: Final = 3
+_SHOWN: Final = ("Customer", "Uptime", "By time", "By requests", "Pushes", "Failed by us", "Budget left")
 _NUMBERS: Final = ("Uptime", "By time", "By requests", "Pushes", "Failed by us", "Budget left", "Customers")
 
 
 def board(request: HttpRequest) -> HttpResponse:
     """This month's customers, the worst first."""
     now = timezone.now()
+    money_too = request.user.has_perm(MONEY)
     month = judging.month_of(now.date())
     found = sorted(_figures(month, now), key=lambda each: (each[1].uptime, -each[1].failed_ours))
     shown, pages = _page(request, found)
@@ -37,10 +40,10 @@ def board(request: HttpRequest) -> HttpResponse:
         "board": "boards-sla",
         "board_title": "SLA of all customers",
         "answer": _answer(found, month),
-        "columns": _columns(
-            "Customer", "Uptime", "By time", "By requests", "Pushes", "Failed by us", "Budget left", "Credit"
-        ),
-        "rows": [_cells(customer, told) for customer, told in shown],
+        "columns": _columns(*_SHOWN, *(("Credit",) if money_too else ())),
+        "rows": [
+            [*_cells(customer, told), *([_credit(customer, told)] if money_too else [])] for customer, told in shown
+        ],
         "minute_columns": _columns("Minute (UTC)", "Customers", "Who", "Why", "Failed by us"),
         "minute_rows": _minutes(month),
         "nothing": "No customer has a ledger",
@@ -125,7 +128,6 @@ def _cells(customer: Customer, told: SlaMonth) -> list[Any]:
         told.valid,
         told.failed_ours,
         left,
-        _credit(customer, told),
     ]
 
 

@@ -100,6 +100,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "staff.add": "Made a person staff",
     "staff.look": "Looked at the customer's pages as staff",
     "staff.remove": "Made a person staff no more",
+    "staff.role": "Changed what a person of the staff may do",
     "subscriber.remove": "Took somebody out of the status page's mails",
     "subscription.cancel": "Cancelled a subscription",
     "subscription.change": "Changed the plan",

@@ -21,7 +21,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
-from tenants import people, permissions, scope
+from tenants import people, permissions, scope, staff_roles
 from tenants.accounts.mfa import mfa_passed
 from tenants.audit import actors, recording
 from tenants.models import AuditEvent, Customer, Membership
@@ -124,14 +124,18 @@ def _authorize(
         return HttpResponseNotAllowed(list(needed))
     request.customer, request.membership, request.role = access
     request.viewing_as_staff = access.membership is None
-    request.may = lambda action: permissions.may(access.role, action)
+    request.may = lambda action: (
+        permissions.may(access.role, action) and (access.membership is not None or _may_look(request.user, action))
+    )
     request.step = lambda: scope.customer(access.customer)
     entered = nullcontext() if in_steps else request.step()
     with entered, recording.acting(_actor(request, staff=request.viewing_as_staff)):
         if request.viewing_as_staff and not read_only and request.method not in SAFE_METHODS:
             return _forbidden(request, ())
         if not request.may(needed[request.method]):
-            return _forbidden(request, permissions.who_may(needed[request.method]))
+            action = needed[request.method]
+            of_staff = request.viewing_as_staff and permissions.may(access.role, action)
+            return _forbidden(request, permissions.who_may(action), of_staff=of_staff)
         return rendered(view(request, **more))
 
 
@@ -141,9 +145,10 @@ def _member(memberships: Iterable[Membership], slug: str) -> CustomerAccess | No
 
 
 def _staff(request: HttpRequest, slug: str) -> CustomerAccess | None:
-    """Read-only access of staff, as a viewer's, noted in the customer's audit log: once an hour in each session."""
+    """Read-only access of staff, as far as a viewer's and their role's go; None for whoever has no role. It is noted in
+    the customer's audit log, once an hour in each session."""
     user: Any = request.user
-    if not (user.is_active and user.is_staff and mfa_passed(request)):
+    if not (user.is_active and user.is_staff and mfa_passed(request) and user.has_perm("tenants.view_customer")):
         return None
     with scope.staff():
         customer = Customer.objects.filter(slug=slug).first()
@@ -159,6 +164,10 @@ def _staff(request: HttpRequest, slug: str) -> CustomerAccess | None:
     return CustomerAccess(customer, None, permissions.VIEWER)
 
 
+def _may_look(user: Any, action: str) -> bool:
+    return bool(user.has_perms(staff_roles.LOOKING.get(action, (staff_roles.NOBODYS,))))
+
+
 def _actor(request: HttpRequest, *, staff: bool) -> recording.Actor:
     """The actor, by the capacity in which they act: somebody of the staff may be a customer's member, too."""
     return actors.of(request)._replace(kind=AuditEvent.Kind.STAFF if staff else AuditEvent.Kind.MEMBER)
@@ -172,6 +181,6 @@ def rendered(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-def _forbidden(request: Any, who: tuple[str, ...]) -> HttpResponseBase:
-    context = {"customer": request.customer, "role": request.role, "who": who}
+def _forbidden(request: Any, who: tuple[str, ...], *, of_staff: bool = False) -> HttpResponseBase:
+    context = {"customer": request.customer, "role": request.role, "who": who, "of_staff": of_staff}
     return render(request, "tenants/forbidden.html", context, status=HTTPStatus.FORBIDDEN)

@@ -37,7 +37,7 @@ from tenants.services.servers import (
     server_networks,
     server_rename,
 )
-from tenants.services.staff import password_link, staff_add, staff_remove
+from tenants.services.staff import password_link, staff_add, staff_remove, staff_role
 
 __all__ = [
     "OPERATOR",
@@ -85,4 +85,5 @@ __all__ = [
     "server_rename",
     "staff_add",
     "staff_remove",
+    "staff_role",
 ]

@@ -1,4 +1,4 @@
-"""What a page of a customer's cannot write of billing, whatever is wrong with the page: as its role, without a manager."""
+"""What a customer's page cannot write of billing, whatever is wrong with the page: as its role, without a manager."""
 
 import pytest
 
@@ -76,8 +76,7 @@ def test_a_turn_of_another_customers_is_none_of_this_one(cast: Cast) -> None:
 def test_a_turn_ends_with_what_is_done_in_it_however_that_ends(cast: Cast) -> None:
     with page_of(cast.acme):
         with pytest.raises(ZeroDivisionError), applying.turn(cast.acme.customer):
-            assert sql("UPDATE tenants_entitlement SET may_grow = may_grow") == [1]
-            raise ZeroDivisionError
+            print(sql("UPDATE tenants_entitlement SET may_grow = may_grow")[0] / 0)
         with refused():
             sql("UPDATE tenants_entitlement SET refusal = ''")
         with applying.turn(cast.acme.customer), applying.turn(cast.acme.customer):

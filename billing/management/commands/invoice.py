@@ -104,12 +104,15 @@ class Command(SubcommandsCommand):
         "List documents, the newest first, with what is open of them.",
         Option("--customer", "the customer's slug (default: all)"),
         Option("--open", "only those of which something is to be paid", kind="switch"),
+        Option("--overdue", "only those of them whose due date has passed", kind="switch"),
     )
-    def list_(self, *, customer: str, open: bool) -> list[dict[str, Any]]:  # noqa: A002  the option's name
+    def list_(self, *, customer: str, open: bool, overdue: bool) -> list[dict[str, Any]]:  # noqa: A002  the option's name
         """Print them."""
         rows = Invoice.objects.defer("document")
         rows = rows.filter(customer_id=selectors.customer(customer).pk) if customer else rows
         states = reading.standings(rows, timezone.now().date())
+        if overdue:
+            states = [each for each in states if each.state is reading.PaymentState.OVERDUE]
         return [_standing(each) for each in states if each.open_minor or not open]
 
     @subcommand("Show one document: all that stands on it, and what was paid.", _NUMBER)

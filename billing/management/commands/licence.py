@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from billing.licences import answer, cases, file, issuers, judging, proving, skus, vouching
+from billing.licences.states import STATES, in_state
 from billing.models import LicenceCase, LicenceProof
 from tenants import selectors
 from tenants.management.subcommands import CUSTOMER, Failing, Option, SubcommandsCommand, subcommand
@@ -57,15 +58,18 @@ class Command(SubcommandsCommand):
         Option("--customer", "only this customer's, by its slug"),
         Option("--licence", "only those of this licence id"),
         Option("--ended", "those that have ended, too", kind="switch"),
+        Option("--state", "only those that are there", choices=tuple(STATES)),
     )
-    def list_(self, *, customer: str, licence: str, ended: bool) -> list[dict[str, Any]]:
+    def list_(self, *, customer: str, licence: str, ended: bool, state: str) -> list[dict[str, Any]]:
         """Print them."""
         found = LicenceProof.objects.select_related("customer", "server")
         if customer:
             found = found.filter(customer=selectors.customer(customer))
         if licence:
             found = found.filter(licence_id=licence)
-        if not ended:
+        if state:
+            found = in_state(found, state, timezone.now())
+        elif not ended:
             found = found.filter(ended_at=None)
         return [_proof(row) for row in found]
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from billing.models import Subscription
 from billing.subscriptions import applying, changing, plan_changes, reading, rows
+from billing.subscriptions.needing import NEEDS, needing
 from billing.subscriptions.rows import judged_row
 from tenants import selectors
 from tenants.management.subcommands import CUSTOMER, Option, SubcommandsCommand, subcommand
@@ -27,12 +28,18 @@ class Command(SubcommandsCommand):
         """Print them."""
         return rows.plans()
 
-    @subcommand("List subscriptions as they stand.", Option("--customer", "of this customer alone, by its slug"))
-    def list_(self, *, customer: str) -> list[dict[str, Any]]:
+    @subcommand(
+        "List subscriptions as they stand.",
+        Option("--customer", "of this customer alone, by its slug"),
+        Option("--needs", "; ".join(f"{name}: {words}" for name, words in NEEDS.items()), choices=tuple(NEEDS)),
+    )
+    def list_(self, *, customer: str, needs: str) -> list[dict[str, Any]]:
         """Print them, of each customer the one that counts first."""
         now = timezone.now()
         found = [selectors.customer(customer)] if customer else Customer.objects.order_by("slug")
-        return [judged_row(each) for row in found for each in reading.judged(row, now)]
+        wanted = set(needing(Subscription.objects.all(), needs, now).values_list("pk", flat=True)) if needs else None
+        judged = (each for row in found for each in reading.judged(row, now))
+        return [judged_row(each) for each in judged if wanted is None or each.row.pk in wanted]
 
     @subcommand(
         "Say how a customer stands, and what comes if nothing happens.",

@@ -120,8 +120,8 @@ def test_staff_without_the_right_may_look_and_do_nothing(valkey: redis.Redis, ac
     one = Browser().enter(support, factor=True)
     assert made.number in text(one.get(INVOICES))
     for act in ("payment", "credit", "refund"):
-        answer = one.post(f"{INVOICES}{made.pk}/{act}/", {"amount": "1.00", "reason": "x"}, follow=True)
-        assert "You may not do this" in text(answer)
+        answer = one.post(f"{INVOICES}{made.pk}/{act}/", {"amount": "1.00", "reason": "x"})
+        assert answer.status_code == 403
     drafting.make(acme, currency="EUR", lines=[Line("x", 1)], now=made.issued_at)
     act = {"action": "issue", "_selected_action": [InvoiceDraft.objects.get().pk], "confirmed": "yes"}
     one.post(DRAFTS, act)

@@ -1,4 +1,4 @@
-"""The staff's view of servers, keys and the audit log: readable, and without a secret on any page.
+"""The staff's view of servers and keys: readable, and without a secret on any page.
 
 Keys are made by customers and by commands, which show a key's text once; here they can be looked at and revoked.
 Invariant: whatever is saved here goes through the services, which check it in plain words, audit it, and tell it to the
@@ -6,82 +6,16 @@ running processes after the commit.
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.db import models, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from tenants import selectors, services
-from tenants.models import AuditEvent, Customer, Finding, Proof, Server, ServerId, ServerKey
-from tenants.models.audit_words import DESCRIPTIONS
+from tenants.admin.base import ReadOnlyAdmin, ServiceAdmin, ServiceForm
+from tenants.models import Finding, Proof, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
-
-# Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
-SECRETS: Final = frozenset({"password", "sealed", "digest", "data", "session_key"})
-
-
-# Django's admin classes take type arguments in the stubs only, not at run time.
-class SecretSafeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A model admin whose lists cannot be filtered by secrets in the URL; Django allows any column of a model."""
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """As Django's, but for SECRETS."""
-        return SECRETS.isdisjoint(lookup.split("__")) and super().lookup_allowed(lookup, value, request)
-
-
-class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A model form whose rows are created and changed by services."""
-
-    def clean(self) -> dict[str, Any]:
-        """Validate by a dry run in a transaction that is rolled back: what would go wrong is an error of the form."""
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors:
-            try:
-                with transaction.atomic():
-                    self.apply(given)
-                    transaction.set_rollback(True)
-            except ProblemError as problem:
-                self.add_error(self.error_field(given), problem.sentence)
-        return given
-
-    def error_field(self, given: dict[str, Any]) -> str | None:
-        """The field that a problem is an error of; None: the form's own."""
-        return None
-
-    def apply(self, given: dict[str, Any]) -> models.Model:
-        """Apply the form by its services; returns the row. Raises ProblemError."""
-        raise NotImplementedError
-
-
-class ServiceAdmin(SecretSafeAdmin):
-    """A model admin that saves by a ServiceForm and deletes nothing, because the delivery log points here."""
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """What the form's services do, and nothing beside them."""
-        obj.__dict__.update(form.apply(form.cleaned_data).__dict__)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: suspend, disable or revoke instead."""
-        return False
-
-
-class ReadOnlyAdmin(SecretSafeAdmin):
-    """A read-only model admin: no form may create, change or delete its rows."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: revoke instead, or let it go with what it belongs to."""
-        return False
 
 
 class ServerForm(ServiceForm):
@@ -236,47 +170,3 @@ class FindingAdmin(ReadOnlyAdmin):
     list_select_related = ("server__customer", "key")
     search_fields = ("mattermost_id", "other", "server__name", "server__customer__slug", "key__prefix")
     fields = (*list_display, "told_at")
-
-
-class ActionFilter(admin.SimpleListFilter):
-    """Filter by action, by its description."""
-
-    title = "what"
-    parameter_name = "action"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """All actions that there are."""
-        return sorted(DESCRIPTIONS.items(), key=lambda each: each[1])
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
-        """Its events."""
-        return queryset.filter(action=self.value()) if self.value() else queryset
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnlyAdmin):
-    """The audit log of all customers, and of the operator's own acts, which no customer sees."""
-
-    list_display = ("at", "actor", "actor_kind", "what", "target", "customer", "address")
-    list_filter = (ActionFilter, "actor_kind", ("customer_id", admin.EmptyFieldListFilter))
-    search_fields = ("actor", "target")
-    fields = ("at", "customer", "actor", "actor_kind", "address", "what", "action", "target", "details")
-    ordering = ("-at", "-id")
-    # Counting a log takes as long as it is.
-    show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        """With the customers' slugs; an erased one has none."""
-        slug = Customer.objects.filter(pk=OuterRef("customer_id")).values("slug")
-        found: QuerySet[AuditEvent] = super().get_queryset(request).annotate(slug=Subquery(slug))
-        return found
-
-    @admin.display(description="what", ordering="action")
-    def what(self, row: AuditEvent) -> str:
-        """The action in words."""
-        return row.what
-
-    @admin.display(empty_value="none")
-    def customer(self, row: Any) -> str | None:
-        """Whose event it is: its slug, or the number of one that was erased."""
-        return row.slug or (f"erased: {row.customer_id}" if row.customer_id else None)

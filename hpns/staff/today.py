@@ -1,0 +1,254 @@
+"""What needs somebody of the staff today, in sentences: on their first page, and by `manage.py staff today`.
+
+Each sentence has a number, since when it is so, and one address, whose list shows just what was counted. Everybody gets
+those that their role includes. In the scope of everything. Raises django.db.Error.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+from django.db.models import Min
+from django.urls import reverse
+
+from billing import customers, money
+from billing.incidents import canary_state
+from billing.invoices import reading as invoices
+from billing.licences import cases
+from billing.licences.states import in_state
+from billing.models import PAGES, CanaryMinute, Incident, LicenceProof, SlaCredit, Subscription
+from billing.subscriptions.needing import SOON, needing
+from billing.usage import months
+from delivery.insight import credentials, unknown
+from tenants import staff_roles
+from tenants.models import Customer, Finding
+
+BAD, WARN, INFO = "bad", "warn", "info"
+_RANKS: Final = (BAD, WARN, INFO)
+MINUTE: Final = timedelta(minutes=1)
+
+
+class Need(NamedTuple):
+    """Something to be done. since: None where it is not known; url: the list of what is counted."""
+
+    key: str
+    kind: str
+    number: int
+    sentence: str
+    since: datetime | None
+    url: str
+
+    @property
+    def urgency(self) -> str:
+        """The kind in a word, so that it is told by more than a colour."""
+        return {BAD: "Urgent", WARN: "To do", INFO: "To know"}[self.kind]
+
+
+def needs(may: Callable[[str], bool], now: datetime) -> list[Need]:
+    """What needs somebody who `may` see it, by Django's names of permissions: the worst first."""
+    found = [need for permission, look in LOOKS if may(permission) for need in look(now)]
+    return sorted(found, key=lambda need: _RANKS.index(need.kind))
+
+
+def _address(name: str, *args: Any, **query: Any) -> str:
+    return reverse(f"admin:{name}", args=args) + (f"?{urlencode(query)}" if query else "")
+
+
+def _words(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
+
+
+def _first(rows: Any, column: str) -> datetime | None:
+    found: datetime | None = rows.aggregate(first=Min(column))["first"]
+    return found
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), UTC)
+
+
+def _licence_cases(_now: datetime) -> Iterator[Need]:
+    rows = cases.unresolved()
+    if count := rows.count():
+        words = _words(count, "licence waits for a decision.", "licences wait for a decision.")
+        url = _address("billing_licencecase_changelist", state="open")
+        yield Need("licence_cases", WARN, count, words, _first(rows, "first_at"), url)
+
+
+FINDINGS: Final = {
+    Finding.Kind.LEAKED_KEY: (BAD, "server key is used by another installation", "server keys are used by others"),
+    Finding.Kind.CLONE: (BAD, "server runs at two sites", "servers run at two sites"),
+    Finding.Kind.REPLAYED: (BAD, "server repeats others' signatures", "servers repeat others' signatures"),
+    Finding.Kind.CONTESTED: (BAD, "server ID is proven by two customers", "server IDs are proven by two customers"),
+    Finding.Kind.RESTORED_BACKUP: (
+        WARN,
+        "server came back from a backup under another server ID",
+        "servers came back from backups under other server IDs",
+    ),
+    Finding.Kind.CHANGED_KEY: (WARN, "server has another signing key", "servers have other signing keys"),
+    Finding.Kind.OTHER_ID: (WARN, "site has another server ID than before", "sites have other server IDs than before"),
+}
+
+
+def _findings(_now: datetime) -> Iterator[Need]:
+    for kind, (rank, one, several) in FINDINGS.items():
+        rows = Finding.objects.filter(kind=kind, settled_at=None)
+        if count := rows.count():
+            url = _address("tenants_finding_changelist", kind__exact=kind.value, settled_at__isempty=1)
+            yield Need(
+                f"finding_{kind.value}", rank, count, f"{_words(count, one, several)}.", _first(rows, "first_at"), url
+            )
+
+
+def _drafts(now: datetime) -> Iterator[Need]:
+    rows = invoices.ready(now.astimezone(UTC).date())
+    if count := rows.count():
+        url = _address("billing_invoicedraft_changelist", ready="yes", kind__exact="invoice")
+        since = _midnight(rows.aggregate(first=Min("ready_on"))["first"])
+        yield Need("drafts", WARN, count, f"{_words(count, 'invoice', 'invoices')} to be issued.", since, url)
+
+
+def _overdue(now: datetime) -> Iterator[Need]:
+    found = invoices.overdue(now.astimezone(UTC).date())
+    if found:
+        sums: dict[str, int] = {}
+        for each in found:
+            sums[each.invoice.currency] = sums.get(each.invoice.currency, 0) + each.open_minor
+        words = _words(len(found), "invoice is overdue", "invoices are overdue")
+        url = _address("billing_invoice_changelist", overdue="yes")
+        since = _midnight(found[0].invoice.due_on)
+        yield Need("overdue", BAD, len(found), f"{words}: {_amounts(sums)} open.", since, url)
+
+
+def _amounts(sums: dict[str, int]) -> str:
+    return " and ".join(money.text(amount, currency) for currency, amount in sorted(sums.items()))
+
+
+SUBSCRIPTIONS: Final = (
+    ("stopped", BAD, "subscription is suspended: its pushes fail", "subscriptions are suspended: their pushes fail"),
+    (
+        "suspending",
+        BAD,
+        f"subscription will be suspended within {SOON.days} days",
+        f"subscriptions will be suspended within {SOON.days} days",
+    ),
+    ("past_due", WARN, "subscription is past due or restricted", "subscriptions are past due or restricted"),
+    ("trial", WARN, f"trial ends within {SOON.days} days", f"trials end within {SOON.days} days"),
+)
+
+
+def _subscriptions(now: datetime) -> Iterator[Need]:
+    for need, rank, one, several in SUBSCRIPTIONS:
+        rows = needing(Subscription.objects.all(), need, now)
+        if count := rows.count():
+            url = _address("billing_subscription_changelist", needs=need)
+            since = None if need == "trial" else _first(rows, "last_standing__since")
+            yield Need(f"subscription_{need}", rank, count, f"{_words(count, one, several)}.", since, url)
+
+
+def _licences(now: datetime) -> Iterator[Need]:
+    for state, rank, one, several in (
+        ("expired", BAD, "licence has expired and was not renewed", "licences have expired and were not renewed"),
+        ("expiring", INFO, "licence ends within 60 days", "licences end within 60 days"),
+    ):
+        rows = in_state(LicenceProof.objects.all(), state, now)
+        if count := rows.count():
+            since = _first(rows, "expires_at") if state == "expired" else None
+            url = _address("billing_licenceproof_changelist", state=state)
+            yield Need(f"licence_{state}", rank, count, f"{_words(count, one, several)}.", since, url)
+
+
+def _credits(now: datetime) -> Iterator[Need]:
+    month = months.moved(months.month_of(now), -1)
+    rows = list(SlaCredit.objects.filter(month=month.first))
+    if rows:
+        sums: dict[str, int] = {}
+        for row in rows:
+            sums[row.currency] = sums.get(row.currency, 0) + row.amount_minor
+        who = _words(len({row.customer_id for row in rows}), "customer was", "customers were")
+        words = f"{who} credited {_amounts(sums)} for {months.words(month)}, whose promise was not kept."
+        url = _address("billing_slacredit_changelist", month=months.text(month))
+        yield Need("sla_credits", INFO, len(rows), words, min(row.made_at for row in rows), url)
+
+
+def _canary(now: datetime) -> Iterator[Need]:
+    if not Customer.objects.filter(canary=True).exists():
+        return
+    url = _address("billing_canaryminute_changelist")
+    last = CanaryMinute.objects.exclude(family=PAGES).order_by("-at").first()
+    if last is None:
+        yield Need("canary", BAD, 1, "The canary has never run: is CANARY_DEVICES set?", None, url)
+    elif now - last.at > timedelta(seconds=canary_state.MISSING):
+        minutes = int((now - last.at) / MINUTE)
+        words = f"The canary has been missing for {minutes:,} min: does the timetable run?"
+        yield Need("canary", BAD, minutes, words, last.at, url)
+    else:
+        failed = CanaryMinute.objects.filter(at=last.at, good=False)
+        why = "; ".join(f"{row.family}: {row.why}" for row in failed.order_by("family"))
+        if why:
+            yield Need("canary", BAD, len(failed), f"The last canary failed ({why}).", last.at, url)
+
+
+def _incidents(_now: datetime) -> Iterator[Need]:
+    rows = Incident.objects.filter(resolved_at=None, published_at__isnull=False)
+    if count := rows.count():
+        url = _address("billing_incident_changelist", resolved_at__isempty=1, published_at__isempty=0)
+        yield Need(
+            "incidents",
+            BAD,
+            count,
+            f"{_words(count, 'incident is', 'incidents are')} open.",
+            _first(rows, "started_at"),
+            url,
+        )
+
+
+def _erasures(_now: datetime) -> Iterator[Need]:
+    asked = customers.erasure_requests()
+    if asked:
+        who = _words(len(asked), "customer waits to be erased", "customers wait to be erased")
+        url = _address("tenants_customer_changelist", erasure="asked")
+        yield Need("erasures", WARN, len(asked), f"{who}, as an owner asked.", asked[0].at, url)
+
+
+def _unknown(now: datetime) -> Iterator[Need]:
+    found = unknown.work_list(now)
+    if count := sum(found.totals.values()):
+        words = f"{_words(count, 'push', 'pushes')} of the last 7 days got an answer that no table knows."
+        since = min((each.first_at for each in found.answers), default=None)
+        yield Need("unknown_answers", WARN, count, words, since, _address("boards-unknown"))
+
+
+def _shared_credentials(now: datetime) -> Iterator[Need]:
+    shared = [each for each in credentials.states(now) if each.credential.app.customer_id is None]
+    for rank, one, several in (
+        (BAD, "shared app's credential is refused or over", "shared apps' credentials are refused or over"),
+        (WARN, "shared app's credential ends soon", "shared apps' credentials end soon"),
+    ):
+        found = [each for each in shared if each.kind == rank]
+        if found:
+            since = _earliest(each.since for each in found)
+            words = f"{_words(len(found), one, several)}."
+            yield Need(f"credentials_{rank}", rank, len(found), words, since, _address("boards-providers"))
+
+
+def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((at for at in moments if at is not None), default=None)
+
+
+# Who may see it, and what looks for it.
+LOOKS: Final[tuple[tuple[str, Callable[[datetime], Iterator[Need]]], ...]] = (
+    ("billing.view_incident", _incidents),
+    ("billing.view_canaryminute", _canary),
+    ("tenants.view_finding", _findings),
+    ("tenants.view_credential", _shared_credentials),
+    ("billing.view_licencecase", _licence_cases),
+    ("billing.view_subscription", _subscriptions),
+    (staff_roles.MONEY, _overdue),
+    ("billing.view_invoicedraft", _drafts),
+    ("tenants.view_customer", _erasures),
+    (staff_roles.PUSHES, _unknown),
+    ("billing.view_licenceproof", _licences),
+    ("billing.view_slacredit", _credits),
+)

@@ -1,0 +1,117 @@
+"""What all of the staff's admin pages are made of: forms that save by services, pages to be read, and who sees what.
+
+Invariant: no list can be searched, filtered or narrowed down in the URL by what its reader may not see: neither by a
+secret, nor by a column of a model that their role does not include.
+"""
+
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models, transaction
+from django.http import HttpRequest
+
+from tenants.problem import ProblemError
+
+# Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
+SECRETS: Final = frozenset({"password", "sealed", "digest", "data", "session_key"})
+
+
+def may_see(request: HttpRequest, model: type[models.Model]) -> bool:
+    """Whether the reader's role includes looking at rows of a model."""
+    opts = model._meta
+    return any(request.user.has_perm(f"{opts.app_label}.{verb}_{opts.model_name}") for verb in ("view", "change"))
+
+
+def may_reach(request: HttpRequest, model: type[models.Model], lookup: str) -> bool:
+    """Whether the reader may see each model that a lookup (`servers__keys__prefix`) goes through or ends at."""
+    there = model
+    for name in lookup.split("__"):
+        try:
+            field = there._meta.get_field(name)
+        except FieldDoesNotExist:  # "exact" and its like, or the column behind a foreign key
+            break
+        if field.related_model is None:
+            break
+        there = field.related_model
+        if not may_see(request, there):
+            return False
+    return True
+
+
+# Django's admin classes take type arguments in the stubs only, not at run time.
+class SecretSafeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A model admin whose lists cannot be searched or filtered by secrets, nor through models that the reader may not
+    see; Django allows any column of a model, and of those beside it."""
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """As Django's, but for SECRETS and what is not the reader's."""
+        allowed = SECRETS.isdisjoint(lookup.split("__")) and may_reach(request, self.model, lookup)
+        return allowed and super().lookup_allowed(lookup, value, request)
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Those that the reader may see."""
+        found = super().get_search_fields(request)
+        return [name for name in found if may_reach(request, self.model, name.lstrip("^=@"))]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """The same; a filter of a class of its own, on its own model, stays."""
+        found = []
+        for each in super().get_list_filter(request):
+            name = each[0] if isinstance(each, tuple | list) else each
+            if not isinstance(name, str) or may_reach(request, self.model, name):
+                found.append(each)
+        return found
+
+
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A model form whose rows are created and changed by services."""
+
+    def clean(self) -> dict[str, Any]:
+        """Validate by a dry run in a transaction that is rolled back: what would go wrong is an error of the form."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                with transaction.atomic():
+                    self.apply(given)
+                    transaction.set_rollback(True)
+            except ProblemError as problem:
+                self.add_error(self.error_field(given), problem.sentence)
+        return given
+
+    def error_field(self, given: dict[str, Any]) -> str | None:
+        """The field that a problem is an error of; None: the form's own."""
+        return None
+
+    def apply(self, given: dict[str, Any]) -> models.Model:
+        """Apply the form by its services; returns the row. Raises ProblemError."""
+        raise NotImplementedError
+
+
+class ServiceAdmin(SecretSafeAdmin):
+    """A model admin that saves by a ServiceForm and deletes nothing, because the delivery log points here."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """What the form's services do, and nothing beside them."""
+        obj.__dict__.update(form.apply(form.cleaned_data).__dict__)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: suspend, disable or revoke instead."""
+        return False
+
+
+class ReadOnlyAdmin(SecretSafeAdmin):
+    """A read-only model admin: no form may create, change or delete its rows."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: revoke instead, or let it go with what it belongs to."""
+        return False

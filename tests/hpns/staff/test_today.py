@@ -1,0 +1,126 @@
+"""What the staff's first page says needs somebody, and that each sentence leads to what it counts."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from billing import customers
+from billing.models import CanaryMinute, LicenceProof, Subscription
+from billing.subscriptions.needing import needing
+from delivery.providers import table
+from hpns.staff.today import Need, needs
+from tenants.models import Customer, Finding
+from tests.browsing import Browser, Tenant, tenant
+from tests.delivery.insight import recent
+from tests.hpns.staff.a_day import DAY, busy
+from tests.staff_cast import of_role
+from tests.tenants.management.test_commands import run
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
+
+BAD = {
+    *("incidents", "canary", "finding_leaked_key", "finding_clone", "finding_replayed", "finding_contested"),
+    *("credentials_bad", "subscription_stopped", "subscription_suspending", "overdue", "licence_expired"),
+}
+WARN = {
+    *("finding_restored_backup", "finding_changed_key", "finding_other_id", "licence_cases", "drafts", "erasures"),
+    *("subscription_past_due", "subscription_trial", "unknown_answers"),
+}
+INFO = {"licence_expiring", "sla_credits"}
+MONEY = {"overdue", "drafts", "sla_credits"}
+KEYS = {"credentials_bad", "unknown_answers", *(f"finding_{kind.value}" for kind in Finding.Kind)}
+
+
+@pytest.fixture
+def acme(db: None) -> Tenant:
+    return tenant("Acme")
+
+
+@pytest.fixture
+def now(acme: Tenant) -> datetime:
+    """A busy day."""
+    moment = timezone.now()
+    busy(acme, moment)
+    recent.push(acme.customer.pk, 3, verdict=table.verdict_of("apns_unknown"))
+    recent.count()
+    return moment
+
+
+def all_of(now: datetime) -> list[Need]:
+    return needs(lambda _: True, now)
+
+
+def test_everything_that_needs_somebody_is_said_the_worst_first(now: datetime) -> None:
+    found = all_of(now)
+    assert {need.key for need in found if need.kind == "bad"} == BAD
+    assert {need.key for need in found if need.kind == "warn"} == WARN
+    assert {need.key for need in found if need.kind == "info"} == INFO
+    assert [need.kind for need in found] == sorted((need.kind for need in found), key=("bad", "warn", "info").index)
+    said = {need.key: need for need in found}
+    assert said["overdue"].sentence == "1 invoice is overdue: 119.00 EUR open."
+    assert said["subscription_past_due"].sentence == "2 subscriptions are past due or restricted."
+    assert said["canary"].sentence == "The canary has been missing for 9 min: does the timetable run?"
+    assert said["licence_cases"].since == now - 2 * DAY
+    assert said["unknown_answers"].number == 3
+    assert "49.90 EUR" in said["sla_credits"].sentence
+
+
+def test_each_sentence_leads_to_a_list_of_just_what_it_counts(now: datetime) -> None:
+    staff = of_role("admin")
+    text = staff.get("/admin/").content.decode()
+    for need in all_of(now):
+        assert f'href="{need.url.replace("&", "&amp;")}"' in text, need.key
+        answer = staff.get(need.url)
+        assert answer.status_code == 200, need.key
+        listed = getattr(answer, "context_data", None) or {}
+        if "cl" in listed and need.key != "canary":
+            assert listed["cl"].result_count == need.number, need.key
+
+
+def test_nothing_is_said_on_a_calm_day(acme: Tenant) -> None:
+    assert all_of(timezone.now()) == []
+    assert "Nothing needs anybody." in of_role("admin").get("/admin/").content.decode()
+
+
+def test_each_role_is_told_what_is_its_own(now: datetime) -> None:
+    for role, hidden in (("support", MONEY), ("finance", KEYS)):
+        text = of_role(role).get("/admin/").content.decode()
+        for need in all_of(now):
+            link = f'<a href="{need.url.replace("&", "&amp;")}">'
+            own = need.key not in hidden
+            # The boards are in the index below, too: with what they are called, and not as what needs somebody.
+            assert (link in text.partition('id="today"')[2].partition("</ul>")[0]) == own, (role, need.key)
+
+
+def test_a_canary_that_is_there_and_fails_is_told_with_why(now: datetime) -> None:
+    at = now.replace(second=0, microsecond=0)
+    CanaryMinute.objects.create(at=at, family="apns", good=False, why="apns_down", whose="provider", ms=1)
+    said = {need.key: need.sentence for need in all_of(now)}
+    assert said["canary"] == "The last canary failed (apns: apns_down)."
+    CanaryMinute.objects.all().delete()
+    assert "has never run" in {need.key: need.sentence for need in all_of(now)}["canary"]
+
+
+def test_a_customer_that_was_resumed_waits_for_no_erasure(now: datetime) -> None:
+    assert "erasures" in {need.key for need in all_of(now)}
+    customers.resume(customer=Customer.objects.get(slug="leaving"))
+    assert "erasures" not in {need.key for need in all_of(now)}
+
+
+def test_the_command_says_the_same_as_json(now: datetime) -> None:
+    found = run("staff", "today")
+    assert [each["key"] for each in found] == [need.key for need in all_of(now)]
+    assert found[0].keys() == {"key", "kind", "number", "sentence", "since", "url"}
+
+
+def test_subscriptions_are_found_by_double_use_and_by_vouching(acme: Tenant, now: datetime) -> None:
+    rows, moment = Subscription.objects.all(), now + timedelta(seconds=1)
+    assert needing(rows, "double", moment).count() == 4
+    assert needing(rows, "vouched", moment).count() == 0
+    terms = {"customer": acme.customer, "vouched": True, "reason": "x", "sku": "enterprise"}
+    LicenceProof.objects.create(**terms, starts_at=now - DAY, expires_at=now + DAY)
+    assert needing(rows, "vouched", moment).count() == 4
+    staff: Browser = of_role("finance")
+    for need in ("double", "vouched", "suspending"):
+        assert staff.get("/admin/billing/subscription/", {"needs": need}).status_code == 200
