@@ -16,9 +16,8 @@ from operator import or_
 from typing import Any, Final, NamedTuple
 
 from django.db.models import BigIntegerField, DateTimeField, DurationField, F, Func, Q, QuerySet, Sum, Value
-from django.db.models.functions import TruncDay
 
-from delivery.models import CustomerCounts, Grain, Hour, Minute, ServiceHour, ServiceMinute
+from delivery.models import CustomerCounts, Day, Grain, Hour, Minute, ServiceHour, ServiceMinute
 from delivery.rollups import buckets
 from delivery.rollups.buckets import Histogram
 
@@ -29,6 +28,8 @@ DAY: Final = timedelta(days=1)
 MINUTES_UP_TO: Final = timedelta(hours=25)
 # From so many whole hours on a sum by the minute takes them from the hours' rows, which are a fraction of them.
 HOURS_FROM: Final = 3
+# From so many whole days (of UTC) on a sum by the hour takes them from the days' rows.
+DAYS_FROM: Final = 2
 # What only the finer grain tells apart.
 DETAILS: Final = frozenset(("server_id", "app_id", "type"))
 
@@ -54,8 +55,9 @@ def unit_of(start: datetime, end: datetime) -> timedelta:
 
 
 def floor(moment: datetime, unit: timedelta) -> datetime:
-    """When the minute or hour (in UTC) began that a moment is in."""
-    return moment.replace(minute=0 if unit == HOUR else moment.minute, second=0, microsecond=0)
+    """When the minute, hour or day (in UTC) began that a moment (in UTC) is in."""
+    hour, minute = 0 if unit == DAY else moment.hour, moment.minute if unit == MINUTE else 0
+    return moment.replace(hour=hour, minute=minute, second=0, microsecond=0)
 
 
 def counted(
@@ -84,7 +86,9 @@ def counted(
         grain["grain"] = Grain.DETAIL if named & DETAILS else Grain.CUSTOMER
     keys = [*by]
     found: list[_Row] = []
-    parts = _parts(start, end, unit, whole=step is None)
+    # Steps that are days of UTC are read as such, too.
+    by_day = not service and (step is None or (step == DAY and str(zone) == "UTC"))
+    parts = _parts(start, end, unit, whole=step is None, by_day=by_day)
     for of_unit, times in parts.items():
         rows: QuerySet[Any] = _model(of_unit, service=service).objects.filter(_within(times), **grain, **filters)
         if step is not None:
@@ -96,16 +100,31 @@ def counted(
     return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
 
 
-def _parts(
-    start: datetime, end: datetime, unit: timedelta, *, whole: bool
-) -> dict[timedelta, list[tuple[datetime, datetime]]]:
-    """What of a span is read by which unit: of one that is wanted as a whole, its hours and the minutes besides."""
+_Times = list[tuple[datetime, datetime]]
+
+
+def _parts(start: datetime, end: datetime, unit: timedelta, *, whole: bool, by_day: bool) -> dict[timedelta, _Times]:
+    """What of a span is read by which unit: of one that is wanted as a whole, its hours and the minutes besides; and in
+    the place of hours, its days and the hours besides."""
     start = floor(start, unit)
-    first, last = floor(start + HOUR - unit, HOUR), floor(end, HOUR)
-    if not whole or unit == HOUR or last - first < HOURS_FROM * HOUR:
+    parts: dict[timedelta, _Times] = {unit: [(start, end)]}
+    if whole and unit == MINUTE:
+        parts = _in_longer(start, end, MINUTE, HOUR, HOURS_FROM)
+    if by_day and HOUR in parts:
+        ((first, last),) = parts.pop(HOUR)
+        parts |= _in_longer(first, last, HOUR, DAY, DAYS_FROM)
+    return parts
+
+
+def _in_longer(
+    start: datetime, end: datetime, unit: timedelta, longer: timedelta, fewest: int
+) -> dict[timedelta, _Times]:
+    """The whole ones of the longer unit, if they are so many, and what of the unit is besides."""
+    first, last = floor(start + longer - unit, longer), floor(end, longer)
+    if last - first < fewest * longer:
         return {unit: [(start, end)]}
     besides = [(begin, until) for begin, until in ((start, first), (last, end)) if begin < until]
-    return {HOUR: [(first, last)], **({MINUTE: besides} if besides else {})}
+    return {longer: [(first, last)], **({unit: besides} if besides else {})}
 
 
 def _within(times: Iterable[tuple[datetime, datetime]]) -> Q:
@@ -128,7 +147,8 @@ def _step(step: timedelta, origin: datetime, zone: tzinfo | None) -> Func:
     """When the step begins that a row belongs to, in seconds since 1970: thousands of dates would be parsed."""
     begins: Func
     if step == DAY and zone is not None:
-        begins = TruncDay("at", tzinfo=zone)
+        # With its zone, so that it is the moment of midnight there.
+        begins = Func(Value("day"), F("at"), Value(str(zone)), function="date_trunc", output_field=DateTimeField())
     else:
         first = Value(origin, DateTimeField())
         width = Value(step, DurationField())
@@ -161,7 +181,7 @@ class _Total(_AsItIs, Sum):
 def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[ServiceMinute] | type[ServiceHour]:
     if service:
         return ServiceMinute if unit == MINUTE else ServiceHour
-    return Minute if unit == MINUTE else Hour
+    return {MINUTE: Minute, HOUR: Hour, DAY: Day}[unit]
 
 
 def _sums(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:

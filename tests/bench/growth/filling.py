@@ -14,6 +14,7 @@ from psycopg import sql
 
 from delivery.log import partitions
 from delivery.log.rows import COLUMNS
+from delivery.rollups import compacting
 from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
 from tests.bench.growth.lines import RECEIPT_COLUMNS, Lines, Tenant, Writer
 from tests.bench.growth.plan import Day, Plan
@@ -120,11 +121,13 @@ def fill(plan: Plan, say: Say, *, at_once: bool = False) -> list[Tenant]:
 
 def load(day: Day, lines: Lines) -> None:
     """Copy a day's lines and counts, in one transaction."""
-    partitions.make_partitions(day.start.date(), 0, (partitions.RECEIPTS, partitions.MINUTES, partitions.HOURS))
+    monthly = (partitions.MINUTES, partitions.HOURS, partitions.DAYS)
+    partitions.make_partitions(day.start.date(), 0, (partitions.RECEIPTS, *monthly))
     with transaction.atomic(), connection.cursor() as cursor:
         _load_partition(cursor, partitions.LOG, COLUMNS, day, lines.log)
         _copy(cursor, sql.Identifier(partitions.RECEIPTS.table), RECEIPT_COLUMNS, lines.receipts)
         lines.counts.write(cursor)
+        compacting.make_days(cursor, *partitions.LOG.bounds(day.start.date()))
 
 
 def _merged_by_default(merged: bool) -> None:
@@ -161,7 +164,7 @@ def _copy(cursor: Any, table: sql.Identifier, columns: tuple[str, ...], lines: l
 
 def analyze() -> None:
     """What autovacuum does in time: statistics, and the map of what everybody may see."""
-    tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, "tenants_customer", "tenants_server")
+    tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, compacting.DAYS, "tenants_customer", "tenants_server")
     with connection.cursor() as cursor:
         for name in tables:
             vacuum = "ANALYZE" if connection.in_atomic_block else "VACUUM (ANALYZE)"
