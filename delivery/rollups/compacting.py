@@ -62,16 +62,16 @@ def compact() -> int:
     return merged
 
 
-def close_customer(cursor: Any, customer_id: int) -> None:
-    """Move all minutes and hours of a customer on, those that are not over, too, in the caller's transaction, which
-    holds LOCK: then each of its tables says what it is to say by itself."""
+def close_customer(cursor: Any, customer_id: int | None) -> None:
+    """Move all minutes and hours of a customer on (None: of all), those that are not over, too, in the caller's
+    transaction, which holds LOCK: then each of its tables says what it is to say by itself."""
     own = {"customer": customer_id}
+    of = "" if customer_id is None else "AND customer_id = %(customer)s"
     for table in _NEXT:
-        cursor.execute(f"SELECT DISTINCT at FROM {table} WHERE NOT merged AND customer_id = %(customer)s", own)  # noqa: S608
+        cursor.execute(f"SELECT DISTINCT at FROM {table} WHERE NOT merged {of}", own)  # noqa: S608  names of ours
         moments = [at for (at,) in cursor.fetchall()]
         if moments:
-            statement = _closing(table, OF_CUSTOMERS, "AND customer_id = %(customer)s")
-            cursor.execute(statement, {**own, "moments": moments})
+            cursor.execute(_closing(table, OF_CUSTOMERS, of), {**own, "moments": moments})
 
 
 def make_days(cursor: Any, first: datetime, end: datetime) -> None:

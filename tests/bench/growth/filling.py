@@ -22,7 +22,15 @@ from tests.bench.growth.plan import Day, Plan
 Say = Callable[[str], None]
 
 SERVERS_OF_THE_LARGEST: Final = 40
-ROLLUPS: Final = ("delivery_minute", "delivery_hour", "delivery_service_minute", "delivery_service_hour")
+ROLLUPS: Final = (
+    "delivery_minute",
+    "delivery_hour",
+    "delivery_day",
+    "delivery_service_minute",
+    "delivery_service_hour",
+)
+# Those of all customers together, which come in both units at once.
+_OF_ALL: Final = ("delivery_service_minute", "delivery_service_hour")
 # Lines that are handed to psycopg together.
 CHUNK: Final = 5_000
 
@@ -127,14 +135,15 @@ def load(day: Day, lines: Lines) -> None:
         _load_partition(cursor, partitions.LOG, COLUMNS, day, lines.log)
         _copy(cursor, sql.Identifier(partitions.RECEIPTS.table), RECEIPT_COLUMNS, lines.receipts)
         lines.counts.write(cursor)
+        compacting.close_customer(cursor, None)
         compacting.make_days(cursor, *partitions.LOG.bounds(day.start.date()))
 
 
 def _merged_by_default(merged: bool) -> None:
-    """Whether rows that come into the rollups are taken for merged: a day's counts come once, each cell in one row, as
-    compaction would leave them."""
+    """Whether rows that come into the rollups of all customers are taken for merged: a day's counts come once, each
+    cell in one row, as compaction would leave them."""
     with connection.cursor() as cursor:
-        for table in ROLLUPS:
+        for table in _OF_ALL:
             cursor.execute(f"ALTER TABLE {table} ALTER COLUMN merged SET DEFAULT {merged}")
 
 
@@ -164,7 +173,7 @@ def _copy(cursor: Any, table: sql.Identifier, columns: tuple[str, ...], lines: l
 
 def analyze() -> None:
     """What autovacuum does in time: statistics, and the map of what everybody may see."""
-    tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, compacting.DAYS, "tenants_customer", "tenants_server")
+    tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, "tenants_customer", "tenants_server")
     with connection.cursor() as cursor:
         for name in tables:
             vacuum = "ANALYZE" if connection.in_atomic_block else "VACUUM (ANALYZE)"
