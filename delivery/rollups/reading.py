@@ -15,11 +15,23 @@ from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, Final, NamedTuple
 
-from django.db.models import BigIntegerField, DateTimeField, DurationField, F, Func, Q, QuerySet, Sum, Value
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    Aggregate,
+    BigIntegerField,
+    DateTimeField,
+    DurationField,
+    F,
+    Func,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
 
 from delivery.models import CustomerCounts, Day, Grain, Hour, Minute, ServiceHour, ServiceMinute
 from delivery.rollups import buckets
-from delivery.rollups.buckets import Histogram
+from delivery.rollups.buckets import SLOTS, Histogram
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -34,12 +46,13 @@ DAYS_FROM: Final = 2
 DETAILS: Final = frozenset(("server_id", "app_id", "type"))
 
 
-_Row = tuple[tuple[Any, ...], int, int, Histogram, Histogram]
+_Row = tuple[tuple[Any, ...], int, int, Histogram, Histogram, Sequence[int]]
 
 
 class Counted(NamedTuple):
     """Sums: `at` is when their step begins (None without steps), `of` the value of each dimension asked for. The
-    histograms are empty unless latencies were asked for."""
+    histograms are empty unless latencies were asked for. `moments`: where they were asked for, when the units began in
+    which there were any, in seconds since 1970, in no order and some of them repeatedly."""
 
     at: datetime | None
     of: dict[str, Any]
@@ -47,6 +60,7 @@ class Counted(NamedTuple):
     acked: int
     handoff: Histogram
     receipt: Histogram
+    moments: Sequence[int] = ()
 
 
 def unit_of(start: datetime, end: datetime) -> timedelta:
@@ -70,13 +84,15 @@ def counted(
     service: bool = False,
     unit: timedelta | None = None,
     zone: tzinfo | None = None,
+    moments_of: Sequence[str] = (),
     **filters: Any,
 ) -> list[Counted]:
     """Sums of the pushes accepted from the unit that `start` is in to before `end`, ascending by step.
 
     by: dimensions (server_id, app_id, family, type, outcome, code, attribution, counts; customer_id for staff);
     filters: Django lookups on the same; service: all customers together, where there is no server, app and type; zone:
-    steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on.
+    steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on; moments_of:
+    outcomes, whose moments within each step are told, too (without latencies).
     A step of which nothing is known is not in the list.
     """
     unit = unit or unit_of(start, end)
@@ -87,14 +103,14 @@ def counted(
     keys = [*by]
     found: list[_Row] = []
     # Steps that are days of UTC are read as such, too.
-    by_day = not service and (step is None or (step == DAY and str(zone) == "UTC"))
+    by_day = not service and not moments_of and (step is None or (step == DAY and str(zone) == "UTC"))
     parts = _parts(start, end, unit, whole=step is None, by_day=by_day)
     for of_unit, times in parts.items():
         rows: QuerySet[Any] = _model(of_unit, service=service).objects.filter(_within(times), **grain, **filters)
         if step is not None:
             rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
             keys = ["step_at", *by]
-        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys)
+        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys, moments_of)
     if len(parts) > 1:
         found = _merged(found)
     return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
@@ -135,11 +151,11 @@ def _merged(rows: Iterable[_Row]) -> list[_Row]:
     """The rows of all parts, those of the same key as one."""
     sums: dict[tuple[Any, ...], _Row] = {}
     for row in rows:
-        key, pushes, acked, handoff, receipt = sums.get(row[0], (row[0], 0, 0, {}, {}))
+        key, pushes, acked, handoff, receipt, _ = sums.get(row[0], (row[0], 0, 0, {}, {}, ()))
         for into, more in ((handoff, row[3]), (receipt, row[4])):
             for bucket, count in more.items():
                 into[bucket] = into.get(bucket, 0) + count
-        sums[key] = key, pushes + row[1], acked + row[2], handoff, receipt
+        sums[key] = key, pushes + row[1], acked + row[2], handoff, receipt, ()
     return list(sums.values())
 
 
@@ -178,47 +194,70 @@ class _Total(_AsItIs, Sum):
     template = "(%(function)s(%(expressions)s))::bigint"
 
 
+class _Moments(Aggregate):
+    """The units that some rows fall into, in seconds since 1970."""
+
+    template = "array_agg(extract(epoch FROM %(expressions)s)::bigint)"
+    output_field = ArrayField(BigIntegerField())
+
+
 def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[ServiceMinute] | type[ServiceHour]:
     if service:
         return ServiceMinute if unit == MINUTE else ServiceHour
     return {MINUTE: Minute, HOUR: Hour, DAY: Day}[unit]
 
 
-def _sums(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:
+def _sums(rows: "QuerySet[Any]", keys: list[str], moments_of: Sequence[str]) -> Iterator[_Row]:
     if not keys:
         total = rows.aggregate(pushes=_Total("pushes"), acked=_Total("acked"))
-        yield (), total["pushes"] or 0, total["acked"] or 0, {}, {}
+        yield (), total["pushes"] or 0, total["acked"] or 0, {}, {}, ()
         return
     summed = rows.order_by().values_list(*keys).annotate(_Total("pushes"), _Total("acked"))
+    if moments_of:
+        of = Q(outcome__in=moments_of)
+        for *values, pushes, acked, moments in summed.annotate(moments=_Moments("at", filter=of)):
+            yield tuple(values), pushes, acked, {}, {}, moments or ()
+        return
     for *values, pushes, acked in summed:
-        yield tuple(values), pushes, acked, {}, {}
+        yield tuple(values), pushes, acked, {}, {}, ()
 
 
 def _with_latencies(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:
-    sums: dict[tuple[Any, ...], tuple[list[int], Histogram, Histogram]] = {}
+    sums: dict[tuple[Any, ...], tuple[list[int], list[int], list[int]]] = {}
     if not keys:
-        sums[()] = [0, 0], {}, {}
+        sums[()] = [0, 0], [0] * SLOTS, [0] * SLOTS
     for *values, pushes, acked, handoff, receipt in rows.order_by().values_list(
         *keys, "pushes", "acked", "handoff", "receipt"
     ):
-        totals, handoffs, receipts = sums.setdefault(tuple(values), ([0, 0], {}, {}))
+        key = tuple(values)
+        of = sums.get(key)
+        if of is None:
+            of = sums[key] = [0, 0], [0] * SLOTS, [0] * SLOTS
+        totals, handoffs, receipts = of
         totals[0] += pushes
         totals[1] += acked
-        buckets.add(handoffs, handoff)
-        buckets.add(receipts, receipt)
+        buckets.add_slots(handoffs, handoff)
+        buckets.add_slots(receipts, receipt)
     for key, ((all_pushes, all_acked), handoffs, receipts) in sums.items():
-        yield key, all_pushes, all_acked, handoffs, receipts
+        yield key, all_pushes, all_acked, buckets.of_slots(handoffs), buckets.of_slots(receipts), ()
 
 
 def _counted(
-    keys: list[str], values: tuple[Any, ...], pushes: int, acked: int, handoff: Histogram, receipt: Histogram
+    keys: list[str],
+    values: tuple[Any, ...],
+    pushes: int,
+    acked: int,
+    handoff: Histogram,
+    receipt: Histogram,
+    moments: Sequence[int],
 ) -> Counted:
     of = dict(zip(keys, values, strict=True))
     seconds = of.pop("step_at", None)
-    return Counted(None if seconds is None else _moment(seconds), of, pushes, acked, handoff, receipt)
+    return Counted(None if seconds is None else moment(seconds), of, pushes, acked, handoff, receipt, moments)
 
 
 # Of one page, and some more: the same steps come back with each row.
 @lru_cache(maxsize=4096)
-def _moment(seconds: int) -> datetime:
+def moment(seconds: int) -> datetime:
+    """The moment (UTC) of so many seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC)
