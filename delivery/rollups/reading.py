@@ -15,7 +15,6 @@ from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, Final, NamedTuple
 
-from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Aggregate,
     BigIntegerField,
@@ -52,7 +51,7 @@ _Row = tuple[tuple[Any, ...], int, int, Histogram, Histogram, Sequence[int]]
 class Counted(NamedTuple):
     """Sums: `at` is when their step begins (None without steps), `of` the value of each dimension asked for. The
     histograms are empty unless latencies were asked for. `moments`: where they were asked for, when the units began in
-    which there were any, in seconds since 1970, in no order and some of them repeatedly."""
+    which there were any, in seconds since 1970, in no order."""
 
     at: datetime | None
     of: dict[str, Any]
@@ -92,7 +91,7 @@ def counted(
     by: dimensions (server_id, app_id, family, type, outcome, code, attribution, counts; customer_id for staff);
     filters: Django lookups on the same; service: all customers together, where there is no server, app and type; zone:
     steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on; moments_of:
-    outcomes, whose moments within each step are told, too (without latencies).
+    outcomes, whose moments within each step are told, too (with a step, of a DAY at most, and without latencies).
     A step of which nothing is known is not in the list.
     """
     unit = unit or unit_of(start, end)
@@ -110,7 +109,7 @@ def counted(
         if step is not None:
             rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
             keys = ["step_at", *by]
-        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys, moments_of)
+        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys, of_unit, moments_of)
     if len(parts) > 1:
         found = _merged(found)
     return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
@@ -185,7 +184,8 @@ class _AsItIs:
 class _Seconds(_AsItIs, Func):
     """A moment in seconds since 1970."""
 
-    template = "extract(epoch FROM %(expressions)s)::bigint"
+    # As a double, which is exact up there: extract() makes decimals, which are dear for each of thousands of rows.
+    template = "date_part('epoch', %(expressions)s)::bigint"
 
 
 class _Total(_AsItIs, Sum):
@@ -194,11 +194,23 @@ class _Total(_AsItIs, Sum):
     template = "(%(function)s(%(expressions)s))::bigint"
 
 
-class _Moments(Aggregate):
-    """The units that some rows fall into, in seconds since 1970."""
+# More than a step has units: of the days of a time zone 25.
+_BITS: Final = 60
 
-    template = "array_agg(extract(epoch FROM %(expressions)s)::bigint)"
-    output_field = ArrayField(BigIntegerField())
+
+class _Moments(_AsItIs, Aggregate):
+    """The units of some rows, by their number since 1970 modulo _BITS, as bits: arrays would have the rows sorted."""
+
+    template = f"bit_or(1::bigint << mod(date_part('epoch', %(expressions)s)::bigint / %(seconds)s, {_BITS})::int)"
+
+
+def _moments(start: int, seconds: int, bits: int) -> Iterator[int]:
+    """When the units begin that _Moments has found of a step from `start` on; units of so many seconds."""
+    first = -(-start // seconds)
+    while bits:
+        bit = bits & -bits
+        yield (first + (bit.bit_length() - 1 - first) % _BITS) * seconds
+        bits ^= bit
 
 
 def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[ServiceMinute] | type[ServiceHour]:
@@ -207,16 +219,17 @@ def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[Ser
     return {MINUTE: Minute, HOUR: Hour, DAY: Day}[unit]
 
 
-def _sums(rows: "QuerySet[Any]", keys: list[str], moments_of: Sequence[str]) -> Iterator[_Row]:
+def _sums(rows: "QuerySet[Any]", keys: list[str], unit: timedelta, moments_of: Sequence[str]) -> Iterator[_Row]:
     if not keys:
         total = rows.aggregate(pushes=_Total("pushes"), acked=_Total("acked"))
         yield (), total["pushes"] or 0, total["acked"] or 0, {}, {}, ()
         return
     summed = rows.order_by().values_list(*keys).annotate(_Total("pushes"), _Total("acked"))
     if moments_of:
-        of = Q(outcome__in=moments_of)
-        for *values, pushes, acked, moments in summed.annotate(moments=_Moments("at", filter=of)):
-            yield tuple(values), pushes, acked, {}, {}, moments or ()
+        seconds = int(unit.total_seconds())
+        bits_of = _Moments("at", filter=Q(outcome__in=moments_of), seconds=seconds)
+        for *values, pushes, acked, bits in summed.annotate(moments=bits_of):
+            yield tuple(values), pushes, acked, {}, {}, [*_moments(values[0], seconds, bits)] if bits else ()
         return
     for *values, pushes, acked in summed:
         yield tuple(values), pushes, acked, {}, {}, ()
