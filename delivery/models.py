@@ -113,9 +113,9 @@ class Receipt(TenantModel):
 class Counts(models.Model):
     """What rollups of every kind count: how many pushes, how many of them a phone acknowledged, and both latencies.
 
-    `at` is when the minute or hour begins, by accepted_at, in UTC. Several rows may stand for the same: they add up.
-    Histograms are packed (delivery/rollups/buckets.py): `handoff` from acceptance to the end, `receipt` from acceptance
-    to the phone's receipt.
+    `at` is when the minute, hour or day begins, by accepted_at, in UTC. Several rows may stand for the same: they add
+    up. Histograms are packed (delivery/rollups/buckets.py): `handoff` from acceptance to the end, `receipt` from
+    acceptance to the phone's receipt.
     """
 
     at = models.DateTimeField(primary_key=True)
@@ -174,6 +174,14 @@ class Hour(CustomerCounts):
     class Meta:
         managed = False
         db_table = "delivery_hour_now"
+
+
+class Day(CustomerCounts):
+    """Counts of a customer's pushes per day of UTC. To read, as Minute."""
+
+    class Meta:
+        managed = False
+        db_table = "delivery_day_now"
 
 
 class ServiceMinute(Counts):

@@ -54,13 +54,15 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     # Of all customers together: nobody is recognisable. What has come together is merged, which deletes rows.
     "delivery_minute": (_S, _SID),
     "delivery_hour": (_S, _SID),
+    "delivery_day": (_S, _SID),
     "delivery_minute_now": (_S, _S),
     "delivery_hour_now": (_S, _S),
+    "delivery_day_now": (_S, _S),
     "delivery_service_minute": (_S, _SID),
     "delivery_service_hour": (_S, _SID),
     **dict.fromkeys(
         (
-            *(f"delivery_{unit}_{part}" for unit in ("minute", "hour") for part in ("new", "merged", "other")),
+            *(f"delivery_{unit}_{part}" for unit in ("minute", "hour", "day") for part in ("new", "merged", "other")),
             *(f"delivery_service_{unit}_{part}" for unit in ("minute", "hour") for part in ("new", "merged")),
         ),
         ("", ""),
@@ -125,7 +127,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "django_migrations": ("", ""),
 }
 # Partitions are reached through the table that they are parts of, whose policies hold for them.
-PARTITIONS: Final = "^delivery_(receipt_|minute_|hour_)?[0-9]{4}_[0-9]{2}(_[0-9]{2})?$"
+PARTITIONS: Final = "^delivery_(receipt_|minute_|hour_|day_)?[0-9]{4}_[0-9]{2}(_[0-9]{2})?$"
 
 
 class Login(NamedTuple):

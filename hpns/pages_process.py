@@ -100,13 +100,21 @@ async def serve(path: Path, control: int | None) -> None:
             await outbox.close()
 
 
+def collect_seldom() -> None:
+    """Look through the memory for garbage once in some hundred pages: by the defaults each page waits for twenty looks,
+    and one in ten for a look through all templates and addresses that were loaded since the start."""
+    gc.collect()
+    gc.freeze()
+    # About one in two pages looks through what is new, one in twenty through what outlived that.
+    gc.set_threshold(20_000, 10, 20)
+
+
 async def _beat(server: uvicorn.Server, own_name: Path, path: Path, control: int | None) -> None:
     """Take the socket's name once we listen; then a sign of life each second. Ends the server once the name is gone."""
     while not server.started:
         await asyncio.sleep(0.01)
     if os.path.exists(own_name):  # noqa: ASYNC240  in memory
-        gc.collect()
-        gc.freeze()
+        collect_seldom()
         os.replace(own_name, path)
         if control is not None:
             os.set_blocking(control, False)

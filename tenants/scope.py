@@ -68,6 +68,10 @@ def shared_apps() -> "models.QuerySet[PushApp]":
 @contextmanager
 def _enter(wanted: ActiveScope) -> Iterator[None]:
     before, nested = fence.active_scope(), connection.in_atomic_block
+    if nested and before == wanted:
+        with transaction.atomic():
+            yield
+        return
     # After an error the transaction goes back to this point, and the settings with it.
     with transaction.atomic():
         _set_policy_settings(wanted)

@@ -68,12 +68,9 @@ class Day:
 def read(now: datetime, **filters: Any) -> Day:
     """The day up to `now`, of the customer in whose scope this is; filters: server_id, app_id."""
     start = floor(now - DAY, MINUTE)
-    rows = counted(start, now, by=("outcome", "code", "attribution"), step=STEP, unit=MINUTE, **filters)
-    causes: Counter[tuple[str, str]] = Counter()
-    for row in rows:
-        if _kind(row) == "failed":
-            causes[row.of["code"], row.of["attribution"]] += row.pushes
-    return of_rows(start, now, rows, _failures(causes, start, now, filters) if causes else ())
+    by = ("outcome", "code", "attribution")
+    rows = counted(start, now, by=by, step=STEP, unit=MINUTE, moments_of=_FAILED, **filters)
+    return of_rows(start, now, rows, _failures(rows, start))
 
 
 def of_rows(start: datetime, now: datetime, rows: Iterable[Counted], failures: Sequence[Failure]) -> Day:
@@ -100,15 +97,13 @@ def _kind(row: Counted) -> str:
     return {_SENT: "sent", _GONE: "gone"}.get(row.of["outcome"], "failed")
 
 
-def _failures(
-    causes: Counter[tuple[str, str]], start: datetime, end: datetime, filters: dict[str, Any]
-) -> tuple[Failure, ...]:
+def _failures(rows: Iterable[Counted], start: datetime) -> tuple[Failure, ...]:
     """The failures, the largest first, each with its latest run to the minute."""
-    moments: dict[tuple[str, str], list[datetime]] = {}
-    by = ("code", "attribution")
-    for row in counted(start, end, by=by, step=MINUTE, unit=MINUTE, outcome__in=_FAILED, **filters):
-        if row.at is not None:
-            moments.setdefault((row.of["code"], row.of["attribution"]), []).append(row.at)
-    return tuple(
-        Failure(*cause, count, run_of(moments.get(cause, ()), start, MINUTE)) for cause, count in causes.most_common()
-    )
+    causes: Counter[tuple[str, str]] = Counter()
+    moments: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        if _kind(row) == "failed":
+            cause = row.of["code"], row.of["attribution"]
+            causes[cause] += row.pushes
+            moments.setdefault(cause, []).extend(row.moments)
+    return tuple(Failure(*cause, count, run_of(moments[cause], start, MINUTE)) for cause, count in causes.most_common())

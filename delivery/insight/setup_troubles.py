@@ -107,7 +107,7 @@ def of_apps(customer: Customer, app: PushApp | None = None) -> Iterator[Trouble]
     now = timezone.now()
     for row in rows:
         yield from _of_app(customer, row, now)
-    for found in [stock_app.detect(app, now)] if app is not None else stock_app.detect_all(now):
+    for found in [stock_app.detect(app, now)] if app is not None else stock_app.detect_all(now, rows):
         if found is not None:
             yield _stock_app(customer, found)
     if not rows and app is None and not scope.shared_apps().exists():

@@ -40,9 +40,9 @@ def detect(app: PushApp, now: datetime) -> StockApp | None:
     return next(iter(_found(now, {app.pk: app})), None)
 
 
-def detect_all(now: datetime) -> list[StockApp]:
-    """Look at all of the customer's own apps that are in use. In the customer's scope."""
-    return _found(now, PushApp.objects.filter(enabled=True).in_bulk())
+def detect_all(now: datetime, apps: Iterable[PushApp]) -> list[StockApp]:
+    """Look at these of the customer's own apps, which are all that are in use. In the customer's scope."""
+    return _found(now, {app.pk: app for app in apps})
 
 
 def _found(now: datetime, apps: Mapping[int, PushApp]) -> list[StockApp]:

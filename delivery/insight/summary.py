@@ -8,7 +8,7 @@ Invariants: it is good only where nothing failed; shares are cut, so that 100 % 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -141,10 +141,10 @@ def capitalised(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def run_of(moments: Iterable[datetime], start: datetime, unit: timedelta) -> Run | None:
-    """The latest run of these units of time, without a pause of more than OVER_AFTER (of two units, if they are
-    longer); None of none. `start`: since when one has looked."""
-    pause = max(OVER_AFTER, 2 * unit)
+def run_of(moments: Iterable[int], start: datetime, unit: timedelta) -> Run | None:
+    """The latest run of these units of time (when each began, in seconds since 1970), without a pause of more than
+    OVER_AFTER (of two units, if they are longer); None of none. `start`: since when one has looked."""
+    pause = max(OVER_AFTER, 2 * unit).total_seconds()
     latest = sorted(set(moments), reverse=True)
     if not latest:
         return None
@@ -153,7 +153,8 @@ def run_of(moments: Iterable[datetime], start: datetime, unit: timedelta) -> Run
         if first - at > pause:
             break
         first = at
-    return Run(first, latest[0], first - start < unit)
+    began, last = (datetime.fromtimestamp(seconds, UTC) for seconds in (first, latest[0]))
+    return Run(began, last, began - start < unit)
 
 
 def summarise(

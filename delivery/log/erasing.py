@@ -8,7 +8,7 @@ from typing import Any, Final
 from delivery.log.locks import try_repeatedly
 from delivery.rollups import compacting
 from delivery.rollups.buckets import SLOTS
-from delivery.rollups.cells import CANARIES, MEASURES, UNITS, WHAT
+from delivery.rollups.cells import CANARIES, DAY, MEASURES, UNITS, WHAT
 
 # Rows of one statement: each is a transaction of its own, so that an interruption loses nothing that is done.
 BATCH_SIZE: Final = 10_000
@@ -47,7 +47,7 @@ def erase(customer_id: int) -> int:
     """
     deleted = _erase("delivery_delivery", "trace", "accepted_at", customer_id)
     _erase("delivery_receipt", "id", "received_at", customer_id)
-    for unit in UNITS:
+    for unit in (*UNITS, DAY):
         delete_counts(unit, customer_id)
     return deleted
 
@@ -78,8 +78,8 @@ def _oldest_day(cursor: Any, statement: str, customer_id: int) -> datetime | Non
 
 
 def delete_counts(unit: str, customer_id: int, before: datetime | None = None) -> int:
-    """Delete a customer's minutes or hours, day by day: those before a midnight, which leaves the sums of all customers
-    alone, or all of them, which takes them out of those. How many rows. Raises as erase() does."""
+    """Delete a customer's minutes, hours or days, day by day: those before a midnight, which leaves the sums of all
+    customers alone, or all of them, which takes them out of those. How many rows. Raises as erase() does."""
     delete_day = partial(_delete_day, unit, customer_id, before)
     deleted = 0
     while (day := try_repeatedly(delete_day, lock_timeout=LOCK_TIMEOUT)) >= 0:
@@ -95,5 +95,7 @@ def _delete_day(unit: str, customer_id: int, before: datetime | None, cursor: An
         return -1
     values = {"customer": customer_id, "start": start, "end": start + timedelta(days=1)}
     delete = _DELETE_COUNTS.format(unit=unit)
-    cursor.execute(delete if before is not None else _SUBTRACT.format(unit=unit, delete=delete), values)
+    # There are no days of all customers together.
+    alone = before is not None or unit == DAY
+    cursor.execute(delete if alone else _SUBTRACT.format(unit=unit, delete=delete), values)
     return int(cursor.rowcount)

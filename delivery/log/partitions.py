@@ -1,6 +1,6 @@
 """The partitions of the delivery log, of receipts and of the rollups: made ahead, dropped when the retention is over.
 
-The log and receipts have one per day, minutes and hours of the rollups one per month. By the owner of the tables.
+The log and receipts have one per day, minutes, hours and days of the rollups one per month. By the owner of the tables.
 Invariant: neither waits for a lock for longer than a moment (locks.py), so that a long reader holds up no writer; what
 it keeps from being done is done the next time.
 """
@@ -51,7 +51,8 @@ LOG: Final = Partitioned("delivery_delivery", "accepted_at", "delivery", "delive
 RECEIPTS: Final = Partitioned("delivery_receipt", "received_at", "delivery_receipt", "delivery_receipt_other_days")
 MINUTES: Final = Partitioned("delivery_minute_merged", "at", "delivery_minute", "delivery_minute_other", monthly=True)
 HOURS: Final = Partitioned("delivery_hour_merged", "at", "delivery_hour", "delivery_hour_other", monthly=True)
-TABLES: Final = (LOG, RECEIPTS, MINUTES, HOURS)
+DAYS: Final = Partitioned("delivery_day_merged", "at", "delivery_day", "delivery_day_other", monthly=True)
+TABLES: Final = (LOG, RECEIPTS, MINUTES, HOURS, DAYS)
 
 
 def _midnight(day: date) -> datetime:

@@ -1,6 +1,6 @@
 """Retention of the rollups within their partitions: minutes are kept long only where an SLA may ask for them.
 
-Hours, and minutes of customers with an SLA, go with their month (partitions.py). By the owner of the tables.
+Hours and days, and minutes of customers with an SLA, go with their month (partitions.py). By the owner of the tables.
 """
 
 from collections.abc import Iterator
@@ -44,8 +44,8 @@ def hours_since(today: date) -> datetime:
 def drop_counts(today: date) -> int:
     """Delete the rollups past their retention that go with no partition; how many rows. Raises django.db.Error.
 
-    These are the minutes of customers without an SLA, the hours of customers that are no more (their last pushes came
-    while they were erased), and what is of all customers together.
+    These are the minutes of customers without an SLA, the hours and days of customers that are no more (their last
+    pushes came while they were erased), and what is of all customers together.
     """
     minutes, hours = minutes_since(today), hours_since(today)
     offers = dict(Customer.objects.using(settings.OWNER_DATABASE).values_list("id", "offer"))
@@ -55,8 +55,9 @@ def drop_counts(today: date) -> int:
         if offers.get(customer) not in OFFERS_WITH_SLA
     )
     deleted += sum(
-        delete_counts("hour", customer, minutes)
-        for customer in _customers("delivery_hour_merged")
+        delete_counts(unit, customer, minutes)
+        for unit in ("hour", "day")
+        for customer in _customers(f"delivery_{unit}_merged")
         if customer not in offers
     )
     with connections[settings.OWNER_DATABASE].cursor() as cursor:

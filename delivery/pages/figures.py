@@ -95,7 +95,7 @@ def read(filters: Filters) -> Figures:
     span, lookups = filters.span, filters.lookups
     whole: dict[str, Any] = {"unit": span.unit, "zone": filters.zone}
     by = ("family", "outcome", "code", "attribution")
-    rows = counted(span.start, span.end, by=by, step=span.step, **whole, **lookups)
+    rows = counted(span.start, span.end, by=by, step=span.step, moments_of=FAILED, **whole, **lookups)
     # Only what was handed off took a time for that: where the filters leave it out, there is none.
     has_sent = "outcome__in" not in lookups and lookups.get("outcome", SENT) == SENT
     timed: list[Counted] = []
@@ -205,22 +205,18 @@ def _split(rows: list[Counted], name: str) -> Mapping[Any, Totals]:
 def _failures(filters: Filters, rows: list[Counted]) -> list[Failure]:
     """The failures, the largest first, each with its latest run."""
     sums: Counter[tuple[str, str]] = Counter()
+    moments: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         if row.of["outcome"] in FAILED:
-            sums[row.of["code"], row.of["attribution"]] += row.pushes
+            cause = row.of["code"], row.of["attribution"]
+            sums[cause] += row.pushes
+            moments.setdefault(cause, []).extend(row.moments)
     if not sums:
         return []
-    unit = filters.span.unit
     lookups = {name: value for name, value in filters.lookups.items() if not name.startswith("outcome")}
-    outcomes = (filters.lookups["outcome"],) if "outcome" in filters.lookups else FAILED
-    by = ("code", "attribution")
-    moments: dict[tuple[str, str], list[datetime]] = {}
-    for row in counted(filters.start, filters.end, by=by, step=unit, unit=unit, outcome__in=outcomes, **lookups):
-        if row.at is not None:
-            moments.setdefault((row.of["code"], row.of["attribution"]), []).append(row.at)
     found = [
-        Failure(code, whose, count, run_of(moments.get((code, whose), ()), filters.start, unit))
-        for (code, whose), count in sums.most_common()
+        Failure(*cause, count, run_of(moments[cause], filters.start, filters.span.unit))
+        for cause, count in sums.most_common()
     ]
     return [_exactly(filters, found[0], lookups), *found[1:]]
 
@@ -239,11 +235,11 @@ def _devices(filters: Filters, found: Totals) -> Devices | None:
     """The devices of the failures, of the log itself: only where it has few rows to be read."""
     if filters.start < timezone.now() - timedelta(days=settings.RETENTION_DAYS):
         return None
-    # Each of these has a row of its own; refused ones may share one.
+    # Each of these has a row of its own; refused ones may share one, so that rows are no more than pushes.
     if found.sent >= LOG_ROWS_MOST:
         return None
     rows = Delivery.objects.filter(filters.of_log())
-    if count_up_to(rows, LOG_ROWS_MOST) == LOG_ROWS_MOST:
+    if found.pushes >= LOG_ROWS_MOST and count_up_to(rows, LOG_ROWS_MOST) == LOG_ROWS_MOST:
         return None
     whole = Count("device", distinct=True)
     sums = rows.order_by().aggregate(all=whole, gone=Count("device", distinct=True, filter=Q(outcome=GONE)))

@@ -103,8 +103,11 @@ def _names(dimension: str, shown: Mapping[Any, Totals]) -> dict[Any, tuple[str, 
 
 
 def _apps(shown: Mapping[Any, Totals]) -> Iterator[tuple[int, str]]:
-    for app in (*PushApp.objects.order_by().filter(pk__in=shown), *scope.shared_apps().filter(pk__in=shown)):
-        yield app.pk, app_label(app)
+    wanted = {key for key in shown if key}
+    for rows in (PushApp.objects.order_by(), scope.shared_apps()):
+        for app in rows.filter(pk__in=wanted) if wanted else ():
+            wanted.discard(app.pk)
+            yield app.pk, app_label(app)
 
 
 def _app(key: int, apps: Mapping[int, str]) -> tuple[str, str]:

@@ -49,6 +49,17 @@ def add(into: Histogram, packed: Iterable[int]) -> None:
         into[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS)
 
 
+def add_slots(into: list[int], packed: Iterable[int]) -> None:
+    """Add a stored histogram to counts by bucket, SLOTS of them: for many, half of what add() takes."""
+    for entry in packed:
+        into[entry & _SLOT] += entry >> _SLOT_BITS
+
+
+def of_slots(counts: Iterable[int]) -> Histogram:
+    """The histogram of these counts by bucket."""
+    return {bucket: count for bucket, count in enumerate(counts) if count}
+
+
 def pack(histogram: Mapping[int, int]) -> list[int]:
     """A histogram as it is stored."""
     return [count * SLOTS + bucket for bucket, count in sorted(histogram.items()) if count]

@@ -11,6 +11,8 @@ from tenants.providers.table import PLATFORMS, family_of
 
 OTHER: Final = "other"
 UNITS: Final = ("minute", "hour")
+DAY: Final = "day"
+"""The unit that is only of customers, and is made of their hours (compacting.py)."""
 MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
 WHAT: Final = ("outcome", "code", "attribution", "counts")
 DIMENSIONS: Final = {
@@ -18,6 +20,7 @@ DIMENSIONS: Final = {
     "delivery_service_{unit}": ("at", "family", *WHAT),
 }
 """The columns that tell the cells of each table apart, by its name."""
+OF_CUSTOMERS: Final = DIMENSIONS["delivery_{unit}"]
 
 
 class Table(NamedTuple):

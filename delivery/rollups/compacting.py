@@ -4,7 +4,8 @@ What is counted comes into the small tables (_new) as rows that add up, once a s
 over they move into the large ones, and are merged there with what may stand there already, because a row or a receipt
 came late. A customer's minutes come in their finest grain; with that step they become the minute of the whole customer
 and the hour, in both grains, which until then are read out of them (the views of delivery 0010). Hours go the same way
-some times an hour; in between, their rows are merged within the small table.
+some times an hour, and become the day (UTC) with that step (the view of delivery 0013); in between, their rows are
+merged within the small table.
 Invariant: each step is one statement in one transaction, so that the sums are the same whenever it is killed, and
 whoever reads meanwhile sees each push once.
 """
@@ -17,7 +18,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from delivery.rollups.buckets import SLOTS
-from delivery.rollups.cells import DIMENSIONS, MEASURES, UNITS
+from delivery.rollups.cells import DAY, DIMENSIONS, MEASURES, OF_CUSTOMERS, UNITS
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('delivery rollups'))"
 TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtext('delivery rollups'))"
@@ -30,11 +31,14 @@ SETTLED: Final = timedelta(seconds=90)
 HOURS_CLOSE: Final = frozenset((3, 18, 33, 48))
 MINUTES: Final = "delivery_minute"
 HOURS: Final = "delivery_hour"
+DAYS: Final = "delivery_day"
 # What a customer's dimensions are in the grain of the whole customer.
 WHOLE: Final = {"grain": "1::smallint", "server_id": "0::bigint", "app_id": "0::bigint", "type": "''::text"}
 # Of a packed entry (buckets.py); a shift, for counts may be negative (log/erasing.py).
 _SHIFT: Final = SLOTS.bit_length() - 1
-_LENGTH: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
+_LENGTH: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), DAY: timedelta(days=1)}
+# What a table's rows are added to when they are merged: the table, and its unit.
+_NEXT: Final = {MINUTES: (HOURS, "hour"), HOURS: (DAYS, DAY)}
 
 
 def compact() -> int:
@@ -52,18 +56,33 @@ def compact() -> int:
                 merged += _merge(table, _closing(table, dimensions), closed)
             if unit == "hour":
                 merged += _merge(table, _thinning(table, dimensions), None)
+    if now.minute in HOURS_CLOSE:
+        merged += _merge(DAYS, _closing(DAYS, OF_CUSTOMERS), now - _LENGTH[DAY] - SETTLED)
+        merged += _merge(DAYS, _thinning(DAYS, OF_CUSTOMERS), None)
     return merged
 
 
-def close_customer(cursor: Any, customer_id: int) -> None:
-    """Move all minutes of a customer on, those that are not over, too, in the caller's transaction, which holds LOCK:
-    then each of its tables says what it is to say by itself."""
+def close_customer(cursor: Any, customer_id: int | None) -> None:
+    """Move all minutes and hours of a customer on (None: of all), those that are not over, too, in the caller's
+    transaction, which holds LOCK: then each of its tables says what it is to say by itself."""
     own = {"customer": customer_id}
-    cursor.execute(f"SELECT DISTINCT at FROM {MINUTES} WHERE NOT merged AND customer_id = %(customer)s", own)  # noqa: S608
-    moments = [at for (at,) in cursor.fetchall()]
-    if moments:
-        statement = _closing(MINUTES, DIMENSIONS["delivery_{unit}"], "AND customer_id = %(customer)s")
-        cursor.execute(statement, {**own, "moments": moments})
+    of = "" if customer_id is None else "AND customer_id = %(customer)s"
+    for table in _NEXT:
+        cursor.execute(f"SELECT DISTINCT at FROM {table} WHERE NOT merged {of}", own)  # noqa: S608  names of ours
+        moments = [at for (at,) in cursor.fetchall()]
+        if moments:
+            cursor.execute(_closing(table, OF_CUSTOMERS, of), {**own, "moments": moments})
+
+
+def make_days(cursor: Any, first: datetime, end: datetime) -> None:
+    """Make the merged rows of the days (UTC) from `first` to before `end` (midnights) anew out of the merged hours, in
+    the caller's transaction, which holds LOCK."""
+    bounds = {"start": first, "end": end}
+    within = "at >= %(start)s AND at < %(end)s"
+    cursor.execute(f"DELETE FROM {DAYS} WHERE {within}", bounds)  # noqa: S608  names of ours
+    columns = _of_unit(DAY, OF_CUSTOMERS)
+    found = f"WITH found AS (SELECT {columns} FROM {HOURS} WHERE merged AND {within})"  # noqa: S608  names of ours
+    cursor.execute(f"{found} {_insert(DAYS, OF_CUSTOMERS, merged=True)}", bounds)
 
 
 def _now() -> datetime:
@@ -120,7 +139,9 @@ def _closing(table: str, dimensions: tuple[str, ...], of: str = "") -> str:
     delete = f"DELETE FROM {table} WHERE NOT merged AND at = ANY(%(moments)s) {of} RETURNING {columns}"  # noqa: S608
     fresh = f"fresh AS ({delete})"
     if table == MINUTES:
-        fresh = f"detail AS ({delete}), fresh AS ({_both_grains(columns)}), {_into_hours(dimensions)}"
+        fresh = f"detail AS ({delete}), fresh AS ({_both_grains(columns)})"
+    if table in _NEXT:
+        fresh = f"{fresh}, {_into(*_NEXT[table], dimensions)}"
     return f"""
     WITH {fresh}, before AS (
         DELETE FROM {table} AS old USING (SELECT DISTINCT {names} FROM fresh) AS cell
@@ -137,11 +158,15 @@ def _both_grains(columns: str) -> str:
     return f"SELECT {columns} FROM detail UNION ALL SELECT {whole} FROM detail"  # noqa: S608  names of ours
 
 
-def _into_hours(dimensions: tuple[str, ...]) -> str:
-    """Add the counts of minutes to those of their hours."""
-    hour = ", ".join(("date_trunc('hour', at, 'UTC') AS at", *dimensions[1:], *MEASURES))
-    return f"""found_hours AS (SELECT {hour} FROM fresh),
-    hours AS ({_insert(HOURS, dimensions, merged=False, found="found_hours")})"""  # noqa: S608  names of ours
+def _into(table: str, unit: str, dimensions: tuple[str, ...]) -> str:
+    """Add the counts of minutes to those of their hours, of hours to those of their days."""
+    return f"""longer AS (SELECT {_of_unit(unit, dimensions)} FROM fresh),
+    added AS ({_insert(table, dimensions, merged=False, found="longer")})"""  # noqa: S608  names of ours
+
+
+def _of_unit(unit: str, dimensions: tuple[str, ...]) -> str:
+    """The columns of the unit that a row is in."""
+    return ", ".join((f"date_trunc('{unit}', at, 'UTC') AS at", *dimensions[1:], *MEASURES))
 
 
 def _thinning(table: str, dimensions: tuple[str, ...]) -> str:

@@ -15,12 +15,22 @@ from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, Final, NamedTuple
 
-from django.db.models import BigIntegerField, DateTimeField, DurationField, F, Func, Q, QuerySet, Sum, Value
-from django.db.models.functions import TruncDay
+from django.db.models import (
+    Aggregate,
+    BigIntegerField,
+    DateTimeField,
+    DurationField,
+    F,
+    Func,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
 
-from delivery.models import CustomerCounts, Grain, Hour, Minute, ServiceHour, ServiceMinute
+from delivery.models import CustomerCounts, Day, Grain, Hour, Minute, ServiceHour, ServiceMinute
 from delivery.rollups import buckets
-from delivery.rollups.buckets import Histogram
+from delivery.rollups.buckets import SLOTS, Histogram
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -29,16 +39,19 @@ DAY: Final = timedelta(days=1)
 MINUTES_UP_TO: Final = timedelta(hours=25)
 # From so many whole hours on a sum by the minute takes them from the hours' rows, which are a fraction of them.
 HOURS_FROM: Final = 3
+# From so many whole days (of UTC) on a sum by the hour takes them from the days' rows.
+DAYS_FROM: Final = 2
 # What only the finer grain tells apart.
 DETAILS: Final = frozenset(("server_id", "app_id", "type"))
 
 
-_Row = tuple[tuple[Any, ...], int, int, Histogram, Histogram]
+_Row = tuple[tuple[Any, ...], int, int, Histogram, Histogram, Sequence[int]]
 
 
 class Counted(NamedTuple):
     """Sums: `at` is when their step begins (None without steps), `of` the value of each dimension asked for. The
-    histograms are empty unless latencies were asked for."""
+    histograms are empty unless latencies were asked for. `moments`: where they were asked for, when the units began in
+    which there were any, in seconds since 1970, in no order."""
 
     at: datetime | None
     of: dict[str, Any]
@@ -46,6 +59,7 @@ class Counted(NamedTuple):
     acked: int
     handoff: Histogram
     receipt: Histogram
+    moments: Sequence[int] = ()
 
 
 def unit_of(start: datetime, end: datetime) -> timedelta:
@@ -54,8 +68,9 @@ def unit_of(start: datetime, end: datetime) -> timedelta:
 
 
 def floor(moment: datetime, unit: timedelta) -> datetime:
-    """When the minute or hour (in UTC) began that a moment is in."""
-    return moment.replace(minute=0 if unit == HOUR else moment.minute, second=0, microsecond=0)
+    """When the minute, hour or day (in UTC) began that a moment (in UTC) is in."""
+    hour, minute = 0 if unit == DAY else moment.hour, moment.minute if unit == MINUTE else 0
+    return moment.replace(hour=hour, minute=minute, second=0, microsecond=0)
 
 
 def counted(
@@ -68,13 +83,15 @@ def counted(
     service: bool = False,
     unit: timedelta | None = None,
     zone: tzinfo | None = None,
+    moments_of: Sequence[str] = (),
     **filters: Any,
 ) -> list[Counted]:
     """Sums of the pushes accepted from the unit that `start` is in to before `end`, ascending by step.
 
     by: dimensions (server_id, app_id, family, type, outcome, code, attribution, counts; customer_id for staff);
     filters: Django lookups on the same; service: all customers together, where there is no server, app and type; zone:
-    steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on.
+    steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on; moments_of:
+    outcomes, whose moments within each step are told, too (with a step, of a DAY at most, and without latencies).
     A step of which nothing is known is not in the list.
     """
     unit = unit or unit_of(start, end)
@@ -84,28 +101,45 @@ def counted(
         grain["grain"] = Grain.DETAIL if named & DETAILS else Grain.CUSTOMER
     keys = [*by]
     found: list[_Row] = []
-    parts = _parts(start, end, unit, whole=step is None)
+    # Steps that are days of UTC are read as such, too.
+    by_day = not service and not moments_of and (step is None or (step == DAY and str(zone) == "UTC"))
+    parts = _parts(start, end, unit, whole=step is None, by_day=by_day)
     for of_unit, times in parts.items():
         rows: QuerySet[Any] = _model(of_unit, service=service).objects.filter(_within(times), **grain, **filters)
         if step is not None:
             rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
             keys = ["step_at", *by]
-        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys)
+        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys, of_unit, moments_of)
     if len(parts) > 1:
         found = _merged(found)
     return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
 
 
-def _parts(
-    start: datetime, end: datetime, unit: timedelta, *, whole: bool
-) -> dict[timedelta, list[tuple[datetime, datetime]]]:
-    """What of a span is read by which unit: of one that is wanted as a whole, its hours and the minutes besides."""
+_Times = list[tuple[datetime, datetime]]
+
+
+def _parts(start: datetime, end: datetime, unit: timedelta, *, whole: bool, by_day: bool) -> dict[timedelta, _Times]:
+    """What of a span is read by which unit: of one that is wanted as a whole, its hours and the minutes besides; and in
+    the place of hours, its days and the hours besides."""
     start = floor(start, unit)
-    first, last = floor(start + HOUR - unit, HOUR), floor(end, HOUR)
-    if not whole or unit == HOUR or last - first < HOURS_FROM * HOUR:
+    parts: dict[timedelta, _Times] = {unit: [(start, end)]}
+    if whole and unit == MINUTE:
+        parts = _in_longer(start, end, MINUTE, HOUR, HOURS_FROM)
+    if by_day and HOUR in parts:
+        ((first, last),) = parts.pop(HOUR)
+        parts |= _in_longer(first, last, HOUR, DAY, DAYS_FROM)
+    return parts
+
+
+def _in_longer(
+    start: datetime, end: datetime, unit: timedelta, longer: timedelta, fewest: int
+) -> dict[timedelta, _Times]:
+    """The whole ones of the longer unit, if they are so many, and what of the unit is besides."""
+    first, last = floor(start + longer - unit, longer), floor(end, longer)
+    if last - first < fewest * longer:
         return {unit: [(start, end)]}
     besides = [(begin, until) for begin, until in ((start, first), (last, end)) if begin < until]
-    return {HOUR: [(first, last)], **({MINUTE: besides} if besides else {})}
+    return {longer: [(first, last)], **({unit: besides} if besides else {})}
 
 
 def _within(times: Iterable[tuple[datetime, datetime]]) -> Q:
@@ -116,11 +150,11 @@ def _merged(rows: Iterable[_Row]) -> list[_Row]:
     """The rows of all parts, those of the same key as one."""
     sums: dict[tuple[Any, ...], _Row] = {}
     for row in rows:
-        key, pushes, acked, handoff, receipt = sums.get(row[0], (row[0], 0, 0, {}, {}))
+        key, pushes, acked, handoff, receipt, _ = sums.get(row[0], (row[0], 0, 0, {}, {}, ()))
         for into, more in ((handoff, row[3]), (receipt, row[4])):
             for bucket, count in more.items():
                 into[bucket] = into.get(bucket, 0) + count
-        sums[key] = key, pushes + row[1], acked + row[2], handoff, receipt
+        sums[key] = key, pushes + row[1], acked + row[2], handoff, receipt, ()
     return list(sums.values())
 
 
@@ -128,7 +162,8 @@ def _step(step: timedelta, origin: datetime, zone: tzinfo | None) -> Func:
     """When the step begins that a row belongs to, in seconds since 1970: thousands of dates would be parsed."""
     begins: Func
     if step == DAY and zone is not None:
-        begins = TruncDay("at", tzinfo=zone)
+        # With its zone, so that it is the moment of midnight there.
+        begins = Func(Value("day"), F("at"), Value(str(zone)), function="date_trunc", output_field=DateTimeField())
     else:
         first = Value(origin, DateTimeField())
         width = Value(step, DurationField())
@@ -149,7 +184,8 @@ class _AsItIs:
 class _Seconds(_AsItIs, Func):
     """A moment in seconds since 1970."""
 
-    template = "extract(epoch FROM %(expressions)s)::bigint"
+    # As a double, which is exact up there: extract() makes decimals, which are dear for each of thousands of rows.
+    template = "date_part('epoch', %(expressions)s)::bigint"
 
 
 class _Total(_AsItIs, Sum):
@@ -158,47 +194,83 @@ class _Total(_AsItIs, Sum):
     template = "(%(function)s(%(expressions)s))::bigint"
 
 
+# More than a step has units: of the days of a time zone 25.
+_BITS: Final = 60
+
+
+class _Moments(_AsItIs, Aggregate):
+    """The units of some rows, by their number since 1970 modulo _BITS, as bits: arrays would have the rows sorted."""
+
+    template = f"bit_or(1::bigint << mod(date_part('epoch', %(expressions)s)::bigint / %(seconds)s, {_BITS})::int)"
+
+
+def _moments(start: int, seconds: int, bits: int) -> Iterator[int]:
+    """When the units begin that _Moments has found of a step from `start` on; units of so many seconds."""
+    first = -(-start // seconds)
+    while bits:
+        bit = bits & -bits
+        yield (first + (bit.bit_length() - 1 - first) % _BITS) * seconds
+        bits ^= bit
+
+
 def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[ServiceMinute] | type[ServiceHour]:
     if service:
         return ServiceMinute if unit == MINUTE else ServiceHour
-    return Minute if unit == MINUTE else Hour
+    return {MINUTE: Minute, HOUR: Hour, DAY: Day}[unit]
 
 
-def _sums(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:
+def _sums(rows: "QuerySet[Any]", keys: list[str], unit: timedelta, moments_of: Sequence[str]) -> Iterator[_Row]:
     if not keys:
         total = rows.aggregate(pushes=_Total("pushes"), acked=_Total("acked"))
-        yield (), total["pushes"] or 0, total["acked"] or 0, {}, {}
+        yield (), total["pushes"] or 0, total["acked"] or 0, {}, {}, ()
         return
     summed = rows.order_by().values_list(*keys).annotate(_Total("pushes"), _Total("acked"))
+    if moments_of:
+        seconds = int(unit.total_seconds())
+        bits_of = _Moments("at", filter=Q(outcome__in=moments_of), seconds=seconds)
+        for *values, pushes, acked, bits in summed.annotate(moments=bits_of):
+            yield tuple(values), pushes, acked, {}, {}, [*_moments(values[0], seconds, bits)] if bits else ()
+        return
     for *values, pushes, acked in summed:
-        yield tuple(values), pushes, acked, {}, {}
+        yield tuple(values), pushes, acked, {}, {}, ()
 
 
 def _with_latencies(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:
-    sums: dict[tuple[Any, ...], tuple[list[int], Histogram, Histogram]] = {}
+    sums: dict[tuple[Any, ...], tuple[list[int], list[int], list[int]]] = {}
     if not keys:
-        sums[()] = [0, 0], {}, {}
+        sums[()] = [0, 0], [0] * SLOTS, [0] * SLOTS
     for *values, pushes, acked, handoff, receipt in rows.order_by().values_list(
         *keys, "pushes", "acked", "handoff", "receipt"
     ):
-        totals, handoffs, receipts = sums.setdefault(tuple(values), ([0, 0], {}, {}))
+        key = tuple(values)
+        of = sums.get(key)
+        if of is None:
+            of = sums[key] = [0, 0], [0] * SLOTS, [0] * SLOTS
+        totals, handoffs, receipts = of
         totals[0] += pushes
         totals[1] += acked
-        buckets.add(handoffs, handoff)
-        buckets.add(receipts, receipt)
+        buckets.add_slots(handoffs, handoff)
+        buckets.add_slots(receipts, receipt)
     for key, ((all_pushes, all_acked), handoffs, receipts) in sums.items():
-        yield key, all_pushes, all_acked, handoffs, receipts
+        yield key, all_pushes, all_acked, buckets.of_slots(handoffs), buckets.of_slots(receipts), ()
 
 
 def _counted(
-    keys: list[str], values: tuple[Any, ...], pushes: int, acked: int, handoff: Histogram, receipt: Histogram
+    keys: list[str],
+    values: tuple[Any, ...],
+    pushes: int,
+    acked: int,
+    handoff: Histogram,
+    receipt: Histogram,
+    moments: Sequence[int],
 ) -> Counted:
     of = dict(zip(keys, values, strict=True))
     seconds = of.pop("step_at", None)
-    return Counted(None if seconds is None else _moment(seconds), of, pushes, acked, handoff, receipt)
+    return Counted(None if seconds is None else moment(seconds), of, pushes, acked, handoff, receipt, moments)
 
 
 # Of one page, and some more: the same steps come back with each row.
 @lru_cache(maxsize=4096)
-def _moment(seconds: int) -> datetime:
+def moment(seconds: int) -> datetime:
+    """The moment (UTC) of so many seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC)

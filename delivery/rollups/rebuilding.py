@@ -1,7 +1,7 @@
 """Recomputation of the rollups of whole hours from the delivery log: whatever they were, they say afterwards what it
-says. Whoever else writes to the rollups waits meanwhile."""
+says, and their days what all their hours say. Whoever else writes to the rollups waits meanwhile."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -29,6 +29,13 @@ def rebuild(start: datetime, end: datetime) -> None:
                 cursor.execute(f"DELETE FROM {name} WHERE at >= %(start)s AND at < %(end)s", bounds)  # noqa: S608
             for table in TABLES:
                 _count(cursor, table.name.format(unit=unit), unit, table.dimensions, bounds)
+        last = midnight(end - timedelta(hours=1))
+        compacting.make_days(cursor, midnight(start), last + timedelta(days=1))
+
+
+def midnight(moment: datetime) -> datetime:
+    """When the day (of UTC) began that a moment is in."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _count(cursor: Any, table: str, unit: str, dimensions: dict[str, str], bounds: dict[str, datetime]) -> None:

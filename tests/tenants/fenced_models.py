@@ -17,7 +17,7 @@ from billing.models import (
 )
 from billing.sla import forgetting as sla_forgetting
 from billing.usage import forgetting as usage_forgetting
-from delivery.models import ActiveDevice, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
+from delivery.models import ActiveDevice, Day, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from tenants.models import (
     AuditEvent,
     Credential,
@@ -38,7 +38,7 @@ from tenants.models import (
 
 ALL = {
     *(AuditEvent, Credential, Customer, Delivery, Entitlement, Invitation, Membership, PushApp, Server, ServerId),
-    *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour, Device, ActiveDevice, DeviceCount, PlatformSighting),
+    *(Rejection, ServerKey, Sighting, Receipt, Minute, Hour, Day, Device, ActiveDevice, DeviceCount, PlatformSighting),
     *(BillingProfile, Invoice, InvoiceDraft, InvoiceFile, InvoiceMail, LedgerEntry),
     *(Site, Proof, Finding),
     *(LicenceCase, LicenceProof),

@@ -52,6 +52,7 @@ TABLES = {
     "delivery_receipt": 1,
     "delivery_minute_now": 2,
     "delivery_hour_now": 2,
+    "delivery_day_now": 2,
     "delivery_device": 1,
     "delivery_active_device": 1,
     "delivery_device_count": 1,

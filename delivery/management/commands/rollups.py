@@ -20,18 +20,17 @@ _SHOWN: Final = 100
 class Command(SubcommandsCommand):
     """Rollups."""
 
-    help = "The counts of pushes per minute and hour: compare them with the delivery log, count them anew out of it."
+    help = "The counts of pushes per minute, hour and day: compare with the delivery log, count them anew out of it."
 
     @subcommand("Count the pushes of the log, and compare with the rollups; nothing is changed.", *_SPAN)
     def check_(self, **given: str) -> Any:
         """Print the differences by hour; exit code 1 where there are any."""
         start, end = _span(given)
         shown, count = [], 0
-        for hour in checking.hours(start, end):
-            for difference in checking.differences(hour):
-                count += 1
-                if count <= _SHOWN:
-                    shown.append(difference)
+        for difference in checking.all_differences(start, end):
+            count += 1
+            if count <= _SHOWN:
+                shown.append(difference)
         report = {"from": start.isoformat(), "to": end.isoformat(), "different_cells": count, "differences": shown}
         return (
             Failing(report, "the rollups are not what the log counts to; rollups rebuild mends it") if count else report

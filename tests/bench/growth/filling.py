@@ -14,6 +14,7 @@ from psycopg import sql
 
 from delivery.log import partitions
 from delivery.log.rows import COLUMNS
+from delivery.rollups import compacting
 from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
 from tests.bench.growth.lines import RECEIPT_COLUMNS, Lines, Tenant, Writer
 from tests.bench.growth.plan import Day, Plan
@@ -21,7 +22,15 @@ from tests.bench.growth.plan import Day, Plan
 Say = Callable[[str], None]
 
 SERVERS_OF_THE_LARGEST: Final = 40
-ROLLUPS: Final = ("delivery_minute", "delivery_hour", "delivery_service_minute", "delivery_service_hour")
+ROLLUPS: Final = (
+    "delivery_minute",
+    "delivery_hour",
+    "delivery_day",
+    "delivery_service_minute",
+    "delivery_service_hour",
+)
+# Those of all customers together, which come in both units at once.
+_OF_ALL: Final = ("delivery_service_minute", "delivery_service_hour")
 # Lines that are handed to psycopg together.
 CHUNK: Final = 5_000
 
@@ -120,18 +129,21 @@ def fill(plan: Plan, say: Say, *, at_once: bool = False) -> list[Tenant]:
 
 def load(day: Day, lines: Lines) -> None:
     """Copy a day's lines and counts, in one transaction."""
-    partitions.make_partitions(day.start.date(), 0, (partitions.RECEIPTS, partitions.MINUTES, partitions.HOURS))
+    monthly = (partitions.MINUTES, partitions.HOURS, partitions.DAYS)
+    partitions.make_partitions(day.start.date(), 0, (partitions.RECEIPTS, *monthly))
     with transaction.atomic(), connection.cursor() as cursor:
         _load_partition(cursor, partitions.LOG, COLUMNS, day, lines.log)
         _copy(cursor, sql.Identifier(partitions.RECEIPTS.table), RECEIPT_COLUMNS, lines.receipts)
         lines.counts.write(cursor)
+        compacting.close_customer(cursor, None)
+        compacting.make_days(cursor, *partitions.LOG.bounds(day.start.date()))
 
 
 def _merged_by_default(merged: bool) -> None:
-    """Whether rows that come into the rollups are taken for merged: a day's counts come once, each cell in one row, as
-    compaction would leave them."""
+    """Whether rows that come into the rollups of all customers are taken for merged: a day's counts come once, each
+    cell in one row, as compaction would leave them."""
     with connection.cursor() as cursor:
-        for table in ROLLUPS:
+        for table in _OF_ALL:
             cursor.execute(f"ALTER TABLE {table} ALTER COLUMN merged SET DEFAULT {merged}")
 
 

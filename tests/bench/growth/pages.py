@@ -3,7 +3,6 @@
 A page that this tree does not have is left out with a note.
 """
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -15,6 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from delivery.models import Delivery
+from hpns.pages_process import collect_seldom
 from tenants import scope
 from tests.bench.growth import people
 from tests.bench.growth.report import Page, percentile
@@ -109,8 +109,7 @@ def measure(
     """Ask for each page so many times."""
     # As the process of the pages does once it has started: else the bench measures how long its own modules are
     # looked through for garbage.
-    gc.collect()
-    gc.freeze()
+    collect_seldom()
     found = []
     for ask in asks:
         page = _measured(visitor, who, ask, times)

@@ -43,7 +43,7 @@ def found(app: PushApp) -> stock_app.StockApp | None:
     """What is said of the app, alone and among all: the same."""
     with scope.customer(app.customer_id or 0):
         one = stock_app.detect(app, timezone.now())
-        assert stock_app.detect_all(timezone.now()) == ([one] if one else [])
+        assert stock_app.detect_all(timezone.now(), PushApp.objects.filter(enabled=True)) == ([one] if one else [])
     return one
 
 

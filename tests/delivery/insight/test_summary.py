@@ -126,7 +126,7 @@ def test_shares_are_cut(part: int, whole: int, text: str) -> None:
 
 
 def test_a_run_ends_at_a_pause_and_knows_whether_one_has_seen_its_beginning() -> None:
-    moments = [at(5, 0), at(7, 14), at(7, 20), at(7, 35)]
+    moments = [int(each.timestamp()) for each in (at(5, 0), at(7, 14), at(7, 20), at(7, 35))]
     assert run_of(moments, at(0, 0), MINUTE) == Run(at(7, 14), at(7, 35))
     assert run_of(moments[:1], at(5, 0), MINUTE) == Run(at(5, 0), at(5, 0), from_the_start=True)
     assert run_of([], at(0, 0), MINUTE) is None

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from billing import customers
 from delivery.log import erasing, partitions, retention
-from delivery.models import Grain, Hour, Minute, ServiceMinute
+from delivery.models import Day, Grain, Hour, Minute, ServiceMinute
 from delivery.rollups import compacting, rebuilding
 from delivery.rollups.increments import Cell, Increments
 from tests.delivery.rollups import comparing
@@ -17,7 +17,7 @@ from tests.delivery.rollups.pushes import HOUR, SENT, write
 
 pytestmark = pytest.mark.django_db
 TODAY: Final = date(2026, 9, 21)
-MONTHLY: Final = (partitions.MINUTES, partitions.HOURS)
+MONTHLY: Final = (partitions.MINUTES, partitions.HOURS, partitions.DAYS)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_months_are_made_ahead_and_what_came_before_them_moves_in() -> None:
     count(1, HOUR)
     assert partition_of("delivery_minute") == ["delivery_minute_other"]
     made = partitions.make_partitions(date(2026, 9, 29), tables=MONTHLY)
-    assert made == [f"delivery_{unit}_2026_{month}" for unit in ("minute", "hour") for month in ("09", "10")]
+    assert made == [f"delivery_{unit}_2026_{month}" for unit in ("minute", "hour", "day") for month in ("09", "10")]
     assert partition_of("delivery_minute") == ["delivery_minute_2026_09"]
     assert partitions.make_partitions(date(2026, 9, 28), tables=MONTHLY) == []
     count(1, datetime.fromisoformat("2026-10-01T00:00Z"))
@@ -91,7 +91,7 @@ def test_minutes_are_kept_with_an_sla_and_else_no_longer_than_the_log() -> None:
     for customer in (*ids, unknown):
         count(customer, last - timedelta(minutes=1))
         count(customer, last)
-    assert retention.drop_counts(TODAY) == 2 * 2 + 2 + 1, "minutes of two, hours of one, and a minute of all"
+    assert retention.drop_counts(TODAY) == 2 * 2 + 2 + 2 + 1, "minutes of two, hours and days of one, a minute of all"
     for customer in (*ids, unknown):
         kept = [last] if customer in (ids[2], unknown) else [last - timedelta(minutes=1), last]
         assert (
@@ -100,6 +100,7 @@ def test_minutes_are_kept_with_an_sla_and_else_no_longer_than_the_log() -> None:
         )
         hours = Hour.objects.filter(customer_id=customer, grain=Grain.CUSTOMER).count()
         assert hours == (1 if customer == unknown else 2)
+        assert Day.objects.filter(customer_id=customer, grain=Grain.CUSTOMER).count() == hours
     assert {row.at for row in ServiceMinute.objects.all()} == {last}
     assert retention.drop_counts(TODAY) == 0
 
@@ -115,6 +116,7 @@ def test_what_is_erased_of_a_customer_is_what_the_log_has_no_more() -> None:
     assert erasing.erase(1) == 2
     assert not Minute.objects.filter(customer_id=1).exists()
     assert not Hour.objects.filter(customer_id=1).exists()
+    assert not Day.objects.filter(customer_id=1).exists()
     erased = comparing.everything()
     compacting.compact()
     assert comparing.everything() == erased

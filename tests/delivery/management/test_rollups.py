@@ -44,7 +44,9 @@ def test_rollups_that_say_what_the_log_does_are_different_in_nothing() -> None:
 @pytest.mark.parametrize(
     ("damage", "cells"),
     [
-        ("DELETE FROM delivery_hour WHERE pushes = 9", 2),
+        ("DELETE FROM delivery_hour WHERE pushes = 9", 2 + 2),
+        ("DELETE FROM delivery_day WHERE pushes = 9", 2),
+        ("UPDATE delivery_day SET acked = 1, receipt = '{257}'", 2 * 2),
         ("UPDATE delivery_minute SET pushes = pushes + 1 WHERE grain = 1", 2),
         ("UPDATE delivery_service_minute SET acked = 1", 2),
         ("UPDATE delivery_service_hour SET handoff = '{257}' WHERE pushes = 1", 1),

@@ -1,6 +1,7 @@
 """The rollups as sums, whatever rows they stand in, to be compared."""
 
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any, Final
 
 from django.db import connection
@@ -8,14 +9,32 @@ from django.db import connection
 from delivery.rollups import buckets
 from delivery.rollups.buckets import Histogram
 
-MODELS: Final = ("delivery_minute", "delivery_hour", "delivery_service_minute", "delivery_service_hour")
+MODELS: Final = (
+    *("delivery_minute", "delivery_hour", "delivery_day"),
+    *("delivery_service_minute", "delivery_service_hour"),
+)
 _MEASURES: Final = ("pushes", "acked", "handoff", "receipt")
 Sums = dict[tuple[Any, ...], tuple[int, int, Histogram, Histogram]]
 
 
 def everything() -> dict[str, Sums]:
-    """By table: of each cell the pushes, those acknowledged, and both histograms; without those of nothing."""
-    return {table: _sums(table) for table in MODELS}
+    """By table: of each cell the pushes, those acknowledged, and both histograms; without those of nothing. Days are
+    held against their hours."""
+    found = {table: _sums(table) for table in MODELS}
+    assert found["delivery_day"] == days_of(found["delivery_hour"])
+    return found
+
+
+def days_of(hours: Sums) -> Sums:
+    """What the cells of hours add up to by day (UTC): what the days are to say, at any moment."""
+    days: Sums = {}
+    for (at, *cell), (pushes, acked, *histograms) in hours.items():
+        key = (at.astimezone(UTC).replace(hour=0), *cell)
+        before = days.get(key, (0, 0, {}, {}))
+        for into, more in zip(before[2:], histograms, strict=True):
+            buckets.add(into, buckets.pack(more))
+        days[key] = (before[0] + pushes, before[1] + acked, *before[2:])
+    return days
 
 
 def _sums(table: str) -> Sums:

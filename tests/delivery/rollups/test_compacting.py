@@ -1,5 +1,6 @@
 """Rows of the rollups that are merged: the sums are the same, whenever it is killed and whatever comes meanwhile."""
 
+import importlib
 import itertools
 import random
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ def test_rows_of_a_cell_become_one_with_the_same_sums() -> None:
     # What is of this hour is merged, and waits: of the hours that are over, one is 90 minutes and one two days ago.
     assert sizes("delivery_hour") == (5, 3 * 5)
     assert sizes("delivery_service_hour") == (2, 3 * 2)
+    # With its hour of 90 minutes ago today has begun; of two days ago the day is over.
+    assert sizes("delivery_day") == (5, 5)
 
 
 def test_what_comes_late_is_merged_with_what_is_there() -> None:
@@ -84,6 +87,36 @@ def test_what_comes_late_is_merged_with_what_is_there() -> None:
     assert counted == comparing.everything()
     assert sizes("delivery_minute")[1] == minutes + 2
     assert sizes("delivery_hour")[1] == hours + 2
+
+
+def test_of_a_day_that_is_over_what_comes_late_is_merged_with_what_is_there() -> None:
+    for _ in range(2):
+        write(ago(3000), ago(3100), ago(4500), ago(3000, code="other"))
+        counted = comparing.everything()
+        compacting.compact()
+        assert counted == comparing.everything()
+        assert sizes("delivery_day") == (0, 2 * 2 + 2)
+
+
+def test_what_waits_of_a_customer_is_moved_on_at_once_as_far_as_its_day() -> None:
+    write(ago(0), ago(90), ago(90, customer_id=7))
+    counted = comparing.everything()
+    with transaction.atomic(), connection.cursor() as cursor:
+        compacting.close_customer(cursor, 1)
+    assert counted == comparing.everything()
+    assert (sizes("delivery_minute"), sizes("delivery_hour"), sizes("delivery_day")) == ((1, 4), (0, 4), (2, 0))
+
+
+def test_days_are_filled_out_of_the_hours_that_are_merged_by_the_migration() -> None:
+    some()
+    compacting.compact()
+    write(ago(3000), ago(90))
+    counted = comparing.everything()
+    migration = importlib.import_module("delivery.migrations.0013_rollups_by_day")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM delivery_day")
+        cursor.execute(migration.FILL)
+    assert counted == comparing.everything()
 
 
 def test_hours_are_merged_for_good_only_some_times_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:

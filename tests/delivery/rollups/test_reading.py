@@ -1,9 +1,11 @@
 """What is read from the rollups."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from delivery.outcomes import judge
 from delivery.rollups import buckets, rebuilding
@@ -67,6 +69,56 @@ def test_a_sum_by_the_minute_is_that_of_its_minutes_though_whole_hours_are_read_
             buckets.add(handoff, buckets.pack(row.handoff))
         assert (whole.at, whole.pushes, whole.handoff) == (None, sum(row.pushes for row in same), handoff)
     assert sums(counted(start, end, unit=minute)) == [(None, sum(row.pushes for row in by_minute))]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "days"), [(10, 58, 2), (34, 82, 2), (11, 57, 0), (10, 82, 3), (0, 90, 3), (33, 58, 0)]
+)
+@pytest.mark.parametrize("latencies", [False, True])
+def test_a_sum_by_the_hour_is_that_of_its_hours_though_whole_days_are_read_as_such(
+    first: int, last: int, days: int, latencies: bool
+) -> None:
+    for number in range(60):
+        write(f"more{number}", number * 5400, SENT, ended=0.1 * number, server=2 + number % 3)
+    rebuilding.rebuild(HOUR, HOUR + timedelta(hours=90))
+    hour = timedelta(hours=1)
+    start, end = HOUR + first * hour, HOUR + last * hour
+    by_hour = counted(start, end, by=("server_id",), step=hour, unit=hour, latencies=True)
+    with CaptureQueriesContext(connection) as queries:
+        found = counted(start, end, by=("server_id",), unit=hour, latencies=latencies)
+    assert any("delivery_day" in each["sql"] for each in queries) == (days > 1)
+    assert sorted(row.of["server_id"] for row in found) == [2, 3, 4]
+    for whole in found:
+        same = [row for row in by_hour if row.of == whole.of]
+        handoff: buckets.Histogram = {}
+        for row in same:
+            buckets.add(handoff, buckets.pack(row.handoff))
+        assert (whole.at, whole.pushes, whole.handoff) == (
+            None,
+            sum(row.pushes for row in same),
+            handoff if latencies else {},
+        )
+
+
+@pytest.mark.parametrize(("zone", "by_day"), [("UTC", True), ("Europe/Berlin", False)])
+def test_steps_that_are_days_are_the_same_though_whole_days_of_utc_are_read_as_such(zone: str, by_day: bool) -> None:
+    for number in range(60):
+        write(f"more{number}", number * 5400, SENT, ended=0.1 * number)
+    rebuilding.rebuild(HOUR, HOUR + timedelta(hours=90))
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    start, end, of = HOUR + 3 * hour, HOUR + 87 * hour, ZoneInfo(zone)
+    by_hour = counted(start, end, by=("code",), step=hour, unit=hour)
+    with CaptureQueriesContext(connection) as queries:
+        found = counted(start, end, by=("code",), step=day, unit=hour, zone=of)
+    assert any("delivery_day" in each["sql"] for each in queries) == by_day
+    expected: dict[tuple[str, str], int] = {}
+    for row in by_hour:
+        assert row.at
+        key = f"{row.at.astimezone(of):%Y-%m-%d 00:00}", row.of["code"]
+        expected[key] = expected.get(key, 0) + row.pushes
+    assert [(f"{row.at.astimezone(of):%Y-%m-%d %H:%M}", row.of["code"], row.pushes) for row in found if row.at] == [
+        (*key, pushes) for key, pushes in expected.items()
+    ]
 
 
 def test_a_long_sum_by_the_minute_needs_no_minute_of_its_whole_hours() -> None:

@@ -50,7 +50,8 @@ def _forget() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE delivery_delivery, delivery_written_segment, delivery_receipt, delivery_minute, delivery_hour, "
-            "delivery_service_minute, delivery_service_hour, delivery_written_minute, delivery_matched_receipt"
+            "delivery_day, delivery_service_minute, delivery_service_hour, delivery_written_minute, "
+            "delivery_matched_receipt"
         )
     connection.close()
 

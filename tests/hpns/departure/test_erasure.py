@@ -48,7 +48,7 @@ def cast(valkey: redis.Redis) -> Cast:
 
 
 # What delivery/log/erasing.py deletes.
-DELIVERY = ("Delivery", "Receipt", "Minute", "Hour")
+DELIVERY = ("Delivery", "Receipt", "Minute", "Hour", "Day")
 
 
 def run(verb: str, *words: str) -> Any:
