@@ -16,14 +16,10 @@ from billing.models import UsageLimit, UsageNotice, UsageRunning
 from billing.offers import TERMS
 from billing.usage import closing, counting, limiting, reading, watching
 from billing.usage.sources import Sources
-from delivery.ingest.limits import Limits
 from tenants import scope
-from tenants.directory.snapshot import Limit
 from tenants.models import AuditEvent, Entitlement, Role
 from tests.billing.usage.used import at, devices, known, pushes, since, terms
 from tests.browsing import Tenant, member, tenant
-from tests.delivery.ingest.limiting import HASH_KEY, WIPE, exceeded, flood, identity, settled
-from tests.delivery.links import links
 from tests.roles import PAGES, WORKER, acting_as
 
 pytestmark = pytest.mark.django_db
@@ -213,13 +209,6 @@ def test_limits_never_raise_what_was_agreed_on(acme: Tenant) -> None:
     assert limits(acme) == (1, 5)
 
 
-def test_the_lowered_rate_would_spread_what_is_included_over_the_month() -> None:
-    assert limiting.rate_of(terms(included_pushes=1_000)) == 1
-    assert limiting.rate_of(terms(included_pushes=26_000_000)) == 11
-    assert limiting.rate_of(terms(included_pushes=None, included_devices=20_000)) == 3
-    assert (limiting.burst_of(1, 5), limiting.burst_of(1, 50_000)) == (60, 100_000)
-
-
 def test_the_burst_stays_large_enough_to_wipe_the_devices_of_the_month_before(acme: Tenant) -> None:
     since(acme.customer, at(10, 1))
     devices(acme, at(10, 1), [f"d{number}" for number in range(200)], 5)
@@ -229,23 +218,6 @@ def test_the_burst_stays_large_enough_to_wipe_the_devices_of_the_month_before(ac
     for day in (3, 4, 12):
         look(at(11, day))
     assert limits(acme) == (1, 400)
-
-
-async def test_while_pushes_are_limited_all_devices_can_be_wiped_at_once(valkey_url: str) -> None:
-    devices_of_acme = 5_000
-    rate = limiting.rate_of(terms())
-    lowered = Limit(rate, limiting.burst_of(rate, devices_of_acme))
-    who = identity(server=Limit(1_000, 50_000), customer=lowered)
-    async with links(valkey_url, 1) as (link,):
-        process = Limits(link, "p", HASH_KEY, 20_000)
-        await flood(process, who, 12_000)
-        await settled(process)
-        assert "this customer may send 1 pushes a second" in exceeded(process, who)
-        wiped = 0
-        for _ in range(10):
-            wiped += (await flood(process, who, devices_of_acme // 10, **WIPE))[0]
-            await settled(process)
-        assert wiped == devices_of_acme
 
 
 def test_a_mail_that_reached_nobody_is_sent_the_next_time(acme: Tenant, settings: Settings) -> None:

@@ -63,5 +63,5 @@ DROP FUNCTION hpns_turn();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0007_invoices")]
+    dependencies = [("billing", "0008_limits_beside_offers")]
     operations = [migrations.RunSQL(TURN + IN_TURN + STAFFS, BACK)]
