@@ -53,8 +53,9 @@ def wire() -> None:
         invoice_sources.Sources(
             subscribed=subscriptions.subscribed,
             usage=usage.usage,
-            credits=lambda customer: sla_credits.given(customer.pk),
+            credits=lambda customer: sla_credits.in_all(customer.pk),
             changes=subscriptions.charges,
+            beside=subscriptions.beside,
             judged=_judged,
         )
     )

@@ -57,7 +57,7 @@ def acked_in_minute_of(stage: Stage, receipt: dict[str, Any]) -> int:
     """How many pushes of the minute of this receipt's push are counted as acknowledged, of its customer."""
     with psycopg.connect(stage.postgres.url) as connection:
         query = (
-            "SELECT sum(acked)::int FROM delivery_minute WHERE grain = 1 AND at = date_trunc('minute', %s) "
+            "SELECT sum(acked)::int FROM delivery_minute_now WHERE grain = 1 AND at = date_trunc('minute', %s) "
             "AND customer_id = %s"
         )
         (count,) = connection.execute(query, [receipt["push_at"], receipt["customer_id"]]).fetchone() or (None,)

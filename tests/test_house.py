@@ -12,7 +12,11 @@ from tests import schedule
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("hpns", "billing", "delivery", "tenants")
 LONGEST = 300
-STYLES = (ROOT / "hpns/static/hpns/site.css", ROOT / "delivery/static/delivery/sandbox/phone.css")
+STYLES = (
+    ROOT / "hpns/static/hpns/site.css",
+    ROOT / "hpns/static/hpns/sla.css",
+    ROOT / "delivery/static/delivery/sandbox/phone.css",
+)
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "core", "base_utils", "misc"}
 
 

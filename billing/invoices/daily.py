@@ -42,6 +42,9 @@ def run(sources: Sources, now: datetime) -> Run:
         except ProblemError as problem:
             failed += 1
             log.error("A customer's drafts were not computed: %s", problem, extra={"customer": customer.pk})
+        except Exception:  # whatever it is, the others' turn comes all the same
+            failed += 1
+            log.exception("The drafts of the customer %d could not be computed", customer.pk)
     return Run(drafts, statements, failed)
 
 
@@ -58,6 +61,7 @@ def refresh(customer: Customer, sources: Sources, now: datetime) -> list[Invoice
         owed=sources.credits(customer),
         now=now,
         changes=sources.changes(customer),
+        beside=sources.beside(customer),
     )
 
 

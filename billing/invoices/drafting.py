@@ -33,17 +33,19 @@ def refresh(
     owed: Iterable[Credit],
     now: datetime,
     changes: Sequence[PlanCharge] = (),
+    beside: Iterable[Subscribed] = (),
 ) -> list[InvoiceDraft]:
     """Bring a customer's drafts up to date; they, the earliest first.
 
     `usage` is asked for each month that is billed, and tells what it knows of it; `owed` are all that the customer
     is owed for months whose promise was not kept: what is new of them is entered into the ledger; `changes` are its
-    changes of plan.
+    changes of plan; `beside` are subscriptions that are paid beside the one that counts, or were until their end.
     """
     for credit in owed:
         ledger.grant(customer, credit, now)
     with ledger.locked(customer.pk):
-        kept = list(_computed(customer, subscribed, usage, changes, now)) if subscribed is not None else []
+        billed = [*([subscribed] if subscribed is not None else []), *beside]
+        kept = [draft for each in billed for draft in _computed(customer, each, usage, changes, now)]
         gone = InvoiceDraft.objects.filter(customer=customer, subscription_id__isnull=False)
         for draft in gone.exclude(pk__in=[row.pk for row in kept]):
             if draft.extra:

@@ -12,14 +12,16 @@ from tenants.models import Customer
 
 class Sources(NamedTuple):
     """`subscribed`: what a customer has agreed on, if anything; `usage`: what it used in a month, as far as that is
-    known; `credits`: what it is owed for all months whose promise was not kept; `changes`: its changes of plan, with
-    what is due for each; `judged`: whether what a customer used in a month, and is owed for it, is final."""
+    known; `credits`: what it is owed in all for each month whose promise was not kept; `changes`: its changes of plan,
+    with what is due for each; `judged`: whether what a customer used in a month, and is owed for it, is final;
+    `beside`: subscriptions that are paid beside that one."""
 
     subscribed: Callable[[Customer], Subscribed | None]
     usage: Callable[[Customer, Month], Usage | None]
     credits: Callable[[Customer], list[Credit]]
     changes: Callable[[Customer], list[PlanCharge]] = lambda _customer: []
     judged: Callable[[Customer, Month], bool] = lambda _customer, _month: True
+    beside: Callable[[Customer], list[Subscribed]] = lambda _customer: []
 
 
 _wired: Final[list[Sources]] = [Sources(lambda _customer: None, lambda _customer, _month: None, lambda _customer: [])]
@@ -50,5 +52,9 @@ def _judged(customer: Customer, month: Month) -> bool:
     return _wired[-1].judged(customer, month)
 
 
-SOURCES: Final = Sources(_subscribed, _usage, _credits, _changes, _judged)
+def _beside(customer: Customer) -> list[Subscribed]:
+    return _wired[-1].beside(customer)
+
+
+SOURCES: Final = Sources(_subscribed, _usage, _credits, _changes, _judged, _beside)
 """What the timetable and commands use: those that are wired."""

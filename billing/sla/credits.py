@@ -61,3 +61,13 @@ def given(customer_id: int, month: Month | None = None) -> list[Credit]:
         Credit(row.customer_id, judging.month_of(row.month), row.percent, row.amount_minor, row.currency, row.root)
         for row in rows.order_by("id")
     ]
+
+
+def in_all(customer_id: int) -> list[Credit]:
+    """What a customer was credited for each month in all, with the last of its percentages and roots."""
+    found: dict[tuple[Month, str], Credit] = {}
+    for each in given(customer_id):
+        before = found.get((each.month, each.currency))
+        so_far = before.amount_minor if before is not None else 0
+        found[each.month, each.currency] = each._replace(amount_minor=so_far + each.amount_minor)
+    return list(found.values())

@@ -88,6 +88,13 @@ def changes(customer: Customer, start: datetime, end: datetime) -> list[PlanChan
     return list(found.select_related("before__plan", "after__plan").order_by("at", "id"))
 
 
+def beside(customer: Customer, now: datetime | None = None) -> list[Subscribed]:
+    """What is billed besides the subscription that counts: those that are paid beside it, or were until their end."""
+    others = judged(customer, now or timezone.now())[1:]
+    paid = (each for each in others if each.subscribed.basis is Basis.PAID)
+    return [each.subscribed for each in paid if each.standing.serves or each.row.cancel_at is not None]
+
+
 def charges(customer: Customer) -> list[PlanCharge]:
     """All changes of plan of a customer as plain values, the oldest first, with what is due for each."""
     found = PlanChange.objects.filter(subscription__customer=customer).select_related("before__plan", "after__plan")

@@ -55,7 +55,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     certificates.ensure(folder)
     home = Installation()
-    home.licence["Company"] = CUSTOMER
     with Site(0, folder / "server.pem", folder / "server.key", installation=home) as made:
         made.ca_file = str(folder / certificates.CA_FILE)  # type: ignore[attr-defined]
         thread = threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True)

@@ -41,6 +41,7 @@ def test_an_upgrade_comes_on_the_next_invoice_once_and_the_first_stays_as_it_was
         first, second = refresh(acme, at(2026, 10, 12), changes, dearer)
         assert (amounts(first), amounts(second)) == ([49_900], [79_900, 20_000])
     for month in (10, 11):
+        refresh(acme, at(2026, month, 20), changes, dearer)
         issuing.issue(InvoiceDraft.objects.order_by("ready_on").first(), now=at(2026, month, 20))  # type: ignore[arg-type]
         refresh(acme, at(2026, month, 21), changes, dearer)
     (third,) = refresh(acme, at(2026, 11, 21), changes, dearer)
@@ -55,6 +56,7 @@ def test_a_downgrade_is_a_credit_and_what_is_more_than_an_invoice_comes_on_the_o
     refresh(acme, at(2026, 10, 3), changes, cheaper)
     nets = []
     for month in (10, 11, 12):
+        refresh(acme, at(2026, month, 5), changes, cheaper)
         draft = InvoiceDraft.objects.order_by("ready_on").first()
         assert draft is not None
         nets.append(issuing.issue(draft, now=at(2026, month, 5)).net_minor)
