@@ -64,7 +64,11 @@ def test_one_click_of_a_mail_program_ends_it_and_takes_back_what_waits() -> None
     assert post(browser, address)[0] == 200
 
 
-@pytest.mark.parametrize("token", ["x", "eyJhIjoxfQ:1abc:def", signing.dumps("sue@example.com", salt="another")])
+@pytest.mark.parametrize(
+    "token",
+    ["x", "eyJhIjoxfQ:1abc:def", signing.dumps("sue@example.com", salt="another")],
+    ids=["nonsense", "forged", "of another kind"],  # the third one says when it was made
+)
 def test_a_link_that_nobody_signed_for_this_opens_nothing(token: str) -> None:
     browser = Browser()
     for door in ("confirm", "leave"):
