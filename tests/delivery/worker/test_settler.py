@@ -116,8 +116,10 @@ async def test_a_batch_is_not_acknowledged_while_a_part_of_it_waits_to_be_settle
 
 
 async def test_a_part_that_is_settled_again_does_not_acknowledge_what_has_just_ended(
-    settler: Settler, wire: Wire, store: redis.Redis
+    settler: Settler, wire: Wire, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Long enough to be seen, on a machine that is held up, too.
+    monkeypatch.setattr(settlement, "PAUSE", 3.0)
     wire.fault("EVALSHA", REFUSED)
     work = begun(store, "a", "b")
     end(settler, work, 0)
