@@ -100,7 +100,7 @@ async def test_a_batch_is_not_acknowledged_while_a_part_of_it_waits_to_be_settle
 ) -> None:
     wire.fault("EVALSHA", REFUSED)
     work = begun(store, "a", "b")
-    monkeypatch.setattr(settlement, "PAUSE", 0.3)
+    monkeypatch.setattr(settlement, "PAUSE", 3.0)
     end(settler, work, 0)
     await until(lambda: work.lost)
     end(settler, work, 1)
