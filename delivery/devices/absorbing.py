@@ -27,6 +27,8 @@ MOST_SECONDS: Final = 30.0
 SETTLED: Final = timedelta(seconds=30)
 
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({facts.LOCK}), now()"
+_WAIT_FOR_LOCK: Final = f"SELECT pg_advisory_xact_lock({facts.LOCK})"
+_NO_LONGER: Final = f"SET LOCAL lock_timeout = {round(MOST_SECONDS * 1_000)}"
 _NEXT_MINUTE: Final = "SELECT min(minute) FROM delivery_written_minute WHERE minute <= %s"
 _TAKE_MINUTE: Final = "DELETE FROM delivery_written_minute WHERE minute = %s"
 _TAKE_RECEIPTS: Final = """
@@ -34,19 +36,26 @@ DELETE FROM delivery_matched_receipt WHERE ctid = ANY(ARRAY(SELECT ctid FROM del
 RETURNING trace, push_at"""
 
 
-def absorb(most_seconds: float = MOST_SECONDS) -> int:
-    """Take in what was noted; how many batches that was. Raises django.db.Error: the batches before it are done."""
+def absorb(most_seconds: float = MOST_SECONDS, *, waiting: bool = False) -> int:
+    """Take in what was noted; how many batches that was. Raises django.db.Error: the batches before it are done.
+
+    Where another absorbs this moment, nothing is left to do; with `waiting`, it is waited for, MOST_SECONDS at most:
+    who asks for it by hand reads the tables next.
+    """
     done, end = 0, time.monotonic() + most_seconds
     while time.monotonic() < end:
-        if not _absorb_batch():
+        if not _absorb_batch(waiting):
             return done
         done += 1
     logger.warning("there is more of the log to be looked through for devices: %d batches were not all", done)
     return done
 
 
-def _absorb_batch() -> bool:
+def _absorb_batch(waiting: bool) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
+        if waiting:
+            cursor.execute(_NO_LONGER)
+            cursor.execute(_WAIT_FOR_LOCK)
         cursor.execute(_TRY_LOCK)
         held, now = cursor.fetchone()
         return held and (_absorb_minute(cursor, now) or _absorb_receipts(cursor))

@@ -22,7 +22,7 @@ class Command(SubcommandsCommand):
     @subcommand("Take in what came to the log, and count active devices: as the timetable does.")
     def absorb(self) -> Any:
         """Print how much that was."""
-        batches = absorbing.absorb()
+        batches = absorbing.absorb(waiting=True)
         return {"batches": batches, "months": [f"{month:%Y-%m}" for month in counting.count_active()]}
 
     @subcommand("Hold what is said of devices against the log, day by day; exit code 1 where they differ.", *_DAYS)
