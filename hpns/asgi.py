@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import gc
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -30,7 +31,10 @@ from django.conf import settings
 
 from delivery.ingest.api import MachineView, machine_views
 from delivery.ingest.outbox import Outbox
+from delivery.ingest.own_delivery import OwnDelivery
 from delivery.metrics import counting
+from delivery.queue import valkey
+from hpns.celery import DELIVER, commands, lease
 from hpns.celery import app as celery_app
 from hpns.watching.endpoints import Monitoring
 from hpns.watching.readiness import Observer
@@ -45,16 +49,18 @@ from tenants.supervision import supervise
 
 SEND_PUSH, ACK = "/api/v1/send_push", "/api/v1/ack"
 KEY_PATH = "/t/"
+# Who sends pushes (DELIVER_FROM): the web processes themselves, or workers alone.
+WEB = "web"
 # Seconds that a process waits for the queue and the directory before it serves; without them every push is a FAIL.
 STARTUP_TIMEOUT = 3.0
 
 
 class WebProcess:
-    """All that one web process does. start(), then stop(), on its loop."""
+    """All that one web process does. Made on its loop; start(), then stop()."""
 
     def __init__(self) -> None:
         celery_app.finalize()
-        self.outbox = Outbox()
+        self.outbox = Outbox(own=_own_delivery if settings.DELIVER_FROM == WEB else None)
         proxies = TrustedProxies(settings.TRUSTED_PROXIES)
         self.send_push, self.ack = machine_views(self.outbox, proxies)
         self.pages = PagesProxy()
@@ -110,6 +116,14 @@ class WebProcess:
         await self.outbox.close()
 
 
+def _own_delivery(link: valkey.Link) -> OwnDelivery:
+    """What sends in this process: under a lease as a worker's, and known by its name as none."""
+    name = f"{lease.WEB}{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    held = lease.Lease(name, link, asyncio.get_running_loop(), problems=list, on_renewed=lambda: None)
+    held.queues.append(DELIVER)
+    return OwnDelivery("ingest", link, held, commands.processing_list(name, DELIVER))
+
+
 def _is_prefix(prefix: str) -> bool:
     """Whether a prefix of the path is one under which machines are served: none, or /t/KEY."""
     return not prefix or (prefix.startswith(KEY_PATH) and "/" not in prefix[len(KEY_PATH) :] and len(prefix) > 3)
@@ -130,8 +144,12 @@ def main() -> int:
     pair = control.recv(certificates.PAIR_MAX) if options.tls else b""
     if options.tls and not pair:
         return 1  # the parent has ended
-    uvloop.run(WebProcess().serve(listener, control, pair))
+    uvloop.run(_serve(listener, control, pair))
     return 0
+
+
+async def _serve(listener: socket.socket, control: socket.socket, pair: bytes) -> None:
+    await WebProcess().serve(listener, control, pair)
 
 
 if __name__ == "__main__":

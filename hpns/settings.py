@@ -87,6 +87,8 @@ REDIS_URL = secret("REDIS_URL")
 REDIS_SOCKET = env.str("REDIS_SOCKET", default="")
 # Any broker that Celery knows; RabbitMQ by amqp://. The default is the Valkey above.
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or REDIS_URL
+# Who sends a push: "web" is the process that took it, while all is well; "workers" are the workers alone.
+DELIVER_FROM = env.str("DELIVER_FROM", default="web")
 # Set by our own supervisor when the two stores are those it has started from wheels.
 EMBEDDED_STORES = env.bool("HPNS_EMBEDDED", default=False)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=45)

@@ -86,32 +86,38 @@ class EnvelopeTemplate:
         self._sent_key = sent_key(process)
         self._trim = valkey.pack(("LTRIM", self._sent_key, "0", str(SENT_MOST - 1)))
         self._trim += valkey.pack(("EXPIRE", self._sent_key, str(SENT_TTL)))
-        self._by_key, self._inline = serialised(with_payload=False), serialised(with_payload=True)
+        self._queue, self._by_key = serialised(with_payload=False)
+        _, self._inline = serialised(with_payload=True)
+
+    def message(self, batch_id: str, sealed: bytes) -> bytes:
+        """The message of a batch that nobody has had before; what is large in it has a key of its own."""
+        name = batch_id.encode()
+        inline = len(sealed) <= INLINE_MOST
+        message = self._inline if inline else self._by_key
+        message = message.replace(TASK.encode(), name).replace(BATCH.encode(), name)
+        message = message.replace(b'"%b"' % AT.encode(), b"%.3f" % shared_clock.now())
+        return message.replace(SEALED.encode(), base64.b64encode(sealed)) if inline else message
 
     def commands(
-        self, batch_id: str, position: int, sealed: bytes, *, redelivered: bool = False, settled: Sequence[int] = ()
+        self, batch_id: str, position: int, sealed: bytes, message: bytes, *, key: str = "", settled: Sequence[int] = ()
     ) -> tuple[bytes, int]:
         """The packed commands of one transaction that publishes a batch, and how many they are.
 
-        position: what stands for it in the list of sent_key().
-        redelivered: some worker may have had it before; settled: the indexes of its pushes that have ended already.
+        position: what stands for it in the list of sent_key(); message: see message(); key: of the list that it goes
+        to, if that is not the queue; settled: the indexes of its pushes that have ended already.
         """
-        name = batch_id.encode()
-        inline = len(sealed) <= INLINE_MOST
-        queue, message = self._inline if inline else self._by_key
-        message = message.replace(TASK.encode(), name).replace(BATCH.encode(), name)
-        message = message.replace(b'"%b"' % AT.encode(), b"%.3f" % shared_clock.now())
-        if redelivered:
-            message = message.replace(FIRST_TIME, REDELIVERED)
         parts = [valkey.pack(("MULTI",))]
         done = batch.progress_key(batch_id)
         parts += [valkey.pack(("SETBIT", done, str(batch.progress_bit(index)), "1")) for index in settled]
         if settled:
             parts.append(valkey.pack(("EXPIRE", done, str(PAYLOAD_TTL))))
-        if inline:
-            message = message.replace(SEALED.encode(), base64.b64encode(sealed))
-        else:
+        if len(sealed) > INLINE_MOST:
             parts.append(valkey.pack(("SET", batch.payload_key(batch_id), sealed, "EX", str(PAYLOAD_TTL))))
-        parts.append(valkey.pack(("LPUSH", queue, message)))
+        parts.append(valkey.pack(("LPUSH", key or self._queue, message)))
         parts += [valkey.pack(("LPUSH", self._sent_key, str(position))), self._trim, valkey.pack(("EXEC",))]
         return b"".join(parts), len(parts) + 1  # the trim is two
+
+
+def redelivered(message: bytes) -> bytes:
+    """The same message, saying that some worker may have had it before."""
+    return message.replace(FIRST_TIME, REDELIVERED)

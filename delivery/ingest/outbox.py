@@ -11,12 +11,14 @@ import asyncio
 import itertools
 import logging
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.conf import settings
 
 from delivery.ingest.durability import DurabilityWatch
 from delivery.ingest.limits import Allowance, Limits
+from delivery.ingest.own_delivery import OwnDelivery
 from delivery.ingest.pending import PendingPush
 from delivery.ingest.publishing import Publisher
 from delivery.ingest.receipts import MOST_BYTES, Receipts
@@ -44,8 +46,9 @@ KEPT_MOST: Final = 64_000_000
 class Outbox:
     """Collects pushes into batches. start() on the loop that serves; submit() from requests."""
 
-    def __init__(self, role: str = "ingest") -> None:
-        """role: by which the metrics know this process."""
+    def __init__(self, role: str = "ingest", own: Callable[[valkey.Link], OwnDelivery] | None = None) -> None:
+        """role: by which the metrics know this process; own: makes what sends here, on the link by which batches are
+        published; without it everything goes to the workers."""
         self._role = role
         self.process = secrets.token_hex(6)
         # Read once: a look into Django's settings costs as much as making a trace id.
@@ -62,13 +65,16 @@ class Outbox:
         self.rejections = Rejections(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
         self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL)
-        self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away)
+        self._own = own(self.link) if own is not None else None
+        self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away, self._own)
         self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
 
     def start(self) -> None:
         """Connect and begin to listen for answers."""
         self.loop = asyncio.get_running_loop()
         self.link.start()
+        if self._own is not None:
+            self._own.start(self.responses)
         counting.register_gauges(lambda: [("hpns_pushes_in_flight", (self._role,), self.responses.waiting)])
         self._tasks = [
             supervise("the listener for answers", self.responses.listen),
@@ -93,6 +99,8 @@ class Outbox:
         self.rejections.flush(all_of_it=True)
         self.turned_away.flush()
         self.receipts.flush(MOST_BYTES)
+        if self._own is not None:
+            await self._own.close()
         if self.link.up:
             try:
                 await asyncio.wait_for(self.link.drain(), 1)

@@ -4,6 +4,7 @@ import asyncio
 
 from delivery.ingest.limits import Allowance
 from delivery.protocol import wire
+from delivery.worker.settlement import BatchProgress
 from tenants.directory.snapshot import Identity
 
 
@@ -29,10 +30,22 @@ class PendingBatch:
     is published again. `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come.
     `sealed` are the pushes as they travel, kept while anybody waits: what the queue has lost is published again.
     `published`: the queue has it; `saved`: and will keep it, by a broker's own word (Valkey gives none: durability.py);
-    `late`: its deadline has come.
+    `late`: its deadline has come. `own`: its progress, where this process sends it itself.
     """
 
-    __slots__ = ("deadline", "id", "late", "number", "position", "published", "pushes", "saved", "sealed", "unanswered")
+    __slots__ = (
+        "deadline",
+        "id",
+        "late",
+        "number",
+        "own",
+        "position",
+        "published",
+        "pushes",
+        "saved",
+        "sealed",
+        "unanswered",
+    )
 
     def __init__(self, number: int, batch_id: str, pushes: list[PendingPush], sealed: bytes, deadline: float):
         self.number, self.id, self.sealed, self.deadline = number, batch_id, sealed, deadline
@@ -40,6 +53,7 @@ class PendingBatch:
         self.pushes: list[PendingPush | None] = list(pushes)
         self.published = self.saved = self.late = False
         self.unanswered = len(pushes)
+        self.own: BatchProgress | None = None
 
     def answered(self) -> list[int]:
         """The indexes of the pushes whose results have come."""

@@ -21,6 +21,7 @@ from django.conf import settings
 from delivery import tasks
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.ingest import envelope
+from delivery.ingest.own_delivery import OwnDelivery
 from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import Responses
@@ -37,9 +38,16 @@ CELERYS = BoundedExecutor("publishing through Celery", threads=8, queued=200)
 class Publisher:
     """The publishing side of one web process; publish() on its loop."""
 
-    def __init__(self, process: str, link: valkey.Link, responses: Responses, turned_away: TurnedAwayPushes) -> None:
+    def __init__(
+        self,
+        process: str,
+        link: valkey.Link,
+        responses: Responses,
+        turned_away: TurnedAwayPushes,
+        own: OwnDelivery | None,
+    ) -> None:
         self._process, self._link, self._responses, self._turned_away = process, link, responses, turned_away
-        self._cipher = vault.queue_cipher("queue")
+        self._cipher, self._own = vault.queue_cipher("queue"), own
         self._numbers = itertools.count(1)
         self.sent = envelope.sent_key(process)
         self._envelope = envelope.EnvelopeTemplate(process)
@@ -64,9 +72,15 @@ class Publisher:
             task = asyncio.get_running_loop().create_task(self._publish_via_celery(pending, sealed))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
+            return
+        # While the link is not up nothing is written, and on_reconnected() comes to it.
+        message = self._envelope.message(batch_id, sealed)
+        own = self._own
+        if own is not None and self._link.up and own.has_room():
+            self._post(self._link, pending, self._envelope.commands(batch_id, number, sealed, message, key=own.key))
+            own.deliver(pending, message)
         else:
-            # While the link is not up nothing is written, and on_reconnected() comes to it.
-            self._post(self._link, pending, self._envelope.commands(batch_id, number, sealed))
+            self._post(self._link, pending, self._envelope.commands(batch_id, number, sealed, message))
 
     def _post(
         self, writer: valkey.Link | valkey.Connection, pending: PendingBatch, commands: tuple[bytes, int]
@@ -80,9 +94,23 @@ class Publisher:
             return  # whether it arrived is found out when the connection is back
         if isinstance(confirmation.result(), Exception):
             logger.error("Valkey does not take pushes: %s", confirmation.result())
-            self._give_up(pending)
-            return
+            if pending.own is None:
+                self._give_up(pending)
+            return  # what this process sends itself is answered with its result, and until then never OK
         self._responses.on_published(pending)
+
+    def _publish_again(self, connection: valkey.Connection, pending: PendingBatch, settled: Sequence[int]) -> None:
+        pending.position = next(self._numbers)
+        message, key = self._envelope.message(pending.id, pending.sealed), ""
+        if pending.own is None or pending.own.receipt is None:
+            # Perhaps a worker has it all the same, or had it before the queue forgot it.
+            message = envelope.redelivered(message)
+        else:
+            message, key = pending.own.receipt.item, pending.own.receipt.key
+        commands = self._envelope.commands(
+            pending.id, pending.position, pending.sealed, message, key=key, settled=settled
+        )
+        self._post(connection, pending, commands)
 
     def _give_up(self, pending: PendingBatch) -> None:
         """End the pushes of a batch that does not reach the queue."""
@@ -129,18 +157,13 @@ class Publisher:
                 self._responses.on_published(pending)
                 continue
             again += pending.published
-            answered = pending.answered()
-            rows_lost += len(answered)
+            settled = pending.answered() if pending.own is None else pending.own.confirmed
+            rows_lost += len(settled)
             pending.published = False
-            if pending.deadline > now:
-                # Perhaps a worker has it all the same, or had it before the queue forgot it.
-                pending.position = next(self._numbers)
-                commands = self._envelope.commands(
-                    pending.id, pending.position, pending.sealed, redelivered=True, settled=answered
-                )
-                self._post(connection, pending, commands)
-            else:
+            if pending.own is None and pending.deadline <= now:
                 self._give_up(pending)
+            elif pending.own is None or not pending.own.finished.done():
+                self._publish_again(connection, pending, settled)
         if again or rows_lost:
             counting.rows_lost(rows_lost)
             logger.error(

@@ -137,11 +137,15 @@ class Responses:
         if not 0 <= index < len(pending.pushes):
             logger.error("a worker reports push %d of a batch of %d", index, len(pending.pushes))
             return
+        if not pending.published and pending.own is None:  # the results overtook the confirmation
+            self.on_published(pending)
+        self.resolve(pending, index, body)
+
+    def resolve(self, pending: PendingBatch, index: int, body: bytes) -> None:
+        """A push has its result: answer it, and keep its batch no longer when that was the last."""
         push = pending.pushes[index]
         if push is None:
             return  # a batch that two workers had; whose result came first has been told
-        if not pending.published:  # the results overtook the confirmation
-            self.on_published(pending)
         pending.pushes[index] = None
         if not push.answer.done():
             self.latency += (self._respond(push, body) - self.latency) * LATENCY_WEIGHT

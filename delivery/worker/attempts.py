@@ -210,6 +210,8 @@ class Deliverer:
             )
         work.ended.append((index, verdict, text))
         work.open.discard(index)
+        if work.answer is not None:
+            work.answer(index, verdict.answer, text)
         if not work.open:
             if work.timer is not None:
                 work.timer.cancel()

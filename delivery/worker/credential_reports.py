@@ -10,6 +10,7 @@ import logging
 import time
 from typing import Final, NamedTuple
 
+import redis
 from django.db import Error as DatabaseError
 from django.db import connections
 
@@ -17,6 +18,7 @@ from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
 from delivery.providers import table
 from delivery.providers.base import Target
+from delivery.queue import handover, valkey
 from tenants import mail, services
 from tenants.credentials import mails
 from tenants.models import Credential
@@ -32,6 +34,9 @@ PAUSE: Final = 5.0
 MAIL_PAUSES: Final = (0.0, 30.0, 300.0)
 # E-mails that one process has to send at a time.
 MAILS_MOST: Final = 100
+# What web processes hand over (delivery/queue/handover.py): a list, and how many of it are kept.
+REPORTED: Final = "credentials:reported"
+REPORTED_MOST: Final = 1_000
 # One thread each: a silent mail server must not hold up the database, nor either of them a push.
 _REPORTS: Final = BoundedExecutor("reports of credentials", threads=1, queued=1)
 _MAILS: Final = BoundedExecutor("e-mails about credentials", threads=1, queued=MAILS_MOST)
@@ -130,6 +135,29 @@ class Reporter:
                 return
             else:
                 return
+
+
+class ForwardingReporter(Reporter):
+    """Of a process that writes nothing to the database: hands its reports to whichever worker writes the log next."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, link: valkey.Link) -> None:
+        super().__init__(loop)
+        self._link = link
+
+    async def _record_next(self) -> None:
+        if not self._link.up:
+            await asyncio.sleep(PAUSE)
+            return
+        reports = list(self._waiting.values())
+        self._waiting.clear()
+        handover.post(self._link, REPORTED, reports, REPORTED_MOST)
+
+
+def forwarded(store: redis.Redis) -> list[Report]:
+    """Take the reports that web processes have handed over. Blocks; raises what the store raises."""
+    found: list[Report] = []
+    handover.drain(store, REPORTED, lambda rows: found.extend(Report(*row) for row in rows))
+    return found
 
 
 def _blames_credential(attempt: Attempt, verdict: Verdict) -> bool:

@@ -7,7 +7,9 @@ deadlines of its connections; rows that cannot be written are spoken of once a m
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, NamedTuple, cast
 
 import redis
@@ -20,6 +22,8 @@ from delivery.log.receipts import Tally
 from delivery.log.unmatched import Unmatched
 from delivery.metrics import receipt_counts
 from delivery.queue import key_usage, rejections, signature_samples
+from delivery.worker import credential_reports, dispatch
+from delivery.worker.credential_reports import Report
 from tenants import redis_client
 from tenants.problem import first_line
 
@@ -37,15 +41,17 @@ _UNMATCHED: Final = Unmatched()
 
 
 class Written(NamedTuple):
-    """How many rows of the log were written, and what was done with receipts."""
+    """How many rows of the log were written, what was done with receipts, what web processes report of credentials."""
 
     rows: int
     receipts: Tally
+    reports: Sequence[Report] = ()
 
 
-def write() -> Written:
+def write(*, with_reports: bool = False) -> Written:
     """Write the rows that wait, which keys were used and rejected, and the receipts, which are of such rows. Blocks.
 
+    with_reports: take the reports of credentials, too; the caller sees to them.
     Raises django.db.Error and redis.RedisError; then nothing is lost, and the next call writes them.
     """
     close_old_connections()
@@ -60,7 +66,7 @@ def write() -> Written:
         tally = receipts.write(store, most_seconds=RECEIPTS_MOST)
         seconds, microseconds = cast("tuple[int, int]", store.time())
         _UNMATCHED.match(datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds), tally)
-        return Written(written, tally)
+        return Written(written, tally, credential_reports.forwarded(store) if with_reports else ())
 
 
 class LogWriter:
@@ -73,7 +79,8 @@ class LogWriter:
         """Write what waits; returns at once when that is being done already. Trouble with a store is logged here."""
         now = time.monotonic()
         try:
-            begun = _EXECUTOR.submit(write)
+            dispatcher = dispatch.here()
+            begun = _EXECUTOR.submit(partial(write, with_reports=dispatcher.started))
             self._begun_at = now
             written = await asyncio.wrap_future(begun)
         except ExecutorFullError:
@@ -85,6 +92,8 @@ class LogWriter:
             self._remind(time.monotonic(), first_line(error))
         else:
             _count(written.receipts)
+            for report in written.reports:
+                dispatcher.reporter.report(report)
             if self._failing_since:
                 logger.warning(
                     "the delivery log is written again, after %.0f s", time.monotonic() - self._failing_since

@@ -12,13 +12,13 @@ first byte is "*" when the whole batch was settled at once; else bit 8 + i tells
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from delivery.log.rows import NO_KEY, ROWS, fingerprint, row
 from delivery.metrics import counting
 from delivery.outcomes import judge
-from delivery.outcomes.verdict import Attempt, Verdict
+from delivery.outcomes.verdict import Answer, Attempt, Verdict
 from delivery.protocol.wire import Push
 from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.receipt import Receipt
@@ -57,8 +57,10 @@ else
   end
   redis.call('EXPIRE', done, ARGV[2] == 'last' and {KEPT} or {BEGUN})
 end
-redis.call('RPUSH', reply, ARGV[3])
-redis.call('EXPIRE', reply, {UNFETCHED})
+if ARGV[3] ~= '' then
+  redis.call('RPUSH', reply, ARGV[3])
+  redis.call('EXPIRE', reply, {UNFETCHED})
+end
 if ARGV[2] == 'last' then redis.call('DEL', payload) end
 if taken and redis.call('LREM', taken, 1, ARGV[4]) == 0 then redis.call('EXPIRE', done, {BEGUN}) end
 return 1
@@ -76,7 +78,8 @@ def command(
     receipt: Receipt | None = None,
     by_name: bool = True,
 ) -> bytes:
-    """The packed command that settles `rows` (index, line of the log) of a batch with the results in `reply`.
+    """The packed command that settles `rows` (index, line of the log) of a batch with the results in `reply`; none are
+    left for anybody if it is empty.
 
     whole: these are all pushes of the batch, and nothing of it has been settled before; the answer 0 says that
     something had, and the caller repeats with whole=False. last: nothing of the batch is left, its payload goes, and
@@ -110,7 +113,9 @@ class BatchProgress:
     """The progress of one batch: its pushes, their attempts and routes, and which have ended."""
 
     __slots__ = (
+        "answer",
         "attempts",
+        "confirmed",
         "deadlines",
         "ended",
         "finished",
@@ -133,8 +138,14 @@ class BatchProgress:
         items: list[batch.Item],
         finished: "asyncio.Future[None]",
         receipt: Receipt | None = None,
+        answer: "Callable[[int, Answer, str], None] | None" = None,
     ) -> None:
+        """`answer`: gets each push's index, answer and text when it ends, in the process that its server waits at; the
+        results are left in Valkey for that process otherwise."""
         self.id = batch_id
+        self.answer = answer
+        # Those of which Valkey has said that they are settled, while others of the batch are not.
+        self.confirmed: list[int] = []
         self.receipt = receipt  # of its message; it goes with the last settlement
         self.number = int(batch_id.rpartition(":")[2])
         self.items = items
@@ -195,12 +206,15 @@ class Settler:
                 rows.append((index, self._bare_row(item, now)))
             if item.customer not in DIRECTORY.canaries:
                 counting.ended(item.push, verdict, now - item.at, item.key != 0)
+            if work.answer is not None:
+                continue
             if text:
                 texts.append((work.number, index, text))
             else:
                 short.append((work.number, index, int(verdict.answer)))
         work.unconfirmed += 1
-        self._post(_Settlement(work, rows, batch.pack_results(short, texts), whole=whole))
+        reply = batch.pack_results(short, texts) if work.answer is None else b""
+        self._post(_Settlement(work, rows, reply, whole=whole))
 
     def _row(self, work: BatchProgress, index: int, verdict: Verdict, now: float) -> bytes:
         item = work.items[index]
@@ -278,7 +292,9 @@ class Settler:
                 work.receipt.removed = True
             if not work.finished.done():
                 work.finished.set_result(None)
-        elif work.all_posted() and not work.unconfirmed:
+            return
+        work.confirmed += [index for index, _ in settlement.rows]
+        if work.all_posted() and not work.unconfirmed:
             # The last one went out while an earlier one was lost, and that is confirmed now: nothing is left to settle.
             work.unconfirmed += 1
-            self._post(_Settlement(work, [], batch.pack_results((), ()), whole=False))
+            self._post(_Settlement(work, [], b"", whole=False))

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from typing import Final
 
 import redis
 import redis.asyncio
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds until the next heartbeat after one that failed, and after one that told of a problem: it may be over soon.
 RETRY_SECONDS, RECHECK_SECONDS = 0.1, 0.25
+# How the name of a web process begins, which has a lease for what it sends itself, and is no worker.
+WEB: Final = "web@"
 # Characters of a state that are published.
 STATE_LENGTH = 300
 
@@ -118,4 +121,8 @@ async def look_at_workers(client: redis.asyncio.Redis) -> dict[str, str]:
 
 
 def _states(alive: list[bytes], failing: dict[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): failing.get(name, b"").decode(errors="replace") for name in alive}
+    return {
+        name.decode(): failing.get(name, b"").decode(errors="replace")
+        for name in alive
+        if not name.startswith(WEB.encode())
+    }

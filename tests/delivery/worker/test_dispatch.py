@@ -15,7 +15,7 @@ from delivery.protocol.wire import Push
 from delivery.providers import table
 from delivery.providers.base import Target, Try
 from delivery.queue import batch, shared_clock, valkey
-from delivery.worker import dispatch
+from delivery.worker import batch_sender, dispatch
 from delivery.worker.dispatch import Dispatcher
 from delivery.worker.settlement import BatchProgress
 from tenants import supervision
@@ -76,7 +76,7 @@ async def test_a_batch_that_was_altered_fails_for_good(dispatcher: Dispatcher) -
 async def test_a_push_that_does_not_end_is_ended_and_its_batch_settled(
     dispatcher: Dispatcher, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(dispatch, "OVERDUE", 0.1)
+    monkeypatch.setattr(batch_sender, "OVERDUE", 0.1)
     dispatcher.start()
     work = progress(dispatcher)
     work.started_at = dispatcher.loop.time() - 60

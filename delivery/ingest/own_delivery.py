@@ -1,0 +1,104 @@
+"""Own delivery: a web process sends the batches that it has taken on itself, and workers are what makes that durable.
+
+A batch is written to this process's own processing list, as the very message that a worker would have taken from the
+queue, under a lease of this process; and its pushes are begun in the same turn of the loop. One script settles and
+acknowledges, as a worker's does, and each push is answered as soon as its verdict is there. When the process dies, its
+lease lapses, and the workers take the list over as they take over a dead worker's. To the queue goes what exceeds MOST
+batches, and everything while no lease is held. Invariants: nothing is sent that is not on its way into the list; a push
+that was told OK without its provider's word stands in the list, and in the file on the disk.
+"""
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from delivery.ingest.pending import PendingBatch, PendingPush
+from delivery.ingest.responses import Responses
+from delivery.outcomes.verdict import Answer
+from delivery.protocol import wire
+from delivery.queue import batch, valkey
+from delivery.queue.receipt import Receipt
+from delivery.worker.batch_sender import BatchSender
+from delivery.worker.credential_reports import ForwardingReporter
+from delivery.worker.settlement import BatchProgress
+from tenants.directory.live import DIRECTORY
+from tenants.supervision import supervise
+
+logger = logging.getLogger(__name__)
+
+# Batches in this process's hands at a time: as many as a worker takes (hpns/celery/__init__.py).
+MOST: Final = 100
+# Seconds for the workers to be handed what is unfinished when the process leaves.
+GIVE_UP_TIMEOUT: Final = 2.0
+
+
+class Lease(Protocol):
+    """What hpns/celery/lease.py offers."""
+
+    def is_valid(self) -> bool:
+        """Whether the server surely counts this process as alive: else nobody would take its list over."""
+
+    async def keep(self) -> None:
+        """Renew it, until cancelled."""
+
+    async def give_up(self) -> None:
+        """Give it up, which requeues what is unfinished. Raises ConnectionError."""
+
+
+class OwnDelivery:
+    """See the module. One per web process, on its loop; start() before the first batch."""
+
+    def __init__(self, role: str, link: valkey.Link, lease: Lease, key: str) -> None:
+        """role: by which the metrics know this process; link: by which batches are published; key: of the processing
+        list that goes with the lease."""
+        self.key = key
+        self._link, self._lease = link, lease
+        self._sender = BatchSender(role)
+        self._keeping: asyncio.Task[None] | None = None
+
+    def start(self, responses: Responses) -> None:
+        """Begin to hold the lease, and make what sends; on the running loop."""
+        self._responses = responses
+        self._sender.open(self._link, ForwardingReporter(asyncio.get_running_loop(), self._link))
+        self._keeping = supervise("the lease of this web process", self._lease.keep, essential=False)
+
+    def has_room(self) -> bool:
+        """Whether one more batch may be taken."""
+        return self._sender.batches < MOST and self._lease.is_valid() and DIRECTORY.ready
+
+    def deliver(self, pending: PendingBatch, message: bytes) -> None:
+        """Begin to send a batch whose message is being written to the list; its pushes are answered as they end."""
+        finished = self._sender.loop.create_future()
+        receipt, resolve = Receipt(self.key, message), self._responses.resolve
+
+        def answer(index: int, given: Answer, text: str) -> None:
+            if given is Answer.FAIL:
+                resolve(pending, index, wire.fail_body(text))
+            else:
+                resolve(pending, index, wire.REMOVE_BODY if given is Answer.REMOVE else wire.OK_BODY)
+
+        pending.own = work = BatchProgress(pending.id, _items(pending), finished, receipt, answer)
+        self._sender.begin(work)
+
+    async def close(self) -> None:
+        """Stop, and give the lease up: what is unfinished is the workers'."""
+        if self._keeping is None:
+            return
+        self._keeping.cancel()
+        await self._sender.close_sending()
+        if self._link.up:
+            try:
+                await asyncio.wait_for(self._lease.give_up(), GIVE_UP_TIMEOUT)
+            except (ConnectionError, TimeoutError) as error:
+                logger.warning("could not hand over unfinished batches, the workers will see to them: %s", error)
+
+
+def _items(pending: PendingBatch) -> list[batch.Item]:
+    return [_item(push) for push in pending.pushes if push is not None]
+
+
+def _item(push: PendingPush) -> batch.Item:
+    who = push.who
+    # The moment as it stands in the message.
+    at = round(push.at, 3)
+    return batch.Item(push.trace, at, who.customer_id, who.server_id, who.key_id, push.size, push.push)

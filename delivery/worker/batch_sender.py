@@ -1,0 +1,113 @@
+"""Batch sender: begins the pushes of batches, and looks after each batch until the last of it is settled.
+
+It is what workers (dispatch.py) and web processes (delivery/ingest/own_delivery.py) have in common: one per process, on
+its loop. Invariant: a batch is let go only after all of it is settled.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from delivery.http2.engine import Engine
+from delivery.metrics import counting
+from delivery.outcomes import judge
+from delivery.queue import shared_clock, valkey
+from delivery.worker import settlement
+from delivery.worker.attempts import Deliverer
+from delivery.worker.credential_reports import Reporter
+from delivery.worker.settlement import BatchProgress, Settler
+from tenants.supervision import supervise
+
+logger = logging.getLogger(__name__)
+
+# Seconds beyond the deadline of its attempts after which a push counts as forgotten.
+OVERDUE: Final = 10.0
+
+
+class BatchSender:
+    """See the module. `role`: by which the metrics know this process; open() before the first batch."""
+
+    def __init__(self, role: str) -> None:
+        self.in_flight = 0
+        self._role = role
+        self._batches: set[BatchProgress] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def batches(self) -> int:
+        """How many batches are under way."""
+        return len(self._batches)
+
+    def open(self, link: valkey.Link, reporter: Reporter) -> None:
+        """Make what sends and settles, on the running loop; `link`: for settlements. What can fail comes first."""
+        loop = asyncio.get_running_loop()
+        engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
+        engine.clock.second_opinion = shared_clock.at_valkey
+        self.loop, self.engine, self.link, self.reporter = loop, engine, link, reporter
+        self.settler = Settler(link, loop, settings.HASH_KEY)
+        self.deliverer = Deliverer(loop, engine, reporter, self.settler)
+        self._tasks = [
+            supervise("the reports of credentials", reporter.run, essential=False),
+            supervise("the deadlines of batches", self._enforce_deadlines),
+        ]
+        counting.register_gauges(self._gauges)
+
+    def _gauges(self) -> Iterator[counting.Gauge]:
+        yield "hpns_pushes_in_flight", (self._role,), self.in_flight
+        for state in self.engine.channel_states():
+            host = urlsplit(state.origin).hostname or ""
+            yield "hpns_provider_connections", (host,), state.connections
+            yield "hpns_provider_requests", (host,), state.in_flight
+
+    def begin(self, work: BatchProgress, done: bytes | None = None) -> None:
+        """Begin all pushes of a batch but those that `done` (see settlement.py) has as settled; never waits.
+
+        `work.finished` is done when all of it is settled.
+        """
+        items = work.items
+        counting.batch(len(items))
+        self.in_flight += len(items)
+        self._batches.add(work)
+        work.finished.add_done_callback(lambda _: self._let_go(work))
+        now, clock = shared_clock.now(), self.loop.time()
+        work.started_at = clock
+        self.deliverer.routes.refresh()  # what follows waits for nothing, so they stay as they are
+        begin = self.deliverer.begin
+        for index, item in enumerate(items):
+            if done is not None and settlement.settled_before(done, index):
+                work.open.discard(index)
+                work.partly_settled = True
+                continue
+            try:
+                begin(work, index, item, now, clock)
+            except Exception:
+                logger.exception("a push could not be begun", extra={"trace": item.trace})
+                self.deliverer.end(work, index, judge.refusal("internal_error"))
+        if not (work.open or work.ended) and not work.finished.done():
+            work.finished.set_result(None)
+
+    def _let_go(self, work: BatchProgress) -> None:
+        self._batches.discard(work)
+        self.in_flight -= len(work.items)
+
+    async def _enforce_deadlines(self) -> None:
+        """End what should have ended long ago: a fault of ours must not hold a batch, and its place, for ever."""
+        while True:
+            await asyncio.sleep(OVERDUE / 10)
+            latest = self.loop.time() - settings.ATTEMPT_DEADLINE - OVERDUE
+            for work in [work for work in self._batches if work.open and work.started_at < latest]:
+                for index in list(work.open):
+                    logger.critical("a push has not ended in time", extra={"trace": work.items[index].trace})
+                    self.deliverer.end(work, index, judge.refusal("internal_error"))
+
+    async def close_sending(self) -> None:
+        """Stop what runs beside the batches, and close the connections to providers."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)  # what is kept by one may be its last second's
+            await self.engine.close()
