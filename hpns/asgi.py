@@ -60,7 +60,9 @@ class WebProcess:
 
     def __init__(self) -> None:
         celery_app.finalize()
-        self.outbox = Outbox(own=_own_delivery if settings.DELIVER_FROM == WEB else None)
+        # Behind another broker nobody would take over what this process leaves.
+        sends = settings.DELIVER_FROM == WEB and settings.CELERY_BROKER_URL == settings.REDIS_URL
+        self.outbox = Outbox(own=_own_delivery if sends else None)
         proxies = TrustedProxies(settings.TRUSTED_PROXIES)
         self.send_push, self.ack = machine_views(self.outbox, proxies)
         self.pages = PagesProxy()
@@ -121,7 +123,7 @@ def _own_delivery(link: valkey.Link) -> OwnDelivery:
     name = f"{lease.WEB}{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     held = lease.Lease(name, link, asyncio.get_running_loop(), problems=list, on_renewed=lambda: None)
     held.queues.append(DELIVER)
-    return OwnDelivery("ingest", link, held, commands.processing_list(name, DELIVER))
+    return OwnDelivery(link, held, commands.processing_list(name, DELIVER))
 
 
 def _is_prefix(prefix: str) -> bool:

@@ -6,6 +6,8 @@ Celery itself would send, because Celery makes it, for a transport that keeps it
 """
 
 import base64
+import math
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -25,10 +27,15 @@ PAYLOAD_TTL: Final = 8 * 24 * 3600
 # are in flight within the deadline of a push.
 SENT_TTL: Final = 86_400
 SENT_MOST: Final = 1_024
+# Seconds, and positions, after which the list is trimmed and its time begins anew.
+TRIM_SECONDS, TRIM_EVERY = 60.0, 64
 # How a message says whether it may have been delivered before (hpns/celery/transport.py changes the one, too).
 FIRST_TIME, REDELIVERED = b'"redelivered":false', b'"redelivered":true'
 # What stands in a serialised message where a batch's own values belong.
 TASK, BATCH, SEALED, AT = "@TASK@", "@BATCH@", "@SEALED@", "@AT@"
+
+
+_MULTI, _EXEC = valkey.pack(("MULTI",)), valkey.pack(("EXEC",))
 
 
 class CapturingChannel(virtual.Channel):  # type: ignore[misc]
@@ -83,7 +90,7 @@ class EnvelopeTemplate:
 
     def __init__(self, process: str) -> None:
         """`process`: this process's name."""
-        self._sent_key = sent_key(process)
+        self._sent_key, self._trim_at = sent_key(process), -math.inf
         self._trim = valkey.pack(("LTRIM", self._sent_key, "0", str(SENT_MOST - 1)))
         self._trim += valkey.pack(("EXPIRE", self._sent_key, str(SENT_TTL)))
         self._queue, self._by_key = serialised(with_payload=False)
@@ -106,16 +113,24 @@ class EnvelopeTemplate:
         position: what stands for it in the list of sent_key(); message: see message(); key: of the list that it goes
         to, if that is not the queue; settled: the indexes of its pushes that have ended already.
         """
-        parts = [valkey.pack(("MULTI",))]
+        parts = [_MULTI]
         done = batch.progress_key(batch_id)
         parts += [valkey.pack(("SETBIT", done, str(batch.progress_bit(index)), "1")) for index in settled]
         if settled:
             parts.append(valkey.pack(("EXPIRE", done, str(PAYLOAD_TTL))))
         if len(sealed) > INLINE_MOST:
             parts.append(valkey.pack(("SET", batch.payload_key(batch_id), sealed, "EX", str(PAYLOAD_TTL))))
-        parts.append(valkey.pack(("LPUSH", key or self._queue, message)))
-        parts += [valkey.pack(("LPUSH", self._sent_key, str(position))), self._trim, valkey.pack(("EXEC",))]
-        return b"".join(parts), len(parts) + 1  # the trim is two
+        parts += [
+            valkey.pack(("LPUSH", key or self._queue, message)),
+            valkey.pack(("LPUSH", self._sent_key, str(position))),
+        ]
+        count, now = len(parts) + 1, time.monotonic()
+        if position % TRIM_EVERY == 0 or now >= self._trim_at:
+            self._trim_at = now + TRIM_SECONDS
+            parts.append(self._trim)
+            count += 2
+        parts.append(_EXEC)
+        return b"".join(parts), count
 
 
 def redelivered(message: bytes) -> bytes:

@@ -12,15 +12,17 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
+from django.conf import settings
+
 from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.responses import Responses
 from delivery.outcomes.verdict import Answer
 from delivery.protocol import wire
 from delivery.queue import batch, valkey
 from delivery.queue.receipt import Receipt
+from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
 from delivery.worker.credential_reports import ForwardingReporter
-from delivery.worker.settlement import BatchProgress
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
 
@@ -48,12 +50,11 @@ class Lease(Protocol):
 class OwnDelivery:
     """See the module. One per web process, on its loop; start() before the first batch."""
 
-    def __init__(self, role: str, link: valkey.Link, lease: Lease, key: str) -> None:
-        """role: by which the metrics know this process; link: by which batches are published; key: of the processing
-        list that goes with the lease."""
+    def __init__(self, link: valkey.Link, lease: Lease, key: str) -> None:
+        """link: by which batches are published; key: of the processing list that goes with the lease."""
         self.key = key
         self._link, self._lease = link, lease
-        self._sender = BatchSender(role)
+        self._sender = BatchSender()
         self._keeping: asyncio.Task[None] | None = None
 
     def start(self, responses: Responses) -> None:
@@ -81,16 +82,22 @@ class OwnDelivery:
         self._sender.begin(work)
 
     async def close(self) -> None:
-        """Stop, and give the lease up: what is unfinished is the workers'."""
+        """Finish what is under way; what is unfinished then is the workers', at once."""
         if self._keeping is None:
             return
+        try:
+            async with asyncio.timeout(settings.ATTEMPT_DEADLINE):
+                await self._sender.wait_until_idle()
+        except TimeoutError:
+            logger.warning("%d batches are not finished and go to the workers", self._sender.batches)
         self._keeping.cancel()
-        await self._sender.close_sending()
-        if self._link.up:
-            try:
-                await asyncio.wait_for(self._lease.give_up(), GIVE_UP_TIMEOUT)
-            except (ConnectionError, TimeoutError) as error:
-                logger.warning("could not hand over unfinished batches, the workers will see to them: %s", error)
+        try:
+            async with asyncio.timeout(GIVE_UP_TIMEOUT):
+                await self._lease.give_up()
+        except (ConnectionError, TimeoutError) as error:
+            logger.warning("could not hand over unfinished batches, the workers will see to them: %s", error)
+        if not self._sender.batches:  # else the ends of what is cut off would be taken for the pushes' own
+            await self._sender.close_sending()
 
 
 def _items(pending: PendingBatch) -> list[batch.Item]:

@@ -4,7 +4,7 @@ import asyncio
 
 from delivery.ingest.limits import Allowance
 from delivery.protocol import wire
-from delivery.worker.settlement import BatchProgress
+from delivery.worker.batch_progress import BatchProgress
 from tenants.directory.snapshot import Identity
 
 

@@ -139,7 +139,9 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     ),
     "hpns_task_restarts_total": Meter("counter", "Restarts of background tasks that had ended.", ("task",)),
     "hpns_batch_pushes": Meter("histogram", "Pushes per batch.", (), SIZES),
-    "hpns_pushes_in_flight": Meter("gauge", "Pushes waiting for an answer or (worker) an outcome.", ("role",)),
+    "hpns_pushes_in_flight": Meter(
+        "gauge", "Pushes waiting for an answer, or (worker) being sent by whomever.", ("role",)
+    ),
     "hpns_provider_connections": Meter("gauge", "Open connections to the provider.", ("host",)),
     "hpns_provider_requests": Meter("gauge", "Requests in flight at the provider.", ("host",)),
     "hpns_directory_age_seconds": Meter("gauge", "Age of the oldest copy of the directory.", ("role",), highest=True),

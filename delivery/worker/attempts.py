@@ -18,9 +18,10 @@ from delivery.protocol import policy
 from delivery.providers import table
 from delivery.providers.base import Try
 from delivery.queue import batch
+from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.routes import Routes
-from delivery.worker.settlement import BatchProgress, Settler
+from delivery.worker.settlement import Settler
 from tenants.credentials import uploads
 
 logger = logging.getLogger(__name__)
@@ -212,7 +213,9 @@ class Deliverer:
         work.open.discard(index)
         if work.answer is not None:
             work.answer(index, verdict.answer, text)
-        if not work.open:
+            if not work.is_due:
+                self._settler.settle_soon(work)
+        elif not work.open:
             if work.timer is not None:
                 work.timer.cancel()
             # Not at once: while a batch is begun, ends that need no provider come in the middle of the loop over it.

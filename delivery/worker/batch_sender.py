@@ -18,8 +18,9 @@ from delivery.outcomes import judge
 from delivery.queue import shared_clock, valkey
 from delivery.worker import settlement
 from delivery.worker.attempts import Deliverer
+from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
-from delivery.worker.settlement import BatchProgress, Settler
+from delivery.worker.settlement import Settler
 from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
@@ -29,11 +30,10 @@ OVERDUE: Final = 10.0
 
 
 class BatchSender:
-    """See the module. `role`: by which the metrics know this process; open() before the first batch."""
+    """See the module. open() before the first batch."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self) -> None:
         self.in_flight = 0
-        self._role = role
         self._batches: set[BatchProgress] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -57,7 +57,7 @@ class BatchSender:
         counting.register_gauges(self._gauges)
 
     def _gauges(self) -> Iterator[counting.Gauge]:
-        yield "hpns_pushes_in_flight", (self._role,), self.in_flight
+        yield "hpns_pushes_in_flight", ("worker",), self.in_flight
         for state in self.engine.channel_states():
             host = urlsplit(state.origin).hostname or ""
             yield "hpns_provider_connections", (host,), state.connections
@@ -103,6 +103,11 @@ class BatchSender:
                 for index in list(work.open):
                     logger.critical("a push has not ended in time", extra={"trace": work.items[index].trace})
                     self.deliverer.end(work, index, judge.refusal("internal_error"))
+
+    async def wait_until_idle(self) -> None:
+        """Return when no batch is under way."""
+        while self._batches:
+            await asyncio.wait([work.finished for work in self._batches])
 
     async def close_sending(self) -> None:
         """Stop what runs beside the batches, and close the connections to providers."""

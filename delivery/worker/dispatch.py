@@ -14,9 +14,9 @@ from django.conf import settings
 from delivery.metrics import counting
 from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.receipt import Receipt
+from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
 from delivery.worker.credential_reports import Reporter
-from delivery.worker.settlement import BatchProgress
 from tenants import vault
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
@@ -32,7 +32,7 @@ class Dispatcher(BatchSender):
     """See the module. Made by here(); serve() beside the batches, which wait until it has started."""
 
     def __init__(self) -> None:
-        super().__init__("worker")
+        super().__init__()
         self.cipher = vault.queue_cipher("queue")
         self.started = False
 

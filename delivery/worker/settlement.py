@@ -12,17 +12,17 @@ first byte is "*" when the whole batch was settled at once; else bit 8 + i tells
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from delivery.log.rows import NO_KEY, ROWS, fingerprint, row
 from delivery.metrics import counting
 from delivery.outcomes import judge
-from delivery.outcomes.verdict import Answer, Attempt, Verdict
+from delivery.outcomes.verdict import Verdict
 from delivery.protocol.wire import Push
 from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.receipt import Receipt
-from delivery.worker.routes import Route
+from delivery.worker.batch_progress import BatchProgress
 from tenants.directory.live import DIRECTORY
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,9 @@ UNFETCHED = 60
 PAUSE, PAUSE_MAX = 0.2, 2.0
 # Seconds between two warnings of that, for all batches together.
 WARNING_INTERVAL = 1.0
+# Seconds for which what has been answered waits to be settled together with others, and, for the rest of its batch, at
+# most: nobody waits for it, and a process that dies in between has the pushes sent again under the same ids.
+TOGETHER, TOGETHER_MOST = 0.01, 0.1
 
 # It frees more than it takes, so it must work when memory is full (allow-oom): else nothing would ever drain.
 SCRIPT = f"""#!lua flags=allow-oom
@@ -109,64 +112,6 @@ def settled_before(done: bytes | None, index: int) -> bool:
     return bit >> 3 < len(done) and bool(done[bit >> 3] & (128 >> (bit & 7)))
 
 
-class BatchProgress:
-    """The progress of one batch: its pushes, their attempts and routes, and which have ended."""
-
-    __slots__ = (
-        "answer",
-        "attempts",
-        "confirmed",
-        "deadlines",
-        "ended",
-        "finished",
-        "id",
-        "items",
-        "lost",
-        "number",
-        "open",
-        "partly_settled",
-        "receipt",
-        "routes",
-        "started_at",
-        "timer",
-        "unconfirmed",
-    )
-
-    def __init__(
-        self,
-        batch_id: str,
-        items: list[batch.Item],
-        finished: "asyncio.Future[None]",
-        receipt: Receipt | None = None,
-        answer: "Callable[[int, Answer, str], None] | None" = None,
-    ) -> None:
-        """`answer`: gets each push's index, answer and text when it ends, in the process that its server waits at; the
-        results are left in Valkey for that process otherwise."""
-        self.id = batch_id
-        self.answer = answer
-        # Those of which Valkey has said that they are settled, while others of the batch are not.
-        self.confirmed: list[int] = []
-        self.receipt = receipt  # of its message; it goes with the last settlement
-        self.number = int(batch_id.rpartition(":")[2])
-        self.items = items
-        self.open = set(range(len(items)))  # indices of the pushes that have no verdict yet
-        self.finished = finished
-        # Settlements that the server has not confirmed; and those of them that wait to be made again.
-        self.unconfirmed = self.lost = 0
-        self.started_at = 0.0  # by the loop's clock
-        self.partly_settled = False  # some of it was settled by another worker, or earlier by this one
-        self.ended: list[tuple[int, Verdict, str]] = []
-        # For each item, by its index: what was tried, on which route (None: it did not come to that), and until when.
-        self.attempts: list[tuple[Attempt, ...]] = [()] * len(items)
-        self.routes: list[Route | None] = [None] * len(items)
-        self.deadlines = [0.0] * len(items)
-        self.timer: asyncio.TimerHandle | None = None
-
-    def all_posted(self) -> bool:
-        """Whether every push has ended, and been posted for settlement."""
-        return not self.open and not self.ended
-
-
 class _Settlement:
     """One settlement of some pushes of a batch, until the server has confirmed it."""
 
@@ -185,6 +130,24 @@ class Settler:
     def __init__(self, link: valkey.Link, loop: asyncio.AbstractEventLoop, hash_key: bytes) -> None:
         self.link, self.loop, self.hash_key = link, loop, hash_key
         self._warn_at = 0.0
+        self._due: list[tuple[BatchProgress, float]] = []
+
+    def settle_soon(self, work: BatchProgress) -> None:
+        """Settle what has ended of a batch together with others: one whose pushes are answered without it."""
+        if not self._due:
+            self.loop.call_later(TOGETHER, self._settle_due)
+        self._due.append((work, self.loop.time() + TOGETHER_MOST))
+        work.is_due = True
+
+    def _settle_due(self) -> None:
+        due, now = self._due, self.loop.time()
+        self._due = [(work, latest) for work, latest in due if work.open and latest > now]
+        if self._due:
+            self.loop.call_later(TOGETHER, self._settle_due)
+        for work, latest in due:
+            if not work.open or latest <= now:
+                work.is_due = False
+                self.settle(work)
 
     def settle(self, work: BatchProgress) -> None:
         """Settle what has ended since the last call; `work.finished` is set when nothing of the batch is left."""

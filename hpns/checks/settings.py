@@ -27,6 +27,8 @@ MAKE_KEY: Final = 'Make one with: python -c "import secrets; print(secrets.token
 # All that kombu knows but the names of our own transport (hpns/celery), by which no server is called elsewhere.
 BROKER_SCHEMES: Final = tuple(scheme for scheme in TRANSPORT_ALIASES if not scheme.startswith("valkey"))
 DATABASE_FORM: Final = "It has the form postgresql://USER:PASSWORD@HOST:5432/NAME; %-escape what is special in it."
+# Of DELIVER_FROM: the web processes themselves while all is well, or workers alone.
+SENDERS: Final = ("web", "workers")
 REDIS_FORM: Final = "It has the form redis://:PASSWORD@HOST:6379/0, or rediss:// with TLS."
 
 
@@ -120,6 +122,9 @@ def _stores() -> Iterator[CheckMessage]:
         if fault:
             hint = "Leave it empty for REDIS_URL, or set amqp://USER:PASSWORD@HOST:5672/VHOST for RabbitMQ."
             yield Error(f"CELERY_BROKER_URL is unusable: {fault}.", hint=hint, id="hpns.E006")
+    if settings.DELIVER_FROM not in SENDERS:
+        text = f"DELIVER_FROM is {settings.DELIVER_FROM[:20]!r}, which says of nobody that it sends pushes."
+        yield Error(text, hint=f"It is one of {', '.join(SENDERS)}.", id="hpns.E006")
 
 
 def _url_fault(url: str, schemes: Sequence[str]) -> str:

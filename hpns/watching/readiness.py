@@ -61,10 +61,14 @@ def _check_workers(health: Health, states: dict[str, str]) -> None:
     health.workers = list(states.values()).count("")
     if settings.CELERY_BROKER_URL != settings.REDIS_URL:
         return  # they need no leases, and have none
-    if not states:
-        health.missing.append("no worker is running: pushes would wait in the queue")
+    # What the web processes send themselves needs a worker only when they fail, and to be written down.
+    news = health.amiss if settings.DELIVER_FROM == "web" else health.missing
+    if not states and settings.DELIVER_FROM == "web":
+        news.append("no worker is running: nothing is written to the delivery log, and nobody takes pushes over")
+    elif not states:
+        news.append("no worker is running: pushes would wait in the queue")
     elif not health.workers:
-        health.missing.append(f"no worker can deliver: {problems}")
+        news.append(f"no worker can deliver: {problems}")
     elif problems:
         health.amiss.append(f"{len(states) - health.workers} of {len(states)} workers cannot deliver: {problems}")
 

@@ -21,7 +21,8 @@ from delivery.queue import batch, valkey
 from delivery.rollups import checking
 from delivery.rollups.increments import Cell, Increments
 from delivery.rollups.rebuilding import rebuild
-from delivery.worker.settlement import BatchProgress, Settler
+from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.settlement import Settler
 from tenants import scope
 from tenants.directory import snapshot
 from tenants.directory.live import DIRECTORY

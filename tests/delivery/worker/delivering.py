@@ -14,9 +14,10 @@ from delivery.providers.base import Target
 from delivery.queue import batch, valkey
 from delivery.sandbox import demo
 from delivery.worker.attempts import Deliverer
+from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.routes import Route
-from delivery.worker.settlement import BatchProgress, Settler
+from delivery.worker.settlement import Settler
 
 PLATFORM = "apple_rn-v2"
 CUSTOMER = 1

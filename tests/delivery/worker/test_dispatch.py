@@ -16,8 +16,8 @@ from delivery.providers import table
 from delivery.providers.base import Target, Try
 from delivery.queue import batch, shared_clock, valkey
 from delivery.worker import batch_sender, dispatch
+from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.dispatch import Dispatcher
-from delivery.worker.settlement import BatchProgress
 from tenants import supervision
 from tenants.supervision import supervise
 from tests.delivery.links import until

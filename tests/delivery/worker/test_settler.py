@@ -13,7 +13,8 @@ from delivery.protocol.wire import Push
 from delivery.queue import batch, valkey
 from delivery.queue.receipt import Receipt
 from delivery.worker import settlement
-from delivery.worker.settlement import BatchProgress, Settler
+from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.settlement import Settler
 from tests.delivery.links import until
 from tests.wire import Fault, Wire, wire_to
 

@@ -11,7 +11,8 @@ from delivery.outcomes import judge
 from delivery.protocol.wire import Push
 from delivery.queue import batch, valkey
 from delivery.queue.receipt import of
-from delivery.worker.settlement import BatchProgress, Settler
+from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.settlement import Settler
 from hpns.celery.consumer import Consumer
 from tests.hpns.celery.conftest import QUEUE
 

@@ -106,6 +106,7 @@ def test_a_good_environment_gives_no_message(good: Settings) -> None:
         ("CELERY_BROKER_URL", "rediss://:s3cr3t@valkey:6379/0", "hpns.E006"),
         ("CELERY_BROKER_URL", "unix:///run/s3cr3t.sock", "hpns.E006"),
         ("CELERY_BROKER_URL", "valkey://:s3cr3t@h", "hpns.E006"),
+        ("DELIVER_FROM", "nobody", "hpns.E006"),
         ("DEBUG", True, "hpns.E007"),
         ("EMBEDDED_STORES", True, "hpns.E008"),
         ("TRUSTED_PROXIES", (ipaddress.ip_network("10.0.0.0/8"),), "hpns.W009"),

@@ -1,0 +1,69 @@
+"""The progress of one batch that is being delivered. Pure data."""
+
+import asyncio
+from collections.abc import Callable
+
+from delivery.outcomes.verdict import Answer, Attempt, Verdict
+from delivery.queue import batch
+from delivery.queue.receipt import Receipt
+from delivery.worker.routes import Route
+
+
+class BatchProgress:
+    """The progress of one batch: its pushes, their attempts and routes, and which have ended."""
+
+    __slots__ = (
+        "answer",
+        "attempts",
+        "confirmed",
+        "deadlines",
+        "ended",
+        "finished",
+        "id",
+        "is_due",
+        "items",
+        "lost",
+        "number",
+        "open",
+        "partly_settled",
+        "receipt",
+        "routes",
+        "started_at",
+        "timer",
+        "unconfirmed",
+    )
+
+    def __init__(
+        self,
+        batch_id: str,
+        items: list[batch.Item],
+        finished: "asyncio.Future[None]",
+        receipt: Receipt | None = None,
+        answer: "Callable[[int, Answer, str], None] | None" = None,
+    ) -> None:
+        """`answer`: gets each push's index, answer and text when it ends, in the process that its server waits at; the
+        results are left in Valkey for that process otherwise."""
+        self.id = batch_id
+        self.answer = answer
+        # Those of which Valkey has said that they are settled, while others of the batch are not.
+        self.confirmed: list[int] = []
+        self.receipt = receipt  # of its message; it goes with the last settlement
+        self.number = int(batch_id.rpartition(":")[2])
+        self.items = items
+        self.open = set(range(len(items)))  # indices of the pushes that have no verdict yet
+        self.finished = finished
+        # Settlements that the server has not confirmed; and those of them that wait to be made again.
+        self.unconfirmed = self.lost = 0
+        self.started_at = 0.0  # by the loop's clock
+        self.is_due = False  # see Settler.settle_soon()
+        self.partly_settled = False  # some of it was settled by another worker, or earlier by this one
+        self.ended: list[tuple[int, Verdict, str]] = []
+        # For each item, by its index: what was tried, on which route (None: it did not come to that), and until when.
+        self.attempts: list[tuple[Attempt, ...]] = [()] * len(items)
+        self.routes: list[Route | None] = [None] * len(items)
+        self.deadlines = [0.0] * len(items)
+        self.timer: asyncio.TimerHandle | None = None
+
+    def all_posted(self) -> bool:
+        """Whether every push has ended, and been posted for settlement."""
+        return not self.open and not self.ended

@@ -1,0 +1,191 @@
+"""A web process that sends by itself: what stands in Valkey meanwhile, and who goes on when it cannot."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from cryptography.hazmat.primitives.asymmetric import ec
+from pytest_django import Settings
+
+from delivery.ingest import intake, own_delivery
+from delivery.ingest.outbox import Outbox
+from delivery.ingest.own_delivery import OwnDelivery
+from delivery.log.rows import ROWS
+from delivery.outcomes import judge
+from delivery.providers.base import Target
+from delivery.queue import batch, valkey
+from delivery.sandbox import demo
+from delivery.worker.routes import Route, Routes
+from hpns.celery import commands
+from hpns.celery.lease import Lease
+from tests.delivery.http2.rough_server import RoughServer
+from tests.delivery.links import disconnect, until
+from tests.delivery.web_process import ACME, SAVED, body, error_of
+
+NAME = "web@here:1:abcdef"
+TAKEN = commands.processing_list(NAME, batch.QUEUE)
+
+
+class Sender:
+    """An outbox that sends by itself to the rough server in Apple's place, and looks at its Valkey."""
+
+    def __init__(self, store: redis.Redis, server: RoughServer) -> None:
+        self.store, self.server = store, server
+        self.outbox = Outbox(own=self._own)
+
+    def _own(self, link: valkey.Link) -> OwnDelivery:
+        self.lease = Lease(NAME, link, asyncio.get_running_loop(), problems=list, on_renewed=lambda: None)
+        self.lease.queues.append(batch.QUEUE)
+        self.own = OwnDelivery(link, self.lease, TAKEN)
+        return self.own
+
+    def send(self, behaviour: str, **members: Any) -> "asyncio.Future[bytes]":
+        """A push to a phone for which the server behaves so."""
+        return intake.accept(self.outbox, ACME, body(device_id=behaviour, **members))
+
+    async def begun(self, behaviour: str) -> None:
+        """Wait until such a push has come to the server whole."""
+        await until(lambda: self.server.complete[behaviour])
+
+    def traces(self) -> list[str]:
+        """Of the rows that wait for the log, one of each."""
+        return [line.split(b"\t")[2].decode() for line in b"".join(self.store.lrange(ROWS, 0, -1)).splitlines()]
+
+
+@pytest.fixture
+async def sender(
+    store: redis.Redis, settings: Settings, valkey_url: str, rough: RoughServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Sender]:
+    """One that holds its lease."""
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = valkey_url
+    settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY = rough.ca_file, "", ""
+    rough.complete.clear()
+    secret = {
+        "key_pem": demo.private_pem(ec.generate_private_key(ec.SECP256R1())).decode(),
+        "key_id": "K" * 10,
+        "team_id": "T" * 10,
+    }
+    target = Target(1, "apns", "com.example.app", "", rough.origin, 1, "apns_key", secret)
+    route = Route("apple_rn", 2, 1, False, target, None)
+    nowhere = Route("apple_none", 2, None, False, None, judge.refusal("no_app"))
+    monkeypatch.setattr(Routes, "_make", lambda _, customer, platform: nowhere if "none" in platform else route)
+    monkeypatch.setattr(own_delivery, "DIRECTORY", SimpleNamespace(ready=True))
+    made = Sender(store, rough)
+    made.outbox.start()
+    await until(lambda: made.outbox.ready and made.lease.is_valid())
+    made.outbox.responses.synced = SAVED
+    yield made
+    settings.ATTEMPT_DEADLINE = 0.05  # nobody waits for the rest
+    await made.outbox.close()
+
+
+async def test_a_push_is_answered_by_its_providers_word_and_leaves_its_row_alone(sender: Sender) -> None:
+    assert await sender.send("ok_1") == b'{"status":"OK"}'
+    await until(lambda: sender.store.llen(ROWS))
+    await until(lambda: not sender.store.exists(TAKEN))
+    assert (sender.store.llen(batch.QUEUE), sender.store.keys("reply:*"), len(sender.traces())) == (0, [], 1)
+    assert sender.store.keys("done:*"), "whoever comes by it again knows that it is settled"
+
+
+async def test_the_server_is_told_why_a_push_failed(sender: Sender) -> None:
+    assert (await error_of(sender.send("break_1"))).startswith("transport_")
+    assert (await error_of(sender.send("ok_2", platform="apple_none-v2"))).startswith("no_app")
+
+
+async def test_pushes_that_arrive_together_are_one_message_and_one_settlement(sender: Sender) -> None:
+    answers = await asyncio.gather(*(sender.send(f"ok_{number}") for number in range(50)))
+    assert set(answers) == {b'{"status":"OK"}'}
+    await until(lambda: len(sender.traces()) == 50)
+    assert sender.store.llen(ROWS) < 10
+    assert not sender.outbox.responses.batches
+
+
+async def test_what_is_being_sent_stands_in_the_processes_list_and_a_worker_takes_it_over(sender: Sender) -> None:
+    sender.send("silence_1")
+    await sender.begun("silence_1")
+    assert (sender.store.llen(TAKEN), sender.store.llen(batch.QUEUE)) == (1, 0)
+    sender.store.zadd(commands.WORKERS, {NAME: 1})  # its heartbeats ended long ago
+    requeued = sender.store.eval(commands.REQUEUE_EXPIRED, 0, "", batch.QUEUE)
+    (message,) = map(json.loads, sender.store.lrange(batch.QUEUE, 0, -1))
+    assert (requeued, message["properties"]["delivery_info"]["redelivered"]) == (1, 1)
+
+
+async def test_what_ended_before_the_process_died_is_not_sent_again(sender: Sender) -> None:
+    first, _ = sender.send("ok_half"), sender.send("silence_half")
+    await first
+    await until(lambda: sender.store.llen(ROWS))
+    (done,) = sender.store.keys("done:*")
+    assert [sender.store.getbit(done, batch.progress_bit(index)) for index in range(2)] == [1, 0]
+    assert sender.store.llen(TAKEN) == 1
+
+
+async def test_without_a_lease_it_goes_to_the_workers(sender: Sender) -> None:
+    sender.lease._renewed_at = float("-inf")
+    sender.send("ok_3")
+    await until(lambda: sender.store.llen(batch.QUEUE))
+    assert not sender.server.complete["ok_3"]
+
+
+async def test_beyond_its_bound_it_goes_to_the_workers(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_delivery, "MOST", 1)
+    sender.send("silence_2")
+    await sender.begun("silence_2")
+    sender.send("ok_4")
+    await until(lambda: sender.store.llen(batch.QUEUE))
+    assert not sender.server.complete["ok_4"]
+
+
+async def test_a_push_that_valkey_refuses_to_keep_gets_its_own_answer_and_one_row(sender: Sender) -> None:
+    before = sender.store.config_get("maxmemory")["maxmemory"]
+    sender.store.config_set("maxmemory", "1")
+    try:
+        assert await sender.send("later_1") == b'{"status":"OK"}'
+    finally:
+        sender.store.config_set("maxmemory", before)
+    await until(lambda: sender.store.llen(ROWS))
+    assert len(sender.traces()) == 1
+    assert not sender.store.exists(TAKEN)
+
+
+async def test_what_valkey_has_lost_is_written_to_it_again_while_it_is_being_sent(sender: Sender) -> None:
+    sender.send("silence_3")
+    await sender.begun("silence_3")
+    (message,) = sender.store.lrange(TAKEN, 0, -1)
+    sender.store.delete(TAKEN, f"sent:{sender.outbox.process}")
+    disconnect(sender.store)
+    await until(lambda: sender.store.llen(TAKEN))
+    assert sender.store.lrange(TAKEN, 0, -1) == [message]
+    assert sender.server.complete["silence_3"] == 1
+
+
+async def test_a_push_that_ends_while_valkey_is_away_is_answered_and_settled_when_it_is_back(sender: Sender) -> None:
+    answer = sender.send("drain_1")  # which takes a second
+    await sender.begun("drain_1")
+    disconnect(sender.store)
+    assert await answer == b'{"status":"OK"}'
+    await until(lambda: sender.store.llen(ROWS) and not sender.store.exists(TAKEN))
+    assert len(sender.traces()) == 1
+
+
+async def test_at_its_deadline_a_push_is_ok_only_if_the_list_is_on_the_disk(sender: Sender) -> None:
+    sender.outbox.responses.deadline = 0.3
+    saved = sender.send("silence_4")
+    assert await saved == b'{"status":"OK"}'
+    sender.outbox.responses.synced = 0
+    assert (await error_of(sender.send("silence_5"))).startswith("queue_unsaved")
+
+
+async def test_who_leaves_finishes_first_and_hands_the_rest_to_the_workers(sender: Sender, settings: Settings) -> None:
+    settings.ATTEMPT_DEADLINE = 2.0
+    soon = sender.send("drain_2")
+    await sender.begun("drain_2")
+    sender.outbox._flush()
+    sender.send("silence_6")
+    await sender.begun("silence_6")
+    await sender.outbox.close()
+    assert soon.done()
+    assert (len(sender.traces()), sender.store.llen(TAKEN), sender.store.llen(batch.QUEUE)) == (1, 0, 1)
