@@ -62,8 +62,8 @@ def ada(customer: Customer) -> Browser:
 
 @pytest.fixture(scope="session")
 def one_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A whole service with one worker, for all who leave it as they found it; use it as `service`."""
-    with running_stage(tmp_path_factory.mktemp("faults")) as running:
+    """A whole service whose one worker sends all, for those who leave it as they found it; use it as `service`."""
+    with running_stage(tmp_path_factory.mktemp("faults"), DELIVER_FROM="workers") as running:
         yield running
 
 

@@ -12,8 +12,8 @@ from tests.stage import Stage, running_stage
 
 @pytest.fixture(scope="session")
 def bent_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A whole service with two workers, on stores that may be killed, paused and filled."""
-    with running_stage(tmp_path_factory.mktemp("bent"), workers=2) as running:
+    """A whole service with two workers that send everything, on stores that may be killed, paused and filled."""
+    with running_stage(tmp_path_factory.mktemp("bent"), workers=2, DELIVER_FROM="workers") as running:
         yield running
 
 

@@ -36,6 +36,7 @@ def empty(service: Stage) -> Iterator[Stage]:
         home / "service",
         service.sandbox,
         {
+            "DELIVER_FROM": "workers",
             "SECRET_KEY": "new-" + "n" * 50,
             "HASH_KEY": other["HASH"],
             "VAULT_KEYS": f"new:{other['VAULT']}",

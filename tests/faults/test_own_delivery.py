@@ -1,0 +1,124 @@
+"""Web processes that send by themselves: nothing that was told OK is lost, and each push ends as exactly one row."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpns.local.process import descendants
+from tests.faults.rows import rows_of
+from tests.faults.test_power_cut import apns_ids
+from tests.load import Load
+from tests.stage import Stage
+from tests.waiting import PATIENCE, wait_for
+
+SLOW = "dead0001"
+"""What a phone's token begins with whose provider takes a second."""
+
+
+@pytest.fixture(scope="module")
+def stage(bent_service: Stage) -> Iterator[Stage]:
+    """The service, whose web processes send by themselves meanwhile; two workers beside them."""
+    stage = bent_service
+    _restart(stage, "web")
+    yield stage
+    _restart(stage, "workers")
+
+
+def _restart(stage: Stage, sender: str) -> None:
+    stage.kill("ingest")
+    stage.env["DELIVER_FROM"] = sender
+    stage.start_ingest()
+    wait_for(stage.ready, PATIENCE, "the service is ready")
+
+
+def under_way(stage: Stage, connections: int = 16) -> Load:
+    """A load in which phones are answered after a second."""
+    load = Load(stage, connections=connections, device_id=SLOW + "0" * 56)
+    wait_for(lambda: len(load.answers) > 2 * connections, PATIENCE, "answers")
+    return load
+
+
+def web_process(stage: Stage) -> int:
+    """The process that serves pushes, below its parent."""
+    below = descendants(stage.children["ingest"].pid)
+    (found,) = (pid for pid in below if b"hpns.asgi" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return found
+
+
+def test_no_worker_sends_while_all_is_well(stage: Stage) -> None:
+    stage.pause("worker"), stage.pause("worker2")
+    try:
+        load = Load(stage, connections=4, most=100)
+        load.wait()
+        assert load.with_status("OK") == set(load.answers)
+    finally:
+        stage.go_on("worker"), stage.go_on("worker2")
+    assert {row["outcome"] for row in rows_of(stage, load).values()} == {"sent"}
+
+
+def test_pushes_of_a_killed_web_process_are_taken_over_within_15_seconds_and_end_once(stage: Stage) -> None:
+    load = under_way(stage)
+    os.kill(web_process(stage), signal.SIGKILL)
+    killed = time.monotonic()
+    load.stop()
+    rows = rows_of(stage, load)
+    ids = apns_ids(stage, load)
+    last = max((row["ended_at"] - row["accepted_at"]).total_seconds() for row in rows.values())
+    print(f"{len(rows)} pushes, {len(load.broken)} unanswered, the last ended {last:.1f} s after it was accepted")
+    assert load.broken, "no push was in the hands of the killed process: this test shows nothing"
+    assert last < 15, time.monotonic() - killed
+    assert load.with_status("OK") == set(load.answers)
+    assert {row["outcome"] for row in rows.values()} == {"sent"}
+    assert all(len(found) == 1 for found in ids.values()), "a repeat has the same apns-id"
+
+
+def test_a_restart_of_valkey_under_load_loses_nothing_that_was_told_ok(stage: Stage) -> None:
+    load = under_way(stage)
+    stage.kill("valkey")
+    load.ease()
+    time.sleep(1.0)
+    stage.start_valkey()
+    time.sleep(1.0)
+    load.stop()
+    rows = rows_of(stage, load)
+    assert {rows[ack_id]["outcome"] for ack_id in load.with_status("OK")} == {"sent"}
+    assert max(load.seconds.values()) < 5.5
+
+
+def test_a_web_process_that_stands_still_loses_its_batches_to_workers_and_repeats_no_row(stage: Stage) -> None:
+    load = under_way(stage)
+    process = web_process(stage)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with stage.redis() as valkey:
+            wait_for(lambda: not any(b"web@" in key for key in valkey.keys("taken:*")), 20, "its list is taken over")
+    finally:
+        os.kill(process, signal.SIGCONT)
+    load.ease()
+    load.stop()
+    rows_of(stage, load)
+
+
+def test_a_web_process_that_is_asked_to_stop_sends_to_the_end_what_it_has(stage: Stage) -> None:
+    load = under_way(stage)
+    stage.children["ingest"].signal_group(signal.SIGTERM)
+    load.ease()
+    wait_for(lambda: load.broken, PATIENCE, "the service has stopped")
+    load.stop()
+    _restart(stage, "web")
+    told = set(load.answers)
+    rows = wait_for(
+        lambda: (found := stage.rows("ack_id LIKE %s", f"{load.name}-%")) and len(found) >= len(told) and found,
+        PATIENCE,
+        "each push that was answered has its row",
+    )
+    assert sorted(row["ack_id"] for row in rows) == sorted(told)
+    assert {row["outcome"] for row in rows} == {"sent"}
+    assert load.with_status("OK") == told
+    sent = [request["json"]["ack_id"] for request in stage.sandbox.requests(provider="apns")]
+    ours = [ack_id for ack_id in sent if ack_id.startswith(load.name)]
+    assert len(ours) == len(set(ours)), "a process that was only asked to stop left a push half done"
