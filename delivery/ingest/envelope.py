@@ -96,6 +96,10 @@ class EnvelopeTemplate:
         self._queue, self._by_key = serialised(with_payload=False)
         _, self._inline = serialised(with_payload=True)
 
+    def on_lost(self) -> None:
+        """The list of positions may be another one: its time begins anew with the next."""
+        self._trim_at = -math.inf
+
     def message(self, batch_id: str, sealed: bytes) -> bytes:
         """The message of a batch that nobody has had before; what is large in it has a key of its own."""
         name = batch_id.encode()

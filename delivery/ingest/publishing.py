@@ -146,6 +146,7 @@ class Publisher:
         answer = await connection.execute("LRANGE", self.sent, "0", "-1")
         if isinstance(answer, Exception):
             raise ConnectionError(str(answer))
+        self._envelope.on_lost()
         listed = frozenset(map(int, answer))
         # Older ones than a full list has are long confirmed.
         unlisted_below = min(listed) if len(listed) >= envelope.SENT_MOST else 0

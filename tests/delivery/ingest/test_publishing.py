@@ -58,13 +58,18 @@ async def settle(outbox: Outbox, store: redis.Redis, number: int, *indexes: int)
 
 async def lose(outbox: Outbox, store: redis.Redis, last: int) -> None:
     """Let Valkey forget all batches after this number, break the connection, and wait until it is back."""
+    forget(outbox, store, last)
+    await reconnect(outbox, store)
+
+
+def forget(outbox: Outbox, store: redis.Redis, last: int) -> None:
+    """Let Valkey forget all batches after this number."""
     for message, number in zip(reversed(store.lrange("push", 0, -1)), numbers(store), strict=True):
         if number > last:
             store.lrem("push", 1, message)
     for position in store.lrange(f"sent:{outbox.process}", 0, -1):
         if int(position) > last:
             store.lrem(f"sent:{outbox.process}", 1, position)
-    await reconnect(outbox, store)
 
 
 async def reconnect(outbox: Outbox, store: redis.Redis) -> None:
@@ -196,10 +201,12 @@ async def test_a_push_whose_deadline_comes_while_the_queue_is_away_has_its_row_o
     responses.check_deadlines(outbox.loop.time() + 100, queue_up=False)
     assert (await error_of(answer)).startswith("queue_unsaved")
     assert (responses.waiting, responses.kept_bytes) == (0, 0)
-    # Its deadline has to be over for the publisher, too.
+    forget(outbox, store, 0)
+    disconnect(store)
+    await until(lambda: not outbox.ready)
+    # Its deadline has to be over for the publisher, too; while the queue was there it would be forgotten then.
     (pending,) = responses.batches.values()
     pending.deadline = 0.0
-    await lose(outbox, store, 0)
     await until(lambda: store.llen(ROWS))
     (row,) = store.lrange(ROWS, 0, -1)
     assert b"\tqueue_down\t" in row

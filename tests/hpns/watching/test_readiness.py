@@ -18,8 +18,9 @@ WHY = "queue push is not being consumed"
 
 @pytest.fixture(autouse=True)
 def broker(settings: Settings, valkey: redis.Redis) -> None:
-    """The broker is the same Valkey."""
+    """The broker is the same Valkey, and workers send everything."""
     settings.CELERY_BROKER_URL = settings.REDIS_URL
+    settings.DELIVER_FROM = "workers"
 
 
 def looked() -> Health:
@@ -64,6 +65,25 @@ def test_what_a_worker_said_does_not_outlast_it(valkey: redis.Redis) -> None:
     workers(valkey, first=WHY)
     valkey.zadd("workers", {"first": valkey.time()[0] - 60})
     assert looked().missing == ["no worker is running: pushes would wait in the queue"]
+
+
+def test_where_web_processes_send_themselves_a_push_is_sent_without_a_worker(
+    valkey: redis.Redis, settings: Settings
+) -> None:
+    settings.DELIVER_FROM = "web"
+    found = looked()
+    assert (found.ready, found.amiss) == (
+        True,
+        ["no worker is running: nothing is written to the delivery log, and nobody takes pushes over"],
+    )
+    workers(valkey, first=WHY)
+    found = looked()
+    assert (found.ready, found.amiss) == (True, [f"no worker can deliver: {WHY}"])
+
+
+def test_a_web_process_that_sends_itself_is_no_worker(valkey: redis.Redis) -> None:
+    workers(valkey, **{"web@host:1:abcdef": ""})
+    assert looked().workers == 0
 
 
 def test_with_another_broker_no_lease_is_asked_for(valkey: redis.Redis, settings: Settings) -> None:
