@@ -169,5 +169,6 @@ class Outbox:
 
     async def _watch(self) -> None:
         while True:
+            await self.responses.wait_for_batches()  # a process that has none in flight wakes for nothing
             await asyncio.sleep(TICK)
             self.responses.check_deadlines(self.loop.time(), queue_up=self.link.up)

@@ -46,6 +46,7 @@ class Responses:
         address of the pages, for the texts of failures."""
         self._process, self.deadline, self._public_url = process, deadline, public_url
         self.batches: dict[int, PendingBatch] = {}
+        self._awaited: asyncio.Future[None] | None = None
         self.waiting = 0
         self.latency = 0.0  # seconds that answers take, of late
         self.kept_bytes = 0
@@ -58,7 +59,15 @@ class Responses:
         deadline = asyncio.get_running_loop().time() + self.deadline - TICK
         pending = self.batches[number] = PendingBatch(number, batch_id, pushes, sealed, deadline)
         self.kept_bytes += len(sealed)
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
         return pending
+
+    async def wait_for_batches(self) -> None:
+        """Return when there are batches in flight; for one who waits at a time."""
+        if not self.batches:
+            self._awaited = asyncio.get_running_loop().create_future()
+            await self._awaited
 
     def on_published(self, pending: PendingBatch) -> None:
         """The queue has a batch."""

@@ -24,8 +24,9 @@ from hpns.celery import lease
 from tenants import redis_client, supervision
 from tenants.directory.live import DIRECTORY
 
-# Seconds between two looks, for a store to answer one, and after which what is known is no news any more.
-LOOK_INTERVAL: Final = 1.0
+# Seconds between two looks: while somebody asks, as a balancer does, and when nobody has for ASKED_SECONDS.
+LOOK_INTERVAL, IDLE_INTERVAL, ASKED_SECONDS = 1.0, 5.0, 30.0
+# Seconds for a store to answer a look, and after which what is known is no news any more.
 LOOK_SECONDS: Final = 1.5
 STALE_SECONDS: Final = 10.0
 # Parameters of Django's connections that are no parameters of psycopg's asynchronous ones.
@@ -80,9 +81,11 @@ class _Look:
     def __init__(self, what: str, look: Callable[[Health], Awaitable[None]], *, of_missing: bool) -> None:
         self.what, self.look, self.of_missing = what, look, of_missing
         self.found, self.at = Health(), 0.0
+        self.asked_at = time.monotonic()
 
     def known(self) -> Health:
         """What was found, its age included."""
+        self.asked_at = time.monotonic()
         known = Health(list(self.found.missing), list(self.found.amiss), self.found.workers)
         news = known.missing if self.of_missing else known.amiss
         if not self.at:
@@ -98,7 +101,12 @@ class _Look:
             health = Health()
             await self.look(health)
             self.found, self.at = health, time.monotonic()
-            await asyncio.sleep(LOOK_INTERVAL)
+            await asyncio.sleep(_interval(self.asked_at))
+
+
+def _interval(asked_at: float) -> float:
+    """Seconds until the next look, where somebody asked at `asked_at` for the last time."""
+    return LOOK_INTERVAL if time.monotonic() - asked_at < ASKED_SECONDS else IDLE_INTERVAL
 
 
 class Observer:

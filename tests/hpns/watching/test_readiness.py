@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from delivery.log.rows import ROWS
 from delivery.log.writing import WRITTEN_AT
+from hpns.watching import readiness
 from hpns.watching.readiness import Health, Observer
 from tests.hpns.watching.asking import Intake, no_pages
 
@@ -101,3 +102,9 @@ def test_rows_of_the_log_that_wait_for_long_are_amiss_and_keep_no_push_from_bein
     (text,) = health.amiss
     assert text.startswith("rows of the delivery log have not been written for 60")
     assert health.ready
+
+
+def test_what_nobody_asks_about_is_looked_at_less_often() -> None:
+    now = time.monotonic()
+    assert readiness._interval(now) == 1.0
+    assert readiness._interval(now - 60) == 5.0
