@@ -13,9 +13,10 @@ from typing import Final
 from django.db.models import Q, QuerySet
 
 from delivery.devices import reading
-from delivery.devices.reading import Cursor, Page
+from delivery.devices.reading import Page
 from delivery.models import Delivery, Device
 from delivery.outcomes.verdict import Outcome
+from tenants.keyset import Cursor
 
 # Some milliseconds, and a phone's pushes of weeks.
 ROWS: Final = 1_000

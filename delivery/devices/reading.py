@@ -1,15 +1,16 @@
 """Reading the tables of devices, for pages: in the scope in force (tenants/scope.py). Nothing here counts a whole table
 of a customer's without a bound."""
 
-import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce, TruncDay
 
 from delivery.models import Delivery, Device, DeviceCount, Receipt
+from tenants import keyset
+from tenants.keyset import Cursor
 
 # Counted no further.
 COUNTED: Final = 10_000
@@ -17,30 +18,6 @@ COUNTED: Final = 10_000
 CLOCKS: Final = timedelta(days=1)
 # Rows of a page.
 SIZE: Final = 25
-KEY_LONGEST: Final = 64
-_PK: Final = re.compile(r"[0-9]{1,18}")
-
-
-class Cursor(NamedTuple):
-    """The place behind a row: the time that rows are ordered by, the latest first, and what tells rows of one time
-    apart. As text it stands in the URL of the next page."""
-
-    at: datetime
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.at.isoformat()}~{self.key}"
-
-
-def parse_cursor(text: str) -> Cursor | None:
-    """The cursor of this text, None for what is none."""
-    at, separator, key = text.partition("~")
-    try:
-        # In UTC: PostgreSQL reads fewer offsets than Python does, and one may lead out of the calendar.
-        moment = datetime.fromisoformat(at).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return Cursor(moment, key) if separator and len(key) <= KEY_LONGEST else None
 
 
 class Page(NamedTuple):
@@ -51,11 +28,8 @@ class Page(NamedTuple):
 
 
 def _page(rows: "QuerySet[Any]", time: str, key: str, before: Cursor | None) -> Page:
-    if before is not None and (key != "pk" or _PK.fullmatch(before.key)):
-        # The first condition is what an index, and leaving out whole days, are good for.
-        rows = rows.filter(**{f"{time}__lte": before.at}).filter(
-            Q(**{f"{time}__lt": before.at}) | Q(**{f"{key}__lt": before.key})
-        )
+    if before is not None:
+        rows = rows.filter(keyset.behind(before, time, key))
     found = list(rows.order_by(f"-{time}", f"-{key}")[: SIZE + 1])
     if len(found) <= SIZE:
         return Page(found, None)

@@ -17,6 +17,7 @@ from delivery.models import Delivery, Device
 from delivery.outcomes.verdict import Outcome
 from delivery.pages.devices import SILENT_DAYS, server_names, short
 from delivery.pages.filter_bar import OUTCOMES, TYPE_LABELS
+from tenants import keyset
 from tenants.models import PushApp
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -34,7 +35,7 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
     if not FINGERPRINT.fullmatch(device):
         raise Http404
     now = timezone.now()
-    before = reading.parse_cursor(request.GET.get("before", ""))
+    before = keyset.parse(request.GET.get("before", ""))
     log = history.read(device)
     newest = log.page(None)
     found = newest if before is None else log.page(before)
@@ -63,14 +64,10 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         "columns": _columns("Time", "Type", "Server", "What became of it", "Receipt", "Push"),
         "rows": [_push(request, row, names, acked) for row in found.rows],
         "newest": here if before else "",
-        "older": f"?before={_escaped(found.next_cursor)}" if found.next_cursor else "",
+        "older": f"?before={found.next_cursor}" if found.next_cursor else "",
         "before": before,
     }
     return render(request, "delivery/devices/device.html", context)
-
-
-def _escaped(cursor: reading.Cursor) -> str:
-    return str(cursor).replace("+", "%2B")
 
 
 def _columns(*labels: str) -> list[dict[str, Any]]:
