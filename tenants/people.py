@@ -11,9 +11,12 @@ from tenants.models import Customer, Invitation, Membership, Role
 
 def memberships_of(user: User) -> list[Membership]:
     """Where somebody is a member, with the customers, by their names."""
-    found = Membership.objects.filter(user_id=user.pk).select_related("customer", "user")
+    found = Membership.objects.filter(user_id=user.pk).select_related("customer")
     with scope.person(user.pk):
-        return list(found.order_by("customer__name", "pk"))
+        rows = list(found.order_by("customer__name", "pk"))
+    for row in rows:
+        row.user = user
+    return rows
 
 
 def members_of(customer: Customer) -> QuerySet[Membership]:

@@ -35,6 +35,16 @@ def customer(row: Customer | int) -> Iterator[None]:
 
 
 @contextmanager
+def looking(row: Customer) -> Iterator[None]:
+    """Scope of one customer for what only reads: where it is in force already, without a savepoint in it."""
+    if fence.active_scope() == ActiveScope(ScopeKind.CUSTOMER, customer=row.pk):
+        yield
+        return
+    with customer(row):
+        yield
+
+
+@contextmanager
 def person(user_id: int) -> Iterator[None]:
     """Scope of one person: inside there are this user's memberships and the customers that they are of, to be read."""
     with _enter(ActiveScope(ScopeKind.PERSON, user=user_id)):

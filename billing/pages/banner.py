@@ -17,5 +17,5 @@ def quota_banner(request: HttpRequest) -> str:
         return ""
     now = timezone.now()
     # A page that is made in steps renders outside of them.
-    with scope.customer(page.customer):
+    with scope.looking(page.customer):
         return usage_words.banner(watching.kept_state(page.customer, now, sources.current()), now)

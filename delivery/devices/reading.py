@@ -1,50 +1,23 @@
 """Reading the tables of devices, for pages: in the scope in force (tenants/scope.py). Nothing here counts a whole table
 of a customer's without a bound."""
 
-import re
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import reduce
-from operator import or_
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce, TruncDay
 
 from delivery.models import Delivery, Device, DeviceCount, Receipt
+from tenants import keyset
+from tenants.keyset import Cursor
 
 # Counted no further.
 COUNTED: Final = 10_000
-# Rows about sessions.
-SESSIONS: Final = 10
 # By how much a receipt may seem to be older than its push, as in delivery/selectors.py.
 CLOCKS: Final = timedelta(days=1)
 # Rows of a page.
 SIZE: Final = 25
-KEY_LONGEST: Final = 64
-_PK: Final = re.compile(r"[0-9]{1,18}")
-
-
-class Cursor(NamedTuple):
-    """The place behind a row: the time that rows are ordered by, the latest first, and what tells rows of one time
-    apart. As text it stands in the URL of the next page."""
-
-    at: datetime
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.at.isoformat()}~{self.key}"
-
-
-def parse_cursor(text: str) -> Cursor | None:
-    """The cursor of this text, None for what is none."""
-    at, separator, key = text.partition("~")
-    try:
-        # In UTC: PostgreSQL reads fewer offsets than Python does, and one may lead out of the calendar.
-        moment = datetime.fromisoformat(at).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return Cursor(moment, key) if separator and len(key) <= KEY_LONGEST else None
 
 
 class Page(NamedTuple):
@@ -55,11 +28,8 @@ class Page(NamedTuple):
 
 
 def _page(rows: "QuerySet[Any]", time: str, key: str, before: Cursor | None) -> Page:
-    if before is not None and (key != "pk" or _PK.fullmatch(before.key)):
-        # The first condition is what an index, and leaving out whole days, are good for.
-        rows = rows.filter(**{f"{time}__lte": before.at}).filter(
-            Q(**{f"{time}__lt": before.at}) | Q(**{f"{key}__lt": before.key})
-        )
+    if before is not None:
+        rows = rows.filter(keyset.behind(before, time, key))
     found = list(rows.order_by(f"-{time}", f"-{key}")[: SIZE + 1])
     if len(found) <= SIZE:
         return Page(found, None)
@@ -119,44 +89,7 @@ def pushes(device: str, before: Cursor | None) -> Page:
     return _page(Delivery.objects.filter(device=device), "accepted_at", "trace", before)
 
 
-def sessions(device: str) -> list[Delivery]:
-    """The last pushes of a device that say that its session has ended: a logout by the server, or a wipe."""
-    return list(Delivery.objects.filter(device=device, type="session").order_by("-accepted_at")[:SESSIONS])
-
-
-def handed_off_since(device: str, moment: datetime) -> "QuerySet[Delivery]":
-    """The pushes of a device, other than those about sessions, that came after this moment and a provider took."""
-    return Delivery.objects.filter(device=device, accepted_at__gt=moment, outcome="sent").exclude(type="session")
-
-
-def unacknowledged(rows: Sequence[Device], most: int) -> list[int]:
-    """For each of a device's rows the pushes by its server and app that a provider took after the last acknowledged
-    one, of the days that the log has; counted no further than `most`."""
-    if not rows:
-        return []
-    sent = Delivery.objects.filter(device=rows[0].device, outcome="sent").order_by()
-    # In one look, unless there are so many of some row that others might not be seen.
-    limit = most * len(rows) + 1
-    found = sent.filter(reduce(or_, map(_unacknowledged, rows)))
-    pushes = list(found.values_list("server_id", "app_id", "accepted_at")[:limit])
-    if len(pushes) == limit:
-        return [sent.filter(_unacknowledged(row))[:most].count() for row in rows]
-    times: dict[tuple[int, int], list[datetime]] = {}
-    for server, app, at in pushes:
-        times.setdefault((server, app or 0), []).append(at)
-
-    def count(row: Device) -> int:
-        return sum(not row.acked_at or at > row.acked_at for at in times.get((row.server_id, row.app_id), ()))
-
-    return [min(count(row), most) for row in rows]
-
-
-def _unacknowledged(row: Device) -> Q:
-    since = {"accepted_at__gt": row.acked_at} if row.acked_at else {}
-    return Q(server_id=row.server_id, app_id=row.app_id or None, **since)
-
-
-def acknowledged(rows: list[Delivery]) -> dict[str, datetime]:
+def acknowledged(rows: Iterable[Delivery]) -> dict[str, datetime]:
     """When the first receipt of each of these pushes came, by trace."""
     wanted = {row.trace: row for row in rows if row.ack_id}
     if not wanted:

@@ -21,7 +21,8 @@ _FAILED: Final = tuple(outcome.value for outcome in Outcome if outcome not in (O
 @dataclass(frozen=True)
 class Day:
     """Counts of the pushes of 24 hours; `recent` those of the last hour: all ("" , ""), and the failed ones by code and
-    attribution. by_step: per STEP, by the outcome sent, gone or failed."""
+    attribution. by_step: per STEP, by the outcome sent, gone or failed; taking: the apps that a provider
+    took a push of, None where it is not known."""
 
     start: datetime
     end: datetime
@@ -29,6 +30,7 @@ class Day:
     acked: int = 0
     recent: Mapping[tuple[str, str], int] = field(default_factory=dict)
     by_step: Mapping[datetime, Mapping[str, int]] = field(default_factory=dict)
+    taking: frozenset[int] | None = None
 
     @property
     def pushes(self) -> int:
@@ -73,9 +75,15 @@ def read(now: datetime, **filters: Any) -> Day:
     return of_rows(start, now, rows, _failures(rows, start))
 
 
-def of_rows(start: datetime, now: datetime, rows: Iterable[Counted], failures: Sequence[Failure]) -> Day:
+def of_rows(
+    start: datetime,
+    now: datetime,
+    rows: Iterable[Counted],
+    failures: Sequence[Failure],
+    taking: frozenset[int] | None = None,
+) -> Day:
     """The day from `start` to `now` out of what was counted of it in steps of STEP, by outcome, code and attribution
-    at least, and its failures."""
+    at least, its failures, and the apps that a provider took a push of, if they are known."""
     sums: Counter[str] = Counter()
     recent: Counter[tuple[str, str]] = Counter()
     by_step: dict[datetime, Counter[str]] = {}
@@ -90,7 +98,7 @@ def of_rows(start: datetime, now: datetime, rows: Iterable[Counted], failures: S
             if kind == "failed":
                 recent[row.of["code"], row.of["attribution"]] += row.pushes
     total = sums["sent"] + sums["gone"] + sums["failed"]
-    return Day(start, now, Counts(total, sums["sent"], sums["gone"], failures), sums["acked"], recent, by_step)
+    return Day(start, now, Counts(total, sums["sent"], sums["gone"], failures), sums["acked"], recent, by_step, taking)
 
 
 def _kind(row: Counted) -> str:

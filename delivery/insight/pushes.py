@@ -4,27 +4,19 @@ Invariant: no query here reads a day from its beginning to its end.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 from django.conf import settings
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
 from delivery.models import Delivery, Receipt
+from tenants import keyset
+from tenants.keyset import Cursor
 
 PAGE: Final = 50
 # Pushes of a post up to which their receipts are counted.
 RECEIPTS_MOST: Final = 5_000
-
-
-class Place(NamedTuple):
-    """Where a page of a list ends: at the push that was accepted then, of this trace."""
-
-    at: datetime
-    trace: str
-
-    def __str__(self) -> str:
-        return f"{self.at.timestamp():.3f}_{self.trace}"
 
 
 class Split(NamedTuple):
@@ -61,14 +53,13 @@ def of_device(fingerprint: str) -> "QuerySet[Delivery]":
     return Delivery.objects.filter(device=fingerprint)
 
 
-def page(rows: "QuerySet[Delivery]", after: Place | None) -> tuple[list[Delivery], Place | None]:
-    """The latest pushes of `rows` after a place of the list, and where the next page begins."""
+def page(rows: "QuerySet[Delivery]", after: Cursor | None) -> tuple[list[Delivery], Cursor | None]:
+    """The latest pushes of `rows` behind a cursor, and where the next page begins."""
     if after is not None:
-        # The first condition is what leaves out whole days.
-        rows = rows.filter(accepted_at__lte=after.at).filter(Q(accepted_at__lt=after.at) | Q(trace__lt=after.trace))
+        rows = rows.filter(keyset.behind(after, "accepted_at", "trace"))
     found = list(named(rows).order_by("-accepted_at", "-trace")[: PAGE + 1])
     more = found[:PAGE]
-    return more, Place(more[-1].accepted_at, more[-1].trace) if len(found) > PAGE else None
+    return more, Cursor(more[-1].accepted_at, more[-1].trace) if len(found) > PAGE else None
 
 
 def split(rows: "QuerySet[Delivery]") -> list[Split]:
@@ -106,15 +97,6 @@ def receipts(pushes: Iterable[Delivery]) -> dict[str, list[Receipt]]:
 def forgotten_on(push: Delivery) -> date:
     """The day on which the log forgets a push: it loses whole days of UTC (delivery/log/partitions.py)."""
     return push.accepted_at.date() + timedelta(days=settings.RETENTION_DAYS + 1)
-
-
-def parse_place(text: str) -> Place | None:
-    """A place as it stands in an address; None for anything else."""
-    seconds, _, trace = text.partition("_")
-    try:
-        return Place(datetime.fromtimestamp(float(seconds), UTC), trace)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def total(splits: Sequence[Split], outcome: str = "") -> int:

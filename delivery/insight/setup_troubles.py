@@ -1,24 +1,25 @@
 """Troubles that stand in a customer's own set-up: suspension, entitlement, keys, apps and their credentials."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
 from django.contrib.postgres.aggregates import BoolOr
+from django.db.models import prefetch_related_objects
 from django.urls import reverse
-from django.utils import timezone
 
 from delivery.insight import stock_app
 from delivery.insight.stock_app import StockApp
 from delivery.insight.trouble import Severity, Trouble, listed
-from tenants import scope
+from tenants.inventory import Inventory, ServerName
 from tenants.models import AuditEvent, Credential, Customer, Entitlement, PushApp, Server, ServerKey
 
 # How long before its end a credential is warned of, as its e-mails are.
 SOON: Final = timedelta(days=30)
 # Servers without a key that are looked at for their names.
 NAMED_MOST: Final = 200
+AnyServer = Server | ServerName
 
 
 def of_agreement(customer: Customer) -> Iterator[Trouble]:
@@ -64,15 +65,13 @@ def _of_subscription(customer: Customer, entitlement: Entitlement) -> Trouble:
     )
 
 
-def of_keys(customer: Customer, server: Server | None = None) -> Iterator[Trouble]:
+def of_keys(customer: Customer, inventory: Inventory, server: Server | None = None) -> Iterator[Trouble]:
     """Servers of which no key is in use."""
-    rows = Server.objects.filter(anonymous=False).order_by("name")
-    keys = ServerKey.objects.all()
-    if server is not None:
-        rows, keys = rows.filter(pk=server.pk), keys.filter(server=server)
+    keys = ServerKey.objects.all() if server is None else ServerKey.objects.filter(server=server)
     # Held against each other here: on fresh statistics PostgreSQL looks through all keys for each of 10,000 servers.
     alive = dict(keys.order_by().values_list("server_id").annotate(alive=BoolOr(ServerKey.in_use())))
-    keyless = [row for row in rows.only("name", "public_id") if not alive.get(row.pk)]
+    rows = inventory.own_servers if server is None else [server] if not server.anonymous else []
+    keyless = [row for row in rows if not alive.get(row.pk)]
     ended = [row for row in keyless if row.pk in alive][:NAMED_MOST]
     fresh = [row for row in keyless if row.pk not in alive][:NAMED_MOST]
     if ended:
@@ -100,17 +99,26 @@ def of_keys(customer: Customer, server: Server | None = None) -> Iterator[Troubl
         )
 
 
-def of_apps(customer: Customer, app: PushApp | None = None) -> Iterator[Trouble]:
-    """Apps without a credential, credentials that are refused, have ended or are about to; and no app at all."""
-    own = PushApp.objects.filter(enabled=True).prefetch_related("credentials").order_by("label")
-    rows = list(own.filter(pk=app.pk) if app is not None else own)
-    now = timezone.now()
+def of_apps(
+    customer: Customer,
+    inventory: Inventory,
+    now: datetime,
+    app: PushApp | None = None,
+    *,
+    taking: frozenset[int] | None = None,
+) -> Iterator[Trouble]:
+    """Apps without a credential, credentials that are refused, have ended or are about to; and no app at all.
+
+    taking: the apps that a provider took a push of in the last 24 hours, if that is known.
+    """
+    rows = inventory.enabled_apps if app is None else [app] if app.enabled and app.customer_id else []
+    prefetch_related_objects(rows, "credentials")
     for row in rows:
         yield from _of_app(customer, row, now)
-    for found in [stock_app.detect(app, now)] if app is not None else stock_app.detect_all(now, rows):
+    for found in [stock_app.detect(app, now)] if app is not None else stock_app.detect_all(now, rows, taking):
         if found is not None:
             yield _stock_app(customer, found)
-    if not rows and app is None and not scope.shared_apps().exists():
+    if not rows and app is None and not inventory.shared_apps:
         yield Trouble(
             "no_app",
             Severity.STOPPED,
@@ -223,15 +231,15 @@ def _is_usable(row: Credential, now: datetime) -> bool:
     return row.refused_at is None and (row.expires_at is None or row.expires_at > now)
 
 
-def _ended_at(servers: list[Server]) -> datetime | None:
+def _ended_at(servers: Sequence[AnyServer]) -> datetime | None:
     """When the last key of the only one of these servers ended; None for several."""
     if len(servers) != 1:
         return None
-    ends = ServerKey.objects.filter(server=servers[0]).values_list("revoked_at", "expires_at")
+    ends = ServerKey.objects.filter(server_id=servers[0].pk).values_list("revoked_at", "expires_at")
     return max((min(filter(None, pair)) for pair in ends if any(pair)), default=None)
 
 
-def _server_link(customer: Customer, servers: list[Server], part: str) -> str:
+def _server_link(customer: Customer, servers: Sequence[AnyServer], part: str) -> str:
     if len(servers) == 1:
         return f"{reverse('server', args=(customer.slug, servers[0].public_id))}#{part}"
     return reverse("servers", args=(customer.slug,))

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from delivery.rollups.reading import HOUR, MINUTE, counted, floor
+from delivery.outcomes.verdict import Outcome
+from delivery.rollups.reading import HOUR, MINUTE, counted, floor, moment
 
 LEARNED: Final = timedelta(days=14)
 # Hours with pushes that make a habit; fewer are trials.
 HABIT: Final = 12
 # Whole hours that have to pass without a push in which there used to be some.
 MISSED: Final = 2
+# Every one: what is asked for is when something came.
+OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
 
 
@@ -22,11 +25,11 @@ def last_pushes(now: datetime, servers: Sequence[int] | None) -> dict[int, list[
     """The hours of two weeks in which something came, ascending, by server; of the whole customer under 0 if None."""
     by: tuple[str, ...] = ("server_id",) if servers is not None else ()
     lookups: dict[str, Any] = {"server_id__in": servers} if servers is not None else {}
-    found: dict[int, list[datetime]] = {}
-    for row in counted(now - LEARNED, now, by=by, step=HOUR, unit=HOUR, **lookups):
-        if row.at is not None and row.pushes:
-            found.setdefault(row.of.get("server_id", 0), []).append(row.at)
-    return found
+    found: dict[int, set[int]] = {}
+    # A row for each day, with its hours: a twentieth of a row for each hour.
+    for row in counted(now - LEARNED, now, by=by, step=DAY, unit=HOUR, moments_of=OUTCOMES, **lookups):
+        found.setdefault(row.of.get("server_id", 0), set()).update(row.moments)
+    return {server: [moment(hour) for hour in sorted(hours)] for server, hours in found.items()}
 
 
 def silent(hours: Sequence[datetime], now: datetime) -> bool:

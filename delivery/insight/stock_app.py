@@ -40,15 +40,18 @@ def detect(app: PushApp, now: datetime) -> StockApp | None:
     return next(iter(_found(now, {app.pk: app})), None)
 
 
-def detect_all(now: datetime, apps: Iterable[PushApp]) -> list[StockApp]:
-    """Look at these of the customer's own apps, which are all that are in use. In the customer's scope."""
-    return _found(now, {app.pk: app for app in apps})
+def detect_all(now: datetime, apps: Iterable[PushApp], taking: frozenset[int] | None = None) -> list[StockApp]:
+    """Look at these of the customer's own apps, which are all that are in use. In the customer's scope. taking: those
+    that had a push taken in the last day, if they are known already."""
+    return _found(now, {app.pk: app for app in apps}, taking)
 
 
-def _found(now: datetime, apps: Mapping[int, PushApp]) -> list[StockApp]:
+def _found(now: datetime, apps: Mapping[int, PushApp], taking: frozenset[int] | None = None) -> list[StockApp]:
     """Look at these apps. Nearly each one has had a push taken in the last day, which a thirtieth of the rows tells."""
-    taken = counted(now - DAY, now, by=("app_id",), unit=HOUR, outcome=SENT, app_id__in=sorted(apps)) if apps else []
-    rest = {pk: app for pk, app in apps.items() if pk not in {row.of["app_id"] for row in taken if row.pushes}}
+    if taking is None and apps:
+        rows = counted(now - DAY, now, by=("app_id",), unit=HOUR, outcome=SENT, app_id__in=sorted(apps))
+        taking = frozenset(row.of["app_id"] for row in rows if row.pushes)
+    rest = {pk: app for pk, app in apps.items() if pk not in (taking or ())}
     if not rest:
         return []
     # Then whether any was refused for its token's owner, which needs no sums by day.

@@ -15,6 +15,7 @@ from delivery.insight.standing import percent
 from delivery.insight.summary import Failure, capitalised, some_of
 from delivery.insight.trouble import Severity, Trouble, listed, pushes_link
 from delivery.rollups.reading import HOUR
+from tenants.inventory import Inventory
 from tenants.models import Customer, Rejection, Server, ServerKey
 
 # Causes of failures, servers and kinds of rejections that are spoken of one by one.
@@ -207,23 +208,21 @@ def _rejection(customer: Customer, row: dict[str, Any], last_good: datetime | No
     )
 
 
-def of_silence(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:
+def of_silence(
+    customer: Customer, inventory: Inventory, now: datetime, server: Server | None = None
+) -> Iterator[Trouble]:
     """Servers that pushed as a habit and are silent; of a customer with many servers, whether all of them are."""
-    names: dict[int, str] = {}
-    if server is not None:
-        names = {server.pk: server.name}
-    else:
-        rows = Server.objects.filter(anonymous=False).order_by("pk").values_list("pk", "name")
-        names = dict(rows[: SERVERS_MOST + 1])
-        if len(names) > SERVERS_MOST:
-            names = {0: customer.name}
+    rows = inventory.own_servers if server is None else [server]
+    names = {row.pk: row.name for row in rows}
+    if len(names) > SERVERS_MOST:
+        names = {0: customer.name}
     hours = silence.last_pushes(now, None if 0 in names else list(names))
     missed = {pk: seen[-1] for pk, seen in hours.items() if silence.silent(seen, now)}
     if not missed:
         return
     latest, hour = max(missed.items(), key=lambda pair: pair[1])
     pk = latest if len(missed) == 1 else 0
-    public_id = Server.objects.filter(pk=pk).values_list("public_id", flat=True).first() if pk else None
+    public_id = next((row.public_id for row in rows if row.pk == pk), None)
     yield Trouble(
         "silence",
         Severity.FAILING,

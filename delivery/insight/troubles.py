@@ -20,6 +20,7 @@ from delivery.insight.day import Day
 from delivery.insight.summary import some_of
 from delivery.insight.trouble import Severity, Trouble
 from delivery.rollups.reading import counted
+from tenants.inventory import Inventory
 from tenants.models import Customer, PushApp, Rejection, Server
 
 __all__ = ["Severity", "Trouble", "troubles"]
@@ -46,25 +47,28 @@ def troubles(
     app: PushApp | None = None,
     day: Day | None = None,
     now: datetime | None = None,
+    inventory: Inventory | None = None,
 ) -> list[Trouble]:
     """The troubles of a customer, in its scope, the worst first; of one server or app only, with what stops all.
 
-    day: its last 24 hours with the same filters, if they were read already (delivery/insight/day.py).
+    day: its last 24 hours with the same filters, if they were read already (delivery/insight/day.py); inventory: its
+    servers and apps, if the page has them.
     """
     now = now or timezone.now()
+    inventory = inventory or Inventory()
     filters, query = _filters(server, app)
     day = day or days.read(now, **filters)
     found = [_with_requests(trouble, server, now, day) for trouble in setup_troubles.of_agreement(customer)]
     stopped = bool(found)
     if server is None:
-        apps = list(setup_troubles.of_apps(customer, app))
+        apps = list(setup_troubles.of_apps(customer, inventory, now, app, taking=day.taking))
         found += _with_counts(apps, day, filters)
     if app is None:
-        found += setup_troubles.of_keys(customer, server)
+        found += setup_troubles.of_keys(customer, inventory, server)
         found += proof_troubles.of_proofs(customer, now, server)
         found += traffic_troubles.of_door(customer, now, server)
         if not stopped:
-            found += traffic_troubles.of_silence(customer, now, server)
+            found += traffic_troubles.of_silence(customer, inventory, now, server)
     found += traffic_troubles.of_failures(customer, day, found, query)
     return sorted(found, key=lambda trouble: (-trouble.severity, _place(trouble.kind), -trouble.count))
 

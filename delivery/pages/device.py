@@ -9,13 +9,15 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from delivery.devices import latest, reading
+from delivery.devices import history, latest, reading
+from delivery.devices.history import History
 from delivery.insight import devices as sayings
 from delivery.insight.devices import Saying
 from delivery.models import Delivery, Device
 from delivery.outcomes.verdict import Outcome
 from delivery.pages.devices import SILENT_DAYS, server_names, short
 from delivery.pages.filter_bar import OUTCOMES, TYPE_LABELS
+from tenants import keyset
 from tenants.models import PushApp
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -33,18 +35,18 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
     if not FINGERPRINT.fullmatch(device):
         raise Http404
     now = timezone.now()
-    before = reading.parse_cursor(request.GET.get("before", ""))
-    found = newest = reading.pushes(device, None)
-    if before is not None:
-        found = reading.pushes(device, before)
-    acked = reading.acknowledged([*found.rows, *newest.rows])
+    before = keyset.parse(request.GET.get("before", ""))
+    log = history.read(device)
+    newest = log.page(None)
+    found = newest if before is None else log.page(before)
+    acked = reading.acknowledged({row.trace: row for row in (*found.rows, *newest.rows)}.values())
     rows = latest.with_latest(reading.of_device(device), newest.rows, acked)
     if not rows:
         raise Http404
     servers = {row.server_id for row in (*rows, *found.rows)}
     names, apps = server_names(servers), _apps(rows)
-    counts = reading.unacknowledged(rows, COUNTED + 1)
-    sessions = reading.sessions(device)
+    counts = log.unacknowledged(rows, COUNTED + 1)
+    sessions = log.sessions()
     here = reverse("device", args=(request.customer.slug, device))
     context = {
         "device": device,
@@ -56,20 +58,16 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         ),
         "ways_rows": [_way(row, names, apps, now, silent) for row, silent in zip(rows, counts, strict=True)],
         "several": len({row.server_id for row in rows}) > 1,
-        "session": _session(device, sessions),
+        "session": _session(log, sessions),
         "session_columns": _columns("Time", "What", "What became of it", "Push"),
         "session_rows": [_session_row(request, row) for row in sessions],
         "columns": _columns("Time", "Type", "Server", "What became of it", "Receipt", "Push"),
         "rows": [_push(request, row, names, acked) for row in found.rows],
         "newest": here if before else "",
-        "older": f"?before={_escaped(found.next_cursor)}" if found.next_cursor else "",
+        "older": f"?before={found.next_cursor}" if found.next_cursor else "",
         "before": before,
     }
     return render(request, "delivery/devices/device.html", context)
-
-
-def _escaped(cursor: reading.Cursor) -> str:
-    return str(cursor).replace("+", "%2B")
 
 
 def _columns(*labels: str) -> list[dict[str, Any]]:
@@ -107,12 +105,12 @@ def _up_to(count: int) -> str:
     return f"more than {COUNTED}" if count > COUNTED else str(count)
 
 
-def _session(device: str, sessions: list[Delivery]) -> dict[str, Any]:
+def _session(log: History, sessions: list[Delivery]) -> dict[str, Any]:
     """The end of the last session, and how many pushes were handed off since."""
     if not sessions:
         return {}
     last = sessions[0]
-    count = reading.handed_off_since(device, last.accepted_at)[: COUNTED + 1].count()
+    count = log.handed_off_since(last.accepted_at, COUNTED + 1)
     sent = last.outcome == Outcome.SENT.value
     kind = "good" if sent and not count else "warn"
     return {"kind": kind, "at": last.accepted_at, "after": count, "words": _up_to(count), "sent": sent}

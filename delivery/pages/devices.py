@@ -19,6 +19,8 @@ from delivery.insight.charts import Chart, Kind, Series
 from delivery.models import Device
 from delivery.pages import filters, spans
 from delivery.pages.filters import FAMILIES, Filters
+from tenants import keyset
+from tenants.keyset import Cursor
 from tenants.models import Server
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -141,8 +143,8 @@ def _days(request: CustomerRequest) -> int:
     return next((days for days in SILENT_DAYS if asked == str(days)), SILENT_DAYS[0])
 
 
-def _cursor(request: CustomerRequest, name: str) -> reading.Cursor | None:
-    return reading.parse_cursor(request.GET.get(name, ""))
+def _cursor(request: CustomerRequest, name: str) -> Cursor | None:
+    return keyset.parse(request.GET.get(name, ""), number=True)
 
 
 def _columns(*labels: str) -> list[dict[str, str]]:

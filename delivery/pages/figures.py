@@ -6,7 +6,7 @@ Invariant: a bounded number of queries, whatever there is to count; tables are b
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,9 +21,8 @@ from delivery.pages import spans
 from delivery.pages.filters import FAILED, Filters
 from delivery.rollups.buckets import Histogram
 from delivery.rollups.buckets import percentiles as percentiles_of
-from delivery.rollups.reading import HOUR, MINUTE, Counted, counted
+from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, split
 from delivery.selectors import count_up_to
-from tenants.models import Server
 
 SENT: Final = Outcome.SENT.value
 GONE: Final = Outcome.GONE.value
@@ -74,8 +73,9 @@ class Devices:
 @dataclass(frozen=True)
 class Figures:
     """What a page shows. `before` are the sums of the span of the same length before; `steps` the beginnings of the
-    charts' steps, with what came of the pushes and the latencies of each that had any; `devices` is None where they
-    are too many to be counted here; `day` are the last 24 hours where these are the same, None where they are not."""
+    charts' steps, with what came of the pushes of each that had any, and `latency_steps` those of the latencies;
+    `devices` is None where they are too many to be counted here; `day` are the last 24 hours where these are the same,
+    None where they are not."""
 
     counts: Counts
     acked: int
@@ -83,6 +83,7 @@ class Figures:
     before: Totals
     before_latencies: Latencies
     steps: Sequence[datetime]
+    latency_steps: Sequence[datetime]
     by_step: Mapping[datetime, Totals]
     latencies_by_step: Mapping[datetime, Latencies]
     splits: Mapping[str, Mapping[Any, Totals]]
@@ -90,23 +91,28 @@ class Figures:
     day: Day | None = None
 
 
-def read(filters: Filters) -> Figures:
-    """The figures of these filters, in the scope of a customer."""
+def read(filters: Filters, servers: int) -> Figures:
+    """The figures of these filters, in the scope of a customer; `servers`: how many it has."""
     span, lookups = filters.span, filters.lookups
     whole: dict[str, Any] = {"unit": span.unit, "zone": filters.zone}
     by = ("family", "outcome", "code", "attribution")
-    rows = counted(span.start, span.end, by=by, step=span.step, moments_of=FAILED, **whole, **lookups)
     # Only what was handed off took a time for that: where the filters leave it out, there is none.
     has_sent = "outcome__in" not in lookups and lookups.get("outcome", SENT) == SENT
-    timed: list[Counted] = []
-    if has_sent:
-        timed = counted(span.start, span.end, step=span.step, latencies=True, **whole, **{**lookups, "outcome": SENT})
+    # In one look with the rest, unless they are read by days, which the moments of failures are not.
+    at_once = has_sent and span.latency_step < spans.DAY
+    chosen = {"latencies": at_once, "latencies_of": (SENT,), **whole, **lookups}
+    rows = counted(span.start, span.end, by=by, step=span.step, moments_of=FAILED, **chosen)
+    timed = [row for row in rows if row.of["outcome"] == SENT] if at_once else []
+    if has_sent and not at_once:
+        of_sent = {**lookups, "outcome": SENT}
+        timed = counted(span.start, span.end, latencies=True, unit=span.unit, **_latency_step(filters), **of_sent)
     before, timed_before = _before(filters, has_sent=has_sent)
     totals = _by(rows, lambda row: row.at)
     found = _total(totals.values())
     failures = tuple(_failures(filters, rows))
     # Of those for which no app was found troubles know nothing.
     is_day = span.range == "24h" and filters.values.keys() <= BY_OWNER and filters.values.get("app") != "0"
+    splits = _splits(filters, rows, servers) if found.pushes else {}
     return Figures(
         Counts(found.pushes, found.sent, found.gone, failures),
         found.acked,
@@ -114,27 +120,27 @@ def read(filters: Filters) -> Figures:
         before,
         timed_before,
         spans.steps(span, filters.zone),
+        spans.latency_steps(span),
         {at: sums for at, sums in totals.items() if at is not None},
-        {row.at: Latencies(row.handoff, row.receipt) for row in timed if row.at is not None},
-        _splits(filters, rows) if found.pushes else {},
+        _latencies_by_step(timed),
+        splits,
         _devices(filters, found) if found.pushes > found.sent else None,
-        of_rows(span.start, span.end, rows, failures) if is_day else None,
+        of_rows(span.start, span.end, rows, failures, _taking(splits)) if is_day else None,
     )
+
+
+def _latency_step(filters: Filters) -> dict[str, Any]:
+    """The steps that latencies are read in: where these are days, they are those of UTC, which are counted as such."""
+    step = filters.span.latency_step
+    return {"step": step, "zone": UTC} if step == spans.DAY else {"step": step}
 
 
 def _before(filters: Filters, *, has_sent: bool) -> tuple[Totals, Latencies]:
     """The sums of the span before, and the latencies of what was handed off in it."""
-    span, lookups = filters.span.before, filters.lookups
-    unit = filters.span.unit
-    # What they are compared with may begin at another minute: of a day and more it is read by the hour.
-    latency_unit = HOUR if span.end - span.start >= spans.DAY else unit
-    same = has_sent and latency_unit == unit
-    rows = counted(span.start, span.end, by=("outcome",), latencies=same, unit=unit, **lookups)
-    timed = [row for row in rows if row.of["outcome"] == SENT] if same else []
-    if has_sent and not same:
-        lookups |= {"outcome": SENT}
-        timed = counted(span.start, span.end, latencies=True, unit=latency_unit, **lookups)
-    return _total(_by(rows, lambda _: "").values()), _latencies(timed)
+    span = filters.span.before
+    chosen = {"latencies": has_sent, "latencies_of": (SENT,), "unit": filters.span.unit, **filters.lookups}
+    rows = counted(span.start, span.end, by=("outcome",), **chosen)
+    return _total(_by(rows, lambda _: "").values()), _latencies(rows)
 
 
 def totals(filters: Filters) -> tuple[int, int]:
@@ -177,29 +183,46 @@ def _total(parts: Iterable[Totals]) -> Totals:
 
 
 def _latencies(rows: Iterable[Counted]) -> Latencies:
-    handoff: Counter[int] = Counter()
-    receipt: Counter[int] = Counter()
+    handoff: Histogram = {}
+    receipt: Histogram = {}
     for row in rows:
-        handoff.update(row.handoff)
-        receipt.update(row.receipt)
-    return Latencies(dict(handoff), dict(receipt))
+        for into, more in ((handoff, row.handoff), (receipt, row.receipt)):
+            for bucket, count in more.items():
+                into[bucket] = into.get(bucket, 0) + count
+    return Latencies(handoff, receipt)
 
 
-def _splits(filters: Filters, rows: list[Counted]) -> dict[str, Mapping[Any, Totals]]:
+def _latencies_by_step(rows: Iterable[Counted]) -> dict[datetime, Latencies]:
+    by_step: dict[datetime, list[Counted]] = {}
+    for row in rows:
+        if row.at is not None:
+            by_step.setdefault(row.at, []).append(row)
+    return {at: _latencies(of) for at, of in by_step.items()}
+
+
+def _splits(filters: Filters, rows: list[Counted], servers: int) -> dict[str, Mapping[Any, Totals]]:
     """The sums by each dimension: those with most failures first, then with most pushes."""
-    whole = {"unit": filters.span.unit, **filters.lookups}
-    span = filters.start, filters.end
     # One look for all three, as long as they have not too many values to be told apart at once.
-    few = Server.objects.order_by()[: SERVERS_AT_ONCE + 1].count() <= SERVERS_AT_ONCE
-    sources: dict[str, list[Counted]] = {"family": rows}
-    for names in (("server_id", "app_id", "type"),) if few else (("server_id",), ("app_id", "type")):
-        sources |= dict.fromkeys(names, counted(*span, by=(*names, "outcome"), **whole))
-    return {name: _split(sources[name], name) for name in DIMENSIONS}
+    at_once = (("server_id", "app_id", "type"),) if servers <= SERVERS_AT_ONCE else (("server_id",), ("app_id", "type"))
+    found = {"family": _by(rows, lambda row: row.of["family"])}
+    for names in at_once:
+        parts = split(
+            filters.start, filters.end, names, outcomes=(SENT, GONE), unit=filters.span.unit, **filters.lookups
+        )
+        for name, sums in parts.items():
+            found[name] = {
+                value: Totals(pushes, sent, gone, acked) for value, (pushes, acked, sent, gone) in sums.items()
+            }
+    return {name: _worst_first(found[name]) for name in DIMENSIONS}
 
 
-def _split(rows: list[Counted], name: str) -> Mapping[Any, Totals]:
-    found = _by(rows, lambda row: row.of[name])
-    return dict(sorted(found.items(), key=lambda each: (-each[1].failed, -each[1].pushes, each[0])))
+def _taking(splits: Mapping[str, Mapping[Any, Totals]]) -> frozenset[int]:
+    """The apps that a provider took a push of."""
+    return frozenset(app for app, sums in splits.get("app_id", {}).items() if sums.sent)
+
+
+def _worst_first(parts: Mapping[Any, Totals]) -> Mapping[Any, Totals]:
+    return dict(sorted(parts.items(), key=lambda each: (-each[1].failed, -each[1].pushes, each[0])))
 
 
 def _failures(filters: Filters, rows: list[Counted]) -> list[Failure]:

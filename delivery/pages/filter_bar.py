@@ -3,14 +3,15 @@
 A page puts `filter_bar(filters)` into its context as `bar` and includes "delivery/deliveries/filter_bar.html".
 """
 
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from delivery.outcomes.verdict import Outcome
 from delivery.pages.filters import ATTRIBUTIONS, FAILURES, FAMILIES, Filters
 from delivery.pages.spans import RANGES
 from delivery.rollups.cells import OTHER
-from tenants import scope
-from tenants.models import PushApp, Server
+from tenants.inventory import Inventory
+from tenants.models import PushApp
 
 # Servers that are offered by name; any other is typed in.
 OFFERED_MOST: Final = 50
@@ -70,10 +71,11 @@ class Field(NamedTuple):
     options: list[Choice]
 
 
-def filter_bar(filters: Filters) -> dict[str, Any]:
-    """What the template shows; in the scope of the customer."""
+def filter_bar(filters: Filters, inventory: Inventory | None = None) -> dict[str, Any]:
+    """What the template shows; in the scope of the customer, whose servers and apps the page may have read."""
+    inventory = inventory or Inventory()
     apps = {"0": "None was found"}
-    for app in (*scope.shared_apps(), *PushApp.objects.filter(enabled=True)):
+    for app in (*inventory.shared_apps, *inventory.enabled_apps):
         apps[str(app.pk)] = app_label(app)
     own = filters.values
     local = [f"{at.astimezone(filters.zone):%Y-%m-%dT%H:%M}" for at in (filters.start, filters.end)]
@@ -89,7 +91,7 @@ def filter_bar(filters: Filters) -> dict[str, Any]:
         "zone": str(filters.zone),
         "chips": [Chip(NAMES[name], value_label(filters, name), f"?{filters.query(**{name: None})}") for name in own],
         "server": filters.server.name if filters.server else "",
-        "servers": list(Server.objects.order_by("name").values_list("name", flat=True)[:OFFERED_MOST]),
+        "servers": [row.name for row in islice(inventory.servers.values(), OFFERED_MOST)],
         "fields": [
             _field(filters, "family", FAMILIES),
             _field(filters, "app", apps),

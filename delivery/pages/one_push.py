@@ -12,6 +12,7 @@ from delivery.insight.catalogue import ENTRIES, whose
 from delivery.models import Delivery
 from delivery.pages import push_words
 from delivery.pages.push_words import address
+from tenants import keyset
 from tenants.models import PushApp
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -57,7 +58,7 @@ def post(request: CustomerRequest, post_id: str) -> HttpResponse:
     splits = pushes.split(rows)
     if not splits:
         raise Http404
-    before, code = pushes.parse_place(request.GET.get("before", "")), request.GET.get("code", "")
+    before, code = keyset.parse(request.GET.get("before", "")), request.GET.get("code", "")
     chosen = {"code": code} if code else {}
     found, following = pushes.page(rows.filter(**chosen), before)
     receipts, slug = pushes.receipts(found), request.customer.slug

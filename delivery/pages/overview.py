@@ -20,6 +20,7 @@ from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import Filters, parse
 from delivery.pages.links import page_url
 from delivery.rollups.reading import MINUTE
+from tenants.inventory import Inventory
 from tenants.pages.door import CustomerRequest, customer_page
 
 # Ranges up to now that ask by themselves for what is new.
@@ -43,9 +44,10 @@ def overview(request: CustomerRequest) -> HttpResponse:
     if known and known == (etag := _etag(filters, stale, figures.totals(filters))):
         return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
     links = overview_tables.Links(request.customer.slug, filters)
-    found = figures.read(filters)
+    inventory = Inventory()
+    found = figures.read(filters, len(inventory.servers))
     etag = _etag(filters, stale, (found.counts.pushes, found.acked))
-    context = _figures(request, found, links, clock)
+    context = _figures(request, found, links, clock, inventory)
     live = filters.span.range in LIVE
     context |= {"stale": stale, "tag": etag.strip('"'), "live": live, "now": now, "poll": f"?{filters.query()}"}
     if poll:
@@ -53,7 +55,11 @@ def overview(request: CustomerRequest) -> HttpResponse:
         answer["ETag"] = etag
         return answer
     csv = f"{page_url('delivery-csv', request.customer.slug)}?{filters.query()}"
-    context |= {"bar": filter_bar(filters), "csv": csv if found.counts.pushes else "", "query": filters.query()}
+    context |= {
+        "bar": filter_bar(filters, inventory),
+        "csv": csv if found.counts.pushes else "",
+        "query": filters.query(),
+    }
     return render(request, "delivery/deliveries/overview.html", context)
 
 
@@ -65,7 +71,11 @@ def _etag(filters: Filters, stale: str, totals: tuple[int, int]) -> str:
 
 
 def _figures(
-    request: CustomerRequest, found: figures.Figures, links: overview_tables.Links, clock: Clock
+    request: CustomerRequest,
+    found: figures.Figures,
+    links: overview_tables.Links,
+    clock: Clock,
+    inventory: Inventory,
 ) -> dict[str, Any]:
     """What figures.html shows."""
     filters = links.filters
@@ -73,7 +83,9 @@ def _figures(
     told = links.sentence(
         summary.summarise(found.counts, _when(filters.words), clock, filters.span.unit, chosen=chosen)
     )
-    wrong = troubles(request.customer, server=filters.server, app=filters.app, day=found.day, now=clock.now)
+    wrong = troubles(
+        request.customer, server=filters.server, app=filters.app, day=found.day, now=clock.now, inventory=inventory
+    )
     if wrong and told["kind"] == "good":
         # Nothing of what came failed; that says nothing of what does not come in, or is about to fail.
         told["kind"] = wrong[0].mark
@@ -89,7 +101,7 @@ def _figures(
         "reasons": overview_tables.reasons(found, links, clock),
         "gone": overview_tables.gone(found, links),
         "one_sided": overview_splits.one_sided(found.splits.get("family", {})),
-        "splits": overview_splits.splits(found, links),
+        "splits": overview_splits.splits(found, links, inventory),
         "latest": None if found.counts.pushes else overview_tables.latest(links, clock),
         "unfiltered": f"?{filters.query(**dict.fromkeys(filters.values))}",
         "test_url": page_url("test-push", request.customer.slug),

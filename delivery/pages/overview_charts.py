@@ -20,7 +20,9 @@ def charts(figures: Figures, links: Links, markers: Sequence[Marker] = (), bands
     addresses = [
         links.pushes(start=max(start, links.filters.start), end=end) for start, end in zip(steps, ends, strict=True)
     ]
-    by = _step_words(figures, links)
+    span = links.filters.span
+    by = _step_words(span.step)
+    by_latency = "by day (UTC)" if span.latency_step == DAY else by
 
     def series(label: str, of: Callable[[Totals], int], outcome: str) -> Series:
         # No push is no gap: it is known that there was none.
@@ -48,19 +50,22 @@ def charts(figures: Figures, links: Links, markers: Sequence[Marker] = (), bands
         ("handoff", "Time from our door to Apple or Google", lambda latencies: latencies.handoff),
         ("receipt", "Time from our door to the phone's receipt", lambda latencies: latencies.receipt),
     ):
-        curves = _percentiles(figures, steps, of)
-        found.append(Chart(name, f"{title}, {by}", "ms", steps, curves, markers=markers, bands=bands))
+        curves = _percentiles(figures, figures.latency_steps, of)
+        found.append(
+            Chart(name, f"{title}, {by_latency}", "ms", figures.latency_steps, curves, markers=markers, bands=bands)
+        )
     return found
 
 
-def _percentiles(figures: Figures, steps: list[datetime], of: Callable[[Latencies], Histogram]) -> tuple[Series, ...]:
+def _percentiles(
+    figures: Figures, steps: Sequence[datetime], of: Callable[[Latencies], Histogram]
+) -> tuple[Series, ...]:
     nothing = Latencies({}, {})
     values: list[tuple[Value, ...]] = [percentiles(of(figures.latencies_by_step.get(at, nothing))) for at in steps]
     return tuple(Series(name, [each[place] for each in values]) for place, name in enumerate(NAMES))
 
 
-def _step_words(figures: Figures, links: Links) -> str:
-    step = links.filters.span.step
+def _step_words(step: timedelta) -> str:
     if step == DAY:
         return "by day"
     minutes = int(step.total_seconds() // 60)

@@ -1,6 +1,6 @@
 """The pushes of the delivery page by platform, server, app and type, each as a table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from delivery.insight.summary import percent
@@ -9,8 +9,7 @@ from delivery.pages.filter_bar import NAMES, TYPE_LABELS, app_label
 from delivery.pages.filters import FAILURES, FAMILIES
 from delivery.pages.links import page_url
 from delivery.pages.overview_tables import Links
-from tenants import scope
-from tenants.models import PushApp, Server
+from tenants.inventory import Inventory
 from tenants.providers.table import PROVIDERS
 
 _TITLES: Final = {"family": "By platform", "server_id": "By server", "app_id": "By app", "type": "By type"}
@@ -42,12 +41,12 @@ class Split(NamedTuple):
     more_url: str
 
 
-def splits(figures: Figures, links: Links) -> list[Split]:
+def splits(figures: Figures, links: Links, inventory: Inventory) -> list[Split]:
     """The splits by platform, server, app and type."""
     found = []
     for name, parts in figures.splits.items():
         shown = dict(list(parts.items())[:GROUPS_SHOWN])
-        names = _names(name, shown)
+        names = _names(name, shown, inventory)
         groups = [_group(links, _FILTERS[name], *names[key], totals) for key, totals in shown.items()]
         more = len(parts) - len(shown)
         more_url = page_url("servers", links.slug) if name == "server_id" else ""
@@ -91,23 +90,20 @@ def _group(links: Links, filter_name: str, label: str, value: str, totals: Total
     )
 
 
-def _names(dimension: str, shown: Mapping[Any, Totals]) -> dict[Any, tuple[str, str]]:
+def _names(dimension: str, shown: Mapping[Any, Totals], inventory: Inventory) -> dict[Any, tuple[str, str]]:
     """For each group what it is called, and the value of its filter."""
     if dimension == "server_id":
-        rows = {row.pk: (row.name, str(row.public_id)) for row in Server.objects.order_by().filter(pk__in=shown)}
-        return {key: rows.get(key, ("A server that is gone", "")) for key in shown}
+        return {key: _server(key, inventory) for key in shown}
     if dimension == "app_id":
-        return {key: _app(key, apps) for apps in [dict(_apps(shown))] for key in shown}
+        apps = {app.pk: app_label(app) for app in (*inventory.shared_apps, *inventory.apps)}
+        return {key: _app(key, apps) for key in shown}
     labels = FAMILIES if dimension == "family" else TYPE_LABELS
     return {key: (labels.get(key, key), key) for key in shown}
 
 
-def _apps(shown: Mapping[Any, Totals]) -> Iterator[tuple[int, str]]:
-    wanted = {key for key in shown if key}
-    for rows in (PushApp.objects.order_by(), scope.shared_apps()):
-        for app in rows.filter(pk__in=wanted) if wanted else ():
-            wanted.discard(app.pk)
-            yield app.pk, app_label(app)
+def _server(key: int, inventory: Inventory) -> tuple[str, str]:
+    row = inventory.servers.get(key)
+    return (row.name, str(row.public_id)) if row else ("A server that is gone", "")
 
 
 def _app(key: int, apps: Mapping[int, str]) -> tuple[str, str]:

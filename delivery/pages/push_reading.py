@@ -5,11 +5,11 @@ among many are found as quickly as many. Before the first hour that was counted 
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from delivery.models import Delivery, Receipt
@@ -17,23 +17,14 @@ from delivery.outcomes.verdict import Outcome
 from delivery.pages.deadline import TooSlowError, deadline
 from delivery.pages.filters import Filters
 from delivery.rollups.reading import HOUR, Counted, counted
+from tenants import keyset
+from tenants.keyset import Cursor
 
 # Beyond that a reader has left, or asks for something smaller.
 SECONDS: Final = 3.0
 # Hours with pushes of the filters that are looked into at once, where there is an index of nothing but such pushes.
 NEAR: Final = timedelta(days=1)
 SENT: Final = Outcome.SENT.value
-TRACE_MAX_LENGTH: Final = 40
-
-
-class Cursor(NamedTuple):
-    """The place of one push in the list. As text: its time, and its trace id."""
-
-    at: datetime
-    trace: str
-
-    def __str__(self) -> str:
-        return f"{self.at.astimezone(UTC).isoformat()}~{self.trace}"
 
 
 class Page(NamedTuple):
@@ -51,17 +42,6 @@ class Window(NamedTuple):
 
     start: datetime
     end: datetime
-
-
-def parse_cursor(text: str) -> Cursor | None:
-    """Parse a cursor; None for a text that is none."""
-    at, _, trace = text.partition("~")
-    try:
-        moment = datetime.fromisoformat(at)
-        # At the ends of the calendar there is no such time in UTC, nor for PostgreSQL.
-        return Cursor(moment.astimezone(UTC), trace) if moment.tzinfo and 0 < len(trace) <= TRACE_MAX_LENGTH else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def page(
@@ -162,7 +142,7 @@ def of_window(filters: Filters, window: Window, before: Cursor | None) -> "Query
     end = min(window.end, _behind(before)) if before else window.end
     rows = Delivery.objects.filter(accepted_at__gte=window.start, accepted_at__lt=end).filter(filters.of_log())
     if before is not None:
-        rows = rows.filter(Q(accepted_at__lt=before.at) | Q(accepted_at=before.at, trace__lt=before.trace))
+        rows = rows.filter(keyset.behind(before, "accepted_at", "trace"))
     return rows.defer("attempts").order_by("-accepted_at", "-trace")
 
 

@@ -17,9 +17,10 @@ from django.utils.cache import patch_vary_headers
 from delivery.pages import push_reading
 from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import Filters, parse
-from delivery.pages.push_reading import Cursor, Window
+from delivery.pages.push_reading import Window
 from delivery.pages.push_rows import SENT, Names, milliseconds, names, push_rows
-from tenants import scope
+from tenants import keyset, scope
+from tenants.keyset import Cursor
 from tenants.pages.csv_lines import csv_answer, lines
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -43,7 +44,7 @@ GZIP: Final = 16 + zlib.MAX_WBITS
 def listing(request: CustomerRequest) -> HttpResponse:
     """The pushes of the filters, the newest first: `?before=` the next page."""
     filters = parse(request)
-    before = push_reading.parse_cursor(request.GET.get("before", ""))
+    before = keyset.parse(request.GET.get("before", ""))
     found = push_reading.page(filters, before, PAGE_SIZE)
     query = filters.query()
     context = {

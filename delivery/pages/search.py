@@ -23,6 +23,7 @@ from delivery.models import Delivery
 from delivery.pages import devices, push_words
 from delivery.pages.links import page_url
 from delivery.pages.push_words import address
+from tenants import keyset
 from tenants.models import Server
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -188,7 +189,7 @@ def _found(request: CustomerRequest, term: Term) -> dict[str, Any]:
         Kind.POST: pushes.of_post(term.value),
         Kind.PRINT: pushes.of_device(term.value),
     }.get(term.kind, Delivery.objects.none())
-    before = pushes.parse_place(request.GET.get("before", ""))
+    before = keyset.parse(request.GET.get("before", ""))
     found, following = pushes.page(rows, before)
     receipts = pushes.receipts(found)
     return {

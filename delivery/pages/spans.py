@@ -5,7 +5,7 @@ hour does: what is counted is what is said.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
@@ -49,6 +49,12 @@ class Span(NamedTuple):
         """How long the steps of a chart are. Steps of a DAY are the days of the viewer's zone: 23 to 25 hours."""
         length = self.end - self.start
         return next((step for longest, step in _STEPS if length <= longest), DAY)
+
+    @property
+    def latency_step(self) -> timedelta:
+        """How long the steps of a chart of latencies are. Steps of a DAY are those of UTC: a percentile of each needs
+        all of its buckets, and the days of UTC have theirs added up already."""
+        return self.step if self.step <= HOUR else DAY
 
     @property
     def before(self) -> "Span":
@@ -111,6 +117,11 @@ def steps(span: Span, zone: ZoneInfo) -> list[datetime]:
     return list(days(span, zone) if span.step == DAY else _even(span))
 
 
+def latency_steps(span: Span) -> list[datetime]:
+    """When each step of a chart of latencies begins, ascending."""
+    return list(days(span, UTC) if span.latency_step == DAY else _even(span))
+
+
 def _even(span: Span) -> Iterator[datetime]:
     at = span.start
     while at < span.end:
@@ -118,7 +129,7 @@ def _even(span: Span) -> Iterator[datetime]:
         at += span.step
 
 
-def days(span: Span, zone: ZoneInfo) -> Iterator[datetime]:
+def days(span: Span, zone: tzinfo) -> Iterator[datetime]:
     """When each day of the span begins in this zone, ascending; the first one maybe earlier than the span."""
     day = span.start.astimezone(zone).date()
     while (at := datetime.combine(day, time(), zone).astimezone(UTC)) < span.end:

@@ -15,22 +15,12 @@ from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, Final, NamedTuple
 
-from django.db.models import (
-    Aggregate,
-    BigIntegerField,
-    DateTimeField,
-    DurationField,
-    F,
-    Func,
-    Q,
-    QuerySet,
-    Sum,
-    Value,
-)
+from django.db.models import Aggregate, Case, DateTimeField, DurationField, F, Func, Q, QuerySet, Value, When
 
 from delivery.models import CustomerCounts, Day, Grain, Hour, Minute, ServiceHour, ServiceMinute
 from delivery.rollups import buckets
-from delivery.rollups.buckets import SLOTS, Histogram
+from delivery.rollups.buckets import Histogram
+from delivery.rollups.expressions import BITS, Joined, Moments, Seconds, Total
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -80,6 +70,7 @@ def counted(
     by: Sequence[str] = (),
     step: timedelta | None = None,
     latencies: bool = False,
+    latencies_of: Sequence[str] = (),
     service: bool = False,
     unit: timedelta | None = None,
     zone: tzinfo | None = None,
@@ -91,7 +82,8 @@ def counted(
     by: dimensions (server_id, app_id, family, type, outcome, code, attribution, counts; customer_id for staff);
     filters: Django lookups on the same; service: all customers together, where there is no server, app and type; zone:
     steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on; moments_of:
-    outcomes, whose moments within each step are told, too (with a step, of a DAY at most, and without latencies).
+    outcomes, whose moments within each step are told, too (with a step, of a DAY at most); latencies_of: the outcomes
+    whose latencies alone are wanted.
     A step of which nothing is known is not in the list.
     """
     unit = unit or unit_of(start, end)
@@ -109,10 +101,30 @@ def counted(
         if step is not None:
             rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
             keys = ["step_at", *by]
-        found += _with_latencies(rows, keys) if latencies else _sums(rows, keys, of_unit, moments_of)
+        found += _sums(rows, keys, of_unit, moments_of, latencies=latencies, latencies_of=latencies_of)
     if len(parts) > 1:
         found = _merged(found)
     return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
+
+
+def split(
+    start: datetime, end: datetime, by: Sequence[str], *, outcomes: Sequence[str], unit: timedelta, **filters: Any
+) -> dict[str, dict[Any, list[int]]]:
+    """Sums by each of some dimensions alone, with one look: by its name and value all pushes, those acknowledged, and
+    those of each of these outcomes. In the finest grain; else as counted() has it."""
+    sums = [Total("pushes"), Total("acked")]
+    sums += [Total(Case(When(outcome=outcome, then=F("pushes")), default=Value(0))) for outcome in outcomes]
+    of = {f"of_{number}": each for number, each in enumerate(sums)}
+    found: dict[str, dict[Any, list[int]]] = {name: {} for name in by}
+    for of_unit, times in _parts(start, end, unit, whole=True, by_day=True).items():
+        detail: dict[str, Any] = {"grain": Grain.DETAIL, **filters}
+        rows: QuerySet[Any] = _model(of_unit, service=False).objects.filter(_within(times), **detail)
+        for row in rows.order_by().values_list(*by).annotate(**of):
+            for name, value in zip(by, row, strict=False):
+                into = found[name].setdefault(value, [0] * len(sums))
+                for place, number in enumerate(row[len(by) :]):
+                    into[place] += number
+    return found
 
 
 _Times = list[tuple[datetime, datetime]]
@@ -168,48 +180,15 @@ def _step(step: timedelta, origin: datetime, zone: tzinfo | None) -> Func:
         first = Value(origin, DateTimeField())
         width = Value(step, DurationField())
         begins = Func(width, F("at"), first, function="date_bin", output_field=DateTimeField())
-    return _Seconds(begins)
-
-
-class _AsItIs:
-    """An expression whose values are integers as they come: Django would look at each of thousands once more."""
-
-    output_field = BigIntegerField()
-
-    def get_db_converters(self, connection: Any) -> list[Any]:
-        """None."""
-        return []
-
-
-class _Seconds(_AsItIs, Func):
-    """A moment in seconds since 1970."""
-
-    # As a double, which is exact up there: extract() makes decimals, which are dear for each of thousands of rows.
-    template = "date_part('epoch', %(expressions)s)::bigint"
-
-
-class _Total(_AsItIs, Sum):
-    """A sum as PostgreSQL's bigint: of those it makes decimals, which are dear to read."""
-
-    template = "(%(function)s(%(expressions)s))::bigint"
-
-
-# More than a step has units: of the days of a time zone 25.
-_BITS: Final = 60
-
-
-class _Moments(_AsItIs, Aggregate):
-    """The units of some rows, by their number since 1970 modulo _BITS, as bits: arrays would have the rows sorted."""
-
-    template = f"bit_or(1::bigint << mod(date_part('epoch', %(expressions)s)::bigint / %(seconds)s, {_BITS})::int)"
+    return Seconds(begins)
 
 
 def _moments(start: int, seconds: int, bits: int) -> Iterator[int]:
-    """When the units begin that _Moments has found of a step from `start` on; units of so many seconds."""
+    """When the units begin that Moments has found of a step from `start` on; units of so many seconds."""
     first = -(-start // seconds)
     while bits:
         bit = bits & -bits
-        yield (first + (bit.bit_length() - 1 - first) % _BITS) * seconds
+        yield (first + (bit.bit_length() - 1 - first) % BITS) * seconds
         bits ^= bit
 
 
@@ -219,40 +198,32 @@ def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[Ser
     return {MINUTE: Minute, HOUR: Hour, DAY: Day}[unit]
 
 
-def _sums(rows: "QuerySet[Any]", keys: list[str], unit: timedelta, moments_of: Sequence[str]) -> Iterator[_Row]:
-    if not keys:
-        total = rows.aggregate(pushes=_Total("pushes"), acked=_Total("acked"))
-        yield (), total["pushes"] or 0, total["acked"] or 0, {}, {}, ()
-        return
-    summed = rows.order_by().values_list(*keys).annotate(_Total("pushes"), _Total("acked"))
+def _sums(
+    rows: "QuerySet[Any]",
+    keys: list[str],
+    unit: timedelta,
+    moments_of: Sequence[str],
+    *,
+    latencies: bool,
+    latencies_of: Sequence[str],
+) -> Iterator[_Row]:
+    """A row of PostgreSQL's for each of ours: the minutes of a day are thousands, with few latencies each."""
+    each: dict[str, Aggregate] = {"all_pushes": Total("pushes"), "all_acked": Total("acked")}
+    if latencies:
+        of = Q(outcome__in=latencies_of) if latencies_of else None
+        each |= {"handoffs": Joined("handoff", filter=of), "receipts": Joined("receipt", filter=of)}
+    seconds = int(unit.total_seconds())
     if moments_of:
-        seconds = int(unit.total_seconds())
-        bits_of = _Moments("at", filter=Q(outcome__in=moments_of), seconds=seconds)
-        for *values, pushes, acked, bits in summed.annotate(moments=bits_of):
-            yield tuple(values), pushes, acked, {}, {}, [*_moments(values[0], seconds, bits)] if bits else ()
-        return
-    for *values, pushes, acked in summed:
-        yield tuple(values), pushes, acked, {}, {}, ()
-
-
-def _with_latencies(rows: "QuerySet[Any]", keys: list[str]) -> Iterator[_Row]:
-    sums: dict[tuple[Any, ...], tuple[list[int], list[int], list[int]]] = {}
+        each["moments"] = Moments("at", filter=Q(outcome__in=moments_of), seconds=seconds)
     if not keys:
-        sums[()] = [0, 0], [0] * SLOTS, [0] * SLOTS
-    for *values, pushes, acked, handoff, receipt in rows.order_by().values_list(
-        *keys, "pushes", "acked", "handoff", "receipt"
-    ):
-        key = tuple(values)
-        of = sums.get(key)
-        if of is None:
-            of = sums[key] = [0, 0], [0] * SLOTS, [0] * SLOTS
-        totals, handoffs, receipts = of
-        totals[0] += pushes
-        totals[1] += acked
-        buckets.add_slots(handoffs, handoff)
-        buckets.add_slots(receipts, receipt)
-    for key, ((all_pushes, all_acked), handoffs, receipts) in sums.items():
-        yield key, all_pushes, all_acked, buckets.of_slots(handoffs), buckets.of_slots(receipts), ()
+        found = [tuple(rows.aggregate(**each).values())]
+    else:
+        found = rows.order_by().values_list(*keys).annotate(**each)
+    for row in found:
+        values, (pushes, acked, *more) = row[: len(keys)], row[len(keys) :]
+        bits = more.pop() if moments_of else None
+        handoff, receipt = (buckets.of_text(each) if each else {} for each in more) if latencies else ({}, {})
+        yield values, pushes or 0, acked or 0, handoff, receipt, [*_moments(row[0], seconds, bits)] if bits else ()
 
 
 def _counted(

@@ -12,7 +12,7 @@ from billing.pages.banner import quota_banner
 from billing.subscriptions import reading, words
 from billing.subscriptions.standing import OWED
 from hpns.pages import service_status
-from tenants import people
+from tenants import people, scope
 from tenants.models import Customer
 
 
@@ -58,7 +58,7 @@ def _owed(request: Any) -> dict[str, str] | None:
     """For owners alone: nobody else can do anything about it, and the service still serves."""
     if not hasattr(request, "may") or not request.may("subscription.change"):
         return None
-    with request.step():
+    with scope.looking(request.customer):
         found = reading.last(request.customer)
     if found is None or found.state not in OWED:
         return None

@@ -11,9 +11,10 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from tenants import scope
+from tenants import keyset, scope
 from tenants.audit import reading, recording
-from tenants.audit.reading import Cursor, Page
+from tenants.audit.reading import Page
+from tenants.keyset import Cursor
 from tenants.models import AuditEvent, audit_words
 from tenants.pages.csv_lines import csv_answer, lines
 from tenants.pages.door import CustomerRequest, customer_page
@@ -38,7 +39,7 @@ class FilterForm(forms.Form):
 def listing(request: CustomerRequest) -> HttpResponse:
     """Who did what, the newest first: `?action=` one action or noun, `?before=` the next page."""
     action = request.GET.get("action", "")
-    before = reading.parse_cursor(request.GET.get("before", ""))
+    before = keyset.parse(request.GET.get("before", ""), number=True)
     found = reading.page(before=before, action=action, size=PAGE_SIZE)
     chosen = {"action": action} if action else {}
     caption = f"Only: {audit_words.description(action)}" if action else "All entries"

@@ -83,6 +83,8 @@ def of_customer(slug: str, pushes: list[Push]) -> Iterator[Ask]:
     yield Ask("home", "customer", here)
     yield Ask("servers", "servers", here)
     yield Ask("apps", "apps", here)
+    yield Ask("usage", "usage", here)
+    yield Ask("SLA", "sla", here)
 
 
 def of_staff(slug: str, pushes: list[Push]) -> Iterator[Ask]:

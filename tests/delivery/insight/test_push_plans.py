@@ -10,11 +10,11 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from delivery.insight import pushes
-from delivery.insight.pushes import Place, parse_place
 from delivery.log.rows import COPY, row
 from delivery.models import Delivery, Receipt
 from delivery.protocol.wire import Push
 from tenants import scope
+from tenants.keyset import Cursor
 from tests.browsing import tenant
 from tests.delivery.logged_pushes import SENT
 from tests.roles import PAGES, acting_as
@@ -37,7 +37,7 @@ def plan_of(rows: "QuerySet[Any]") -> list[dict[str, Any]]:
     return nodes
 
 
-def paged(rows: "QuerySet[Delivery]", after: Place | None = None) -> "QuerySet[Delivery]":
+def paged(rows: "QuerySet[Delivery]", after: Cursor | None = None) -> "QuerySet[Delivery]":
     """The query that page() makes."""
     return pushes.named(rows).order_by("-accepted_at", "-trace")[: pushes.PAGE + 1]
 
@@ -82,9 +82,3 @@ def test_each_way_to_a_push_reads_no_filled_day_from_end_to_end() -> None:
                     wrong.append(f"{name}: {node['Relation Name']}")
             assert list(query()), name
     assert wrong == []
-
-
-def test_a_place_of_a_list_is_read_back_from_an_address() -> None:
-    place = parse_place("1795000000.123_0123456789ab-7")
-    assert place is not None
-    assert str(place) == "1795000000.123_0123456789ab-7"

@@ -17,8 +17,9 @@ from delivery.outcomes import judge
 from delivery.pages import push_reading, pushes
 from delivery.pages.deadline import TooSlowError, deadline
 from delivery.pages.filters import parse
-from delivery.pages.push_reading import Cursor, Window
-from tenants import scope
+from delivery.pages.push_reading import Window
+from tenants import keyset, scope
+from tenants.keyset import Cursor
 from tests.delivery.pages.log_rows import acknowledge, count, trace_of, write
 from tests.tenants.conftest import Cast
 
@@ -170,7 +171,7 @@ def test_a_place_that_is_none_is_the_beginning(cast: Cast, before: str) -> None:
 
 def test_a_place_survives_being_written_down() -> None:
     cursor = Cursor(datetime(2026, 9, 21, 14, 0, 0, 123456, UTC), trace_of(7))
-    assert push_reading.parse_cursor(str(cursor)) == cursor
+    assert keyset.parse(str(cursor)) == cursor
 
 
 def test_a_range_from_before_pushes_are_kept_says_so(cast: Cast) -> None:

@@ -65,6 +65,17 @@ def test_histograms_add_up(parts: list[list[int]]) -> None:
     assert total == histogram([latency for part in parts for latency in part])
 
 
+@given(st.lists(LATENCIES, min_size=1, max_size=5))
+def test_histograms_that_are_joined_as_text_add_up(parts: list[list[int]]) -> None:
+    packed = [str(entry) for part in parts for entry in buckets.pack(histogram(part))]
+    assert buckets.of_text(",".join(packed)) == histogram([latency for part in parts for latency in part])
+
+
+def test_what_an_erasure_takes_back_is_no_part_of_what_is_joined() -> None:
+    # As delivery/log/erasing.py writes it: the same buckets, their counts below zero.
+    assert buckets.of_text(f"{2 * 256 + 7},{256 + 3},{-256 + 3},{-256 + 7}") == {7: 1}
+
+
 def test_what_is_packed_is_sparse_and_ascends() -> None:
     assert buckets.pack({7: 2, 3: 1, 5: 0}) == [256 + 3, 2 * 256 + 7]
 

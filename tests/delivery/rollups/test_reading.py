@@ -1,6 +1,7 @@
 """What is read from the rollups."""
 
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from delivery.outcomes import judge
 from delivery.rollups import buckets, rebuilding
-from delivery.rollups.reading import Counted, counted
+from delivery.rollups.reading import Counted, counted, split
 from tests.delivery.rollups.pushes import HOUR, SENT, write
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +120,36 @@ def test_steps_that_are_days_are_the_same_though_whole_days_of_utc_are_read_as_s
     assert [(f"{row.at.astimezone(of):%Y-%m-%d %H:%M}", row.of["code"], row.pushes) for row in found if row.at] == [
         (*key, pushes) for key, pushes in expected.items()
     ]
+
+
+@pytest.mark.parametrize(("unit", "first", "last"), [("minutes", 7, 331), ("hours", 3, 87)])
+def test_a_split_is_each_of_its_dimensions_counted_alone(unit: str, first: int, last: int) -> None:
+    for number in range(60):
+        verdict = SENT if number % 4 else judge.refusal("no_app")
+        write(f"more{number}", number * 5400, verdict, server=2 + number % 3, app=4 + number % 2)
+    rebuilding.rebuild(HOUR, HOUR + timedelta(hours=90))
+    one = timedelta(**{unit: 1})
+    start, end, names = HOUR + first * one, HOUR + last * one, ("server_id", "app_id", "type")
+    found = split(start, end, names, outcomes=("sent", "gone"), unit=one)
+    for name in names:
+        expected: dict[object, list[int]] = {}
+        for row in counted(start, end, by=(name, "outcome"), unit=one):
+            sums_of = expected.setdefault(row.of[name], [0, 0, 0, 0])
+            sums_of[0] += row.pushes
+            sums_of[1] += row.acked
+            sums_of[2] += row.pushes * (row.of["outcome"] == "sent")
+        assert found[name] == expected
+
+
+def test_moments_and_latencies_are_told_in_one_look_of_the_outcomes_that_are_wanted_alone() -> None:
+    step, failed = timedelta(minutes=30), ("failed", "refused")
+    of: dict[str, Any] = {"by": ("outcome",), "step": step, "moments_of": failed, "latencies": True}
+    found = {row.of["outcome"]: row for row in counted(HOUR, END, latencies_of=("sent",), **of)}
+    sent, refused = found.pop("sent"), next(iter(found.values()))
+    assert sent.handoff == {buckets.bucket_of(200): 1, buckets.bucket_of(400): 1}
+    assert not sent.moments
+    assert not refused.handoff
+    assert len(refused.moments) == 1
 
 
 def test_a_long_sum_by_the_minute_needs_no_minute_of_its_whole_hours() -> None:

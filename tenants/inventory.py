@@ -1,0 +1,52 @@
+"""A customer's servers and apps, each read once for a page and handed on to all that names them. In its scope.
+
+inventory = Inventory()                    # nothing is read yet
+inventory.servers[pk].name
+inventory.apps, inventory.shared_apps      # its own, and the operator's that it may use
+"""
+
+import uuid
+from functools import cached_property
+from typing import NamedTuple
+
+from tenants import scope
+from tenants.models import PushApp, Server
+
+
+class ServerName(NamedTuple):
+    """What pages call a server by, and whether it is the one of pushes without a key."""
+
+    pk: int
+    name: str
+    public_id: uuid.UUID
+    anonymous: bool
+
+
+class Inventory:
+    """The servers and apps of the customer in whose scope they are asked for first; what changes later is not seen."""
+
+    @cached_property
+    def servers(self) -> dict[int, ServerName]:
+        """All of them by their id, in the order of their names."""
+        rows = Server.objects.order_by("name").values_list("pk", "name", "public_id", "anonymous")
+        return {row[0]: ServerName(*row) for row in rows}
+
+    @cached_property
+    def own_servers(self) -> list[ServerName]:
+        """Those that have keys, in the order of their names."""
+        return [row for row in self.servers.values() if not row.anonymous]
+
+    @cached_property
+    def apps(self) -> list[PushApp]:
+        """The customer's own, in the order of their labels."""
+        return list(PushApp.objects.order_by("label"))
+
+    @cached_property
+    def enabled_apps(self) -> list[PushApp]:
+        """Those of them that are in use."""
+        return [app for app in self.apps if app.enabled]
+
+    @cached_property
+    def shared_apps(self) -> list[PushApp]:
+        """The operator's that the customer may use."""
+        return list(scope.shared_apps())
