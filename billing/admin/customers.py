@@ -9,12 +9,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from billing import customers, entitlements
+from billing.admin import suspending
 from billing.offers import Limits
 from tenants import services
 from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
@@ -216,17 +217,18 @@ class CustomerAdmin(ServiceAdmin):
         """The same for whoever sees no pushes, with which the others begin."""
         return format_html('<a href="{}">Look at its subscription</a>', reverse("subscription", args=(row.slug,)))
 
-    @admin.action(description="Suspend the selected customers: every push is refused", permissions=("change",))
-    def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
-        """Suspend each; those that are suspended stay so."""
-        changed = sum(customers.suspend(customer=row).changed for row in queryset)
-        self.message_user(request, f"{changed} customers were suspended.")
+    @admin.action(
+        description="Suspend the selected customers: asks for the reason, and writes to their owners",
+        permissions=("change",),
+    )
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> HttpResponse | None:
+        """Suspend each, once the reason was given; those that are suspended stay so."""
+        return suspending.ask(self, request, queryset, suspending.SUSPEND)
 
-    @admin.action(description="Resume the selected customers", permissions=("change",))
-    def resume(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
-        """Serve each again."""
-        changed = sum(customers.resume(customer=row).changed for row in queryset)
-        self.message_user(request, f"{changed} customers were resumed.")
+    @admin.action(description="Resume the selected customers: writes to their owners", permissions=("change",))
+    def resume(self, request: HttpRequest, queryset: QuerySet[Customer]) -> HttpResponse | None:
+        """Serve each again, once that was confirmed."""
+        return suspending.ask(self, request, queryset, suspending.RESUME)
 
 
 @admin.register(Entitlement)

@@ -23,11 +23,13 @@ NAMED_MOST: Final = 200
 
 def of_agreement(customer: Customer) -> Iterator[Trouble]:
     """A suspension, or what billing no longer entitles to: every push is refused."""
-    entitlement = Entitlement.objects.filter(customer=customer).first()
+    entitlement, reason = Entitlement.objects.filter(customer=customer).first(), ""
     if customer.status == Customer.Status.SUSPENDED:
         kind, sentence = "suspended", f"{customer.name} is suspended: every push is refused"
         done = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("customer.suspend", "erasure.ask"))
         since = done.order_by("-at").values_list("at", flat=True).first()
+        told = done.filter(action="customer.suspend").order_by("-at").values_list("details", flat=True).first()
+        reason = str((told or {}).get("reason", ""))
     elif entitlement is None or not entitlement.active:
         kind, sentence = "not_entitled", f"{customer.name} has no subscription that includes pushes: each is refused"
         since = entitlement.updated_at if entitlement else None
@@ -41,6 +43,7 @@ def of_agreement(customer: Customer) -> Iterator[Trouble]:
         Severity.STOPPED,
         sentence,
         since,
+        f"{f'The reason given: {reason}. ' if reason else ''}"
         f"Ask {settings.SUPPORT_CONTACT} to have it taken back. Nothing is deleted meanwhile.",
         reverse("audit", args=(customer.slug,)),
         "See who did it in the audit log",

@@ -52,7 +52,7 @@ def read(client: Browser, address: str = "") -> str:
 
 
 def everywhere(cast: Cast, app: PushApp) -> list[str]:
-    return ["", f"servers/{cast.acme.server.public_id}/", f"apps/{app.pk}/", "test/"]
+    return ["", f"servers/{cast.acme.server.public_id}/", f"apps/{app.pk}/", "test/", "delivery/"]
 
 
 def test_where_all_is_well_no_page_tells_of_trouble(cast: Cast, app: PushApp, ada: Browser) -> None:
@@ -74,7 +74,7 @@ def test_a_suspended_customer_reads_so_first_on_every_page_and_nowhere_that_push
     count_all()
     cast.acme.customer.status = "suspended"
     cast.acme.customer.save()
-    recording.record("customer.suspend", customer=cast.acme.customer, target="Acme")
+    recording.record("customer.suspend", customer=cast.acme.customer, target="Acme", reason="unpaid since May")
     Rejection.objects.create(
         key=cast.acme.key, code="suspended", count=36, first_at=timezone.now(), last_at=timezone.now(), encrypted=True
     )
@@ -82,6 +82,7 @@ def test_a_suspended_customer_reads_so_first_on_every_page_and_nowhere_that_push
     for address in everywhere(cast, app):
         text = read(reader, address)
         assert "Not well: Acme is suspended: every push is refused since" in text, address
+        assert "The reason given: unpaid since May. Ask" in text, address
         assert not re.search(r"delivered|Pushes arrive|Pushes have come in", text), address
     assert read(reader).startswith('id="main" tabindex="-1"> Acme Every push is refused.')
     arrived = reader.get(f"/c/acme/servers/{cast.acme.server.public_id}/arrived/").content.decode()

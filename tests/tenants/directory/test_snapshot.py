@@ -108,7 +108,7 @@ def test_a_server_id_is_second_class_in_limits_and_never_without(acme: Acme) -> 
 def test_a_server_id_of_a_suspended_customer_is_known_with_the_reason(acme: Acme) -> None:
     services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True)
-    customers.suspend(customer=acme.customer)
+    customers.suspend(customer=acme.customer, reason="unpaid")
     identity = listed(acme)
     assert identity is not None
     assert (identity.active, identity.rejection_code) == (False, "suspended")
