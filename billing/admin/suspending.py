@@ -1,4 +1,4 @@
-"""The staff's page between choosing customers and suspending or resuming them: it asks why, and says what will happen."""
+"""The staff's page before customers are suspended or resumed: it asks why, and says what will happen."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple

@@ -69,8 +69,20 @@ def _of_subscription(customer: Customer, entitlement: Entitlement) -> Trouble:
 
 def of_keys(customer: Customer, server: Server | None = None) -> Iterator[Trouble]:
     """Servers of which no key is in use."""
-    rows = Server.objects.filter(anonymous=False).order_by("name")
+    rows = Server.of_people().filter(disabled_at=None).order_by("name")
     keys = ServerKey.objects.all()
+    if server is not None and server.disabled_at is not None:
+        yield Trouble(
+            "server_disabled",
+            Severity.STOPPED,
+            f"{server.name} is switched off: every push with its keys is refused",
+            server.disabled_at,
+            "Switch it on for its pushes to be taken again. Its keys are as they were.",
+            f"{reverse('server', args=(customer.slug, server.public_id))}#state",
+            "Switch it on",
+            code="disabled_server",
+        )
+        return
     if server is not None:
         rows, keys = rows.filter(pk=server.pk), keys.filter(server=server)
     # Held against each other here: on fresh statistics PostgreSQL looks through all keys for each of 10,000 servers.

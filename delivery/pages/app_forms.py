@@ -34,6 +34,19 @@ class AppForm(forms.Form):
         return str(self.cleaned_data["host"]) if provider is not None and provider.hosts else ""
 
 
+class AppChangeForm(forms.Form):
+    """Another bundle id or package name of an app, and where its provider has several hosts, another host."""
+
+    topic = AppForm.base_fields["topic"]
+    host = AppForm.base_fields["host"]
+
+    def __init__(self, *args: Any, family: str, **kwargs: Any) -> None:
+        """`family`: whose app it is."""
+        super().__init__(*args, **kwargs)
+        if not PROVIDERS[family].hosts:
+            del self.fields["host"]
+
+
 class UploadForm(forms.Form):
     """A file of Apple's or Google's that pushes are signed with."""
 

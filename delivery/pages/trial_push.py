@@ -140,7 +140,7 @@ def _remember(request: CustomerRequest, ack_id: str, answer: dict[str, Any]) -> 
 def _servers() -> list[Server]:
     """The servers with a key in use."""
     living = ServerKey.in_use("keys__") & Q(keys__isnull=False)
-    return list(Server.objects.filter(living, anonymous=False).distinct())
+    return list(Server.of_people().filter(living, disabled_at=None).distinct())
 
 
 def _apps() -> list[PushApp]:

@@ -34,7 +34,7 @@ def of(request: CustomerRequest) -> list[Item]:
     recent = selectors.since(timezone.now() - RECENT)
     handed_off = "OK" in recent.values_list("answer", flat=True)[:PUSHES_SAMPLED]
     slug = request.customer.slug
-    servers = list(Server.objects.filter(anonymous=False)[:2])
+    servers = list(Server.of_people()[:2])
     servers_url = reverse("servers", args=(slug,))
     there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else servers_url
     keys = ServerKey.use_of(ServerKey.objects.all())
