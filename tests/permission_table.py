@@ -32,6 +32,8 @@ _CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/
 # Route, as urls.py spells it -> what is told.
 TABLE: Final[dict[str, Row]] = {
     "": for_reading("/", all_get(200)),
+    "docs/": for_reading("/docs/", all_get(200)),
+    "c/<slug:slug>/<path:rest>": of_customer("no/such/page/", members_get(404, 404, 404, staff=404)),
     "t/<str:key>": for_reading("/t/hk_x", all_get(200)),
     "t/<str:key>/": for_reading("/t/hk_x/", all_get(200)),
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),

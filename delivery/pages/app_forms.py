@@ -14,6 +14,12 @@ LABELS: Final = sorted(
 )
 
 
+class NeededBySome(forms.CharField):
+    """A text that some files need and others have not: its help says which, so that it is not marked as optional."""
+
+    unmarked = True
+
+
 class AppForm(forms.Form):
     """An app of the customer's own."""
 
@@ -51,16 +57,16 @@ class UploadForm(forms.Form):
     """A file of Apple's or Google's that pushes are signed with."""
 
     file = forms.FileField(label="File")
-    key_id = forms.CharField(
+    key_id = NeededBySome(
         required=False, max_length=20, label="Key id", help_text="For a .p8 whose name is not AuthKey_….p8."
     )
-    team_id = forms.CharField(
+    team_id = NeededBySome(
         required=False,
         max_length=20,
         label="Team id",
         help_text="For a .p8: ten characters, at Apple under Membership.",
     )
-    password = forms.CharField(
+    password = NeededBySome(
         required=False,
         max_length=200,
         strip=False,

@@ -112,7 +112,9 @@ def _apps() -> tuple[bool, str]:
     labels = sorted(set(signed))
     if labels:
         return True, f"Signed for: {', '.join(labels)}."
-    shared = [row.label for row in scope.shared_apps()]
+    # An app of one's own takes the place of the operator's of the same label, whether it can be signed for or not.
+    own = set(PushApp.objects.filter(enabled=True).values_list("label", flat=True))
+    shared = [row.label for row in scope.shared_apps() if row.label not in own]
     if shared:
         return True, f"The operator's apps: {', '.join(shared)}."
     if current.exists():
