@@ -15,8 +15,6 @@ from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Attempt, Retry
 from delivery.providers import table
 from tenants.providers.table import PROVIDERS, family_of
 
-# Of an attempt that was answered, and of another.
-SENT, TRIED = "sent", "tried to send"
 KINDS: Final = {"OK": "good", "REMOVE": "warn", "FAIL": "bad"}
 OK: Final = range(200, 300)
 # Codes of our own that come after the queue; all others are said at the door.
@@ -121,7 +119,8 @@ def _attempts(row: Delivery) -> list[Step]:
         if attempt["status"]:
             steps.append(Step(f"{how} to {host}", _after(row, at), "good", "Sent"))
         else:
-            steps.append(Step(f"{how.replace(SENT, TRIED)} to {host}", _after(row, at), "quiet", "Tried"))
+            tried = how.replace(" and sent", " that tried to send it").replace(": sent", ": tried")
+            steps.append(Step(f"{tried} to {host}", _after(row, at), "quiet", "Tried"))
         ended = datetime.fromtimestamp(attempt["at"] + attempt["ms"] / 1000, UTC)
         steps.append(_result(attempt, verdicts[place], host, _after(row, ended)))
     return steps

@@ -53,7 +53,7 @@ def disable(request: CustomerRequest, app: int) -> HttpResponse:
         if services.app_enable(app=row, enabled=False).changed:
             messages.success(request, f"{row.label} is switched off. It takes no push from now on.")
         return redirect("app", request.customer.slug, row.pk)
-    context = {"app": row, "form": None, "act": "disable", "means": _consequences(request, row)}
+    context = {"app": row, "form": "", "act": "disable", "means": _consequences(request, row)}
     return render(request, _PAGE, context)
 
 

@@ -37,7 +37,7 @@ def docs(_request: HttpRequest) -> HttpResponse:
         "url": f"{base}/t/KEY",
         "userinfo": f"{scheme}://mattermost:KEY@{host}",
         "labels": [label for provider in PROVIDERS.values() for label in provider.labels],
-        "answers": TOLD,
+        "answers": {word: means.removeprefix(f"{word}: ").removeprefix(f"{word}, ") for word, means in TOLD.items()},
         "deadline": f"{settings.PUSH_DEADLINE:g}",
         "retention": settings.RETENTION_DAYS,
     }

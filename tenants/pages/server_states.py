@@ -25,7 +25,7 @@ def disable(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
         if _changed(request, row, enabled=False):
             messages.success(request, f"{row.name} is switched off. Its pushes are refused within two seconds.")
         return redirect("server", request.customer.slug, row.public_id)
-    return render(request, _PAGE, {"server": row, "form": None, "act": "disable", **_consequences(row)})
+    return render(request, _PAGE, {"server": row, "form": "", "act": "disable", **_consequences(row)})
 
 
 @customer_page("server.change", methods=("POST",))

@@ -34,6 +34,7 @@ def test_what_switching_a_server_off_means_is_said_before_and_nothing_is_changed
     text = ada.get(page(chat, "disable/")).content.decode()
     assert "Every push of this server is refused within two seconds. It can be switched on again at any time." in text
     assert "Its 1 key in use, its server IDs and its site stay as they are." in text
+    assert "None" not in text.partition("<main")[2]
     chat.refresh_from_db()
     assert chat.disabled_at is None
 
