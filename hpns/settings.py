@@ -291,6 +291,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = "hpns.formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = None
 STATICFILES_DIRS: list[Path] = []

@@ -125,6 +125,13 @@ def test_limits_say_their_unit(sam: Browser, acme: Customer) -> None:
     assert "rate (pushes/s)" in sam.get("/admin/tenants/entitlement/").content.decode().lower()
 
 
+def test_the_admin_writes_a_moment_as_all_pages_do(sam: Browser, acme: Customer) -> None:
+    Customer.objects.update(created_at="2026-11-30T14:36:18Z")
+    text = sam.get("/admin/tenants/customer/").content.decode()
+    assert "30 Nov 2026, 14:36" in text
+    assert "p.m." not in text
+
+
 def test_groups_are_in_no_list(sam: Browser) -> None:
     text = sam.get("/admin/").content.decode()
     assert "/auth/group/" not in text
