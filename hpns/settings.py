@@ -252,16 +252,10 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account-start"
 LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "tenants.accounts.allauth_adapters.AccountAdapter"
-ACCOUNT_FORMS = {
-    "signup": "tenants.accounts.forms.SignupForm",
-    "login": "tenants.accounts.forms.LoginForm",
-    "reset_password": "tenants.accounts.forms.ResetPasswordForm",
-    "reauthenticate": "tenants.accounts.forms.ReauthenticateForm",
-}
-MFA_FORMS = {
-    "authenticate": "tenants.accounts.forms.FactorForm",
-    "reauthenticate": "tenants.accounts.forms.FactorAgainForm",
-}
+_FORMS = "tenants.accounts.forms."
+_ASKS = {"signup": "Signup", "login": "Login", "reset_password": "ResetPassword", "reauthenticate": "Reauthenticate"}
+ACCOUNT_FORMS = {name: f"{_FORMS}{form}Form" for name, form in _ASKS.items()}
+MFA_FORMS = {"authenticate": f"{_FORMS}FactorForm", "reauthenticate": f"{_FORMS}FactorAgainForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
