@@ -34,7 +34,7 @@ def cast(db: None) -> Cast:
     made = two_customers()
     ServerKey.objects.update(last_used_at=timezone.now())
     acknowledge(made.acme, log(made.acme, app=PushApp.objects.get(customer=made.acme.customer).pk, age=60))
-    Credential.objects.update(checked_at=timezone.now(), check_code="ok")
+    Credential.objects.update(key_id="TEAM123456/ABC1234567", checked_at=timezone.now(), check_code="ok")
     return made
 
 

@@ -133,6 +133,16 @@ def test_the_checklist_says_no_twice_and_a_refused_key_is_no_step_done(cast: Cas
     assert "has no credential: no push can be sent to it" not in read(ada)
 
 
+def test_the_operators_app_is_no_step_done_where_an_own_one_of_its_label_is_refused(
+    cast: Cast, app: PushApp, ada: Browser
+) -> None:
+    PushApp.objects.filter(pk=cast.shared.pk).update(label=app.label)
+    Credential.objects.filter(app=app).update(refused_at=timezone.now(), refused_code=REFUSED.code)
+    text = read(ada)
+    assert "The operator's apps:" not in text
+    assert "The credential of your app is refused or has ended: upload another one." in text
+
+
 def test_a_refused_credential_is_said_at_its_app_with_its_record(cast: Cast, app: PushApp, ada: Browser) -> None:
     came(cast.acme, REFUSED, count=36, app=app.pk)
     came(cast.acme, SENT, count=24, app=app.pk)
