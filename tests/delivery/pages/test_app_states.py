@@ -62,7 +62,7 @@ def test_an_app_is_switched_off_and_on_again_and_keeps_its_key(ada: Browser, app
         "Mattermost's", "Mattermost&#x27;s"
     )
     assert f"Its credential stays sealed here: <code>{KEY}</code>." in text
-    assert "None" not in text.partition("<form method=\"post\">")[2]
+    assert "None" not in text.partition('<form method="post">')[2]
     text = ada.post(page(app, "disable/"), follow=True).content.decode()
     assert "it is switched off and takes no pushes." in text
     assert "Switched off" in ada.get("/c/acme/apps/").content.decode()
