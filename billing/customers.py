@@ -23,6 +23,8 @@ from tenants.problem import ProblemError
 
 # What billing keeps of a customer and erases with it, in this order, each with the lookup of the customer.
 ERASED: Final[tuple[tuple[type[TenantModel], str], ...]] = ((LicenceCase, "customer"), (LicenceProof, "customer"))
+# Characters of why a customer is suspended or served again.
+REASON_MAX: Final = 500
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -71,14 +73,22 @@ def take_on(*, name: str, offer: str, owner_email: str, slug: str = "", server_n
     return TakenOn(made.row, invitation)
 
 
-def suspend(*, customer: Customer, reason: str = "") -> Changed[Customer]:
-    """Refuse every push of this customer from now on. `changed` is False when it was served already."""
+def suspend(*, customer: Customer, reason: str) -> Changed[Customer]:
+    """Refuse every push of this customer from now on. `changed` is False when it was suspended already.
+
+    `reason`: why, in words that the customer reads, on its pages and in its audit log. Raises ProblemError without one.
+    The e-mail to the owners is sent by billing/suspension_mails.py, after the commit.
+    """
+    if not reason.strip():
+        raise ProblemError(
+            "a reason is needed: it is what the customer reads on its pages and in the e-mail", field="reason"
+        )
     return _set_status(customer, Customer.Status.SUSPENDED, "customer.suspend", reason)
 
 
-def resume(*, customer: Customer) -> Changed[Customer]:
-    """Serve a suspended customer again. `changed` is False when it was served already."""
-    return _set_status(customer, Customer.Status.ACTIVE, "customer.resume", "")
+def resume(*, customer: Customer, reason: str = "") -> Changed[Customer]:
+    """Serve a suspended customer again. `changed` is False when it was served already; `reason` as above, or none."""
+    return _set_status(customer, Customer.Status.ACTIVE, "customer.resume", reason)
 
 
 def request_erasure(*, customer: Customer) -> Changed[Customer]:
@@ -150,6 +160,7 @@ def check_suspended(customer: Customer) -> None:
 
 
 def _set_status(customer: Customer, status: Customer.Status, action: str, reason: str) -> Changed[Customer]:
+    reason = " ".join(reason.replace("\0", " ").split())[:REASON_MAX]
     with transaction.atomic():
         changed = Customer.objects.filter(pk=customer.pk).exclude(status=status).update(status=status)
         if changed:

@@ -13,6 +13,7 @@ handler500 = "hpns.pages.front.server_error"
 
 urlpatterns = [
     path("", front.home, name="home"),
+    path("docs/", front.docs, name="docs"),
     path("t/<str:key>", front.home, name="home-key"),
     path("t/<str:key>/", front.home, name="home-key-slash"),
     path("", include("tenants.accounts.urls")),
@@ -30,5 +31,6 @@ urlpatterns = [
     path("", include("billing.pages.usage_urls")),
     path("", include("billing.pages.invoices_urls")),
     path("", include("billing.pages.licence_urls")),
+    path("c/<slug:slug>/<path:rest>", front.nothing_here, name="nothing-here"),
     path("admin/", admin.site.urls),
 ]

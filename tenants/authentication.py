@@ -30,6 +30,7 @@ from tenants.network import RequestInfo, TrustedProxies
 from tenants.proofs import signatures
 from tenants.refusals import (
     CallerRejected,
+    DisabledServer,
     ExpiredKey,
     NoKey,
     NotListed,
@@ -64,7 +65,11 @@ class KeyedRequest(RequestInfo, Protocol):
     def path(self) -> str: ...
 
 
-_REJECTIONS: Final[dict[str, type[CallerRejected]]] = {"revoked_key": RevokedKey, "suspended": Suspended}
+_REJECTIONS: Final[dict[str, type[CallerRejected]]] = {
+    "revoked_key": RevokedKey,
+    "suspended": Suspended,
+    "disabled_server": DisabledServer,
+}
 
 
 def find_key(path: str, authorization: str | None) -> str:

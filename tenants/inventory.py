@@ -6,6 +6,7 @@ inventory.apps, inventory.shared_apps      # its own, and the operator's that it
 """
 
 import uuid
+from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,12 +15,14 @@ from tenants.models import PushApp, Server
 
 
 class ServerName(NamedTuple):
-    """What pages call a server by, and whether it is the one of pushes without a key."""
+    """What pages call a server by, whether it is the one of pushes without a key, and whether it is in use."""
 
     pk: int
     name: str
     public_id: uuid.UUID
     anonymous: bool
+    disabled_at: datetime | None = None
+    removed_at: datetime | None = None
 
 
 class Inventory:
@@ -27,14 +30,19 @@ class Inventory:
 
     @cached_property
     def servers(self) -> dict[int, ServerName]:
-        """All of them by their id, in the order of their names."""
-        rows = Server.objects.order_by("name").values_list("pk", "name", "public_id", "anonymous")
+        """All of them by their id, in the order of their names; removed ones, too, for the log has pushes of theirs."""
+        rows = Server.objects.order_by("name").values_list(*ServerName._fields)
         return {row[0]: ServerName(*row) for row in rows}
 
     @cached_property
     def own_servers(self) -> list[ServerName]:
-        """Those that have keys, in the order of their names."""
-        return [row for row in self.servers.values() if not row.anonymous]
+        """Those that have keys and are there, in the order of their names."""
+        return [row for row in self.servers.values() if not row.anonymous and row.removed_at is None]
+
+    @property
+    def servers_in_use(self) -> list[ServerName]:
+        """Those of them that are not switched off."""
+        return [row for row in self.own_servers if row.disabled_at is None]
 
     @cached_property
     def apps(self) -> list[PushApp]:

@@ -75,6 +75,12 @@ class Suspended(CallerRejected):
     code, cause = "suspended", "this customer is suspended"
 
 
+class DisabledServer(CallerRejected):
+    """The key is valid, but its server was switched off by its own people."""
+
+    code, cause = "disabled_server", "this server was switched off"
+
+
 class PlainHttp(CallerRejected):
     """The key came unencrypted from somewhere else than it may."""
 

@@ -23,7 +23,7 @@ def server(customer: Customer, name: str) -> Server:
         wanted |= Q(public_id=uuid.UUID(name))
     except ValueError:
         pass
-    found = Server.objects.filter(wanted, customer=customer).first()
+    found = Server.objects.filter(wanted, customer=customer, removed_at=None).first()
     if found is None:
         raise ProblemError(f"{customer.slug} has no server {name!r}: see `server list`")
     return found
@@ -66,5 +66,5 @@ def app(customer: Customer | None, label: str) -> PushApp:
 
 def any_app(customer: Customer | None, label: str) -> PushApp:
     """The app of this label, of several the latest, whether it is enabled or not."""
-    found = PushApp.objects.filter(customer=customer, label=label).order_by("-enabled", "-pk").first()
+    found = PushApp.objects.filter(customer=customer, label=label, removed_at=None).order_by("-enabled", "-pk").first()
     return app(customer, label) if found is None else found

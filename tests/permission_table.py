@@ -32,6 +32,8 @@ _CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/
 # Route, as urls.py spells it -> what is told.
 TABLE: Final[dict[str, Row]] = {
     "": for_reading("/", all_get(200)),
+    "docs/": for_reading("/docs/", all_get(200)),
+    "c/<slug:slug>/<path:rest>": of_customer("no/such/page/", members_get(404, 404, 404, staff=404)),
     "t/<str:key>": for_reading("/t/hk_x", all_get(200)),
     "t/<str:key>/": for_reading("/t/hk_x/", all_get(200)),
     "c/<slug:slug>/audit/": of_customer("audit/", members_get(200, 200, 200, staff=200)),
@@ -46,6 +48,13 @@ TABLE: Final[dict[str, Row]] = {
     # No server, app, key or credential of these numbers is there: to whoever may, that is said.
     f"{_SERVER}": of_customer(f"servers/{_NONE}/", members_get(404, 404, 404, staff=404)),
     f"{_SERVER}arrived/": of_customer(f"servers/{_NONE}/arrived/", members_get(404, 404, 404, staff=404)),
+    **{
+        f"{_SERVER}{act}/": of_customer(
+            f"servers/{_NONE}/{act}/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
+        )
+        for act in ("disable", "remove")
+    },
+    f"{_SERVER}enable/": by_post(f"servers/{_NONE}/enable/", 403, 404, 404),
     f"{_SERVER}rename/": by_post(f"servers/{_NONE}/rename/", 403, 404, 404),
     f"{_SERVER}networks/": by_post(f"servers/{_NONE}/networks/", 403, 404, 404),
     f"{_SERVER}site/": by_post(f"servers/{_NONE}/site/", 403, 404, 404),
@@ -65,6 +74,13 @@ TABLE: Final[dict[str, Row]] = {
         "apps/", members_get(200, 200, 200, staff=200), members_get(403, 200, 200, staff=403)
     ),
     "c/<slug:slug>/apps/<int:app>/": of_customer("apps/0/", members_get(404, 404, 404, staff=404)),
+    **{
+        f"c/<slug:slug>/apps/<int:app>/{act}/": of_customer(
+            f"apps/0/{act}/", members_get(404, 404, 404, staff=404), members_get(403, 404, 404, staff=403)
+        )
+        for act in ("change", "disable", "remove")
+    },
+    "c/<slug:slug>/apps/<int:app>/enable/": by_post("apps/0/enable/", 403, 404, 404),
     "c/<slug:slug>/apps/<int:app>/credentials/": by_post("apps/0/credentials/", 403, 404, 404),
     f"{_CREDENTIAL}check/": by_post("apps/0/credentials/0/check/", 403, 404, 404),
     f"{_CREDENTIAL}promote/": by_post("apps/0/credentials/0/promote/", 403, 404, 404),

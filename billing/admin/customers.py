@@ -3,18 +3,19 @@
 Everything that is changed here goes through billing's own functions, which check it in plain words and audit it.
 """
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from billing import customers, entitlements
+from billing.admin import suspending
 from billing.offers import Limits
 from tenants import services
 from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
@@ -87,6 +88,19 @@ class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Entitlement
         fields = ENTITLED
+        labels: ClassVar[dict[str, str]] = {
+            "rate": "rate (pushes a second)",
+            "burst": "burst (pushes at once)",
+            "in_flight": "in flight (pushes waiting at a time)",
+            "server_rate": "rate of each server (pushes a second)",
+            "server_burst": "burst of each server (pushes at once)",
+            "server_in_flight": "in flight of each server (pushes waiting at a time)",
+        }
+        help_texts: ClassVar[dict[str, str]] = {
+            **dict.fromkeys(("rate", "server_rate"), "In the long run; with a burst. Empty: no limit."),
+            **dict.fromkeys(("burst", "server_burst"), "After a quiet time; with a rate. Empty: no limit."),
+            **dict.fromkeys(("in_flight", "server_in_flight"), "Those whose answer is awaited. Empty: no limit."),
+        }
 
     def clean(self) -> dict[str, Any]:
         """A rate and its burst belong together, and a limit of nothing is none."""
@@ -128,7 +142,7 @@ class ErasureFilter(admin.SimpleListFilter):
 class CustomerAdmin(ServiceAdmin):
     """Customers; the slug is fixed once it is in use."""
 
-    list_display = ("name", "slug", "offer", "status", "entitled", "shares", "created_at")
+    list_display = ("name", "slug", "status", "offer", "entitled", "shares", "created_at")
     list_filter = ("offer", "status", "entitlement__active", ErasureFilter)
     list_select_related = ("entitlement",)
     search_fields = (
@@ -153,7 +167,8 @@ class CustomerAdmin(ServiceAdmin):
 
     def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
         """With the way to the customer's own pages, as far as the reader may look at them."""
-        return (*self.list_display, self._way(request))
+        # Before what is beyond the edge of a narrow screen.
+        return (*self.list_display[:2], self._way(request), *self.list_display[2:])
 
     @staticmethod
     def _way(request: HttpRequest) -> str:
@@ -216,17 +231,18 @@ class CustomerAdmin(ServiceAdmin):
         """The same for whoever sees no pushes, with which the others begin."""
         return format_html('<a href="{}">Look at its subscription</a>', reverse("subscription", args=(row.slug,)))
 
-    @admin.action(description="Suspend the selected customers: every push is refused", permissions=("change",))
-    def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
-        """Suspend each; those that are suspended stay so."""
-        changed = sum(customers.suspend(customer=row).changed for row in queryset)
-        self.message_user(request, f"{changed} customers were suspended.")
+    @admin.action(
+        description="Suspend the selected customers: asks for the reason, and writes to their owners",
+        permissions=("change",),
+    )
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Customer]) -> HttpResponse | None:
+        """Suspend each, once the reason was given; those that are suspended stay so."""
+        return suspending.ask(self, request, queryset, suspending.SUSPEND)
 
-    @admin.action(description="Resume the selected customers", permissions=("change",))
-    def resume(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
-        """Serve each again."""
-        changed = sum(customers.resume(customer=row).changed for row in queryset)
-        self.message_user(request, f"{changed} customers were resumed.")
+    @admin.action(description="Resume the selected customers: writes to their owners", permissions=("change",))
+    def resume(self, request: HttpRequest, queryset: QuerySet[Customer]) -> HttpResponse | None:
+        """Serve each again, once that was confirmed."""
+        return suspending.ask(self, request, queryset, suspending.RESUME)
 
 
 @admin.register(Entitlement)
@@ -235,8 +251,18 @@ class EntitlementAdmin(ReadOnlyAdmin):
 
     list_display = (
         *("customer", "active", "refusal", "may_grow", "may_use_shared", "tls_required", "may_use_server_id"),
-        *("rate", "burst"),
+        *("pushes_a_second", "pushes_at_once"),
     )
     list_filter = ("active", "refusal", "may_grow", "may_use_shared", "may_use_server_id")
     list_select_related = ("customer",)
     search_fields = ("customer__name", "customer__slug")
+
+    @admin.display(description="rate (pushes/s)", ordering="rate", empty_value="no limit")
+    def pushes_a_second(self, row: Entitlement) -> int | None:
+        """Of all servers together."""
+        return row.rate
+
+    @admin.display(description="burst (pushes)", ordering="burst", empty_value="no limit")
+    def pushes_at_once(self, row: Entitlement) -> int | None:
+        """After a quiet time."""
+        return row.burst

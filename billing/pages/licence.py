@@ -87,7 +87,7 @@ def _uploaded(request: CustomerRequest, form: UploadForm) -> bool:
 
 
 def _servers() -> list[Server]:
-    return list(Server.objects.filter(anonymous=False))
+    return list(Server.of_people())
 
 
 def _proof(pk: int) -> LicenceProof:

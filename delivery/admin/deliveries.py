@@ -23,13 +23,39 @@ from delivery import selectors
 from delivery.models import Delivery
 from delivery.outcomes import own
 from delivery.providers import table
+from tenants import keys
 from tenants.admin import ReadOnlyAdmin
+from tenants.admin.filters import TextFilter
+from tenants.models import Customer, Server, ServerKey
 from tenants.providers.table import PLATFORMS
 
 # Rows that are counted; beyond, the planner's estimate is good enough.
 COUNTED: Final = 2_000
 DAYS_SHOWN: Final = 8
+# Customers, servers or keys of one search.
+NAMED_MOST: Final = 50
 CODES: Final = sorted(table.CODES.union(own.REFUSALS))
+
+
+def senders(term: str) -> Q | None:
+    """The condition that pushes are of the customers, servers or keys that a text names; None: it names none."""
+    if prefix := keys.prefix(term):
+        return _of(Q(), ServerKey.objects.filter(prefix=prefix), "server__customer_id", "key_id")
+    named = Q(name__iexact=term) | Q(name__icontains=term)
+    customers = list(
+        Customer.objects.filter(named | Q(slug__iexact=term)).order_by("pk").values_list("pk", flat=True)[:NAMED_MOST]
+    )
+    condition = Q(customer_id__in=customers) if customers else Q()
+    return _of(condition, Server.objects.filter(named).exclude(customer_id__in=customers), "customer_id", "server_id")
+
+
+def _of(condition: Q, rows: "QuerySet[Any]", customer: str, column: str) -> Q | None:
+    """Or the pushes of these servers or keys. By their customers, too: the log's index begins with that."""
+    found = list(rows.order_by("pk").values_list(customer, "pk")[:NAMED_MOST])
+    if found:
+        owners, ids = zip(*found, strict=True)
+        condition |= Q(customer_id__in=set(owners), **{f"{column}__in": ids})
+    return condition or None
 
 
 class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
@@ -60,9 +86,10 @@ class DayFilter(admin.SimpleListFilter):
             yield {**choice, "display": "Last 24 hours"} if number == 0 else choice
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
-        """Any day's rows when an id is looked for: it is found by an index."""
+        """Any day's rows when an id is looked for: it is found by an index. Whose pushes are looked for, has many."""
         search = request.GET.get("q", "").strip()
-        if search and "\0" not in search:  # with a NUL in it, Django's own form has left it out
+        # With a NUL in it, Django's own form has left it out.
+        if search and "\0" not in search and senders(search) is None:
             return queryset
         value = self.value() or ""
         if value == "hour":
@@ -88,18 +115,30 @@ class OutcomeFilter(admin.SimpleListFilter):
         return queryset.filter(outcome=self.value()) if self.value() else queryset
 
 
-class CodeFilter(OutcomeFilter):
-    """The stable code of the verdict."""
+class CodeFilter(TextFilter):
+    """The stable code of the verdict, of those that there are."""
 
     title = parameter_name = "code"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Every code that there is."""
-        return [(code, code) for code in CODES]
+    suggested = CODES
+    hint = "such as no_app"
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
         """Rows of the chosen one."""
         return queryset.filter(code=self.value()) if self.value() else queryset
+
+
+class CustomerFilter(TextFilter):
+    """The customer, by its slug."""
+
+    title = parameter_name = "customer"
+    hint = "its slug"
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+        """The pushes of the one that it names; none where it names nobody."""
+        value = (self.value() or "").replace("\0", "").strip().lower()
+        if not value:
+            return queryset
+        return queryset.filter(customer_id__in=list(Customer.objects.filter(slug=value).values_list("pk", flat=True)))
 
 
 class PlatformFilter(OutcomeFilter):
@@ -125,8 +164,9 @@ class PlatformFilter(OutcomeFilter):
 class DeliveryAdmin(ReadOnlyAdmin):
     """One line per push; a page per push with its attempts."""
 
-    list_display = ("when", "customer", "server", "platform", "type", "outcome", "code", "answer", "latency", "count")
-    list_filter = (DayFilter, OutcomeFilter, CodeFilter, PlatformFilter)
+    # What somebody looks for comes before what is beyond the edge of a narrow screen.
+    list_display = ("when", "outcome", "code", "customer", "server", "platform", "type", "answer", "latency", "count")
+    list_filter = (DayFilter, CustomerFilter, CodeFilter, OutcomeFilter, PlatformFilter)
     list_select_related = ("customer", "server__customer")
     list_per_page = 50
     list_max_show_all = 0
@@ -135,7 +175,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
     # An order by anything else would sort the whole day.
     sortable_by = ()
     search_fields = ("trace", "ack_id", "post_id")
-    search_help_text = "A trace id, an ack_id or a post_id, of any day."
+    search_help_text = (
+        "A trace id, an ack_id or a post_id, of any day. Of the day that is chosen: a customer's name or slug, a "
+        "server's name, or a key's beginning (hk_...)."
+    )
     fields = (
         *("trace", "accepted", "ended", "latency", "customer", "server", "key", "app", "platform", "type", "sub_type"),
         *("ack_id", "post_id", "mattermost_id", "device", "size", "outcome", "code", "answer", "attribution", "counts"),
@@ -146,11 +189,12 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Delivery]", search_term: str
     ) -> "tuple[QuerySet[Delivery], bool]":
-        """Whole ids only: a part of one would be looked for in every row."""
+        """Whole ids, and whose pushes they are: a part of an id would be looked for in every row."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        return queryset & selectors.find(term), False
+        named = senders(term)
+        return (queryset & selectors.find(term) if named is None else queryset.filter(named)), False
 
     @admin.display(description="time (UTC)")
     def when(self, row: Delivery) -> str:

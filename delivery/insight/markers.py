@@ -34,6 +34,11 @@ _ACTS: Final[dict[str, tuple[MarkerKind, str]]] = {
     "server.networks": (MarkerKind.NETWORK, "Where {} may push from was changed"),
     "app.enable": (MarkerKind.CREDENTIAL, "App {} was enabled"),
     "app.disable": (MarkerKind.CREDENTIAL, "App {} was disabled"),
+    "app.change": (MarkerKind.CREDENTIAL, "App {} was given another bundle id or host"),
+    "app.remove": (MarkerKind.CREDENTIAL, "App {} was removed"),
+    "server.enable": (MarkerKind.NETWORK, "{} was switched on"),
+    "server.disable": (MarkerKind.NETWORK, "{} was switched off"),
+    "server.remove": (MarkerKind.NETWORK, "{} was removed"),
     "customer.suspend": (MarkerKind.KEY, "{} was suspended"),
     "customer.resume": (MarkerKind.KEY, "{} was resumed"),
 }

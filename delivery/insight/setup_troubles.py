@@ -24,11 +24,13 @@ AnyServer = Server | ServerName
 
 def of_agreement(customer: Customer) -> Iterator[Trouble]:
     """A suspension, or what billing no longer entitles to: every push is refused."""
-    entitlement = Entitlement.objects.filter(customer=customer).first()
+    entitlement, reason = Entitlement.objects.filter(customer=customer).first(), ""
     if customer.status == Customer.Status.SUSPENDED:
         kind, sentence = "suspended", f"{customer.name} is suspended: every push is refused"
         done = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("customer.suspend", "erasure.ask"))
         since = done.order_by("-at").values_list("at", flat=True).first()
+        told = done.filter(action="customer.suspend").order_by("-at").values_list("details", flat=True).first()
+        reason = str((told or {}).get("reason", ""))
     elif entitlement is None or not entitlement.active:
         kind, sentence = "not_entitled", f"{customer.name} has no subscription that includes pushes: each is refused"
         since = entitlement.updated_at if entitlement else None
@@ -42,6 +44,7 @@ def of_agreement(customer: Customer) -> Iterator[Trouble]:
         Severity.STOPPED,
         sentence,
         since,
+        f"{f'The reason given: {reason}. ' if reason else ''}"
         f"Ask {settings.SUPPORT_CONTACT} to have it taken back. Nothing is deleted meanwhile.",
         reverse("audit", args=(customer.slug,)),
         "See who did it in the audit log",
@@ -67,10 +70,24 @@ def _of_subscription(customer: Customer, entitlement: Entitlement) -> Trouble:
 
 def of_keys(customer: Customer, inventory: Inventory, server: Server | None = None) -> Iterator[Trouble]:
     """Servers of which no key is in use."""
-    keys = ServerKey.objects.all() if server is None else ServerKey.objects.filter(server=server)
+    keys = ServerKey.objects.all()
+    if server is not None and server.disabled_at is not None:
+        yield Trouble(
+            "server_disabled",
+            Severity.STOPPED,
+            f"{server.name} is switched off: every push with its keys is refused",
+            server.disabled_at,
+            "Switch it on for its pushes to be taken again. Its keys are as they were.",
+            f"{reverse('server', args=(customer.slug, server.public_id))}#state",
+            "Switch it on",
+            code="disabled_server",
+        )
+        return
+    if server is not None:
+        keys = keys.filter(server=server)
     # Held against each other here: on fresh statistics PostgreSQL looks through all keys for each of 10,000 servers.
     alive = dict(keys.order_by().values_list("server_id").annotate(alive=BoolOr(ServerKey.in_use())))
-    rows = inventory.own_servers if server is None else [server] if not server.anonymous else []
+    rows = inventory.servers_in_use if server is None else [server] if not server.anonymous else []
     keyless = [row for row in rows if not alive.get(row.pk)]
     ended = [row for row in keyless if row.pk in alive][:NAMED_MOST]
     fresh = [row for row in keyless if row.pk not in alive][:NAMED_MOST]

@@ -115,7 +115,12 @@ def _attempts(row: Delivery) -> list[Step]:
         at = datetime.fromtimestamp(attempt["at"], UTC)
         host = attempt["host"] or provider(row)
         how = _how(verdicts[:place], place, len(attempts))
-        steps.append(Step(f"{how} to {host}", _after(row, at), "good", "Sent"))
+        # Without an answer nobody knows that anything has left, and often it surely has not.
+        if attempt["status"]:
+            steps.append(Step(f"{how} to {host}", _after(row, at), "good", "Sent"))
+        else:
+            tried = how.replace(" and sent", " that tried to send it").replace(": sent", ": tried")
+            steps.append(Step(f"{tried} to {host}", _after(row, at), "quiet", "Tried"))
         ended = datetime.fromtimestamp(attempt["at"] + attempt["ms"] / 1000, UTC)
         steps.append(_result(attempt, verdicts[place], host, _after(row, ended)))
     return steps

@@ -66,6 +66,12 @@ _DOOR: Final[dict[str, tuple[str, str, str, str]]] = {
         "keys",
         "Make a key",
     ),
+    "disabled_server": (
+        "{server} is switched off here and still pushes: each push is refused",
+        "Switch it on, or choose another Push Notification Server in its Mattermost.",
+        "state",
+        "See the server",
+    ),
     "test_service_off": (
         "{server} pushes to the free test service, which is off: each push is refused",
         "Ask whoever operates this push service for a subscription.",
@@ -153,8 +159,12 @@ def _of_all(family: str) -> str:
 def of_door(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:
     """Requests of the last day that were rejected at the door, or that could not be read, by server, key and code."""
     rows = Rejection.objects.filter(last_at__gte=now - DAY, code__in=_DOOR)
+    # Nothing is left to be done about one that was removed.
+    rows = rows.filter(key__server__removed_at=None)
     if server is not None:
         rows = rows.filter(key__server=server)
+        if server.disabled_at is not None:
+            rows = rows.exclude(code="disabled_server")
     names = ("code", "key_id", "key__prefix", "key__server__name", "key__server__public_id", "key__server_id")
     found = rows.order_by().values(*names)
     sums = found.annotate(
@@ -212,10 +222,12 @@ def of_silence(
     customer: Customer, inventory: Inventory, now: datetime, server: Server | None = None
 ) -> Iterator[Trouble]:
     """Servers that pushed as a habit and are silent; of a customer with many servers, whether all of them are."""
-    rows = inventory.own_servers if server is None else [server]
+    rows = inventory.servers_in_use if server is None else [server] if server.disabled_at is None else []
     names = {row.pk: row.name for row in rows}
     if len(names) > SERVERS_MOST:
         names = {0: customer.name}
+    if not names:
+        return
     hours = silence.last_pushes(now, None if 0 in names else list(names))
     missed = {pk: seen[-1] for pk, seen in hours.items() if silence.silent(seen, now)}
     if not missed:

@@ -155,6 +155,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
         ),
         _refused("suspended", "the account is suspended", "ask {contact}"),
         _refused(
+            "disabled_server",
+            "this server was switched off on its page in this push service",
+            "switch it on there, or choose another Push Notification Server setting in Mattermost",
+        ),
+        _refused(
             "plain_http",
             "the server key came over plain HTTP, where others can read it",
             "begin the Push Notification Server setting with https:// and use a new key",

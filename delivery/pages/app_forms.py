@@ -14,6 +14,12 @@ LABELS: Final = sorted(
 )
 
 
+class NeededBySome(forms.CharField):
+    """A text that some files need and others have not: its help says which, so that it is not marked as optional."""
+
+    unmarked = True
+
+
 class AppForm(forms.Form):
     """An app of the customer's own."""
 
@@ -34,20 +40,33 @@ class AppForm(forms.Form):
         return str(self.cleaned_data["host"]) if provider is not None and provider.hosts else ""
 
 
+class AppChangeForm(forms.Form):
+    """Another bundle id or package name of an app, and where its provider has several hosts, another host."""
+
+    topic = AppForm.base_fields["topic"]
+    host = AppForm.base_fields["host"]
+
+    def __init__(self, *args: Any, family: str, **kwargs: Any) -> None:
+        """`family`: whose app it is."""
+        super().__init__(*args, **kwargs)
+        if not PROVIDERS[family].hosts:
+            del self.fields["host"]
+
+
 class UploadForm(forms.Form):
     """A file of Apple's or Google's that pushes are signed with."""
 
     file = forms.FileField(label="File")
-    key_id = forms.CharField(
+    key_id = NeededBySome(
         required=False, max_length=20, label="Key id", help_text="For a .p8 whose name is not AuthKey_….p8."
     )
-    team_id = forms.CharField(
+    team_id = NeededBySome(
         required=False,
         max_length=20,
         label="Team id",
         help_text="For a .p8: ten characters, at Apple under Membership.",
     )
-    password = forms.CharField(
+    password = NeededBySome(
         required=False,
         max_length=200,
         strip=False,

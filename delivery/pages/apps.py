@@ -53,7 +53,7 @@ def apps(request: CustomerRequest) -> HttpResponse:
         else:
             messages.success(request, f"{row.label} was added. Now upload its credential." if added else "It is there.")
             return redirect("app", request.customer.slug, row.pk)
-    own = PushApp.objects.filter(enabled=True).prefetch_related("credentials")
+    own = PushApp.objects.filter(removed_at=None).prefetch_related("credentials").order_by("-enabled", "label")
     context = {
         "apps": own,
         "columns": [{"label": label} for label in ("App", "Bundle id or package", "State", "Signed with", "Ends")],
@@ -68,7 +68,7 @@ def apps(request: CustomerRequest) -> HttpResponse:
 @customer_page("app.see")
 def app(request: CustomerRequest, app: int) -> HttpResponse:
     """One app of the customer's own."""
-    row = _app(app)
+    row = find(app)
     return _app_page(request, row, UploadForm(family=row.family))
 
 
@@ -79,13 +79,13 @@ def upload(request: CustomerRequest, app: int) -> HttpResponse:
     Where the provider refuses the current one and takes the next, nothing is gained by waiting: they change places.
     """
     with request.step():
-        row = _app(app)
+        row = find(app)
         form = UploadForm(request.POST, request.FILES, family=row.family)
         current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).first()
         made = _add_credential(row, form, Credential.Slot.NEXT if current else Credential.Slot.CURRENT)
         if made is None:
             return _app_page(request, row, form)
-    if _check_with_provider(request, made) and current is not None and current.refused_at is not None:
+    if check_with_provider(request, made) and current is not None and current.refused_at is not None:
         return _promoted(request, row, made.pk)
     return redirect("app", request.customer.slug, app)
 
@@ -95,7 +95,7 @@ def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Check a credential with its provider."""
     with request.step():
         row = _credential(app, credential)
-    _check_with_provider(request, row)
+    check_with_provider(request, row)
     return redirect("app", request.customer.slug, app)
 
 
@@ -103,7 +103,7 @@ def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
 def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Sign with the next credential from now on, when the provider takes it."""
     with request.step():
-        row = _app(app)
+        row = find(app)
     return _promoted(request, row, credential)
 
 
@@ -122,15 +122,16 @@ def remove(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     return render(request, "delivery/apps/remove.html", {"credential": row, "app": row.app, "form": form})
 
 
-def _app(pk: int) -> PushApp:
-    found = PushApp.objects.filter(pk=pk, enabled=True).select_related("customer").first()
+def find(pk: int) -> PushApp:
+    """The app of this number, switched off or not, in the customer's scope. Raises Http404."""
+    found = PushApp.objects.filter(pk=pk, removed_at=None).select_related("customer").first()
     if found is None:
         raise Http404
     return found
 
 
 def _credential(app: int, pk: int) -> Credential:
-    found = Credential.objects.filter(pk=pk, app_id=app, app__enabled=True).select_related("app__customer").first()
+    found = Credential.objects.filter(pk=pk, app_id=app, app__removed_at=None).select_related("app__customer").first()
     if found is None:
         raise Http404
     return found
@@ -164,7 +165,7 @@ def _promoted(request: CustomerRequest, row: PushApp, credential: int) -> HttpRe
     return _redirect_after(request, row, act)
 
 
-def _check_with_provider(request: CustomerRequest, row: Credential) -> bool:
+def check_with_provider(request: CustomerRequest, row: Credential) -> bool:
     """Check a credential with its provider and show the result; whether it is accepted."""
     try:
         result = credential_check.check(row, request.step)
@@ -222,7 +223,9 @@ def _context(row: PushApp) -> dict[str, Any]:
     slots = {each.slot: each for each in row.credentials.all()}
     current, now = slots.get(Credential.Slot.CURRENT), timezone.now()
     kind, text = "bad", "No credential"
-    if current is not None:
+    if not row.enabled:
+        kind, text = "quiet", "Switched off"
+    elif current is not None:
         kind, text = "good", "Signed for"
         if current.refused_at is not None:
             kind, text = "bad", "Refused"

@@ -113,7 +113,7 @@ def _to_post(slug: str, term: Term) -> str:
 
 def _to_id(slug: str, term: Term) -> str:
     found = _to_ack(slug, term._replace(kind=Kind.ACK)) or _to_post(slug, term._replace(kind=Kind.POST))
-    server = None if found else Server.objects.filter(server_ids__mattermost_id=term.value).first()
+    server = None if found else Server.of_people().filter(server_ids__mattermost_id=term.value).first()
     return found or (address("server", slug, server.public_id) if server else "")
 
 
@@ -127,7 +127,7 @@ def _to_device(slug: str, term: Term) -> str:
 
 
 def _to_key(slug: str, term: Term) -> str:
-    server = Server.objects.filter(keys__prefix=term.value).first()
+    server = Server.of_people().filter(keys__prefix=term.value).first()
     return address("server", slug, server.public_id) if server else ""
 
 
@@ -169,7 +169,7 @@ def _servers(text: str) -> "QuerySet[Server]":
         name = urlsplit(text).netloc or text
     except ValueError:  # no address, such as "http://[x"
         name = text
-    return Server.objects.filter(Q(name__iexact=text) | Q(name__icontains=name), anonymous=False).order_by("name")
+    return Server.of_people().filter(Q(name__iexact=text) | Q(name__icontains=name)).order_by("name")
 
 
 def _found(request: CustomerRequest, term: Term) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django import forms
 from delivery.protocol import policy
 from delivery.providers import table
 from tenants.models import PushApp, Server
+from tenants.pages.forms import EitherText
 from tenants.providers.table import family_of
 
 SANDBOX: Final = "sandbox"
@@ -19,10 +20,12 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9:_-]{16,512}")
 class TestPushForm(forms.Form):
     """Which server sends, to which app, on which phone."""
 
+    saves_nothing = True
+
     server = forms.ChoiceField(label="Server", help_text="The push counts as this server's, within its limits.")
     app = forms.ChoiceField(label="App")
     target = forms.ChoiceField(label="Phone", widget=forms.RadioSelect)
-    device_id = forms.CharField(
+    device_id = EitherText(
         required=False,
         max_length=600,
         label="Device ID",

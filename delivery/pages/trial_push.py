@@ -21,7 +21,7 @@ from delivery.protocol.wire import Push
 from tenants import scope
 from tenants.directory.live import DIRECTORY
 from tenants.directory.snapshot import Identity
-from tenants.models import PushApp, Server, ServerKey
+from tenants.models import Customer, PushApp, Server, ServerKey
 from tenants.pages.door import CustomerRequest, customer_page
 
 # How long a test push is looked for after it was sent, and how far back a phone's own test may lie.
@@ -117,8 +117,13 @@ def _phones_tests(now: datetime) -> list[PhonesTest]:
 
 
 def _wanted(request: CustomerRequest, form: TestPushForm) -> tuple[Identity, Push] | None:
-    """Whose push a valid form asks for, and the push; None when the server has no key, and then the form says so."""
+    """Whose push a valid form asks for, and the push; None when nothing can be sent, and then the form says why."""
     given = form.cleaned_data
+    if request.customer.status == Customer.Status.SUSPENDED:
+        form.add_error(
+            None, f"{request.customer.name} is suspended: every push is refused, and this one would be, too."
+        )
+        return None
     who = _identity(given["server_row"])
     if who is None:
         form.add_error("server", "No key of this server is in use yet. A key works two seconds after it was made.")
@@ -135,7 +140,7 @@ def _remember(request: CustomerRequest, ack_id: str, answer: dict[str, Any]) -> 
 def _servers() -> list[Server]:
     """The servers with a key in use."""
     living = ServerKey.in_use("keys__") & Q(keys__isnull=False)
-    return list(Server.objects.filter(living, anonymous=False).distinct())
+    return list(Server.of_people().filter(living, disabled_at=None).distinct())
 
 
 def _apps() -> list[PushApp]:

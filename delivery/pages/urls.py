@@ -4,6 +4,7 @@ from django.urls import path
 
 from delivery.outcomes.judge import CODES_PATH
 from delivery.pages import (
+    app_states,
     apps,
     codes,
     converters,
@@ -31,6 +32,10 @@ urlpatterns = [
     path("c/<slug:slug>/delivery/live/", live.live, name="delivery-live"),
     path("c/<slug:slug>/apps/", apps.apps, name="apps"),
     path(_APP, apps.app, name="app"),
+    path(f"{_APP}change/", app_states.change, name="app-change"),
+    path(f"{_APP}disable/", app_states.disable, name="app-disable"),
+    path(f"{_APP}enable/", app_states.enable, name="app-enable"),
+    path(f"{_APP}remove/", app_states.remove, name="app-remove"),
     path(f"{_APP}credentials/", apps.upload, name="credential-upload"),
     path(f"{_CREDENTIAL}check/", apps.check, name="credential-check"),
     path(f"{_CREDENTIAL}promote/", apps.promote, name="credential-promote"),

@@ -18,6 +18,9 @@ from delivery.sandbox.tokens import shape_of_assertion, shape_of_authorization
 KEPT_HEADERS = frozenset({"content-type", "content-length", "user-agent", "x-goog-api-format-version"})
 KEPT_PREFIXES = ("apns-", "x-firebase-", "x-hpns-")
 MOST_BODY = 64 * 1024
+# The devices that nobody has, for which the service asks whether a credential is good. Each push of a server's to them
+# carries its server_id.
+NOBODYS = frozenset(("dead0400" + 56 * "0", "invalid:APA91b" + 134 * "0"))
 
 
 class Request:
@@ -146,6 +149,8 @@ class Journal:
         self.version = 0
         self.received: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
+        # Of both, what the service has asked about credentials.
+        self.asked: Counter[str] = Counter()
         self.cleared_at = 0.0
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -157,7 +162,10 @@ class Journal:
         entry = Entry(self.last, provider, token, request, answer, by, why, check)
         self.entries.append(entry)
         self.received[provider] += 1
-        self.answered[f"{provider} {answer.summary()}"] += 1
+        answered = f"{provider} {answer.summary()}"
+        self.answered[answered] += 1
+        if token in NOBODYS and b"server_id" not in request.body:
+            self.asked.update((provider, answered))
         self.wake()
         return entry
 
@@ -179,6 +187,7 @@ class Journal:
         self.entries.clear()
         self.received.clear()
         self.answered.clear()
+        self.asked.clear()
         self.cleared_at = time.time()
         self.wake()
 

@@ -92,8 +92,10 @@ class Pages:
 
     def _sentence(self) -> str:
         """A sentence on what happened last."""
-        pushes = sum(self._journal.received[provider] for provider in ("apns", "fcm"))
-        good = sum(self._journal.answered[f"{provider} 200"] for provider in ("apns", "fcm"))
+        journal = self._journal
+        # The service asks about a credential by a push that is for nobody: those are no pushes to people.
+        pushes = sum(journal.received[provider] - journal.asked[provider] for provider in ("apns", "fcm"))
+        good = sum(journal.answered[answer] - journal.asked[answer] for answer in ("apns 200", "fcm 200"))
         if not pushes:
             return "No push yet."
         count = "1 push" if pushes == 1 else f"{pushes:,} pushes"

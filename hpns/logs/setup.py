@@ -42,6 +42,8 @@ QUIET: Final = {
     "celery.worker.strategy": logging.WARNING,
     "django.request": logging.ERROR,
     "django.security.DisallowedHost": logging.CRITICAL,
+    # The admin's lists say so in a line of their own (tenants/admin/base.py), without a traceback.
+    "django.security.DisallowedModelAdminLookup": logging.CRITICAL,
     "django.server": logging.ERROR,
     # Which letters stand on an invoice is nobody's business.
     "factur-x": logging.WARNING,

@@ -34,7 +34,7 @@ def of(request: CustomerRequest) -> list[Item]:
     recent = selectors.since(timezone.now() - RECENT)
     handed_off = "OK" in recent.values_list("answer", flat=True)[:PUSHES_SAMPLED]
     slug = request.customer.slug
-    servers = list(Server.objects.filter(anonymous=False)[:2])
+    servers = list(Server.of_people()[:2])
     servers_url = reverse("servers", args=(slug,))
     there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else servers_url
     keys = ServerKey.use_of(ServerKey.objects.all())
@@ -112,7 +112,9 @@ def _apps() -> tuple[bool, str]:
     labels = sorted(set(signed))
     if labels:
         return True, f"Signed for: {', '.join(labels)}."
-    shared = [row.label for row in scope.shared_apps()]
+    # An app of one's own takes the place of the operator's of the same label, whether it can be signed for or not.
+    own = set(PushApp.objects.filter(enabled=True).values_list("label", flat=True))
+    shared = [row.label for row in scope.shared_apps() if row.label not in own]
     if shared:
         return True, f"The operator's apps: {', '.join(shared)}."
     if current.exists():

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from django import template
 from django.template.context import Context
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from delivery.insight.charts import Chart, TableRow
@@ -40,6 +41,22 @@ def block_again(context: Context, name: str) -> str:
 def figure(value: Any) -> str:
     """A number as people read it: 12480 -> "12,480", 99.98 -> "99.98"; anything else as it is."""
     return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+# What texts call pages of the service that everybody may read, or that lead on to one's own.
+_NAMED: Final = {
+    "the status page of the push service": "status",
+    "the subscription page": "account-start",
+}
+
+
+@register.filter
+def named_pages(text: str) -> SafeString:
+    """A text with a link at each page of the service that it names."""
+    found = escape(text)
+    for words, name in _NAMED.items():
+        found = found.replace(words, f'<a href="{reverse(name)}">{words}</a>')
+    return SafeString(found)
 
 
 @register.simple_tag

@@ -40,7 +40,8 @@ DOWNLOAD_NAMES: Final = CSV_NAMES | {"customer-export", "sla-reconcile", "invoic
 # By POST: these ask Apple or Google, or send an e-mail before they answer.
 ASKING_NAMES: Final = frozenset(
     (
-        *("credential-upload", "credential-check", "credential-promote", "test-push", "server-site"),
+        *("credential-upload", "credential-check", "credential-promote", "app-change", "test-push"),
+        "server-site",
         *("people-invite", "people-invite-again", "customer-erase"),
         *("account_signup", "account_email", "account_email_verification_sent", "account_reset_password"),
         *("tenants_pushapp_add", "tenants_pushapp_change", "status-subscribe"),

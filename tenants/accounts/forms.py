@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from allauth.account import forms as account_forms
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import SignupForm as BaseSignupForm
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.mfa.base import forms as mfa_forms
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -19,6 +21,32 @@ from tenants.accounts import invitation_session
 from tenants.audit import actors, recording
 from tenants.changes import normalised_name
 from tenants.problem import ProblemError
+
+
+class SavesNothing(forms.Form):
+    """A form that only asks who somebody is: after a wrong password nobody is told that nothing was saved."""
+
+    saves_nothing = True
+
+
+class LoginForm(SavesNothing, account_forms.LoginForm):  # type: ignore[misc]
+    """E-mail address and password."""
+
+
+class ResetPasswordForm(SavesNothing, account_forms.ResetPasswordForm):  # type: ignore[misc]
+    """The address that the link is sent to."""
+
+
+class ReauthenticateForm(SavesNothing, account_forms.ReauthenticateForm):  # type: ignore[misc]
+    """The password once more."""
+
+
+class FactorForm(SavesNothing, mfa_forms.AuthenticateForm):  # type: ignore[misc]
+    """The second factor's code."""
+
+
+class FactorAgainForm(SavesNothing, mfa_forms.ReauthenticateForm):  # type: ignore[misc]
+    """The same once more."""
 
 
 def clean_name(name: str) -> str:

@@ -4,15 +4,25 @@ Invariant: no list can be searched, filtered or narrowed down in the URL by what
 secret, nor by a column of a model that their role does not include.
 """
 
+import logging
 from typing import Any, Final
 
 from django import forms
-from django.contrib import admin
-from django.core.exceptions import FieldDoesNotExist
+from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db import models, transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
 
+from tenants import keys
+from tenants.admin import history
 from tenants.problem import ProblemError
+
+log = logging.getLogger(__name__)
 
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
 SECRETS: Final = frozenset({"password", "sealed", "digest", "data", "session_key"})
@@ -49,6 +59,43 @@ class SecretSafeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """As Django's, but for SECRETS and what is not the reader's."""
         allowed = SECRETS.isdisjoint(lookup.split("__")) and may_reach(request, self.model, lookup)
         return allowed and super().lookup_allowed(lookup, value, request)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """As Django's. What it may not be narrowed down by is answered with the page of a 400 and a line of the log."""
+        try:
+            return super().get_changelist_instance(request)
+        except DisallowedModelAdminLookup as error:
+            log.warning("staff tried to narrow down a list by what it does not take: %s", error)
+            raise
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """As Django's, but a key is found as pages show it (hk_abcd1234_...), too."""
+        words = (keys.prefix(word) or word for word in search_term.split())
+        return super().get_search_results(request, queryset, " ".join(words))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What the audit log tells of an object (tenants/admin/history.py)."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            messages.warning(request, f"There is no {self.opts.verbose_name} of this number: it may have been deleted.")
+            return redirect("admin:index")
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        events, whole = history.of(request, row)
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": f"History: {row}",
+            "events": events,
+            "whole": whole,
+            "most": history.SHOWN,
+            "module_name": capfirst(str(self.opts.verbose_name_plural)),
+            "object": row,
+            "opts": self.opts,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/audit_history.html", context)
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Those that the reader may see."""

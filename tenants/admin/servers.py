@@ -68,7 +68,7 @@ class ServerKeyAdmin(ReadOnlyAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ServerKey]) -> None:
         """Revoke each; those that were revoked before stay as they are."""
         changed = sum(services.key_revoke(key=key).changed for key in queryset)
-        self.message_user(request, f"{changed} keys were revoked.")
+        self.message_user(request, f"{changed} key{' was' if changed == 1 else 's were'} revoked.")
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Whether the user has the permission to change keys; the pages themselves stay read-only."""
@@ -133,7 +133,7 @@ class ServerIdAdmin(ReadOnlyAdmin):
                 changed += services.server_id_confirm(server_id=row).changed
             except ProblemError as problem:
                 self.message_user(request, problem.sentence, messages.ERROR)
-        self.message_user(request, f"{changed} server_ids were confirmed.")
+        self.message_user(request, f"{changed} server_id{' was' if changed == 1 else 's were'} confirmed.")
 
     def has_confirm_permission(self, request: HttpRequest) -> bool:
         """Whether the user has the permission to change server_ids; the pages themselves stay read-only."""

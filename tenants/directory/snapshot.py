@@ -221,9 +221,12 @@ def _identities(entitled: dict[int, Entitlement], alias: str) -> dict[str, Ident
         expires_at,
         revoked_at,
         networks,
-    ) in ServerKey.objects.using(alias).values_list(*columns, "server__networks"):
+        disabled_at,
+    ) in ServerKey.objects.using(alias).values_list(*columns, "server__networks", "server__disabled_at"):
         row = entitled.get(customer_id)
         rejection_code = "revoked_key" if revoked_at else _rejection_code(row)
+        if disabled_at and not rejection_code:
+            rejection_code = "disabled_server"
         server, customer = limits.get(customer_id, (Limit(), Limit()))
         found[prefix] = Identity(
             key_id=key_id,
@@ -255,7 +258,7 @@ def _listed(entitled: dict[int, Entitlement], alias: str) -> dict[str, list[Iden
     found: dict[str, list[Identity]] = {}
     for mattermost_id, server, signers in listing.read(alias):
         row = entitled.get(server.customer_id)
-        if row is not None and _allows_keyless(row) and row.may_use_server_id:
+        if server.disabled_at is None and row is not None and _allows_keyless(row) and row.may_use_server_id:
             found.setdefault(mattermost_id, []).append(_keyless(server, row, signers))
     return {mattermost_id: each[: listing.LISTED_MAX] for mattermost_id, each in found.items()}
 

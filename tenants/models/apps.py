@@ -47,6 +47,9 @@ class PushApp(TenantModel):
     is_default = models.BooleanField(default=False, help_text="Takes pushes of its family that no label matches.")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when it is gone from its customer's pages."
+    )
 
     class Meta:
         ordering = ("customer", "label")
@@ -81,6 +84,9 @@ class PushApp(TenantModel):
             models.CheckConstraint(
                 condition=_labels_fit(),
                 name="tenants_app_label_family",
+            ),
+            models.CheckConstraint(
+                condition=Q(removed_at=None) | Q(enabled=False), name="tenants_app_removed_is_disabled"
             ),
             models.CheckConstraint(condition=Q(topic__regex=r"^[A-Za-z0-9_.-]+$"), name="tenants_app_topic"),
         )

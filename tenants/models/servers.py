@@ -35,11 +35,23 @@ class Server(TenantModel):
         default=False, editable=False, help_text="The test service's own: pushes without a key are put down to it."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    disabled_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when every push with its keys is refused; empty: taken."
+    )
+    removed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when it is gone from its customer's pages."
+    )
 
     class Meta:
         ordering = ("customer", "name")
         constraints = (
-            models.UniqueConstraint(fields=("customer", "name"), name="tenants_server_name_per_customer"),
+            # The row of a removed one stays for the pushes that name it, and its name is free again.
+            models.UniqueConstraint(
+                fields=("customer", "name"), condition=Q(removed_at=None), name="tenants_server_name_per_customer"
+            ),
+            models.CheckConstraint(
+                condition=Q(removed_at=None) | Q(disabled_at__isnull=False), name="tenants_server_removed_is_disabled"
+            ),
             models.UniqueConstraint(
                 fields=("anonymous",), condition=Q(anonymous=True), name="tenants_server_one_anonymous"
             ),
@@ -48,6 +60,11 @@ class Server(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.customer})"
+
+    @staticmethod
+    def of_people() -> "models.QuerySet[Server]":
+        """The servers that pages list: not the test service's own, and none that was removed."""
+        return Server.objects.filter(anonymous=False, removed_at=None)
 
 
 class ServerId(TenantModel):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -46,7 +47,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
     context = {
         "columns": [{"label": label} for label in ("Time", "By", "What", "On", "Details")],
         "rows": [_row(event) for event in found.events],
-        "caption": f"{caption}, before {before.at:%Y-%m-%d %H:%M:%S} UTC" if before else caption,
+        "caption": f"{caption}, before {before.at.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if before else caption,
         "form": FilterForm(initial=chosen, actions=reading.actions(action)),
         "newest": f"?{urlencode(chosen)}" if before else "",
         "older": f"?{urlencode({**chosen, 'before': str(found.next_cursor)})}" if found.next_cursor else "",

@@ -27,6 +27,9 @@ class LinesField(forms.CharField):
 class ConfirmForm(forms.Form):
     """Confirmation of a dangerous act: its object's name, typed again by whoever is about to do it."""
 
+    # Its own error says that nothing was changed.
+    saves_nothing = True
+
     typed = forms.CharField(max_length=200, label="Type it to confirm")
 
     def __init__(self, *args: Any, expected: str, what: str = "", **kwargs: Any) -> None:

@@ -103,7 +103,7 @@ def told_of_keys(server: Server) -> dict[int | None, Words]:
 
 def find(public_id: uuid.UUID) -> Server:
     """The server of this public id, in the customer's scope. Raises Http404."""
-    found = Server.objects.filter(public_id=public_id, anonymous=False).select_related("customer").first()
+    found = Server.of_people().filter(public_id=public_id).select_related("customer").first()
     if found is None:
         raise Http404
     return found

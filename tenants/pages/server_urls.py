@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tenants.pages import server_proofs
+from tenants.pages import server_proofs, server_states
 from tenants.pages import servers as views
 
 _ONE = "c/<slug:slug>/servers/<uuid:server>/"
@@ -12,6 +12,9 @@ urlpatterns = [
     path(_ONE, views.server, name="server"),
     path(f"{_ONE}arrived/", views.arrived, name="server-arrived"),
     path(f"{_ONE}rename/", views.rename, name="server-rename"),
+    path(f"{_ONE}disable/", server_states.disable, name="server-disable"),
+    path(f"{_ONE}enable/", server_states.enable, name="server-enable"),
+    path(f"{_ONE}remove/", server_states.remove, name="server-remove"),
     path(f"{_ONE}networks/", views.networks, name="server-networks"),
     path(f"{_ONE}site/", views.site, name="server-site"),
     path(f"{_ONE}site/paste/", server_proofs.paste, name="server-site-paste"),

@@ -41,7 +41,7 @@ def servers(request: CustomerRequest) -> HttpResponse:
                 return redirect("server", request.customer.slug, row.public_id)
             form.add_error("name", "There is a server of this name already.")
     living = Count("keys", filter=ServerKey.in_use("keys__"), distinct=True)
-    rows = Server.objects.filter(anonymous=False).annotate(living=living, used_at=Max("keys__last_used_at"))
+    rows = Server.of_people().annotate(living=living, used_at=Max("keys__last_used_at"))
     context = {
         "servers": rows,
         "columns": [{"label": "Server"}, {"label": "Keys in use", "number": True}, {"label": "Last push"}],
@@ -167,7 +167,11 @@ def site(request: CustomerRequest, server: uuid.UUID) -> HttpResponseBase:
 def _cells(request: CustomerRequest, row: Any) -> list[Any]:
     """A server as a row of parts/table.html; `row` has what the list counts besides."""
     link = reverse("server", args=(request.customer.slug, row.public_id))
-    return [{"text": row.name, "href": link}, row.living, {"at": row.used_at, "text": "none yet"}]
+    return [
+        {"text": row.name, "href": link, "note": "(switched off)" if row.disabled_at else ""},
+        row.living,
+        {"at": row.used_at, "text": "none yet"},
+    ]
 
 
 def _one(request: CustomerRequest, row: Server, **forms: Form) -> HttpResponse:

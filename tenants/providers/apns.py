@@ -123,6 +123,7 @@ APNS: Final = Provider(
     hosts=("production", "sandbox"),
     origins=("APNS_ORIGIN", "APNS_SANDBOX_ORIGIN"),
     kinds={"apns_key": "Apple token key", "apns_cert": "Apple certificate"},
+    bound_kinds=frozenset(("apns_cert",)),
     files="Apple's key (.p8), or a certificate with its key (.p12, .pem)",
     wanted="Apple's .p8 file, a certificate with its key as .p12 or .pem",
     upload_help="Apple's key (.p8), or a certificate with its key (.p12, .pem).",

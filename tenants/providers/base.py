@@ -58,7 +58,8 @@ class Provider(msgspec.Struct, frozen=True):
     are the settings that hold their addresses; kinds are its
     credentials, with words; files says what may be uploaded, wanted the same more briefly, upload_help the same for the
     field of a form; upload_fields are what a form asks for beside the file; options are the files that a command
-    takes by name; silence says why a phone of its may acknowledge nothing; phones is what
+    takes by name; bound_kinds are those of its kinds
+    that are good for one topic alone; silence says why a phone of its may acknowledge nothing; phones is what
     people call those; read() reads any of them, returns None for a
     file that is none of this provider's, and raises
     ProblemError for one that is and cannot be used.
@@ -78,4 +79,5 @@ class Provider(msgspec.Struct, frozen=True):
     options: tuple[FileOption, ...]
     read: Callable[[Upload], Parsed | None]
     silence: str = ""
+    bound_kinds: frozenset[str] = frozenset()
     phones: str = ""

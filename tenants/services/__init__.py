@@ -6,6 +6,7 @@ Customers themselves are made in billing, which decides what each is entitled to
 """
 
 from tenants.changes import Changed, notify_processes
+from tenants.services.app_states import app_change, app_remove
 from tenants.services.apps import app_add, app_default, app_enable
 from tenants.services.credential_slots import (
     CredentialFault,
@@ -26,6 +27,7 @@ from tenants.services.invitations import (
 from tenants.services.members import OPERATOR, By, Operator, member_leave, member_remove, member_set_role
 from tenants.services.resealing import credentials_reseal, reseal
 from tenants.services.second_factors import second_factor_reset, second_factors_reseal
+from tenants.services.server_states import server_enable, server_remove
 from tenants.services.servers import (
     NewKey,
     key_add,
@@ -49,8 +51,10 @@ __all__ = [
     "NewKey",
     "Operator",
     "app_add",
+    "app_change",
     "app_default",
     "app_enable",
+    "app_remove",
     "credential_add",
     "credential_checked",
     "credential_holds",
@@ -78,10 +82,12 @@ __all__ = [
     "second_factor_reset",
     "second_factors_reseal",
     "server_add",
+    "server_enable",
     "server_id_add",
     "server_id_confirm",
     "server_id_remove",
     "server_networks",
+    "server_remove",
     "server_rename",
     "staff_add",
     "staff_remove",

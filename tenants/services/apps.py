@@ -38,8 +38,7 @@ def app_add(
         raise ProblemError(f"say whose app it is: the family must be {' or '.join(table.PROVIDERS)}")
     if implied and family != implied:
         raise ProblemError(f"an app with the label {label} must be of the family {implied}")
-    if not _TOPIC.fullmatch(topic):
-        raise ProblemError("the topic must be the app's bundle id or package name, such as com.example.app")
+    check_topic(topic)
     if host and not provider.hosts:
         several = " and ".join(row.name for row in table.PROVIDERS.values() if row.hosts)
         raise ProblemError(f"only {several} has two hosts: leave the host out")
@@ -64,9 +63,18 @@ def app_add(
     if other:
         differing = ", ".join(f"{name} {getattr(app, name)}" for name in other)
         raise ProblemError(
-            f"there is an app with the label {label} already, with another {differing}: disable that one first"
+            f"there is an app with the label {label} already, with another {differing}: "
+            "change that one, or disable it first"
         )
     return Changed(app, created)
+
+
+def check_topic(topic: str) -> None:
+    """Raise ProblemError for what can be no bundle id and no package name."""
+    if not _TOPIC.fullmatch(topic):
+        raise ProblemError(
+            "the topic must be the app's bundle id or package name, such as com.example.app", field="topic"
+        )
 
 
 def app_enable(*, app: PushApp, enabled: bool) -> Changed[PushApp]:

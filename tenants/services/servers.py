@@ -31,9 +31,9 @@ def server_add(*, customer: Customer, name: str) -> Changed[Server]:
     """Add one Mattermost installation of a customer."""
     name = normalised_name(name, "server")
     with transaction.atomic():
-        if not Server.objects.filter(customer=customer, name=name).exists():
+        if not Server.objects.filter(customer=customer, name=name, removed_at=None).exists():
             check_may_grow(customer.pk, "servers")
-        row, created = Server.objects.get_or_create(customer=customer, name=name)
+        row, created = Server.objects.get_or_create(customer=customer, name=name, removed_at=None)
         if created:
             recording.record("server.add", customer=customer, target=name, target_id=row.pk)
     return Changed(row, created)

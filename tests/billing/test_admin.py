@@ -10,8 +10,8 @@ from pytest_django import Settings
 
 from billing import customers
 from tenants import services
-from tenants.models import AuditEvent, Customer, Entitlement, Invitation, Server
-from tests.browsing import Browser, staff
+from tenants.models import AuditEvent, Customer, Entitlement, Invitation, Role, Server
+from tests.browsing import Browser, member, staff
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADD = "/admin/tenants/customer/add/"
@@ -147,13 +147,49 @@ def test_staff_who_may_only_look_at_customers_can_open_one(valkey: redis.Redis) 
     assert "Acme" in answer.content.decode()
 
 
-def test_suspending_and_resuming_are_actions_of_the_list(somebody: Browser) -> None:
+def act_on(somebody: Browser, customer: Customer, action: str, **more: str) -> str:
+    """What the list answers to an action on one customer, where it led."""
+    form = {"action": action, "_selected_action": [customer.pk], **more}
+    return str(somebody.post("/admin/tenants/customer/", form, follow=True).content.decode())
+
+
+def test_staff_are_asked_why_before_a_customer_is_suspended(somebody: Browser) -> None:
     acme = customers.add(name="Acme", offer="hpns").row
-    for action, status in (("suspend", "suspended"), ("resume", "active")):
-        form = {"action": action, "_selected_action": [acme.pk]}
-        assert somebody.post("/admin/tenants/customer/", form).status_code == 302
-        acme.refresh_from_db()
-        assert acme.status == status
+    asked = act_on(somebody, acme, "suspend")
+    assert "Every push of these customers is refused within two seconds" in asked
+    assert "This field is required" in act_on(somebody, acme, "suspend", confirmed="yes", reason=" ")
+    acme.refresh_from_db()
+    assert acme.status == "active"
+    assert mail.outbox == []
+
+
+def test_suspending_and_resuming_write_to_the_owners_with_the_reason(somebody: Browser) -> None:
+    acme = customers.add(name="Acme", offer="hpns").row
+    member("ada", acme, Role.OWNER)
+    member("ben", acme, Role.VIEWER)
+    told = act_on(somebody, acme, "suspend", confirmed="yes", reason="unpaid since May")
+    assert "1 customer was suspended." in told
+    assert "1 e-mail went out." in told
+    acme.refresh_from_db()
+    assert acme.status == "suspended"
+    assert AuditEvent.objects.get(action="customer.suspend").details == {"reason": "unpaid since May"}
+    assert "1 customer was resumed." in act_on(somebody, acme, "resume", confirmed="yes", reason="")
+    acme.refresh_from_db()
+    assert acme.status == "active"
+    suspended, resumed = mail.outbox
+    assert suspended.to == resumed.to == ["ada@acme.example"]
+    assert suspended.subject == "Pushes of Acme are refused: it was suspended"
+    assert "Why: unpaid since May" in suspended.body
+    assert "https://push.example.com/c/acme/" in suspended.body
+    assert resumed.subject == "Pushes of Acme are served again"
+
+
+def test_who_is_suspended_already_gets_no_second_mail(somebody: Browser) -> None:
+    acme = customers.add(name="Acme", offer="hpns").row
+    member("ada", acme, Role.OWNER)
+    customers.suspend(customer=acme, reason="unpaid")
+    assert "0 customers were suspended." in act_on(somebody, acme, "suspend", confirmed="yes", reason="again")
+    assert mail.outbox == []
 
 
 def test_a_customer_is_found_by_all_that_people_have_of_it(somebody: Browser) -> None:

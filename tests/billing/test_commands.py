@@ -2,11 +2,13 @@
 
 import pytest
 import redis
+from django.core import mail
 from django.core.management import CommandError
 from pytest_django import Settings
 
 from billing import customers, tpns
-from tenants.models import AuditEvent, Customer, Server
+from tenants.models import AuditEvent, Customer, Role, Server
+from tests.browsing import member
 from tests.tenants.management.test_commands import run
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +63,17 @@ def test_a_suspension_keeps_its_reason_and_who_ran_the_command() -> None:
     assert event.details == {"reason": "unpaid"}
     assert event.actor.startswith("manage.py customer suspend (")
     assert run("customer", "resume", *ACME)["status"] == "active"
+
+
+def test_a_suspension_by_command_needs_a_reason_and_writes_to_the_owners() -> None:
+    with pytest.raises(CommandError, match="reason"):
+        run("customer", "suspend", *ACME)
+    with pytest.raises(CommandError, match="a reason is needed"):
+        run("customer", "suspend", *ACME, "--reason", " ")
+    member("ada", Customer.objects.get(slug="acme"), Role.OWNER)
+    assert run("customer", "suspend", *ACME, "--reason", "unpaid")["mails"] == 1
+    assert run("customer", "resume", *ACME)["mails"] == 1
+    assert ["unpaid" in letter.body for letter in mail.outbox] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ def test_a_customers_pages(page: Page, cast: Cast) -> None:
     member = cast.acme.customer.memberships.exclude(user=cast.ada).get()
     server = f"servers/{cast.acme.server.public_id}/"
     below = ["", "servers/", server, f"{server}keys/{cast.acme.key.prefix}/revoke/", f"{server}site/paste/", "apps/"]
-    below += [f"apps/{app.pk}/"]
+    below += [f"{server}{act}/" for act in ("disable", "remove")]
+    below += [f"apps/{app.pk}/", *(f"apps/{app.pk}/{act}/" for act in ("change", "disable", "remove"))]
     below += [f"apps/{app.pk}/credentials/{credential.pk}/remove/", "test/", "test/x/", "settings/"]
     below += ["people/", f"people/{member.pk}/remove/", "people/leave/", "audit/", "audit/?action=nothing"]
     below += ["settings/export/", "settings/erase/", "delivery/providers/"]
@@ -133,7 +134,7 @@ def test_the_pages_of_ones_account(page: Page, cast: Cast) -> None:
 
 def test_the_pages_of_the_way_in(page: Page, cast: Cast) -> None:
     answered_by(page, Browser())
-    look(page, *(f"/account/{each}" for each in NOBODYS), "/")
+    look(page, *(f"/account/{each}" for each in NOBODYS), "/", "/docs/", "/codes/")
 
 
 def test_the_admin_runs_under_the_policy_of_the_pages(page: Page, cast: Cast) -> None:
@@ -145,6 +146,7 @@ def test_the_admin_runs_under_the_policy_of_the_pages(page: Page, cast: Cast) ->
         "/admin/tenants/server/",
         "/admin/tenants/serverid/",
         "/admin/tenants/finding/",
+        "/admin/delivery/delivery/",
     ):
         answer = page.goto(ORIGIN + address)
         assert answer is not None

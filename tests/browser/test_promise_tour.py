@@ -157,6 +157,7 @@ def prove_server(ada: Guest, stage: Stage, site: Site) -> None:
     ada.page.get_by_role("link", name=f"chat.{SLUG}.example").first.click()
     server = ada.page.url
     part = ada.page.locator("section[aria-labelledby=identity]")
+    part.get_by_text("Fetch its site", exact=True).click()
     part.get_by_label("Address of the site").fill(site.url)
     part.get_by_role("button", name="Fetch the site's documents").click()
     expect(part).to_contain_text("Its site was read.")

@@ -163,7 +163,7 @@ def test_a_revoked_key_is_refused_within_two_seconds(service: Stage, keys: dict[
 
 
 def test_a_suspended_customer_is_refused_within_two_seconds(service: Stage, keys: dict[str, str]) -> None:
-    service.manage("customer", "suspend", "--slug", "hugo")
+    service.manage("customer", "suspend", "--slug", "hugo", "--reason", "unpaid")
     answer = wait_for(lambda: (one := push(service, keys["hugo"])).code == "suspended" and one, 2, "he is refused")
     assert answer.error.startswith("suspended the account is suspended: ask whoever operates"), answer
     assert push(service).status == "OK", "other customers notice nothing"

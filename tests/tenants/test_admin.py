@@ -96,7 +96,7 @@ def test_server_ids_are_confirmed_by_an_action_that_needs_the_right_to_it(acme: 
     row.refresh_from_db()
     assert row.confirmed_at is None
     answer = staff.post("/admin/tenants/serverid/", order, follow=True)
-    assert "1 server_ids were confirmed." in answer.content.decode()
+    assert "1 server_id was confirmed." in answer.content.decode()
     row.refresh_from_db()
     assert row.confirmed_at is not None
     event = AuditEvent.objects.get(action="server_id.confirm")

@@ -29,6 +29,7 @@ class AuthCase:
                 ("ben", "", 0.0),
                 ("revoked", "revoked_key", 0.0),
                 ("suspended", "suspended", 0.0),
+                ("disabled", "disabled_server", 0.0),
                 ("expired", "", NOW - 1),
                 ("expiring", "", NOW + 1),
             ],
@@ -83,7 +84,12 @@ def test_a_key_is_found_in_each_place_and_speaks_for_its_customer(
 @pytest.mark.parametrize("place", IN_PLACES)
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("revoked", "revoked_key"), ("suspended", "suspended"), ("expired", "expired_key")],
+    [
+        ("revoked", "revoked_key"),
+        ("suspended", "suspended"),
+        ("disabled", "disabled_server"),
+        ("expired", "expired_key"),
+    ],
 )
 def test_a_key_that_no_longer_counts_is_told_why(
     case: AuthCase, place: Callable[[str], Request], name: str, code: str
@@ -92,7 +98,7 @@ def test_a_key_that_no_longer_counts_is_told_why(
 
 
 def test_a_key_counts_until_its_last_second(case: AuthCase) -> None:
-    assert case.customer_of(Request(f"/t/{case.keys['expiring']}/")) == 6
+    assert case.customer_of(Request(f"/t/{case.keys['expiring']}/")) == 7
 
 
 @pytest.mark.parametrize("name", ["ada", "revoked", "suspended", "expired"])

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from billing import customers, entitlements
+from billing import customers, entitlements, suspension_mails
 from billing.offers import Limits
 from tenants import selectors, services
 from tenants.mail import MailError
@@ -70,20 +70,24 @@ class Command(SubcommandsCommand):
         return [rows.customer(row) for row in Customer.objects.select_related("entitlement")]
 
     @subcommand(
-        "Refuse every push of a customer from now on.",
+        "Refuse every push of a customer from now on, and write to its owners.",
         _SLUG,
-        Option("--reason", "for the audit log, which it can read"),
+        Option("--reason", "why: it stands in the e-mail, on the customer's pages and in its audit log", required=True),
     )
     def suspend(self, *, slug: str, reason: str) -> dict[str, Any]:
-        """Print the customer."""
+        """Print the customer, and to how many of its owners an e-mail went."""
         row, changed = customers.suspend(customer=selectors.customer(slug), reason=reason)
-        return {**rows.customer(row), "changed": changed}
+        return {**rows.customer(row), "changed": changed, **_told(row, changed=changed)}
 
-    @subcommand("Serve a suspended customer again.", _SLUG)
-    def resume(self, *, slug: str) -> dict[str, Any]:
-        """Print the customer."""
-        row, changed = customers.resume(customer=selectors.customer(slug))
-        return {**rows.customer(row), "changed": changed}
+    @subcommand(
+        "Serve a suspended customer again, and write to its owners.",
+        _SLUG,
+        Option("--reason", "why, if that is to be said: it stands where the suspension's does"),
+    )
+    def resume(self, *, slug: str, reason: str) -> dict[str, Any]:
+        """Print the customer, and to how many of its owners an e-mail went."""
+        row, changed = customers.resume(customer=selectors.customer(slug), reason=reason)
+        return {**rows.customer(row), "changed": changed, **_told(row, changed=changed)}
 
     @subcommand(
         "Move a customer to another offer, with that offer's terms and limits.",
@@ -146,3 +150,10 @@ class Command(SubcommandsCommand):
         """Print the customer."""
         row, changed = services.customer_rename(customer=selectors.customer(slug), name=name)
         return {**rows.customer(row), "changed": changed}
+
+
+def _told(row: Customer, *, changed: bool) -> dict[str, Any]:
+    if not changed:
+        return {"mails": 0}
+    sent, problems = suspension_mails.send(suspension_mails.letter(row))
+    return {"mails": sent, **({"problem": " ".join(problems)} if problems else {})}

@@ -115,6 +115,8 @@ KINDS: Final = (
             Field("networks", "the networks that its keys are taken from; empty: from anywhere"),
             Field("anonymous", "whether pushes without a key count as its own: the operator's test service"),
             _CREATED,
+            Field("disabled_at", "since when it is switched off"),
+            Field("removed_at", "when it was removed from your pages"),
         ),
     ),
     Kind(
@@ -187,6 +189,7 @@ KINDS: Final = (
             Field("is_default", "whether it takes pushes that no label matches"),
             Field("enabled", "whether it is in use"),
             _CREATED,
+            Field("removed_at", "when it was removed from your pages"),
         ),
     ),
     Kind(

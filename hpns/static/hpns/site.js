@@ -37,6 +37,13 @@
     for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
   }
 
+  // What is folded in the section that an address names is what it leads to.
+  function unfold() {
+    const named = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    const folded = named && named.closest("section")?.querySelector("details.fold");
+    if (folded) folded.open = true;
+  }
+
   async function copy(button) {
     const code = button.parentElement.querySelector("code");
     const said = button.querySelector("[data-said]");
@@ -166,5 +173,7 @@
   document.addEventListener("visibilitychange", () => times());
   setInterval(times, 10000);
   setInterval(() => times(".live time"), 1000);
+  addEventListener("hashchange", unfold);
+  unfold();
   show();
 })();

@@ -39,7 +39,7 @@ class Command(SubcommandsCommand):
     @subcommand("List the apps of one customer, or all.", Option("--customer", "only this customer's own"))
     def list_(self, *, customer: str) -> list[dict[str, Any]]:
         """Print them."""
-        found = PushApp.objects.select_related("customer")
+        found = PushApp.objects.filter(removed_at=None).select_related("customer")
         if customer:
             found = found.filter(customer=selectors.customer(customer))
         return [rows.app(row) for row in found]

@@ -21,7 +21,7 @@ class Command(SubcommandsCommand):
     @subcommand("List servers with their levels.", Option("--customer", "only this customer's"))
     def list_(self, *, customer: str) -> list[dict[str, Any]]:
         """Print them."""
-        rows = Server.objects.filter(anonymous=False).select_related("customer")
+        rows = Server.of_people().select_related("customer")
         if customer:
             rows = rows.filter(customer=selectors.customer(customer))
         return [_level(row) for row in rows]

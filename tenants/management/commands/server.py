@@ -29,7 +29,7 @@ class Command(SubcommandsCommand):
     @subcommand("List the servers of one customer, or all.", Option("--customer", "only this customer's"))
     def list_(self, *, customer: str) -> list[dict[str, Any]]:
         """Print them."""
-        found = Server.objects.select_related("customer")
+        found = Server.objects.filter(removed_at=None).select_related("customer")
         if customer:
             found = found.filter(customer=selectors.customer(customer))
         return [rows.server(row) for row in found]

@@ -31,7 +31,7 @@ def people(settings: Settings, valkey: redis.Redis) -> None:
     cosmos.save()
     gone = tenant("Gone").customer
     member("gus", gone, Role.OWNER)
-    customers.suspend(customer=gone)
+    customers.suspend(customer=gone, reason="unpaid")
     canary.setup()
     Subscriber.objects.create(email="Sue@sub.example", confirmed_at=NOW)
 
@@ -168,7 +168,7 @@ def test_an_erased_customers_addresses_are_in_no_list_any_more() -> None:
     cosmos.contacts = ["sue@sub.example"]
     cosmos.save()
     announcing.publish_window(window=window(), now=NOW)
-    customers.suspend(customer=cosmos)
+    customers.suspend(customer=cosmos, reason="unpaid")
     customers.erase(customer=cosmos)
     assert not Subscriber.objects.exists()
     assert not Notice.objects.filter(email="sue@sub.example").exists()

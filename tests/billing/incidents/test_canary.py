@@ -216,7 +216,7 @@ def test_health_says_that_it_is_missing_or_failed_and_nothing_where_there_is_non
 
 def test_it_is_a_customer_like_others_that_can_be_suspended_and_erased(valkey: redis.Redis) -> None:
     own = Customer.objects.get(canary=True)
-    customers.suspend(customer=own)
+    customers.suspend(customer=own, reason="unpaid")
     customers.erase(customer=own)
     assert canary.run(valkey, Network()) == 0
     assert canary.setup().changed

@@ -130,7 +130,7 @@ def test_an_erased_customer_leaves_the_others_proofs(acme: Customer) -> None:
     Customer.objects.filter(pk=cosmos.pk).update(created_at=BEGIN)
     running.round_(at("2026-02-05T00:05"), PRICED)
     assert SlaRoot.objects.get(day="2026-02-01").size == 2
-    customers.suspend(customer=acme)
+    customers.suspend(customer=acme, reason="unpaid")
     acme.refresh_from_db()
     customers.erase(customer=acme)
     running.round_(at("2026-02-06T00:05"), PRICED)

@@ -213,6 +213,6 @@ def test_the_worker_may_close_months_and_a_page_may_not(acme: Tenant) -> None:
 
 def test_a_closed_month_goes_with_its_customer(acme: Tenant) -> None:
     closing.close_all(at(12, 4), known())
-    customers.suspend(customer=acme.customer)
+    customers.suspend(customer=acme.customer, reason="unpaid")
     customers.erase(customer=acme.customer)
     assert UsageMonth.objects.count() == 0

@@ -58,7 +58,7 @@ def test_the_steps_say_what_was_refused_and_what_was_never_answered_in_the_provi
     )
     steps = timeline.of(row, ())
     assert [(step.label, step.after, step.words, step.code) for step in steps[2:]] == [
-        ("Sent", 10, "", ""),
+        ("Tried", 10, "", ""),
         ("No answer", 60, "closed", "transport_closed"),
         ("Sent", 100, "", ""),
         ("Refused", 120, "403 InvalidProviderToken", "apns_invalid_provider_token"),
@@ -66,6 +66,14 @@ def test_the_steps_say_what_was_refused_and_what_was_never_answered_in_the_provi
     ]
     assert "before the push was sent. the connection was idle" in steps[3].note
     assert steps[4].text == "Attempt 2 of 2: sent once more to h"
+
+
+def test_an_attempt_whose_name_was_not_found_is_not_said_to_be_sent() -> None:
+    row = push({"at": 0.01, "status": 0, "ms": 5, "reason": "dns"}, answer="FAIL", outcome="failed", code="x")
+    steps = timeline.of(row, ())
+    assert "Sent" not in [step.label for step in steps]
+    assert (steps[2].label, steps[2].kind) == ("Tried", "quiet")
+    assert steps[2].text == "Taken by a worker that tried to send it to h"
 
 
 def test_a_second_attempt_after_a_refused_key_is_the_spare_credentials() -> None:

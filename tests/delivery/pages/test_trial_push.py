@@ -80,6 +80,16 @@ def test_the_sandboxs_phone_is_offered_only_where_there_is_a_sandbox(
     assert "The sandbox" in ada.get(PLACE).content.decode()
 
 
+def test_a_test_push_of_a_suspended_customer_says_that_it_is_suspended(
+    ada: Browser, chat: Server, app: PushApp, customer: Customer
+) -> None:
+    customers.suspend(customer=customer, reason="unpaid since May")
+    text = ada.post(PLACE, form(chat, app)).content.decode()
+    assert "is suspended: every push is refused, and this one would be, too." in text
+    assert "No key of this server is in use yet" not in text
+    assert "The reason given: unpaid since May." in text
+
+
 @pytest.mark.parametrize(
     ("device_id", "why"),
     [

@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 def cast(valkey: redis.Redis) -> Cast:
     """Acme is suspended."""
     made = two_customers()
-    customers.suspend(customer=made.acme.customer)
+    customers.suspend(customer=made.acme.customer, reason="unpaid")
     return made
 
 
@@ -191,7 +191,7 @@ def test_what_was_agreed_on_is_kept_without_persons_and_the_rest_goes(cast: Cast
     with recording.acting(other):
         recording.record("subscription.change", customer=acme, target=cast.ada.email.upper(), target_id=cast.ada.pk)
     with recording.acting(boss):
-        customers.suspend(customer=acme)
+        customers.suspend(customer=acme, reason="unpaid")
         entitlements.change(customer=acme, rate=7, burst=7)
         recording.record("offer.change", customer=acme, target="Acme", reason=f"as <{cast.ada.email}> wished, 7 times")
     erase()

@@ -52,7 +52,7 @@ def read(client: Browser, address: str = "") -> str:
 
 
 def everywhere(cast: Cast, app: PushApp) -> list[str]:
-    return ["", f"servers/{cast.acme.server.public_id}/", f"apps/{app.pk}/", "test/"]
+    return ["", f"servers/{cast.acme.server.public_id}/", f"apps/{app.pk}/", "test/", "delivery/"]
 
 
 def test_where_all_is_well_no_page_tells_of_trouble(cast: Cast, app: PushApp, ada: Browser) -> None:
@@ -74,7 +74,7 @@ def test_a_suspended_customer_reads_so_first_on_every_page_and_nowhere_that_push
     count_all()
     cast.acme.customer.status = "suspended"
     cast.acme.customer.save()
-    recording.record("customer.suspend", customer=cast.acme.customer, target="Acme")
+    recording.record("customer.suspend", customer=cast.acme.customer, target="Acme", reason="unpaid since May")
     Rejection.objects.create(
         key=cast.acme.key, code="suspended", count=36, first_at=timezone.now(), last_at=timezone.now(), encrypted=True
     )
@@ -82,6 +82,7 @@ def test_a_suspended_customer_reads_so_first_on_every_page_and_nowhere_that_push
     for address in everywhere(cast, app):
         text = read(reader, address)
         assert "Not well: Acme is suspended: every push is refused since" in text, address
+        assert "The reason given: unpaid since May. Ask" in text, address
         assert not re.search(r"delivered|Pushes arrive|Pushes have come in", text), address
     assert read(reader).startswith('id="main" tabindex="-1"> Acme Every push is refused.')
     arrived = reader.get(f"/c/acme/servers/{cast.acme.server.public_id}/arrived/").content.decode()
@@ -130,6 +131,16 @@ def test_the_checklist_says_no_twice_and_a_refused_key_is_no_step_done(cast: Cas
     assert "The credential of your app is refused or has ended: upload another one." in text
     Credential.objects.filter(app=app).delete()
     assert "has no credential: no push can be sent to it" not in read(ada)
+
+
+def test_the_operators_app_is_no_step_done_where_an_own_one_of_its_label_is_refused(
+    cast: Cast, app: PushApp, ada: Browser
+) -> None:
+    PushApp.objects.filter(pk=cast.shared.pk).update(label=app.label)
+    Credential.objects.filter(app=app).update(refused_at=timezone.now(), refused_code=REFUSED.code)
+    text = read(ada)
+    assert "The operator's apps:" not in text
+    assert "The credential of your app is refused or has ended: upload another one." in text
 
 
 def test_a_refused_credential_is_said_at_its_app_with_its_record(cast: Cast, app: PushApp, ada: Browser) -> None:

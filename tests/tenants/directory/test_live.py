@@ -68,7 +68,7 @@ def test_who_may_no_longer_push_is_known_with_the_reason(acme: Acme, change: str
     if change == "revoke":
         services.key_revoke(key=acme.key)
     elif change == "suspend":
-        customers.suspend(customer=acme.customer)
+        customers.suspend(customer=acme.customer, reason="unpaid")
     else:
         acme.customer.entitlement.active = False
         acme.customer.entitlement.save()

@@ -108,10 +108,23 @@ def test_a_server_id_is_second_class_in_limits_and_never_without(acme: Acme) -> 
 def test_a_server_id_of_a_suspended_customer_is_known_with_the_reason(acme: Acme) -> None:
     services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True)
-    customers.suspend(customer=acme.customer)
+    customers.suspend(customer=acme.customer, reason="unpaid")
     identity = listed(acme)
     assert identity is not None
     assert (identity.active, identity.rejection_code) == (False, "suspended")
+
+
+def test_a_server_that_is_switched_off_is_refused_by_key_and_by_server_id_until_it_is_switched_on(acme: Acme) -> None:
+    services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
+    entitlements.change(customer=acme.customer, may_use_server_id=True)
+    services.server_enable(server=acme.server, enabled=False)
+    (key,) = snapshot.read(1).keys.values()
+    assert (key.active, key.rejection_code) == (False, "disabled_server")
+    assert listed(acme) is None
+    services.server_enable(server=acme.server, enabled=True)
+    (key,) = snapshot.read(1).keys.values()
+    assert key.active
+    assert listed(acme) is not None
 
 
 def test_a_server_id_moves_with_its_removal(acme: Acme) -> None:

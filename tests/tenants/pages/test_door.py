@@ -47,10 +47,10 @@ def fails(request: CustomerRequest) -> HttpResponse:
 
 
 urlpatterns = [
-    *ours,
     path("c/<slug:slug>/things/", servers),
     path("c/<slug:slug>/things/<int:pk>/", one_server),
     path("c/<slug:slug>/fails/", fails),
+    *ours,
 ]
 handler404 = "hpns.pages.front.not_found"
 

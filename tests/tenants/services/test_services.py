@@ -41,7 +41,7 @@ def test_the_same_again_changes_nothing(acme: Acme, p8: bytes) -> None:
 def test_a_change_is_told_only_after_its_commit(acme: Acme, valkey: redis.Redis) -> None:
     before = version_stamp.current(valkey)
     with transaction.atomic():
-        customers.suspend(customer=acme.customer)
+        customers.suspend(customer=acme.customer, reason="unpaid")
         assert version_stamp.current(valkey) == before
     assert version_stamp.current(valkey) > before
 
@@ -50,14 +50,14 @@ def test_a_change_is_told_only_after_its_commit(acme: Acme, valkey: redis.Redis)
 def test_a_change_that_is_rolled_back_is_not_told(acme: Acme, valkey: redis.Redis) -> None:
     before = version_stamp.current(valkey)
     with transaction.atomic():
-        customers.suspend(customer=acme.customer)
+        customers.suspend(customer=acme.customer, reason="unpaid")
         transaction.set_rollback(True)
     assert version_stamp.current(valkey) == before
 
 
 def test_suspending_and_resuming_say_what_is_news(acme: Acme) -> None:
-    assert customers.suspend(customer=acme.customer).changed
-    assert not customers.suspend(customer=acme.customer).changed
+    assert customers.suspend(customer=acme.customer, reason="unpaid").changed
+    assert not customers.suspend(customer=acme.customer, reason="unpaid").changed
     assert customers.resume(customer=acme.customer).changed
     assert acme.customer.status == "active"
 

@@ -1,0 +1,1 @@
+"""The only language that pages speak."""
