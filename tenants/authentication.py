@@ -143,10 +143,10 @@ class KeyAuthentication(BaseAuthentication):
         if not compare_digest(digest, keys.digest(key, self._hash_key)) or identity is None:
             raise UnknownKey(_whose(identity)) if self._directory.ready else NotReady
         if identity.rejection_code:
-            raise _REJECTIONS.get(identity.rejection_code, Suspended)(_whose(identity))
+            raise _REJECTIONS.get(identity.rejection_code, Suspended)(_bearer(identity))
         if identity.expires_at and identity.expires_at <= self._clock():
-            raise ExpiredKey(_whose(identity))
-        self._access_policy.check_access(identity, request)
+            raise ExpiredKey(_bearer(identity))
+        self._access_policy.check_access(identity, request, _bearer(identity))
         return identity, None
 
     def _named(self, text: str) -> Whose | None:
@@ -157,7 +157,12 @@ class KeyAuthentication(BaseAuthentication):
 
 def _whose(identity: Identity | None) -> Whose | None:
     """Nobody without a key: a server_id is no secret, and strangers shall put nothing down to others."""
-    return Whose(identity.customer_id, identity.key_id) if identity is not None and identity.key_id else None
+    return Whose(identity.customer_id, identity.key_id, identity.server_id) if identity and identity.key_id else None
+
+
+def _bearer(identity: Identity) -> Whose:
+    """Who has shown that it is this one."""
+    return Whose(identity.customer_id, identity.key_id, identity.server_id, is_proven=True)
 
 
 class AccessPolicy:
@@ -167,16 +172,16 @@ class AccessPolicy:
         self.proxies = TrustedProxies(settings.TRUSTED_PROXIES, settings.PLAIN_HTTP_FROM)
         self._test_service: bool = settings.TEST_SERVICE
 
-    def check_access(self, identity: Identity, request: RequestInfo) -> None:
-        """Raises PlainHttp, WrongNetwork or TestServiceOff."""
+    def check_access(self, identity: Identity, request: RequestInfo, whose: Whose | None) -> None:
+        """Raises PlainHttp, WrongNetwork or TestServiceOff; `whose`: as whom they name the identity, None as nobody."""
         if identity.tls and not self.proxies.accepts_keys(request):
-            raise PlainHttp(_whose(identity))
+            raise PlainHttp(whose)
         if identity.trial and not self._test_service:
-            raise TestServiceOff(_whose(identity))
+            raise TestServiceOff(whose)
         if identity.networks:
             client = self.proxies.client(request)
             if not network.is_inside(client, network.parsed(identity.networks)):
-                raise WrongNetwork(_whose(identity), address=str(client or ""))
+                raise WrongNetwork(whose, address=str(client or ""))
 
 
 class SignedPush(Protocol):
@@ -219,9 +224,9 @@ class Keyless:
         no signature. Else the test service's; or CallerRejected."""
         candidates = self._directory.listed(push.server_id)
         if not any(each.signers for each in candidates):
-            return Sender(self._checked(next(iter(candidates), None), request))
+            return Sender(self._checked(next(iter(candidates), None), request, is_shown=True))
         identity, is_stranger = self._signer(candidates, push, request)
-        return Sender(self._checked(identity, request), is_stranger)
+        return Sender(self._checked(identity, request, is_shown=not is_stranger), is_stranger)
 
     def _signer(self, candidates: Sequence[Identity], push: SignedPush, request: RequestInfo) -> Sender:
         by_staff = next((each for each in candidates if not each.signers), None)
@@ -247,14 +252,18 @@ class Keyless:
             return Sender(by_staff)
         raise WrongSignature
 
-    def _checked(self, identity: Identity | None, request: RequestInfo) -> Identity:
+    def _checked(self, identity: Identity | None, request: RequestInfo, *, is_shown: bool = False) -> Identity:
+        """`is_shown`: a push would be taken for this one's, so that one that is refused is put down to it, too."""
+        whose = None
         if identity is None:
             identity = self._directory.anonymous()
             if identity is None or not settings.TEST_SERVICE:
                 raise NotListed
+        elif is_shown:
+            whose = _bearer(identity)
         if identity.rejection_code:
-            raise _REJECTIONS.get(identity.rejection_code, Suspended)
-        self._access_policy.check_access(identity, request)
+            raise _REJECTIONS.get(identity.rejection_code, Suspended)(whose)
+        self._access_policy.check_access(identity, request, whose)
         return identity
 
     def rate_limit_network(self, request: RequestInfo) -> str:

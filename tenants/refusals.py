@@ -6,10 +6,16 @@ from rest_framework.exceptions import AuthenticationFailed
 
 
 class Whose(NamedTuple):
-    """Whose key a rejected request names, by their ids. It is no proof: who has only its beginning names it, too."""
+    """Who a rejected request names, by their ids; key_id 0: by its server_id.
+
+    It is no proof, for who has only the beginning of a key names it, too; but where `is_proven`: the request bore the
+    whole key, or what else a push of this server would have been taken for its own by.
+    """
 
     customer_id: int
     key_id: int
+    server_id: int = 0
+    is_proven: bool = False
 
 
 class CallerRejected(AuthenticationFailed):

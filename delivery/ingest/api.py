@@ -22,6 +22,7 @@ from delivery.ingest import intake, receipts
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from delivery.outcomes import judge
+from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, SERVER_ID_HEADER, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
@@ -135,24 +136,34 @@ class MachineView(APIView):
 
     def error_response(self, error: Exception, request: LeanRequest) -> HttpResponse:
         """The response to an exception: CallerRejected is the caller's doing, all others are faults of ours."""
-        trace = self.outbox.trace()
-        details: dict[str, str] = {}
-        if isinstance(error, CallerRejected):
-            verdict, details = judge.refusal(error.code), error.details
-            if error.whose is not None:
-                self.outbox.rejections.observe(error.whose, verdict.code, request, self.proxies)
-        else:
+        if not isinstance(error, CallerRejected):
+            trace = self.outbox.trace()
             logger.error("unhandled exception in a request", exc_info=error, extra={"trace": trace})
-            verdict = judge.refusal("internal_error")
-        counting.turned_away(verdict.code)
-        # Not at INFO: whoever knows the address could fill the log. The metrics count them.
-        logger.debug("rejected a request", extra={"trace": trace, "code": verdict.code})
-        details = {"contact": settings.SUPPORT_CONTACT, **details}
+            counting.turned_away("internal_error")
+            return self._fail(judge.refusal("internal_error"), trace)
+        counting.turned_away(error.code)
+        if error.whose is not None and error.whose.key_id:
+            self.outbox.rejections.observe(error.whose, error.code, request, self.proxies)
+        return self._fail(judge.refusal(error.code), self.log_rejection(error, request), **error.details)
+
+    def log_rejection(self, error: CallerRejected, request: LeanRequest) -> str:
+        """Keep what was rejected; returns the trace by which it can be found, "" for one that is kept nowhere."""
+        return ""
+
+    def _fail(self, verdict: Verdict, trace: str, **details: str) -> HttpResponse:
+        details.setdefault("contact", settings.SUPPORT_CONTACT)
         return _json_response(wire.fail_body(judge.text(verdict, trace, settings.PUBLIC_URL, **details)))
 
 
 class SendPush(MachineView):
     """POST /api/v1/send_push: one push; the answer is its true outcome, or OK once it is late and safely queued."""
+
+    def log_rejection(self, error: CallerRejected, request: LeanRequest) -> str:
+        """Give a push of a known customer's its row, and any other one a line, within its bound."""
+        outbox, whose = self.outbox, error.whose
+        if whose is not None and whose.is_proven:
+            return outbox.turned_away.log_at_door(whose, error.code, outbox.trace())
+        return outbox.door_log.note(error.code, outbox.trace(), str(self.proxies.client(request) or ""))
 
     async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
         """Submit the push and wait for its answer."""
@@ -209,8 +220,7 @@ class Ack(MachineView):
         self.outbox.receipts.keep(who, ack)
 
     def _refused(self, code: str, detail: str = "") -> HttpResponse:
-        text = judge.text(judge.refusal(code), self.outbox.trace(), settings.PUBLIC_URL, detail=detail)
-        return _json_response(wire.fail_body(text))
+        return self._fail(judge.refusal(code), "", detail=detail)  # nothing is kept of it
 
 
 def machine_views(outbox: Outbox, proxies: TrustedProxies) -> tuple[MachineView, MachineView]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from delivery.ingest.door_log import DoorLog
 from delivery.ingest.durability import DurabilityWatch
 from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.pending import PendingPush
@@ -58,6 +59,7 @@ class Outbox:
         self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
         self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY, settings.PUBLIC_URL)
         self.receipts = Receipts(self.link, self.trace)
+        self.door_log = DoorLog()
         self.key_usage = KeyUsage(self.link)
         self.rejections = Rejections(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
