@@ -59,6 +59,7 @@ class WebProcess:
         self.send_push, self.ack = machine_views(self.outbox, proxies)
         self.pages = PagesProxy()
         self.observer = Observer(self.outbox, self.pages.probe)
+        self.outbox.responses.is_taken = self.observer.has_worker
         self.door = FrontDoor(
             self.route,
             ClientScope(Monitoring(self.observer, self.pages), proxies),

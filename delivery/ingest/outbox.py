@@ -17,6 +17,7 @@ from django.conf import settings
 
 from delivery.ingest.door_log import DoorLog
 from delivery.ingest.durability import DurabilityWatch
+from delivery.ingest.late_marks import LateMarks
 from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.pending import PendingPush
 from delivery.ingest.publishing import Publisher
@@ -63,7 +64,8 @@ class Outbox:
         self.key_usage = KeyUsage(self.link)
         self.rejections = Rejections(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
-        self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL)
+        self._late_marks = LateMarks(self.link)
+        self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL, self._late_marks.add)
         self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away)
         self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
 
@@ -158,6 +160,7 @@ class Outbox:
             await self._publisher.on_reconnected(connection)
 
     def _on_up(self) -> None:
+        self._late_marks.flush()
         self.turned_away.flush()
         self.receipts.flush()
 

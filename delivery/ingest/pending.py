@@ -29,10 +29,24 @@ class PendingBatch:
     is published again. `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come.
     `sealed` are the pushes as they travel, kept while anybody waits: what the queue has lost is published again.
     `published`: the queue has it; `saved`: and will keep it, by a broker's own word (Valkey gives none: durability.py);
-    `late`: its deadline has come.
+    `late`: its deadline has come; then `told` are those that were answered for it, with their indexes, and `mark` says
+    how (delivery/queue/told.py).
     """
 
-    __slots__ = ("deadline", "id", "late", "number", "position", "published", "pushes", "saved", "sealed", "unanswered")
+    __slots__ = (
+        "deadline",
+        "id",
+        "late",
+        "mark",
+        "number",
+        "position",
+        "published",
+        "pushes",
+        "saved",
+        "sealed",
+        "told",
+        "unanswered",
+    )
 
     def __init__(self, number: int, batch_id: str, pushes: list[PendingPush], sealed: bytes, deadline: float):
         self.number, self.id, self.sealed, self.deadline = number, batch_id, sealed, deadline
@@ -40,6 +54,8 @@ class PendingBatch:
         self.pushes: list[PendingPush | None] = list(pushes)
         self.published = self.saved = self.late = False
         self.unanswered = len(pushes)
+        self.told: tuple[tuple[int, PendingPush], ...] = ()
+        self.mark = b""
 
     def answered(self) -> list[int]:
         """The indexes of the pushes whose results have come."""

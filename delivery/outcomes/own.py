@@ -217,6 +217,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "the push had no result within {seconds} s, and the queue that it waits in could not be saved to disk",
             "it may still arrive; nothing to do unless it lasts; the status page of the push service knows more",
         ),
+        _ours(
+            "no_worker",
+            "the call had no result within {seconds} s, and no worker of the push service takes pushes at the moment",
+            "it may ring too late or not at all; nothing to do unless it lasts",
+        ),
         _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _WAIT),
         _ours("queue_full", "the queue of the push service is nearly full", _WAIT),
         _ours("shutting_down", "the push service is restarting", _WAIT),

@@ -15,7 +15,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
-from delivery.log import receipts, writing
+from delivery.log import receipts, told, writing
 from delivery.log.receipts import Tally
 from delivery.log.unmatched import Unmatched
 from delivery.metrics import receipt_counts
@@ -50,7 +50,9 @@ def write() -> Written:
     """
     close_old_connections()
     with redis_client.connect(STORE_TIMEOUT) as store:
+        told_before = told.waiting(store)
         written = writing.write(store)
+        told.write(store, told_before)
         try:
             key_usage.write(store)
             rejections.write(store)

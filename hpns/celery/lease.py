@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds until the next heartbeat after one that failed, and after one that told of a problem: it may be over soon.
 RETRY_SECONDS, RECHECK_SECONDS = 0.1, 0.25
+# Seconds without a heartbeat after which one was missed; the server counts whole ones.
+MISSED_SECONDS = HEARTBEAT_SECONDS + 1
 # Characters of a state that are published.
 STATE_LENGTH = 300
 
@@ -115,6 +117,15 @@ async def look_at_workers(client: redis.asyncio.Redis) -> dict[str, str]:
         together.zrangebyscore(WORKERS, since, "+inf")
         together.hgetall(FAILING)
         return _states(*await together.execute())
+
+
+async def has_heartbeat(client: redis.asyncio.Redis) -> bool:
+    """Whether any worker has sent its latest heartbeat in time: one that died is missed before its lease expires.
+
+    Raises RedisError.
+    """
+    since = int((await client.time())[0]) - MISSED_SECONDS
+    return bool(await client.zcount(WORKERS, since, "+inf"))
 
 
 def _states(alive: list[bytes], failing: dict[bytes, bytes]) -> dict[str, str]:
