@@ -95,7 +95,7 @@ class Outbox:
         self._flush()
         self.key_usage.flush()
         self.rejections.flush(all_of_it=True)
-        self.turned_away.flush()
+        self.turned_away.close()
         self.receipts.flush(MOST_BYTES)
         if self.link.up:
             try:

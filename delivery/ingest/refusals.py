@@ -143,6 +143,14 @@ class TurnedAwayPushes:
         reply.add_done_callback(lambda future: self._on_flushed(future, unsaved))
         self.link.post(valkey.pack(("RPUSH", rows.ROWS, *[row for row, _ in unsaved.values()])), 1, reply)
 
+    def close(self) -> None:
+        """Push the rows to Valkey for the last time; those that it is not there for are counted and said."""
+        self.flush()
+        lost = sum(count for _, count in self._unsaved.values())
+        if lost:
+            counting.rows_lost(lost)
+            logger.error("Valkey is away as this process ends: %d refused pushes have no row in the log", lost)
+
     def _on_flushed(self, reply: "asyncio.Future[Any]", flushed: UnsavedRows) -> None:
         if reply.cancelled() or (reply.exception() is None and not isinstance(reply.result(), Exception)):
             return
