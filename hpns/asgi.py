@@ -29,6 +29,7 @@ import uvloop
 from django.conf import settings
 
 from delivery.ingest.api import MachineView, machine_views
+from delivery.ingest.misdirected import Misdirected
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from hpns.celery import app as celery_app
@@ -66,6 +67,7 @@ class WebProcess:
             body_limit=settings.BODY_LIMIT,
             body_deadline=settings.BODY_DEADLINE,
             proxies=proxies,
+            misdirected=Misdirected(self.outbox, proxies),
         )
         self._tasks: list[asyncio.Task[Any]] = []
 

@@ -1,11 +1,11 @@
 """Authentication of callers by server key: the only file that knows where a server's key travels.
 
 Mattermost has one setting for us, a URL, so the key is either in its path (`https://host/t/KEY`) or in its userinfo
-(`https://user:KEY@host` or `https://KEY@host`, which Go's HTTP client sends as `Authorization: Basic`,
-https://pkg.go.dev/net/http#Request.SetBasicAuth). Enterprise servers since 11.6 can send `X-Mattermost-Auth` beside
-`X-Mattermost-ServerID`; a key of ours counts there, too. A key is compared in constant time, and one that does not
-exist costs the same work as one that does; neither costs a query. Only the bearer of the right secret is told that a
-key is revoked, expired, suspended, or that it may not come this way.
+(`https://mattermost:KEY@host`, whatever the name, or `https://KEY@host`, which Mattermost's own log shows), which Go's
+HTTP client sends as `Authorization: Basic` (https://pkg.go.dev/net/http#Request.SetBasicAuth). Enterprise servers since
+11.6 can send `X-Mattermost-Auth` beside `X-Mattermost-ServerID`; a key of ours counts there, too. A key is compared in
+constant time, and one that does not exist costs the same work as one that does; neither costs a query. Only the bearer
+of the right secret is told that a key is revoked, expired, suspended, or that it may not come this way.
 
 A request without a key is KEYLESS where that can be anything at all: then `Keyless` looks at the push itself, whose
 server_id may be known, and which is else the free test service's. A server_id is no secret: the signature of each push
@@ -128,7 +128,7 @@ class KeyAuthentication(BaseAuthentication):
         try:
             key = find_key(request.path, request.headers_get("authorization"))
         except TwoKeys:
-            raise TwoKeys(self._named(find_key(request.path, None))) from None
+            raise TwoKeys(self.named(find_key(request.path, None))) from None
         except NoKey:
             key = _key_from_auth_header(request)
             if not key:
@@ -137,7 +137,7 @@ class KeyAuthentication(BaseAuthentication):
                 raise NoKey if self._directory.ready else NotReady from None
         parts = keys.parse(key)
         if parts is None:
-            raise UnreadableKey(self._named(key))
+            raise UnreadableKey(self.named(key))
         identity = self._directory.find(parts[0])
         digest = _NO_DIGEST if identity is None else identity.digest
         if not compare_digest(digest, keys.digest(key, self._hash_key)) or identity is None:
@@ -149,10 +149,13 @@ class KeyAuthentication(BaseAuthentication):
         self._access_policy.check_access(identity, request, _bearer(identity))
         return identity, None
 
-    def _named(self, text: str) -> Whose | None:
-        """Whose key a text begins as that is none."""
+    def named(self, text: str) -> Whose | None:
+        """Whose key a text is, or begins as, in a place where none is taken; proven where it is the whole key."""
         prefix = keys.prefix(text)
-        return _whose(self._directory.find(prefix)) if prefix else None
+        identity = self._directory.find(prefix) if prefix else None
+        if identity is not None and compare_digest(identity.digest, keys.digest(text, self._hash_key)):
+            return _bearer(identity)
+        return _whose(identity)
 
 
 def _whose(identity: Identity | None) -> Whose | None:

@@ -115,3 +115,9 @@ class NotListed(CallerRejected):
     """No key, and the push's server_id is not registered to push without one."""
 
     code, cause = "no_key", "the request carries no server key"
+
+
+class WrongAddress(CallerRejected):
+    """The request was meant for an endpoint and went to none, as a mistyped setting makes it."""
+
+    code, cause = "wrong_address", "the address of the request is none of this service's"

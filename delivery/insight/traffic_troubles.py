@@ -53,6 +53,12 @@ _DOOR: Final[dict[str, tuple[str, str, str, str]]] = {
         "keys",
         "See its keys",
     ),
+    "wrong_address": (
+        "{server} sends its pushes to an address that is none, with the key {key} in it: each is refused",
+        "Copy the value for Mattermost's Push Notification Server setting again: nothing may stand behind the key.",
+        "keys",
+        "See its keys",
+    ),
     "two_keys": (
         "{server} sends two keys at once, {key} in the path and another one: each push is refused",
         "Leave one of them out of Mattermost's Push Notification Server setting.",

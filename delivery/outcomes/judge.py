@@ -17,6 +17,7 @@ _ABSENT: Final = {
     "address": "its address",
     "contact": "whoever operates this push service",
     "detail": "no more is known",
+    "form": "https://HOST/t/KEY",
     "host": "the provider",
     "key_id": "of this app",
     "label": "of this push",

@@ -143,6 +143,12 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "two_keys", "the path carries one server key and the Authorization header another", "leave one of them out"
         ),
         _refused(
+            "wrong_address",
+            "the address that the request was sent to is none of this service's",
+            "set Mattermost's Push Notification Server to {form}, with your key in the place of KEY and nothing behind "
+            "it: no /api/v1/send_push, no question mark",
+        ),
+        _refused(
             "unsigned_push",
             "the push came without a server key, and without a signature that says whose it is",
             "use the server's key in Mattermost's Push Notification Server setting, or update Mattermost: it signs "

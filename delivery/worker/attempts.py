@@ -36,8 +36,8 @@ PAUSE, WORTH = 0.05, 0.1
 # disowned together go out first on the next connection, so one is only disowned again behind many others.
 AT_ONCE = 12
 # A push that comes out of the queue when a slow provider (3 s) could not answer in what is left of its time, or nothing
-# is left, gets a fresh window, and a longer one, for others wait with it; its server is told OK meanwhile. Shorter
-# than what a worker waits for as it stops (DRAIN_SECONDS of hpns/celery/pool.py).
+# is left, gets a fresh window, and a longer one, for others wait with it; its server is told OK meanwhile. Shorter than
+# what a worker waits for as it stops (DRAIN_SECONDS of hpns/celery/pool.py).
 LATE, LATE_WINDOW = 3.0, 6.0
 _LEVELS: Final = logging.getLevelNamesMapping()  # made anew at each call
 

@@ -219,7 +219,7 @@ def test_a_rejection_says_whose_key_it_names(case: AuthCase, name: str, spoilt: 
 def test_two_keys_are_put_down_to_the_one_in_the_path(case: AuthCase) -> None:
     with pytest.raises(CallerRejected) as raised:
         case.customer_of(Request(f"/t/{case.keys['ada']}/api", basic(f"x:{case.keys['ben']}")))
-    assert raised.value.whose == (1, 1, 1, False)
+    assert raised.value.whose == (1, 1, 1, True)
 
 
 @pytest.mark.parametrize("text", ["", "hk_", "hk_00000000", "hk_00000000_" + "x" * 32, "0" * 11, "hk_" + "x" * 900])
