@@ -39,6 +39,7 @@ from tenants.refusals import (
     Suspended,
     TestServiceOff,
     TwoKeys,
+    Unconfirmed,
     UnknownKey,
     UnreadableKey,
     UnsignedPush,
@@ -220,16 +221,16 @@ class Keyless:
     def identify(self, server_id: str, request: RequestInfo) -> Identity:
         """The server that is the first to have this server_id and may push by it, else the test service; or
         CallerRejected. For what carries no signature, and says nothing of a push but that it was shown."""
-        return self._checked(next(iter(self._directory.listed(server_id)), None), request)
+        return self._checked(next(iter(self._directory.listed(server_id)), None), request, server_id)
 
     def identify_sender(self, push: SignedPush, request: RequestInfo) -> Sender:
         """Whose push it is: of those that have its server_id, whose key has signed it; one that staff answer for needs
         no signature. Else the test service's; or CallerRejected."""
         candidates = self._directory.listed(push.server_id)
         if not any(each.signers for each in candidates):
-            return Sender(self._checked(next(iter(candidates), None), request, is_shown=True))
+            return Sender(self._checked(next(iter(candidates), None), request, push.server_id, is_shown=True))
         identity, is_stranger = self._signer(candidates, push, request)
-        return Sender(self._checked(identity, request, is_shown=not is_stranger), is_stranger)
+        return Sender(self._checked(identity, request, push.server_id, is_shown=not is_stranger), is_stranger)
 
     def _signer(self, candidates: Sequence[Identity], push: SignedPush, request: RequestInfo) -> Sender:
         by_staff = next((each for each in candidates if not each.signers), None)
@@ -255,13 +256,15 @@ class Keyless:
             return Sender(by_staff)
         raise WrongSignature
 
-    def _checked(self, identity: Identity | None, request: RequestInfo, *, is_shown: bool = False) -> Identity:
+    def _checked(
+        self, identity: Identity | None, request: RequestInfo, server_id: str, *, is_shown: bool = False
+    ) -> Identity:
         """`is_shown`: a push would be taken for this one's, so that one that is refused is put down to it, too."""
         whose = None
         if identity is None:
             identity = self._directory.anonymous()
             if identity is None or not settings.TEST_SERVICE:
-                raise NotListed
+                raise Unconfirmed if self._directory.is_unlisted(server_id) else NotListed
         elif is_shown:
             whose = _bearer(identity)
         if identity.rejection_code:

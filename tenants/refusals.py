@@ -117,6 +117,12 @@ class NotListed(CallerRejected):
     code, cause = "no_key", "the request carries no server key"
 
 
+class Unconfirmed(CallerRejected):
+    """No key, and the push's server_id is registered and not allowed to push without one."""
+
+    code, cause = "server_id_unconfirmed", "the push's server_id is registered but may not push without a key"
+
+
 class WrongAddress(CallerRejected):
     """The request was meant for an endpoint and went to none, as a mistyped setting makes it."""
 

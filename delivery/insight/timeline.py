@@ -19,7 +19,16 @@ KINDS: Final = {"OK": "good", "REMOVE": "warn", "FAIL": "bad"}
 OK: Final = range(200, 300)
 # Codes of our own that come after the queue; all others are said at the door.
 BEHIND_THE_QUEUE: Final = frozenset(
-    ("no_app", "no_credential", "credential_unreadable", "expired", "late_test", "lost", "internal_error")
+    (
+        "no_app",
+        "app_switched_off",
+        "no_credential",
+        "credential_unreadable",
+        "expired",
+        "late_test",
+        "lost",
+        "internal_error",
+    )
 )
 # Seconds within which most phones have said that they were woken.
 SOON: Final = 60

@@ -159,6 +159,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "the push came without a server key, and is not signed by the server whose server_id it carries",
             "if Mattermost was set up anew, fetch the documents of its site on the server's page; else use its key",
         ),
+        _refused(
+            "server_id_unconfirmed",
+            "the push came without a server key, and its server_id is registered but may not push without one",
+            "use the server's key, or prove the server on its page",
+        ),
         _refused("suspended", "the account is suspended", "ask {contact}"),
         _refused(
             "plain_http",
@@ -204,6 +209,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "no_app",
             "no mobile app is set up for the platform {label}",
             "add an app with exactly this platform label, or let its users change to an app that is set up",
+        ),
+        _refused(
+            "app_switched_off",
+            "the mobile app {label} is switched off",
+            "switch it on again, or let its users change to an app that is on",
         ),
         _refused(
             "no_credential",
