@@ -31,6 +31,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_serverkey": (_SIU, _SU),
     "tenants_sighting": (_S, _SIU),
     "tenants_rejection": (_S, _SIUD),
+    "tenants_unknowncaller": (_S, _SIUD),
     "tenants_site": (_SIU, _SIU),
     "tenants_proof": (_S, _SIU),
     "tenants_finding": (_SU, _SIU),

@@ -226,6 +226,13 @@ class Keyless:
     def identify_sender(self, push: SignedPush, request: RequestInfo) -> Sender:
         """Whose push it is: of those that have its server_id, whose key has signed it; one that staff answer for needs
         no signature. Else the test service's; or CallerRejected."""
+        try:
+            return self._sender(push, request)
+        except CallerRejected as rejected:
+            rejected.server_id = push.server_id
+            raise
+
+    def _sender(self, push: SignedPush, request: RequestInfo) -> Sender:
         candidates = self._directory.listed(push.server_id)
         if not any(each.signers for each in candidates):
             return Sender(self._checked(next(iter(candidates), None), request, push.server_id, is_shown=True))

@@ -22,11 +22,13 @@ class CallerRejected(AuthenticationFailed):
     """The caller is rejected; `code` is the stable error code, `detail` the cause in plain words.
 
     `details`: what of the request itself the answer names. It goes to the caller alone, and into no log. `whose`: who
-    may want to know of it, None where the request names nobody.
+    may want to know of it, None where the request names nobody. `server_id`: what the push says of itself, "" where its
+    body was not read.
     """
 
     code: str
     cause: str
+    server_id: str = ""
 
     def __init__(self, whose: Whose | None = None, **details: str) -> None:
         super().__init__(self.cause, self.code)

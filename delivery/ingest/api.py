@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.authentication import BaseAuthentication
@@ -27,7 +28,7 @@ from delivery.protocol import wire
 from tenants.authentication import KEYLESS, SERVER_ID_HEADER, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
 from tenants.network import TrustedProxies
-from tenants.refusals import CallerRejected, NoKey, Whose
+from tenants.refusals import CallerRejected, NoKey, NotReady, Whose
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class LeanRequest(HttpRequest):
         self.payload = body
         self.too_large = too_large  # bytes read of a body that was cut off for its size
         self.body_error = ""  # why the body cannot be used, other than its size
+        self.rejected: CallerRejected | None = None  # why it is, where it names nobody
 
     @property
     def identity(self) -> Identity:
@@ -95,6 +97,23 @@ _MALFORMED = wire.fail_body("malformed ")[:-2]
 _PREPARED = {wire.OK_BODY: _OK, wire.REMOVE_BODY: _REMOVE}
 
 
+class _Named(msgspec.Struct):
+    """What of a push says which server sent it."""
+
+    server_id: str = ""
+
+
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def _server_id(body: bytes) -> str:
+    """The server_id in the body of a push, "" where none can be read at once."""
+    try:
+        return _named(body).server_id if body else ""
+    except (msgspec.MsgspecError, ValueError):
+        return ""
+
+
 class MachineView(APIView):
     """An APIView for one outbox: authenticate, handle; every rejection in the push proxy's language."""
 
@@ -128,7 +147,18 @@ class MachineView(APIView):
         try:
             return await self.handle(request.user, request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
-            return self.error_response(error, request)
+            response = self.error_response(error, request)
+        self.note_stranger(request, b"")
+        return response
+
+    def note_stranger(self, request: LeanRequest, body: bytes) -> None:
+        """Remember a push that was rejected and names nobody, with what its server says of itself: in the body of one
+        that was rejected for its head, as far as that came with it, or a header."""
+        rejected, request.rejected = request.rejected, None
+        if rejected is None:
+            return
+        server_id = rejected.server_id or _server_id(body) or request.headers_get(SERVER_ID_HEADER) or ""
+        self.outbox.strangers.observe(rejected.code, server_id, request, self.proxies)
 
     def handle(self, who: Identity, request: LeanRequest) -> Awaitable[HttpResponse]:
         """Handle an authenticated request."""
@@ -163,6 +193,8 @@ class SendPush(MachineView):
         outbox, whose = self.outbox, error.whose
         if whose is not None and whose.is_proven:
             return outbox.turned_away.log_at_door(whose, error.code, outbox.trace())
+        if whose is None and error.code != NotReady.code:
+            request.rejected = error
         return outbox.door_log.note(error.code, outbox.trace(), str(self.proxies.client(request) or ""))
 
     async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:

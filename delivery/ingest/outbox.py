@@ -29,6 +29,7 @@ from delivery.protocol import wire
 from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.key_usage import KeyUsage
 from delivery.queue.rejections import Rejections
+from delivery.queue.strangers import Strangers
 from tenants.directory.snapshot import Identity
 from tenants.supervision import supervise
 
@@ -63,6 +64,7 @@ class Outbox:
         self.door_log = DoorLog()
         self.key_usage = KeyUsage(self.link)
         self.rejections = Rejections(self.link)
+        self.strangers = Strangers(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
         self._late_marks = LateMarks(self.link)
         self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL, self._late_marks.add)
@@ -80,6 +82,7 @@ class Outbox:
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
             supervise("the record of rejections", self.rejections.flush_periodically, essential=False),
+            supervise("the record of strangers", self.strangers.flush_periodically, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
         ]
         if not self._publisher.via_celery:  # of another broker's file Valkey knows nothing
@@ -95,6 +98,7 @@ class Outbox:
         self._flush()
         self.key_usage.flush()
         self.rejections.flush(all_of_it=True)
+        self.strangers.flush()
         self.turned_away.close()
         self.receipts.flush(MOST_BYTES)
         if self.link.up:

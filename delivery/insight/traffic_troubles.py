@@ -47,7 +47,8 @@ _DOOR: Final[dict[str, tuple[str, str, str, str]]] = {
         "Make a key",
     ),
     "unknown_key": (
-        "Requests came from {address} with a key that begins as {key} of {server} and is another: each is refused",
+        "Requests came from {address} with a key that is none, and begin as {key} of {server}, carry its server_id, or "
+        "come from its networks: each is refused",
         "Copy the value for Mattermost's Push Notification Server setting again. If that is not your server, "
         "nothing got in.",
         "keys",

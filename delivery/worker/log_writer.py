@@ -19,7 +19,7 @@ from delivery.log import receipts, told, writing
 from delivery.log.receipts import Tally
 from delivery.log.unmatched import Unmatched
 from delivery.metrics import receipt_counts
-from delivery.queue import key_usage, rejections, signature_samples
+from delivery.queue import key_usage, rejections, signature_samples, strangers
 from tenants import redis_client
 from tenants.problem import first_line
 
@@ -56,6 +56,7 @@ def write() -> Written:
         try:
             key_usage.write(store)
             rejections.write(store)
+            strangers.write(store)
             signature_samples.write(store)
         except DatabaseError as error:
             logger.warning("which keys were used cannot be written down yet: %s", first_line(error))

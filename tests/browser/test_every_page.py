@@ -145,6 +145,7 @@ def test_the_admin_runs_under_the_policy_of_the_pages(page: Page, cast: Cast) ->
         "/admin/tenants/server/",
         "/admin/tenants/serverid/",
         "/admin/tenants/finding/",
+        "/admin/tenants/unknowncaller/",
     ):
         answer = page.goto(ORIGIN + address)
         assert answer is not None

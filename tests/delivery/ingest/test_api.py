@@ -28,7 +28,7 @@ from tenants.refusals import (
     Whose,
     WrongNetwork,
 )
-from tests.delivery.web_process import ACME, body, proxies, rows
+from tests.delivery.web_process import ACME, REGISTERED, body, proxies, rows
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -171,6 +171,27 @@ async def test_a_push_of_nobody_known_is_a_line_of_the_log_as_long_as_those_are_
     )
     assert not any("trace" in text for text in texts[len(lines) :])
     assert not store.llen(ROWS)
+
+
+async def test_a_stranger_is_remembered_with_what_its_push_says_of_its_server(outbox: Outbox) -> None:
+    view, asked = Door(outbox, UnknownKey()), request(body=body())
+    view.judge_head(asked)
+    view.note_stranger(asked, body())
+    view.note_stranger(asked, body())  # it is one
+    other = request()
+    view.judge_head(other)
+    view.note_stranger(other, b'{"server_id": 7')
+    found = {place: seen.requests for place, seen in outbox.strangers._counted.items()}
+    assert found == {("unknown_key", "127.0.0.1", REGISTERED): 1, ("unknown_key", "127.0.0.1", ""): 1}
+
+
+async def test_strangers_fill_no_memory(outbox: Outbox) -> None:
+    view = Door(outbox, UnknownKey())
+    for number in range(300):
+        asked = request()
+        view.judge_head(asked)
+        view.note_stranger(asked, json.dumps({"server_id": str(number)}).encode())
+    assert len(outbox.strangers._counted) <= 100
 
 
 async def test_of_lines_that_are_left_out_at_the_door_their_number_is_said(
