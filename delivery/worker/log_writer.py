@@ -52,7 +52,11 @@ def write() -> Written:
     with redis_client.connect(STORE_TIMEOUT) as store:
         told_before = told.waiting(store)
         written = writing.write(store)
-        told.write(store, told_before)
+        try:
+            told.write(store, told_before)
+        except DatabaseError as error:
+            # Such as before an update has given its right: it waits, and holds up nothing.
+            logger.warning("what servers were told late cannot be written down yet: %s", first_line(error))
         try:
             key_usage.write(store)
             rejections.write(store)
