@@ -275,8 +275,9 @@ DIFFERENCES = (
     ),
     Difference(
         tag="paths",
-        about="^POST .*//",
-        instead="FAIL with the right form of the address, never a redirect.",
+        names=("POST /api/v2/send_push", "POST /send_push"),
+        about="^POST (.*//|/api/v2/|/send_push)",
+        instead="A POST that ends in /send_push or /ack is FAIL with the right form of the address, never a redirect.",
         why="A 301 turns a POST into a GET: the push is lost, and its server believes that it was sent.",
         expected={"status": 200, "verdict": "FAIL", "code": "wrong_address"},
     ),
