@@ -30,6 +30,7 @@ import uvloop
 from django.conf import settings
 
 from delivery.ingest.api import MachineView, machine_views
+from delivery.ingest.misdirected import Misdirected
 from delivery.ingest.outbox import Outbox
 from delivery.ingest.own_delivery import OwnDelivery
 from delivery.metrics import counting
@@ -67,12 +68,14 @@ class WebProcess:
         self.send_push, self.ack = machine_views(self.outbox, proxies)
         self.pages = PagesProxy()
         self.observer = Observer(self.outbox, self.pages.probe)
+        self.outbox.responses.is_taken = self.observer.has_worker
         self.door = FrontDoor(
             self.route,
             ClientScope(Monitoring(self.observer, self.pages), proxies),
             body_limit=settings.BODY_LIMIT,
             body_deadline=settings.BODY_DEADLINE,
             proxies=proxies,
+            misdirected=Misdirected(self.outbox, proxies),
         )
         self._tasks: list[asyncio.Task[Any]] = []
 

@@ -31,6 +31,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_serverkey": (_SIU, _SU),
     "tenants_sighting": (_S, _SIU),
     "tenants_rejection": (_S, _SIUD),
+    "tenants_unknowncaller": (_S, _SIUD),
     "tenants_site": (_SIU, _SIU),
     "tenants_proof": (_S, _SIU),
     "tenants_finding": (_SU, _SIU),
@@ -40,7 +41,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     # The worker notes what servers themselves say of their licences; what a proof says is final for both (a trigger).
     "billing_licenceproof": (_SIU, _SU),
     "billing_licencecase": (_SIU, _S),
-    "delivery_delivery": (_S, _SI),
+    # The worker corrects what servers were told.
+    "delivery_delivery": (_S, f"{_SI}, UPDATE (answer)"),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),
     "delivery_device": (_S, _SIUD),

@@ -1,11 +1,11 @@
 """Authentication of callers by server key: the only file that knows where a server's key travels.
 
 Mattermost has one setting for us, a URL, so the key is either in its path (`https://host/t/KEY`) or in its userinfo
-(`https://user:KEY@host` or `https://KEY@host`, which Go's HTTP client sends as `Authorization: Basic`,
-https://pkg.go.dev/net/http#Request.SetBasicAuth). Enterprise servers since 11.6 can send `X-Mattermost-Auth` beside
-`X-Mattermost-ServerID`; a key of ours counts there, too. A key is compared in constant time, and one that does not
-exist costs the same work as one that does; neither costs a query. Only the bearer of the right secret is told that a
-key is revoked, expired, suspended, or that it may not come this way.
+(`https://mattermost:KEY@host`, whatever the name, or `https://KEY@host`, which Mattermost's own log shows), which Go's
+HTTP client sends as `Authorization: Basic` (https://pkg.go.dev/net/http#Request.SetBasicAuth). Enterprise servers since
+11.6 can send `X-Mattermost-Auth` beside `X-Mattermost-ServerID`; a key of ours counts there, too. A key is compared in
+constant time, and one that does not exist costs the same work as one that does; neither costs a query. Only the bearer
+of the right secret is told that a key is revoked, expired, suspended, or that it may not come this way.
 
 A request without a key is KEYLESS where that can be anything at all: then `Keyless` looks at the push itself, whose
 server_id may be known, and which is else the free test service's. A server_id is no secret: the signature of each push
@@ -40,6 +40,7 @@ from tenants.refusals import (
     Suspended,
     TestServiceOff,
     TwoKeys,
+    Unconfirmed,
     UnknownKey,
     UnreadableKey,
     UnsignedPush,
@@ -133,7 +134,7 @@ class KeyAuthentication(BaseAuthentication):
         try:
             key = find_key(request.path, request.headers_get("authorization"))
         except TwoKeys:
-            raise TwoKeys(self._named(find_key(request.path, None))) from None
+            raise TwoKeys(self.named(find_key(request.path, None))) from None
         except NoKey:
             key = _key_from_auth_header(request)
             if not key:
@@ -142,27 +143,35 @@ class KeyAuthentication(BaseAuthentication):
                 raise NoKey if self._directory.ready else NotReady from None
         parts = keys.parse(key)
         if parts is None:
-            raise UnreadableKey(self._named(key))
+            raise UnreadableKey(self.named(key))
         identity = self._directory.find(parts[0])
         digest = _NO_DIGEST if identity is None else identity.digest
         if not compare_digest(digest, keys.digest(key, self._hash_key)) or identity is None:
             raise UnknownKey(_whose(identity)) if self._directory.ready else NotReady
         if identity.rejection_code:
-            raise _REJECTIONS.get(identity.rejection_code, Suspended)(_whose(identity))
+            raise _REJECTIONS.get(identity.rejection_code, Suspended)(_bearer(identity))
         if identity.expires_at and identity.expires_at <= self._clock():
-            raise ExpiredKey(_whose(identity))
-        self._access_policy.check_access(identity, request)
+            raise ExpiredKey(_bearer(identity))
+        self._access_policy.check_access(identity, request, _bearer(identity))
         return identity, None
 
-    def _named(self, text: str) -> Whose | None:
-        """Whose key a text begins as that is none."""
+    def named(self, text: str) -> Whose | None:
+        """Whose key a text is, or begins as, in a place where none is taken; proven where it is the whole key."""
         prefix = keys.prefix(text)
-        return _whose(self._directory.find(prefix)) if prefix else None
+        identity = self._directory.find(prefix) if prefix else None
+        if identity is not None and compare_digest(identity.digest, keys.digest(text, self._hash_key)):
+            return _bearer(identity)
+        return _whose(identity)
 
 
 def _whose(identity: Identity | None) -> Whose | None:
     """Nobody without a key: a server_id is no secret, and strangers shall put nothing down to others."""
-    return Whose(identity.customer_id, identity.key_id) if identity is not None and identity.key_id else None
+    return Whose(identity.customer_id, identity.key_id, identity.server_id) if identity and identity.key_id else None
+
+
+def _bearer(identity: Identity) -> Whose:
+    """Who has shown that it is this one."""
+    return Whose(identity.customer_id, identity.key_id, identity.server_id, is_proven=True)
 
 
 class AccessPolicy:
@@ -172,16 +181,16 @@ class AccessPolicy:
         self.proxies = TrustedProxies(settings.TRUSTED_PROXIES, settings.PLAIN_HTTP_FROM)
         self._test_service: bool = settings.TEST_SERVICE
 
-    def check_access(self, identity: Identity, request: RequestInfo) -> None:
-        """Raises PlainHttp, WrongNetwork or TestServiceOff."""
+    def check_access(self, identity: Identity, request: RequestInfo, whose: Whose | None) -> None:
+        """Raises PlainHttp, WrongNetwork or TestServiceOff; `whose`: as whom they name the identity, None as nobody."""
         if identity.tls and not self.proxies.accepts_keys(request):
-            raise PlainHttp(_whose(identity))
+            raise PlainHttp(whose)
         if identity.trial and not self._test_service:
-            raise TestServiceOff(_whose(identity))
+            raise TestServiceOff(whose)
         if identity.networks:
             client = self.proxies.client(request)
             if not network.is_inside(client, network.parsed(identity.networks)):
-                raise WrongNetwork(_whose(identity), address=str(client or ""))
+                raise WrongNetwork(whose, address=str(client or ""))
 
 
 class SignedPush(Protocol):
@@ -217,16 +226,23 @@ class Keyless:
     def identify(self, server_id: str, request: RequestInfo) -> Identity:
         """The server that is the first to have this server_id and may push by it, else the test service; or
         CallerRejected. For what carries no signature, and says nothing of a push but that it was shown."""
-        return self._checked(next(iter(self._directory.listed(server_id)), None), request)
+        return self._checked(next(iter(self._directory.listed(server_id)), None), request, server_id)
 
     def identify_sender(self, push: SignedPush, request: RequestInfo) -> Sender:
         """Whose push it is: of those that have its server_id, whose key has signed it; one that staff answer for needs
         no signature. Else the test service's; or CallerRejected."""
+        try:
+            return self._sender(push, request)
+        except CallerRejected as rejected:
+            rejected.server_id = push.server_id
+            raise
+
+    def _sender(self, push: SignedPush, request: RequestInfo) -> Sender:
         candidates = self._directory.listed(push.server_id)
         if not any(each.signers for each in candidates):
-            return Sender(self._checked(next(iter(candidates), None), request))
+            return Sender(self._checked(next(iter(candidates), None), request, push.server_id, is_shown=True))
         identity, is_stranger = self._signer(candidates, push, request)
-        return Sender(self._checked(identity, request), is_stranger)
+        return Sender(self._checked(identity, request, push.server_id, is_shown=not is_stranger), is_stranger)
 
     def _signer(self, candidates: Sequence[Identity], push: SignedPush, request: RequestInfo) -> Sender:
         by_staff = next((each for each in candidates if not each.signers), None)
@@ -252,14 +268,20 @@ class Keyless:
             return Sender(by_staff)
         raise WrongSignature
 
-    def _checked(self, identity: Identity | None, request: RequestInfo) -> Identity:
+    def _checked(
+        self, identity: Identity | None, request: RequestInfo, server_id: str, *, is_shown: bool = False
+    ) -> Identity:
+        """`is_shown`: a push would be taken for this one's, so that one that is refused is put down to it, too."""
+        whose = None
         if identity is None:
             identity = self._directory.anonymous()
             if identity is None or not settings.TEST_SERVICE:
-                raise NotListed
+                raise Unconfirmed if self._directory.is_unlisted(server_id) else NotListed
+        elif is_shown:
+            whose = _bearer(identity)
         if identity.rejection_code:
-            raise _REJECTIONS.get(identity.rejection_code, Suspended)
-        self._access_policy.check_access(identity, request)
+            raise _REJECTIONS.get(identity.rejection_code, Suspended)(whose)
+        self._access_policy.check_access(identity, request, whose)
         return identity
 
     def rate_limit_network(self, request: RequestInfo) -> str:

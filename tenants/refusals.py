@@ -6,21 +6,29 @@ from rest_framework.exceptions import AuthenticationFailed
 
 
 class Whose(NamedTuple):
-    """Whose key a rejected request names, by their ids. It is no proof: who has only its beginning names it, too."""
+    """Who a rejected request names, by their ids; key_id 0: by its server_id.
+
+    It is no proof, for who has only the beginning of a key names it, too; but where `is_proven`: the request bore the
+    whole key, or what else a push of this server would have been taken for its own by.
+    """
 
     customer_id: int
     key_id: int
+    server_id: int = 0
+    is_proven: bool = False
 
 
 class CallerRejected(AuthenticationFailed):
     """The caller is rejected; `code` is the stable error code, `detail` the cause in plain words.
 
     `details`: what of the request itself the answer names. It goes to the caller alone, and into no log. `whose`: who
-    may want to know of it, None where the request names nobody.
+    may want to know of it, None where the request names nobody. `server_id`: what the push says of itself, "" where its
+    body was not read.
     """
 
     code: str
     cause: str
+    server_id: str = ""
 
     def __init__(self, whose: Whose | None = None, **details: str) -> None:
         super().__init__(self.cause, self.code)
@@ -115,3 +123,15 @@ class NotListed(CallerRejected):
     """No key, and the push's server_id is not registered to push without one."""
 
     code, cause = "no_key", "the request carries no server key"
+
+
+class Unconfirmed(CallerRejected):
+    """No key, and the push's server_id is registered and not allowed to push without one."""
+
+    code, cause = "server_id_unconfirmed", "the push's server_id is registered but may not push without a key"
+
+
+class WrongAddress(CallerRejected):
+    """The request was meant for an endpoint and went to none, as a mistyped setting makes it."""
+
+    code, cause = "wrong_address", "the address of the request is none of this service's"

@@ -54,6 +54,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "tenants.sighting": _VIEW,
         "tenants.proof": _VIEW,
         "tenants.finding": _VIEW,
+        "tenants.unknowncaller": _VIEW,
         "tenants.pushapp": _VIEW,
         "tenants.credential": _VIEW,
         "delivery.delivery": _VIEW,

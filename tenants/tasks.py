@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import close_old_connections
 
-from tenants import rejections, services
+from tenants import rejections, services, strangers
 from tenants.accounts import sessions
 from tenants.credentials import expiry
 from tenants.proofs import findings, sites, telling
@@ -35,7 +35,7 @@ def forget_erased() -> int:
 def forget_rejections() -> int:
     """Delete what was noted of rejected requests and is older than the delivery log; returns how much."""
     close_old_connections()
-    return rejections.forget()
+    return rejections.forget() + strangers.forget()
 
 
 @shared_task(name="tenants.look_at_sites", acks_late=True, ignore_result=True)

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.authentication import BaseAuthentication
@@ -22,11 +23,12 @@ from delivery.ingest import intake, receipts
 from delivery.ingest.outbox import Outbox
 from delivery.metrics import counting
 from delivery.outcomes import judge
+from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, SERVER_ID_HEADER, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
 from tenants.network import TrustedProxies
-from tenants.refusals import CallerRejected, NoKey, Whose
+from tenants.refusals import CallerRejected, NoKey, NotReady, Whose
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class LeanRequest(HttpRequest):
         self.payload = body
         self.too_large = too_large  # bytes read of a body that was cut off for its size
         self.body_error = ""  # why the body cannot be used, other than its size
+        self.rejected: CallerRejected | None = None  # why it is, where it names nobody
 
     @property
     def identity(self) -> Identity:
@@ -94,6 +97,23 @@ _MALFORMED = wire.fail_body("malformed ")[:-2]
 _PREPARED = {wire.OK_BODY: _OK, wire.REMOVE_BODY: _REMOVE}
 
 
+class _Named(msgspec.Struct):
+    """What of a push says which server sent it."""
+
+    server_id: str = ""
+
+
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def _server_id(body: bytes) -> str:
+    """The server_id in the body of a push, "" where none can be read at once."""
+    try:
+        return _named(body).server_id if body else ""
+    except (msgspec.MsgspecError, ValueError):
+        return ""
+
+
 class MachineView(APIView):
     """An APIView for one outbox: authenticate, handle; every rejection in the push proxy's language."""
 
@@ -127,7 +147,18 @@ class MachineView(APIView):
         try:
             return await self.handle(request.user, request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
-            return self.error_response(error, request)
+            response = self.error_response(error, request)
+        self.note_stranger(request, b"")
+        return response
+
+    def note_stranger(self, request: LeanRequest, body: bytes) -> None:
+        """Remember a push that was rejected and names nobody, with what its server says of itself: in the body of one
+        that was rejected for its head, as far as that came with it, or a header."""
+        rejected, request.rejected = request.rejected, None
+        if rejected is None:
+            return
+        server_id = rejected.server_id or _server_id(body) or request.headers_get(SERVER_ID_HEADER) or ""
+        self.outbox.strangers.observe(rejected.code, server_id, request, self.proxies)
 
     def handle(self, who: Identity, request: LeanRequest) -> Awaitable[HttpResponse]:
         """Handle an authenticated request."""
@@ -135,24 +166,36 @@ class MachineView(APIView):
 
     def error_response(self, error: Exception, request: LeanRequest) -> HttpResponse:
         """The response to an exception: CallerRejected is the caller's doing, all others are faults of ours."""
-        trace = self.outbox.trace()
-        details: dict[str, str] = {}
-        if isinstance(error, CallerRejected):
-            verdict, details = judge.refusal(error.code), error.details
-            if error.whose is not None:
-                self.outbox.rejections.observe(error.whose, verdict.code, request, self.proxies)
-        else:
+        if not isinstance(error, CallerRejected):
+            trace = self.outbox.trace()
             logger.error("unhandled exception in a request", exc_info=error, extra={"trace": trace})
-            verdict = judge.refusal("internal_error")
-        counting.turned_away(verdict.code)
-        # Not at INFO: whoever knows the address could fill the log. The metrics count them.
-        logger.debug("rejected a request", extra={"trace": trace, "code": verdict.code})
-        details = {"contact": settings.SUPPORT_CONTACT, **details}
+            counting.turned_away("internal_error")
+            return self._fail(judge.refusal("internal_error"), trace)
+        counting.turned_away(error.code)
+        if error.whose is not None and error.whose.key_id:
+            self.outbox.rejections.observe(error.whose, error.code, request, self.proxies)
+        return self._fail(judge.refusal(error.code), self.log_rejection(error, request), **error.details)
+
+    def log_rejection(self, error: CallerRejected, request: LeanRequest) -> str:
+        """Keep what was rejected; returns the trace by which it can be found, "" for one that is kept nowhere."""
+        return ""
+
+    def _fail(self, verdict: Verdict, trace: str, **details: str) -> HttpResponse:
+        details.setdefault("contact", settings.SUPPORT_CONTACT)
         return _json_response(wire.fail_body(judge.text(verdict, trace, settings.PUBLIC_URL, **details)))
 
 
 class SendPush(MachineView):
     """POST /api/v1/send_push: one push; the answer is its true outcome, or OK once it is late and safely queued."""
+
+    def log_rejection(self, error: CallerRejected, request: LeanRequest) -> str:
+        """Give a push of a known customer's its row, and any other one a line, within its bound."""
+        outbox, whose = self.outbox, error.whose
+        if whose is not None and whose.is_proven:
+            return outbox.turned_away.log_at_door(whose, error.code, outbox.trace())
+        if whose is None and error.code != NotReady.code:
+            request.rejected = error
+        return outbox.door_log.note(error.code, outbox.trace(), str(self.proxies.client(request) or ""))
 
     async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
         """Submit the push and wait for its answer."""
@@ -209,8 +252,7 @@ class Ack(MachineView):
         self.outbox.receipts.keep(who, ack)
 
     def _refused(self, code: str, detail: str = "") -> HttpResponse:
-        text = judge.text(judge.refusal(code), self.outbox.trace(), settings.PUBLIC_URL, detail=detail)
-        return _json_response(wire.fail_body(text))
+        return self._fail(judge.refusal(code), "", detail=detail)  # nothing is kept of it
 
 
 def machine_views(outbox: Outbox, proxies: TrustedProxies) -> tuple[MachineView, MachineView]:

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from delivery.ingest.door_log import DoorLog
 from delivery.ingest.durability import DurabilityWatch
+from delivery.ingest.late_marks import LateMarks
 from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.own_delivery import OwnDelivery
 from delivery.ingest.pending import PendingPush
@@ -29,6 +31,7 @@ from delivery.protocol import wire
 from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.key_usage import KeyUsage
 from delivery.queue.rejections import Rejections
+from delivery.queue.strangers import Strangers
 from tenants.directory.snapshot import Identity
 from tenants.supervision import supervise
 
@@ -61,10 +64,13 @@ class Outbox:
         self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
         self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY, settings.PUBLIC_URL)
         self.receipts = Receipts(self.link, self.trace)
+        self.door_log = DoorLog()
         self.key_usage = KeyUsage(self.link)
         self.rejections = Rejections(self.link)
+        self.strangers = Strangers(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
-        self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL)
+        self._late_marks = LateMarks(self.link)
+        self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL, self._late_marks.add)
         self._own = own(self.link) if own is not None else None
         self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away, self._own)
         self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
@@ -82,6 +88,7 @@ class Outbox:
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
             supervise("the record of rejections", self.rejections.flush_periodically, essential=False),
+            supervise("the record of strangers", self.strangers.flush_periodically, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
         ]
         if not self._publisher.via_celery:  # of another broker's file Valkey knows nothing
@@ -97,7 +104,8 @@ class Outbox:
         self._flush()
         self.key_usage.flush()
         self.rejections.flush(all_of_it=True)
-        self.turned_away.flush()
+        self.strangers.flush()
+        self.turned_away.close()
         self.receipts.flush(MOST_BYTES)
         if self._own is not None:
             await self._own.close()
@@ -164,6 +172,7 @@ class Outbox:
             await self._publisher.on_reconnected(connection)
 
     def _on_up(self) -> None:
+        self._late_marks.flush()
         self.turned_away.flush()
         self.receipts.flush()
 

@@ -30,13 +30,15 @@ class PendingBatch:
     is published again. `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come.
     `sealed` are the pushes as they travel, kept while anybody waits: what the queue has lost is published again.
     `published`: the queue has it; `saved`: and will keep it, by a broker's own word (Valkey gives none: durability.py);
-    `late`: its deadline has come. `own`: its progress, where this process sends it itself.
+    `late`: its deadline has come; then `told` are those that were answered for it, with their indexes, and `mark` says
+    how (delivery/queue/told.py). `own`: its progress, where this process sends it itself.
     """
 
     __slots__ = (
         "deadline",
         "id",
         "late",
+        "mark",
         "number",
         "own",
         "position",
@@ -44,6 +46,7 @@ class PendingBatch:
         "pushes",
         "saved",
         "sealed",
+        "told",
         "unanswered",
     )
 
@@ -54,6 +57,8 @@ class PendingBatch:
         self.published = self.saved = self.late = False
         self.unanswered = len(pushes)
         self.own: BatchProgress | None = None
+        self.told: tuple[tuple[int, PendingPush], ...] = ()
+        self.mark = b""
 
     def answered(self) -> list[int]:
         """The indexes of the pushes whose results have come."""

@@ -1,14 +1,16 @@
 """Pushes that are turned away before the queue: their answer, and their row in the delivery log.
 
 A row of ours goes straight to where workers put theirs. While Valkey is away rows are kept in memory, bounded: a flood
-of such pushes then shares rows with a count. Invariant: each push that is turned away is counted in exactly one row.
+of such pushes then shares rows with a count. Invariants: each push that is turned away is counted in exactly one row,
+and the trace that its server is told is that row's, also where many share it.
 """
 
 import asyncio
 import collections
+import logging
 import random
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from delivery.ingest.pending import PendingPush
 from delivery.log import rows
@@ -18,6 +20,9 @@ from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
 from delivery.queue import shared_clock, valkey
 from tenants.directory.live import DIRECTORY
+from tenants.refusals import Whose
+
+logger = logging.getLogger(__name__)
 
 # Rows that are kept in memory while Valkey is away; past that, equal ones share a row with a count.
 ROWS_MOST = 2_000
@@ -57,17 +62,25 @@ class TurnedAwayPushes:
         verdict = judge.refusal(code)
         shared = (pending.who.server_id, pending.who.key_id, verdict.code)
         is_flood = self._is_flood(shared)
-        if not pending.answer.done():
+        was_told = pending.answer.done()
+        trace = self._add_row(pending, verdict, shared, is_flood=is_flood, was_told=was_told)
+        if not was_told:
             self._answer(
                 pending.answer,
-                wire.fail_body(judge.text(verdict, pending.trace, self._public_url, **details)),
+                wire.fail_body(judge.text(verdict, trace, self._public_url, **details)),
                 # What we refuse for a trouble of ours is nobody's flood.
                 is_late=is_flood and verdict.attribution != "ours",
             )
         if pending.who.customer_id not in DIRECTORY.canaries:
             counting.ended(pending.push, verdict, shared_clock.now() - pending.at, bool(pending.who.key_id))
-        self._add_row(pending, verdict, shared, is_flood=is_flood)
         return pending.answer
+
+    def log_at_door(self, whose: Whose, code: str, trace: str) -> str:
+        """Log a push that was refused for its head alone, of which nothing is known but whose it is; returns the trace
+        of its row, which is another one's where it shares that."""
+        shared = (whose.server_id, whose.key_id, code)
+        refused = _AtDoor(whose, trace, shared_clock.now())
+        return self._add_row(refused, judge.refusal(code), shared, is_flood=self._is_flood(shared))
 
     def _answer(self, answer: "asyncio.Future[bytes]", body: bytes, *, is_late: bool) -> None:
         if not is_late or self._delayed >= DELAYED_MOST:
@@ -82,16 +95,30 @@ class TurnedAwayPushes:
         if not answer.done():
             answer.set_result(body)
 
-    def _add_row(self, pending: PendingPush, verdict: Verdict, shared: tuple[int, int, str], *, is_flood: bool) -> None:
-        key: tuple[Any, ...] = (pending.trace,)
-        aggregated = verdict.code in AGGREGATED or not pending.who.key_id or is_flood
+    def _add_row(
+        self,
+        refused: "PendingPush | _AtDoor",
+        verdict: Verdict,
+        shared: tuple[int, int, str],
+        *,
+        is_flood: bool,
+        was_told: bool = False,
+    ) -> str:
+        """Note a row, or count one push more in that which equal ones share; returns the row's trace.
+
+        was_told: its server has its own trace already.
+        """
+        key: tuple[Any, ...] = (refused.trace,)
+        aggregated = not was_told and (verdict.code in AGGREGATED or not refused.who.key_id or is_flood)
         if aggregated or len(self._unsaved) >= ROWS_MOST:
             key = shared
-        count = self._unsaved.get(key, (b"", 0))[1] + 1
-        self._unsaved[key] = (self._row(pending, verdict, count), count)
+        row, count = self._unsaved.get(key, (b"", 0))
+        row = rows.with_count(row, count + 1) if count else self._row(refused, verdict)
+        self._unsaved[key] = (row, count + 1)
         if self.link.up and self._flush_handle is None:
             loop = asyncio.get_running_loop()
             self._flush_handle = loop.call_later(PAUSE, self.flush) if aggregated else loop.call_soon(self.flush)
+        return rows.trace_of(row).decode() if count else refused.trace
 
     def _is_flood(self, shared: tuple[int, int, str]) -> bool:
         """Count one push more of a key and code; whether there were enough of them in this second."""
@@ -116,32 +143,49 @@ class TurnedAwayPushes:
         reply.add_done_callback(lambda future: self._on_flushed(future, unsaved))
         self.link.post(valkey.pack(("RPUSH", rows.ROWS, *[row for row, _ in unsaved.values()])), 1, reply)
 
+    def close(self) -> None:
+        """Push the rows to Valkey for the last time; those that it is not there for are counted and said."""
+        self.flush()
+        lost = sum(count for _, count in self._unsaved.values())
+        if lost:
+            counting.rows_lost(lost)
+            logger.error("Valkey is away as this process ends: %d refused pushes have no row in the log", lost)
+
     def _on_flushed(self, reply: "asyncio.Future[Any]", flushed: UnsavedRows) -> None:
         if reply.cancelled() or (reply.exception() is None and not isinstance(reply.result(), Exception)):
             return
         # Perhaps written, and only the reply lost: the table takes a row of one name only once. So such a row stays as
-        # it is, and what comes after it is counted in another.
+        # it is, and what comes after it is counted in another: also because others were told that one's trace.
         unsure = reply.exception() is not None
         for key, (row, count) in flushed.items():
-            if unsure and len(key) == AGGREGATE_KEY_LENGTH:
+            if len(key) == AGGREGATE_KEY_LENGTH and (unsure or len(self._unsaved) < 2 * ROWS_MOST):
                 key = (*key, rows.trace_of(row))
             more = self._unsaved.get(key, (b"", 0))[1]
             self._unsaved[key] = (rows.with_count(row, count + more), count + more)
         if self.link.up and self._flush_handle is None:
             self._flush_handle = asyncio.get_running_loop().call_later(PAUSE, self.flush)
 
-    def _row(self, pending: PendingPush, verdict: Verdict, count: int) -> bytes:
-        who, device = pending.who, pending.push.device_id
+    def _row(self, refused: "PendingPush | _AtDoor", verdict: Verdict) -> bytes:
+        who, device = refused.who, refused.push.device_id
         return rows.row(
-            pending.trace,
-            pending.at,
+            refused.trace,
+            refused.at,
             shared_clock.now(),
             f"{who.customer_id}\t{who.server_id}\t{who.key_id or rows.NO_KEY}",
             None,
-            pending.push,
+            refused.push,
             rows.fingerprint(device, self.hash_key) if device else "",
-            pending.size,
+            refused.size,
             verdict,
             (),
-            count,
         )
+
+
+class _AtDoor(NamedTuple):
+    """What is known of a push that was refused before its body was read, under the names of a PendingPush."""
+
+    who: Whose
+    trace: str
+    at: float
+    push: wire.Push = wire.Push()
+    size: int = 0

@@ -18,8 +18,9 @@ from django.conf import settings
 from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.metrics import counting
 from delivery.outcomes import judge
+from delivery.outcomes.verdict import Answer
 from delivery.protocol import wire
-from delivery.queue import batch, shared_clock, valkey
+from delivery.queue import batch, shared_clock, told, valkey
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,22 @@ class Responses:
 
     `waiting`: pushes without an answer; `kept_bytes`: of sealed batches. `newest`, `synced`: the positions of the last
     batch that the queue has, and of the last that it has saved on its disk, with all that it has before that one;
-    `saves_at_once`: it saves each before it confirms it.
+    `saves_at_once`: it saves each before it confirms it; `is_taken`: whether a worker takes pushes from the queue, as
+    far as is known.
     """
 
-    def __init__(self, process: str, deadline: float, public_url: str = "") -> None:
+    def __init__(
+        self,
+        process: str,
+        deadline: float,
+        public_url: str = "",
+        on_late: Callable[[PendingBatch], None] = lambda _pending: None,
+    ) -> None:
         """`deadline`: seconds from its batch's publication within which each push is answered; `public_url`: the
-        address of the pages, for the texts of failures."""
+        address of the pages, for the texts of failures; `on_late`: gets each batch in the queue of which pushes were
+        answered at the deadline."""
+        self._on_late = on_late
+        self.is_taken: Callable[[], bool] = lambda: True
         self._process, self.deadline, self._public_url = process, deadline, public_url
         self.batches: dict[int, PendingBatch] = {}
         self._awaited: asyncio.Future[None] | None = None
@@ -79,6 +90,8 @@ class Responses:
         if self.batches.pop(pending.number, None) is None:
             return False
         self._drop_sealed(pending)
+        if queued and pending.told:
+            self._on_late(pending)
         if queued and pending.position > self.synced:
             self._unsynced.append((pending.position, len(pending.pushes)))
         return True
@@ -199,11 +212,16 @@ class Responses:
         return pending.saved or pending.position <= self.synced or (self.saves_at_once and pending.published)
 
     def _on_deadline(self, pending: PendingBatch) -> None:
-        """The deadline of a batch has come: what is saved in the queue is OK, save tests; what may not be is FAIL."""
+        """The deadline of a batch has come: what is saved in the queue is OK, what may not be is FAIL. So are tests,
+        and where nobody takes pushes what will be of no use when somebody does."""
         self._drop_sealed(pending)  # nobody waits any more, so it is not published again
         code = ""
         if not self._is_saved(pending):
             code = "queue_unsaved" if pending.published else "queue_down"
+        pending.mark = told.FAIL if code else told.OK if self.is_taken() else told.OK_IF_LASTING
+        pending.told = tuple(
+            (index, push) for index, push in enumerate(pending.pushes) if push is not None and not push.answer.done()
+        )
         for push in pending.pushes:
             if push is None:
                 continue
@@ -221,6 +239,8 @@ class Responses:
             self.release(push)
             return
         late = "late_test" if push.push.type == "test" and pending.published else code
+        if not late and told.answer(push.push, pending.mark) is Answer.FAIL:
+            late = "no_worker"
         body = wire.OK_BODY
         if late:
             text = judge.text(judge.refusal(late), push.trace, self._public_url, seconds=int(self.deadline))

@@ -21,6 +21,7 @@ _IN_GENERAL: Final = (
     ("the topic {topic}", "the app's topic"),
     ("another app than {topic}", "another app than the one that the topic names"),
     ("{topic}", "the app's topic"),
+    ("to {form}, with your key in the place of KEY", "to its value as the page of the key shows it"),
     ("the platform {label}", "its platform"),
     ("exactly this platform label", "exactly the label of its platform"),
     ("app {label}", "app"),

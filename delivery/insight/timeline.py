@@ -19,7 +19,16 @@ KINDS: Final = {"OK": "good", "REMOVE": "warn", "FAIL": "bad"}
 OK: Final = range(200, 300)
 # Codes of our own that come after the queue; all others are said at the door.
 BEHIND_THE_QUEUE: Final = frozenset(
-    ("no_app", "no_credential", "credential_unreadable", "expired", "late_test", "lost", "internal_error")
+    (
+        "no_app",
+        "app_switched_off",
+        "no_credential",
+        "credential_unreadable",
+        "expired",
+        "late_test",
+        "lost",
+        "internal_error",
+    )
 )
 # Seconds within which most phones have said that they were woken.
 SOON: Final = 60
@@ -177,8 +186,9 @@ def _answered(row: Delivery) -> Step:
     }.get(row.answer, "")
     code = "" if row.answer == Answer.OK.name else row.code if entry else ""
     if after > settings.PUSH_DEADLINE * 1000 and row.type != "test" and not _turned_away(row):
-        text = f"The server had been told OK after {settings.PUSH_DEADLINE:g} s: the push stood safely in the queue"
-        return Step(f"{text}. Its end came later", after, kind, row.answer, "", "", code)
+        why = ": the push stood safely in the queue" if row.answer == Answer.OK.name else ""
+        text = f"The server had been told {row.answer} after {settings.PUSH_DEADLINE:g} s{why}"
+        return Step(f"{text}. Its end came later", after, kind, row.answer, "", "" if why else note, code)
     return Step(f"The server was told {row.answer}", after, kind, row.answer, "", note, code)
 
 

@@ -48,9 +48,16 @@ _DOOR: Final[dict[str, tuple[str, str, str, str]]] = {
         "Make a key",
     ),
     "unknown_key": (
-        "Requests came from {address} with a key that begins as {key} of {server} and is another: each is refused",
+        "Requests came from {address} with a key that is none, and begin as {key} of {server}, carry its server_id, or "
+        "come from its networks: each is refused",
         "Copy the value for Mattermost's Push Notification Server setting again. If that is not your server, "
         "nothing got in.",
+        "keys",
+        "See its keys",
+    ),
+    "wrong_address": (
+        "{server} sends its pushes to an address that is none, with the key {key} in it: each is refused",
+        "Copy the value for Mattermost's Push Notification Server setting again: nothing may stand behind the key.",
         "keys",
         "See its keys",
     ),

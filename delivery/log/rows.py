@@ -138,6 +138,12 @@ def with_count(line: bytes, count: int) -> bytes:
     return b"%b\t%d\n" % (line.rpartition(b"\t")[0], count)
 
 
+def with_answer(line: bytes, answer: Answer) -> bytes:
+    """A row with another answer: the same line, of a push whose server was told something else."""
+    head, _, *tail = line.rsplit(b"\t", 4)
+    return b"\t".join((head, answer.name.encode(), *tail))
+
+
 def of_today(blob: bytes) -> bytes:
     """The same lines, those of the version before as lines of this one: what waited in Valkey during an update."""
     return b"".join(map(_of_today, blob.splitlines(keepends=True)))

@@ -17,6 +17,7 @@ _ABSENT: Final = {
     "address": "its address",
     "contact": "whoever operates this push service",
     "detail": "no more is known",
+    "form": "https://HOST/t/KEY",
     "host": "the provider",
     "key_id": "of this app",
     "label": "of this push",
@@ -72,15 +73,17 @@ def attributed(verdict: Verdict, shared: bool) -> Verdict:
 def text(verdict: Verdict, trace: str, public_url: str = "", **details: object) -> str:
     """Return what the server's admin reads: "<code> <cause>: <what to do> (trace <id>) <address of the code's page>".
 
-    public_url is the address of the pages, such as "https://push.example.com"; without it no address is given.
+    public_url is the address of the pages, such as "https://push.example.com"; without it no address is given. trace is
+    "" for what can be found nowhere: then none is named.
 
     details fill the row's placeholders (those of _ABSENT); empty ones and those left out are put in words, but for
     {remark}, which is {detail} in parentheses where there is one. They must hold no secret: the text ends in the
     customer's server log.
     """
     cause, fix = cause_and_fix(verdict, **details)
+    found = f" (trace {trace})" if trace else ""
     page = f" {public_url.rstrip('/')}/{CODES_PATH}/{verdict.code}/" if public_url else ""
-    return f"{verdict.code} {cause}: {fix} (trace {trace}){page}"
+    return f"{verdict.code} {cause}: {fix}{found}{page}"
 
 
 def cause_and_fix(verdict: Verdict, **details: object) -> tuple[str, str]:

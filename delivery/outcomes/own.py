@@ -143,6 +143,12 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "two_keys", "the path carries one server key and the Authorization header another", "leave one of them out"
         ),
         _refused(
+            "wrong_address",
+            "the address that the request was sent to is none of this service's",
+            "set Mattermost's Push Notification Server to {form}, with your key in the place of KEY and nothing behind "
+            "it: no /api/v1/send_push, no question mark",
+        ),
+        _refused(
             "unsigned_push",
             "the push came without a server key, and without a signature that says whose it is",
             "use the server's key in Mattermost's Push Notification Server setting, or update Mattermost: it signs "
@@ -152,6 +158,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "wrong_signature",
             "the push came without a server key, and is not signed by the server whose server_id it carries",
             "if Mattermost was set up anew, fetch the documents of its site on the server's page; else use its key",
+        ),
+        _refused(
+            "server_id_unconfirmed",
+            "the push came without a server key, and its server_id is registered but may not push without one",
+            "use the server's key, or prove the server on its page",
         ),
         _refused("suspended", "the account is suspended", "ask {contact}"),
         _refused(
@@ -205,6 +216,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "add an app with exactly this platform label, or let its users change to an app that is set up",
         ),
         _refused(
+            "app_switched_off",
+            "the mobile app {label} is switched off",
+            "switch it on again, or let its users change to an app that is on",
+        ),
+        _refused(
             "no_credential",
             "the app {label} has no credential",
             "upload a key for it on the app's page",
@@ -221,6 +237,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "queue_unsaved",
             "the push had no result within {seconds} s, and the queue that it waits in could not be saved to disk",
             "it may still arrive; nothing to do unless it lasts; the status page of the push service knows more",
+        ),
+        _ours(
+            "no_worker",
+            "the call had no result within {seconds} s, and no worker of the push service takes pushes at the moment",
+            "it may ring too late or not at all; nothing to do unless it lasts",
         ),
         _ours("overloaded", "the push service has more pushes in hand than it can answer in time", _WAIT),
         _ours("queue_full", "the queue of the push service is nearly full", _WAIT),

@@ -2,7 +2,7 @@
 
 This is the careful decoder behind delivery.protocol.wire: it sees only what the quick one refuses, so it may cost more,
 but it must stay linear in the size of the body and bounded in its depth whatever a stranger sends. The grammar is
-scanned by Python's own C scanner; what differs from Go is settled here:
+scanned by Python's own C scanner, what is nested deeply in bands of levels; what differs from Go is settled here:
 
 * invalid UTF-8 and lone surrogates become U+FFFD, a byte order mark is a syntax error;
 * names match in any case (Go also folds the Kelvin sign and the long s), the last of several wins, `null` changes
@@ -20,14 +20,18 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Never
 
-MAX_DEPTH = 200
-"""Levels of arrays and objects that a body may have; Go takes 10,000, a push needs one."""
+MAX_DEPTH = 10_000
+"""Levels of arrays and objects that a body may have, as in Go; a push needs one."""
+BAND = 200
+"""Levels that the scanner, which is recursive, gets at a time; it may be twice as many."""
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _TYPE_NAMES: dict[type, str] = {str: "a string", int: "a whole number", bool: "true or false"}
 
 _strings = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # an open string runs to the end: never tried twice
+_tokens = re.compile(r'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
+_OPENS, _CLOSES = 1, 2
 _surrogates = re.compile(r"[\ud800-\udfff]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -55,11 +59,12 @@ def decode(body: bytes, members: Mapping[str, type]) -> dict[str, str | int | bo
     Raises Malformed for invalid JSON, anything but an object or null, a member of another type than its own, and
     nesting beyond MAX_DEPTH.
     """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _check_depth(body)
+    is_deep = body.count(b"[") + body.count(b"{") > BAND and _depth(body) > BAND
     text = body.decode("utf-8", "replace")
     start = len(text) - len(text.lstrip(" \t\n\r"))
     try:
+        if is_deep:
+            text = _flattened(text, start)
         value, _end = _scan(text, start)
     except json.JSONDecodeError as error:
         raise Malformed(f"not valid JSON at character {error.pos}: {_reason(error, text)}") from None
@@ -125,11 +130,68 @@ def _reason(error: json.JSONDecodeError, text: str) -> str:
     return error.msg.removesuffix(" at").removesuffix(" starting").lower()
 
 
-def _check_depth(body: bytes) -> None:
-    """Raise Malformed if the first value of `body` is nested beyond MAX_DEPTH. Brackets inside strings do not count."""
+def _depth(body: bytes) -> int:
+    """Return how deep the first value of `body` is nested; raises Malformed beyond MAX_DEPTH.
+
+    Brackets inside strings do not count.
+    """
     brackets = _strings.sub(b"", body).translate(None, _NOT_BRACKETS)
+    deepest = 0
     for depth in accumulate(map(_STEPS.__getitem__, brackets)):
-        if depth > MAX_DEPTH:
-            raise Malformed(f"the JSON is nested more than {MAX_DEPTH} deep")
-        if depth <= 0:
-            return
+        if depth > deepest:
+            if depth > MAX_DEPTH:
+                raise Malformed(f"the JSON is nested more than {MAX_DEPTH} deep")
+            deepest = depth
+        elif depth <= 0:
+            break
+    return deepest
+
+
+def _flattened(text: str, start: int) -> str:
+    """Return a text whose first value is nested BAND levels at least, with deep arrays and objects made empty ones.
+
+    What stands so deep is of no member that we know, so that only its syntax counts: it is scanned piece by piece, from
+    inside. Each character is scanned once. Raises Malformed or json.JSONDecodeError for a piece that is no value.
+    """
+    cuts: list[tuple[int, int]] = []  # what was scanned, in order, and not inside one another
+    bands: list[tuple[int, int]] = []  # where the open values at each BAND levels begin, and how deep they go
+    depth = deepest = 0
+    for token in _tokens.finditer(text, start):
+        sign = token.lastindex
+        if sign == _OPENS:
+            depth += 1
+            if depth % BAND == 0:
+                bands.append((token.start(), deepest))
+                deepest = depth
+            elif depth > deepest:
+                deepest = depth
+        elif sign == _CLOSES:
+            if depth and depth % BAND == 0:
+                begin, before = bands.pop()
+                if deepest >= depth + BAND:
+                    _scan_piece(text, begin, token.end(), cuts)
+                deepest = max(before, deepest)
+            depth -= 1
+            if depth <= 0:
+                break
+    return _without(text, 0, len(text), cuts)
+
+
+def _scan_piece(text: str, begin: int, end: int, cuts: list[tuple[int, int]]) -> None:
+    """Scan the value between two places, without the cuts in it, and make one cut of it."""
+    first = len(cuts)
+    while first and cuts[first - 1][0] > begin:
+        first -= 1
+    piece = _without(text, begin, end, cuts[first:])
+    if _scan(piece, 0)[1] != len(piece):
+        raise Malformed("not valid JSON: brackets of one kind are closed by the other")
+    cuts[first:] = [(begin, end)]
+
+
+def _without(text: str, begin: int, end: int, cuts: list[tuple[int, int]]) -> str:
+    """Return a part of a text with an empty array or object in the place of each cut."""
+    parts = []
+    for cut_begin, cut_end in cuts:
+        parts += [text[begin:cut_begin], text[cut_begin], text[cut_end - 1]]
+        begin = cut_end
+    return "".join([*parts, text[begin:end]])

@@ -36,8 +36,10 @@ PAUSE, WORTH = 0.05, 0.1
 # How often a push is sent again at once after its provider ended the connection and disowned it. Those that were
 # disowned together go out first on the next connection, so one is only disowned again behind many others.
 AT_ONCE = 12
-# A push that comes out of the queue when little is left of its time gets a fresh window: its server is told OK.
-LATE = 1.0
+# A push that comes out of the queue when a slow provider (3 s) could not answer in what is left of its time, or nothing
+# is left, gets a fresh window, and a longer one, for others wait with it; its server is told OK meanwhile. Shorter than
+# what a worker waits for as it stops (DRAIN_SECONDS of hpns/celery/pool.py).
+LATE, LATE_WINDOW = 3.0, 6.0
 _LEVELS: Final = logging.getLevelNamesMapping()  # made anew at each call
 
 
@@ -70,7 +72,7 @@ class Deliverer:
         if window < LATE:
             if push.type == "test" and age >= self._push_deadline:
                 return self.end(work, index, judge.refusal("late_test"), seconds=int(self._push_deadline))
-            window = self._attempt_deadline
+            window = max(self._attempt_deadline, LATE_WINDOW)
         route = work.routes[index] = self.routes.known(item.customer if item.key else 0, push.platform)
         target = route.target
         if target is None:

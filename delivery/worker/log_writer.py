@@ -17,11 +17,11 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
-from delivery.log import receipts, writing
+from delivery.log import receipts, told, writing
 from delivery.log.receipts import Tally
 from delivery.log.unmatched import Unmatched
 from delivery.metrics import receipt_counts
-from delivery.queue import key_usage, rejections, signature_samples
+from delivery.queue import key_usage, rejections, signature_samples, strangers
 from delivery.worker import credential_reports, dispatch
 from delivery.worker.credential_reports import Report
 from tenants import redis_client
@@ -56,10 +56,17 @@ def write(*, with_reports: bool = False) -> Written:
     """
     close_old_connections()
     with redis_client.connect(STORE_TIMEOUT) as store:
+        told_before = told.waiting(store)
         written = writing.write(store)
+        try:
+            told.write(store, told_before)
+        except DatabaseError as error:
+            # Such as before an update has given its right: it waits, and holds up nothing.
+            logger.warning("what servers were told late cannot be written down yet: %s", first_line(error))
         try:
             key_usage.write(store)
             rejections.write(store)
+            strangers.write(store)
             signature_samples.write(store)
         except DatabaseError as error:
             logger.warning("which keys were used cannot be written down yet: %s", first_line(error))

@@ -93,7 +93,8 @@ class Routes:
         label, version = policy.app_label(platform)
         app = self.directory.route(customer_id, label, family_of(label))
         if app is None:
-            return Route(label[:SHOWN], version, None, False, None, judge.refusal("no_app"))
+            code = "app_switched_off" if self.directory.is_switched_off(customer_id, label) else "no_app"
+            return Route(label[:SHOWN], version, None, False, None, judge.refusal(code))
         shared = app.customer_id is None
         if not app.credential_id:
             refusal = judge.attributed(judge.refusal("no_credential"), shared)

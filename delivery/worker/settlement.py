@@ -6,7 +6,8 @@ simply made again. The last settlement of a batch also acknowledges its message,
 for it. Invariant: a push has its row and its answer, or neither.
 
 Keys: done:BATCH lapses KEPT seconds after the last push of the batch was settled, BEGUN seconds after any other. Its
-first byte is "*" when the whole batch was settled at once; else bit 8 + i tells that push i is settled.
+first byte is "*" when the whole batch was settled at once; else bit 8 + i tells that push i is settled, and the first
+byte may be a mark of what the servers were told at the deadline (delivery/queue/told.py), which the rows have to say.
 """
 
 import asyncio
@@ -15,12 +16,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from delivery.log.rows import NO_KEY, ROWS, fingerprint, row
+from delivery.log.rows import NO_KEY, ROWS, fingerprint, row, with_answer
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol.wire import Push
-from delivery.queue import batch, shared_clock, valkey
+from delivery.queue import batch, shared_clock, told, valkey
 from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
 from tenants.directory.live import DIRECTORY
@@ -48,14 +49,16 @@ SCRIPT = f"""#!lua flags=allow-oom
 local done, rows, reply, payload, taken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if ARGV[1] == 'all' then
   if not redis.call('SET', done, '*', 'NX', 'EX', {KEPT}) then return 0 end
-  redis.call('RPUSH', rows, ARGV[5])
+  redis.call('RPUSH', rows, ARGV[6])
 else
   local before = redis.call('GET', done)
   if before and string.sub(before, 1, 1) == '*' then
     if taken then redis.call('LREM', taken, 1, ARGV[4]) end
     return 1
   end
-  for i = 5, #ARGV, 2 do
+  local mark = before and string.sub(before, 1, 1)
+  if mark and mark ~= '\\0' and mark ~= ARGV[5] then return mark end
+  for i = 6, #ARGV, 2 do
     if redis.call('SETBIT', done, 8 + ARGV[i], 1) == 0 then redis.call('RPUSH', rows, ARGV[i + 1]) end
   end
   redis.call('EXPIRE', done, ARGV[2] == 'last' and {KEPT} or {BEGUN})
@@ -80,6 +83,7 @@ def command(
     last: bool,
     receipt: Receipt | None = None,
     by_name: bool = True,
+    mark: bytes = b"",
 ) -> bytes:
     """The packed command that settles `rows` (index, line of the log) of a batch with the results in `reply`; none are
     left for anybody if it is empty.
@@ -87,7 +91,7 @@ def command(
     whole: these are all pushes of the batch, and nothing of it has been settled before; the answer 0 says that
     something had, and the caller repeats with whole=False. last: nothing of the batch is left, its payload goes, and
     its message, if there is a receipt for it. by_name: refer to the script by its hash; the answer NOSCRIPT means that
-    it has to be sent in full once.
+    it has to be sent in full once. mark: what the rows go by; the answer is another mark where the batch has one.
     """
     ingest = batch_id.partition(":")[0]
     keys = [batch.progress_key(batch_id), ROWS, batch.reply_key(ingest), batch.payload_key(batch_id)]
@@ -96,7 +100,7 @@ def command(
         keys.append(receipt.key)
         item = receipt.item
     head = ("EVALSHA", SHA) if by_name else ("EVAL", SCRIPT)
-    common = (*head, str(len(keys)), *keys, "all" if whole else "some", "last" if last else "", reply, item)
+    common = (*head, str(len(keys)), *keys, "all" if whole else "some", "last" if last else "", reply, item, mark)
     if whole:
         return valkey.pack((*common, b"".join([row for _, row in rows])))
     return valkey.pack((*common, *(part for index, row in rows for part in (str(index), row))))
@@ -115,13 +119,19 @@ def settled_before(done: bytes | None, index: int) -> bool:
 class _Settlement:
     """One settlement of some pushes of a batch, until the server has confirmed it."""
 
-    __slots__ = ("by_name", "last", "pause", "reply", "rows", "whole", "work")
+    __slots__ = ("by_name", "last", "mark", "pause", "reply", "rows", "whole", "work")
 
     def __init__(self, work: BatchProgress, rows: list[tuple[int, bytes]], reply: bytes, *, whole: bool) -> None:
         self.work, self.rows, self.reply, self.whole = work, rows, reply, whole
         self.last = False
         self.by_name = True
+        self.mark = b""
         self.pause = PAUSE
+
+    def go_by(self, mark: bytes) -> None:
+        """Let the rows say what their servers were told by the mark of the batch."""
+        self.mark, items = mark, self.work.items
+        self.rows = [(index, with_answer(line, told.answer(items[index].push, mark))) for index, line in self.rows]
 
 
 class Settler:
@@ -216,6 +226,7 @@ class Settler:
                 last=settlement.last,
                 receipt=work.receipt,
                 by_name=settlement.by_name,
+                mark=settlement.mark,
             ),
             1,
             reply,
@@ -225,7 +236,10 @@ class Settler:
         if reply.cancelled():
             return
         problem = reply.exception() or (reply.result() if isinstance(reply.result(), Exception) else None)
-        if problem is None and reply.result():
+        if problem is None and reply.result() in told.MARKS:
+            settlement.go_by(reply.result())
+            self._post(settlement)
+        elif problem is None and reply.result():
             self._on_confirmed(settlement)
         elif problem is None:  # part of it was settled before
             settlement.whole = False

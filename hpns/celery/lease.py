@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS, RECHECK_SECONDS = 0.1, 0.25
 # How the name of a web process begins, which has a lease for what it sends itself, and is no worker.
 WEB: Final = "web@"
+# Seconds without a heartbeat after which one was missed; the server counts whole ones.
+MISSED_SECONDS = HEARTBEAT_SECONDS + 1
 # Characters of a state that are published.
 STATE_LENGTH = 300
 
@@ -120,9 +122,23 @@ async def look_at_workers(client: redis.asyncio.Redis) -> dict[str, str]:
         return _states(*await together.execute())
 
 
+async def has_heartbeat(client: redis.asyncio.Redis) -> bool:
+    """Whether any worker has sent its latest heartbeat in time: one that died is missed before its lease expires.
+
+    Raises RedisError.
+    """
+    since = int((await client.time())[0]) - MISSED_SECONDS
+    alive: list[bytes] = await client.zrangebyscore(WORKERS, since, "+inf")
+    return any(_is_worker(name) for name in alive)
+
+
 def _states(alive: list[bytes], failing: dict[bytes, bytes]) -> dict[str, str]:
     return {
         name.decode(): failing.get(name, b"").decode(errors="replace")
         for name in alive
-        if not name.startswith(WEB.encode())
+        if _is_worker(name)
     }
+
+
+def _is_worker(name: bytes) -> bool:
+    return not name.startswith(WEB.encode())

@@ -46,18 +46,25 @@ class RunInfo:
     supervisor: Supervisor
     ports: dict[str, int]
     demo_key: str
+    own_key: str
     env_file: Path
     installation: Installation | None = None
+    tls: bool = False
 
     @property
     def base_url(self) -> str:
         """The URL of the web server."""
-        return f"http://127.0.0.1:{self.ports['front door']}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.ports['front door']}"
 
     @property
     def push_url(self) -> str:
-        """The value of Mattermost's setting Push Notification Server."""
+        """Where the demo's server sends its pushes."""
         return f"{self.base_url}/t/{self.demo_key}"
+
+    @property
+    def own_url(self) -> str:
+        """The value of the setting Push Notification Server of a Mattermost of one's own."""
+        return f"{self.base_url}/t/{self.own_key}"
 
     @property
     def pages(self) -> dict[str, str]:
@@ -79,7 +86,8 @@ class RunInfo:
         proxied = any(os.environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
         no_proxy = ["--noproxy", "*"] if proxied else []
         push = json.dumps(first_push.push("alice: Lunch at noon?", self.installation))
-        return shlex.join(["curl", *no_proxy, "-d", push, f"{self.push_url}/api/v1/send_push"])
+        insecure = ["--insecure"] if self.tls else []  # a certificate for another name
+        return shlex.join(["curl", *no_proxy, *insecure, "-d", push, f"{self.push_url}/api/v1/send_push"])
 
     def write(self) -> None:
         """Write run.json, readable by its owner alone."""
@@ -87,6 +95,7 @@ class RunInfo:
             RUN_FILE,
             {
                 "push_url": self.push_url,
+                "own_url": self.own_url,
                 "pages": self.pages,
                 "processes": {"guard": os.getppid(), "supervisor": os.getpid(), **self.supervisor.pids},
                 "ports": {**self.ports, **self.folder.read("ports.json")},
@@ -125,8 +134,8 @@ class RunInfo:
             return ["  To reach real phones add your apps and keys: README.md, Connect Apple and Google."]
         return [
             "  In Mattermost: System Console, Environment, Push Notification Server, enter manually:",
-            f"  {self.push_url}",
+            f"  {self.own_url}",
             "",
-            "  Send a push yourself:",
+            "  Send a push yourself, as the demo's server does:",
             f"  {self.curl}",
         ]

@@ -1,4 +1,4 @@
-"""The demo's rows: a customer with a server and its key, the apps that Mattermost's own builds ask for, and staff.
+"""The demo's rows: a customer with two servers and their keys, the apps of Mattermost's own builds, and staff.
 
 Invariants: seeding twice changes nothing. The key's text and the staff password are in the state folder, readable by
 its owner alone; the database knows their hashes, as with every other key. Nothing of this exists without `bin/run`.
@@ -18,7 +18,7 @@ from billing.licences import proving
 from delivery.sandbox import demo
 from hpns.local import demo_invoices, demo_licences, demo_subscription
 from hpns.local.account import for_servers
-from hpns.local.demo_names import CUSTOMER, KEY, NEIGHBOUR, PASSWORD, SERVER, STAFF
+from hpns.local.demo_names import CUSTOMER, KEY, NEIGHBOUR, OWN_KEY, OWN_SERVER, PASSWORD, SERVER, STAFF
 from hpns.local.folder import Folder
 from tenants import services
 from tenants.keys import parse
@@ -51,9 +51,8 @@ def seed(path: Path, credentials: list[Path], site: str = "") -> None:
     customer = customers.add(name=CUSTOMER, offer="eas").row
     demo_subscription.seed(customer)
     server = services.server_add(customer=customer, name=SERVER).row
-    if not _is_valid(str(folder.read("secrets.json").get(KEY, "")), server):
-        key = services.key_add(server=server, name="bin/run").text
-        folder.write("secrets.json", {**folder.read("secrets.json"), KEY: key})
+    _key(folder, KEY, server)
+    _key(folder, OWN_KEY, services.server_add(customer=customer, name=OWN_SERVER).row)
     staff = _staff(folder.secret(PASSWORD, lambda: secrets.token_urlsafe(12)))
     _neighbour(path)
     # So that one login shows both: the staff's pages, and a customer's with all that can be changed there.
@@ -88,6 +87,13 @@ def _neighbour(path: Path) -> None:
         neighbour = customers.add(name=NEIGHBOUR, offer="hpns").row
         data = (demo_licences.folder(path) / demo_licences.ANOTHERS).read_bytes()
         proving.upload(customer=neighbour, data=data, now=timezone.now())
+
+
+def _key(folder: Folder, name: str, server: Server) -> None:
+    """Let the state folder have a key of this server under a name."""
+    if not _is_valid(str(folder.read("secrets.json").get(name, "")), server):
+        key = services.key_add(server=server, name="bin/run").text
+        folder.write("secrets.json", {**folder.read("secrets.json"), name: key})
 
 
 def _is_valid(key: str, server: Server) -> bool:

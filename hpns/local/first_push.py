@@ -34,15 +34,15 @@ def push(message: str, installation: Installation | None) -> dict[str, object]:
     return installation.signed(made) if installation is not None else made
 
 
-def send(port: int, key: str, page_port: int, installation: Installation) -> str:
-    """Send it through the web server on `port`; returns a line on the result.
+def send(port: int, key: str, page_port: int, installation: Installation, *, tls: bool = False) -> str:
+    """Send it through the web server on `port`, by HTTPS if `tls`; returns a line on the result.
 
     Raises ProblemError when the answer is not OK or the sandbox (its API on `page_port`) did not see the push.
     """
     _, before = request("GET", page_port, "/api/requests?most=1")
     since = before.get("last", 0) if isinstance(before, dict) else 0
     body = push("alice: Hello from your push service", installation)
-    status, answer = request("POST", port, f"/t/{key}/api/v1/send_push", json.dumps(body), seconds=15)
+    status, answer = request("POST", port, f"/t/{key}/api/v1/send_push", json.dumps(body), seconds=15, tls=tls)
     if status != 200 or not isinstance(answer, dict) or answer.get("status") != "OK":
         raise ProblemError(f"The first push was not delivered: the service answered {status} {answer}.")
     _, seen = request("GET", page_port, f"/api/requests?since={since}&provider=apns&count=1&wait=5")

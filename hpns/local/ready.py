@@ -8,17 +8,23 @@ from hpns.local.supervisor import Supervisor
 PATH = "/health/ready"
 
 
-def wait(supervisor: Supervisor, port: int, seconds: float = 60.0) -> None:
-    """Return once GET /health/ready on `port` answers 200. Raises ProblemError naming what is missing, StoppedError."""
+def wait(supervisor: Supervisor, port: int, seconds: float = 60.0) -> bool:
+    """Return once GET /health/ready on `port` answers 200: whether by HTTPS, as where TLS_CERT_FILE is set.
+
+    Raises ProblemError naming what is missing, StoppedError.
+    """
     last: tuple[int, object] = (0, "")
+    tls = False
 
     def is_ready() -> bool:
-        nonlocal last
-        last = request("GET", port, PATH, seconds=5)
+        nonlocal last, tls
+        last = request("GET", port, PATH, seconds=5, tls=tls)
+        if last[0] == 0:  # nobody listens yet, or the other way is spoken there
+            tls = not tls
         return last[0] == 200
 
     if supervisor.until(is_ready, seconds):
-        return
+        return tls
     status, body = last
     if status == 503 and isinstance(body, dict):
         reason = "; ".join(str(part) for part in body.get("missing", []))

@@ -92,13 +92,16 @@ class Start:
         env_file = surroundings.write(self.folder, environment)
         self._prepare(environment, credentials)
         self._service(environment)
-        ready.wait(self.supervisor, self.options.port)
+        tls = ready.wait(self.supervisor, self.options.port)
         self.print_line("The service is ready.")
-        demo_key = str(self.folder.read("secrets.json")[demo_names.KEY])
+        kept = self.folder.read("secrets.json")
+        demo_key, own_key = (str(kept[name]) for name in (demo_names.KEY, demo_names.OWN_KEY))
         if installation is not None:
-            self.print_line(first_push.send(self.options.port, demo_key, ports["phone"], installation))
+            self.print_line(first_push.send(self.options.port, demo_key, ports["phone"], installation, tls=tls))
         self.supervisor.settled()
-        run_info = announce.RunInfo(self.folder, self.supervisor, ports, demo_key, env_file, installation)
+        run_info = announce.RunInfo(
+            self.folder, self.supervisor, ports, demo_key, own_key, env_file, installation, tls=tls
+        )
         self.supervisor.on_change = run_info.write
         run_info.write()
         run_info.print_summary()

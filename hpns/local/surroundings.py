@@ -51,7 +51,7 @@ def settings(folder: Folder, urls: Mapping[str, str], port: int) -> dict[str, st
         "VAULT_KEYS": folder.secret("vault_keys", lambda: f"k1:{key()}"),
         "HASH_KEY": folder.secret("hash_key", key),
         "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
-        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "PUBLIC_URL": f"{'https' if os.environ.get('TLS_CERT_FILE') else 'http'}://127.0.0.1:{port}",
         "METRICS_DIR": str(folder.path / "metrics"),
         "STATUS_DIR": str(folder.path / "status"),
         "PORT": str(port),

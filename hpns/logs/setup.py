@@ -32,7 +32,7 @@ BASE: Final = ("at", "level", "role", "pid", "logger", "event", "exception")
 # Members of a record (logging's extra=...) that are shown. Others are left out: libraries put whole requests there.
 FIELDS: Final = (
     *("trace", "code", "customer", "server", "app", "credential", "provider", "host", "status", "reason", "seconds"),
-    *("count", "batch", "queue", "status_code"),
+    *("count", "batch", "queue", "status_code", "address"),
 )
 # Libraries that say at INFO what is no event to us, or say it for each request of a stranger.
 QUIET: Final = {

@@ -47,6 +47,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Board | str, ...]], ...]] = (
         "Keys & apps",
         (
             *("tenants.server", "tenants.serverid", "tenants.serverkey", "tenants.finding", "tenants.proof"),
+            *("tenants.unknowncaller",),
             *("tenants.pushapp", "tenants.credential"),
         ),
     ),

@@ -49,6 +49,7 @@ class Health:
     missing: list[str] = field(default_factory=list)
     amiss: list[str] = field(default_factory=list)
     workers: int = 0
+    has_heartbeat: bool = True
 
     @property
     def ready(self) -> bool:
@@ -142,6 +143,13 @@ class Observer:
         amiss += supervision.failing(essential=False)
         return Health(missing, amiss, self._at_valkey.found.workers)
 
+    def has_worker(self) -> bool:
+        """Whether a worker takes pushes from the queue, as far as is known: of another broker nothing is."""
+        if settings.CELERY_BROKER_URL != settings.REDIS_URL or not self._at_valkey.at:
+            return True
+        found = self._at_valkey.found
+        return found.workers > 0 and found.has_heartbeat
+
     async def observe(self) -> None:
         """Look again and again, until cancelled."""
         tasks = [
@@ -163,6 +171,7 @@ class Observer:
                         settings.REDIS_URL, **redis_client.options(LOOK_SECONDS)
                     )
                 _check_workers(health, await lease.look_at_workers(self._valkey))
+                health.has_heartbeat = await lease.has_heartbeat(self._valkey)
                 if waiting := await backlog.describe(self._valkey):
                     health.amiss.append(waiting)
                 if missing := canary_state.describe(*await canary_state.look(self._valkey)):

@@ -15,6 +15,7 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from delivery.ingest.api import LeanRequest, MachineView
+from delivery.ingest.misdirected import is_misdirected
 from hpns.web.asgi_exchange import AsgiExchange
 from hpns.web.asgi_types import ASGIApp, Message
 from hpns.web.body_budget import BodyBudget
@@ -53,7 +54,8 @@ logger = logging.getLogger(__name__)
 
 
 class FrontDoor:
-    """See exchange.Host. `route`: the machine endpoint of a path, or None; `pages`: answers everything else."""
+    """See exchange.Host. `route`: the machine endpoint of a path, or None; `misdirected`: answers what was meant for
+    one and goes to none; `pages`: answers everything else."""
 
     def __init__(
         self,
@@ -63,7 +65,9 @@ class FrontDoor:
         body_limit: int,
         body_deadline: float,
         proxies: TrustedProxies,
+        misdirected: MachineView | None = None,
     ) -> None:
+        self.misdirected = misdirected
         self.route, self.pages, self.body_limit, self._proxies = route, pages, body_limit, proxies
         self.is_draining = False
         self.scheme = "http"
@@ -157,13 +161,16 @@ class FrontDoor:
 
     # --- For connections and exchanges
 
+    def _misdirected(self, head: RequestHead) -> MachineView | None:
+        return self.misdirected if is_misdirected(head.method, head.target) else None
+
     def exchange(self, connection: Connection, head: RequestHead, *, keep_alive: bool) -> Exchange:
         """See exchange.Host."""
         try:
             path, raw_path, query, authority = path_of(head.target)
         except ValueError:
             raise RequestError(400) from None
-        view = self.route(path)
+        view = self.route(path) or self._misdirected(head)
         if view is not None:
             return MachineExchange(self, connection, view, head, path, keep_alive=keep_alive)
         headers = list(head.headers.pairs())

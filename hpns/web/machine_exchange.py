@@ -20,6 +20,8 @@ from hpns.web.request_head import RequestHead
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE: Final = b"connection: close\r\n"
+# Bytes of a body that came with the head of a push that was refused for it: no push of Mattermost's is larger.
+LOOKED_AT: Final = 8 * 1024
 
 
 class MachineExchange:
@@ -61,7 +63,11 @@ class MachineExchange:
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
         request = self._request
-        if self._refusal is not None or request.too_large or request.body_error:
+        if self._refusal is not None:
+            if request.rejected is not None and len(data) <= LOOKED_AT:
+                self._chunks = [data]  # to see whose it may be; what follows is thrown away
+            return
+        if request.too_large or request.body_error:
             return  # it is thrown away
         if self.received > self._host.body_limit:
             request.too_large = self.received
@@ -120,6 +126,8 @@ class MachineExchange:
             return
         self._is_begun = True
         if self._refusal is not None:
+            chunks, self._chunks = self._chunks, []
+            self._view.note_stranger(self._request, b"".join(chunks))
             self._respond(self._refusal)
             return
         request = self._request

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from tenants import selectors, services
 from tenants.admin.base import ReadOnlyAdmin, ServiceAdmin, ServiceForm
-from tenants.models import Finding, Proof, Server, ServerId, ServerKey
+from tenants.models import Finding, Proof, Server, ServerId, ServerKey, UnknownCaller
 from tenants.problem import ProblemError
 
 
@@ -170,3 +170,12 @@ class FindingAdmin(ReadOnlyAdmin):
     list_select_related = ("server__customer", "key")
     search_fields = ("mattermost_id", "other", "server__name", "server__customer__slug", "key__prefix")
     fields = (*list_display, "told_at")
+
+
+@admin.register(UnknownCaller)
+class UnknownCallerAdmin(ReadOnlyAdmin):
+    """Pushes that were refused at the door and are nobody's: the last 500 places that they came from."""
+
+    list_display = ("last_at", "code", "address", "mattermost_id", "count", "first_at")
+    list_filter = ("code",)
+    search_fields = ("address", "mattermost_id")

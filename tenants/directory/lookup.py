@@ -30,6 +30,8 @@ class Lookup:
         self._sharers: frozenset[int] = frozenset((0,))
         self._listed: dict[str, list[Identity]] = {}
         self._anonymous: Identity | None = None
+        self._unlisted: frozenset[str] = frozenset()
+        self._switched_off: frozenset[tuple[int, str]] = frozenset()
         # Of customers, the service's own.
         self.canaries: frozenset[int] = frozenset()
         self._installing = threading.Lock()
@@ -61,9 +63,18 @@ class Lookup:
         """The identity of all other pushes without a key; None when there is no test service."""
         return self._anonymous
 
+    def is_unlisted(self, server_id: str) -> bool:
+        """Whether a server_id is registered, and no push may come by it."""
+        return server_id in self._unlisted
+
+    def is_switched_off(self, customer_id: int, label: str) -> bool:
+        """Whether an app of this label, its own or a shared one, would take this customer's pushes if it were on."""
+        own = (customer_id, label) in self._switched_off and customer_id != 0
+        return own or (customer_id in self._sharers and (0, label) in self._switched_off)
+
     def accepts_keyless(self, test_service: bool) -> bool:
         """Whether a push without a key can be anything but rejected; `test_service`: the setting of this name."""
-        return bool(self._listed) or (test_service and self._anonymous is not None)
+        return bool(self._listed) or bool(self._unlisted) or (test_service and self._anonymous is not None)
 
     def route(self, customer_id: int, label: str, family: str) -> AppRow | None:
         """Route a push: the app of this label ("apple_rn") and family ("apns", "fcm", "" for unknown) that takes it.
@@ -98,6 +109,7 @@ class Lookup:
         with self._installing:
             self._keys, self._sharers = fresh.keys, frozenset((0, *fresh.sharers))
             self._listed, self._anonymous = fresh.listed, next(iter(fresh.anonymous), None)
+            self._unlisted, self._switched_off = frozenset(fresh.unlisted), frozenset(fresh.switched_off)
             self._own, self._own_defaults = own, own_defaults
             self.canaries = frozenset(fresh.canaries)
             self._shared, self._shared_defaults = shared, shared_defaults

@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from tenants.directory import listing
-from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
+from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerId, ServerKey
 
 # Raised whenever a member is added that an older process could not do without.
 FORM: Final = 4
@@ -96,7 +96,9 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
 class Snapshot(msgspec.Struct, frozen=True):
     """One version of the read model: identities by the prefix of their key, the apps, the customers that may use the
     shared ones, and whom pushes without a key speak for: by server_id, and of the test service (at most one).
-    `canaries`: the customer that is the service's own, whose pushes are in no figures.
+    `canaries`: the customer that is the service's own, whose pushes are in no figures. For the texts of refusals alone:
+    `switched_off`, the labels of apps that are, by customer (0: shared ones), and `unlisted`, server_ids that are
+    registered and speak for nobody.
 
     `version` is the stamp that was in force before the reading began, `read_at` PostgreSQL's clock (unix seconds).
     """
@@ -110,6 +112,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     anonymous: list[Identity] = []
     canaries: list[int] = []
     form: int = FORM
+    switched_off: list[tuple[int, str]] = []
+    unlisted: list[str] = []
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -117,7 +121,7 @@ _DECODER = msgspec.msgpack.Decoder(Snapshot)
 
 
 def read(version: int) -> Snapshot:
-    """Read everything from PostgreSQL with nine queries. Raises django.db.Error when that cannot be done."""
+    """Read everything from PostgreSQL with ten queries. Raises django.db.Error when that cannot be done."""
     # The pages process is the pages' role, to whom the second fence would show none of it.
     alias = settings.DIRECTORY_DATABASE
     with connections[alias].cursor() as cursor:
@@ -126,7 +130,9 @@ def read(version: int) -> Snapshot:
     entitled = {row.customer_id: row for row in Entitlement.objects.using(alias).select_related("customer")}
     credentials = _credentials(alias)
     columns = ("id", "customer_id", "label", "family", "topic", "host", "is_default")
-    apps = PushApp.objects.using(alias).filter(enabled=True).order_by("id").values_list(*columns)
+    every_app = list(PushApp.objects.using(alias).order_by("id").values_list(*columns, "enabled"))
+    apps = [row[:-1] for row in every_app if row[-1]]
+    listed = _listed(entitled, alias)
     return Snapshot(
         version=version,
         read_at=float(read_at),
@@ -135,13 +141,19 @@ def read(version: int) -> Snapshot:
         sharers=sorted(
             customer_id for customer_id, row in entitled.items() if row.may_use_shared and not _rejection_code(row)
         ),
-        listed=_listed(entitled, alias),
+        listed=listed,
         anonymous=[
             _keyless(server, entitled[server.customer_id])
             for server in Server.objects.using(alias).filter(anonymous=True)
             if _allows_keyless(entitled.get(server.customer_id))
         ],
         canaries=[customer_id for customer_id, row in entitled.items() if row.customer.canary],
+        switched_off=[(row[1] or 0, row[2]) for row in every_app if not row[-1]],
+        unlisted=[
+            mattermost_id
+            for mattermost_id in ServerId.objects.using(alias).values_list("mattermost_id", flat=True).distinct()
+            if mattermost_id not in listed
+        ],
     )
 
 

@@ -11,7 +11,7 @@ from tenants.models.audit import AuditEvent
 from tenants.models.customers import Customer, Entitlement
 from tenants.models.people import Invitation, Membership, Role
 from tenants.models.proofs import Finding, Proof, Site
-from tenants.models.servers import Rejection, Server, ServerId, ServerKey, Sighting, Use
+from tenants.models.servers import Rejection, Server, ServerId, ServerKey, Sighting, UnknownCaller, Use
 
 __all__ = [
     "AuditEvent",
@@ -30,5 +30,6 @@ __all__ = [
     "ServerKey",
     "Sighting",
     "Site",
+    "UnknownCaller",
     "Use",
 ]

@@ -204,3 +204,27 @@ class Rejection(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.code} from {self.address or 'anywhere'}"
+
+
+class UnknownCaller(models.Model):
+    """Pushes that were refused at the door and name nobody: of no customer's, for staff to look at.
+
+    `address`: where they came from; `mattermost_id`: their server_id, where it was read. Bounded, the latest stay
+    (tenants/strangers.py).
+    """
+
+    code = models.CharField(max_length=64)
+    address = models.CharField(max_length=45, blank=True)
+    mattermost_id = models.CharField("server_id", max_length=64, blank=True)
+    count = models.BigIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-last_at",)
+        constraints = (
+            models.UniqueConstraint(fields=("code", "address", "mattermost_id"), name="tenants_unknown_caller_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.code} from {self.address or 'anywhere'}"

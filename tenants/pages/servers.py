@@ -222,7 +222,7 @@ def _values(request: CustomerRequest, key: str) -> dict[str, str]:
     scheme, _, host = base.partition("://")
     return {
         "url": url,
-        "userinfo": f"{scheme}://{key}@{host}",
+        "userinfo": f"{scheme}://mattermost:{key}@{host}",
         "mmctl": f"mmctl config set EmailSettings.PushNotificationServer '{url}'",
         "variable": f"MM_EMAILSETTINGS_PUSHNOTIFICATIONSERVER={url}",
     }

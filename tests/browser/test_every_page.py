@@ -147,6 +147,7 @@ def test_the_admin_runs_under_the_policy_of_the_pages(page: Page, cast: Cast) ->
         "/admin/tenants/serverid/",
         "/admin/tenants/finding/",
         "/admin/delivery/delivery/",
+        "/admin/tenants/unknowncaller/",
     ):
         answer = page.goto(ORIGIN + address)
         assert answer is not None

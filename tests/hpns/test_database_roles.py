@@ -28,7 +28,16 @@ def rights(table: str) -> str:
     verbs = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
     with connection.cursor() as cursor:
         cursor.execute("SELECT has_table_privilege(%s, verb) FROM unnest(%s::text[]) AS verb", [table, list(verbs)])
-        return ", ".join(verb for verb, (held,) in zip(verbs, cursor.fetchall(), strict=True) if held)
+        found = [verb for verb, (held,) in zip(verbs, cursor.fetchall(), strict=True) if held]
+        if "UPDATE" not in found:
+            cursor.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped "
+                "AND has_column_privilege(attrelid, attnum, 'UPDATE') ORDER BY attnum",
+                [table],
+            )
+            columns = ", ".join(name for (name,) in cursor.fetchall())
+            found += [f"UPDATE ({columns})"] if columns else []
+        return ", ".join(found)
 
 
 def test_every_table_of_the_database_is_in_the_table_of_grants() -> None:

@@ -115,19 +115,19 @@ def test_one_server_id_that_cannot_be_confirmed_keeps_no_other_from_it(acme: Acm
 
 
 def test_server_ids_that_wait_are_found_with_the_keys_that_came_with_them(acme: Acme, staff: Client) -> None:
-    services.server_id_add(server=acme.server, mattermost_id="known", confirmed=True)
+    services.server_id_add(server=acme.server, mattermost_id="certain", confirmed=True)
     services.server_id_add(server=acme.server, mattermost_id="typed")
     at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     text = staff.get("/admin/tenants/serverid/?state=waiting").content.decode()
     assert "typed" in text
-    assert "known" not in text
+    assert "certain" not in text
     assert '<td class="field-seen">never</td>' in text
     Sighting.objects.create(key=acme.key, mattermost_id="typed", first_at=at, last_at=at)
     text = staff.get("/admin/tenants/serverid/?state=waiting&q=acme").content.decode()
     assert '<td class="field-seen">2026-01-02</td>' in text
     assert '<td class="field-seen_elsewhere">never</td>' in text
     text = staff.get("/admin/tenants/serverid/?state=confirmed").content.decode()
-    assert "known" in text
+    assert "certain" in text
     assert "typed" not in text
 
 

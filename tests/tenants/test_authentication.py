@@ -218,13 +218,14 @@ def test_a_rejection_says_whose_key_it_names(case: AuthCase, name: str, spoilt: 
         case.customer_of(Request(f"/t/{spoilt(key)}/api/v1/send_push"))
     identity = case.directory.find(key[3:11])
     assert identity is not None
-    assert raised.value.whose == (identity.customer_id, identity.key_id)
+    is_whole = spoilt(key) == key
+    assert raised.value.whose == (identity.customer_id, identity.key_id, identity.server_id, is_whole)
 
 
 def test_two_keys_are_put_down_to_the_one_in_the_path(case: AuthCase) -> None:
     with pytest.raises(CallerRejected) as raised:
         case.customer_of(Request(f"/t/{case.keys['ada']}/api", basic(f"x:{case.keys['ben']}")))
-    assert raised.value.whose == (1, 1)
+    assert raised.value.whose == (1, 1, 1, True)
 
 
 @pytest.mark.parametrize("text", ["", "hk_", "hk_00000000", "hk_00000000_" + "x" * 32, "0" * 11, "hk_" + "x" * 900])

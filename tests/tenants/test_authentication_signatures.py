@@ -12,7 +12,7 @@ from tenants.directory.live import Directory
 from tenants.directory.snapshot import Identity, Snapshot
 from tenants.forgeries import Forgeries
 from tenants.proofs import signatures
-from tenants.refusals import CallerRejected
+from tenants.refusals import CallerRejected, Whose
 from tests.tenants.push_request import Request
 
 HOME, OTHER, STRANGER = Installation(diagnostic_id="proven"), Installation(diagnostic_id="proven"), Installation()
@@ -149,3 +149,22 @@ def test_a_push_with_a_true_signature_is_remembered(monkeypatch: pytest.MonkeyPa
     assert there.identify_sender(push(), Request()).identity is FIRST
     monkeypatch.setattr(forgeries, "FORGERS_MAX", 0)
     assert there.identify_sender(push(), Request()).identity is FIRST
+
+
+def test_a_refused_push_is_put_down_to_whom_its_signature_shows_and_to_nobody_else() -> None:
+    suspended = msgspec.structs.replace(FIRST, rejection_code="suspended", active=False)
+    there = keyless(suspended)
+    whose = []
+    for sent in (push(), push(signature="", type="test", ack_id="")):
+        with pytest.raises(CallerRejected) as raised:
+            there.identify_sender(sent, Request())
+        whose.append(raised.value.whose)
+    assert whose == [Whose(1, 0, 1, is_proven=True), None]
+
+
+def test_a_server_id_that_is_registered_and_not_confirmed_is_told_what_to_do(settings: Settings) -> None:
+    settings.TEST_SERVICE = False
+    directory = Directory()
+    directory.install(Snapshot(1, 1.0, {}, [], [], unlisted=["proven"]), "postgres")
+    assert rejection(Keyless(directory), push()) == "server_id_unconfirmed"
+    assert rejection(Keyless(directory), push(server_id="another")) == "no_key"

@@ -29,8 +29,9 @@ class Expected:
 class Difference:
     """One row: `tag`, or the `names` of vectors; `about` narrows it to the names in which this expression is found.
 
-    `members` are dotted paths into the JSON that a provider is sent, which may differ; `expected` has the members of
-    Expected that are other than recorded.
+    `instead` says what we do of all that the row is about, as a rule, and not of the recorded examples alone:
+    test_rules.py tries the rules on what was not recorded. `members` are dotted paths into the JSON that a provider
+    is sent, which may differ; `expected` has the members of Expected that are other than recorded.
     """
 
     instead: str

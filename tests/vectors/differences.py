@@ -30,9 +30,7 @@ DIFFERENCES = (
     ),
     Difference(
         names=tuple(
-            f"Message text (emoji odd, {number}) to {label}"
-            for number in (21, 24)
-            for label in ("apple_rn-v2", "android_rn-v2")
+            f"Message text (emoji odd, {n}) to {label}-v2" for n in (21, 24) for label in ("apple_rn", "android_rn")
         ),
         instead="Names with a skin tone, and those that Mattermost added itself (:ca:), are shown.",
         why="Mattermost's apps write them into messages; the reference's table lacks them.",
@@ -102,7 +100,7 @@ DIFFERENCES = (
     Difference(
         tag="odd_reason",
         about="^APNs answers 410 with a reason in another case",
-        instead="FAIL for a reason in a member that Apple does not document.",
+        instead="Whatever the status, a reason is read in the member `reason`, so spelt; else it is UNKNOWN, FAIL.",
         why="Only Apple's own words may mute a phone.",
         expected={"verdict": "FAIL", "code": "apns_unknown"},
     ),
@@ -115,7 +113,7 @@ DIFFERENCES = (
     ),
     Difference(
         names=tuple(f"FCM answers 401 without details to a {kind} push" for kind in ("message", "session")),
-        instead="The access token is renewed at once and the push sent with the new one.",
+        instead="After a 401, whatever the push, the access token is renewed and the push sent once more.",
         why="The reference goes on with the token that was refused, for up to an hour.",
         expected={"requests": 2, "code": "fcm_unauthenticated"},
     ),
@@ -127,8 +125,8 @@ DIFFERENCES = (
     ),
     Difference(
         names=("APNs answers 410 with a timestamp that is a string as the body",),
-        instead="REMOVE: the reason is readable, whatever the form of the timestamp.",
-        why="The status and the reason say that the phone is gone.",
+        instead="REMOVE, whatever the form of the timestamp (a text, a fraction): the status and the reason say so.",
+        why="The reference decodes it as an integer, and takes any other for a broken connection.",
         expected={"verdict": "REMOVE", "code": ""},
     ),
     Difference(
@@ -220,7 +218,7 @@ DIFFERENCES = (
     ),
     Difference(
         tag="token_in_path",
-        instead="Whatever a device token holds, it is one segment of the path.",
+        instead="A device token is one segment of the path, escaped; one over 1,000 characters so is FAIL.",
         why="The token of one phone must not become another path, query or phone.",
         expected={"verdict": "OK", "requests": 1, "encoded": True},
     ),
@@ -257,8 +255,8 @@ DIFFERENCES = (
     Difference(
         tag="gzip_body",
         about="plain body",
-        instead="A body that says it is gzip and is not is FAIL.",
-        why="It is not what its sender said.",
+        instead="A body, of a push or an ack, is what its Content-Encoding says (gzip, identity), or it is FAIL.",
+        why="It is not what its sender said; the reference looks at no Content-Encoding.",
         expected={"verdict": "FAIL", "requests": 0, "code": "malformed"},
     ),
     Difference(
@@ -277,21 +275,23 @@ DIFFERENCES = (
     ),
     Difference(
         tag="paths",
-        about="//|%2e%2e",
-        instead="404, never a redirect.",
+        names=("POST /api/v2/send_push", "POST /send_push"),
+        about="^POST (.*//|/api/v2/|/send_push)",
+        instead="A POST that ends in /send_push or /ack is FAIL with the right form of the address, never a redirect.",
         why="A 301 turns a POST into a GET: the push is lost, and its server believes that it was sent.",
+        expected={"status": 200, "verdict": "FAIL", "code": "wrong_address"},
+    ),
+    Difference(
+        tag="paths",
+        about="^GET .*(//|%2e%2e)",
+        instead="A path with // or dot segments, plain or escaped, is 404, never a redirect; /admin/ is a page.",
+        why="The reference redirects to what the path would be without them.",
         expected={"status": 404},
     ),
     Difference(
-        names=("HEAD /version",),
-        instead="HEAD is answered as GET is, without the body.",
-        why="What watches a service asks by HEAD (RFC 9110, 9.1: a server must support GET and HEAD).",
-        expected={"status": 200},
-    ),
-    Difference(
-        names=("GET /metrics",),
-        instead="The metrics, for whoever may read them (here: this machine).",
-        why="The reference serves them on another port.",
+        names=("HEAD /version", "GET /metrics"),
+        instead="HEAD is answered as GET is, without the body; the metrics are here, for whoever may read them.",
+        why="What watches a service asks by HEAD (RFC 9110, 9.1); the reference has its metrics on another port.",
         expected={"status": 200},
     ),
 )

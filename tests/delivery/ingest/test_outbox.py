@@ -172,6 +172,18 @@ async def test_a_flood_of_refusals_shares_rows_that_count_each(
     assert sum(int(row.rstrip().rpartition(b"\t")[2]) for row in rows) == 10
 
 
+async def test_refusals_whose_rows_go_with_a_process_are_counted_and_said(
+    outbox: Outbox, store: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    disconnect(store)
+    while outbox.ready:
+        await asyncio.sleep(0)
+    for number in range(7):
+        submit(outbox, ack_id=str(number))
+    outbox.turned_away.close()
+    assert "7 refused pushes have no row in the log" in caplog.text
+
+
 async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not_arrive(
     outbox: Outbox, store: redis.Redis
 ) -> None:

@@ -100,11 +100,12 @@ def test_a_push_that_was_never_sent_says_whether_it_came_into_the_queue(code: st
     assert ("Queued" in names) == (label == "Not sent")
 
 
-def test_a_late_end_says_that_the_server_had_been_told_ok() -> None:
+@pytest.mark.parametrize("answer", ["OK", "FAIL"])
+def test_a_late_end_says_what_the_server_had_been_told(answer: str) -> None:
     row = push(
-        {"at": 6, "status": 503, "reason": "Shutdown"}, seconds=7, answer="FAIL", outcome="failed", code="apns_shutdown"
+        {"at": 6, "status": 503, "reason": "Shutdown"}, seconds=7, answer=answer, outcome="failed", code="apns_shutdown"
     )
-    assert "had been told OK after 5 s" in timeline.of(row, ())[-1].text
+    assert f"had been told {answer} after 5 s" in timeline.of(row, ())[-1].text
 
 
 @pytest.mark.parametrize(

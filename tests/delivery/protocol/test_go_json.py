@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from delivery.protocol import go_json
 from delivery.protocol.go_json import Malformed
@@ -169,7 +171,7 @@ def nested(depth: int) -> str:
 
 def test_nesting_has_a_limit() -> None:
     assert decode(nested(go_json.MAX_DEPTH)) == {}
-    with pytest.raises(Malformed, match="nested more than 200 deep"):
+    with pytest.raises(Malformed, match="nested more than 10000 deep"):
         decode(nested(go_json.MAX_DEPTH + 1))
 
 
@@ -182,7 +184,7 @@ def test_brackets_side_by_side_in_strings_and_after_the_object_are_not_nesting()
 
 def test_nesting_that_the_stack_has_no_room_for_is_malformed() -> None:
     def deeper(levels: int) -> dict[str, str | int | bool]:
-        return deeper(levels - 1) if levels else decode(nested(go_json.MAX_DEPTH))
+        return deeper(levels - 1) if levels else decode(nested(go_json.BAND))
 
     errors = set()
     for levels in range(0, 900, 20):
@@ -195,9 +197,43 @@ def test_nesting_that_the_stack_has_no_room_for_is_malformed() -> None:
     assert errors == {"the JSON is nested too deeply"}
 
 
+def outcome(text: str) -> object:
+    """What comes of a body: its members, or that it is malformed."""
+    try:
+        return decode(text)
+    except Malformed:
+        return None
+
+
+@given(
+    st.lists(st.sampled_from(["[", "]", "{", "}", '{"x":', '"message":"a"', "1", ",", '"[', '\\"', " "]), max_size=60)
+)
+@example(["{", '"message":"a"', ",", '"x":'] + ["["] * 9 + ["]"] * 9 + ["}"])
+def test_what_is_nested_deeply_is_judged_as_what_is_not(parts: list[str]) -> None:
+    texts = ["".join(parts), '{"message":"a","x":' + "".join(parts) + "}"]
+    usual = [outcome(text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(go_json, "BAND", 2)
+        assert [outcome(text) for text in texts] == usual
+
+
+@pytest.mark.parametrize("spoilt", ["]", "}", "x", '"', ",", ""])
+def test_a_fault_of_syntax_below_thousands_of_levels_is_found(spoilt: str) -> None:
+    levels = 5000
+    good = '{"message":"a","x":' + "[" * levels + "1" + "]" * levels + "}"
+    assert decode(good) == {"message": "a"}
+    with pytest.raises(Malformed):
+        decode('{"message":"a","x":' + "[" * levels + f"1{spoilt}" + "]" * (levels - (spoilt == "")) + "}")
+
+
 SIZE = 256 * 1024
 HOSTILE = {
     "a thousand levels": nested(1000).encode(),
+    "all levels": nested(go_json.MAX_DEPTH).encode(),
+    "all levels over and over": b'{"x":[' + (b"[" * 9_990 + b"]" * 9_990 + b",") * 13 + b"1]}",
+    "open levels": b"[" * 9_990 + b"1" * SIZE,
+    "levels with strings": b'{"x":' + b'["a",' * 9_000 + b"1" + b"]" * 9_000 + b"}",
+    "shallow values so deep": b'{"x":' + b"[" * 500 + b"[]," * (SIZE // 3) + b"1" + b"]" * 500 + b"}",
     "levels only": b"[{" * (SIZE // 2),
     "levels between strings": b'["' * (SIZE // 2),
     "open objects": b'{"x":' * (SIZE // 5),

@@ -48,14 +48,23 @@ class Pushes:
         await asyncio.wait_for(work.finished, 30)
         return work.attempts[0]
 
+    def window(self, age: float, **members: str) -> float:
+        """The seconds that the first attempt has of a push that was accepted so long ago."""
+        windows: list[float] = []
+        self._deliverer._senders["apns"].send = lambda tried: windows.append(tried.timeout)  # type: ignore[method-assign]
+        work = self._work("ok_late", **members)
+        self._deliverer.begin(work, 0, work.items[0], work.items[0].at + age, self._loop.time())
+        return windows[0]
+
     async def refused(self, verdict: Verdict) -> None:
         """End a push with a verdict of our own."""
         work = self._work("ok_refused")
         self._deliverer.end(work, 0, verdict)
         await asyncio.wait_for(work.finished, 30)
 
-    def _work(self, token: str) -> BatchProgress:
-        one = Push(device_id=token, platform=PLATFORM, ack_id=token, server_id="s1", type="message", message="hi")
+    def _work(self, token: str, **members: str) -> BatchProgress:
+        usual = {"platform": PLATFORM, "ack_id": token, "server_id": "s1", "type": "message", "message": "hi"}
+        one = Push(device_id=token, **{**usual, **members})  # type: ignore[arg-type]
         item = batch.Item("trace", time.time(), CUSTOMER, 1, 1, 100, one)
         work = BatchProgress(f"{PROCESS}:{next(self._numbers)}", [item], self._loop.create_future())
         work.started_at = self._loop.time()

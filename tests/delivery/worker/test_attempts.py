@@ -5,11 +5,13 @@ from collections import Counter
 
 import pytest
 import redis
+from django.conf import settings
 
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT
 from delivery.queue import valkey
 from delivery.worker import attempts
+from hpns.celery import pool
 from tests.delivery.http2.rough_server import RoughServer
 from tests.delivery.worker.delivering import Pushes
 
@@ -46,6 +48,17 @@ async def test_no_push_fails_though_every_tenth_request_is_disowned_with_all_beh
     # The first of all that wait are the first on the next connection, and those get no more than the one before took.
     assert len(disowned) < 2 * 384
     assert server.connections - before < 60
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(0.0, 4.0), (0.9, 3.1), (1.1, 6.0), (3.2, 6.0), (20.0, 6.0)])
+async def test_a_push_that_waited_so_long_that_a_slow_provider_would_be_late_gets_a_fresh_window(
+    pushes: Pushes, age: float, seconds: float
+) -> None:
+    assert pushes.window(age) == pytest.approx(seconds, abs=0.001)
+
+
+def test_a_worker_that_stops_waits_for_whatever_is_on_the_wire() -> None:
+    assert max(attempts.LATE_WINDOW, settings.ATTEMPT_DEADLINE) + attempts.GATHER_MOST < pool.DRAIN_SECONDS
 
 
 async def test_a_push_that_is_disowned_for_ever_is_sent_so_many_times_and_told_why(

@@ -60,7 +60,7 @@ def _push(run_info: dict[str, Any], **members: str) -> dict[str, str]:
 def test_run_json_is_private_and_says_what_was_printed(service: Run, run_info: dict[str, Any]) -> None:
     assert stat.S_IMODE((service.state / "run.json").stat().st_mode) == 0o600
     printed = service.output()
-    for value in (run_info["push_url"], run_info["curl"], run_info["staff"]["password"], *run_info["pages"].values()):
+    for value in (run_info["own_url"], run_info["curl"], run_info["staff"]["password"], *run_info["pages"].values()):
         assert value in printed
     assert "The first push went through" in printed
 
@@ -97,6 +97,14 @@ def test_the_demos_server_is_proven_by_its_first_push(run_info: dict[str, Any]) 
         assert time.monotonic() < limit, shown
         time.sleep(0.5)
     assert (shown["site"]["company"], shown["proofs"][0]["how"]) == ("Demo Company", "fetched")
+
+
+def test_a_mattermost_of_ones_own_is_no_second_server_of_the_demos_key(service: Run, run_info: dict[str, Any]) -> None:
+    assert run_info["own_url"] != run_info["push_url"]
+    assert run_info["own_url"] in service.output()
+    body = json.dumps({"platform": "apple_rn-v2", "device_id": "5b" * 32, "server_id": "o" * 26, "type": "message"})
+    _, answer = open_url(run_info["own_url"] + "/api/v1/send_push", body.encode())
+    assert json.loads(answer)["status"] == "OK"
 
 
 def test_the_curl_works_when_pasted(run_info: dict[str, Any]) -> None:
@@ -241,7 +249,7 @@ def test_killing_it_leaves_nothing_and_the_next_start_finds_its_data(
     since = time.monotonic()
     again = service.start()
     print(f"started again in {time.monotonic() - since:.1f} s")
-    same = ("push_url", "staff", "demo_key", "ports")
+    same = ("push_url", "own_url", "staff", "demo_key", "ports")
     assert {name: again[name] for name in same} == {name: run_info[name] for name in same}
 
 

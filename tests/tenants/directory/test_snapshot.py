@@ -9,7 +9,7 @@ from tenants import services
 from tenants.directory import snapshot
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Limit
-from tenants.models import Entitlement
+from tenants.models import Entitlement, PushApp
 from tests.tenants.conftest import Acme
 
 
@@ -178,3 +178,24 @@ def test_what_a_subscription_is_refused_for_comes_with_the_key_and_keeps_the_app
     entitlements.change(customer=acme.customer, refusal="licence_expired", may_grow=False)
     assert (known(acme).refusal, known(acme).active, known(acme).rejection_code) == ("licence_expired", True, "")
     assert snapshot.read(1).sharers == [acme.customer.pk]
+
+
+def test_an_app_that_is_switched_off_takes_nothing_and_is_told_from_none(acme: Acme) -> None:
+    app = services.app_add(customer=acme.customer, label="apple_own", topic="com.example.app", host="production").row
+    PushApp.objects.update(enabled=False)
+    directory = Directory()
+    directory.load()
+    assert directory.route(acme.customer.pk, "apple_own", "apns") is None
+    assert directory.is_switched_off(acme.customer.pk, app.label)
+    assert not directory.is_switched_off(acme.customer.pk, "android_own")
+    assert not directory.is_switched_off(acme.customer.pk + 1, app.label)
+    assert directory.is_switched_off(0, "apple_rn"), "a shared one"
+
+
+def test_a_server_id_that_nobody_has_confirmed_is_told_from_one_that_nobody_has_registered(acme: Acme) -> None:
+    services.server_id_add(server=acme.server, mattermost_id="registered")
+    directory = Directory()
+    directory.load()
+    assert directory.is_unlisted("registered")
+    assert not directory.is_unlisted("another")
+    assert directory.accepts_keyless(test_service=False)

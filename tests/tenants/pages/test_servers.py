@@ -60,7 +60,7 @@ def test_a_key_is_shown_once_with_every_way_to_enter_it(ada: Client, chat: Serve
     assert keys.digest(key, settings.HASH_KEY) == bytes(row.digest)
     assert f"mmctl config set EmailSettings.PushNotificationServer &#x27;https://push.example.com/t/{key}&#x27;" in text
     assert f"MM_EMAILSETTINGS_PUSHNOTIFICATIONSERVER=https://push.example.com/t/{key}" in text
-    assert f"https://{key}@push.example.com" in text
+    assert f"https://mattermost:{key}@push.example.com" in text
     assert "no-store" in answer["Cache-Control"]
     assert row.name == "production"
     assert row.expires_at is not None
