@@ -18,7 +18,7 @@ from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.responses import Responses
 from delivery.outcomes.verdict import Answer
 from delivery.protocol import wire
-from delivery.queue import batch, valkey
+from delivery.queue import batch, told, valkey
 from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
@@ -73,6 +73,8 @@ class OwnDelivery:
         receipt, resolve = Receipt(self.key, message), self._responses.resolve
 
         def answer(index: int, given: Answer, text: str) -> None:
+            if pending.late and (push := pending.pushes[index]) is not None:
+                work.told[index] = told.answer(push.push, pending.mark)
             if given is Answer.FAIL:
                 resolve(pending, index, wire.fail_body(text))
             else:

@@ -218,7 +218,7 @@ class Responses:
         code = ""
         if not self._is_saved(pending):
             code = "queue_unsaved" if pending.published else "queue_down"
-        pending.mark = told.FAIL if code else told.OK if self.is_taken() else told.OK_IF_LASTING
+        pending.mark = told.FAIL if code else told.OK if pending.own or self.is_taken() else told.OK_IF_LASTING
         pending.told = tuple(
             (index, push) for index, push in enumerate(pending.pushes) if push is not None and not push.answer.done()
         )

@@ -30,6 +30,7 @@ class BatchProgress:
         "routes",
         "started_at",
         "timer",
+        "told",
         "unconfirmed",
     )
 
@@ -45,6 +46,8 @@ class BatchProgress:
         results are left in Valkey for that process otherwise."""
         self.id = batch_id
         self.answer = answer
+        # What the servers of these were told before they ended, where this process knows it.
+        self.told: dict[int, Answer] = {}
         # Those of which Valkey has said that they are settled, while others of the batch are not.
         self.confirmed: list[int] = []
         self.receipt = receipt  # of its message; it goes with the last settlement

@@ -129,8 +129,10 @@ class _Settlement:
         self.pause = PAUSE
 
     def go_by(self, mark: bytes) -> None:
-        """Let the rows say what their servers were told by the mark of the batch."""
+        """Let the rows say what their servers were told by the mark of the batch; the process that told it knows."""
         self.mark, items = mark, self.work.items
+        if self.work.answer is not None:
+            return
         self.rows = [(index, with_answer(line, told.answer(items[index].push, mark))) for index, line in self.rows]
 
 
@@ -172,7 +174,8 @@ class Settler:
         for index, verdict, text in ended:
             item = work.items[index]
             try:
-                rows.append((index, self._row(work, index, verdict, now)))
+                line = self._row(work, index, verdict, now)
+                rows.append((index, with_answer(line, work.told[index]) if index in work.told else line))
             except Exception:
                 # Its neighbours in the batch shall have their answers, and it has its own.
                 logger.exception("the row of a push could not be made", extra={"trace": item.trace})

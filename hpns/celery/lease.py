@@ -133,11 +133,7 @@ async def has_heartbeat(client: redis.asyncio.Redis) -> bool:
 
 
 def _states(alive: list[bytes], failing: dict[bytes, bytes]) -> dict[str, str]:
-    return {
-        name.decode(): failing.get(name, b"").decode(errors="replace")
-        for name in alive
-        if _is_worker(name)
-    }
+    return {name.decode(): failing.get(name, b"").decode(errors="replace") for name in alive if _is_worker(name)}
 
 
 def _is_worker(name: bytes) -> bool:

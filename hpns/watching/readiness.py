@@ -24,7 +24,7 @@ from hpns.celery import lease
 from tenants import redis_client, supervision
 from tenants.directory.live import DIRECTORY
 
-# Seconds between two looks: while somebody asks, as a balancer does, and when nobody has for ASKED_SECONDS.
+# Seconds between two looks; and at what keeps no push from being taken, when nobody has asked for ASKED_SECONDS.
 LOOK_INTERVAL, IDLE_INTERVAL, ASKED_SECONDS = 1.0, 5.0, 30.0
 # Seconds for a store to answer a look, and after which what is known is no news any more.
 LOOK_SECONDS: Final = 1.5
@@ -102,7 +102,7 @@ class _Look:
             health = Health()
             await self.look(health)
             self.found, self.at = health, time.monotonic()
-            await asyncio.sleep(_interval(self.asked_at))
+            await asyncio.sleep(LOOK_INTERVAL if self.of_missing else _interval(self.asked_at))
 
 
 def _interval(asked_at: float) -> float:

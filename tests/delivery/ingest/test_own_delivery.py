@@ -189,3 +189,14 @@ async def test_who_leaves_finishes_first_and_hands_the_rest_to_the_workers(sende
     await sender.outbox.close()
     assert soon.done()
     assert (len(sender.traces()), sender.store.llen(TAKEN), sender.store.llen(batch.QUEUE)) == (1, 0, 1)
+
+
+async def test_the_row_of_a_push_that_ends_after_its_deadline_says_what_its_server_was_told(sender: Sender) -> None:
+    sender.outbox.responses.deadline = 0.3
+    assert await sender.send("drain_3") == b'{"status":"OK"}'
+    sender.outbox.responses.synced = 0
+    assert (await error_of(sender.send("later_3", platform="apple_rn-v2"))) == ""
+    assert (await error_of(sender.send("silence_7"))).startswith("queue_unsaved")
+    await until(lambda: len(sender.traces()) == 3)
+    told = sorted(line.rsplit(b"\t", 4)[1].decode() for line in b"".join(sender.store.lrange(ROWS, 0, -1)).splitlines())
+    assert told == ["FAIL", "OK", "OK"]
