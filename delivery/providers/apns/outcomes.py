@@ -7,6 +7,8 @@ Source: Apple, "Handling notification responses from APNs", tables "APNs status 
 
 from typing import Final
 
+import msgspec
+
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import (
     NOT_SENT,
@@ -25,6 +27,9 @@ from delivery.outcomes.verdict import (
 SENT: Final = accepted("Apple accepted the push")
 INVALID_IAT: Final = "InvalidProviderToken/iat"
 """InvalidProviderToken about the time in the token (its claim `iat`), not about the key: as our clock was wrong."""
+TOO_MANY_TOKENS: Final = "TooManyProviderTokenUpdates"
+OVERTAKEN: Final = "TooManyProviderTokenUpdates/overtaken"
+"""The same about a token that another process of ours has replaced a moment before us."""
 
 
 def _ours(code: str, cause: str, *, retry: Retry = Retry.NEVER) -> Verdict:
@@ -55,6 +60,13 @@ def _later(
 ) -> Verdict:
     return failed(code, cause, fix, attribution=attribution, counts_in_sla=counts_in_sla, retry=Retry.BACKOFF)
 
+
+_TOO_MANY_TOKENS: Final = _later(
+    "apns_too_many_provider_token_updates",
+    "Apple says that the signing token was renewed too often",
+    "if another service uses key {key_id} as well, give each its own key",
+    "ours",
+)
 
 ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (200, ""): SENT,
@@ -165,12 +177,8 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_unregistered", "the app is no longer installed on this device, or has a new token"
     ),
     (413, "PayloadTooLarge"): TOO_LARGE,
-    (429, "TooManyProviderTokenUpdates"): _later(
-        "apns_too_many_provider_token_updates",
-        "Apple says that the signing token was renewed too often",
-        "if another service uses key {key_id} as well, give each its own key",
-        "ours",
-    ),
+    (429, TOO_MANY_TOKENS): _TOO_MANY_TOKENS,
+    (429, OVERTAKEN): msgspec.structs.replace(_TOO_MANY_TOKENS, retry=Retry.RENEW),
     (429, "TooManyRequests"): _later(
         "apns_too_many_requests",
         "Apple takes no more pushes for this device for now",
