@@ -7,8 +7,6 @@ Source: Apple, "Handling notification responses from APNs", tables "APNs status 
 
 from typing import Final
 
-import msgspec
-
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import (
     NOT_SENT,
@@ -22,6 +20,7 @@ from delivery.outcomes.verdict import (
     failed,
     gone,
     set_up_fault,
+    troubled,
 )
 
 SENT: Final = accepted("Apple accepted the push")
@@ -60,13 +59,6 @@ def _later(
 ) -> Verdict:
     return failed(code, cause, fix, attribution=attribution, counts_in_sla=counts_in_sla, retry=Retry.BACKOFF)
 
-
-_TOO_MANY_TOKENS: Final = _later(
-    "apns_too_many_provider_token_updates",
-    "Apple says that the signing token was renewed too often",
-    "if another service uses key {key_id} as well, give each its own key",
-    "ours",
-)
 
 ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (200, ""): SENT,
@@ -177,8 +169,19 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_unregistered", "the app is no longer installed on this device, or has a new token"
     ),
     (413, "PayloadTooLarge"): TOO_LARGE,
-    (429, TOO_MANY_TOKENS): _TOO_MANY_TOKENS,
-    (429, OVERTAKEN): msgspec.structs.replace(_TOO_MANY_TOKENS, retry=Retry.RENEW),
+    (429, TOO_MANY_TOKENS): _later(
+        "apns_too_many_provider_token_updates",
+        "Apple says that the signing token was renewed too often",
+        "if another service uses key {key_id} as well, give each its own key",
+        "ours",
+    ),
+    (429, OVERTAKEN): failed(
+        "apns_provider_token_overtaken",
+        "Apple had a newer signing token than this one already",
+        "the newer one is used from now on; if it happens again, set the clocks of the push service",
+        attribution="ours",
+        retry=Retry.RENEW,
+    ),
     (429, "TooManyRequests"): _later(
         "apns_too_many_requests",
         "Apple takes no more pushes for this device for now",
@@ -212,6 +215,8 @@ UNKNOWN: Final = failed(
     level="error",
 )
 
+TROUBLE: Final = troubled("apns_trouble", "Apple")
+
 TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
     # Not sent at all: the server is told what Apple would have said.
     (TransportFault.TOO_LARGE, NOT_SENT): TOO_LARGE,
@@ -222,6 +227,7 @@ OUTCOMES: Final = Outcomes(
     sent=SENT,
     answers=ANSWERS,
     unknown=UNKNOWN,
+    trouble=TROUBLE,
     transport=TRANSPORT,
     other_app=frozenset(("apns_device_token_not_for_topic",)),
     other_host=frozenset(("apns_bad_device_token",)),

@@ -87,8 +87,9 @@ async def test_apple_sees_one_signing_token_of_a_key_whichever_process_signs(
 
 
 async def test_a_token_that_another_process_has_overtaken_is_replaced_and_the_push_sent_again(
-    sandbox: SandboxClient, apns: ApnsSender, monkeypatch: pytest.MonkeyPatch
+    sandbox: SandboxClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    apns = ApnsSender(engine)
     sandbox.script("ab", {"status": 429, "json": {"reason": "TooManyProviderTokenUpdates"}})
     monkeypatch.setattr("delivery.providers.apns.provider_token.ProviderToken.overtaken", lambda *_: True)
     assert judge(await attempt(apns, apns_target(sandbox), push())).retry is Retry.RENEW
