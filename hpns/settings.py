@@ -147,7 +147,10 @@ APNS_SANDBOX_ORIGIN = (
 FCM_ORIGIN = env.str("FCM_ORIGIN", default="") or "https://fcm.googleapis.com"
 GOOGLE_TOKEN_ORIGIN = env.str("GOOGLE_TOKEN_ORIGIN", default="") or "https://oauth2.googleapis.com"
 PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
-HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
+# As the reference proxy: the one for plain HTTP counts where there is no other.
+HTTPS_PROXY = variables.proxy(
+    *(env.str(name, default="") for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"))
+)
 NO_PROXY = env.str("NO_PROXY", default="") or env.str("no_proxy", default="")
 
 # --- Sites of Mattermost servers, whose public documents say who they are (tenants/proofs/fetching.py)

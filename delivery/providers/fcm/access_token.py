@@ -52,6 +52,8 @@ PAUSE_SECONDS: Final = 1.0
 BAD_ACCOUNT_SECONDS: Final = 30.0
 FORCED_EVERY: Final = 30.0
 """A token that Google refuses is renewed at once, but not more often than this."""
+_OF_OUR_WAY: Final = frozenset((TransportFault.DNS, TransportFault.TLS, TransportFault.PROXY))
+"""Faults on the way to Google that are not Google's."""
 MOST_WAITING: Final = 5000
 SIGNATURES: Final = BoundedExecutor("signatures of access tokens", threads=2, queued=1000)
 """Shared with nothing that can hang; one call for an account at a time."""
@@ -203,7 +205,11 @@ class AccessToken:
 
     def _answered(self, stream: Stream) -> None:
         if not stream.status:
-            self._failed(TransportFault.TOKEN_ENDPOINT, stream.fault, PAUSE_SECONDS)
+            ours = stream.fault in _OF_OUR_WAY
+            fault, detail = (
+                (stream.fault, stream.error[:120]) if ours else (TransportFault.TOKEN_ENDPOINT, stream.fault)
+            )
+            self._failed(fault, detail, PAUSE_SECONDS)
             return
         try:
             grant = _decode(stream.body)
