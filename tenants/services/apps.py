@@ -40,6 +40,8 @@ def app_add(
         raise ProblemError(f"an app with the label {label} must be of the family {implied}")
     if not _TOPIC.fullmatch(topic):
         raise ProblemError("the topic must be the app's bundle id or package name, such as com.example.app")
+    if fault := provider.topic_fault(topic):
+        raise ProblemError(fault)
     if host and not provider.hosts:
         several = " and ".join(row.name for row in table.PROVIDERS.values() if row.hosts)
         raise ProblemError(f"only {several} has two hosts: leave the host out")

@@ -81,7 +81,7 @@ class _Route:
         """Return the fields that all pushes have in common. CredentialError if the key cannot sign."""
         token = self.token
         if token is None:
-            if self.ends_at < self._clock.now():
+            if self.ends_at < self._clock.now() and not self.ends_at >= self._clock.second_opinion() > 0:
                 # Apple would only break the handshake off, which looks like trouble on the way.
                 end = time.strftime("%Y-%m-%d", time.gmtime(self.ends_at))
                 raise CredentialError(f"the certificate expired on {end}")

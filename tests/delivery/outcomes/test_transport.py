@@ -31,6 +31,7 @@ POSSIBLE: dict[TransportFault, set[WireState]] = {
     TransportFault.PROTOCOL: {NOT_SENT, MAYBE},
     TransportFault.STOPPED: {NOT_SENT, MAYBE},
     TransportFault.CREDENTIAL: {NOT_SENT},
+    TransportFault.CLOCK: {NOT_SENT},
     TransportFault.TOKEN_ENDPOINT: {NOT_SENT},
     TransportFault.SIGNATURE: {NOT_SENT},
     TransportFault.BAD_TOKEN: {NOT_SENT},
