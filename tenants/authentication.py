@@ -40,6 +40,7 @@ from tenants.refusals import (
     TestServiceOff,
     TwoKeys,
     UnknownKey,
+    UnnamedScheme,
     UnreadableKey,
     UnsignedPush,
     Whose,
@@ -168,8 +169,10 @@ class AccessPolicy:
         self._test_service: bool = settings.TEST_SERVICE
 
     def check_access(self, identity: Identity, request: RequestInfo) -> None:
-        """Raises PlainHttp, WrongNetwork or TestServiceOff."""
+        """Raises PlainHttp, UnnamedScheme, WrongNetwork or TestServiceOff."""
         if identity.tls and not self.proxies.accepts_keys(request):
+            if self.proxies.is_told_no_scheme(request):
+                raise UnnamedScheme  # nobody's but ours, so it is told to no customer
             raise PlainHttp(_whose(identity))
         if identity.trial and not self._test_service:
             raise TestServiceOff(_whose(identity))

@@ -166,6 +166,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "the server key came over plain HTTP, where others can read it",
             "begin the Push Notification Server setting with https:// and use a new key",
         ),
+        _ours(
+            "unnamed_scheme",
+            "the proxy in front of the push service does not say whether the server key came encrypted",
+            "nothing to do at the server; whoever operates the push service lets that proxy set X-Forwarded-Proto",
+        ),
         _refused(
             "wrong_network",
             "the request comes from an address that this server may not push from",
