@@ -11,8 +11,6 @@ from typing import Any, Final
 
 from celery.beat import PersistentScheduler
 
-from hpns.checks import starting
-
 logger = logging.getLogger(__name__)
 
 # By how much a last run may lie in the future: clocks are corrected by fractions of a second all the time.
@@ -20,12 +18,7 @@ TOLERANCE: Final = timedelta(seconds=5)
 
 
 class BeatScheduler(PersistentScheduler):  # type: ignore[misc]
-    """As Celery loads it by its name (beat_scheduler). What is set wrong ends the timetable before its first tick."""
-
-    def setup_schedule(self) -> None:
-        """Open the file of what ran when."""
-        starting.stop_unless_set_up(sends=False)
-        super().setup_schedule()
+    """As Celery loads it by its name (beat_scheduler)."""
 
     def tick(self, *arguments: Any, **options: Any) -> float:
         """Run one iteration; returns the seconds until the next one."""
