@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line above; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m hpns.health", description="Check one part of the service.")
     parts = parser.add_subparsers(dest="part", required=True)
-    parts.add_parser("web").add_argument("--port", type=int, default=int(os.environ.get("PORT", "8066")))
+    parts.add_parser("web").add_argument("--port", type=int, default=settings.PORT)
     parts.add_parser("worker")
     parts.add_parser("beat").add_argument("file", type=Path)
     options = parser.parse_args(arguments)

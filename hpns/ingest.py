@@ -30,9 +30,9 @@ DRAIN_TIMEOUT = 4.0
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m hpns.ingest", description="Run the web server.")
-    parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8066")))
-    parser.add_argument("--workers", type=int, default=int(os.environ.get("INGEST_WORKERS", "1")))
+    parser.add_argument("--host", default=settings.HOST)
+    parser.add_argument("--port", type=int, default=settings.PORT)
+    parser.add_argument("--workers", type=int, default=settings.INGEST_WORKERS)
     return parser.parse_args(arguments)
 
 

@@ -55,6 +55,9 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
 # Networks from which server keys are taken over plain HTTP as well, such as a LAN; this machine always may.
 PLAIN_HTTP_FROM = variables.networks("PLAIN_HTTP_FROM", env.list("PLAIN_HTTP_FROM", default=[]))
+# Where the web process listens, and how many of it there are; its options count before these (hpns/ingest.py).
+HOST, PORT = env.str("HOST", default="127.0.0.1"), env.int("PORT", default=8066)
+INGEST_WORKERS = env.int("INGEST_WORKERS", default=1)
 # Never a redirect for machines: a 301 turns a push into a GET and loses it (PROTOCOL of the push proxy). Browsers are
 # told by HSTS instead.
 SECURE_SSL_REDIRECT = False
@@ -134,7 +137,7 @@ SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="") or "whoever operates th
 # The phones that the service pushes to every minute, to see whether pushes go (billing/incidents/canary.py).
 CANARY_DEVICES = [part.strip() for part in secret("CANARY_DEVICES").split(",") if part.strip()]
 # How the canary reaches the service where there is no public address.
-FRONT_DOOR = f"http://127.0.0.1:{env.int('PORT', default=8066)}"
+FRONT_DOOR = f"http://127.0.0.1:{PORT}"
 # Pushes that may wait for their answers in one web process; more are refused at once, so that memory has a bound.
 WAITING_LIMIT = env.int("WAITING_LIMIT", default=20_000)
 
@@ -149,7 +152,10 @@ APNS_SANDBOX_ORIGIN = (
 FCM_ORIGIN = env.str("FCM_ORIGIN", default="") or "https://fcm.googleapis.com"
 GOOGLE_TOKEN_ORIGIN = env.str("GOOGLE_TOKEN_ORIGIN", default="") or "https://oauth2.googleapis.com"
 PROVIDER_CA_FILE = env.str("PROVIDER_CA_FILE", default="")
-HTTPS_PROXY = env.str("HTTPS_PROXY", default="") or env.str("https_proxy", default="")
+# As the reference proxy: the one for plain HTTP counts where there is no other.
+HTTPS_PROXY = variables.proxy(
+    *(env.str(name, default="") for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"))
+)
 NO_PROXY = env.str("NO_PROXY", default="") or env.str("no_proxy", default="")
 
 # --- Sites of Mattermost servers, whose public documents say who they are (tenants/proofs/fetching.py)

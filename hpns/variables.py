@@ -98,6 +98,12 @@ def _connection(url: str, limits: timeouts.Timeouts) -> dict[str, Any]:
     return values
 
 
+def proxy(*given: str) -> str:
+    """The URL of the first outgoing proxy that is set, "" for none; HOST:PORT alone is one that speaks plain HTTP."""
+    first = next((text.strip() for text in given if text.strip()), "")
+    return f"http://{first}" if first and "://" not in first else first
+
+
 def key(name: str, text: str) -> bytes:
     """The bytes of a key in urlsafe base64; no word of it stands in the error."""
     try:

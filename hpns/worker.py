@@ -9,11 +9,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
 os.environ["DATABASE_ROLE"] = "worker"
 
 import django
+from django.conf import settings
 
 django.setup()
 
 from hpns.celery import DELIVER, RECORD, app, hub
 from hpns.checks import starting
+from hpns.logs import setup
 
 
 def main() -> int:
@@ -29,7 +31,7 @@ def main() -> int:
         without_mingle=True,
         without_heartbeat=True,
         quiet=True,
-        loglevel=os.environ.get("LOG_LEVEL", "INFO"),
+        loglevel=settings.LOG_LEVEL.upper() if settings.LOG_LEVEL.upper() in setup.LEVELS else "INFO",
     )
     worker.start()
     return int(worker.exitcode or 0)

@@ -184,6 +184,10 @@ class TrustedProxies:
         schemes = (_joined_lines(request, FORWARDED_PROTO) or "").lower().split(",")
         return all(entry.strip() == "https" for entry in schemes)
 
+    def is_told_no_scheme(self, request: RequestInfo) -> bool:
+        """Whether a proxy of ours has brought a request without saying by which scheme it came."""
+        return FORWARDED_PROTO not in request.raw_headers and self._is_trusted(peer_address(request.peer))
+
     def allows_plain_http(self, request: RequestInfo) -> bool:
         """Whether a key may come unencrypted on this request: from this machine, or from a network that is allowed."""
         allowed, local = self._plain_or_loopback(self.client(request))

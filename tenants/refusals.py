@@ -95,6 +95,12 @@ class PlainHttp(CallerRejected):
     code, cause = "plain_http", "the server key came over plain HTTP"
 
 
+class UnnamedScheme(CallerRejected):
+    """The key came by a proxy of ours that does not say over which scheme: nobody at the server can mend that."""
+
+    code, cause = "unnamed_scheme", "the proxy in front of the push service does not say whether it was encrypted"
+
+
 class WrongNetwork(CallerRejected):
     """The server's allow-list does not hold the address that the request came from (`address`; "" when not known)."""
 

@@ -107,7 +107,7 @@ class Stage:
 
     def start_beat(self) -> None:
         """Start the timetable."""
-        self._python("beat", "-m", "celery", "-q", "-A", "hpns.celery", "beat", "-s", str(self.folder.path / "beat"))
+        self._python("beat", "-m", "hpns.beat", "-s", str(self.folder.path / "beat"))
 
     def _python(self, name: str, *arguments: str) -> None:
         log = self.folder.path / f"{name}.log"

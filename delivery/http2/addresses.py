@@ -25,12 +25,19 @@ class DialError(Exception):
         self.fault = fault
 
 
-async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, fault: TransportFault) -> socket.socket:
-    """Return a connection to the first address that takes one. DialError; `fault` is for a name that is not known."""
+async def connect(
+    loop: asyncio.AbstractEventLoop,
+    host: str,
+    port: int,
+    unknown: TransportFault = TransportFault.DNS,
+    unreachable: TransportFault = TransportFault.CONNECT,
+) -> socket.socket:
+    """Return a connection to the first address that takes one. DialError; the faults are for a name that is not known,
+    and for addresses none of which takes a connection."""
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise DialError(fault, f"the name {host} cannot be resolved ({error.strerror})") from error
+        raise DialError(unknown, f"the name {host} cannot be resolved ({error.strerror})") from error
     try:
         winner = await start_connection(
             list(dict.fromkeys(found)),
@@ -40,7 +47,7 @@ async def connect(loop: asyncio.AbstractEventLoop, host: str, port: int, fault: 
             socket_factory=_socket,
         )
     except (OSError, RuntimeError) as error:  # uvloop raises the second in places where asyncio raises the first
-        raise DialError(TransportFault.CONNECT, getattr(error, "strerror", None) or str(error)) from error
+        raise DialError(unreachable, getattr(error, "strerror", None) or str(error)) from error
     task = asyncio.current_task(loop)
     if task is not None and task.cancelling():
         # The race waits for its losers to end, and does not pass on that it was cancelled at that moment.

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import certifi
@@ -29,6 +29,33 @@ _CERTIFICATE_ALERTS: Final = ("certificate", "unknown ca", "unknown_ca", "access
 """In the TLS alerts with which a server turns a client certificate down (RFC 8446, 6.2)."""
 
 
+class Progress:
+    """How far a dial is. at_proxy: it waits for the outgoing proxy, and has not come to the provider yet."""
+
+    __slots__ = ("at_proxy",)
+
+    def __init__(self) -> None:
+        self.at_proxy = False
+
+
+class _NoProxy(NamedTuple):
+    """An entry of NO_PROXY: a host with all below it, "*" for every one, and a port (0: each)."""
+
+    name: str
+    port: int
+
+    @classmethod
+    def of(cls, entry: str) -> "_NoProxy":
+        """Read "host", ".host", "*.host" or any of them with ":port", as curl and Go's httpproxy do."""
+        name, _, port = entry.rpartition(":")
+        if not name or not port.isdigit():
+            name, port = entry, "0"
+        return cls(name if name == "*" else name.removeprefix("*").lstrip("."), int(port))
+
+    def covers(self, host: str, port: int) -> bool:
+        return self.port in (0, port) and (self.name in ("*", host) or host.endswith("." + self.name))
+
+
 class TlsTrust:
     """The certification authorities and the outgoing proxy, which all endpoints of a process share."""
 
@@ -37,13 +64,11 @@ class TlsTrust:
         reached without it, separated by commas, "*" for all."""
         self.ca_file = ca_file or certifi.where()
         self._proxy = urlsplit(proxy) if proxy else None
-        self._no_proxy = [name.strip().lower().lstrip(".") for name in no_proxy.split(",") if name.strip()]
+        self._no_proxy = [_NoProxy.of(entry.strip().lower()) for entry in no_proxy.split(",") if entry.strip()]
 
-    def proxy(self, host: str) -> SplitResult | None:
+    def proxy(self, host: str, port: int) -> SplitResult | None:
         """Return the address of the proxy that leads to a host; None: go straight there."""
-        if any(name == "*" or host == name or host.endswith("." + name) for name in self._no_proxy):
-            return None
-        return self._proxy
+        return None if any(entry.covers(host, port) for entry in self._no_proxy) else self._proxy
 
     def context(self) -> ssl.SSLContext:
         """Return a new context that trusts the authorities and checks names. Raises DialError."""
@@ -105,14 +130,18 @@ class Endpoint:
             self._own = context
         return self._own
 
-    async def open(self, loop: asyncio.AbstractEventLoop, make: Callable[[], Connection]) -> Connection:
+    async def open(
+        self, loop: asyncio.AbstractEventLoop, make: Callable[[], Connection], progress: Progress
+    ) -> Connection:
         """Open TCP, the proxy's tunnel and TLS for the connection that `make` returns. Raises DialError."""
         tls = self.tls()
-        proxy = self._trust.proxy(self.host)
+        proxy = self._trust.proxy(self.host, self.port)
         if proxy is None:
-            sock = await connect(loop, self.host, self.port, TransportFault.DNS)
+            sock = await connect(loop, self.host, self.port)
         else:
-            sock = await connect(loop, proxy.hostname or "", proxy.port or _PORTS[proxy.scheme], TransportFault.PROXY)
+            progress.at_proxy = True
+            port = proxy.port or _PORTS[proxy.scheme]
+            sock = await connect(loop, proxy.hostname or "", port, TransportFault.PROXY, TransportFault.PROXY)
         connection = make()
         transport: Any = None
         try:
@@ -122,6 +151,7 @@ class Endpoint:
                 )
             else:
                 transport = await self._tunnel(loop, sock, proxy)
+                progress.at_proxy = False
                 transport = await loop.start_tls(transport, connection, tls, server_hostname=self.host, **_LIMITS)
                 connection.connection_made(transport)
             if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":

@@ -14,7 +14,7 @@ from delivery.http2 import frames
 from delivery.http2.addresses import DialError
 from delivery.http2.backoff import Backoff, turn
 from delivery.http2.connection import Connection
-from delivery.http2.dial import Endpoint
+from delivery.http2.dial import Endpoint, Progress
 from delivery.outcomes.transport import TransportFault
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ DIAL_SECONDS: Final = 10.0
 any more comes to it."""
 NOTICE_SECONDS: Final = 1.0
 """Of what a peer says at the end of connections, one line is logged in so long."""
+_SILENT_PROXY: Final = DialError(TransportFault.PROXY, "the proxy has not answered in time")
 
 
 class Dialer:
@@ -44,6 +45,7 @@ class Dialer:
         self._loop, self._endpoint = loop, endpoint
         self._logged_at = -NOTICE_SECONDS
         self._unlogged = 0
+        self._dials: set[Progress] = set()
 
     async def open(self, make: Callable[[], Connection], on_begin: Callable[[], None]) -> Connection:
         """Wait for the turn and open one connection; on_begin() is called between the two. Raises DialError.
@@ -56,14 +58,16 @@ class Dialer:
             raise DialError(refusal.fault, str(refusal))
         await turn(self.origin, self.channel)
         on_begin()
+        progress = Progress()
+        self._dials.add(progress)
         try:
             async with asyncio.timeout(DIAL_SECONDS):
-                connection = await self._endpoint.open(self._loop, make)
+                connection = await self._endpoint.open(self._loop, make, progress)
         except DialError as error:
             self._failed(error)
             raise
         except (TimeoutError, asyncio.CancelledError) as error:  # given up; the second by those that waited for it
-            given_up = DialError(TransportFault.TIMEOUT_CONNECT, "")
+            given_up = _SILENT_PROXY if progress.at_proxy else DialError(TransportFault.TIMEOUT_CONNECT, "")
             self._failed(given_up)
             if isinstance(error, TimeoutError):
                 raise given_up from error
@@ -73,6 +77,8 @@ class Dialer:
             unexpected = DialError(TransportFault.CONNECT, type(error).__name__)
             self._failed(unexpected)
             raise unexpected from None
+        finally:
+            self._dials.discard(progress)
         self.origin.succeeded()
         return connection
 
@@ -88,7 +94,10 @@ class Dialer:
         """Return why no connection is there, as far as it is known from the dials and connections before."""
         now = time.monotonic()
         longest_first = sorted((self.origin, self.channel), key=lambda one: one.delay(now), reverse=True)
-        return next((error for one in longest_first if (error := one.error(now)) is not None), None)
+        known = next((error for one in longest_first if (error := one.error(now)) is not None), None)
+        if known is None and any(dial.at_proxy for dial in self._dials):
+            return _SILENT_PROXY
+        return known
 
     def log_notice(self, error_code: int, text: str) -> None:
         """Log what the peer has said, no more than a line in NOTICE_SECONDS."""

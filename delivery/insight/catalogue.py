@@ -26,6 +26,7 @@ _IN_GENERAL: Final = (
     ("exactly this platform label", "exactly the label of its platform"),
     ("app {label}", "app"),
     ("{status} {reason}, which", "something that"),
+    ("answered {status} and gave no reason", "answered with an error and no reason"),
     ("within {seconds} s", "in time"),
     ("{host}", "the provider"),
     (" ({reason})", ""),
@@ -119,7 +120,7 @@ def _entry(verdict: Verdict, family: str) -> Entry:
 def _entries() -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for family, rows in table.OUTCOMES.items():
-        for verdict in (rows.sent, *rows.answers.values(), rows.unknown, *rows.transport.values()):
+        for verdict in (rows.sent, *rows.answers.values(), rows.unknown, rows.trouble, *rows.transport.values()):
             found.setdefault(verdict.code, _entry(verdict, family))
     for verdict in (*own.REFUSALS.values(), *own.TRANSPORT.values(), own.UNKNOWN_FAULT):
         found.setdefault(verdict.code, _entry(verdict, ""))

@@ -154,7 +154,7 @@ def collect() -> Counts:
         _observe("service_notification_duration_seconds", (PLATFORMS[provider],), seconds)
         _observe(REQUEST_DURATION[provider], (), seconds)
     for (platform, kind), count in _receipts.items():
-        _count("service_delivered_total", (_known(platform, PHONES), _known(kind, TYPES)), count)
+        _count("service_delivered_total", (PHONES.get(platform, PLATFORMS[""]), _known(kind, TYPES)), count)
     for code, count in _turned_away.items():
         _count("hpns_turned_away_total", (code,), count)
     for queue, count in _put_aside.items():

@@ -31,7 +31,8 @@ SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 
 SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200)
 
 TYPES: Final = frozenset(("message", "clear", "update_badge", "session", "test"))
-PHONES: Final = frozenset(("ios", "android"))
+PHONES: Final = {"ios": "apple", "android": "android"}
+"""What a phone calls itself in its receipt, and the head of its provider's platforms, by which all else is counted."""
 BAD_REQUESTS: Final = frozenset(
     ("malformed", "too_large", "missing_server_id", "missing_device_id", "missing_platform", "no_app")
 )

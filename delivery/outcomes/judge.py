@@ -11,7 +11,7 @@ import msgspec
 
 from delivery.outcomes import own
 from delivery.outcomes.transport import TransportFault
-from delivery.outcomes.verdict import Attempt, Outcomes, Verdict
+from delivery.outcomes.verdict import TROUBLED, Attempt, Outcomes, Verdict
 
 _ABSENT: Final = {
     "address": "its address",
@@ -54,7 +54,8 @@ def judge(attempt: Attempt, outcomes: Outcomes | None) -> Verdict:
         # A member is equal to its text; text that is no member's finds no row.
         key = (cast("TransportFault", attempt.reason), attempt.wire)
         return own.TRANSPORT.get(key) or outcomes.transport.get(key, own.UNKNOWN_FAULT)
-    return outcomes.answers.get((status, attempt.reason), outcomes.unknown)
+    otherwise = outcomes.unknown if attempt.reason or status not in TROUBLED else outcomes.trouble
+    return outcomes.answers.get((status, attempt.reason), otherwise)
 
 
 def refusal(code: str) -> Verdict:

@@ -92,6 +92,13 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
         is_credential_fault=True,
         is_key_fault=True,
     ),
+    (TransportFault.CLOCK, NOT_SENT): failed(
+        "our_clock",
+        "the clock of the push service is wrong ({detail})",
+        "nothing to do at the server; whoever operates the push service has to set its clock",
+        attribution="ours",
+        level="error",
+    ),
     (TransportFault.BAD_TOKEN, NOT_SENT): failed(
         "bad_device_token",
         "the device token has a form that no provider can take",
@@ -174,6 +181,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "plain_http",
             "the server key came over plain HTTP, where others can read it",
             "begin the Push Notification Server setting with https:// and use a new key",
+        ),
+        _ours(
+            "unnamed_scheme",
+            "the proxy in front of the push service does not say whether the server key came encrypted",
+            "nothing to do at the server; whoever operates the push service lets that proxy set X-Forwarded-Proto",
         ),
         _refused(
             "wrong_network",

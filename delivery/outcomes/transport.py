@@ -38,6 +38,8 @@ class TransportFault(StrEnum):
     """This process closed the connection because it is shutting down, or because nobody used it any more."""
     CREDENTIAL = "credential"
     """The app's credential cannot sign, cannot be loaded, or was not accepted in TLS or by the token endpoint."""
+    CLOCK = "clock"
+    """Our clock is wrong, and the provider does not accept what was signed by it."""
     TOKEN_ENDPOINT = "token_endpoint"  # noqa: S105
     """Google's OAuth token endpoint gave no access token."""
     SIGNATURE = "signature"

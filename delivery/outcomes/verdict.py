@@ -27,6 +27,10 @@ CLOCK: Final = "our clock"
 Attribution = Literal["ours", "provider", "customer", "device"]
 
 
+TROUBLED: Final = frozenset((429, 500, 502, 503, 504))
+"""HTTP statuses of a server, or of what stands in front of it, that will do later (RFC 9110, 15.6; RFC 6585, 4)."""
+
+
 class Attempt(msgspec.Struct, gc=False):
     """One request to a provider (or the try to make one), as it is logged. Holds no secret and no device token.
 
@@ -112,8 +116,9 @@ class Outcomes(msgspec.Struct, frozen=True):
     """What the answers of one provider mean.
 
     accepts holds the HTTP statuses of an accepted push, whose verdict is sent; answers has a row for each documented
-    refusal, by (HTTP status, reason), and unknown stands for every other; transport has rows for what happens below
-    HTTP at this provider alone, by (fault, wire). other_app and other_host are the codes that say that a phone's token
+    refusal, by (HTTP status, reason), and unknown stands for every other, but that trouble stands for those of
+    TROUBLED that give no readable reason; transport has rows for what happens below HTTP at this provider alone, by
+    (fault, wire). other_app and other_host are the codes that say that a phone's token
     belongs to another app than the credential, and to this one or another at another host of the provider's.
     """
 
@@ -121,6 +126,7 @@ class Outcomes(msgspec.Struct, frozen=True):
     sent: Verdict
     answers: dict[tuple[int, str], Verdict]
     unknown: Verdict
+    trouble: Verdict
     transport: dict[tuple[TransportFault, WireState], Verdict] = {}
     other_app: frozenset[str] = frozenset()
     other_host: frozenset[str] = frozenset()
@@ -154,6 +160,19 @@ def failed(
         remove_when_proven=remove_when_proven,
         is_credential_fault=is_credential_fault,
         is_key_fault=is_key_fault,
+    )
+
+
+def troubled(code: str, name: str) -> Verdict:
+    """Return the verdict on an answer of TROUBLED without a reason: that of a proxy in front of the provider, mostly,
+    which knows as little as we do whether the push was taken. name: the provider's, for people.
+    """
+    return failed(
+        code,
+        f"{name} answered {{status}} and gave no reason, as when it is in trouble; the push may have been delivered",
+        "nothing to do unless it lasts; it passes by itself",
+        attribution="provider",
+        outcome=Outcome.UNKNOWN,
     )
 
 

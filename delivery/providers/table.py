@@ -24,7 +24,7 @@ _BY_CODE: Final[dict[str, Verdict]] = {
         *(
             verdict
             for row in OUTCOMES.values()
-            for verdict in (*row.answers.values(), row.sent, row.unknown, *row.transport.values())
+            for verdict in (*row.answers.values(), row.sent, row.unknown, row.trouble, *row.transport.values())
         ),
         *own.TRANSPORT.values(),
         own.UNKNOWN_FAULT,

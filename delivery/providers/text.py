@@ -1,12 +1,14 @@
-"""The text of a push as a phone is to show it, and how it is shortened. Pure.
+"""The text of a push as a phone is to show it, how it is shortened, and what goes before it is. Pure.
 
 Invariant: a cut text is valid Unicode, ends in an ellipsis, and never ends inside what a reader sees as one character.
 """
 
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
+
+import msgspec
 
 from delivery.protocol.wire import Push
 from delivery.providers import emoji
@@ -19,9 +21,15 @@ CHANNEL_NAME_LIMIT: Final = 64
 SHOWN_TYPES: Final = frozenset(("message", "session"))
 """The types whose text is written by or for people, and so may hold emoji names."""
 
+ICON_KEPT: Final = 256
+"""Characters of the address of a webhook's icon that are let take the place of text: those of real life are shorter."""
+
 TRIMMED_TO: Final = 4_200
 """Bytes of a text that are kept of a longer one. More than any provider's limit, so that what is kept is itself too
 long to be sent whole, and is shortened just where the whole text would be."""
+
+NAME_TRIMMED_TO: Final = 5_200
+"""Characters of an ornament that are kept of a longer one: more than fit into a call, which has the most room."""
 
 _MARGIN: Final = 256
 """Bytes; longer than any name of an emoji."""
@@ -48,10 +56,36 @@ def message(push: Push) -> str:
 
 def channel_name(push: Push) -> str:
     """Return the channel's name, cut to CHANNEL_NAME_LIMIT characters."""
-    name = push.channel_name
-    if len(name) <= CHANNEL_NAME_LIMIT:
-        return name
-    return name[: boundary(name, CHANNEL_NAME_LIMIT)]
+    return _cut(push.channel_name)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= CHANNEL_NAME_LIMIT else name[: boundary(name, CHANNEL_NAME_LIMIT)]
+
+
+def without_ornaments(push: Push) -> Iterator[Push]:
+    """Yield a push that is too large with less and less of what only adorns it: its text is worth more.
+
+    First without the icon of a webhook, where its address is longer than any real one; then with the names of its
+    sender cut as a channel's is. What is of ordinary length stays, whatever the length of the text.
+    """
+    if len(push.override_icon_url) > ICON_KEPT:
+        push = msgspec.structs.replace(push, override_icon_url="")
+        yield push
+    names = {name: _cut(getattr(push, name)) for name in ("override_username", "sender_name")}
+    cut = msgspec.structs.replace(push, **names)
+    if cut != push:
+        yield cut
+
+
+def trimmed_ornaments(push: Push) -> dict[str, str]:
+    """Return what any provider can need at the most of the members that without_ornaments() cuts."""
+    icon = push.override_icon_url
+    return {
+        "override_icon_url": "" if len(icon) > NAME_TRIMMED_TO else icon,
+        "override_username": push.override_username[:NAME_TRIMMED_TO],
+        "sender_name": push.sender_name[:NAME_TRIMMED_TO],
+    }
 
 
 def trimmed_message(push: Push) -> str:

@@ -20,7 +20,7 @@ _ROLE_QUERY: Final = (
 
 
 def roles_are_named(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E009: a role without a URL of its own, or with that of another."""
+    """E039: a role without a URL of its own, or with that of another."""
     found: list[CheckMessage] = []
     owner = _user(settings.DATABASE_URL)
     seen = {owner}
@@ -32,7 +32,7 @@ def roles_are_named(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
         if user in seen:
             text = f"{name} names no user of its own: row-level security does not hold the pages."
             hint = f"Set it to DATABASE_URL with another user and password. Then: {MAKE}"
-            found.append(Error(text, hint=hint, id="hpns.E009"))
+            found.append(Error(text, hint=hint, id="hpns.E039"))
         seen.add(user)
     return found
 

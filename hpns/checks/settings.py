@@ -39,7 +39,7 @@ def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """For a deployment. E007: DEBUG; E008: the stores for trying out; E009: no address for links; W009, W010: what
-    others could read or change; W011, W012: e-mail that would not arrive."""
+    others could read or change; W011, W012: e-mail that would not arrive; W013: metrics that are no whole."""
     found: list[CheckMessage] = []
     if settings.DEBUG:
         text = "DEBUG is on: whoever causes an error is shown our settings and variables."
@@ -66,6 +66,10 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
         text = "PUBLIC_URL is not https: server keys and messages would travel in the clear."
         hint = "Set TLS_CERT_FILE and TLS_KEY_FILE, or put a proxy with TLS in front and name it in TRUSTED_PROXIES."
         found.append(Caution(text, hint=hint, id="hpns.W010"))
+    if not settings.METRICS_DIR:
+        text = "METRICS_DIR is not set: /metrics shows one process alone, and so the outcome of no push."
+        hint = "Set it to a folder that the web process, the workers and the timetable of this machine write to."
+        found.append(Caution(text, hint=hint, id="hpns.W013"))
     return found
 
 

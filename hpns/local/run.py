@@ -58,6 +58,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--ingest", type=count, default=1, metavar="N", help="web processes (default: %(default)s)")
     parser.add_argument("--workers", type=count, default=1, metavar="N", help="workers (default: %(default)s)")
+    parser.add_argument(
+        "--phone-port",
+        type=port_number,
+        help=f"the phone page (default: that of the last start, at first {PHONE_PORT})",
+    )
     parser.add_argument("--no-sandbox", action="store_true", help="no stand-in for Apple and Google, no first push")
     return parser.parse_args(arguments)
 
@@ -82,7 +87,7 @@ class Start:
         installation: mattermost_site.Installation | None = None
         ports = {"front door": self.options.port}
         if not self.options.no_sandbox:
-            ports |= {"sandbox": self.folder.port("sandbox"), "phone": self.folder.port("phone", PHONE_PORT)}
+            ports |= {"sandbox": self.folder.port("sandbox"), "phone": self._phone_port()}
             environment, credentials = self._sandbox(environment, ports["sandbox"], ports["phone"])
             installation, address = self._site(environment)
             credentials.append(address)
@@ -105,6 +110,15 @@ class Start:
         self.supervisor.on_change = run_info.write
         run_info.write()
         run_info.print_summary()
+
+    def _phone_port(self) -> int:
+        """The port of the phone page. Raises ProblemError for one that was asked for and is in use."""
+        wanted: int | None = self.options.phone_port
+        if wanted is None:
+            return self.folder.port("phone", PHONE_PORT)
+        if wanted == self.options.port or not free(wanted):
+            raise ProblemError(f"Port {wanted} is in use: stop what listens there, or choose another --phone-port.")
+        return wanted
 
     def _stores(self) -> dict[str, str]:
         urls = services.start(self.supervisor, self.folder)
@@ -146,9 +160,7 @@ class Start:
     def _service(self, environment: dict[str, str]) -> None:
         beat = self.folder.path / "beat"
         beat.mkdir(exist_ok=True)
-        self._python(
-            "beat", "celery", "-A", "hpns.celery", "beat", "-s", str(beat / "schedule"), environment=environment
-        )
+        self._python("beat", "hpns.beat", "-s", str(beat / "schedule"), environment=environment)
         for number in range(self.options.workers):
             self._python(f"worker-{number + 1}", "hpns.worker", environment=environment)
         arguments = ["--port", str(self.options.port), "--workers", str(self.options.ingest)]

@@ -36,7 +36,8 @@ OURS = (
     ),
     *("PUBLIC_URL", "APNS_ORIGIN", "APNS_SANDBOX_ORIGIN", "FCM_ORIGIN", "GOOGLE_TOKEN_ORIGIN", "PROVIDER_CA_FILE"),
     *("SITE_PRIVATE_NETWORKS", "SITE_CA_FILE"),
-    *("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "HPNS_EMBEDDED", "EMAIL_URL", "SELLER"),
+    *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"),
+    *("HPNS_EMBEDDED", "EMAIL_URL", "SELLER"),
 )
 
 
@@ -94,6 +95,8 @@ def at_the_sandbox(environment: Mapping[str, str], port: int, ca_file: Path) -> 
         # A proxy of this machine would look for the sandbox on itself.
         "HTTPS_PROXY": "",
         "https_proxy": "",
+        "HTTP_PROXY": "",
+        "http_proxy": "",
     }
 
 

@@ -74,6 +74,7 @@ def deployment() -> dict[str, str]:
         "EMAIL_URL": f"smtp+tls://hpns:{secrets.token_urlsafe(12)}@mail.example.com:587",
         "DEFAULT_FROM_EMAIL": "push@example.com",
         "TRUSTED_PROXIES": "10.0.0.0/8",
+        "METRICS_DIR": "/var/tmp/hpns/metrics",  # noqa: S108  it is only looked at
         "METRICS_TOKEN": secrets.token_urlsafe(24),
         "CANARY_DEVICES": f"apple_rn-v2:{secrets.token_hex(32)}",
         "PAGES_DATABASE_URL": f"postgresql://pages:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",

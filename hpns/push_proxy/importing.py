@@ -23,6 +23,15 @@ from tenants.providers.base import Parsed
 
 OFFER: Final = Customer.Offer.EAS
 _INACTIVE: Final = "it names no key and no certificate, so it was not in use"
+_OLD_KEY: Final = "AndroidApiKey is of Google's old interface, which is switched off: get a service account's file"
+_SKIPPED: Final = "as told by --skip"
+_TAKEN: Final = "the app has a credential already: add this one with --slot next, and promote it"
+_PASSED_OVER: Final = "the push proxy passed it over and used an earlier entry of its Type"
+_OF_A_KEY: Final = ("AppleAuthKeyFile", "AppleAuthKeyID", "AppleTeamID")
+
+
+class BadFileError(ProblemError):
+    """A file is there and cannot be used: the push proxy could not either, and passed its entry over."""
 
 
 class Line(NamedTuple):
@@ -57,8 +66,7 @@ def run(path: Path, wanted: Wanted, *, apply: bool) -> list[Line]:
     with transaction.atomic():
         customer, line = _customer(wanted)
         lines = [line]
-        for entry in _last_of_each_type(content, lines):
-            lines.append(_import_entry(entry, customer, wanted, folders))
+        lines += _import_entries(content, customer, wanted, folders)
         if not apply or any(line.result == "trouble" for line in lines):
             transaction.set_rollback(True)
     lines += [Line(name, "left", push_proxy_file.elsewhere(name)) for name in content.others]
@@ -76,34 +84,77 @@ def _customer(wanted: Wanted) -> tuple[Customer, Line]:
     return made, Line("customer", "took", f"{made.slug} ({made.name}), offer {made.offer}")
 
 
-def _last_of_each_type(content: Configuration, lines: list[Line]) -> list[Entry]:
-    """The entries that count: of several of one Type the reference uses the last."""
+def _import_entries(
+    content: Configuration, customer: Customer, wanted: Wanted, folders: tuple[Path, ...]
+) -> list[Line]:
+    """The lines of all entries, in the file's order.
+
+    Of several entries of one Type the reference passes over those that it cannot initialise, and uses the last other.
+    """
     entries = [*content.apple, *content.android]
-    last = {entry.members["Type"]: entry for entry in entries}
-    for entry in entries:
-        if entry is not last[entry.members["Type"]]:
-            lines.append(Line(entry.about, "left", "a later entry has the same Type, and the push proxy used that one"))
-    return [entry for entry in entries if entry is last[entry.members["Type"]]]
+    lines: dict[int, Line] = {}
+    settled: set[str] = set()
+    for at, entry in reversed(list(enumerate(entries))):
+        kind = entry.members["Type"]
+        if kind in settled:
+            text = "a later entry has the same Type, and the push proxy used that one"
+            lines[at] = Line(entry.about, "left", text)
+            continue
+        earlier = any(one.members["Type"] == kind and not _idle(one) for one in entries[:at])
+        lines[at] = _import_entry(entry, customer, wanted, folders, earlier=earlier)
+        if not _passed_over(lines[at]):
+            settled.add(kind)
+    found = [lines[at] for at in sorted(lines)]
+    if found and not any(
+        line.result in ("took", "there", "trouble") or line.text.startswith((_SKIPPED, _TAKEN)) for line in found
+    ):
+        found.append(Line("apps", "trouble", "no entry of the file names a key that can be taken: see above"))
+    return found
 
 
-def _import_entry(entry: Entry, customer: Customer, wanted: Wanted, folders: tuple[Path, ...]) -> Line:
-    members = entry.members
-    if members["Type"] in wanted.skip:
-        return Line(entry.about, "left", "as told by --skip")
+def _import_entry(
+    entry: Entry, customer: Customer, wanted: Wanted, folders: tuple[Path, ...], *, earlier: bool
+) -> Line:
+    """Import one entry; earlier: whether another of its Type stands before it that may be in use."""
+    if entry.members["Type"] in wanted.skip:
+        return Line(entry.about, "left", _SKIPPED)
+    if idle := _idle(entry):
+        return Line(entry.about, "left", idle)
     try:
-        if "ServiceFileLocation" in members:
+        if "ServiceFileLocation" in entry.members:
             return _android(entry, customer, wanted.packages, folders)
         return _apple(entry, customer, folders)
+    except BadFileError as error:
+        if earlier:
+            return Line(entry.about, "left", f"{_PASSED_OVER}: {error}")
+        return Line(entry.about, "trouble", str(error))
     except ProblemError as error:
         return Line(entry.about, "trouble", str(error))
 
 
+def _idle(entry: Entry) -> str:
+    """Why the reference has no use for an entry, whatever its files hold; "" where it has."""
+    members = entry.members
+    if "ServiceFileLocation" in members:
+        if members["ServiceFileLocation"]:
+            return ""
+        return _OLD_KEY if members["AndroidApiKey"] else _INACTIVE
+    return "" if members["AppleAuthKeyFile"] or members["ApplePushCertPrivate"] else _INACTIVE
+
+
+def _passed_over(line: Line) -> bool:
+    """Whether the reference would have used an earlier entry of the Type instead."""
+    return line.text in (_INACTIVE, _OLD_KEY) or line.text.startswith(_PASSED_OVER)
+
+
 def _apple(entry: Entry, customer: Customer, folders: tuple[Path, ...]) -> Line:
     members = entry.members
-    by_key = bool(members["AppleAuthKeyFile"])
-    named = members["AppleAuthKeyFile"] or members["ApplePushCertPrivate"]
-    if not named:
-        return Line(entry.about, "left", _INACTIVE)
+    missing = [name for name in _OF_A_KEY if not members[name]]
+    certified = bool(members["ApplePushCertPrivate"])
+    by_key = not missing
+    if not by_key and not certified:
+        raise BadFileError(f"it has no {' and no '.join(missing)}, without which its key signs nothing")
+    named = members["AppleAuthKeyFile"] if by_key else members["ApplePushCertPrivate"]
     parsed = _file(
         named,
         folders,
@@ -116,19 +167,16 @@ def _apple(entry: Entry, customer: Customer, folders: tuple[Path, ...]) -> Line:
     if not topic:
         raise ProblemError("it has no ApplePushTopic: enter the app's bundle id there")
     host = "sandbox" if members["ApplePushUseDevelopment"] else "production"
-    note = (
-        "; its certificate was left, the push proxy used the key" if by_key and members["ApplePushCertPrivate"] else ""
-    )
+    note = ""
+    if by_key and certified:
+        note = "; its certificate was left, the push proxy used the key"
+    elif not by_key and members["AppleAuthKeyFile"]:
+        note = f"; its key was left, the push proxy used the certificate, for it has no {' and no '.join(missing)}"
     return _store_credential(entry, customer, parsed, family="apns", topic=topic, host=host, note=note)
 
 
 def _android(entry: Entry, customer: Customer, packages: Mapping[str, str], folders: tuple[Path, ...]) -> Line:
     members = entry.members
-    if not members["ServiceFileLocation"]:
-        if members["AndroidApiKey"]:
-            text = "AndroidApiKey is of Google's old interface, which is switched off: get a service account's file"
-            return Line(entry.about, "left", text)
-        return Line(entry.about, "left", _INACTIVE)
     parsed = _file(members["ServiceFileLocation"], folders, kind="fcm_account")
     package, note = packages.get(members["Type"], ""), ""
     if not package:
@@ -150,8 +198,7 @@ def _store_credential(
         if current is not None:
             if services.credential_holds(current, parsed):
                 return Line(entry.about, "there", f"{topic} with {current.key_id}{note}")
-            text = f"the app has the credential {current.key_id} already: add this one with --slot next, and promote it"
-            return Line(entry.about, "left", text)
+            return Line(entry.about, "left", f"{_TAKEN} ({current.key_id} is there)")
         row = services.credential_add(app=app.row, parsed=parsed).row
     where = f" on Apple's {host} host" if host else ""
     return Line(entry.about, "took", f"{topic}{where} with {row.get_kind_display()} {row.key_id}{note}")
@@ -169,11 +216,11 @@ def _file(
     try:
         parsed = uploads.parse(data, owner=None, filename=path.name, password=password, key_id=key_id, team_id=team_id)
     except ProblemError as error:
-        raise ProblemError(f"{named}: {error}") from error
+        raise BadFileError(f"{named}: {error}") from error
     if parsed.kind != kind:
         labels = dict(table.kinds())
         held, wanted = labels[parsed.kind], labels[kind]
-        raise ProblemError(f"{named} is the file of another kind of credential ({held}, where it should be {wanted})")
+        raise BadFileError(f"{named} is the file of another kind of credential ({held}, where it should be {wanted})")
     return parsed
 
 

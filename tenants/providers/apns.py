@@ -23,6 +23,27 @@ _OTHER_KEY: Final = re.compile(r"(?:ApiKey|SubscriptionKey|MusicKit\w*)_[A-Z0-9]
 _EXPORT: Final = "import it into the Mac's keychain and export it together with its key as a .p12 file"
 
 
+# An App ID is the bundle id behind the team's id (https://developer.apple.com/help/glossary/app-id/).
+_APP_ID: Final = re.compile(r"[A-Z0-9]{10}\.([A-Za-z0-9-]+\..+)")
+_ADDED: Final = (".voip", ".complication", ".pushkit.fileprovider")
+"""What is put behind a bundle id for other types of pushes
+(https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns)."""
+
+
+def topic_fault(topic: str) -> str:
+    """Say why a topic can be no app's bundle id; people enter what stands beside it in Apple's pages."""
+    if topic.isdigit():
+        return "the topic is a number, such as that of an app in Apple's store: give its bundle id (com.example.app)"
+    if named := _APP_ID.fullmatch(topic):
+        return f"the topic begins with the team's id: give the bundle id alone ({named[1]})"
+    for suffix in _ADDED:
+        if topic.endswith(suffix):
+            return (
+                f"the topic is that of other pushes of the app: give the bundle id alone ({topic.removesuffix(suffix)})"
+            )
+    return ""
+
+
 def read(upload: Upload) -> Parsed | None:
     """A .p8, .p12 or .pem file; None for what is neither PEM nor DER, or is JSON, in which Google wraps its PEM.
 
@@ -135,6 +156,7 @@ APNS: Final = Provider(
     ),
     read=read,
     phones="iPhones",
+    topic_fault=topic_fault,
     silence="An iPhone acknowledges nothing while notifications are off for the app, while it is off or without a"
     " network, after the app was removed, and where it cannot reach its Mattermost server, which passes receipts on.",
 )

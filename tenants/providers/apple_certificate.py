@@ -29,7 +29,10 @@ _OTHERS: Final = {
     "Merchant ID": "Apple Pay",
     "Apple Pay Merchant Identity": "Apple Pay",
     "Apple Pay Payment Processing": "Apple Pay",
+    "VoIP Services": "calls alone (VoIP Services)",
+    "WatchKit Services": "the faces of watches",
 }
+_CALLS: Final = ".voip"
 _UTF8_STRING: Final = 0x0C
 _CONSTRUCTED: Final = 0x20
 _DEPTH_MAX: Final = 8
@@ -54,7 +57,7 @@ def read(certificate: x509.Certificate) -> CertificateContents:
     for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
         # "Apple Push Services: com.example.app": older certificates say it here, too.
         head, colon, bundle = str(name.value).partition(": ")
-        if colon and head.endswith("Services"):
+        if colon and head.endswith("Services") and head not in _OTHERS:
             topics.add(bundle)
         purpose = _OTHERS.get(head, purpose) if colon else purpose
     hosts = set()
@@ -64,6 +67,8 @@ def read(certificate: x509.Certificate) -> CertificateContents:
         elif extension.oid == _TOPICS and isinstance(extension.value, x509.UnrecognizedExtension):
             # Beside the topics stand words such as "app" and "voip"; they are nobody's bundle id.
             topics.update(text for text in _texts(extension.value.value) if "." in text)
+    if topics and all(topic.endswith(_CALLS) for topic in topics):
+        purpose = purpose or _OTHERS["VoIP Services"]
     return CertificateContents(
         frozenset(topics),
         frozenset(hosts),

@@ -49,6 +49,11 @@ class FileOption(NamedTuple):
     read: Callable[[Upload], Parsed] | None = None
 
 
+def no_topic_fault(topic: str) -> str:
+    """Find nothing wrong with a topic."""
+    return ""
+
+
 class Provider(msgspec.Struct, frozen=True):
     """One push provider.
 
@@ -62,7 +67,8 @@ class Provider(msgspec.Struct, frozen=True):
     that are good for one topic alone; silence says why a phone of its may acknowledge nothing; phones is what
     people call those; read() reads any of them, returns None for a
     file that is none of this provider's, and raises
-    ProblemError for one that is and cannot be used.
+    ProblemError for one that is and cannot be used; topic_fault() says why a text of the form of a topic can be none of
+    an app, "" where it can.
     """
 
     family: str
@@ -81,3 +87,4 @@ class Provider(msgspec.Struct, frozen=True):
     silence: str = ""
     bound_kinds: frozenset[str] = frozenset()
     phones: str = ""
+    topic_fault: Callable[[str], str] = no_topic_fault

@@ -13,12 +13,17 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tenants.problem import ProblemError
-from tenants.providers import pem
+from tenants.providers import pasted, pem
 from tenants.providers.base import Parsed
 
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
-# https://developers.google.com/identity/protocols/oauth2/service-account#httprest; the second one in older files.
-GOOGLE_TOKEN_URIS: Final = ("https://oauth2.googleapis.com/token", "https://accounts.google.com/o/oauth2/token")
+# https://developers.google.com/identity/protocols/oauth2/service-account#httprest; the others stand in older files.
+GOOGLE_TOKEN_URIS: Final = (
+    "https://oauth2.googleapis.com/token",
+    "https://accounts.google.com/o/oauth2/token",
+    "https://www.googleapis.com/oauth2/v4/token",
+    "https://www.googleapis.com/oauth2/v3/token",
+)
 _RSA_BITS_MIN: Final = 2048
 _WHERE: Final = "Firebase console > Project settings > Service accounts > Generate new private key"
 
@@ -64,7 +69,7 @@ def service_account(data: bytes, *, token_uris: Iterable[str] = GOOGLE_TOKEN_URI
         raise ProblemError("the service account is of another cloud than googleapis.com")
     if account.token_uri not in tuple(token_uris):
         raise ProblemError("the service account's token_uri is not Google's: it would be sent signed requests")
-    key = pem.private_key(account.private_key.encode(), "the service account's private_key")
+    key = pem.private_key(pasted.key_text(account.private_key).encode(), "the service account's private_key")
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ProblemError("the service account's private_key is no RSA key")
     if key.key_size < _RSA_BITS_MIN:

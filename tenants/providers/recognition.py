@@ -8,7 +8,7 @@ import codecs
 from typing import Final
 
 from tenants.problem import ProblemError
-from tenants.providers import pem
+from tenants.providers import pasted, pem
 from tenants.providers.base import Parsed, Upload
 from tenants.providers.table import PROVIDERS
 
@@ -26,6 +26,7 @@ def read(upload: Upload, option: str = "") -> Parsed:
     `option`: the name of the FileOption that says what the file is meant to be.
     """
     pem.check_size(upload.data)
+    upload = upload._replace(data=pasted.plain(upload.data))
     meant = _OPTIONS.get(option)
     if meant is not None and meant.read is not None:
         return meant.read(upload)

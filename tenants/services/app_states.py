@@ -17,8 +17,8 @@ def app_change(*, app: PushApp, topic: str, host: str = "") -> Changed[PushApp]:
 
     Its keys stay, unchecked; a certificate is for one bundle id, so that an app with one raises ProblemError.
     """
-    check_topic(topic)
     provider = table.PROVIDERS[app.family]
+    check_topic(topic, provider)
     if host and host not in provider.hosts:
         raise ProblemError(f"the host must be {' or '.join(provider.hosts) or 'left out'}", field="host")
     with transaction.atomic():

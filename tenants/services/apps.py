@@ -10,6 +10,7 @@ from tenants.changes import Changed, collision, notify_processes
 from tenants.models import Customer, PushApp
 from tenants.problem import ProblemError
 from tenants.providers import table
+from tenants.providers.base import Provider
 from tenants.services.growth import check_may_grow
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -38,7 +39,7 @@ def app_add(
         raise ProblemError(f"say whose app it is: the family must be {' or '.join(table.PROVIDERS)}")
     if implied and family != implied:
         raise ProblemError(f"an app with the label {label} must be of the family {implied}")
-    check_topic(topic)
+    check_topic(topic, provider)
     if host and not provider.hosts:
         several = " and ".join(row.name for row in table.PROVIDERS.values() if row.hosts)
         raise ProblemError(f"only {several} has two hosts: leave the host out")
@@ -69,12 +70,14 @@ def app_add(
     return Changed(app, created)
 
 
-def check_topic(topic: str) -> None:
-    """Raise ProblemError for what can be no bundle id and no package name."""
+def check_topic(topic: str, provider: Provider) -> None:
+    """Raise ProblemError for what can be no bundle id and no package name at this provider."""
     if not _TOPIC.fullmatch(topic):
         raise ProblemError(
             "the topic must be the app's bundle id or package name, such as com.example.app", field="topic"
         )
+    if fault := provider.topic_fault(topic):
+        raise ProblemError(fault, field="topic")
 
 
 def app_enable(*, app: PushApp, enabled: bool) -> Changed[PushApp]:

@@ -165,7 +165,7 @@ def test_a_deployment_names_three_users(settings: Settings, pages: str, worker: 
     settings.DATABASE_URL, settings.PAGES_DATABASE_URL, settings.WORKER_DATABASE_URL = OWNER_URL, pages, worker
     found = checks_roles.roles_are_named(None)
     assert [one.msg.partition(" ")[0] for one in found] == expected
-    assert {one.id for one in found} <= {"hpns.E009"}
+    assert {one.id for one in found} <= {"hpns.E039"}
     assert "secret" not in str(found)
 
 

@@ -12,6 +12,7 @@ from tests.hpns.web_server import ACK, DEADLINE, PUSH, SEND_PUSH, Server, Stores
 from tests.stage import a_push
 
 REMOTE = {"X_Forwarded_For": "203.0.113.9"}
+PLAIN = {**REMOTE, "X_Forwarded_Proto": "http"}
 SECURE = {**REMOTE, "X_Forwarded_Proto": "https"}
 OK = b'{"status":"OK"}'
 
@@ -43,7 +44,7 @@ def test_a_key_over_plain_http_is_refused_and_behind_a_proxy_that_says_https_it_
     proxied: Server,
 ) -> None:
     key = proxied.stores.key
-    text = error_of(push(proxied, under(key), **REMOTE))
+    text = error_of(push(proxied, under(key), **PLAIN))
     assert text.startswith("plain_http the server key came over plain HTTP, where others can read it: begin the Push")
     assert "https://" in text
     assert key not in text
@@ -65,7 +66,13 @@ def test_a_key_over_plain_http_is_refused_and_behind_a_proxy_that_says_https_it_
     ],
 )
 def test_no_line_that_a_client_adds_makes_its_plain_http_good_enough(proxied: Server, lines: bytes) -> None:
-    assert error_of(push(proxied, under(proxied.stores.key), lines)).startswith("plain_http ")
+    assert error_of(push(proxied, under(proxied.stores.key), lines)).startswith(("plain_http ", "unnamed_scheme "))
+
+
+def test_a_proxy_of_ours_that_names_no_scheme_makes_no_customer_take_a_new_key(proxied: Server) -> None:
+    text = error_of(push(proxied, under(proxied.stores.key), **REMOTE))
+    assert text.startswith("unnamed_scheme the proxy in front of the push service does not say whether")
+    assert "new key" not in text
 
 
 def test_an_untrusted_proxy_is_not_believed(web: Server) -> None:
@@ -98,7 +105,7 @@ def test_a_registered_server_id_pushes_without_a_key_and_any_other_does_not(web:
 
 
 def test_a_registered_server_id_needs_tls_as_its_keys_do(proxied: Server) -> None:
-    assert error_of(push(proxied, body=of("hugos-own"), **REMOTE)).startswith("plain_http ")
+    assert error_of(push(proxied, body=of("hugos-own"), **PLAIN)).startswith("plain_http ")
     assert answer(push(proxied, body=of("hugos-own"), **SECURE)).read() == OK
 
 

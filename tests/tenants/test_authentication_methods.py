@@ -138,6 +138,16 @@ def test_from_this_machine_or_a_network_that_is_allowed_plain_http_will_do(setti
     assert AuthCase().rejection(Request(f"/t/{KEY}", scheme="http", peer="198.51.100.1:1")) == "plain_http"
 
 
+def test_a_trusted_proxy_that_names_no_scheme_is_ours_to_mend_and_no_reason_for_a_new_key(settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = network.networks(["10.0.0.0/8"])
+    told = {"x_forwarded_for": "203.0.113.9"}
+    brought = Request(f"/t/{KEY}", scheme="http", peer="10.0.0.1:1", **told)
+    assert AuthCase().rejection(brought) == "unnamed_scheme"
+    assert AuthCase().rejection(Request(f"/t/{KEY}", scheme="http", peer=CLIENT, **told)) == "plain_http"
+    plain = Request(f"/t/{KEY}", scheme="http", peer="10.0.0.1:1", x_forwarded_proto="http", **told)
+    assert AuthCase().rejection(plain) == "plain_http"
+
+
 def test_a_trusted_proxy_that_says_https_is_believed_and_nobody_else(settings: Settings) -> None:
     forwarded_headers = {"x_forwarded_for": "203.0.113.9", "x_forwarded_proto": "https"}
     assert (

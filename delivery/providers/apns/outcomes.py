@@ -20,11 +20,15 @@ from delivery.outcomes.verdict import (
     failed,
     gone,
     set_up_fault,
+    troubled,
 )
 
 SENT: Final = accepted("Apple accepted the push")
 INVALID_IAT: Final = "InvalidProviderToken/iat"
 """InvalidProviderToken about the time in the token (its claim `iat`), not about the key: as our clock was wrong."""
+TOO_MANY_TOKENS: Final = "TooManyProviderTokenUpdates"
+OVERTAKEN: Final = "TooManyProviderTokenUpdates/overtaken"
+"""The same about a token that another process of ours has replaced a moment before us."""
 
 
 def _ours(code: str, cause: str, *, retry: Retry = Retry.NEVER) -> Verdict:
@@ -165,11 +169,18 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         "apns_unregistered", "the app is no longer installed on this device, or has a new token"
     ),
     (413, "PayloadTooLarge"): TOO_LARGE,
-    (429, "TooManyProviderTokenUpdates"): _later(
+    (429, TOO_MANY_TOKENS): _later(
         "apns_too_many_provider_token_updates",
         "Apple says that the signing token was renewed too often",
         "if another service uses key {key_id} as well, give each its own key",
         "ours",
+    ),
+    (429, OVERTAKEN): failed(
+        "apns_provider_token_overtaken",
+        "Apple had a newer signing token than this one already",
+        "the newer one is used from now on; if it happens again, set the clocks of the push service",
+        attribution="ours",
+        retry=Retry.RENEW,
     ),
     (429, "TooManyRequests"): _later(
         "apns_too_many_requests",
@@ -204,6 +215,8 @@ UNKNOWN: Final = failed(
     level="error",
 )
 
+TROUBLE: Final = troubled("apns_trouble", "Apple")
+
 TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
     # Not sent at all: the server is told what Apple would have said.
     (TransportFault.TOO_LARGE, NOT_SENT): TOO_LARGE,
@@ -214,6 +227,7 @@ OUTCOMES: Final = Outcomes(
     sent=SENT,
     answers=ANSWERS,
     unknown=UNKNOWN,
+    trouble=TROUBLE,
     transport=TRANSPORT,
     other_app=frozenset(("apns_device_token_not_for_topic",)),
     other_host=frozenset(("apns_bad_device_token",)),

@@ -5,7 +5,8 @@ Which members a body has follows the reference proxy
 `aps` Apple's page (https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification).
 Beyond the reference: emoji as the apps know them, a text cut so that the body fits, and a session wipe that is silent.
 
-Invariant: ids and the signature leave byte for byte as they came; only the message is ever shortened.
+Invariant: ids and the signature leave byte for byte as they came; only the message is ever shortened, and before it
+what adorns it (text.without_ornaments).
 """
 
 from typing import Final, Literal
@@ -105,22 +106,34 @@ def topic(push: Push, bundle_id: str) -> str:
 def body(push: Push, app_version: int) -> bytes:
     """Return the JSON body for a push to an app of this version (the number behind "-v" of its platform).
 
-    A body too long for Apple gets a shorter message, with an ellipsis. Raises TooLargeError if it is too long even
-    without one: nothing else is ours to cut.
+    A body too long for Apple loses what only adorns it, and then gets a shorter message, with an ellipsis. Raises
+    TooLargeError if it is too long even without one: nothing else is ours to cut.
     """
     if push.transport == "voip":
         encoded = _encode(_call(push))
         if len(encoded) > CALL_LIMIT:
-            raise TooLargeError(f"{len(encoded)} bytes of {CALL_LIMIT}")
+            for lean in text.without_ornaments(push):
+                encoded = _encode(_call(lean))
+            if len(encoded) > CALL_LIMIT:
+                raise TooLargeError(f"{len(encoded)} bytes of {CALL_LIMIT}")
         return encoded
     message = text.message(push)
     encoded = _encode(_standard(push, app_version, message))
+    return encoded if len(encoded) <= LIMIT else _fitted(push, app_version, message, encoded)
+
+
+def _fitted(push: Push, app_version: int, message: str, encoded: bytes) -> bytes:
+    """Return the body of a push that is too long as it is."""
+    for lean in text.without_ornaments(push):
+        push = lean
+        encoded = _encode(_standard(push, app_version, message))
+        if len(encoded) <= LIMIT:
+            return encoded
+    if message:
+        room = _size(message) - (len(encoded) - LIMIT)
+        encoded = _encode(_standard(push, app_version, text.shorten(message, room, _size)))
     if len(encoded) > LIMIT:
-        if message:
-            room = _size(message) - (len(encoded) - LIMIT)
-            encoded = _encode(_standard(push, app_version, text.shorten(message, room, _size)))
-        if len(encoded) > LIMIT:
-            raise TooLargeError(f"{len(encoded)} bytes of {LIMIT}")
+        raise TooLargeError(f"{len(encoded)} bytes of {LIMIT}")
     return encoded
 
 

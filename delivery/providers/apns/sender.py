@@ -22,7 +22,7 @@ from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.protocol import policy
 from delivery.providers.apns import payload
-from delivery.providers.apns.outcomes import INVALID_IAT
+from delivery.providers.apns.outcomes import INVALID_IAT, OVERTAKEN, TOO_MANY_TOKENS
 from delivery.providers.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
 from delivery.providers.base import Target, TooLargeError, Try, unsent
 
@@ -81,7 +81,7 @@ class _Route:
         """Return the fields that all pushes have in common. CredentialError if the key cannot sign."""
         token = self.token
         if token is None:
-            if self.ends_at < self._clock.now():
+            if self.ends_at < self._clock.now() and not self.ends_at >= self._clock.second_opinion() > 0:
                 # Apple would only break the handshake off, which looks like trouble on the way.
                 end = time.strftime("%Y-%m-%d", time.gmtime(self.ends_at))
                 raise CredentialError(f"the certificate expired on {end}")
@@ -189,6 +189,8 @@ class ApnsSender:
             attempt.detail = route.token.refused(stream.started)
             if attempt.detail:
                 attempt.reason = _TOKEN_REASONS[attempt.reason]
+        elif attempt.reason == TOO_MANY_TOKENS and route.token is not None and route.token.overtaken(stream.started):
+            attempt.reason = OVERTAKEN
 
 
 def _read_refusal(attempt: Attempt, body: bytes) -> None:

@@ -31,6 +31,7 @@ from delivery.http2.engine import Engine
 from delivery.http2.peer_clock import TOLERANCE
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import NoFault, TransportFault
+from delivery.outcomes.verdict import CLOCK
 from delivery.providers.apns.provider_token import CredentialError
 from delivery.providers.base import clock_remark
 
@@ -52,6 +53,10 @@ PAUSE_SECONDS: Final = 1.0
 BAD_ACCOUNT_SECONDS: Final = 30.0
 FORCED_EVERY: Final = 30.0
 """A token that Google refuses is renewed at once, but not more often than this."""
+_OUT_OF_TIME: Final = b"reasonable timeframe"
+"""In Google's error_description of a grant whose claims iat and exp do not fit its clock."""
+_OF_OUR_WAY: Final = frozenset((TransportFault.DNS, TransportFault.TLS, TransportFault.PROXY))
+"""Faults on the way to Google that are not Google's."""
 MOST_WAITING: Final = 5000
 SIGNATURES: Final = BoundedExecutor("signatures of access tokens", threads=2, queued=1000)
 """Shared with nothing that can hang; one call for an account at a time."""
@@ -65,6 +70,7 @@ class _Grant(msgspec.Struct, gc=False):
     access_token: str = ""
     expires_in: float = LIFETIME
     error: msgspec.Raw = msgspec.Raw(b"")
+    error_description: msgspec.Raw = msgspec.Raw(b"")
 
 
 _decode: Final = msgspec.json.Decoder(_Grant).decode
@@ -74,14 +80,17 @@ Waiter = Callable[[TransportFault | NoFault, str], None]
 
 
 def token_url(token_uri: str, token_origin: str) -> str:
-    """Return where to fetch the token of an account: token_uri with token_origin in place of Google's.
+    """Return where to fetch the token of an account: at token_origin, by the path of AUDIENCE where token_uri is one of
+    Google's addresses, of which each host has had another path, else by its own.
 
     CredentialError if token_uri is neither Google's nor at token_origin: an uploaded file must not choose whom we call.
     """
     parts = urlsplit(token_uri)
-    known = parts.scheme == "https" and parts.netloc in GOOGLE_HOSTS
-    if (known or f"{parts.scheme}://{parts.netloc}" == token_origin) and _PATH(parts.path):
-        return token_origin + parts.path
+    if _PATH(parts.path):
+        if parts.scheme == "https" and parts.netloc in GOOGLE_HOSTS:
+            return token_origin + urlsplit(AUDIENCE).path
+        if f"{parts.scheme}://{parts.netloc}" == token_origin:
+            return token_origin + parts.path
     raise CredentialError("the service account's token_uri is not Google's")
 
 
@@ -203,7 +212,11 @@ class AccessToken:
 
     def _answered(self, stream: Stream) -> None:
         if not stream.status:
-            self._failed(TransportFault.TOKEN_ENDPOINT, stream.fault, PAUSE_SECONDS)
+            ours = next((fault for fault in _OF_OUR_WAY if fault == stream.fault), None)
+            if ours is not None:
+                self._failed(ours, stream.error[:120], PAUSE_SECONDS)
+            else:
+                self._failed(TransportFault.TOKEN_ENDPOINT, stream.fault, PAUSE_SECONDS)
             return
         try:
             grant = _decode(stream.body)
@@ -239,6 +252,12 @@ class AccessToken:
                 self._signed_again = True
                 self._fetch()
                 return
+            self._failed(TransportFault.CLOCK, detail, BAD_ACCOUNT_SECONDS)
+            return
+        if _OUT_OF_TIME in bytes(grant.error_description) and not self._signed_again:
+            # Of a grant that is good for LIFETIME this is always said for its beginning, which is our time.
+            self._failed(TransportFault.CLOCK, f"{detail}; {CLOCK} is wrong by Google's", BAD_ACCOUNT_SECONDS)
+            return
         self._failed(TransportFault.CREDENTIAL, detail, BAD_ACCOUNT_SECONDS)
 
     def _failed(self, fault: TransportFault, detail: str, pause: float) -> None:

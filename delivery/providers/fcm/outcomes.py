@@ -20,6 +20,7 @@ from delivery.outcomes.verdict import (
     failed,
     gone,
     set_up_fault,
+    troubled,
 )
 
 SENT: Final = accepted("Google accepted the push")
@@ -119,6 +120,8 @@ UNKNOWN: Final = failed(
     level="error",
 )
 
+TROUBLE: Final = troubled("fcm_trouble", "Google")
+
 TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
     (TransportFault.TOKEN_ENDPOINT, NOT_SENT): failed(
         "fcm_no_access_token",
@@ -151,6 +154,7 @@ OUTCOMES: Final = Outcomes(
     sent=SENT,
     answers=ANSWERS,
     unknown=UNKNOWN,
+    trouble=TROUBLE,
     transport=TRANSPORT,
     other_app=frozenset(("fcm_sender_id_mismatch",)),
 )

@@ -6,7 +6,8 @@ the message Google's page (https://firebase.google.com/docs/reference/fcm/rest/v
 `data` is a string, there is no notification block (the app draws its own), priority is high so that a sleeping phone
 wakes. Beyond the reference: emoji as the apps know them, a text cut so that the data fits, and a time to live.
 
-Invariant: ids and the signature leave byte for byte as they came; only the message is ever shortened.
+Invariant: ids and the signature leave byte for byte as they came; only the message is ever shortened, and before it
+what adorns it (text.without_ornaments).
 """
 
 from functools import lru_cache
@@ -93,20 +94,27 @@ _encode = msgspec.json.Encoder().encode
 def body(push: Push, ttl: int) -> bytes:
     """Return the JSON body for a push that is worth delivering for `ttl` seconds.
 
-    Data too long for Google get a shorter message, with an ellipsis. Raises TooLargeError if they are too long even
-    without one: nothing else is ours to cut.
+    Data too long for Google lose what only adorns them, and then get a shorter message, with an ellipsis. Raises
+    TooLargeError if they are too long even without one: nothing else is ours to cut.
     """
     data = _data(push)
     encoded = _encode(_Request(_Message(push.device_id, data, _android(ttl))))
-    if len(encoded) > LIMIT:
-        excess = _size(data) - LIMIT
-        if excess > 0 and isinstance(data, _Shown | _IdLoaded):
-            data.message = text.shorten(data.message, _length(data.message) - excess, _length)
-            excess = _size(data) - LIMIT
-            encoded = _encode(_Request(_Message(push.device_id, data, _android(ttl))))
-        if excess > 0:
-            raise TooLargeError(f"{LIMIT + excess} bytes of {LIMIT}")
+    if len(encoded) > LIMIT and _size(data) > LIMIT:
+        encoded = _encode(_Request(_Message(push.device_id, _fitted(push, data), _android(ttl))))
     return encoded
+
+
+def _fitted(push: Push, data: _Common) -> _Common:
+    """Return the data of a push that are too long as they are."""
+    for lean in text.without_ornaments(push):
+        data = _data(lean)
+        if _size(data) <= LIMIT:
+            return data
+    if isinstance(data, _Shown | _IdLoaded):
+        data.message = text.shorten(data.message, _length(data.message) - (_size(data) - LIMIT), _length)
+    if (size := _size(data)) > LIMIT:
+        raise TooLargeError(f"{size} bytes of {LIMIT}")
+    return data
 
 
 def question(push: Push, ttl: int) -> bytes:

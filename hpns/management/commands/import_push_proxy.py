@@ -68,6 +68,7 @@ class Command(BaseCommand):
 
     def _report(self, lines: list[Line], options: dict[str, Any]) -> None:
         taken = sum(line.result == "took" for line in lines)
+        apps = sum(line.result == "took" and line.about != "customer" for line in lines)
         failed = sum(line.result == "trouble" for line in lines)
         applied = options["apply"] and not failed
         if options["json"]:
@@ -77,14 +78,16 @@ class Command(BaseCommand):
             for line in lines:
                 self.stdout.write(f"{_LABELS[line.result]:<6} {line.about}: {line.text}")
             if not failed:
-                self.stdout.write(_end(taken, applied))
+                self.stdout.write(_end(taken, apps, applied))
         if failed:
             raise CommandError(f"nothing was changed: put the {failed} right that are WRONG, or leave them with --skip")
 
 
-def _end(taken: int, applied: bool) -> str:
+def _end(taken: int, apps: int, applied: bool) -> str:
     if not taken:
         return "There is nothing to take that is not here already."
+    if applied and not apps:
+        return "Took the customer, and no app."
     if applied:
         return f"Took {taken}. Next: `server add`, `key add`, and the key's address into the Mattermost server."
     return f"Nothing was changed: with --apply, {taken} would be taken."

@@ -67,7 +67,7 @@ class Clinging(Proxy):
 @on_both_loops
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(
-    ("answer", "fault"), [(b"HTTP/1.1 403 No\r\n\r\n", "proxy"), (b"", "timeout_connect")], ids=["refuses", "silent"]
+    ("answer", "fault"), [(b"HTTP/1.1 403 No\r\n\r\n", "proxy"), (b"", "proxy")], ids=["refuses", "silent"]
 )
 def test_the_connection_to_a_proxy_that_leads_nowhere_is_closed_and_harms_no_other(
     rough: RoughServer, loop: type, scheme: str, answer: bytes, fault: str

@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from delivery.http2.dial import TlsTrust
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import NOT_SENT
+from delivery.providers.fcm.sender import FcmSender
+from delivery.providers.table import judge
 from tests.delivery.http2.posting import post
+from tests.delivery.providers.trying import attempt, fcm_target, push
 from tests.sandbox_fixture import SandboxClient
 
 PATH = "/3/device/" + "ab" * 32
@@ -101,8 +105,36 @@ async def test_a_proxy_that_says_nothing_costs_the_timeout_and_no_more(sandbox: 
     async with engine_with(sandbox, f"http://127.0.0.1:{port}") as engine:
         seen = await post(engine, sandbox.origin, PATH, seconds=0.4)
     server.close()
-    assert (seen.fault, seen.wire) == ("timeout_connect", NOT_SENT)
+    assert (seen.fault, seen.wire) == ("proxy", NOT_SENT), "and not the provider's"
     assert seen.ms < 1500
+
+
+async def test_a_proxy_that_is_down_is_named_as_the_fault(sandbox: SandboxClient) -> None:
+    async with running(Proxy()) as port:
+        pass
+    async with engine_with(sandbox, f"http://127.0.0.1:{port}") as engine:
+        seen = await post(engine, sandbox.origin, PATH)
+        made = await attempt(FcmSender(engine, sandbox.origin), fcm_target(sandbox), push())
+    assert (seen.fault, seen.wire) == ("proxy", NOT_SENT)
+    assert judge(made).code == "transport_proxy", "also where it is the way to the access token"
+    assert judge(made).attribution == "ours"
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "straight"),
+    [
+        ("localhost:{port}", True),
+        ("*.localhost", True),
+        ("*", True),
+        ("*:{port}", True),
+        ("localhost:1", False),
+        ("host", False),
+        (" , ", False),
+    ],
+)
+def test_exceptions_may_name_a_port_and_begin_with_an_asterisk(no_proxy: str, straight: bool) -> None:
+    trust = TlsTrust(proxy="http://proxy:3128", no_proxy=no_proxy.format(port=8443))
+    assert (trust.proxy("localhost", 8443) is None) is straight
 
 
 @pytest.mark.parametrize(("no_proxy", "proxied"), [("localhost", 0), ("other.example,localhost", 0), ("example", 1)])

@@ -129,8 +129,8 @@ async def test_whatever_swells_a_body_no_more_is_queued_than_a_provider_can_take
 
 
 async def test_a_member_that_no_provider_takes_is_refused_at_once_and_named(outbox: Outbox, store: redis.Redis) -> None:
-    answer = intake.accept(outbox, ACME, body(override_username="x" * 240_000))
-    assert (await error_of(answer)).startswith("too_large the push's override_username has 240,000 bytes, and no ")
+    answer = intake.accept(outbox, ACME, body(from_webhook="x" * 240_000))
+    assert (await error_of(answer)).startswith("too_large the push's from_webhook has 240,000 bytes, and no ")
     assert [row["code"] for row in await rows(store, 1)] == ["too_large"]
 
 

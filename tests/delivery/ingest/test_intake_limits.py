@@ -53,7 +53,7 @@ async def test_a_flood_shares_rows_whose_counts_add_up(outbox: Outbox, store: re
         (b"{", "malformed"),
         (body(device_id=""), "missing_device_id"),
         (body(server_id=""), "missing_server_id"),
-        (body(override_username="x" * 7_000), "too_large"),
+        (body(from_webhook="x" * 7_000), "too_large"),
     ],
     ids=["malformed", "missing_device_id", "missing_server_id", "too_large"],
 )

@@ -36,8 +36,9 @@ KINDS: Any = st.fixed_dictionaries(
         "version": st.sampled_from(("", "v2")),
         "cont_ava": st.integers(0, 1),
         "channel_name": st.one_of(st.just(""), MESSAGES),
-        "sender_name": st.text(max_size=600),
-        "override_username": st.text("ab", max_size=900),
+        "sender_name": st.one_of(st.text(max_size=600), MESSAGES),
+        "override_username": st.one_of(st.text("ab", max_size=900), MESSAGES),
+        "override_icon_url": st.one_of(st.text("/%", max_size=5_000), st.just("/" * 9_000)),
     }
 )
 
@@ -92,8 +93,9 @@ def test_a_member_that_no_provider_takes_is_named(member: str) -> None:
 
 
 def test_each_text_of_a_push_is_cut_or_counted() -> None:
+    assert not trimming._TRIMMED & set(trimming._MEMBERS)
     texts = {name for name, kind in wire._PUSH_MEMBERS.items() if kind is str}
-    assert texts == {*trimming._MEMBERS, "message", "channel_name"}
+    assert texts == {*trimming._MEMBERS, *trimming._TRIMMED}
 
 
 def test_a_trimmed_push_is_a_few_kilobytes_whatever_its_text_is() -> None:

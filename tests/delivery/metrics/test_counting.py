@@ -285,3 +285,11 @@ async def test_a_folder_that_cannot_be_written_is_logged_once_and_stops_nothing(
     assert not task.done()
     task.cancel()
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+def test_a_phones_receipt_is_counted_under_the_platform_of_its_pushes() -> None:
+    counting.receipt(Ack("i", 0, "ios", "message"))
+    counting.ended(PUSH, OK, 0.1)
+    counters = counting.snapshot("web").counters
+    platforms = {labels[0] for name, labels in counters if name in ("service_delivered_total", "service_success_total")}
+    assert platforms == {"apple"}

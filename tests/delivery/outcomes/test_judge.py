@@ -96,6 +96,7 @@ def test_no_row_stands_for_an_answer_that_nobody_documents() -> None:
     assert ours - set(DOCUMENTED) == {
         ("apns", 200, ""),
         ("apns", 403, "InvalidProviderToken/iat"),
+        ("apns", 429, "TooManyProviderTokenUpdates/overtaken"),
         ("fcm", 200, ""),
         ("fcm", 400, "INVALID_ARGUMENT/message.token"),
     }
@@ -145,7 +146,16 @@ def test_an_invented_answer_is_unknown_and_never_mutes_a_phone(provider: str, st
         assert verdict.answer is Answer.OK
         return
     assert (verdict.outcome, verdict.answer, verdict.retry) == (Outcome.UNKNOWN, Answer.FAIL, Retry.NEVER)
-    assert verdict.level == "error"
+    assert verdict.level == ("warning" if verdict.code.endswith("_trouble") else "error")
+
+
+@pytest.mark.parametrize("provider", ["apns", "fcm"])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_an_error_of_a_server_without_a_reason_is_the_providers_passing_trouble(provider: str, status: int) -> None:
+    verdict = judge(answered(provider, status, ""))
+    assert (verdict.code, verdict.attribution) == (f"{provider}_trouble", "provider")
+    assert "documentation" not in verdict.cause
+    assert judge(answered(provider, 418, "")).code == f"{provider}_unknown"
 
 
 def test_an_invented_answer_would_be_noticed_if_it_had_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +197,7 @@ def test_only_safe_retries_follow_a_fault_and_only_other_retries_follow_an_answe
     assert {row.code for row in answers if row.retry in (Retry.SAFE, Retry.AT_ONCE)} == set()
     assert {row.code for row in answers if row.retry is Retry.RENEW} == {
         "apns_expired_provider_token",
+        "apns_provider_token_overtaken",
         "apns_invalid_provider_token_iat",
         "fcm_unauthenticated",
     }

@@ -31,6 +31,7 @@ POSSIBLE: dict[TransportFault, set[WireState]] = {
     TransportFault.PROTOCOL: {NOT_SENT, MAYBE},
     TransportFault.STOPPED: {NOT_SENT, MAYBE},
     TransportFault.CREDENTIAL: {NOT_SENT},
+    TransportFault.CLOCK: {NOT_SENT},
     TransportFault.TOKEN_ENDPOINT: {NOT_SENT},
     TransportFault.SIGNATURE: {NOT_SENT},
     TransportFault.BAD_TOKEN: {NOT_SENT},
@@ -110,7 +111,7 @@ def test_a_bare_string_would_be_noticed() -> None:
 def test_the_values_in_the_log_and_in_log_lines_stay_what_they_are() -> None:
     assert " ".join(TransportFault) == (
         "dns connect tls proxy timeout_connect timeout closed reset refused_stream goaway protocol stopped credential"
-        " token_endpoint signature bad_token too_large"
+        " clock token_endpoint signature bad_token too_large"
     )
 
 

@@ -81,7 +81,7 @@ def test_a_provider_that_the_settings_except_is_asked_without_the_proxy(
 ) -> None:
     settings.HTTPS_PROXY = "http://127.0.0.1:1"  # nobody is there
     row = credential(apple(providers))
-    assert credential_check.check(row).code == "transport_connect"
+    assert credential_check.check(row).code == "transport_proxy"
     settings.NO_PROXY = "localhost"
     assert is_good(credential_check.check(row))
 

@@ -38,7 +38,7 @@ GOOD: dict[str, Any] = {
     "EMBEDDED_STORES": False,
     "TRUSTED_PROXIES": (),
     "METRICS_TOKEN": "",
-    "METRICS_DIR": "",
+    "METRICS_DIR": "/var/tmp/hpns/metrics",  # noqa: S108
     "LOG_LEVEL": "INFO",
     "LOG_FORMAT": "json",
     "TLS_CERT_FILE": "",
@@ -119,6 +119,7 @@ def test_a_good_environment_gives_no_message(good: Settings) -> None:
         ("METRICS_TOKEN", "s3cr3t", "hpns.W005"),
         ("METRICS_DIR", "/dev/null/metrics", "hpns.W006"),
         ("METRICS_DIR", __file__, "hpns.W006"),
+        ("METRICS_DIR", "", "hpns.W013"),
         ("APNS_ORIGIN", "http://api.push.apple.com", "delivery.E001"),
         ("APNS_SANDBOX_ORIGIN", "https://", "delivery.E001"),
         ("FCM_ORIGIN", "https://fcm.googleapis.com/v1", "delivery.E001"),

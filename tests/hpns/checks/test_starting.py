@@ -44,6 +44,32 @@ def test_one_missing_setting_is_enough(part: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("part", [("hpns.ingest",), ("hpns.worker",), ("hpns.beat", "-s", "/dev/null/beat")])
+@pytest.mark.parametrize("wrong", [("HTTPS_PROXY", "socks5://proxy:1080"), ("FCM_ORIGIN", "fcm.googleapis.com")])
+def test_a_setting_of_the_way_out_that_cannot_be_meant_ends_each_part_at_its_start(
+    part: tuple[str, ...], wrong: tuple[str, str]
+) -> None:
+    name, value = wrong
+    done = python("-m", *part, **SET_UP, **{name: value})
+    assert done.returncode == 1
+    assert [line.split()[0] for line in done.stderr.splitlines()] == [name], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"HTTP_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"http_proxy": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"HTTP_PROXY": "http://other:1", "https_proxy": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"HTTPS_PROXY": "proxy.example.com:3128"}, "http://proxy.example.com:3128"),
+        ({"HTTPS_PROXY": " "}, ""),
+    ],
+)
+def test_the_way_out_is_taken_as_the_reference_proxy_takes_it(given: dict[str, str], expected: str) -> None:
+    done = python("-c", "from hpns import settings; print(settings.HTTPS_PROXY)", **SET_UP, **given)
+    assert done.stdout == f"{expected}\n", done.stderr
+
+
 def test_a_process_with_all_of_them_goes_on_whatever_its_stores_do_and_without_a_certificate_for_another_part() -> None:
     code = (
         "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'hpns.settings'\n"

@@ -207,7 +207,7 @@ def test_what_is_wrong_names_the_file_and_the_rest_is_still_told(folder: Path) -
         ({"AppleAuthKeyFile": "beta.pem"}, "the private key is encrypted|is encrypted"),
         ({"AppleAuthKeyFile": "account.json"}, "another kind of credential"),
         ({"AppleAuthKeyID": "ZZZ123DEFG"}, "which of them is right"),
-        ({"AppleTeamID": ""}, "team id must be"),
+        ({"AppleTeamID": ""}, "it has no AppleTeamID, without which its key signs nothing"),
         ({"ApplePushTopic": ""}, "has no ApplePushTopic"),
         ({"ApplePushTopic": "com example"}, "bundle id or package name"),
         ({"Type": "apple-v2"}, "without -v"),

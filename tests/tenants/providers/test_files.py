@@ -90,6 +90,11 @@ def test_the_keys_own_certificate_comes_first_in_a_chain() -> None:
         (files.certificate_pem(files.certificate(until=timedelta(days=-1))), "expired on 2026-05-31"),
         (files.certificate_pem(files.certificate(since=timedelta(days=1))), "not valid before 2026-06-02"),
         (files.certificate_pem(files.certificate(uid="", name="somebody")), "names no app"),
+        (
+            files.certificate_pem(files.certificate(uid="com.example.app.voip", name="VoIP Services: com.example.app")),
+            "for calls alone",
+        ),
+        (files.certificate_pem(files.certificate(uid="com.example.app.voip", name="somebody")), "for calls alone"),
         (b"x" * 100_001, "larger than 100 KB"),
     ],
 )

@@ -141,10 +141,10 @@ def test_a_text_uses_all_the_room_there_is_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("members", "limit"),
     [
-        ({"message": "hello", "override_icon_url": ""}, 4096),
-        ({"type": "clear", "override_icon_url": ""}, 4096),
+        ({"message": "hello", "from_webhook": ""}, 4096),
+        ({"type": "clear", "from_webhook": ""}, 4096),
         ({"type": "update_badge", "from_webhook": ""}, 4096),
-        ({"transport": "voip", "sub_type": "calls", "sender_name": ""}, 5120),
+        ({"transport": "voip", "sub_type": "calls", "sender_id": ""}, 5120),
     ],
 )
 def test_what_cannot_be_made_to_fit_is_too_large(members: dict[str, Any], limit: int) -> None:

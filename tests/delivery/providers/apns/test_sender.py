@@ -255,7 +255,7 @@ async def test_while_the_clock_is_wrong_the_providers_date_is_signed_with(
 async def test_a_push_larger_than_apple_takes_is_told_so_and_never_sent(
     sandbox: SandboxClient, apns: ApnsSender, members: dict[str, Any]
 ) -> None:
-    made = await attempt(apns, apns_target(sandbox), push(sender_name="x" * 240_000, **members))
+    made = await attempt(apns, apns_target(sandbox), push(server_id="x" * 240_000, **members))
     assert (made.status, made.reason, made.wire) == (0, "too_large", NOT_SENT)
     assert sandbox.requests() == []
     asked = Attempt("apns", "localhost", 413, "PayloadTooLarge", ANSWERED, 0.0, 1)

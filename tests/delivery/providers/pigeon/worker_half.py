@@ -9,7 +9,7 @@ import msgspec
 from delivery.http2 import hpack_encoding
 from delivery.http2.engine import Engine
 from delivery.http2.stream import Stream
-from delivery.outcomes.verdict import Answer, Attempt, Outcome, Outcomes, Verdict, failed
+from delivery.outcomes.verdict import Answer, Attempt, Outcome, Outcomes, Verdict, failed, troubled
 from delivery.providers.base import CredentialTrial, Provider, Setting, Target, Try
 
 ACCEPTED: Final = Verdict(Outcome.SENT, "sent", Answer.OK, "provider", "the pigeon flies", "nothing", "info")
@@ -69,7 +69,11 @@ PIGEON: Final = Provider(
     sender=lambda engine, setting, dry_run: PigeonSender(engine),
     takes_push_id=False,
     outcomes=Outcomes(
-        accepts=range(200, 201), sent=ACCEPTED, answers={(404, ""): GONE, (401, ""): KEY}, unknown=UNKNOWN
+        accepts=range(200, 201),
+        sent=ACCEPTED,
+        answers={(404, ""): GONE, (401, ""): KEY},
+        unknown=UNKNOWN,
+        trouble=troubled("pigeon_trouble", "The pigeon post"),
     ),
     trial=CredentialTrial(
         nobody="nobodys-loft",
