@@ -13,9 +13,10 @@ from typing import Final
 
 import msgspec
 
-from delivery.http2 import frames, hpack_encoding
+from delivery.http2 import hpack_encoding
 from delivery.http2.addresses import DialError
 from delivery.http2.backoff import Backoff
+from delivery.http2.connection_sender import MAX_REQUEST_FIELDS
 from delivery.http2.dial import Endpoint, TlsTrust
 from delivery.http2.dialer import Dialer
 from delivery.http2.peer_clock import PeerClock
@@ -70,7 +71,7 @@ class Channel:
         encoded_path = hpack_encoding.string_literal(path.encode("ascii"))
         length = hpack_encoding.content_length_field(len(body))
         header_block = b"%b%b%b%b" % (self._request_start, encoded_path, field_block, length)
-        if len(header_block) >= frames.MAX_PAYLOAD_BYTES:  # the first of a connection may get a byte more
+        if len(header_block) > MAX_REQUEST_FIELDS:
             raise ValueError("the fields of the request are too long")
         self.used_at = now = time.monotonic()
         stream = Stream(header_block, body, time.time(), now, now + timeout, on_done, tag)
