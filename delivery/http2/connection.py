@@ -17,7 +17,7 @@ from hpack import HPACKError
 
 from delivery.http2 import error_codes, frames
 from delivery.http2.connection_responses import ConnectionResponses
-from delivery.http2.connection_sender import MAX_RESPONSE_FIELDS, RECEIVE_WINDOW
+from delivery.http2.connection_sender import BUFFER_FULL, MAX_RESPONSE_FIELDS, RECEIVE_WINDOW
 from delivery.http2.frames import FrameError, StreamError
 from delivery.http2.stream import Stream
 from delivery.http2.turns import TURN_BYTES, Turns
@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 
 _EXPENSIVE: Final = {frames.SETTINGS: 100, frames.GOAWAY: 100}
 """What counts as so many of them, since it concerns all open streams; a peer sends few in a connection's life."""
+_MAX_WRITE_BUFFER_BYTES: Final = 1_048_576
+"""Bytes that may wait for a peer that goes on asking and reads nothing."""
 _GOAWAY_BYTES: Final = 8
+_WINDOW_UPDATE_BYTES: Final = 4
 
 
 class Notice(Protocol):
@@ -41,8 +44,14 @@ class Connection(ConnectionResponses):
     """A client connection, see the module.
 
     settings_received: whether the peer has sent its SETTINGS; goaway_text: what its GOAWAY said, "" before it; taken:
-    how many requests it took in all, once it has disowned others by GOAWAY, None before that.
+    how many requests it took in all, once it has disowned others by GOAWAY, None before that; refusal: the reason for
+    which a GOAWAY turned the credential down, "" where none did.
     """
+
+    __slots__ = (
+        *("_on_lost", "_on_notice", "_parser", "_turns", "_refusals"),
+        *("goaway_text", "ping_unanswered", "refusal", "settings_received", "taken"),
+    )
 
     def __init__(
         self,
@@ -50,16 +59,19 @@ class Connection(ConnectionResponses):
         on_stream_ended: Callable[[Stream], None],
         on_lost: Callable[[TransportFault, str], None],
         on_notice: Notice,
+        refusals: frozenset[str] = frozenset(),
     ) -> None:
         """on_capacity: see ConnectionSender; on_lost(fault, error): the connection has ended, or is of no use.
 
         on_notice(error code, text, goaway): the peer has sent GOAWAY, or has reset a stream to ask for calm. It comes
-        before the streams end that this concerns.
+        before the streams end that this concerns. refusals: the reasons in a GOAWAY's debug data that turn down the
+        credential with which the connection was opened.
         """
         super().__init__(on_capacity, on_stream_ended)
         self._on_lost, self._on_notice = on_lost, on_notice
-        self.settings_received = False
-        self.goaway_text = ""
+        self._refusals = refusals
+        self.settings_received = self.ping_unanswered = False
+        self.goaway_text = self.refusal = ""
         self.taken: int | None = None
         self._turns = Turns(self._process, self._call_soon)
         self._parser = frames.FrameParser(MAX_RESPONSE_FIELDS)
@@ -123,15 +135,16 @@ class Connection(ConnectionResponses):
             self._receive_headers(flags, stream_id, payload)
         elif frame_type == frames.DATA:
             self._receive_data(flags, stream_id, payload)
+        elif frame_type == frames.WINDOW_UPDATE:
+            self._count_control_frame()
+            self._receive_window_update(stream_id, payload)
         else:
             self._count_control_frame(_EXPENSIVE.get(frame_type, 1))
+            frames.check_control_frame(frame_type, stream_id, len(payload))
             self._receive_control_frame(frame_type, flags, stream_id, payload)
 
     def _receive_control_frame(self, frame_type: int, flags: int, stream_id: int, payload: bytes) -> None:
-        frames.check_control_frame(frame_type, stream_id, len(payload))
-        if frame_type == frames.WINDOW_UPDATE:
-            self._receive_window_update(stream_id, frames.read_uint31(payload))
-        elif frame_type == frames.SETTINGS:
+        if frame_type == frames.SETTINGS:
             self._receive_settings(flags, payload)
         elif frame_type == frames.RST_STREAM:
             self._check_opened(stream_id)
@@ -146,6 +159,17 @@ class Connection(ConnectionResponses):
                 self.ping_unanswered = False
             else:
                 self.acknowledge(frames.PING, payload)
+
+    def ping(self) -> None:
+        """Send a PING; ping_unanswered is set until the peer has answered it (RFC 9113, 6.7)."""
+        self.ping_unanswered = True
+        self.write(frames.frame(frames.PING, 0, 0, bytes(8)))
+
+    def acknowledge(self, frame_type: int, payload: bytes = b"") -> None:
+        """Acknowledge a SETTINGS or PING frame. FrameError for a peer that goes on asking and reads nothing."""
+        if self._blocked & BUFFER_FULL and self.transport.get_write_buffer_size() > _MAX_WRITE_BUFFER_BYTES:
+            raise FrameError("peer that asks and reads nothing")
+        self.write(frames.frame(frame_type, frames.ACK, 0, payload))
 
     def _receive_settings(self, flags: int, payload: bytes) -> None:
         if flags & frames.ACK:
@@ -166,15 +190,22 @@ class Connection(ConnectionResponses):
             self.settings_received = self.accepts_streams = True
         self._window_grew = True
 
-    def _receive_window_update(self, stream_id: int, increment: int) -> None:
+    def _receive_window_update(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != _WINDOW_UPDATE_BYTES:
+            raise FrameError("WINDOW_UPDATE frame of a wrong size", frames.FRAME_SIZE_ERROR)
+        increment = int.from_bytes(payload, "big") & frames.MAX_WINDOW
         if stream_id:
-            if stream_id not in self.streams:
+            stream = self.streams.get(stream_id)
+            if stream is None:
                 self._check_opened(stream_id)
-            if not increment:
+            elif increment:
+                self.increase_stream_window(stream, increment)
+            else:
                 raise StreamError("WINDOW_UPDATE frame out of bounds")
-        elif not increment:
+        elif increment:
+            self.increase_window(increment)
+        else:
             raise FrameError("WINDOW_UPDATE frame out of bounds")
-        self.increase_window(stream_id, increment)
 
     def _receive_rst_stream(self, stream_id: int, error_code: int) -> None:
         text = f"RST_STREAM {error_codes.name(error_code)}"
@@ -194,11 +225,16 @@ class Connection(ConnectionResponses):
         """Open no more streams; the peer disowns those after last_stream_id, and goes on with the others."""
         self.accepts_streams = False
         self.goaway_text = error_codes.goaway_text(error_code, debug_data)
+        reason = error_codes.goaway_reason(debug_data)
+        fault, text = TransportFault.GOAWAY, self.goaway_text
+        if reason in self._refusals:
+            self.refusal = text = reason
+            fault = TransportFault.CREDENTIAL
         disowned = [stream_id for stream_id in self.streams if stream_id > last_stream_id]
         if disowned:
             self.taken = (last_stream_id + 1) // 2  # ours are odd
         self._on_notice(error_code, self.goaway_text, goaway=True)
         for stream_id in disowned:
             if (stream := self.remove(stream_id)) is not None:
-                self._end_disowned(stream, TransportFault.GOAWAY, self.goaway_text)
+                self._end_disowned(stream, fault, text)
         self._on_capacity()

@@ -25,6 +25,8 @@ _BLOCK_BYTES: Final = 64
 class ConnectionResponses(ConnectionSender):
     """The responses of a connection, see the module."""
 
+    __slots__ = ("_control_frames", "_on_stream_ended", "_response_headers")
+
     def __init__(self, on_capacity: Callable[[], None], on_stream_ended: Callable[[Stream], None]) -> None:
         """on_capacity: see ConnectionSender; on_stream_ended: takes each stream that has come to its end."""
         super().__init__(on_capacity)
@@ -79,6 +81,8 @@ class ConnectionResponses(ConnectionSender):
         elif status or not ends:
             raise StreamError("trailers that do not end the answer, or begin another")
         if ends:
+            if fields or not status:  # trailers, or an answer whose fields were read
+                self._check_length(stream)
             self._end_stream(stream)
 
     def _receive_data(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -99,11 +103,17 @@ class ConnectionResponses(ConnectionSender):
                 return
             stream.receive_data(payload)
         if ends:
+            if stream.status != 200:
+                self._check_length(stream)
             self._end_stream(stream)
 
-    def _end_stream(self, stream: Stream) -> None:
-        if stream.status != 200 and stream.has_wrong_length:
+    @staticmethod
+    def _check_length(stream: Stream) -> None:
+        """Compare an answer's length with what it says of it (RFC 9113, 8.1.1). StreamError."""
+        if stream.has_wrong_length:
             raise StreamError("answer of another length than it says")
+
+    def _end_stream(self, stream: Stream) -> None:
         if stream.unsent_body:  # answered before all of it was sent: the rest never will be
             self.cancel(stream)
         else:

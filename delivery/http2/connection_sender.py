@@ -36,8 +36,6 @@ _SETTINGS_FRAME: Final = frames.settings(
     }
 )
 _MAX_STREAM_ID: Final = 2**31 - 1
-_MAX_WRITE_BUFFER_BYTES: Final = 1_048_576
-"""Bytes that may wait for a peer that goes on asking and reads nothing."""
 LARGE_BYTES: Final = 8192
 """No push that a provider takes has a longer body, unless its text is made of characters that JSON escapes."""
 RESERVED_WINDOW: Final = 16_384
@@ -45,7 +43,7 @@ RESERVED_WINDOW: Final = 16_384
 DEFAULT_TABLE_SIZE: Final = 4096
 _TABLE_SIZE_UPDATE: Final = b"\x20"
 """The dynamic table has size 0 from now on (RFC 7541, 6.3): we keep none."""
-_BUFFER_FULL: Final = 1
+BUFFER_FULL: Final = 1
 _CALM: Final = 2
 
 
@@ -56,6 +54,14 @@ class ConnectionSender(asyncio.Protocol, ABC):
     at once the peer takes; closed: nothing is read or written any more.
     """
 
+    # With more than 30 attributes, those of an instance are found more slowly: every answer pays for it.
+    __slots__ = (
+        *("streams", "accepts_streams", "max_concurrent_streams", "closed", "transport"),
+        *("_blocked", "_call_soon", "_caution", "_connection_window", "_cramped", "_initial_window", "_large"),
+        *("_max_header_list", "_next_stream_id", "_on_capacity", "_reset_streams", "_stream_limit", "_table_size"),
+        *("_table_update_due", "_whole_bytes", "_window_grew", "_write_buffer"),
+    )
+
     def __init__(self, on_capacity: Callable[[], None]) -> None:
         """on_capacity: called when more can be sent, or nothing more on this connection."""
         self._on_capacity = on_capacity
@@ -65,8 +71,7 @@ class ConnectionSender(asyncio.Protocol, ABC):
         self.accepts_streams = self.closed = False
         self.max_concurrent_streams = self._stream_limit = DEFAULT_CONCURRENT_STREAMS
         self._caution: int | None = None
-        self.ping_unanswered = False
-        self._blocked = 0  # _BUFFER_FULL, _CALM or both: no stream is opened meanwhile
+        self._blocked = 0  # BUFFER_FULL, _CALM or both: no stream is opened meanwhile
         self._next_stream_id = 1
         self._connection_window = self._initial_window = 65_535
         self._whole_bytes = LARGE_BYTES  # no longer body leaves with its header block in one piece
@@ -228,11 +233,11 @@ class ConnectionSender(asyncio.Protocol, ABC):
 
     def pause_writing(self) -> None:
         """Pause: the peer reads more slowly than we write."""
-        self._blocked |= _BUFFER_FULL
+        self._blocked |= BUFFER_FULL
 
     def resume_writing(self) -> None:
         """Resume: the peer has caught up."""
-        self._blocked &= ~_BUFFER_FULL
+        self._blocked &= ~BUFFER_FULL
         self._on_capacity()
 
     def hold(self) -> None:
@@ -244,33 +249,20 @@ class ConnectionSender(asyncio.Protocol, ABC):
         self._blocked &= ~_CALM
         self._on_capacity()
 
-    def ping(self) -> None:
-        """Send a PING; ping_unanswered is set until the peer has answered it (RFC 9113, 6.7)."""
-        self.ping_unanswered = True
-        self.write(frames.frame(frames.PING, 0, 0, bytes(8)))
+    def increase_window(self, increment: int) -> None:
+        """Increase the connection's flow-control window. FrameError beyond what there can be (RFC 9113, 6.9.1)."""
+        self._connection_window += increment
+        if self._connection_window > frames.MAX_WINDOW:
+            raise FrameError("WINDOW_UPDATE frame out of bounds", frames.FLOW_CONTROL_ERROR)
+        self._window_grew = True
 
-    def acknowledge(self, frame_type: int, payload: bytes = b"") -> None:
-        """Acknowledge a SETTINGS or PING frame. FrameError for a peer that goes on asking and reads nothing."""
-        if self._blocked & _BUFFER_FULL and self.transport.get_write_buffer_size() > _MAX_WRITE_BUFFER_BYTES:
-            raise FrameError("peer that asks and reads nothing")
-        self.write(frames.frame(frame_type, frames.ACK, 0, payload))
-
-    def increase_window(self, stream_id: int, increment: int) -> None:
-        """Increase a flow-control window; stream 0 is the connection.
-
-        FrameError or StreamError beyond what there can be (RFC 9113, 6.9.1).
-        """
-        if stream_id == 0:
-            self._connection_window += increment
-            if self._connection_window > frames.MAX_WINDOW:
-                raise FrameError("WINDOW_UPDATE frame out of bounds", frames.FLOW_CONTROL_ERROR)
-            self._window_grew = True
-        elif (stream := self.streams.get(stream_id)) is not None:
-            stream.send_window += increment  # of a request that was sent whole it counts nothing but this
-            if stream.send_window > frames.MAX_WINDOW:
-                raise StreamError("WINDOW_UPDATE frame out of bounds", frames.FLOW_CONTROL_ERROR)
-            if stream.unsent_body:
-                self._send_data(stream)
+    def increase_stream_window(self, stream: Stream, increment: int) -> None:
+        """Increase a stream's flow-control window. StreamError beyond what there can be."""
+        stream.send_window += increment  # of a request that was sent whole it counts nothing but this
+        if stream.send_window > frames.MAX_WINDOW:
+            raise StreamError("WINDOW_UPDATE frame out of bounds", frames.FLOW_CONTROL_ERROR)
+        if stream.unsent_body:
+            self._send_data(stream)
 
     def set_initial_window(self, window: int) -> None:
         """Apply the peer's initial window size, also to the streams that wait (RFC 9113, 6.9.2). FrameError."""

@@ -175,15 +175,23 @@ class Engine:
         self._channels: dict[tuple[str, int], Channel] = {}
         self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    def channel(self, origin: str, credential_id: int, cert_pem: str = "", key_pem: str = "") -> Channel:
+    def channel(
+        self,
+        origin: str,
+        credential_id: int,
+        cert_pem: str = "",
+        key_pem: str = "",
+        refusals: frozenset[str] = frozenset(),
+    ) -> Channel:
         """Return the channel of a credential at an origin ("https://host[:port]").
 
-        cert_pem and key_pem are the client certificate, with its chain, and its key; they are read at the first call
-        only.
+        cert_pem and key_pem are the client certificate, with its chain, and its key; refusals are the reasons in a
+        GOAWAY that turn the credential down: what was not sent ends with TransportFault.CREDENTIAL and that reason as
+        its error. All are read at the first call only.
         """
         channel = self._channels.get((origin, credential_id))
         if channel is None:
-            endpoint = Endpoint(origin, self._trust, cert_pem, key_pem)
+            endpoint = Endpoint(origin, self._trust, cert_pem, key_pem, refusals)
             dialer = Dialer(self.loop, endpoint, self._origins.setdefault(origin, Backoff()), patient=self._patient)
             channel = self._channels[origin, credential_id] = Channel(self.loop, endpoint, dialer)
             channel.closed = self.closed

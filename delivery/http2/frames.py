@@ -16,11 +16,7 @@ MAX_PAYLOAD_BYTES: Final = 16_384
 MAX_WINDOW: Final = 2**31 - 1
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-_NAMES: Final = dict(
-    enumerate(
-        ("DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE")
-    )
-)
+_NAMES: Final = {PRIORITY: "PRIORITY", RST_STREAM: "RST_STREAM", SETTINGS: "SETTINGS", PING: "PING", GOAWAY: "GOAWAY"}
 END_STREAM: Final = 1
 ACK: Final = 1
 END_HEADERS: Final = 4
@@ -47,16 +43,14 @@ CANCEL: Final = 8
 COMPRESSION_ERROR: Final = 9
 ENHANCE_YOUR_CALM: Final = 11
 
-_CONTROL_FRAMES: Final[dict[int, tuple[int, int, bool | None]]] = {
+_CONTROL_FRAMES: Final[dict[int, tuple[int, int, bool]]] = {
     PRIORITY: (_PRIORITY_BYTES, _PRIORITY_BYTES, False),
     RST_STREAM: (4, 4, False),
     SETTINGS: (0, MAX_PAYLOAD_BYTES, True),
     PING: (8, 8, True),
     GOAWAY: (8, MAX_PAYLOAD_BYTES, True),
-    WINDOW_UPDATE: (4, 4, None),
 }
-"""Of each type the smallest and the largest payload, and whether it is of the connection (True), of a stream (False),
-or of either."""
+"""Of each type the smallest and the largest payload, and whether it is of the connection (True) or of a stream."""
 
 
 class FrameError(Exception):
@@ -100,7 +94,7 @@ def settings(values: dict[int, int]) -> bytes:
 
 
 def check_control_frame(frame_type: int, stream_id: int, size: int) -> None:
-    """Check the size and the stream of a control frame (RFC 9113, 6.3 to 6.9); unknown types pass (5.5).
+    """Check the size and the stream of a control frame (RFC 9113, 6.3 to 6.8); other types pass (5.5).
 
     Raises FrameError, or StreamError where the frame's stream alone is concerned.
     """
@@ -108,7 +102,7 @@ def check_control_frame(frame_type: int, stream_id: int, size: int) -> None:
     if bounds is None:
         return
     smallest, largest, of_connection = bounds
-    if of_connection is not None and of_connection is not (stream_id == 0):
+    if of_connection is not (stream_id == 0):
         raise FrameError(f"{_NAMES[frame_type]} frame on stream {stream_id}")
     if not smallest <= size <= largest:
         error = StreamError if frame_type == PRIORITY else FrameError

@@ -24,11 +24,13 @@ _MAX_SIZE_UPDATES: Final = 2
 """At the beginning of a block (RFC 7541, 4.2); more say nothing."""
 _is_name: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 """The name of a field (RFC 9110, 5.1) in lower case, as HTTP/2 has it (RFC 9113, 8.2.1)."""
-_is_value: Final = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?").fullmatch
+_is_value: Final = re.compile(rb"(?![\t ])[^\0\r\n]*(?<![\t ])").fullmatch
 _CONNECTION_SPECIFIC: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te")
 )
 """Fields that are of HTTP/1.1's connections (RFC 9113, 8.2.2); "te" may stand in requests alone."""
+_USUAL: Final = frozenset((b"apns-id", b"content-length", b"content-type", b"date", b"retry-after", b"server", b"vary"))
+"""Names that need no second look."""
 _is_length: Final = re.compile(rb"[0-9]{1,18}").fullmatch
 _SWITCHING_PROTOCOLS: Final = 101
 
@@ -81,13 +83,13 @@ def _check(fields: Fields) -> int:
     length = b""
     regular = False
     for name, value in fields:
-        if name.startswith(b":"):
+        if name[:1] == b":":
             if name != b":status" or regular or status:
                 raise StreamError("answer with a wrong pseudo-header")
             status = _read_status(value)
             continue
         regular = True
-        if not _is_name(name) or not _is_value(value) or name in _CONNECTION_SPECIFIC:
+        if not (name in _USUAL or (_is_name(name) and name not in _CONNECTION_SPECIFIC)) or not _is_value(value):
             raise StreamError("answer with a field that HTTP/2 forbids")
         if name == b"content-length":
             if not _is_length(value) or (length and value != length):

@@ -113,15 +113,16 @@ class Outcomes(msgspec.Struct, frozen=True):
 
     accepts holds the HTTP statuses of an accepted push, whose verdict is sent; answers has a row for each documented
     refusal, by (HTTP status, reason), and unknown stands for every other; transport has rows for what happens below
-    HTTP at this provider alone, by (fault, wire). other_app and other_host are the codes that say that a phone's token
-    belongs to another app than the credential, and to this one or another at another host of the provider's.
+    HTTP at this provider alone, by (fault, or the provider's own reason for ending the connection, wire). other_app and
+    other_host are the codes that say that a phone's token belongs to another app than the credential, and to this one
+    or another at another host of the provider's.
     """
 
     accepts: range
     sent: Verdict
     answers: dict[tuple[int, str], Verdict]
     unknown: Verdict
-    transport: dict[tuple[TransportFault, WireState], Verdict] = {}
+    transport: dict[tuple[TransportFault | str, WireState], Verdict] = {}
     other_app: frozenset[str] = frozenset()
     other_host: frozenset[str] = frozenset()
 

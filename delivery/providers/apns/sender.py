@@ -22,7 +22,7 @@ from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.protocol import policy
 from delivery.providers.apns import payload
-from delivery.providers.apns.outcomes import INVALID_IAT
+from delivery.providers.apns.outcomes import GOAWAY_REASONS, INVALID_IAT
 from delivery.providers.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
 from delivery.providers.base import Target, TooLargeError, Try, unsent
 
@@ -72,7 +72,7 @@ class _Route:
                 self.ends_at = _end_of(cert_pem)
         except KeyError as missing:
             raise CredentialError(f"the credential has no {missing.args[0]}") from None
-        self.channel = engine.channel(target.origin, target.credential_id, cert_pem, key_pem)
+        self.channel = engine.channel(target.origin, target.credential_id, cert_pem, key_pem, GOAWAY_REASONS)
         self._authorization = ""
         self._alert = _head(target.topic, PushType.ALERT, "")
         self._voip = _head(f"{target.topic}.voip", PushType.VOIP, "")
@@ -174,6 +174,8 @@ class ApnsSender:
         attempt = Attempt("apns", route.host, status, stream.fault, stream.wire, stream.at, stream.ms)
         if not status:
             attempt.detail = stream.error[:120]
+            if stream.fault == TransportFault.CREDENTIAL and stream.error in GOAWAY_REASONS:
+                attempt.reason, attempt.detail = stream.error, "GOAWAY"
         elif status != 200:
             try:
                 self._refused(attempt, stream, route)

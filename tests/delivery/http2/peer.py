@@ -32,8 +32,8 @@ def read(data: bytes) -> list[Any]:
 class Peer:
     """A Connection over a transport that keeps what is written, and what became of it."""
 
-    def __init__(self, *, connected: bool = True) -> None:
-        """connected: whether the transport is there from the start."""
+    def __init__(self, *, connected: bool = True, refusals: frozenset[str] = frozenset()) -> None:
+        """connected: whether the transport is there from the start; refusals: see Connection."""
         self.ended: list[Stream] = []
         self.lost: list[TransportFault] = []
         self.lost_texts: list[str] = []
@@ -44,7 +44,7 @@ class Peer:
         self.reading_paused = False
         self.on_stream_ended: Callable[[Stream], None] = lambda stream: None
         self.notices: list[tuple[int, str, bool]] = []
-        self.connection = Connection(self._count_capacity, self._stream_ended, self._lost, self._notice)
+        self.connection = Connection(self._count_capacity, self._stream_ended, self._lost, self._notice, refusals)
         if connected:
             self.connection.connection_made(self)  # type: ignore[arg-type]
 
@@ -103,9 +103,9 @@ class Peer:
         return stream
 
 
-async def connected_peer(settings: dict[int, int] | None = None) -> Peer:
+async def connected_peer(settings: dict[int, int] | None = None, *, refusals: frozenset[str] = frozenset()) -> Peer:
     """A peer that has sent its SETTINGS."""
-    peer = Peer()
+    peer = Peer(refusals=refusals)
     await peer.deliver(SettingsFrame(0, settings or {}))
     return peer
 

@@ -174,6 +174,7 @@ def fcm_response(status: int, reason: str) -> dict[str, Any]:
         (400, "MissingTopic", True, False),
         (403, "BadCertificateEnvironment", True, True),
         (403, "BadEnvironmentKeyIdInToken", True, True),
+        (403, "BadEnvironmentKeyInToken", True, True),
         (403, "Forbidden", True, True),
         (403, "ExpiredProviderToken", False, False),
         (429, "TooManyRequests", False, False),
