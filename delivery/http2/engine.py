@@ -149,7 +149,11 @@ def _in_flight(connection: PooledConnection) -> int:
 
 
 class Engine:
-    """The HTTP/2 client of a process: all its channels, on one loop. clock: the time of day for what it signs."""
+    """The HTTP/2 client of a process: all its channels, on one loop.
+
+    clock: the time of day for what it signs; on_sweep: what else is to be called once in SWEEP_SECONDS, to forget what
+    is no longer used.
+    """
 
     def __init__(
         self,
@@ -168,6 +172,7 @@ class Engine:
         """
         self.loop = loop
         self.closed = False
+        self.on_sweep: list[Callable[[], None]] = []
         self.clock = PeerClock()
         self._patient = patient
         self._origins: dict[str, Backoff] = {}
@@ -217,6 +222,8 @@ class Engine:
                 continue
             for connection in connections:
                 connection.ping_if_idle(now)
+        for forget in self.on_sweep:
+            forget()
         origins = {origin for origin, _ in self._channels}
         self._origins = {origin: backoff for origin, backoff in self._origins.items() if origin in origins}
 

@@ -15,6 +15,7 @@ tokens of its own, on connections of its own, so each mends itself at its first 
 
 import logging
 from typing import Final
+from weakref import WeakValueDictionary
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -104,12 +105,12 @@ class ProviderToken:
 
 
 class ProviderTokens:
-    """All tokens of a process."""
+    """All tokens of a process, each as long as anybody has it: a key that is no longer used is not kept."""
 
     def __init__(self, clock: PeerClock) -> None:
         """clock: the engine's."""
         self._clock = clock
-        self._tokens: dict[tuple[str, str, str], ProviderToken] = {}
+        self._tokens: WeakValueDictionary[tuple[str, str, str], ProviderToken] = WeakValueDictionary()
 
     def of(self, team_id: str, key_id: str, key_pem: str) -> ProviderToken:
         """Return the token of a key, the same object for all who ask."""

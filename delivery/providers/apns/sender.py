@@ -24,7 +24,7 @@ from delivery.protocol import policy
 from delivery.providers.apns import payload
 from delivery.providers.apns.outcomes import GOAWAY_REASONS, INVALID_IAT
 from delivery.providers.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
-from delivery.providers.base import Target, TooLargeError, Try, unsent
+from delivery.providers.base import Target, TooLargeError, Try, is_abandoned, unsent
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,11 @@ class ApnsSender:
         self._engine = engine
         self._tokens = ProviderTokens(engine.clock)
         self._routes: dict[int, _Route] = {}
+        engine.on_sweep.append(self._forget)
+
+    def _forget(self) -> None:
+        """Forget the credentials that are no longer used; their tokens go with them."""
+        self._routes = {app: route for app, route in self._routes.items() if not is_abandoned(route.channel)}
 
     def send(self, t: Try) -> None:
         """Make one attempt; t.on_done(t, attempt) follows on the loop, within t.timeout and not before send returns."""
