@@ -183,8 +183,10 @@ class AccessPolicy:
         self._test_service: bool = settings.TEST_SERVICE
 
     def check_access(self, identity: Identity, request: RequestInfo, whose: Whose | None) -> None:
-        """Raises PlainHttp, UnnamedScheme, WrongNetwork or TestServiceOff; `whose`: as whom they name the identity, None
-        as nobody."""
+        """Raises PlainHttp, UnnamedScheme, WrongNetwork or TestServiceOff.
+
+        `whose`: as whom they name the identity, None as nobody.
+        """
         if identity.tls and not self.proxies.accepts_keys(request):
             if self.proxies.is_told_no_scheme(request):
                 raise UnnamedScheme  # nobody's but ours, so it is told to no customer

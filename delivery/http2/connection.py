@@ -1,10 +1,12 @@
-"""One HTTP/2 connection, client side (RFC 9113): requests out (connection_sender.py), responses in. It knows nothing of
-time or of dialling.
+"""One HTTP/2 connection, client side (RFC 9113): requests out (connection_sender.py), responses in
+(connection_responses.py), and what the peer says of the connection. It knows nothing of time or of dialling.
 
 What we send is simple, so this is less than a library: requests with a small body, no server push, no dynamic header
 table, and responses that are cut off above MAX_RESPONSE_BYTES, so that no window of ours ever closes. Invariants: a
 request that was sent counts as NOT_SENT only where the peer has said that it did not process it; each stream is handed
-to on_stream_ended once, or left in `streams` for on_lost; a peer that floods us is left, see MAX_CONTROL_FRAMES.
+to on_stream_ended once, or left in `streams` for on_lost; a peer that floods us is left, see MAX_CONTROL_FRAMES, and no
+peer has more of a turn of the loop than TURN_BYTES take. What RFC 9113 forbids ends its stream or the connection, as it
+demands; a malformed response ends its stream alone (8.1.1).
 """
 
 import logging
@@ -14,20 +16,21 @@ from typing import Final, Protocol
 from hpack import HPACKError
 
 from delivery.http2 import error_codes, frames
-from delivery.http2.connection_sender import MAX_RESPONSE_BYTES, RECEIVE_WINDOW, ConnectionSender
-from delivery.http2.frames import FrameError
-from delivery.http2.response_headers import ResponseHeaders
+from delivery.http2.connection_responses import ConnectionResponses
+from delivery.http2.connection_sender import BUFFER_FULL, MAX_RESPONSE_FIELDS, RECEIVE_WINDOW
+from delivery.http2.frames import FrameError, StreamError
 from delivery.http2.stream import Stream
+from delivery.http2.turns import TURN_BYTES, Turns
 from delivery.outcomes.transport import TransportFault
-from delivery.outcomes.verdict import NOT_SENT
 
 log = logging.getLogger(__name__)
 
-MAX_CONTROL_FRAMES: Final = 10_000
-"""Frames that may come between two answers without being a part of one; more are a flood, which costs us time for
-nothing (https://www.kb.cert.org/vuls/id/605641). A busy peer sends two WINDOW_UPDATE frames for each answer."""
-_PING_BYTES: Final = 8
+_EXPENSIVE: Final = {frames.SETTINGS: 100, frames.GOAWAY: 100}
+"""What counts as so many of them, since it concerns all open streams; a peer sends few in a connection's life."""
+_MAX_WRITE_BUFFER_BYTES: Final = 1_048_576
+"""Bytes that may wait for a peer that goes on asking and reads nothing."""
 _GOAWAY_BYTES: Final = 8
+_WINDOW_UPDATE_BYTES: Final = 4
 
 
 class Notice(Protocol):
@@ -37,12 +40,18 @@ class Notice(Protocol):
         """Take it; nothing may be raised."""
 
 
-class Connection(ConnectionSender):
+class Connection(ConnectionResponses):
     """A client connection, see the module.
 
     settings_received: whether the peer has sent its SETTINGS; goaway_text: what its GOAWAY said, "" before it; taken:
-    how many requests it took in all, once it has disowned others by GOAWAY, None before that.
+    how many requests it took in all, once it has disowned others by GOAWAY, None before that; refusal: the reason for
+    which a GOAWAY turned the credential down, "" where none did.
     """
+
+    __slots__ = (
+        *("_on_lost", "_on_notice", "_parser", "_turns", "_refusals"),
+        *("goaway_text", "ping_unanswered", "refusal", "settings_received", "taken"),
+    )
 
     def __init__(
         self,
@@ -50,23 +59,26 @@ class Connection(ConnectionSender):
         on_stream_ended: Callable[[Stream], None],
         on_lost: Callable[[TransportFault, str], None],
         on_notice: Notice,
+        refusals: frozenset[str] = frozenset(),
     ) -> None:
         """on_capacity: see ConnectionSender; on_lost(fault, error): the connection has ended, or is of no use.
 
         on_notice(error code, text, goaway): the peer has sent GOAWAY, or has reset a stream to ask for calm. It comes
-        before the streams end that this concerns.
+        before the streams end that this concerns. refusals: the reasons in a GOAWAY's debug data that turn down the
+        credential with which the connection was opened.
         """
-        super().__init__(on_capacity)
-        self._on_stream_ended, self._on_lost, self._on_notice = on_stream_ended, on_lost, on_notice
-        self.settings_received = False
-        self.goaway_text = ""
+        super().__init__(on_capacity, on_stream_ended)
+        self._on_lost, self._on_notice = on_lost, on_notice
+        self._refusals = refusals
+        self.settings_received = self.ping_unanswered = False
+        self.goaway_text = self.refusal = ""
         self.taken: int | None = None
-        self._control_frames = 0
-        self._parser = frames.FrameParser(MAX_RESPONSE_BYTES)
-        self._response_headers = ResponseHeaders(MAX_RESPONSE_BYTES)
+        self._turns = Turns(self._process, self._call_soon)
+        self._parser = frames.FrameParser(MAX_RESPONSE_FIELDS)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Report the end of the connection, unless we closed it."""
+        """Report the end of the connection, unless we closed it, once all that came before is processed."""
+        self._turns.drain()
         expected = self.closed or self.transport is None  # who still dials learns of it in another way
         self.closed, self.accepts_streams = True, False
         if expected:
@@ -78,47 +90,64 @@ class Connection(ConnectionSender):
 
     def data_received(self, data: bytes) -> None:
         """Process frames of the peer."""
+        if len(data) > TURN_BYTES or self._turns.unread:
+            self._turns.defer(data, self.transport)
+        else:
+            self._process(data)
+
+    def _process(self, data: bytes) -> None:
         if self.closed:
             return
         try:
             for frame_type, flags, stream_id, payload in self._parser.feed(data):
-                self._receive_frame(frame_type, flags, stream_id, payload)
+                try:
+                    self._receive_frame(frame_type, flags, stream_id, payload)
+                except StreamError as error:
+                    self._fail_stream(stream_id, error)
                 if self.closed:
                     return
-        except (FrameError, HPACKError) as error:
-            self._fail(str(error))
+        except FrameError as error:
+            self._fail(str(error), error.code)
+            return
+        except HPACKError as error:
+            self._fail(str(error), frames.COMPRESSION_ERROR)
             return
         except Exception as error:
             log.exception("a frame of a provider could not be processed")
-            self._fail(type(error).__name__)
+            self._fail(type(error).__name__, frames.INTERNAL_ERROR)
             return
+        if self._window_grew:
+            self.send_blocked()
         if self._parser.flow_controlled_bytes > RECEIVE_WINDOW // 2:
             self.write(frames.frame(frames.WINDOW_UPDATE, 0, 0, self._parser.flow_controlled_bytes.to_bytes(4, "big")))
             self._parser.flow_controlled_bytes = 0
 
-    def _fail(self, reason: str) -> None:
-        """Close the connection with PROTOCOL_ERROR: the peer does not keep to HTTP/2, or we do not understand it."""
+    def _fail(self, reason: str, error_code: int) -> None:
+        """Close the connection: the peer does not keep to HTTP/2, or we do not understand it."""
         if not self.closed:
-            self.close(frames.PROTOCOL_ERROR)
+            self.close(error_code)
             self._on_lost(TransportFault.PROTOCOL, reason)
 
     def _receive_frame(self, frame_type: int, flags: int, stream_id: int, payload: bytes) -> None:
-        if not self.settings_received and frame_type != frames.SETTINGS:
+        if not self.settings_received and (frame_type != frames.SETTINGS or flags & frames.ACK):
             raise FrameError("no SETTINGS frame at first")
         if frame_type == frames.HEADERS:
             self._receive_headers(flags, stream_id, payload)
         elif frame_type == frames.DATA:
             self._receive_data(flags, stream_id, payload)
-        else:
+        elif frame_type == frames.WINDOW_UPDATE:
             self._count_control_frame()
+            self._receive_window_update(stream_id, payload)
+        else:
+            self._count_control_frame(_EXPENSIVE.get(frame_type, 1))
+            frames.check_control_frame(frame_type, stream_id, len(payload))
             self._receive_control_frame(frame_type, flags, stream_id, payload)
 
     def _receive_control_frame(self, frame_type: int, flags: int, stream_id: int, payload: bytes) -> None:
         if frame_type == frames.SETTINGS:
             self._receive_settings(flags, payload)
-        elif frame_type == frames.WINDOW_UPDATE:
-            self._receive_window_update(stream_id, frames.read_uint31(payload))
         elif frame_type == frames.RST_STREAM:
+            self._check_opened(stream_id)
             self._receive_rst_stream(stream_id, frames.read_uint32(payload))
         elif frame_type == frames.GOAWAY:
             last_stream_id, error_code = frames.read_uint31(payload), frames.read_uint32(payload, 4)
@@ -126,88 +155,57 @@ class Connection(ConnectionSender):
         elif frame_type == frames.PUSH_PROMISE:
             raise FrameError("PUSH_PROMISE frame")
         elif frame_type == frames.PING:
-            if len(payload) != _PING_BYTES:
-                raise FrameError("PING frame of a wrong size")
             if flags & frames.ACK:
                 self.ping_unanswered = False
             else:
                 self.acknowledge(frames.PING, payload)
 
-    def _count_control_frame(self) -> None:
-        self._control_frames += 1
-        if self._control_frames > MAX_CONTROL_FRAMES:
-            raise FrameError("flood of frames that answer nothing")
+    def ping(self) -> None:
+        """Send a PING; ping_unanswered is set until the peer has answered it (RFC 9113, 6.7)."""
+        self.ping_unanswered = True
+        self.write(frames.frame(frames.PING, 0, 0, bytes(8)))
 
-    def _receive_headers(self, flags: int, stream_id: int, block: bytes) -> None:
-        status, fields = self._response_headers.decode(block)  # of a reset stream, too: the next block may need it
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            self._count_control_frame()
-            return
-        ends = flags & frames.END_STREAM
-        if not stream.status:
-            if not status or (status < 200 and ends):
-                raise FrameError("answer without a status")
-            if status < 200:
-                self._count_control_frame()
-                return  # an interim response (RFC 9110, 15.2): the final one follows
-            stream.receive_headers(status, fields)
-            self._control_frames = 0
-            if not ends and stream.content_length > MAX_RESPONSE_BYTES:
-                self._truncate(stream)
-                return
-        if ends:
-            self._end_stream(stream)
-
-    def _receive_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        stream = self.streams.get(stream_id)
-        if stream is None or not (payload or flags):
-            self._count_control_frame()
-        if stream is None:
-            return
-        if not stream.status:
-            raise FrameError("DATA frame before the status")
-        stream.received_bytes += len(payload)
-        if stream.received_bytes > MAX_RESPONSE_BYTES:
-            self._truncate(stream)
-            return
-        if payload:
-            stream.receive_data(payload)
-        if flags & frames.END_STREAM:
-            self._end_stream(stream)
-
-    def _end_stream(self, stream: Stream) -> None:
-        if stream.unsent_body:  # answered before all of it was sent: the rest never will be
-            self.cancel(stream)
-        else:
-            del self.streams[stream.stream_id]
-        self._on_stream_ended(stream)
-
-    def _truncate(self, stream: Stream) -> None:
-        """Reset a stream whose response body is too long; its status counts."""
-        stream.discard_body()
-        self.cancel(stream)
-        self._on_stream_ended(stream)
+    def acknowledge(self, frame_type: int, payload: bytes = b"") -> None:
+        """Acknowledge a SETTINGS or PING frame. FrameError for a peer that goes on asking and reads nothing."""
+        if self._blocked & BUFFER_FULL and self.transport.get_write_buffer_size() > _MAX_WRITE_BUFFER_BYTES:
+            raise FrameError("peer that asks and reads nothing")
+        self.write(frames.frame(frame_type, frames.ACK, 0, payload))
 
     def _receive_settings(self, flags: int, payload: bytes) -> None:
         if flags & frames.ACK:
+            if payload:
+                raise FrameError("SETTINGS frame of a wrong size", frames.FRAME_SIZE_ERROR)
             return
-        for key, value in frames.read_settings(payload):
+        for key, value in frames.read_settings(payload).items():
             if key == frames.MAX_CONCURRENT_STREAMS:
                 self.limit_streams(value, self._caution)
             elif key == frames.INITIAL_WINDOW_SIZE:
                 self.set_initial_window(value)
             elif key == frames.HEADER_TABLE_SIZE:
                 self.set_header_table_size(value)
+            elif key == frames.MAX_HEADER_LIST_SIZE:
+                self.set_max_header_list(value)
         self.acknowledge(frames.SETTINGS)
         if not self.settings_received:
             self.settings_received = self.accepts_streams = True
-        self.send_blocked()
+        self._window_grew = True
 
-    def _receive_window_update(self, stream_id: int, increment: int) -> None:
-        if stream_id == 0 and not increment:
+    def _receive_window_update(self, stream_id: int, payload: bytes) -> None:
+        if len(payload) != _WINDOW_UPDATE_BYTES:
+            raise FrameError("WINDOW_UPDATE frame of a wrong size", frames.FRAME_SIZE_ERROR)
+        increment = int.from_bytes(payload, "big") & frames.MAX_WINDOW
+        if stream_id:
+            stream = self.streams.get(stream_id)
+            if stream is None:
+                self._check_opened(stream_id)
+            elif increment:
+                self.increase_stream_window(stream, increment)
+            else:
+                raise StreamError("WINDOW_UPDATE frame out of bounds")
+        elif increment:
+            self.increase_window(increment)
+        else:
             raise FrameError("WINDOW_UPDATE frame out of bounds")
-        self.increase_window(stream_id, increment)
 
     def _receive_rst_stream(self, stream_id: int, error_code: int) -> None:
         text = f"RST_STREAM {error_codes.name(error_code)}"
@@ -223,21 +221,20 @@ class Connection(ConnectionSender):
         stream.discard_body()
         self._on_stream_ended(stream)
 
-    def _end_disowned(self, stream: Stream, fault: TransportFault, text: str) -> None:
-        if not stream.status:  # what was answered was processed, whatever is said later
-            stream.fault, stream.error, stream.wire = fault, text, NOT_SENT
-        stream.discard_body()
-        self._on_stream_ended(stream)
-
     def _receive_goaway(self, last_stream_id: int, error_code: int, debug_data: bytes) -> None:
         """Open no more streams; the peer disowns those after last_stream_id, and goes on with the others."""
         self.accepts_streams = False
         self.goaway_text = error_codes.goaway_text(error_code, debug_data)
+        reason = error_codes.goaway_reason(debug_data)
+        fault, text = TransportFault.GOAWAY, self.goaway_text
+        if reason in self._refusals:
+            self.refusal = text = reason
+            fault = TransportFault.CREDENTIAL
         disowned = [stream_id for stream_id in self.streams if stream_id > last_stream_id]
         if disowned:
             self.taken = (last_stream_id + 1) // 2  # ours are odd
         self._on_notice(error_code, self.goaway_text, goaway=True)
         for stream_id in disowned:
             if (stream := self.remove(stream_id)) is not None:
-                self._end_disowned(stream, TransportFault.GOAWAY, self.goaway_text)
+                self._end_disowned(stream, fault, text)
         self._on_capacity()

@@ -101,8 +101,19 @@ class TlsTrust:
 class Endpoint:
     """One origin, the TLS settings for it, and the client certificate that is shown there."""
 
-    def __init__(self, origin: str, trust: TlsTrust, cert_pem: str = "", key_pem: str = "") -> None:
-        """origin: "https://host[:port]"; cert_pem (with its chain) and key_pem: the client certificate ("": none)."""
+    def __init__(
+        self,
+        origin: str,
+        trust: TlsTrust,
+        cert_pem: str = "",
+        key_pem: str = "",
+        refusals: frozenset[str] = frozenset(),
+    ) -> None:
+        """origin: "https://host[:port]"; cert_pem (with its chain) and key_pem: the client certificate ("": none).
+
+        refusals: the reasons in a GOAWAY that turn down the credential whose endpoint this is.
+        """
+        self.refusals = refusals
         parts = urlsplit(origin)
         self.host, self.port = parts.hostname or "", parts.port or 443
         self.authority = parts.netloc

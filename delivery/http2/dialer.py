@@ -42,6 +42,7 @@ class Dialer:
         """endpoint: where to; origin: shared by all channels that lead there."""
         self.origin, self.channel, self.patient = origin, Backoff(), patient
         self.caution: int | None = None
+        self.refusals = endpoint.refusals
         self._loop, self._endpoint = loop, endpoint
         self._logged_at = -NOTICE_SECONDS
         self._unlogged = 0

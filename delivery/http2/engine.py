@@ -13,9 +13,10 @@ from typing import Final
 
 import msgspec
 
-from delivery.http2 import frames, hpack_encoding
+from delivery.http2 import hpack_encoding
 from delivery.http2.addresses import DialError
 from delivery.http2.backoff import Backoff
+from delivery.http2.connection_sender import MAX_REQUEST_FIELDS
 from delivery.http2.dial import Endpoint, TlsTrust
 from delivery.http2.dialer import Dialer
 from delivery.http2.peer_clock import PeerClock
@@ -70,7 +71,7 @@ class Channel:
         encoded_path = hpack_encoding.string_literal(path.encode("ascii"))
         length = hpack_encoding.content_length_field(len(body))
         header_block = b"%b%b%b%b" % (self._request_start, encoded_path, field_block, length)
-        if len(header_block) >= frames.MAX_PAYLOAD_BYTES:  # the first of a connection may get a byte more
+        if len(header_block) > MAX_REQUEST_FIELDS:
             raise ValueError("the fields of the request are too long")
         self.used_at = now = time.monotonic()
         stream = Stream(header_block, body, time.time(), now, now + timeout, on_done, tag)
@@ -148,7 +149,11 @@ def _in_flight(connection: PooledConnection) -> int:
 
 
 class Engine:
-    """The HTTP/2 client of a process: all its channels, on one loop. clock: the time of day for what it signs."""
+    """The HTTP/2 client of a process: all its channels, on one loop.
+
+    clock: the time of day for what it signs; on_sweep: what else is to be called once in SWEEP_SECONDS, to forget what
+    is no longer used.
+    """
 
     def __init__(
         self,
@@ -167,6 +172,7 @@ class Engine:
         """
         self.loop = loop
         self.closed = False
+        self.on_sweep: list[Callable[[], None]] = []
         self.clock = PeerClock()
         self._patient = patient
         self._origins: dict[str, Backoff] = {}
@@ -174,15 +180,23 @@ class Engine:
         self._channels: dict[tuple[str, int], Channel] = {}
         self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    def channel(self, origin: str, credential_id: int, cert_pem: str = "", key_pem: str = "") -> Channel:
+    def channel(
+        self,
+        origin: str,
+        credential_id: int,
+        cert_pem: str = "",
+        key_pem: str = "",
+        refusals: frozenset[str] = frozenset(),
+    ) -> Channel:
         """Return the channel of a credential at an origin ("https://host[:port]").
 
-        cert_pem and key_pem are the client certificate, with its chain, and its key; they are read at the first call
-        only.
+        cert_pem and key_pem are the client certificate, with its chain, and its key; refusals are the reasons in a
+        GOAWAY that turn the credential down: what was not sent ends with TransportFault.CREDENTIAL and that reason as
+        its error. All are read at the first call only.
         """
         channel = self._channels.get((origin, credential_id))
         if channel is None:
-            endpoint = Endpoint(origin, self._trust, cert_pem, key_pem)
+            endpoint = Endpoint(origin, self._trust, cert_pem, key_pem, refusals)
             dialer = Dialer(self.loop, endpoint, self._origins.setdefault(origin, Backoff()), patient=self._patient)
             channel = self._channels[origin, credential_id] = Channel(self.loop, endpoint, dialer)
             channel.closed = self.closed
@@ -208,6 +222,8 @@ class Engine:
                 continue
             for connection in connections:
                 connection.ping_if_idle(now)
+        for forget in self.on_sweep:
+            forget()
         origins = {origin for origin, _ in self._channels}
         self._origins = {origin: backoff for origin, backoff in self._origins.items() if origin in origins}
 

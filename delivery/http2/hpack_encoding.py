@@ -8,6 +8,8 @@ less than keeping a table.
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from hpack import Decoder
+
 _POST_HTTPS: Final = b"\x83\x87"
 """Fields 3 (:method: POST) and 7 (:scheme: https) of the static table (RFC 7541, appendix A)."""
 _PATH: Final = b"\x04"
@@ -65,3 +67,8 @@ def content_length_field(length: int) -> bytes:
     """Return the content-length of a body, the last field."""
     digits = b"%d" % length
     return b"%b%c%b" % (_CONTENT_LENGTH, len(digits), digits)
+
+
+def header_list_size(block: bytes) -> int:
+    """Return the size of a header block of ours as a peer limits it (RFC 9113, 6.5.2): 32 bytes more for each field."""
+    return sum(len(name) + len(value) + 32 for name, value in Decoder().decode(block, raw=True))

@@ -98,7 +98,9 @@ class PooledConnection(PooledRequests):
         self._send_pending()
 
     def _make_connection(self) -> Connection:
-        return Connection(self._send_pending, self._stream_ended, self._connection_lost, self._notice)
+        return Connection(
+            self._send_pending, self._stream_ended, self._connection_lost, self._notice, self._dialer.refusals
+        )
 
     def _begin_dial(self) -> None:
         self._dialling_since = time.monotonic()
@@ -111,7 +113,10 @@ class PooledConnection(PooledRequests):
             connection.send(pending.popleft())
         if connection.settings_received and not connection.accepts_streams:
             self._unusable = True
-            self._resubmit_all(self._take_pending())
+            if connection.refusal:  # elsewhere it would be turned down as well
+                self._fail_all(self._take_pending(), TransportFault.CREDENTIAL, connection.refusal)
+            else:
+                self._resubmit_all(self._take_pending())
             self._close_if_drained()
 
     def _resubmit_all(self, unsent: list[Stream]) -> None:
@@ -191,7 +196,9 @@ class PooledConnection(PooledRequests):
         connection = self._connection
         if not (self.draining or self._unusable or connection is None) or self.in_flight or self.closed:
             return
-        if connection is not None and connection.goaway_text:
+        if connection is not None and connection.refusal:
+            pass  # counted when it was said
+        elif connection is not None and connection.goaway_text:
             self._count_unproductive(TransportFault.GOAWAY, connection.goaway_text)
         elif connection is not None and connection.used:
             self._count_unproductive(TransportFault.TIMEOUT_CONNECT, "")
@@ -220,7 +227,10 @@ class PooledConnection(PooledRequests):
         """Hear of a GOAWAY, or that the peer asks for calm."""
         self._dialer.log_notice(error_code, text)
         connection = self._connection
-        if connection is not None and connection.taken is not None:
+        if connection is not None and connection.refusal:
+            # Counted here, and as what it is: the next who would dial is told so, and dials no more than in each pause.
+            self._dialer.channel.failed(DialError(TransportFault.CREDENTIAL, connection.refusal))
+        elif connection is not None and connection.taken is not None:
             few = connection.taken < connection.max_concurrent_streams
             self._dialer.caution = connection.taken if few else None
         if error_code == frames.ENHANCE_YOUR_CALM:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 from delivery.outcomes.transport import NoFault, TransportFault
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT, WireState
+from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, WireState
+
+_WITHOUT_CONTENT: Final = (204, 304)
+"""Statuses whose content-length is that of another response (RFC 9110, 8.6)."""
 
 
 class Stream:
@@ -86,15 +89,21 @@ class Stream:
         return _date(self._field(b"date"))
 
     @property
-    def content_length(self) -> int:
-        """The response's content-length; 0 where it says none."""
+    def content_length(self) -> int | None:
+        """The response's content-length; None where it says none, and for status 200."""
         value = self._field(b"content-length")
-        return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else 0
+        return int(value) if value else None
+
+    @property
+    def has_wrong_length(self) -> bool:
+        """Whether another number of bytes has come than the response announced (RFC 9113, 8.1.1)."""
+        announced = None if self.status in _WITHOUT_CONTENT else self.content_length
+        return announced is not None and announced != self.received_bytes
 
     def _field(self, name: bytes) -> str:
         for field_name, value in self._fields:
             if field_name == name:
-                return value.decode("latin-1").strip()
+                return value.decode("latin-1")
         return ""
 
     def receive_headers(self, status: int, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
@@ -107,6 +116,12 @@ class Stream:
             self._body = [data]
         else:
             self._body.append(data)
+
+    def fail(self, fault: TransportFault, error: str) -> None:
+        """Take back what there is of a response: it is none (RFC 9113, 8.1.1), but the request may be taken."""
+        self.wire = NOT_SENT if self.unsent_body else MAYBE
+        self.status, self.fault, self.error, self._fields = 0, fault, error, ()
+        self.discard_body()
 
     def discard_body(self) -> None:
         """Drop a body that does not come whole: half a body says nothing."""

@@ -35,6 +35,8 @@ DEVICE: Final = Limit(1, 20)
 MOST: Final = 20_000
 # Seconds after which a bucket that nobody uses is forgotten, and between two looks at all of them.
 IDLE: Final = 60.0
+# The same of a bucket of somebody whom we know: all that it had leased has long been given back.
+KNOWN_IDLE: Final = 600.0
 TICK: Final = 1.0
 
 
@@ -205,21 +207,34 @@ class Limits:
         return bucket
 
     async def maintain(self) -> None:
-        """Report pushes in flight, return unused tokens and forget idle buckets of strangers, once a second."""
+        """Report pushes in flight, return unused tokens and forget idle buckets, once a second."""
         while True:
             await asyncio.sleep(TICK)
             if not self._link.up:
                 continue
             self.memory.poll()
-            now = time.monotonic()
+            now, forgotten = time.monotonic(), False
             for key, bucket in list(self._buckets.items()):
                 idle = now - bucket.last_used
                 if bucket.limit.in_flight and (bucket.in_flight or bucket.reported or bucket.in_flight_elsewhere):
                     bucket.lease()
                 elif idle > 2 * TICK:
                     bucket.return_unused()
-                if idle > IDLE and key.startswith(("limit:network:", "limit:device:")):
+                strange = key.startswith(("limit:network:", "limit:device:"))
+                if idle > (IDLE if strange else KNOWN_IDLE) and not bucket.in_flight and not bucket.reported:
                     del self._buckets[key]
+                    forgotten = True
+            if forgotten:
+                self._forget_allowances()
+
+    def _forget_allowances(self) -> None:
+        """Forget the allowances whose buckets are forgotten: of keys that are no longer used, or gone."""
+        buckets = self._buckets
+        self._allowances = {
+            key: allowance
+            for key, allowance in self._allowances.items()
+            if allowance.server.key in buckets and allowance.customer.key in buckets
+        }
 
 
 def body_cost(size: int) -> int:

@@ -26,6 +26,7 @@ from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import Responses
 from delivery.metrics import counting
+from delivery.protocol import wire
 from delivery.queue import batch, valkey
 from tenants import redis_client, vault
 
@@ -120,9 +121,15 @@ class Publisher:
 
     def _turn_away(self, pushes: Sequence[PendingPush | None], code: str) -> None:
         for push in pushes:
-            if push is not None:
-                self._responses.release(push)
+            if push is None:
+                continue
+            self._responses.release(push)
+            try:
                 self._turned_away.turn_away(push, code)
+            except Exception:  # a fault of ours at one push: the others are released and answered all the same
+                logger.exception("a push could not be turned away", extra={"trace": push.trace})
+                if not push.answer.done():
+                    push.answer.set_result(wire.fail_body(f"internal_error {push.trace}"))
 
     async def _publish_via_celery(self, pending: PendingBatch, sealed: bytes) -> None:
         """Publish through Celery itself, in a thread: for any broker but Valkey or Redis."""

@@ -103,7 +103,7 @@ class Bucket:
         self.key, self._link, self._process = key, link, process
         self.in_flight = self.in_flight_elsewhere = self.reported = 0
         self._overdrawn = self._credit = self.taken = self.rate_seen = 0
-        self.last_used = self._leased_at = 0.0
+        self.last_used, self._leased_at = time.monotonic(), 0.0
         self._leasing = False
         self._reset(limit)
 

@@ -40,7 +40,8 @@ _ESCAPED = re.compile(rb"\\(.)")
 _MEANT = {b"t": b"\t", b"n": b"\n", b"r": b"\r"}
 # A bracket at the end of a label would be taken for that of the attempts.
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "", "]": "\\x5d"})
-_JSON_QUOTED = str.maketrans({"\\": "\\\\\\\\", '"': '\\\\"', "\t": " ", "\n": " ", "\r": " ", "\0": ""})
+# JSON has no control character in a text (RFC 8259, 7); what a peer says may have any.
+_JSON_QUOTED = str.maketrans({chr(code): " " for code in range(32)} | {"\\": "\\\\\\\\", '"': '\\\\"', "\0": ""})
 
 
 def fingerprint(device_id: str, hash_key: bytes) -> str:
@@ -125,7 +126,7 @@ def row(
     return (
         f"{moment(accepted_at)}\t{moment(ended_at)}\t{trace}\t{members[2]}\t{members[3]}\t{device}\t{size}\t{ids}\t"
         f"[{attempts_json}]\t{who}\t{app}\t{members[0]}\t{members[1]}\t{verdict_columns}\t{count}\n"
-    ).encode()
+    ).encode("utf-8", "replace")
 
 
 def trace_of(line: bytes) -> bytes:

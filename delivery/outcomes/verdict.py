@@ -118,8 +118,9 @@ class Outcomes(msgspec.Struct, frozen=True):
     accepts holds the HTTP statuses of an accepted push, whose verdict is sent; answers has a row for each documented
     refusal, by (HTTP status, reason), and unknown stands for every other, but that trouble stands for those of
     TROUBLED that give no readable reason; transport has rows for what happens below HTTP at this provider alone, by
-    (fault, wire). other_app and other_host are the codes that say that a phone's token
-    belongs to another app than the credential, and to this one or another at another host of the provider's.
+    (fault, or the provider's own reason for ending the connection, wire). other_app and other_host are the codes that
+    say that a phone's token belongs to another app than the credential, and to this one or another at another host of
+    the provider's.
     """
 
     accepts: range
@@ -127,7 +128,7 @@ class Outcomes(msgspec.Struct, frozen=True):
     answers: dict[tuple[int, str], Verdict]
     unknown: Verdict
     trouble: Verdict
-    transport: dict[tuple[TransportFault, WireState], Verdict] = {}
+    transport: dict[tuple[TransportFault | str, WireState], Verdict] = {}
     other_app: frozenset[str] = frozenset()
     other_host: frozenset[str] = frozenset()
 

@@ -26,6 +26,7 @@ from tenants.models import Credential, PushApp
 from tenants.pages.door import CustomerRequest, customer_page
 from tenants.pages.forms import ConfirmForm
 from tenants.problem import ProblemError
+from tenants.providers.base import Parsed
 
 # How long before its expiry a credential is warned of.
 SOON: Final = timedelta(days=30)
@@ -77,12 +78,16 @@ def upload(request: CustomerRequest, app: int) -> HttpResponse:
     """Add a credential: as the current one where there is none, else as the next; and check it with the provider.
 
     Where the provider refuses the current one and takes the next, nothing is gained by waiting: they change places.
+    No transaction waits for the file to be read, which a password can make long, nor for the provider.
     """
     with request.step():
         row = find(app)
-        form = UploadForm(request.POST, request.FILES, family=row.family)
+    form = UploadForm(request.POST, request.FILES, family=row.family)
+    parsed = _read(row, form)
+    with request.step():
         current = Credential.objects.filter(app=row, slot=Credential.Slot.CURRENT).first()
-        made = _add_credential(row, form, Credential.Slot.NEXT if current else Credential.Slot.CURRENT)
+        slot = Credential.Slot.NEXT if current else Credential.Slot.CURRENT
+        made = _add_credential(row, form, parsed, slot) if parsed is not None else None
         if made is None:
             return _app_page(request, row, form)
     if check_with_provider(request, made) and current is not None and current.refused_at is not None:
@@ -137,13 +142,13 @@ def _credential(app: int, pk: int) -> Credential:
     return found
 
 
-def _add_credential(row: PushApp, form: UploadForm, slot: str) -> Credential | None:
-    """Add the credential of a form; None when there is none in it, and then the form says why."""
+def _read(row: PushApp, form: UploadForm) -> Parsed | None:
+    """Read the file of a form; None when there is no credential in it, and then the form says why."""
     if not form.is_valid():
         return None
     given = form.cleaned_data
     try:
-        parsed = uploads.parse(
+        return uploads.parse(
             form.content(),
             owner=row.customer_id,
             filename=given["file"].name,
@@ -151,6 +156,14 @@ def _add_credential(row: PushApp, form: UploadForm, slot: str) -> Credential | N
             key_id=given.get("key_id", ""),
             team_id=given.get("team_id", ""),
         )
+    except ProblemError as problem:
+        form.add_error(problem.field if problem.field in form.fields else "file", problem.sentence)
+        return None
+
+
+def _add_credential(row: PushApp, form: UploadForm, parsed: Parsed, slot: str) -> Credential | None:
+    """Add the credential of a form; None when the app does not take it, and then the form says why."""
+    try:
         return services.credential_add(app=row, parsed=parsed, slot=slot).row
     except ProblemError as problem:
         form.add_error(problem.field if problem.field in form.fields else "file", problem.sentence)

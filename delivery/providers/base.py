@@ -5,11 +5,11 @@ Invariant: for each Try exactly one Attempt comes back, through on_done, on the 
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from delivery.http2.engine import Engine
+from delivery.http2.engine import Channel, Engine
 from delivery.http2.peer_clock import TOLERANCE, PeerClock
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import CLOCK, NOT_SENT, Attempt, Outcomes, Verdict
@@ -83,6 +83,16 @@ class Try:
         self.on_done = on_done
         self.batch = batch
         self.index = index
+
+
+FORGET_SECONDS: Final = 1800.0
+"""A credential that nothing was sent with for so long is forgotten: its customer may be gone. It is longer than the 20
+minutes in which Apple wants no second token of a key."""
+
+
+def is_abandoned(channel: Channel) -> bool:
+    """Tell whether nothing was sent on a channel for FORGET_SECONDS."""
+    return time.monotonic() - channel.used_at > FORGET_SECONDS
 
 
 class TooLargeError(Exception):

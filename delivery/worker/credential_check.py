@@ -6,6 +6,7 @@ without delivering (Google, by validate_only) is asked so besides.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -13,8 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from django.conf import settings
+from django.db.models import F
 from django.utils import timezone
 
+from delivery.executors import BoundedExecutor
 from delivery.http2.engine import Engine
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import CLOCK, Attempt, Retry, Verdict
@@ -24,7 +27,7 @@ from delivery.providers import table
 from delivery.providers.base import Target, Try
 from delivery.queue import shared_clock
 from delivery.worker import routes
-from tenants import services, vault
+from tenants import redis_client, services, vault
 from tenants.credentials import uploads
 from tenants.directory import snapshot
 from tenants.directory.snapshot import AppRow
@@ -37,6 +40,14 @@ SECONDS: Final = 5.0
 # Seconds that must be left for a second try.
 WORTH: Final = 0.5
 REFUSED_LATELY: Final = timedelta(minutes=5)
+# A credential that has been refused for so long is nobody's any more: it is asked about by hand alone.
+GIVEN_UP: Final = timedelta(days=30)
+# Rechecks at the same time, and seconds for all of a round; the next round begins with those that waited longest.
+RECHECKS: Final = 8
+ROUND_SECONDS: Final = 240.0
+_RECHECKS: Final = BoundedExecutor("rechecks of credentials", threads=RECHECKS, queued=0)
+# Held while a round is under way, in whichever worker: it goes by itself after the longest that a round can take.
+RUNNING: Final = "recheck:running"
 OK: Final = "ok"
 UNREADABLE: Final = "credential_unreadable"
 
@@ -94,12 +105,17 @@ def check(credential: Credential, step: Step = nullcontext) -> Result:
         app = snapshot.app_row(credential)
     result = ask(app)
     with step():
-        services.credential_checked(
-            credential=credential,
-            code=result.code,
-            good=result.good,
-            is_key_fault=result.is_key_fault and not result.good,
-        )
+        return record(credential, result)
+
+
+def record(credential: Credential, result: Result) -> Result:
+    """Write down what came of a check. Raises ProblemError where the credential is gone."""
+    services.credential_checked(
+        credential=credential,
+        code=result.code,
+        good=result.good,
+        is_key_fault=result.is_key_fault and not result.good,
+    )
     return result
 
 
@@ -119,18 +135,35 @@ def promote(*, app: PushApp, expected_id: int, step: Step = nullcontext) -> tupl
 
 
 def recheck() -> int:
-    """Ask about every credential that is refused, since one may be good again; how many are. Blocks.
+    """Ask about the credentials that are refused, since one may be good again; how many are. Blocks for about
+    ROUND_SECONDS at most; 0 at once where another round is under way.
 
-    One that was refused within REFUSED_LATELY has just been asked about by a push.
+    One that was refused within REFUSED_LATELY has just been asked about by a push. Raises redis.RedisError.
     """
-    before = timezone.now() - REFUSED_LATELY
-    refused = Credential.objects.filter(refused_at__lt=before, app__enabled=True).select_related("app__customer")
-    good = 0
-    for row in refused.order_by("refused_at"):
+    with redis_client.connect(SECONDS) as store:
+        if not store.set(RUNNING, "1", nx=True, ex=int(ROUND_SECONDS + 4 * SECONDS)):
+            return 0
         try:
-            good += check(row).good
-        except ProblemError:  # it was removed meanwhile
-            continue
+            return _recheck_round(time.monotonic() + ROUND_SECONDS)
+        finally:
+            store.delete(RUNNING)
+
+
+def _recheck_round(until: float) -> int:
+    now = timezone.now()
+    refused = Credential.objects.filter(
+        refused_at__lt=now - REFUSED_LATELY, refused_at__gt=now - GIVEN_UP, app__enabled=True
+    ).select_related("app__customer")
+    waiting = list(refused.order_by(F("checked_at").asc(nulls_first=True)))
+    good = 0
+    while waiting and time.monotonic() < until:
+        some, waiting = waiting[:RECHECKS], waiting[RECHECKS:]
+        asked = [(row, _RECHECKS.submit(ask, snapshot.app_row(row))) for row in some]
+        for row, result in asked:
+            try:
+                good += record(row, result.result()).good
+            except ProblemError:  # it was removed meanwhile
+                continue
     return good
 
 

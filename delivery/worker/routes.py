@@ -5,6 +5,7 @@ app or a readable credential the push is refused with a text that says what to a
 """
 
 import logging
+import time
 
 import msgspec
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Characters of an unknown label that are shown: no app's has more, and a stranger's may be as long as a body.
 SHOWN = 64
+# Seconds after which an opened credential that no push has asked for is forgotten: its customer may be gone.
+FORGET_SECONDS = 1800.0
 
 
 class Route(msgspec.Struct, gc=False, frozen=True):
@@ -46,7 +49,10 @@ class Routes:
     def __init__(self, directory: Directory = DIRECTORY) -> None:
         self.directory = directory
         self._known: dict[tuple[int, str], Route] = {}
+        # What was asked for since, and what was asked for in the time before.
         self._targets: dict[tuple[int, int], Target] = {}
+        self._earlier: dict[tuple[int, int], Target] = {}
+        self._since = time.monotonic()
         self._version: tuple[int, float] = (-1, 0.0)
         # By app: the credential that was refused, until the directory has another one in its place.
         self._refused: dict[int, int] = {}
@@ -62,6 +68,8 @@ class Routes:
         if version != self._version:
             self._known.clear()
             self._version = version
+            if time.monotonic() - self._since > FORGET_SECONDS:
+                self._earlier, self._targets, self._since = self._targets, {}, time.monotonic()
 
     def known(self, customer_id: int, platform: str) -> Route:
         """The route of a push, as it was at the last refresh; total."""
@@ -114,9 +122,10 @@ class Routes:
 
     def _target(self, app: AppRow) -> Target:
         key = (app.app_id, app.credential_id)
-        target = self._targets.get(key)
+        target = self._targets.get(key) or self._earlier.get(key)
         if target is None or (target.topic, target.origin) != (app.topic, _origin(app)):
-            target = self._targets[key] = target_of(app)
+            target = target_of(app)
+        self._targets[key] = target
         return target
 
 

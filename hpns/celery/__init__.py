@@ -54,8 +54,9 @@ app.conf.update(
     task_routes={"delivery.deliver": {"queue": DELIVER}},
     task_create_missing_queues=False,
     worker_pool="hpns.celery.pool:LoopPool",
-    # Batches in one worker's hands at a time, and with it the bound of its memory: a batch has at most 200 pushes. Both
-    # queues share it, of which RECORD never holds more than one message for each of its tasks (pool.py, the tasks).
+    # Their product, 400, is how many batches a worker has in its hands at a time, and with it the bound of its memory:
+    # a batch has 200 pushes and a megabyte at most, and hardly ever a tenth of either. Both queues share it, of which
+    # RECORD never holds more than one message for each of its tasks (pool.py, the tasks).
     worker_concurrency=100,
     worker_prefetch_multiplier=4,
     worker_enable_remote_control=False,

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import redis
 import redis.asyncio
@@ -128,8 +128,8 @@ async def has_heartbeat(client: redis.asyncio.Redis) -> bool:
     Raises RedisError.
     """
     since = int((await client.time())[0]) - MISSED_SECONDS
-    alive: list[bytes] = await client.zrangebyscore(WORKERS, since, "+inf")
-    return any(_is_worker(name) for name in alive)
+    alive = cast("list[bytes]", await client.zrangebyscore(WORKERS, since, "+inf"))
+    return any(map(_is_worker, alive))
 
 
 def _states(alive: list[bytes], failing: dict[bytes, bytes]) -> dict[str, str]:

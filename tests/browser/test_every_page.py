@@ -106,6 +106,13 @@ def test_a_part_that_asks_by_itself_says_when_and_rests_once_it_is_paused(page: 
         page.clock.run_for(3_000)
     expect(pause).to_have_attribute("aria-pressed", "false")
     expect(pause).to_be_focused()
+    page.clock.fast_forward(3_700_000)
+    before = len(polls)
+    page.clock.run_for(30_000)
+    assert len(polls) <= before + 1, "a page that nobody has touched for an hour asks no more"
+    page.keyboard.press("Shift")
+    with page.expect_response("**/arrived/"):
+        page.clock.run_for(3_000)
 
 
 def test_a_customers_pages_as_staff_see_them(page: Page, cast: Cast) -> None:

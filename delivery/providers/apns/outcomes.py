@@ -60,6 +60,16 @@ def _later(
     return failed(code, cause, fix, attribution=attribution, counts_in_sla=counts_in_sla, retry=Retry.BACKOFF)
 
 
+def _key_for_other_host(code: str) -> Verdict:
+    """Return the verdict on a key of Apple's other host: its documentation has one name for it, its servers another."""
+    return set_up_fault(
+        code,
+        "key {key_id} is for Apple's other host (production or sandbox)",
+        "change the app's Apple host, or upload a key for this one",
+        is_key_fault=True,
+    )
+
+
 ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (200, ""): SENT,
     (400, "BadCollapseId"): _ours("apns_bad_collapse_id", "Apple refused the collapse id that we sent"),
@@ -156,12 +166,8 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
     (403, "UnrelatedKeyIdInToken"): _ours(
         "apns_unrelated_key_id_in_token", "signing tokens of two keys travelled on one connection to Apple"
     ),
-    (403, "BadEnvironmentKeyIdInToken"): set_up_fault(
-        "apns_bad_environment_key_id_in_token",
-        "key {key_id} is for Apple's other host (production or sandbox)",
-        "change the app's Apple host, or upload a key for this one",
-        is_key_fault=True,
-    ),
+    (403, "BadEnvironmentKeyInToken"): _key_for_other_host("apns_bad_environment_key_in_token"),
+    (403, "BadEnvironmentKeyIdInToken"): _key_for_other_host("apns_bad_environment_key_id_in_token"),
     (404, "BadPath"): _ours("apns_bad_path", "Apple does not know the path of our request"),
     (405, "MethodNotAllowed"): _ours("apns_method_not_allowed", "Apple did not see a POST"),
     (410, "ExpiredToken"): gone("apns_expired_token", "this device token has expired"),
@@ -217,9 +223,18 @@ UNKNOWN: Final = failed(
 
 TROUBLE: Final = troubled("apns_trouble", "Apple")
 
-TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
+_REFUSALS: Final = {
+    reason: verdict
+    for (_, reason), verdict in ANSWERS.items()
+    if verdict.is_key_fault and verdict.attribution == "customer"
+}
+GOAWAY_REASONS: Final = frozenset(_REFUSALS)
+"""Reasons about the credential, which Apple also gives in the debug data of a GOAWAY, instead of any answer."""
+
+TRANSPORT: Final[dict[tuple[TransportFault | str, WireState], Verdict]] = {
     # Not sent at all: the server is told what Apple would have said.
     (TransportFault.TOO_LARGE, NOT_SENT): TOO_LARGE,
+    **{(reason, NOT_SENT): verdict for reason, verdict in _REFUSALS.items()},
 }
 
 OUTCOMES: Final = Outcomes(

@@ -21,6 +21,7 @@ that is wrong must not make us sign a token per push.
 
 import logging
 from typing import Final
+from weakref import WeakValueDictionary
 
 import jwt
 import msgspec
@@ -154,12 +155,12 @@ def _slot(time: float, length: float, lag: float = LAG) -> float:
 
 
 class ProviderTokens:
-    """All tokens of a process."""
+    """All tokens of a process, each as long as anybody has it: a key that is no longer used is not kept."""
 
     def __init__(self, clock: PeerClock) -> None:
         """clock: the engine's."""
         self._clock = clock
-        self._tokens: dict[tuple[str, str, str], ProviderToken] = {}
+        self._tokens: WeakValueDictionary[tuple[str, str, str], ProviderToken] = WeakValueDictionary()
 
     def of(self, team_id: str, key_id: str, key_pem: str) -> ProviderToken:
         """Return the token of a key, the same object for all who ask."""

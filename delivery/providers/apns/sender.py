@@ -22,9 +22,9 @@ from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt
 from delivery.protocol import policy
 from delivery.providers.apns import payload
-from delivery.providers.apns.outcomes import INVALID_IAT, OVERTAKEN, TOO_MANY_TOKENS
+from delivery.providers.apns.outcomes import GOAWAY_REASONS, INVALID_IAT, OVERTAKEN, TOO_MANY_TOKENS
 from delivery.providers.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
-from delivery.providers.base import Target, TooLargeError, Try, unsent
+from delivery.providers.base import Target, TooLargeError, Try, is_abandoned, unsent
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class _Route:
                 self.ends_at = _end_of(cert_pem)
         except KeyError as missing:
             raise CredentialError(f"the credential has no {missing.args[0]}") from None
-        self.channel = engine.channel(target.origin, target.credential_id, cert_pem, key_pem)
+        self.channel = engine.channel(target.origin, target.credential_id, cert_pem, key_pem, GOAWAY_REASONS)
         self._authorization = ""
         self._alert = _head(target.topic, PushType.ALERT, "")
         self._voip = _head(f"{target.topic}.voip", PushType.VOIP, "")
@@ -132,6 +132,11 @@ class ApnsSender:
         self._engine = engine
         self._tokens = ProviderTokens(engine.clock)
         self._routes: dict[int, _Route] = {}
+        engine.on_sweep.append(self._forget)
+
+    def _forget(self) -> None:
+        """Forget the credentials that are no longer used; their tokens go with them."""
+        self._routes = {app: route for app, route in self._routes.items() if not is_abandoned(route.channel)}
 
     def send(self, t: Try) -> None:
         """Make one attempt; t.on_done(t, attempt) follows on the loop, within t.timeout and not before send returns."""
@@ -174,6 +179,8 @@ class ApnsSender:
         attempt = Attempt("apns", route.host, status, stream.fault, stream.wire, stream.at, stream.ms)
         if not status:
             attempt.detail = stream.error[:120]
+            if stream.fault == TransportFault.CREDENTIAL and stream.error in GOAWAY_REASONS:
+                attempt.reason, attempt.detail = stream.error, "GOAWAY"
         elif status != 200:
             try:
                 self._refused(attempt, stream, route)

@@ -122,7 +122,7 @@ UNKNOWN: Final = failed(
 
 TROUBLE: Final = troubled("fcm_trouble", "Google")
 
-TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
+TRANSPORT: Final[dict[tuple[TransportFault | str, WireState], Verdict]] = {
     (TransportFault.TOKEN_ENDPOINT, NOT_SENT): failed(
         "fcm_no_access_token",
         "Google's token service gave no access token ({detail})",

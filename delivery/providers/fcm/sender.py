@@ -19,7 +19,7 @@ from delivery.http2.engine import Channel, Engine
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import NoFault, TransportFault
 from delivery.outcomes.verdict import Attempt
-from delivery.providers.base import Target, TooLargeError, Try, unsent
+from delivery.providers.base import Target, TooLargeError, Try, is_abandoned, unsent
 from delivery.providers.fcm import payload
 from delivery.providers.fcm.access_token import AccessToken
 
@@ -87,6 +87,13 @@ class FcmSender:
         self._token_origin = token_origin
         self._tokens: dict[int, AccessToken] = {}
         self._routes: dict[int, _Route] = {}
+        engine.on_sweep.append(self._forget)
+
+    def _forget(self) -> None:
+        """Forget the credentials that are no longer used, and their access tokens."""
+        self._routes = {app: route for app, route in self._routes.items() if not is_abandoned(route.channel)}
+        used = {route.target.credential_id for route in self._routes.values()}
+        self._tokens = {credential: token for credential, token in self._tokens.items() if credential in used}
 
     def send(self, t: Try) -> None:
         """Make one attempt; t.on_done(t, attempt) follows on the loop, within t.timeout and not before send returns."""

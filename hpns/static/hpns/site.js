@@ -140,11 +140,17 @@
     times();
   }
 
+  // When somebody was last seen at this page: one that was left open asks for an hour, and again once it is touched.
+  let touched = Date.now();
+  for (const kind of ["pointermove", "pointerdown", "keydown", "scroll"])
+    addEventListener(kind, () => { touched = Date.now(); }, { capture: true, passive: true });
+  const left = () => Date.now() - touched > 3600_000;
+
   const holding = new Map();
   // A part that asks by itself rests while nobody looks, wants it to, or is marking something in it.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const part = event.target;
-    if (polls(part) && (paused || document.hidden || selectedIn(part))) event.preventDefault();
+    if (polls(part) && (paused || document.hidden || left() || selectedIn(part))) event.preventDefault();
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, target } = event.detail;

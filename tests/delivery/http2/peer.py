@@ -32,8 +32,8 @@ def read(data: bytes) -> list[Any]:
 class Peer:
     """A Connection over a transport that keeps what is written, and what became of it."""
 
-    def __init__(self, *, connected: bool = True) -> None:
-        """connected: whether the transport is there from the start."""
+    def __init__(self, *, connected: bool = True, refusals: frozenset[str] = frozenset()) -> None:
+        """connected: whether the transport is there from the start; refusals: see Connection."""
         self.ended: list[Stream] = []
         self.lost: list[TransportFault] = []
         self.lost_texts: list[str] = []
@@ -41,9 +41,10 @@ class Peer:
         self.written = b""
         self.closed = False
         self.write_buffer_size = 0
+        self.reading_paused = False
         self.on_stream_ended: Callable[[Stream], None] = lambda stream: None
         self.notices: list[tuple[int, str, bool]] = []
-        self.connection = Connection(self._count_capacity, self._stream_ended, self._lost, self._notice)
+        self.connection = Connection(self._count_capacity, self._stream_ended, self._lost, self._notice, refusals)
         if connected:
             self.connection.connection_made(self)  # type: ignore[arg-type]
 
@@ -53,6 +54,17 @@ class Peer:
 
     def close(self) -> None:
         self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        assert not self.reading_paused
+        self.reading_paused = True
+
+    def resume_reading(self) -> None:
+        assert self.reading_paused
+        self.reading_paused = False
 
     def get_write_buffer_size(self) -> int:
         return self.write_buffer_size
@@ -74,6 +86,8 @@ class Peer:
     async def deliver(self, *received: Frame | bytes) -> list[Any]:
         """Deliver these frames to the connection; return those that it writes then."""
         self.connection.data_received(b"".join(one if isinstance(one, bytes) else one.serialize() for one in received))
+        while self.reading_paused and not self.closed:
+            await asyncio.sleep(0)
         return await self.written_frames()
 
     async def written_frames(self) -> list[Any]:
@@ -82,16 +96,16 @@ class Peer:
         data, self.written = self.written.removeprefix(frames.PREFACE), b""
         return read(data)
 
-    def send(self, body: bytes = b"{}") -> Stream:
+    def send(self, body: bytes = b"{}", header_block: bytes = HEADER_BLOCK) -> Stream:
         """Send a request."""
-        stream = Stream(HEADER_BLOCK, body, AT, 0.0, 0.0, lambda stream: None, None)
+        stream = Stream(header_block, body, AT, 0.0, 0.0, lambda stream: None, None)
         self.connection.send(stream)
         return stream
 
 
-async def connected_peer(settings: dict[int, int] | None = None) -> Peer:
+async def connected_peer(settings: dict[int, int] | None = None, *, refusals: frozenset[str] = frozenset()) -> Peer:
     """A peer that has sent its SETTINGS."""
-    peer = Peer()
+    peer = Peer(refusals=refusals)
     await peer.deliver(SettingsFrame(0, settings or {}))
     return peer
 

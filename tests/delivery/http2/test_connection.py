@@ -29,7 +29,12 @@ async def test_no_request_is_sent_before_the_peer_has_said_its_settings() -> Non
     await asyncio.sleep(0)
     assert peer.written.startswith(frames.PREFACE)
     settings, window = await peer.written_frames()
-    assert settings.settings == {SettingsFrame.HEADER_TABLE_SIZE: 0, SettingsFrame.ENABLE_PUSH: 0, WINDOW: 131_072}
+    assert settings.settings == {
+        SettingsFrame.HEADER_TABLE_SIZE: 0,
+        SettingsFrame.ENABLE_PUSH: 0,
+        WINDOW: 131_072,
+        SettingsFrame.MAX_HEADER_LIST_SIZE: 16_384,
+    }
     assert (window.stream_id, window.window_increment) == (0, 2**30 - 65_535)
     assert (peer.connection.can_send(0), peer.connection.settings_received, peer.capacity_calls) == (False, False, 0)
     await peer.deliver(SettingsFrame(0))
@@ -192,11 +197,12 @@ async def test_a_request_that_was_reset_before_its_last_byte_was_not_sent() -> N
 async def test_what_a_peer_has_sent_is_granted_anew(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("delivery.http2.connection.RECEIVE_WINDOW", 4000)
     peer.send()
+    peer.connection.cancel(peer.send())
     await peer.written_frames()
-    assert await peer.deliver(headers(1, 400, flags=()), DataFrame(1, b"x" * 1500), DataFrame(9, b"x" * 500)) == []
-    [grant] = await peer.deliver(DataFrame(9, b"x"))
+    assert await peer.deliver(headers(1, 400, flags=()), DataFrame(1, b"x" * 1500), DataFrame(3, b"x" * 500)) == []
+    [grant] = await peer.deliver(DataFrame(3, b"x"))
     assert (type(grant), grant.stream_id, grant.window_increment) == (WindowUpdateFrame, 0, 2001)
-    assert await peer.deliver(DataFrame(9, b"x" * 2000)) == []
+    assert await peer.deliver(DataFrame(3, b"x" * 2000)) == []
 
 
 _CONTENTS = [
@@ -239,7 +245,9 @@ def test_whatever_a_peer_says_each_request_ends_once_or_is_left_for_the_end(fram
 
 async def test_padding_that_a_peer_has_sent_is_granted_anew(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("delivery.http2.connection.RECEIVE_WINDOW", 4000)
-    found = await peer.deliver(*[DataFrame(9, b"x", pad_length=249, flags=["PADDED"])] * 9)  # RFC 9113, 6.1: all counts
+    peer.connection.cancel(peer.send())
+    await peer.written_frames()
+    found = await peer.deliver(*[DataFrame(1, b"x", pad_length=249, flags=["PADDED"])] * 9)  # RFC 9113, 6.1: all counts
     assert [(one.stream_id, one.window_increment) for one in found] == [(0, 9 * 251)]
 
 

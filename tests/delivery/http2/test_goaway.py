@@ -7,10 +7,10 @@ import pytest
 from hyperframe.frame import GoAwayFrame, RstStreamFrame
 
 from delivery.http2.engine import Engine
-from delivery.http2.error_codes import LONGEST_DEBUG_DATA, goaway_text, name
+from delivery.http2.error_codes import LONGEST_DEBUG_DATA, goaway_reason, goaway_text, name
 from delivery.outcomes.verdict import MAYBE, NOT_SENT
 from tests.delivery.http2.peer import connected_peer, result
-from tests.delivery.http2.posting import post
+from tests.delivery.http2.posting import FIELD_BLOCK, post
 from tests.delivery.http2.rough_server import RoughServer
 
 OK = "/3/device/ok"
@@ -85,6 +85,63 @@ async def test_the_log_has_what_a_peer_said_once_in_a_second(
     [first, *others] = [record for record in caplog.records if "GOAWAY" in record.getMessage()]
     assert (first.levelno, first.getMessage()) == (level, f"localhost has sent GOAWAY {name(code)}: restarting")
     assert len(others) < 2 or "more since" in others[0].getMessage()
+
+
+TURNED_DOWN = b'{"reason":"BadCertificateEnvironment"}'
+REFUSALS = frozenset(("BadCertificateEnvironment",))
+
+
+@pytest.mark.parametrize(
+    ("debug_data", "reason"),
+    [
+        (TURNED_DOWN, "BadCertificateEnvironment"),
+        (b"", ""),
+        (b"restarting", ""),
+        (b"{}", ""),
+        (b'{"reason":7}', ""),
+        (b"[" * 5_000, ""),
+        (b'{"reason":"\xff"}', ""),
+    ],
+)
+def test_the_reason_in_debug_data_is_read(debug_data: bytes, reason: str) -> None:
+    assert goaway_reason(debug_data) == reason
+
+
+async def test_a_goaway_that_turns_the_credential_down_says_so_of_what_it_disowns_alone() -> None:
+    peer = await connected_peer(refusals=REFUSALS)
+    taken, disowned = peer.send(), peer.send()
+    await peer.deliver(GoAwayFrame(0, last_stream_id=1, additional_data=TURNED_DOWN))
+    assert (result(disowned), disowned.error) == ((0, "credential", NOT_SENT, b""), "BadCertificateEnvironment")
+    assert (peer.connection.refusal, taken.fault) == ("BadCertificateEnvironment", "")
+
+
+async def test_a_goaway_with_a_reason_that_is_not_the_credentials_is_one_as_any_other() -> None:
+    peer = await connected_peer(refusals=REFUSALS)
+    disowned = peer.send()
+    await peer.deliver(GoAwayFrame(0, last_stream_id=0, additional_data=b'{"reason":"Shutdown"}'))
+    assert (disowned.fault, peer.connection.refusal) == ("goaway", "")
+
+
+async def test_what_waits_for_a_credential_that_was_turned_down_ends_with_it_and_dials_only_now_and_then(
+    rough: RoughServer, plain: Engine
+) -> None:
+    rough.goaway = (0, TURNED_DOWN)
+    channel = plain.channel(rough.origin, 77, refusals=REFUSALS)
+    before = rough.connections
+    seen: list[tuple[str, str, int]] = []
+    for number in range(100):
+        channel.post(
+            f"/3/device/retire_{number}",
+            FIELD_BLOCK,
+            b"{}",
+            10,
+            lambda stream: seen.append((stream.fault, stream.error, stream.wire)),
+        )
+        await asyncio.sleep(0.01)
+    while len(seen) < 100:
+        await asyncio.sleep(0.01)
+    assert set(seen) == {("credential", "BadCertificateEnvironment", NOT_SENT)}
+    assert rough.connections - before < 15
 
 
 async def test_a_refused_request_costs_no_connection_and_goes_out_again_on_the_same(

@@ -5,8 +5,8 @@ from hpack import Encoder, HPACKError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.http2.frames import FrameError
-from delivery.http2.response_headers import ResponseHeaders, status_of
+from delivery.http2.frames import FrameError, StreamError
+from delivery.http2.response_headers import ResponseHeaders
 
 MAX_BYTES = 65_536
 FIELDS = st.tuples(st.sampled_from(["apns-id", "date", "x"]), st.sampled_from(["", "a", "b" * 200]))
@@ -42,19 +42,13 @@ def test_trailers_have_no_status() -> None:
     assert status == 0
 
 
-@pytest.mark.parametrize("status", ["099", "001"])
-def test_a_status_below_all_that_there_are_is_none(status: str) -> None:
-    with pytest.raises(FrameError, match="without a status"):
-        ResponseHeaders(MAX_BYTES).decode(Encoder().encode([(":status", status)]))
-
-
 @given(st.binary(max_size=30) | st.lists(st.sampled_from([0, 16, 32, 63, 64, 127, 128, 136, 255])).map(bytes))
 def test_whatever_a_peer_writes_is_read_or_refused(block: bytes) -> None:
     headers = ResponseHeaders(MAX_BYTES)
     for _ in range(2):
         try:
             status, _ = headers.decode(block)
-        except (FrameError, HPACKError):
+        except (FrameError, StreamError, HPACKError):
             return
         assert status == 0 or 100 <= status <= 999
 
@@ -66,7 +60,7 @@ def test_a_small_block_that_unfolds_into_too_much_is_refused() -> None:
     assert len(many) < 200
     headers = ResponseHeaders(MAX_BYTES)
     headers.decode(Encoder().encode([(":status", "400"), ("x", "y" * 3000)]))
-    with pytest.raises(HPACKError):
+    with pytest.raises(FrameError, match="too long"):
         headers.decode(many)
 
 
@@ -78,23 +72,3 @@ def test_a_table_that_is_emptied_and_kept_on_is_one() -> None:
     headers.decode(encoder.encode([(":status", "200"), ("x", "first")]))
     status, found = headers.decode(encoder.encode([(":status", "400"), ("x", "first")]))
     assert (status, list(found)) == (400, [(b":status", b"400"), (b"x", b"first")])
-
-
-@pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        ([(b":status", b"200")], 200),
-        ([(b"apns-id", b"1"), (b":status", b"410"), (b"date", b"x")], 410),
-        ([(b":status", b"103")], 103),
-        ([], 0),
-        ([(b"status", b"200")], 0),
-        ([(b":status", b"20")], 0),
-        ([(b":status", b"2000")], 0),
-        ([(b":status", b"2 0")], 0),
-        ([(b":status", b"-20")], 0),
-        ([(b":status", b"+20")], 0),
-        ([(b":status", "²0".encode())], 0),
-    ],
-)
-def test_a_status_is_three_digits_or_none(answer: list[tuple[bytes, bytes]], status: int) -> None:
-    assert status_of(answer) == status

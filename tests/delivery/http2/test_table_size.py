@@ -10,7 +10,8 @@ import pytest
 from hpack import Decoder, InvalidTableSizeError
 from hyperframe.frame import HeadersFrame, SettingsFrame
 
-from delivery.http2 import frames, hpack_encoding
+from delivery.http2 import hpack_encoding
+from delivery.http2.connection_sender import MAX_REQUEST_FIELDS
 from delivery.http2.engine import Engine
 from delivery.http2.stream import Stream
 from tests.delivery.http2.peer import HEADER_BLOCK, Peer, connected_peer, outline
@@ -96,10 +97,10 @@ async def test_another_implementation_takes_all_requests(limit: int) -> None:
     assert (paths, peer.lost) == ([b"/3/device/ab"] * 3, [])
 
 
-async def test_the_longest_header_block_has_room_for_it(plain: Engine) -> None:
+async def test_a_request_with_more_fields_than_any_push_has_is_not_sent(plain: Engine) -> None:
     channel = plain.channel("https://localhost:9", 1)
     start = len(hpack_encoding.request_start("localhost:9")) + len(hpack_encoding.content_length_field(0))
-    room = frames.MAX_PAYLOAD_BYTES - start - len(hpack_encoding.string_literal(b"/" * 16_000)) + 16_000
+    room = MAX_REQUEST_FIELDS - start - len(hpack_encoding.string_literal(b"/" * 6_000)) + 6_000
     with pytest.raises(ValueError, match="too long"):
-        channel.post("/" * room, b"", b"", 0.1, lambda stream: None)
-    channel.post("/" * (room - 1), b"", b"", 0.1, lambda stream: None)
+        channel.post("/" * (room + 1), b"", b"", 0.1, lambda stream: None)
+    channel.post("/" * room, b"", b"", 0.1, lambda stream: None)

@@ -106,3 +106,22 @@ async def test_a_message_says_when_it_was_published_in_the_time_that_all_process
     monkeypatch.setattr("delivery.queue.shared_clock.now", lambda: 1_700_000_000.0)
     await publish(outbox)
     assert messages(store)[0]["headers"]["at"] == 1_700_000_000.0
+
+
+async def test_a_push_that_cannot_be_turned_away_keeps_no_other_waiting(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = await publish(outbox, 2)
+    turn_away = outbox.turned_away.turn_away
+
+    def broken(push: PendingPush, code: str) -> object:
+        if push.push.ack_id == "0":
+            raise ValueError("no row")
+        return turn_away(push, code)
+
+    monkeypatch.setattr(outbox.turned_away, "turn_away", broken)
+    (pending,) = outbox.responses.batches.values()
+    outbox._publisher._give_up(pending)
+    told = [await error_of(answer) for answer in answers]
+    assert [text.split(" ")[0] for text in told] == ["internal_error", "queue_down"]
+    assert outbox.responses.waiting == 0

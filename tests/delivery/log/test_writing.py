@@ -1,5 +1,6 @@
 """The delivery log: rows as text, written exactly once, kept by day."""
 
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
@@ -110,6 +111,15 @@ def test_what_an_earlier_writer_has_left_is_written_before_what_has_come_since(s
     store.rpush(rows.ROWS, a_row("t-2"))
     assert writing.write(store) == 2
     assert not store.exists(writing.SEGMENTS, rows.ROWS)
+
+
+@pytest.mark.parametrize("odd", [*map(chr, range(32)), "\x7f", "\u2028", "\ud800"], ids=ascii)
+def test_no_character_of_a_providers_text_makes_a_row_that_is_no_json(odd: str) -> None:
+    attempt = Attempt("apns", "host", 0, f"a{odd}b", ANSWERED, NOON, 1, detail=f"c{odd}d")
+    line = rows.row("t-1", NOON, NOON, "1\t2\t3", None, Push(), "", 1, table.judge(attempt), [attempt])
+    assert line.count(b"\n") == 1
+    (logged,) = json.loads(line.split(b"\t")[rows.COLUMNS.index("attempts")].replace(b"\\\\", b"\\"))
+    assert (logged["reason"][0], logged["detail"][-1]) == ("a", "d")
 
 
 def test_lines_that_are_kept_aside_have_a_bound(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ APPLE = {
     400: "BadCollapseId BadDeviceToken BadExpirationDate BadMessageId BadPriority BadTopic DeviceTokenNotForTopic"
     " DuplicateHeaders IdleTimeout InvalidPushType MissingDeviceToken MissingTopic PayloadEmpty TopicDisallowed",
     403: "BadCertificate BadCertificateEnvironment ExpiredProviderToken Forbidden InvalidProviderToken"
-    " MissingProviderToken UnrelatedKeyIdInToken BadEnvironmentKeyIdInToken",
+    " MissingProviderToken UnrelatedKeyIdInToken BadEnvironmentKeyInToken BadEnvironmentKeyIdInToken",
     404: "BadPath",
     405: "MethodNotAllowed",
     410: "ExpiredToken Unregistered",

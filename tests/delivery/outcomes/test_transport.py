@@ -11,6 +11,7 @@ from delivery.log import rows
 from delivery.outcomes import own
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import MAYBE, NOT_SENT, Attempt, Outcome, Verdict, WireState
+from delivery.providers.apns import outcomes as apns
 from delivery.providers.fcm import outcomes as fcm
 from delivery.providers.table import OUTCOMES, judge
 
@@ -39,7 +40,10 @@ POSSIBLE: dict[TransportFault, set[WireState]] = {
 }
 """The states of the wire in which each can happen."""
 ROWS = {
-    key: row for table in (own.TRANSPORT, *(one.transport for one in OUTCOMES.values())) for key, row in table.items()
+    (fault, wire): row
+    for table in (own.TRANSPORT, *(one.transport for one in OUTCOMES.values()))
+    for (fault, wire), row in table.items()
+    if isinstance(fault, TransportFault)
 }
 """The verdicts on all faults, those that one provider alone can have included."""
 
@@ -89,6 +93,12 @@ def test_a_fault_of_one_provider_alone_has_no_verdict_at_another() -> None:
     made = Attempt("apns", "h", 0, TransportFault.TOKEN_ENDPOINT, NOT_SENT, 0.0, 1)
     assert judge(made) is own.UNKNOWN_FAULT
     assert fcm.TRANSPORT.keys().isdisjoint(own.TRANSPORT)
+
+
+@pytest.mark.parametrize("reason", sorted(apns.GOAWAY_REASONS))
+def test_a_credential_that_a_goaway_turns_down_is_judged_as_by_an_answer(reason: str) -> None:
+    said = judge(Attempt("apns", "h", 0, reason, NOT_SENT, 0.0, 1))
+    assert (said, said.attribution, said.is_key_fault) == (apns.ANSWERS[403, reason], "customer", True)
 
 
 def test_a_reason_that_is_no_fault_is_unknown() -> None:

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 import redis
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from pytest_django import Settings
 
 from delivery.ingest import trial_push
 from delivery.ingest.outbox import Outbox
 from tenants import services
+from tenants.credentials import uploads
 from tenants.directory.live import DIRECTORY
 from tenants.models import Customer
+from tenants.problem import ProblemError
 from tests.browsing import Browser
 from tests.waiting import PATIENCE, wait_for
 
@@ -64,13 +67,36 @@ def test_no_transaction_waits_with_a_test_push(ada: Browser, customer: Customer,
         connection.close()
 
     poster = threading.Thread(target=post)
-    parameters = connection.get_connection_params()
-    where = {name: parameters[name] for name in ("host", "port", "user", "password", "dbname") if name in parameters}
-    with psycopg.connect(**where, autocommit=True) as looking:
-        poster.start()
-        wait_for(lambda: outbox.responses.waiting, PATIENCE, "the push waits for its answer")
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state LIKE 'idle in transaction%%'"
-        assert looking.execute(query, (where["dbname"],)).fetchone() == (0,)
-        assert not answers
+    poster.start()
+    wait_for(lambda: outbox.responses.waiting, PATIENCE, "the push waits for its answer")
+    assert transactions() == 0
+    assert not answers
     poster.join(PATIENCE)
     assert answers == [302]
+
+
+def transactions() -> int:
+    """How many transactions are open and idle in this test's database."""
+    parameters = connection.get_connection_params()
+    where = {name: parameters[name] for name in ("host", "port", "user", "password", "dbname") if name in parameters}
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state LIKE 'idle in transaction%%'"
+    with psycopg.connect(**where, autocommit=True) as looking:
+        (count,) = looking.execute(query, (where["dbname"],)).fetchone() or (0,)
+    return int(count)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_waits_with_a_file_that_takes_long_to_open(
+    ada: Browser, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = services.app_add(label="apple_rn", topic="com.acme.chat", customer=customer).row
+    seen: list[int] = []
+
+    def parse(*_: object, **__: object) -> None:
+        seen.append(transactions())
+        raise ProblemError("the password is wrong", field="password")
+
+    monkeypatch.setattr(uploads, "parse", parse)
+    file = SimpleUploadedFile("key.p12", b"x")
+    said = ada.post(f"/c/acme/apps/{app.pk}/credentials/", {"file": file, "password": "x"})
+    assert (seen, said.status_code, b"The password is wrong" in said.content) == ([0], 200, True)

@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import time
 
+import msgspec
+import pytest
 import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -40,6 +42,14 @@ class Pushes:
         self._deliverer.routes._known[CUSTOMER, PLATFORM] = Route("apple_rn", 2, 1, False, target, None)
         self._loop, self._store = loop, store
         self._numbers = itertools.count(1)
+
+    def add_spare(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Give the app a second credential."""
+        target = self._deliverer.routes._known[CUSTOMER, PLATFORM].target
+        assert target is not None
+        monkeypatch.setattr(
+            self._deliverer.routes, "spare", lambda route: msgspec.structs.replace(target, credential_id=2)
+        )
 
     async def push(self, token: str) -> tuple[Attempt, ...]:
         """Push to a device token until it is settled; all attempts that were made."""

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT
+from delivery.providers import table
 from delivery.queue import valkey
 from delivery.worker import attempts
 from hpns.celery import pool
@@ -119,6 +120,32 @@ async def test_what_the_provider_said_as_it_ended_the_connection_is_told_of_a_pu
     assert pushes.told()[1].startswith(
         "transport_closed_unanswered localhost closed the connection without an answer (GOAWAY NO_ERROR), and the push"
     )
+
+
+TURNED_DOWN = b'{"reason":"BadCertificateEnvironment"}'
+
+
+async def test_a_push_whose_credential_a_goaway_turns_down_is_sent_with_the_other_one(
+    server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.goaway = (0, TURNED_DOWN)
+    pushes.add_spare(monkeypatch)
+    before = server.connections
+    turned_down, sent = await pushes.push("retire_once")
+    assert (turned_down.reason, turned_down.status, turned_down.wire) == ("BadCertificateEnvironment", 0, NOT_SENT)
+    assert (sent.status, pushes.told()) == (200, ["OK"])
+    assert server.connections == before + 2, "one for each credential"
+
+
+async def test_a_push_whose_only_credential_a_goaway_turns_down_is_the_customers_to_mend_and_counted_as_such(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    server.goaway = (0, TURNED_DOWN)
+    [made] = await pushes.push("retire_always")
+    verdict = table.judge(made)
+    assert (verdict.attribution, verdict.counts_in_sla, verdict.is_key_fault) == ("customer", False, True)
+    [told] = pushes.told()
+    assert told.startswith("apns_bad_certificate_environment the certificate is for Apple's other host ")
 
 
 async def test_a_push_that_was_refused_unread_is_sent_again_with_a_new_token_all_the_same(

@@ -101,6 +101,20 @@ def test_once_the_directory_knows_of_it_its_word_holds_again(routes: Routes, app
     assert signer(route) == current, "whoever promotes it again means it"
 
 
+def test_an_opened_credential_that_no_push_asks_for_is_forgotten_and_one_in_use_stays_the_same(
+    routes: Routes, app: PushApp, acme: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.worker.routes.FORGET_SECONDS", -1.0)
+    current, waiting = ids(app)
+    route = routes.find(acme.pk, PLATFORM)
+    used, spare = route.target, routes.spare(route)
+    for _ in range(2):
+        routes.directory.load()
+        assert routes.find(acme.pk, PLATFORM).target is used
+    known = {**routes._earlier, **routes._targets}
+    assert (set(known), spare is None) == ({(app.pk, current)}, False), f"{waiting} was not asked for since"
+
+
 def test_a_spare_that_cannot_be_opened_is_none(routes: Routes, app: PushApp, acme: Customer) -> None:
     Credential.objects.filter(app=app, slot="next").update(sealed="v1:other:x")
     routes.directory.load()
