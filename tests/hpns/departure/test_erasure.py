@@ -19,10 +19,9 @@ from django.db import ProgrammingError, connection, models, transaction
 from pytest_django import Settings
 
 from billing import customers, entitlements
+from billing.erasing import KEPT_BY_LAW
+from billing.erasing import ROWS as BILLING
 from billing.invoices.erasing import KEPT, forget
-from billing.sla import forgetting as sla_forgetting
-from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
-from billing.usage import forgetting as usage_forgetting
 from delivery.log import erasing
 from hpns.database_roles import WORKER
 from tenants import fence, services
@@ -121,18 +120,13 @@ def test_the_slug_is_said_twice_or_nothing_is_done(cast: Cast) -> None:
 
 def test_each_kind_of_row_is_known_to_the_erasure() -> None:
     """A new model that belongs to a customer has to be put into ROWS, or somewhere else on purpose."""
-    known = {model for model, _ in (*customers.ERASED, *ROWS, *SUBSCRIPTIONS)}
+    known = {model for model, _ in (*BILLING, *ROWS)}
     assert {model for model in fence.tenant_models() if model not in known} == {
         *(Customer, Entitlement, AuditEvent, *(apps.get_model("delivery", name) for name in DELIVERY)),
         # What delivery/devices/forgetting.py deletes.
         *(apps.get_model("delivery", name) for name in ("Device", "ActiveDevice", "DeviceCount", "PlatformSighting")),
-        # What billing/sla/forgetting.py deletes.
-        *sla_forgetting.OF_CUSTOMER,
-        # What billing/usage/forgetting.py deletes.
-        *usage_forgetting.ROWS,
-        # What billing/invoices/erasing.py deletes, and what the law keeps.
-        *(apps.get_model("billing", name) for name in ("BillingProfile", "InvoiceDraft", "InvoiceMail")),
-        *(apps.get_model("billing", name) for name in ("Invoice", "InvoiceFile", "LedgerEntry")),
+        # What the law keeps.
+        *KEPT_BY_LAW,
     }
     pointing = {
         model
@@ -238,6 +232,22 @@ def test_what_was_kept_is_forgotten_after_the_years_of_the_law(cast: Cast, setti
     assert run("forget") == {"deleted_events": 2, "customers_whose_documents_went": 0}
     assert not kept.exists()
     assert AuditEvent.objects.count() == others
+
+
+def test_events_about_documents_are_kept_as_long_as_the_documents(cast: Cast, settings: Settings) -> None:
+    customer = cast.acme.customer.pk
+    for action in ("invoice.issue", "payment.record", "sla_credit.grant", "limit.change"):
+        recording.record(action, customer=customer, target="x")
+    erase()
+    settings.AGREEMENT_YEARS = -1  # as if the year after the next had begun
+    services.erased_forget()
+    kept = AuditEvent.objects.filter(customer_id=customer)
+    assert set(kept.values_list("action", flat=True)) == {
+        *("invoice.issue", "payment.record", "sla_credit.grant", "customer.erase"),
+    }
+    assert forget(now=datetime(2040, 1, 1, tzinfo=UTC)) == 1
+    services.erased_forget()
+    assert not kept.exists()
 
 
 def test_the_years_begin_when_the_year_of_the_erasure_has_ended(cast: Cast, settings: Settings) -> None:
