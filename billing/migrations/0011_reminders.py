@@ -6,6 +6,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [("billing", "0010_failures_and_fences")]
     operations = [
+        migrations.AlterModelOptions(name="slamonth", options={"ordering": ("-month",), "verbose_name": "SLA month"}),
+        migrations.AlterModelOptions(name="slacredit", options={"ordering": ("id",), "verbose_name": "SLA credit"}),
         migrations.RemoveConstraint(model_name="invoicemail", name="billing_mailed_once"),
         migrations.AddField(
             model_name="invoicemail",

@@ -15,8 +15,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
-from django.db import ProgrammingError, connection, models, transaction
-from pytest_django import Settings
+from django.db import ProgrammingError, models, transaction
 
 from billing import customers, entitlements
 from billing.erasing import KEPT_BY_LAW
@@ -24,7 +23,7 @@ from billing.erasing import ROWS as BILLING
 from billing.invoices.erasing import KEPT, forget
 from delivery.log import erasing
 from hpns.database_roles import WORKER
-from tenants import fence, services
+from tenants import fence
 from tenants.audit import recording
 from tenants.directory import version_stamp
 from tenants.directory.live import Directory
@@ -220,46 +219,6 @@ def test_no_role_of_the_running_service_can_erase_a_customer(cast: Cast, step: C
     with acting_as(WORKER), refused():
         step(cast.acme.customer)
     assert count("tenants_customer") == 2
-
-
-def test_what_was_kept_is_forgotten_after_the_years_of_the_law(cast: Cast, settings: Settings) -> None:
-    erase()
-    kept = AuditEvent.objects.filter(customer_id=cast.acme.customer.pk)
-    assert run("forget") == {"deleted_events": 0, "customers_whose_documents_went": 0}
-    assert kept.count() == 2
-    settings.AGREEMENT_YEARS = -1  # as if the year after the next had begun
-    others = AuditEvent.objects.exclude(customer_id=cast.acme.customer.pk).count()
-    assert run("forget") == {"deleted_events": 2, "customers_whose_documents_went": 0}
-    assert not kept.exists()
-    assert AuditEvent.objects.count() == others
-
-
-def test_events_about_documents_are_kept_as_long_as_the_documents(cast: Cast, settings: Settings) -> None:
-    customer = cast.acme.customer.pk
-    for action in ("invoice.issue", "payment.record", "sla_credit.grant", "limit.change"):
-        recording.record(action, customer=customer, target="x")
-    erase()
-    settings.AGREEMENT_YEARS = -1  # as if the year after the next had begun
-    services.erased_forget()
-    kept = AuditEvent.objects.filter(customer_id=customer)
-    assert set(kept.values_list("action", flat=True)) == {
-        *("invoice.issue", "payment.record", "sla_credit.grant", "customer.erase"),
-    }
-    assert forget(now=datetime(2040, 1, 1, tzinfo=UTC)) == 1
-    services.erased_forget()
-    assert not kept.exists()
-
-
-def test_the_years_begin_when_the_year_of_the_erasure_has_ended(cast: Cast, settings: Settings) -> None:
-    erase()
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL hpns.erasure = 'on'")
-        year = datetime.now(UTC).year - settings.AGREEMENT_YEARS
-        for at, left in ((f"{year}-01-01", 2), (f"{year - 1}-12-31", 0)):
-            cursor.execute("UPDATE tenants_auditevent SET at = %s WHERE action = 'customer.erase'", [at])
-            services.erased_forget()
-            cursor.execute("SET LOCAL hpns.erasure = 'on'")
-            assert AuditEvent.objects.filter(customer_id=cast.acme.customer.pk).count() == left
 
 
 # --- Interruptions
