@@ -7,22 +7,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Subquery
 from django.utils.text import slugify
 
-from billing import entitlements
+from billing import entitlements, erasing, locks, rounds
 from billing.incidents import subscribing
-from billing.invoices import erasing as invoices_erasing
-from billing.models import LicenceCase, LicenceProof, Notice
-from billing.sla import forgetting as sla_forgetting
-from billing.subscriptions import erasing
-from billing.usage import forgetting as usage_forgetting
+from billing.invoices import ledger
+from billing.models import Notice
+from billing.sla import keeping
 from tenants import services
 from tenants.audit import recording
 from tenants.changes import Changed, collision, normalised_name, notify_processes
-from tenants.fence import TenantModel
 from tenants.models import AuditEvent, Customer, Membership, Role
 from tenants.problem import ProblemError
 
-# What billing keeps of a customer and erases with it, in this order, each with the lookup of the customer.
-ERASED: Final[tuple[tuple[type[TenantModel], str], ...]] = ((LicenceCase, "customer"), (LicenceProof, "customer"))
 # Characters of why a customer is suspended or served again.
 REASON_MAX: Final = 500
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -125,21 +120,19 @@ def erase(*, customer: Customer) -> services.Erased:
     served.
     """
     with transaction.atomic():
+        locks.entitlement(customer.pk)
+        with ledger.locked(customer.pk):
+            keeping.hold()
         # Whoever adds a row to the customer meanwhile waits, and finds it gone.
-        locked = Customer.objects.select_for_update().filter(pk=customer.pk).first()
+        locked = locks.customer(customer.pk)
         if locked is None:
             raise ProblemError(f"{customer.slug} was erased in the meantime")
         check_suspended(locked)
         recording.record("customer.erase", customer=locked, target=locked.name, slug=locked.slug)
         erasing.erase(locked)
         entitlements.withdraw(customer=locked)
-        sla_forgetting.erase(customer=locked)
         _unsubscribe(locked)
-        usage_forgetting.erase(locked)
-        # Issued documents, their files and the ledger stay: the law keeps them.
-        invoices_erasing.erase(customer=locked)
-        for model, lookup in ERASED:
-            model.objects.filter(**{lookup: locked}).delete()
+        rounds.forget(locked.pk)
         erased = services.customer_erase(customer=locked)
         notify_processes()
     return erased

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
+from billing import locks
 from billing.models import UsageLimit
 from billing.offers import TERMS, Limits
 from tenants.audit import recording
@@ -47,7 +48,9 @@ def change(*, customer: Customer, **wanted: bool | int | str | None) -> Changed[
     """
     _check_sizes(wanted)
     with transaction.atomic():
-        row = Entitlement.objects.select_for_update().get(customer=customer)
+        row = locks.entitlement(customer.pk)
+        if row is None:
+            raise ProblemError(f"{customer.slug} has no entitlement: it was erased in the meantime")
         changes = {name: value for name, value in wanted.items() if getattr(row, name) != value}
         if not changes:
             return Changed(row, changed=False)
@@ -96,7 +99,9 @@ def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:
     if offer not in TERMS:
         raise ProblemError(f"the offer must be one of {', '.join(TERMS)}")
     with transaction.atomic():
-        there = Customer.objects.select_for_update().get(pk=customer.pk)
+        there = locks.customer(customer.pk)
+        if there is None:
+            raise ProblemError(f"{customer.slug} was erased in the meantime")
         if there.offer == offer:
             return Changed(there, changed=False)
         before, there.offer = there.offer, offer

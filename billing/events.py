@@ -12,7 +12,8 @@ from typing import Final
 
 from django.db import transaction
 
-from tenants.models import Customer, Entitlement
+from billing import locks
+from tenants.models import Customer
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,11 @@ def wire(judge: Judge) -> None:
 def changes(customer_id: int, now: datetime) -> Iterator[None]:
     """A transaction that changes facts about a customer; at its end the customer is judged by them.
 
-    The entitlement is locked first, as in every transaction that judges, so that no two wait for each other. A customer
-    that was erased, whose invoices are still paid and corrected, is not judged.
+    The entitlement is locked first, as in every transaction that judges (billing/locks.py). A customer that was erased,
+    whose invoices are still paid and corrected, is not judged.
     """
     with transaction.atomic():
-        # Of itself alone: the customer's row, which it is ordered by, may be locked by whoever changes that.
-        there = Entitlement.objects.select_for_update(of=("self",)).filter(customer_id=customer_id).first()
+        there = locks.entitlement(customer_id)
         yield
         if there is not None and _wired:
             _judge(_wired[-1], customer_id, now)

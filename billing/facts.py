@@ -8,6 +8,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+# Days after a due date on which who owes is reminded.
+REMINDER_DAYS = (1, 7, 14, 21, 28)
+
 
 class Basis(StrEnum):
     """What a subscription rests on."""

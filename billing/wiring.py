@@ -12,6 +12,7 @@ from billing import events
 from billing.facts import Basis, Month, Terms
 from billing.incidents import canary
 from billing.incidents import reading as incidents
+from billing.invoices import erasing as invoices_erasing
 from billing.invoices import profiles
 from billing.invoices import reading as invoices
 from billing.invoices import sources as invoice_sources
@@ -22,7 +23,7 @@ from billing.sla import credits as sla_credits
 from billing.sla import judging
 from billing.sla import sources as sla_sources
 from billing.sla.sources import Price
-from billing.subscriptions import applying
+from billing.subscriptions import applying, mailing
 from billing.subscriptions import reading as subscriptions
 from billing.subscriptions import sources as subscription_sources
 from billing.usage import reading as usage
@@ -30,6 +31,7 @@ from billing.usage import sources as usage_sources
 from tenants.models import Customer
 from tenants.proofs import listeners
 from tenants.proofs import reading as proofs
+from tenants.services import erasing
 
 # What an SLA month of somebody who pays with a licence is worth: the list price of the same, bought alone.
 LIST_PLAN: Final = "hpns"
@@ -57,6 +59,7 @@ def wire() -> None:
             changes=subscriptions.charges,
             beside=subscriptions.beside,
             judged=_judged,
+            reminded=mailing.reminded,
         )
     )
     usage_sources.wire(
@@ -69,6 +72,7 @@ def wire() -> None:
         )
     )
     sla_sources.wire(sla_sources.Sources(canary=_canary, windows=_windows, price=price, left_out=_canaries))
+    erasing.wire(invoices_erasing.documented)
     listeners.wire(licensed=servers.is_licensed, read=servers.note_read)
 
 

@@ -86,6 +86,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_maintenancewindow": (_SIUD, _S),
     "billing_incident": (_SIUD, _S),
     "billing_incidentupdate": (_SIUD, _S),
+    "billing_roundfailure": (_S, _SIUD),
     "billing_subscriber": (_SIUD, _S),
     "billing_notice": (_SID, _SIUD),
     # What staff and owners agree on; what the timetable makes of it.

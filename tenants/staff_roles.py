@@ -38,6 +38,7 @@ _COMMON: Final = {
     "billing.usagelimit": _VIEW,
     "billing.slamonth": _VIEW,
     "billing.canaryminute": _VIEW,
+    "billing.roundfailure": _VIEW,
     "billing.incident": _VIEW,
     "billing.incidentupdate": _VIEW,
     "billing.maintenancewindow": _VIEW,

@@ -128,6 +128,8 @@ TABLE: Final[dict[str, Row]] = {
     "c/<slug:slug>/sla/reconcile/": of_customer(
         "sla/reconcile/", members_get(200, 200, 200, staff=200), members_get(200, 200, 200, staff=200)
     ),
+    # Asked by programs, with a server key: a login is none (tests/billing/sla/test_reconcile_api.py).
+    "api/v1/sla/reconcile": Row("/api/v1/sla/reconcile", all_get(405), all_get(405), all_get((401, 429))),
     "sla/verify_sla.py": for_reading("/sla/verify_sla.py", all_get(200)),
     ".well-known/hpns-sla.json": for_reading("/.well-known/hpns-sla.json", all_get(200)),
     "admin/boards/sla/": of_staff("/admin/boards/sla/", 200),

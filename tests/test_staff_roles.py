@@ -48,6 +48,7 @@ SEES = {
     "billing.usagelimit": "sf",
     "billing.slamonth": "sf",
     "billing.canaryminute": "sf",
+    "billing.roundfailure": "sf",
     "billing.incident": "sf",
     "billing.maintenancewindow": "sf",
     "billing.subscriber": "s",

@@ -2,6 +2,7 @@
 
 from billing.admin import (
     customers,
+    failures,
     incidents,
     invoices,
     invoices_acts,
@@ -17,6 +18,7 @@ from billing.admin import (
 
 __all__ = [
     "customers",
+    "failures",
     "incidents",
     "invoices",
     "invoices_acts",

@@ -17,8 +17,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from billing.admin.licence_filters import DecidedFilter, DoubleUseFilter, StateFilter
+from billing.dates import day, last_day
 from billing.licences import answer, cases, issuers, skus, vouching
-from billing.licences.judging import day
 from billing.models import LicenceCase, LicenceProof
 from tenants.admin import ServiceAdmin, ServiceForm
 
@@ -153,7 +153,7 @@ class LicenceProofAdmin(ServiceAdmin):
     @admin.display(description="ends", ordering="expires_at")
     def expires_on(self, row: LicenceProof) -> str:
         """The day on which it ends."""
-        return row.expires_at.date().isoformat()
+        return (row.expires_at - timedelta(microseconds=1)).date().isoformat()
 
     @admin.display(description="plan", ordering="sku")
     def short_plan(self, row: LicenceProof) -> str:
@@ -251,6 +251,6 @@ class LicenceCaseAdmin(ServiceAdmin):
         there, server = cases.holder(row), f" at {row.server.name}" if row.server else ""
         ends = f"ends the licence of {there.customer.slug} at once, and " if there else ""
         return (
-            f"“It is this account's” {ends}gives it to {row.customer.slug}{server} until {day(row.expires_at)}, without"
-            " another upload. The two others change nothing but tell the customer your note."
+            f"“It is this account's” {ends}gives it to {row.customer.slug}{server} until {last_day(row.expires_at)}, "
+            "without another upload. The two others change nothing but tell the customer your note."
         )

@@ -20,6 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing.admin.subscription_filters import StandingFilter
+from billing.dates import day
 from billing.models import Override, Plan, Subscription
 from billing.money import text
 from billing.subscriptions import changing, plan_changes, reading, words
@@ -241,7 +242,7 @@ class SubscriptionAdmin(ServiceAdmin):
         now = timezone.now()
         found = next(each for each in reading.judged(row.customer, now) if each.row.pk == row.pk)
         coming = ahead(now, found.subscribed, found.invoices, found.proofs)
-        lines = [(words.day(at), words.NAMES[then.state], words.means(then.state)) for at, then in coming]
+        lines = [(day(at), words.NAMES[then.state], words.means(then.state)) for at, then in coming]
         return format_html_join("", "<div>{}: {} ({})</div>", lines) or "Nothing changes by itself."
 
     @admin.display(description="served by agreement")
@@ -254,7 +255,7 @@ class SubscriptionAdmin(ServiceAdmin):
     def changes_made(self, row: Subscription) -> SafeString | str:
         """Each with its amount."""
         made = row.changes.select_related("before__plan", "after__plan")
-        lines = [(words.day(each.at), each, text(each.amount_minor, each.currency), each.actor) for each in made]
+        lines = [(day(each.at), each, text(each.amount_minor, each.currency), each.actor) for each in made]
         return format_html_join("", "<div>{}: {}, {}, by {}</div>", lines) or "none"
 
     @admin.display(description="its page")
@@ -280,7 +281,7 @@ def _now_words(row: Subscription, now: datetime) -> str:
     """How it stands, and what comes if nothing happens."""
     found = next(each for each in reading.judged(row.customer, now) if each.row.pk == row.pk)
     coming = ahead(now, found.subscribed, found.invoices, found.proofs, most=3)
-    dates = "; ".join(f"{words.day(at)}: {words.NAMES[then.state].lower()}" for at, then in coming)
+    dates = "; ".join(f"{day(at)}: {words.NAMES[then.state].lower()}" for at, then in coming)
     state = words.NAMES[found.standing.state]
     return f"{found.row.version}, {state.lower()}. {found.standing.sentence}{f' Then {dates}.' if dates else ''}"
 

@@ -22,18 +22,17 @@ def steps(subscribed: Subscribed, charges: Sequence[PlanCharge], until: date) ->
     begins on that day is charged by the change.
     """
     own = sorted((each for each in charges if each.subscription_id == subscribed.id), key=lambda each: each.at)
-    before: Step | None = None
-    part = subscribed
+    before: date | None = None
+    part, last = subscribed, None
     for reset in [*(each for each in own if each.resets), None]:
         end = reset.at.date() if reset else None
         terms = reset.before if reset else subscribed.terms
-        for step in periods.steps(part._replace(terms=terms), min(until, end) if end else until):
+        for step in periods.steps(part._replace(terms=terms), min(until, end) if end else until, since=before):
             if end is not None and step.on >= end:
                 break
-            if before is not None and part is not subscribed and step.on == part.starts_at.date():
-                step = Step(step.on, None, tuple(periods.months_between(before.on, step.on, _ends(subscribed))))
             yield step, _terms(subscribed, own, step.on)
-            before = step
+            last = step.on
+        before = last
         if reset is not None:
             part = part._replace(starts_at=reset.at, trial_ends_at=None)
 
@@ -67,7 +66,3 @@ def _terms(subscribed: Subscribed, own: Sequence[PlanCharge], on: date) -> Terms
     """The terms that a step of that day is billed by."""
     later = (each.before for each in own if each.at.date() >= on)
     return next(later, subscribed.terms)
-
-
-def _ends(subscribed: Subscribed) -> date | None:
-    return subscribed.cancel_at.date() if subscribed.cancel_at else None

@@ -4,18 +4,17 @@ Invoices are issued by staff, who look at them before; a statement asks for no m
 for by the next one, for drafts belong to days of the subscription (drafting.py). One customer's trouble is its own.
 """
 
-import logging
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
 from billing.facts import Month, Usage
 from billing.invoices import drafting, issuing, periods, seller
 from billing.invoices.sources import Sources
 from billing.models import DocumentKind, InvoiceDraft
+from billing.rounds import Isolation, Round
 from tenants.models import Customer
-from tenants.problem import ProblemError
 
-log = logging.getLogger(__name__)
 # A statement has what was used in its month and the SLA credit for it: both are final two days after its last day.
 # For longer than this none waits: what is owed then stands on the next one.
 WAIT: Final = timedelta(days=7)
@@ -31,21 +30,15 @@ class Run(NamedTuple):
 
 def run(sources: Sources, now: datetime) -> Run:
     """Do it for all customers."""
-    drafts = statements = failed = 0
     can_issue = not seller.problems()
-    for customer in Customer.objects.order_by("pk"):
-        try:
-            made = refresh(customer, sources, now)
-            drafts += len(made)
-            if can_issue:
-                statements += sum(_issued(draft, sources, now) for draft in made)
-        except ProblemError as problem:
-            failed += 1
-            log.error("A customer's drafts were not computed: %s", problem, extra={"customer": customer.pk})
-        except Exception:  # whatever it is, the others' turn comes all the same
-            failed += 1
-            log.exception("The drafts of the customer %d could not be computed", customer.pk)
-    return Run(drafts, statements, failed)
+    isolation = Isolation(Round.DRAFTS, now)
+
+    def one(customer: Customer) -> tuple[int, int]:
+        made = refresh(customer, sources, now)
+        return len(made), sum(_issued(draft, sources, now) for draft in made) if can_issue else 0
+
+    done = [isolation.attempt(each.pk, partial(one, each)) or (0, 0) for each in Customer.objects.order_by("pk")]
+    return Run(sum(drafts for drafts, _ in done), sum(issued for _, issued in done), isolation.failed)
 
 
 def refresh(customer: Customer, sources: Sources, now: datetime) -> list[InvoiceDraft]:

@@ -75,7 +75,8 @@ class Bank(msgspec.Struct, frozen=True):
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """All that stands on an issued document. `kind` is one of DocumentKind; `corrects`: the invoice that a credit note
-    is for; `credit_minor`, `balance_minor`: the customer's SLA credit and balance after it, for statements."""
+    is for; `credit_minor`, `balance_minor`: the customer's SLA credit and balance after it, for statements; `roots`: of
+    each month of that credit ("2026-10") the last root of the SLA's ledger."""
 
     kind: str
     number: str
@@ -94,6 +95,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     credit_minor: int = 0
     balance_minor: int = 0
     footer: str = ""
+    roots: tuple[tuple[str, str], ...] = ()
 
     @property
     def net_minor(self) -> int:

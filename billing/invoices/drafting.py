@@ -92,11 +92,9 @@ def _issued_lines(subscribed: Subscribed) -> Iterator[tuple[Line, ...]]:
 
 def _stated(subscribed: Subscribed, today: date) -> Iterator[Month]:
     """The months of a statement: those since the subscription began, the running one too."""
-    month = periods.month_of(max(subscribed.starts_at.date(), today - LOOK_BACK))
     ends = subscribed.cancel_at.date() if subscribed.cancel_at else None
-    while month.first <= today and (ends is None or month.first < ends):
-        yield month
-        month = periods.next_month(month)
+    following = periods.next_month(periods.month_of(today)).first
+    return periods.months_between(max(subscribed.starts_at.date(), today - LOOK_BACK), following, ends)
 
 
 def _kept(

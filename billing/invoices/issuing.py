@@ -37,6 +37,7 @@ def preview(draft: InvoiceDraft, now: datetime) -> Document:
     else:
         treated = taxes.treatment(from_.party, buyer, from_.vat_rate, from_.vat_exempt)
     today = now.astimezone(UTC).date()
+    credits_ = ledger.credits_left(draft.customer_id, draft.currency) if statement else []
     made = Document(
         kind=draft.kind,
         number=NO_NUMBER,
@@ -49,9 +50,10 @@ def preview(draft: InvoiceDraft, now: datetime) -> Document:
         lines=lines,
         taxes=() if statement else (documents.tax(lines, treated.category, treated.rate, treated.reason),),
         customer=draft.customer.slug,
-        credit_minor=ledger.credit_minor(draft.customer_id, draft.currency) if statement else 0,
+        credit_minor=sum(each.left_minor for each in credits_),
         balance_minor=ledger.balance_minor(draft.customer_id, draft.currency) if statement else 0,
         footer=from_.footer,
+        roots=tuple((f"{each.month.first:%Y-%m}", each.root) for each in credits_ if each.root),
     )
     if made.net_minor < 0:
         raise ProblemError("the lines come to less than nothing: that is a credit note, not an invoice")

@@ -55,19 +55,22 @@ def paid_from(subscribed: Subscribed) -> date | None:
     return start.date()
 
 
-def steps(subscribed: Subscribed, until: date) -> Iterator[Step]:
+def steps(subscribed: Subscribed, until: date, *, since: date | None = None) -> Iterator[Step]:
     """The steps of a paid subscription, the first one and those up to the first that is after `until`.
 
-    After the day on which it is cancelled no period begins; the use until then is billed once more.
+    After the day on which it is cancelled no period begins; the use until then is billed once more. `since`: the day of
+    the step before the first one, where periods are counted anew: the first period is charged elsewhere then, and the
+    first step bills the use since that day.
     """
     first = paid_from(subscribed)
     if first is None:
         return
     ends = subscribed.cancel_at.date() if subscribed.cancel_at else None
-    before, number = first, 0
+    before, number = since or first, 0
     while True:
         on = add_months(first, number)
         begins = number % subscribed.terms.period_months == 0 and (ends is None or on < ends)
+        begins = begins and (number > 0 or since is None)
         last = add_months(first, number + subscribed.terms.period_months) - timedelta(days=1)
         yield Step(on, (on, last) if begins else None, tuple(months_between(before, on, ends)))
         # The month in which it ended has ended, too, and is billed.

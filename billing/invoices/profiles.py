@@ -38,6 +38,11 @@ def party(customer: Customer, *, needed: bool) -> Party:
     return Party(row.name, row.address, row.postcode, row.city, row.country, row.vat_id, reference=row.reference)
 
 
+def printed(row: BillingProfile) -> tuple[str, ...]:
+    """What of it stands on documents."""
+    return row.name, row.address, row.postcode, row.city, row.vat_id, row.reference
+
+
 def contacts(customer: Customer) -> list[str]:
     """Who gets documents by e-mail."""
     row = profile(customer)

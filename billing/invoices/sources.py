@@ -4,6 +4,7 @@ Before any is wired nobody has agreed on anything, nothing was used, and nothing
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from billing.facts import Credit, Month, PlanCharge, Subscribed, Usage
@@ -14,7 +15,8 @@ class Sources(NamedTuple):
     """`subscribed`: what a customer has agreed on, if anything; `usage`: what it used in a month, as far as that is
     known; `credits`: what it is owed in all for each month whose promise was not kept; `changes`: its changes of plan,
     with what is due for each; `judged`: whether what a customer used in a month, and is owed for it, is final;
-    `beside`: subscriptions that are paid beside that one."""
+    `beside`: subscriptions that are paid beside that one; `reminded`: the subscription whose overdue invoices others
+    remind of."""
 
     subscribed: Callable[[Customer], Subscribed | None]
     usage: Callable[[Customer, Month], Usage | None]
@@ -22,6 +24,7 @@ class Sources(NamedTuple):
     changes: Callable[[Customer], list[PlanCharge]] = lambda _customer: []
     judged: Callable[[Customer, Month], bool] = lambda _customer, _month: True
     beside: Callable[[Customer], list[Subscribed]] = lambda _customer: []
+    reminded: Callable[[Customer, datetime], int | None] = lambda _customer, _now: None
 
 
 _wired: Final[list[Sources]] = [Sources(lambda _customer: None, lambda _customer, _month: None, lambda _customer: [])]
@@ -56,5 +59,9 @@ def _beside(customer: Customer) -> list[Subscribed]:
     return _wired[-1].beside(customer)
 
 
-SOURCES: Final = Sources(_subscribed, _usage, _credits, _changes, _judged, _beside)
+def _reminded(customer: Customer, now: datetime) -> int | None:
+    return _wired[-1].reminded(customer, now)
+
+
+SOURCES: Final = Sources(_subscribed, _usage, _credits, _changes, _judged, _beside, _reminded)
 """What the timetable and commands use: those that are wired."""

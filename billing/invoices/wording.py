@@ -93,6 +93,7 @@ def notes(document: Document) -> list[str]:
     for line in document.lines:
         if line.root:
             found.append(f"Last root of the SLA's ledger for {line.month}: {line.root}")
+    found += [f"Last root of the SLA's ledger for {month}: {root}" for month, root in document.roots]
     return [*found, document.footer] if document.footer else found
 
 

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from billing.dates import day, last_day
 from billing.licences import coverage, skus
-from billing.licences.judging import GRACE, Code, day, phase
+from billing.licences.judging import GRACE, Code, phase
 from billing.licences.skus import Tier
 from billing.models import LicenceProof
 
@@ -65,7 +66,7 @@ def standing(proof: LicenceProof, now: datetime) -> Standing:
             return Standing("warn", "Ends soon", True)
         return Standing("good", "Vouched for" if proof.vouched else "Proven", True)
     if found is Code.GRACE and not proof.vouched:
-        return Standing("bad", f"Ended, counts until {day(proof.expires_at + GRACE)}", True)
+        return Standing("bad", f"Ended, counts until {last_day(proof.expires_at + GRACE)}", True)
     return Standing("bad", "Ended", False)
 
 
@@ -105,16 +106,17 @@ def missing(proofs: Sequence[LicenceProof], now: datetime) -> list[str]:
     around = coverage.merged([row for row in proofs if _tier(row) is Tier.HPNS])
     for before, after in pairwise(around):
         if before.since <= now and after.since > now:
-            found.append(f"Between {day(before.until)} and {day(after.since)} no licence is in force.")
+            over, again = last_day(before.until), day(after.since)
+            found.append(f"No licence is in force after {over}, until one starts on {again}.")
     return found
 
 
 def _proven(row: LicenceProof, until: datetime, now: datetime) -> Summary:
     head = "Our staff vouch for " if row.vouched else "Proven: "
     where = f" at {row.server.name}" if row.server else ""
-    words: tuple[Word, ...] = (Word(f"{head}{title(row)}{where}, until "), _moment(row.expires_at))
+    words: tuple[Word, ...] = (Word(f"{head}{title(row)}{where}, until "), _end(row.expires_at))
     if until > row.expires_at:
-        words += (Word(", and by the licence after it until "), _moment(until))
+        words += (Word(", and by the licence after it until "), _end(until))
     words += (Word("."),)
     if until - now < SOON:
         return Summary("warn", words, "Upload the renewed licence as soon as you have it: there will be no gap.")
@@ -122,10 +124,10 @@ def _proven(row: LicenceProof, until: datetime, now: datetime) -> Summary:
 
 
 def _ended(row: LicenceProof, now: datetime) -> Summary:
-    words = (Word(f"The {skus.title(row.sku)} licence ended on "), _moment(row.expires_at), Word("."))
+    words = (Word(f"The {skus.title(row.sku)} licence ended on "), _end(row.expires_at), Word("."))
     end = row.expires_at + GRACE
     if now < end and not row.vouched:
-        return Summary("bad", words, f"It counts until {day(end)}. Upload the renewed licence before.")
+        return Summary("bad", words, f"It counts until {last_day(end)}. Upload the renewed licence before.")
     return Summary("bad", words, "Upload the renewed licence.")
 
 
@@ -133,11 +135,15 @@ def _entry(row: LicenceProof) -> Summary:
     limit = f", with {row.push_limit:,} pushes a month" if row.push_limit else ""
     words = (Word(f"Mattermost Entry: pushes go by the terms of the test service{limit}, until "),)
     advice = "The service with its promise is included from Mattermost Professional on."
-    return Summary("quiet", (*words, _moment(row.expires_at), Word(".")), advice)
+    return Summary("quiet", (*words, _end(row.expires_at), Word(".")), advice)
 
 
 def _moment(at: datetime) -> Word:
     return Word(day(at), at)
+
+
+def _end(at: datetime) -> Word:
+    return Word(last_day(at), at - timedelta(microseconds=1))
 
 
 def _tier(row: LicenceProof) -> Tier | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from billing.dates import day, last_day
 from billing.licences import skus
 from billing.licences.file import Licence
 from billing.licences.skus import Tier
@@ -73,11 +74,6 @@ def phase(starts_at: datetime, expires_at: datetime, now: datetime) -> Code:
     return Code.GRACE if now < expires_at + GRACE else Code.EXPIRED
 
 
-def day(moment: datetime) -> str:
-    """A day as sentences have it: "3 January 2026"."""
-    return f"{moment.day} {moment:%B %Y}"
-
-
 def _refused(licence: Licence, *, trials: bool) -> Judgement | None:
     sku = skus.of(licence.sku)
     if licence.cloud:
@@ -108,7 +104,7 @@ def _refused(licence: Licence, *, trials: bool) -> Judgement | None:
     if is_trial(licence) and not trials:
         return _no(
             Code.TRIAL,
-            f"this is a trial licence, which ends on {day(licence.expires_at)}; trials do not include this service",
+            f"this is a trial licence, good until {last_day(licence.expires_at)}; trials do not include this service",
             "Upload the licence that you buy after it.",
         )
     return None
@@ -122,13 +118,13 @@ def _dated(licence: Licence, sku: skus.Sku, now: datetime) -> Judgement:
     if found is Code.EXPIRED:
         return _no(
             found,
-            f"this licence ended on {day(licence.expires_at)}, more than {GRACE.days} days ago",
+            f"this licence ended on {last_day(licence.expires_at)}, more than {GRACE.days} days ago",
             "Upload the one that was sent to you when you renewed it.",
         )
     if found is Code.GRACE:
-        sentence = f"this {sku.name} licence ended on {day(licence.expires_at)}"
+        sentence = f"this {sku.name} licence ended on {last_day(licence.expires_at)}"
         return Judgement(
-            found, sku.tier, True, sentence, f"Upload the renewed one by {day(licence.expires_at + GRACE)}."
+            found, sku.tier, True, sentence, f"Upload the renewed one by {last_day(licence.expires_at + GRACE)}."
         )
     if sku.tier is Tier.ENTRY:
         limit = f"{licence.push_limit:,} pushes a month" if licence.push_limit else "the test service's limits"
@@ -139,9 +135,8 @@ def _dated(licence: Licence, sku: skus.Sku, now: datetime) -> Judgement:
             f"this is a licence of Mattermost Entry: pushes go by the terms of the test service, with {limit}",
             "The service with its promise is included from Mattermost Professional on.",
         )
-    return Judgement(
-        Code.GOOD, sku.tier, True, f"this {sku.name} licence includes the service until {day(licence.expires_at)}", ""
-    )
+    sentence = f"this {sku.name} licence includes the service until {last_day(licence.expires_at)}"
+    return Judgement(Code.GOOD, sku.tier, True, sentence, "")
 
 
 def _no(code: Code, sentence: str, what_to_do: str) -> Judgement:

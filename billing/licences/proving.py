@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from billing import events
+from billing.dates import day
 from billing.licences import cases, file, issuers, judging, reading, rows
 from billing.licences.file import Licence
 from billing.licences.judging import Code, Judgement
@@ -166,15 +167,14 @@ def _agrees(licence: Licence | LicenceProof, server: Server, site: Site, others:
 def _kept(
     customer: Customer, licence: Licence, server: Server | None, agreed_at: datetime | None, now: datetime
 ) -> tuple[LicenceProof, bool]:
-    # Two uploads of one customer in the same moment: one after the other.
-    Customer.objects.select_for_update().get(pk=customer.pk)
+    # Two uploads of one customer in the same moment come one after the other: the caller holds the entitlement.
     own = _living(customer.pk).filter(issuer=licence.issuer, licence_id=licence.id).first()
     if own is not None and not own.vouched:
         if own.digest == licence.digest:
             return _again(own, server, agreed_at)
         if own.issued_at is not None and licence.issued_at < own.issued_at:
             raise ProblemError(
-                f"a newer file of this licence, issued on {judging.day(own.issued_at)}, is proven already: this one "
+                f"a newer file of this licence, issued on {day(own.issued_at)}, is proven already: this one "
                 "was issued before"
             )
     if own is not None:

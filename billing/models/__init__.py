@@ -1,5 +1,6 @@
 """The tables of billing, a module for each part; all are behind both fences (tenants/scope.py, row-level security)."""
 
+from billing.models.failures import RoundFailure
 from billing.models.incidents import (
     PAGES,
     CanaryMinute,
@@ -66,6 +67,7 @@ __all__ = [
     "Plan",
     "PlanChange",
     "PlanVersion",
+    "RoundFailure",
     "SlaCorrection",
     "SlaCredit",
     "SlaDay",

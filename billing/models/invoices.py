@@ -206,17 +206,20 @@ class LedgerEntry(TenantModel):
 
 
 class InvoiceMail(TenantModel):
-    """That a document was mailed to an address, so that it is mailed once."""
+    """That a document was mailed to an address, or a reminder of it, so that each is mailed once."""
 
     paths = Paths("invoice__customer_id")
 
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="mails")
     address = models.EmailField()
+    days = models.PositiveSmallIntegerField(
+        default=0, help_text="Of a reminder: days after the due date. 0: it was issued."
+    )
     sent_at = models.DateTimeField()
 
     class Meta:
         ordering = ("sent_at", "id")
-        constraints = (models.UniqueConstraint(fields=("invoice", "address"), name="billing_mailed_once"),)
+        constraints = (models.UniqueConstraint(fields=("invoice", "address", "days"), name="billing_mailed_once"),)
 
     def __str__(self) -> str:
         return f"{self.invoice} to {self.address}"

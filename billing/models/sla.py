@@ -129,6 +129,7 @@ class SlaMonth(TenantModel):
     credit_percent = models.SmallIntegerField(help_text="Of the fee of a plan with the SLA.")
 
     class Meta:
+        verbose_name = "SLA month"
         ordering = ("-month",)
         constraints = (models.UniqueConstraint(fields=("customer", "month"), name="billing_slamonth_once"),)
 
@@ -151,6 +152,7 @@ class SlaCredit(TenantModel):
     made_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "SLA credit"
         ordering = ("id",)
         constraints = (
             models.CheckConstraint(condition=models.Q(amount_minor__gt=0), name="billing_slacredit_positive"),

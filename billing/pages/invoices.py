@@ -3,13 +3,14 @@
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
 from billing.invoices import document as documents
-from billing.invoices import drafting, ledger, profiles, reading, wording
+from billing.invoices import drafting, ledger, letters, profiles, reading, wording
 from billing.models import DocumentKind, Invoice, InvoiceFile
 from billing.money import text
 from billing.pages import invoices_csv
@@ -121,6 +122,8 @@ def _page(request: CustomerRequest, filled: BillingForm | None = None) -> HttpRe
         "before": before,
         "form": filled or BillingForm(initial=BillingForm.values(profile)),
         "profile": profile,
+        # Of a font that the operator has added nobody knows here which letters it has.
+        "lacking": letters.lacking(profiles.printed(profile)) if profile and not settings.INVOICE_FONT else "",
         "csv": reverse("invoices-csv", args=(customer.slug,)),
         "tab": "invoices",
     }

@@ -8,8 +8,8 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
+from billing.dates import day, last_day
 from billing.licences import answer, coverage, issuers, proving, reading
-from billing.licences.judging import day
 from billing.licences.servers import site_of
 from billing.models import LicenceCase, LicenceProof
 from billing.pages.licence_forms import BindForm, UploadForm
@@ -138,7 +138,7 @@ def _cells(row: LicenceProof) -> list[Any]:
         {"code": row.licence_id} if row.licence_id else "vouched for",
         answer.title(row),
         day(row.starts_at),
-        day(row.expires_at),
+        last_day(row.expires_at),
         {"at": row.ended_at or row.expires_at},
         row.end_reason or "expired, and renewed",
     ]

@@ -14,7 +14,7 @@ from billing import money
 from billing.facts import Month, SlaMonth
 from billing.models import SlaCorrection
 from billing.pages import sla_words as words
-from billing.sla import judging, keeping, packing, reading
+from billing.sla import judging, keeping, months, packing, reading
 from billing.sla.credits import credit, given
 from billing.sla.judging import MINUTE, Row
 from billing.sla.sources import wired
@@ -62,10 +62,11 @@ def sla(request: CustomerRequest) -> HttpResponse:
     rows = reading.rows(customer, month)
     troubled = [row for row in rows if row.verdict != judging.OK]
     last = keeping.sealed_to()
+    ahead = months.ahead(of, month, reading.known_until(now)) if month == current else 0
     context |= {
         "told": told,
-        "summary": words.sentence(told, so_far=month == current, has_sla=context["has_sla"]),
-        "stats": words.stats(told),
+        "summary": words.sentence(told, so_far=month == current, has_sla=context["has_sla"], ahead=ahead),
+        "stats": words.stats(told, ahead),
         "grid": _grid(customer, rows, month, of.begins, now),
         "hours": range(24),
         "minute_columns": MINUTE_COLUMNS,

@@ -34,6 +34,8 @@ def board(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     money_too = request.user.has_perm(MONEY)
     month = judging.month_of(now.date())
+    ends = judging.midnight(judging.days_of(month)[-1]) + 1_440 * MINUTE
+    ahead = max(0, int((ends - reading.known_until(now)) / MINUTE))
     found = sorted(_figures(month, now), key=lambda each: (each[1].uptime, -each[1].failed_ours))
     shown, pages = _page(request, found)
     context = {
@@ -42,7 +44,8 @@ def board(request: HttpRequest) -> HttpResponse:
         "answer": _answer(found, month),
         "columns": _columns(*_SHOWN, *(("Credit",) if money_too else ())),
         "rows": [
-            [*_cells(customer, told), *([_credit(customer, told)] if money_too else [])] for customer, told in shown
+            [*_cells(customer, told, ahead), *([_credit(customer, told)] if money_too else [])]
+            for customer, told in shown
         ],
         "minute_columns": _columns("Minute (UTC)", "Customers", "Who", "Why", "Failed by us"),
         "minute_rows": _minutes(month),
@@ -117,8 +120,8 @@ def _answer(found: list[tuple[Customer, SlaMonth]], month: Month) -> str:
     return f"{share} in {name(month)} so far; {below} below the promise."
 
 
-def _cells(customer: Customer, told: SlaMonth) -> list[Any]:
-    minutes, requests = judging.budget(told)
+def _cells(customer: Customer, told: SlaMonth, ahead: int) -> list[Any]:
+    minutes, requests = judging.budget(told, ahead)
     left = f"{minutes:,} min" + (f", {requests:,} pushes" if requests is not None else "")
     return [
         {"href": reverse("sla", args=(customer.slug,)), "text": customer.name},

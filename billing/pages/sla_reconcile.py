@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from django import forms
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -65,7 +66,7 @@ class ReconcileForm(forms.Form):
 def page(request: CustomerRequest) -> HttpResponse:
     """GET shows the form; POST what became of each id, on the page or as CSV. It changes nothing."""
     form = ReconcileForm(request.POST or None, request.FILES or None) if request.method == "POST" else ReconcileForm()
-    context: dict[str, Any] = {"form": form}
+    context: dict[str, Any] = {"form": form, "api": f"{settings.PUBLIC_URL}{reverse('sla-reconcile-api')}"}
     if request.method != "POST" or not form.is_valid():
         return render(request, "billing/sla/reconcile.html", context)
     found = form.cleaned_data["found"]

@@ -59,8 +59,8 @@ def number(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def sentence(told: SlaMonth, *, so_far: bool, has_sla: bool) -> dict[str, Any]:
-    """The answer of the page, as parts/sentence.html shows it."""
+def sentence(told: SlaMonth, *, so_far: bool, has_sla: bool, ahead: int = 0) -> dict[str, Any]:
+    """The answer of the page, as parts/sentence.html shows it. ahead: minutes of the month to come."""
     when = f"so far in {name(told.month)}" if so_far else f"in {name(told.month)}"
     minutes = (
         f"{number(told.bad_minutes, 'minute')} of {told.minutes:,} {'was' if told.bad_minutes == 1 else 'were'} bad"
@@ -73,33 +73,33 @@ def sentence(told: SlaMonth, *, so_far: bool, has_sla: bool) -> dict[str, Any]:
     return {
         "kind": "good" if kept and not told.bad_minutes else "warn" if kept else "bad",
         "words": [{"text": text}],
-        "advice": _advice(told, so_far=so_far, has_sla=has_sla),
+        "advice": _advice(told, so_far=so_far, has_sla=has_sla, ahead=ahead),
     }
 
 
-def _advice(told: SlaMonth, *, so_far: bool, has_sla: bool) -> str:
+def _advice(told: SlaMonth, *, so_far: bool, has_sla: bool, ahead: int) -> str:
     if not has_sla:
         return "Your plan has no SLA: it is measured all the same, and nothing is credited."
     if told.credit_percent:
         given = "if the month ends like this, you are" if so_far else "you were"
         less = f"Less than the {judging.PROMISED} % that we promise"
         return f"{less}: {given} credited {told.credit_percent} % of the month's fee."
-    minutes, requests = judging.budget(told)
+    minutes, requests = judging.budget(told, ahead)
     if not so_far:
         return f"The promise of {judging.PROMISED} % was kept."
-    more = f" and {number(max(requests, 0), 'failed push', 'failed pushes')}" if requests is not None else ""
+    more = f", and of the pushes so far {max(requests, 0):,} more failed" if requests is not None else ""
     left = number(max(minutes, 0), "more bad minute")
-    return f"The promise of {judging.PROMISED} % is kept; by now it would bear {left}{more}."
+    return f"The promise of {judging.PROMISED} % is kept so far; until the month ends it bears {left}{more}."
 
 
-def stats(told: SlaMonth) -> list[dict[str, Any]]:
-    """The figures of a month, for parts/stat.html."""
-    minutes, requests = judging.budget(told)
+def stats(told: SlaMonth, ahead: int = 0) -> list[dict[str, Any]]:
+    """The figures of a month, for parts/stat.html. ahead: minutes of the month to come."""
+    minutes, requests = judging.budget(told, ahead)
     broken = minutes < 0 or (requests is not None and requests < 0)
     left = "used up" if broken else f"{minutes:,} min"
-    budget = f"of {(told.minutes - told.excluded_minutes) // 1000:,} bad minutes"
+    budget = f"of {judging.budget_minutes(told, ahead):,} bad minutes in the month"
     if requests is not None:
-        budget += f"; {max(requests, 0):,} of {told.valid // 1000:,} failed pushes"
+        budget += f"; {max(requests, 0):,} of {told.valid // 1000:,} failed pushes{' so far' if ahead else ''}"
     return [
         _stat("Uptime by time", percent(told.by_time), f"{told.bad_minutes:,} of {told.minutes:,} minutes bad"),
         _by_requests(told),

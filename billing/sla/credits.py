@@ -1,6 +1,7 @@
 """Credits for months whose promise was not kept: computed and given unasked, never taken back.
 
-A correction in the customer's favour may raise what a month is worth: then the difference is given, too.
+A correction in the customer's favour may raise what a month is worth: then the difference is given, too. The fee of a
+month, with its currency, is the one that its first credit was given on: a plan that was changed since changes no past.
 """
 
 from datetime import datetime
@@ -26,12 +27,23 @@ def credit(customer_id: int, figures: SlaMonth, price: Price | None, root: str) 
     return Credit(customer_id, figures.month, figures.credit_percent, amount, price.currency, root)
 
 
+def fee(customer_id: int, month: Month, price: Price | None) -> Price | None:
+    """The fee that a month's credits are computed on: that of the first one given, else `price`, as it is now."""
+    first = SlaCredit.objects.filter(customer_id=customer_id, month=month.first).order_by("id").first()
+    return price if first is None else Price(first.price_minor, first.currency)
+
+
 def give(owed: Credit | None, price: Price | None, *, now: datetime) -> SlaCredit | None:
-    """Give what is owed and has not been given yet; the row, None where there is nothing to add. Idempotent."""
+    """Give what is owed and has not been given yet; the row, None where there is nothing to add. Idempotent.
+
+    `price`: as fee() says. Raises ValueError for another currency than the month was credited in.
+    """
     if owed is None or price is None:
         return None
     with transaction.atomic():
         given = SlaCredit.objects.filter(customer_id=owed.customer_id, month=owed.month.first)
+        if given.exclude(currency=owed.currency).exists():
+            raise ValueError(f"{owed.month.first:%Y-%m} was credited in another currency than {owed.currency}")
         before = given.aggregate(sum=Sum("amount_minor"))["sum"] or 0
         added = owed.amount_minor - before
         if added <= 0 or given.filter(percent__gte=owed.percent).exists():

@@ -1,4 +1,4 @@
-"""Forgets of the ledger: what is past its time, and an erased customer's rows. By the owner of the tables alone.
+"""Forgets of the ledger what is past its time, by the owner of the tables alone.
 
 The roots stay for ever: they are of all customers together, and an erased customer's head in them says nothing.
 """
@@ -10,13 +10,11 @@ from typing import Final
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from billing.models import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaLedger, SlaMinute, SlaMonth
+from billing.models import SlaFile, SlaMinute
 from billing.sla import judging
-from tenants.models import Customer
 
 KEPT_MONTHS: Final = 25
 """For how many months minutes and files are kept, besides the current one."""
-OF_CUSTOMER: Final = (SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger)
 
 
 def forget(now: datetime, *, using: str = DEFAULT_DB_ALIAS) -> int:
@@ -39,10 +37,3 @@ def erasing(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
         cursor.execute("SELECT set_config('hpns.erasure', 'on', true)")
         yield
         cursor.execute("SELECT set_config('hpns.erasure', '', true)")
-
-
-def erase(*, customer: Customer) -> None:
-    """Delete a customer's ledger, in the transaction of its erasure."""
-    with erasing():
-        for model in OF_CUSTOMER:
-            model.objects.filter(customer=customer).delete()

@@ -184,12 +184,20 @@ def credit_minor(price_minor: int, credited_percent: int) -> int:
     return -(-price_minor * credited_percent // 100)
 
 
-def budget(figures: SlaMonth) -> tuple[int, int | None]:
+def budget(figures: SlaMonth, ahead: int = 0) -> tuple[int, int | None]:
     """How many more bad minutes, and failed pushes, the promise bears in a month (less than 0: it is broken); the
-    latter None while pushes are too few to count."""
-    counted = figures.minutes - figures.excluded_minutes
-    minutes = counted // 1_000 - figures.bad_minutes
+    latter None while pushes are too few to count.
+
+    ahead: minutes of the month that are still to come: the minutes are the whole month's, and the pushes those so far,
+    for nobody knows how many there will be.
+    """
+    minutes = budget_minutes(figures, ahead) - figures.bad_minutes
     return minutes, None if figures.by_requests is None else figures.valid // 1_000 - figures.failed_ours
+
+
+def budget_minutes(figures: SlaMonth, ahead: int = 0) -> int:
+    """How many bad minutes the promise bears in the whole month."""
+    return (figures.minutes + ahead - figures.excluded_minutes) // 1_000
 
 
 def exclusions(windows: Iterable[Window], first: date, last: date) -> set[datetime]:

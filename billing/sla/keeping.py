@@ -7,11 +7,13 @@ is right already is not touched. Each day is a transaction behind one lock, so t
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from billing.models import SlaLedger, SlaMinute, SlaRoot
+from billing.rounds import Isolation, Round
 from billing.sla import judging, keys
 from billing.sla.judging import MINUTE, Row
 from billing.sla.sources import Sources
@@ -23,6 +25,8 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('billing sla ledger'))"
 SETTLED_AFTER: Final = timedelta(minutes=3)
 _ROW: Final = Row._fields
 _BATCH: Final = 2_000
+# A lock that was not got in time is nobody's fault: the round is repeated, and nobody left out of a day that is sealed.
+REPEATED: Final = (OperationalError,)
 
 
 class Observation(NamedTuple):
@@ -80,28 +84,48 @@ def write(start: datetime, end: datetime, sources: Sources) -> int:
         first, last = judging.midnight(day), judging.midnight(day) + timedelta(days=1)
         with transaction.atomic():
             hold()
-            changed += write_part(day, max(start, first), min(end, last), sources)
+            changed += write_part(day, max(start, first), min(end, last), sources).changed
         day += timedelta(days=1)
     return changed
 
 
-def write_part(day: date, start: datetime, end: datetime, sources: Sources) -> int:
-    """Write the minutes of a part of one day, in the caller's transaction behind the lock. How many rows changed."""
+class Part(NamedTuple):
+    """How many rows changed, and the customers whose minutes could not be written."""
+
+    changed: int
+    failed: frozenset[int]
+
+
+def write_part(day: date, start: datetime, end: datetime, sources: Sources) -> Part:
+    """Write the minutes of a part of one day, in the caller's transaction behind the lock. One customer's figures that
+    cannot be are its own failure."""
     last = sealed_to()
     if last is not None and day <= last:
-        return 0
+        return Part(0, frozenset())
     begun = SlaLedger.objects.filter(begins__lte=day).values_list("customer_id", flat=True)
     seen = observed(day, start, end, sources)
     common = [row for row in _common(seen, start, end) if judging.is_kept(row)]
-    wanted: dict[int, dict[datetime, Row]] = {customer: {row.minute: row for row in common} for customer in begun}
+    counted: dict[int, list[tuple[datetime, selectors.MinuteCounts]]] = {customer: [] for customer in begun}
     for customer, minute, counts in selectors.minute_counts(start, end):
-        if customer in wanted:
+        if customer in counted:
+            counted[customer].append((minute, counts))
+
+    def written(customer: int) -> int:
+        rows = {row.minute: row for row in common}
+        for minute, counts in counted[customer]:
             row = seen.judged(minute, counts)
             if judging.is_kept(row):
-                wanted[customer][minute] = row
+                rows[minute] = row
             else:
-                wanted[customer].pop(minute, None)
-    return sum(_replace(customer, start, end, rows) for customer, rows in wanted.items())
+                rows.pop(minute, None)
+        return _replace(customer, start, end, rows)
+
+    isolation = Isolation(Round.SLA_MINUTES, end)
+    changed = {
+        customer: isolation.attempt(customer, partial(written, customer), whole=REPEATED) for customer in counted
+    }
+    failed = frozenset(customer for customer, rows in changed.items() if rows is None)
+    return Part(sum(rows or 0 for rows in changed.values()), failed)
 
 
 def observed(day: date, start: datetime, end: datetime, sources: Sources) -> Observation:

@@ -8,7 +8,7 @@ from billing.facts import Month, SlaMonth
 from billing.models import SlaLedger, SlaRoot
 from billing.models import SlaMonth as Kept
 from billing.sla import judging, keeping, sealing
-from billing.sla.credits import credit, give
+from billing.sla.credits import credit, fee, give
 from billing.sla.judging import Row
 from billing.sla.sources import Sources
 
@@ -28,6 +28,16 @@ def figures(of: SlaLedger, month: Month, until: datetime) -> SlaMonth | None:
     start = max(start, judging.midnight(of.begins))
     minutes = int((min(end, until) - start) / judging.MINUTE)
     return judging.summed(rows(of.customer_id, month), month, minutes) if minutes > 0 else None
+
+
+def judged_to(of: SlaLedger, month: Month, until: datetime) -> datetime:
+    """Before which minute the figures of a month, or of its part up to `until`, end."""
+    return max(judging.midnight(of.begins), min(_bounds(month)[1], until))
+
+
+def ahead(of: SlaLedger, month: Month, until: datetime) -> int:
+    """The minutes of a month that figures up to `until` do not have yet."""
+    return max(0, int((_bounds(month)[1] - judged_to(of, month, until)) / judging.MINUTE))
 
 
 def kept(row: Kept) -> SlaMonth:
@@ -63,7 +73,7 @@ def close(of: SlaLedger, month: Month, *, now: datetime, sources: Sources) -> Sl
     if told is None or root is None:
         return None
     values = {name: getattr(told, name) for name in FIGURES}
-    price = sources.price(of.customer, month)
+    price = fee(of.customer_id, month, sources.price(of.customer, month))
     with transaction.atomic():
         keeping.hold()
         Kept.objects.update_or_create(customer_id=of.customer_id, month=month.first, defaults=values)

@@ -54,13 +54,13 @@ class SignedRoot(NamedTuple):
     signature: str
 
 
-def statement(public_id: str, figures: SlaMonth, sealed_to: date) -> dict[str, Any]:
-    """What is said of a month, as verify_sla.py computes it, too."""
+def statement(public_id: str, figures: SlaMonth, sealed_to: date | None) -> dict[str, Any]:
+    """What is said of a month, as verify_sla.py computes it, too. `sealed_to`: None before the first sealed day."""
     given = figures._asdict()
     month = given.pop("month")
     told = {name: str(value) if isinstance(value, Decimal) else value for name, value in given.items()}
     head = {"version": VERSION, "customer": public_id, "month": f"{month.year:04d}-{month.month:02d}"}
-    return {**head, "sealed_to": sealed_to.isoformat(), **told}
+    return {**head, "sealed_to": sealed_to.isoformat() if sealed_to else None, **told}
 
 
 def roots_document(roots: Iterable[SignedRoot], keys: Mapping[str, str]) -> dict[str, Any]:

@@ -24,6 +24,11 @@ def ledger_of(customer: Customer) -> SlaLedger | None:
     return SlaLedger.objects.filter(customer=customer).first()
 
 
+def sealed_to_of(customer: Customer) -> date | None:
+    """The last sealed day of a customer's own ledger."""
+    return SlaDay.objects.filter(customer=customer).order_by("-day").values_list("day", flat=True).first()
+
+
 def month(customer: Customer, month: Month, now: datetime) -> SlaMonth | None:
     """The figures of a month, so far where it is not over; None where the ledger begins later."""
     kept = Kept.objects.filter(customer=customer, month=month.first).first()

@@ -1,14 +1,17 @@
 """The SLA's round: writes minutes, seals days, closes months. Catches up by itself.
 
-Invariant: forty days without a round end in the same files, heads, months and credits as daily rounds.
+Invariant: forty days without a round end in the same files, heads, months and credits as daily rounds; and what cannot
+be done for one customer is done for the others (billing/rounds.py).
 """
 
 import logging
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
 from django.db import connection
 
+from billing import rounds
 from billing.models import SlaLedger
 from billing.sla import judging, keeping, keys, months, sealing
 from billing.sla.judging import MINUTE
@@ -43,8 +46,9 @@ def round_(now: datetime, sources: Sources) -> Round:
     for day in sealing.days_to_seal(now):
         sealing.seal(day, now=now, sources=sources)
         sealed.append(day)
+    isolation = rounds.Isolation(rounds.Round.SLA_MONTHS, now)
     for of, month in months.unclosed():
-        months.close(of, month, now=now, sources=sources)
+        isolation.attempt(of.customer_id, partial(months.close, of, month, now=now, sources=sources))
     if sealed:
         log.info("The SLA's days from %s to %s are sealed.", sealed[0], sealed[-1])
     return Round(keeping.write(_from(now), _settled(now), sources), sealed)

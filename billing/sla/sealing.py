@@ -1,16 +1,20 @@
 """Seals days of the ledger: the files, their chains, the tree of all heads, and its signed root.
 
 A day is sealed two days later, days in order and each in one transaction: all customers' files and the root, or none.
+A customer whose own file cannot be made (its chain is broken, a minute of it is impossible) is left out of the tree,
+and shown to staff: its months are closed and credited all the same, from the minutes that are kept.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from django.db import transaction
 from django.db.models import Min
 
 from billing.models import SlaCorrection, SlaDay, SlaFile, SlaLedger, SlaRoot
+from billing.rounds import Isolation, Round
 from billing.sla import judging, keeping, keys, ledger
 from billing.sla.judging import Row
 from billing.sla.sources import Sources
@@ -38,9 +42,14 @@ def seal(day: date, *, now: datetime, sources: Sources) -> SlaRoot:
             return there
         signer = keys.signer()
         start = judging.midnight(day)
-        keeping.write_part(day, start, start + timedelta(days=1), sources)
-        days = [_file(each, day) for each in SlaLedger.objects.filter(begins__lte=day).order_by("customer_id")]
-        days.sort(key=lambda each: each.head)
+        unwritten = keeping.write_part(day, start, start + timedelta(days=1), sources).failed
+        isolation = Isolation(Round.SLA_SEAL, now)
+        ledgers = SlaLedger.objects.filter(begins__lte=day).order_by("customer_id")
+        files = (
+            isolation.attempt(of.customer_id, partial(_file, of, day, unwritten), whole=keeping.REPEATED)
+            for of in ledgers
+        )
+        days = sorted((each for each in files if each is not None), key=lambda each: each.head)
         heads = [bytes.fromhex(each.head) for each in days]
         paths = ledger.proofs(heads)
         for index, each in enumerate(days):
@@ -69,8 +78,11 @@ def filed_days(customer_id: int, start: datetime, end: datetime, last: date) -> 
     return set(found.values_list("day", flat=True))
 
 
-def _file(of: SlaLedger, day: date) -> SlaDay:
-    """Write a customer's file of a day; its row, without the place in the tree."""
+def _file(of: SlaLedger, day: date, unwritten: frozenset[int]) -> SlaDay:
+    """Write a customer's file of a day; its row, without the place in the tree. Raises ProblemError for one of those
+    whose minutes are `unwritten`, and for a broken chain."""
+    if of.customer_id in unwritten:
+        raise ProblemError(f"the minutes of {day} could not be written, and a file without them would be final")
     start = judging.midnight(day)
     rows = keeping.rows_of(of.customer_id, start, start + timedelta(days=1))
     content = ledger.day_file(rows, corrections_of(of.customer_id, day=day))

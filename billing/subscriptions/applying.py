@@ -5,26 +5,25 @@ override, a change of plan). Invariants: one at a time for a customer; a fault o
 force; a customer without any subscription keeps what it has.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from django.db import connection, transaction
 from django.db.models import F, Q
 
-from billing import entitlements
+from billing import entitlements, locks
 from billing.facts import Standing, State
 from billing.models import LastStanding, Subscription
+from billing.rounds import Isolation, Round
 from billing.subscriptions import reading
 from billing.subscriptions.sources import SOURCES, Sources
 from tenants import fence
 from tenants.audit import recording
-from tenants.models import Customer, Entitlement
+from tenants.models import Customer
 from tenants.problem import ProblemError
-
-log = logging.getLogger(__name__)
 
 # An event that nobody told us of is noticed after so long.
 AGE_MAX: Final = timedelta(hours=1)
@@ -36,12 +35,11 @@ _TURN: Final = "SELECT set_config('hpns.turn', %s, true)"
 def turn(customer: Customer) -> Iterator[None]:
     """A transaction in which no other process changes this customer's subscriptions or their standing.
 
-    The lock is the entitlement's: what is changed in it comes first in every such transaction, or two would wait for
-    each other. Nowhere else does the database let a page of the customer's change them. Raises ProblemError for a
-    customer that was erased meanwhile.
+    The lock is the entitlement's (billing/locks.py). Nowhere else does the database let a page of the customer's change
+    them. Raises ProblemError for a customer that was erased meanwhile.
     """
     with transaction.atomic():
-        if not Entitlement.objects.select_for_update().filter(customer=customer).exists():
+        if locks.entitlement(customer.pk) is None:
             raise ProblemError(f"{customer.slug} has no entitlement: it was erased in the meantime")
         with connection.cursor() as cursor:
             cursor.execute(_WHOSE_TURN)
@@ -73,15 +71,11 @@ def apply(customer: Customer, now: datetime, sources: Sources = SOURCES) -> Stan
 
 def run(now: datetime, sources: Sources = SOURCES) -> int:
     """Apply whatever is due, of all customers; of how many. One that fails is logged, and tried again the next time."""
-    done = 0
-    for customer in _due(now):
-        try:
-            apply(customer, now, sources)
-        except Exception:  # whatever it is, the others' turn comes all the same, and the last entitlement stays
-            log.exception("the subscriptions of the customer %d could not be judged", customer.pk)
-        else:
-            done += 1
-    return done
+    isolation = Isolation(Round.STANDING, now)
+    due = _due(now)
+    for customer in due:
+        isolation.attempt(customer.pk, partial(apply, customer, now, sources))
+    return len(due) - isolation.failed
 
 
 def _due(now: datetime) -> list[Customer]:

@@ -4,32 +4,27 @@ By the timetable, for pages of customers may start listed plans alone. Invariant
 how many processes at once it runs; what a customer or staff have cancelled begins again only with a later licence.
 """
 
-import logging
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from billing.facts import Basis, Proof
 from billing.models import Subscription
+from billing.rounds import Isolation, Round
 from billing.subscriptions import applying, changing, reading
 from billing.subscriptions.sources import SOURCES, Sources
 from tenants.models import Customer
-
-log = logging.getLogger(__name__)
 
 PLAN: Final = "e1"
 
 
 def run(now: datetime, sources: Sources = SOURCES) -> int:
     """Begin what is to begin, of all customers; of how many. One that fails is logged, and tried the next time."""
-    begun = 0
     held = Subscription.objects.filter(basis=Basis.LICENCE.value, starts_at__lte=now).exclude(cancel_at__lte=now)
     lacking = Customer.objects.filter(pk__in=sources.with_proofs(now)).exclude(pk__in=held.values("customer_id"))
-    for customer in lacking.order_by("pk"):
-        try:
-            begun += begin(customer, now, sources)
-        except Exception:  # whatever it is, the others' turn comes all the same
-            log.exception("the subscription by licence of the customer %d could not be begun", customer.pk)
-    return begun
+    isolation = Isolation(Round.LICENCES, now)
+    found = lacking.order_by("pk")
+    return sum(isolation.attempt(each.pk, partial(begin, each, now, sources)) or 0 for each in found)
 
 
 def begin(customer: Customer, now: datetime, sources: Sources = SOURCES) -> bool:

@@ -7,12 +7,12 @@ is added to, never taken away: a subscription is cancelled, not deleted.
 from datetime import datetime, timedelta
 from typing import Final
 
+from billing.dates import last_day
 from billing.facts import Basis, State
 from billing.models import Override, PlanVersion, Subscription
 from billing.subscriptions import applying, reading
 from billing.subscriptions.periods import add_months
 from billing.subscriptions.sources import SOURCES, Sources
-from billing.subscriptions.words import last_day
 from tenants.audit import recording
 from tenants.changes import Changed
 from tenants.models import Customer

@@ -7,14 +7,17 @@ known by its kind, the date that it is about and its days, so that a clock that 
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.urls import reverse
 
-from billing.facts import State
+from billing.dates import day, last_day
+from billing.facts import REMINDER_DAYS, State
 from billing.models import Subscription, SubscriptionMail
 from billing.money import text
+from billing.rounds import Isolation, Round
 from billing.subscriptions import reading, words
 from billing.subscriptions.reading import Judged
 from billing.subscriptions.sources import SOURCES, Sources
@@ -27,7 +30,6 @@ log = logging.getLogger(__name__)
 
 TRIAL_DAYS: Final = (7, 1)
 LICENCE_DAYS: Final = (60, 30, 14, 7, 1)
-PAST_DUE_DAYS: Final = (1, 7, 14, 21, 28)
 SUSPENSION_DAYS: Final = 7
 _OWED: Final = (Cause.INVOICE, Cause.LICENCE_OVER, Cause.NO_LICENCE)
 DAY: Final = timedelta(days=1)
@@ -52,7 +54,7 @@ def steps(found: Condition, suspended_after: int) -> Iterator[Step]:
     elif cause is Cause.LICENCE:
         yield from (Step(about - days * DAY, "licence", about, days) for days in LICENCE_DAYS)
     elif cause in _OWED and state in (State.PAST_DUE, State.RESTRICTED):
-        yield from (Step(about + (days - 1) * DAY, "past_due", about, days) for days in PAST_DUE_DAYS)
+        yield from (Step(about + (days - 1) * DAY, "past_due", about, days) for days in REMINDER_DAYS)
         end = about + suspended_after * DAY
         yield Step(end - SUSPENSION_DAYS * DAY, "suspension", end, SUSPENSION_DAYS)
 
@@ -70,16 +72,25 @@ def due(judged: Judged, now: datetime) -> Step | None:
 
 def send_due(now: datetime, sources: Sources = SOURCES) -> int:
     """Send what is due, of the subscription that counts of each customer; how many steps."""
-    sent = 0
-    for customer in Customer.objects.filter(pk__in=Subscription.objects.values("customer_id")).order_by("pk"):
-        try:
-            found = reading.current(customer, now, sources)
-            step = due(found, now) if found is not None else None
-            if found is not None and step is not None:
-                sent += _send_once(found, step, now, sources)
-        except Exception:  # whatever it is, the others hear all the same
-            log.exception("the customer %d could not be written to about its subscription", customer.pk)
-    return sent
+    isolation = Isolation(Round.MAILS, now)
+    customers = Customer.objects.filter(pk__in=Subscription.objects.values("customer_id")).order_by("pk")
+    return sum(isolation.attempt(each.pk, partial(_send_one, each, now, sources)) or 0 for each in customers)
+
+
+def _send_one(customer: Customer, now: datetime, sources: Sources) -> bool:
+    found = reading.current(customer, now, sources)
+    step = due(found, now) if found is not None else None
+    return found is not None and step is not None and _send_once(found, step, now, sources)
+
+
+def reminded(customer: Customer, now: datetime, sources: Sources = SOURCES) -> int | None:
+    """The subscription, by its number, whose overdue invoices are reminded of by its standing, or by agreement are not:
+    of the others' the invoices remind themselves (billing/invoices/reminding.py). None: of none."""
+    found = reading.current(customer, now, sources)
+    if found is None:
+        return None
+    cause = condition(now, found.subscribed, found.invoices, found.proofs).cause
+    return found.row.pk if cause in (Cause.INVOICE, Cause.OVERRIDE) else None
 
 
 def readers(customer: Customer, sources: Sources = SOURCES) -> list[str]:
@@ -118,11 +129,11 @@ def _context(found: Judged, step: Step, now: datetime) -> dict[str, object]:
         "plan": found.row.version.plan,
         "kind": step.kind,
         "left": max(0, -(-(step.about - now) // DAY)),
-        "last_day": words.last_day(step.about),
-        "day": words.day(step.about),
+        "last_day": last_day(step.about),
+        "day": day(step.about),
         "standing": found.standing,
         "dates": [
-            (words.day(at), words.NAMES[then.state], words.means(then.state))
+            (day(at), words.NAMES[then.state], words.means(then.state))
             for at, then in ahead(now, found.subscribed, found.invoices, found.proofs, most=4)
         ],
         "owed": _owed(found, now),

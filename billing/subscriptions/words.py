@@ -3,10 +3,11 @@
 They are shown to everybody who may see the subscription, so that no amount and no invoice is named in them.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from billing.dates import day, last_day
 from billing.facts import Basis, State, Subscribed
 
 
@@ -45,17 +46,6 @@ KINDS: Final = {
     State.ENDED: "bad",
 }
 """How a page marks each state (templates/parts/mark.html)."""
-
-
-def day(at: datetime) -> str:
-    """The day of a moment: "1 March 2026"."""
-    utc = at.astimezone(UTC)
-    return f"{utc.day} {utc:%B %Y}"
-
-
-def last_day(at: datetime) -> str:
-    """The last day before a moment: that of a due date whose end is midnight."""
-    return day(at - timedelta(microseconds=1))
 
 
 def sentence(state: State, cause: Cause, about: datetime | None, subscribed: Subscribed) -> str:

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
-from billing.invoices import daily, erasing, mails
+from billing.invoices import daily, erasing, mails, reminding
 from billing.invoices.sources import SOURCES
 
 
@@ -18,9 +18,10 @@ def draft_invoices() -> int:
 
 @shared_task(name="billing.mail_invoices", acks_late=True, ignore_result=True)
 def mail_invoices() -> int:
-    """Mail what was issued to billing contacts; returns to how many."""
+    """Mail what was issued, and reminders of what is overdue; returns to how many addresses."""
     close_old_connections()
-    return mails.send_pending(timezone.now())
+    now = timezone.now()
+    return mails.send_pending(now) + reminding.send_due(SOURCES, now)
 
 
 @shared_task(name="billing.forget_invoices", acks_late=True, ignore_result=True)

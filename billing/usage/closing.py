@@ -5,25 +5,22 @@ one writes. A clock that is ahead closes months too early; once it is right agai
 the count after the true end is recorded as a correction with both figures.
 """
 
-import logging
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from billing.facts import Month
 from billing.models import UsageCorrection, UsageMonth
+from billing.rounds import Isolation, Round
 from billing.usage import counting, months
 from billing.usage.counting import Figures, ServerUsage
 from billing.usage.quotas import quota
 from billing.usage.sources import Sources
 from tenants.audit import recording
 from tenants.models import Customer
-from tenants.problem import first_line
-
-log = logging.getLogger(__name__)
 
 # So many of the latest closed months are counted again each time: rows may wait in Valkey for long.
 RECHECKED: Final = 2
@@ -33,15 +30,15 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('billing usage'))"
 
 def close_all(now: datetime, known: Sources) -> int:
     """Close what is to be closed of all customers, and count the latest closed months again; how many rows were
-    written. What fails for one customer is logged and tried the next time."""
-    left_out, written = set(known.left_out()), 0
-    for customer in Customer.objects.exclude(pk__in=left_out).order_by("pk"):
-        try:
-            written += sum(1 for month in missing(customer, now) if close(customer, month, now, known))
-            written += sum(1 for month in list(_rechecked(customer, now)) if correct(customer, month, now, known, LATE))
-        except DatabaseError as error:
-            log.warning("the usage of the customer %d cannot be closed: %s", customer.pk, first_line(error))
-    return written
+    written. What fails for one customer is logged, shown to staff and tried the next time."""
+    isolation = Isolation(Round.USAGE_MONTHS, now)
+    customers = Customer.objects.exclude(pk__in=set(known.left_out())).order_by("pk")
+    return sum(isolation.attempt(each.pk, partial(_close_all, each, now, known)) or 0 for each in customers)
+
+
+def _close_all(customer: Customer, now: datetime, known: Sources) -> int:
+    closed = sum(close(customer, month, now, known) for month in missing(customer, now))
+    return closed + sum(correct(customer, month, now, known, LATE) for month in list(_rechecked(customer, now)))
 
 
 def missing(customer: Customer, now: datetime) -> Iterator[Month]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from django.db import transaction
 
+from billing import locks
 from billing.facts import Terms
 from billing.models import UsageLimit
 from billing.usage import months
@@ -86,5 +87,4 @@ def in_force(customer: Customer) -> UsageLimit | None:
 
 def _locked(customer: Customer) -> Entitlement | None:
     """The entitlement, locked, so that of two processes one begins or ends limits."""
-    # Of itself alone: the customer's row, which it is ordered by, is not the worker's to lock.
-    return Entitlement.objects.select_for_update(of=("self",)).filter(customer=customer).first()
+    return locks.entitlement(customer.pk)

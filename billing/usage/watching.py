@@ -7,22 +7,21 @@ Killed in between, it is sent once more rather than never, for limits may begin 
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
-from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from billing.facts import Terms
 from billing.models import UsageNotice, UsageRunning
+from billing.rounds import Isolation, Round
 from billing.usage import closing, counting, limiting, months, telling
 from billing.usage.counting import Figures
 from billing.usage.quotas import NEAR_PERCENT, Due, Measure, Notice, QuotaState, Step, quota
 from billing.usage.sources import Sources
 from delivery.selectors.usage import Pushes
 from tenants.audit import recording
-from tenants.mail import MailError
 from tenants.models import Customer
-from tenants.problem import first_line
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +33,10 @@ YESTERDAY: Final = timedelta(days=1)
 
 def watch_all(now: datetime, known: Sources) -> int:
     """Count the running month of all customers and do what follows; how many were counted. What fails for one customer
-    is logged and tried the next time."""
-    left_out, counted = set(known.left_out()), 0
-    for customer in Customer.objects.exclude(pk__in=left_out).order_by("pk"):
-        try:
-            counted += watch(customer, now, known)
-        except DatabaseError as error:
-            log.warning("the usage of the customer %d cannot be counted: %s", customer.pk, first_line(error))
-        except MailError as error:
-            log.warning("the customer %d cannot be told of its quota: %s", customer.pk, error)
-    return counted
+    is logged, shown to staff and tried the next time."""
+    isolation = Isolation(Round.USAGE, now)
+    customers = Customer.objects.exclude(pk__in=set(known.left_out())).order_by("pk")
+    return sum(isolation.attempt(each.pk, partial(watch, each, now, known)) or 0 for each in customers)
 
 
 def watch(customer: Customer, now: datetime, known: Sources) -> bool:

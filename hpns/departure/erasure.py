@@ -6,8 +6,8 @@ Invariant: the customer's own row goes last, so that what was interrupted can be
 from typing import Any, Final
 
 from billing import customers
+from billing.erasing import ROWS as BILLING
 from billing.invoices import erasing as invoices_erasing
-from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
 from delivery import selectors
 from delivery.devices import forgetting
 from delivery.log import erasing
@@ -24,8 +24,8 @@ def plan(*, customer: Customer) -> dict[str, Any]:
     kept = agreements(customer.pk).count()
     deliveries = selectors.count_up_to(selectors.of_customer(customer.pk), COUNTED)
     rows = {
-        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer}).count()
-        for model, lookup in (*customers.ERASED, *ROWS, *SUBSCRIPTIONS)
+        model._meta.verbose_name_plural: model.objects.filter(**{lookup: customer.pk}).count()
+        for model, lookup in (*BILLING, *ROWS)
     }
     return {
         "slug": customer.slug,

@@ -40,7 +40,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Board | str, ...]], ...]] = (
             Board("Boards: trouble, volume, silence, answers, providers", "boards", staff_roles.PUSHES),
             Board("Service level: this month", "boards-sla", "billing.view_slamonth"),
             *("billing.slamonth", "billing.incident", "billing.maintenancewindow", "billing.canaryminute"),
-            "billing.subscriber",
+            *("billing.roundfailure", "billing.subscriber"),
         ),
     ),
     (

@@ -17,7 +17,7 @@ from billing.incidents import canary_state
 from billing.invoices import reading as invoices
 from billing.licences import cases
 from billing.licences.states import in_state
-from billing.models import PAGES, CanaryMinute, Incident, LicenceProof, SlaCredit, Subscription
+from billing.models import PAGES, CanaryMinute, Incident, LicenceProof, RoundFailure, SlaCredit, Subscription
 from billing.subscriptions.needing import SOON, needing
 from billing.usage import months
 from delivery.insight import credentials, unknown
@@ -204,6 +204,14 @@ def _incidents(_now: datetime) -> Iterator[Need]:
         )
 
 
+def _failures(_now: datetime) -> Iterator[Need]:
+    rows = RoundFailure.objects.all()
+    if count := rows.count():
+        words = f"{_words(count, 'thing', 'things')} could not be done for a customer by the timetable."
+        url = _address("billing_roundfailure_changelist")
+        yield Need("round_failures", BAD, count, words, _first(rows, "first_at"), url)
+
+
 def _erasures(_now: datetime) -> Iterator[Need]:
     asked = customers.erasure_requests()
     if asked:
@@ -241,6 +249,7 @@ def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
 LOOKS: Final[tuple[tuple[str, Callable[[datetime], Iterator[Need]]], ...]] = (
     ("billing.view_incident", _incidents),
     ("billing.view_canaryminute", _canary),
+    ("billing.view_roundfailure", _failures),
     ("tenants.view_finding", _findings),
     ("tenants.view_credential", _shared_credentials),
     ("billing.view_licencecase", _licence_cases),

@@ -93,6 +93,7 @@ class Proof(TenantModel):
 
     class Meta:
         ordering = ("key", "-last_at")
+        verbose_name, verbose_name_plural = "proof of a server", "proofs of servers"
         indexes = (models.Index(fields=("mattermost_id",), name="tenants_proof_id"),)
         constraints = (
             models.UniqueConstraint(fields=("key", "mattermost_id"), name="tenants_proof_once"),

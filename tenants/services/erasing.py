@@ -5,7 +5,7 @@ By the owner of the tables alone: nobody else may touch the audit log. What is k
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -57,8 +57,20 @@ AGREEMENT_NOUNS: Final = (
     *("offer", "limit", "entitlement", "subscription", "licence", "erasure"),
     *("invoice", "payment", "sla_credit"),
 )
+# Of them what is evidence of issued documents: it is kept as long as these are, which is for longer.
+DOCUMENT_NOUNS: Final = ("invoice", "payment", "sla_credit")
 AGREEMENTS: Final = ("customer.add", "customer.suspend", "customer.resume", "customer.erase")
 _EMAIL: Final = re.compile(r"[^\s@<>,;:\"'()\[\]]+@[^\s@<>,;:\"'()\[\]]+")
+
+
+Documented = Callable[..., Collection[int]]
+"""Which customers, by their numbers, there are documents of that the law keeps; takes `using`, a connection."""
+_documented: Final[list[Documented]] = []
+
+
+def wire(documented: Documented) -> None:
+    """Say who knows of documents (billing, which this layer cannot import), at the start of a process."""
+    _documented[:] = [documented]
 
 
 class Erased(NamedTuple):
@@ -102,6 +114,7 @@ def agreements(customer_id: int) -> "models.QuerySet[AuditEvent]":
 def erased_forget(*, using: str = DEFAULT_DB_ALIAS) -> int:
     """Delete what was kept of customers whose year of erasure ended AGREEMENT_YEARS ago. How many events.
 
+    While documents of one are kept, the events about them stay, and the one of the erasure, by which it is known.
     `using`: a connection of the owner of the tables.
     """
     before = datetime(timezone.now().year - settings.AGREEMENT_YEARS, 1, 1, tzinfo=UTC)
@@ -110,7 +123,11 @@ def erased_forget(*, using: str = DEFAULT_DB_ALIAS) -> int:
         erased = events.filter(action="customer.erase", at__lt=before).values_list("customer_id", flat=True)
         # By a list: the events that say which are among those that go.
         gone = set(erased) - set(Customer.objects.using(using).values_list("pk", flat=True))
-        deleted = events.filter(customer_id__in=gone).delete()[0]
+        documented = gone & {customer for ask in _documented for customer in ask(using=using)}
+        kept = Q(action="customer.erase")
+        for noun in DOCUMENT_NOUNS:
+            kept |= Q(action__startswith=f"{noun}.")
+        deleted = events.filter(customer_id__in=gone).exclude(kept, customer_id__in=documented).delete()[0]
     if deleted:
         # What cannot be brought back, done by a timetable: nobody should have to guess where it has gone.
         log.warning(

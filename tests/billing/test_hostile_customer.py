@@ -1,11 +1,14 @@
 """What a customer's page cannot write of billing, whatever is wrong with the page: as its role, without a manager."""
 
 import pytest
+from django.core import signing
+from django.utils import timezone
 
+from billing.incidents import subscribing
 from billing.subscriptions import applying
 from tenants import scope
 from tests.roles import PAGES, acting_as
-from tests.tenants.two_customers import Cast, page_of, refused, sql, two_customers
+from tests.tenants.two_customers import Cast, count, page_of, refused, sql, two_customers
 
 pytestmark = pytest.mark.django_db
 NOT_ITS_OWN = (
@@ -85,8 +88,47 @@ def test_a_turn_ends_with_what_is_done_in_it_however_that_ends(cast: Cast) -> No
             sql("UPDATE tenants_entitlement SET refusal = ''")
 
 
+MADE = (
+    "INSERT INTO billing_subscriber (email, confirmed_at) VALUES ('a@example.com', now()), ('b@example.com', now())",
+    "INSERT INTO billing_notice (email, kind, subject_id, subscriber, created_at, due_at, tries)"
+    " VALUES ('a@example.com', 'incident', 1, true, now(), now(), 0)",
+    "INSERT INTO billing_roundfailure (customer_id, round, why, times, first_at, last_at)"
+    " VALUES (1, 'usage', 'x', 1, now(), now())",
+)
+
+
+@pytest.mark.parametrize("table", ["billing_subscriber", "billing_notice", "billing_roundfailure"])
+def test_who_gets_mails_and_what_failed_is_read_by_staff_alone(cast: Cast, table: str) -> None:
+    for statement in MADE:
+        sql(statement)
+    with page_of(cast.acme):
+        assert count(table) == 0
+    with acting_as(PAGES):
+        assert count(table) == 0
+    with acting_as(PAGES), scope.staff():
+        assert count(table) > 0
+
+
+def test_a_mailed_link_reaches_its_own_address_alone(cast: Cast) -> None:
+    for statement in MADE:
+        sql(statement)
+    with acting_as(PAGES):
+        sql("SELECT set_config('hpns.address', 'b@example.com', true)")
+        assert sql("SELECT email FROM billing_subscriber") == [("b@example.com",)]
+        assert sql("SELECT billing_subscribers()") == [(2,)]
+    with acting_as(PAGES):
+        assert subscribing.leave(email="B@example.com")
+        assert not subscribing.leave(email="nobody@example.com")
+        made = subscribing.confirm(token=signing.dumps("c@example.com", salt=subscribing._CONFIRM), now=timezone.now())
+        assert made is not None
+        assert made.changed
+        assert count("billing_subscriber") == 0
+    assert sql("SELECT email FROM billing_subscriber ORDER BY email") == [("a@example.com",), ("c@example.com",)]
+
+
 def test_staff_and_the_links_of_mails_write_what_is_theirs(cast: Cast) -> None:
     with acting_as(PAGES):
+        sql("SELECT set_config('hpns.address', 'a@example.com', true)")
         sql("INSERT INTO billing_subscriber (email, confirmed_at) VALUES ('a@example.com', now())")
         assert sql("DELETE FROM billing_subscriber") == [1]
         sql("DELETE FROM billing_notice")

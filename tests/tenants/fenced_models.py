@@ -12,11 +12,21 @@ from billing.models import (
     LicenceProof,
     Override,
     PlanChange,
+    SlaCorrection,
+    SlaCredit,
+    SlaDay,
+    SlaFile,
+    SlaLedger,
+    SlaMinute,
+    SlaMonth,
     Subscription,
     SubscriptionMail,
+    UsageCorrection,
+    UsageLimit,
+    UsageMonth,
+    UsageNotice,
+    UsageRunning,
 )
-from billing.sla import forgetting as sla_forgetting
-from billing.usage import forgetting as usage_forgetting
 from delivery.models import ActiveDevice, Day, Delivery, Device, DeviceCount, Hour, Minute, PlatformSighting, Receipt
 from tenants.models import (
     AuditEvent,
@@ -43,6 +53,6 @@ ALL = {
     *(Site, Proof, Finding),
     *(LicenceCase, LicenceProof),
     *(Subscription, Override, PlanChange, LastStanding, SubscriptionMail),
-    *sla_forgetting.OF_CUSTOMER,
-    *usage_forgetting.ROWS,
+    *(SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger),
+    *(UsageCorrection, UsageMonth, UsageRunning, UsageNotice, UsageLimit),
 }

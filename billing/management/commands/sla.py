@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing.facts import Month
 from billing.models import SlaCredit, SlaLedger
-from billing.sla import comparing, correcting, judging, keeping, keys, packing, reading, running
+from billing.sla import comparing, correcting, judging, keeping, keys, months, packing, reading, running
 from billing.sla.sources import wired
 from tenants import selectors
 from tenants.management.subcommands import CUSTOMER, Failing, Option, SubcommandsCommand, subcommand
@@ -123,8 +123,9 @@ def _figures(customer: Customer, month: Month, now: datetime) -> dict[str, Any]:
     of, told = reading.ledger_of(customer), reading.month(customer, month, now)
     if of is None or told is None:
         return {"ledger": None}
-    last = keeping.sealed_to() or of.begins
-    return packing.statement(str(of.public_id), told, last)
+    statement = packing.statement(str(of.public_id), told, reading.sealed_to_of(customer))
+    # The figures go on to the last minute that is known, sealed or not.
+    return {**statement, "figures_to": months.judged_to(of, month, reading.known_until(now)).isoformat()}
 
 
 def _month(text: str, now: datetime) -> Month:

@@ -109,12 +109,13 @@ INVOICES: Final = (
     ),
     Kind(
         "invoice_mails.jsonl",
-        "To whom documents were mailed.",
+        "To whom documents and reminders were mailed.",
         InvoiceMail,
         "invoice__customer_id",
         (
             Field("invoice_id", "the document, by its id in invoices.jsonl"),
             Field("address", "to whom"),
+            Field("days", "of a reminder: days after the due date; 0: it was issued"),
             Field("sent_at", "when"),
         ),
     ),

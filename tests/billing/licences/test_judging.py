@@ -23,7 +23,7 @@ def judged(now: datetime = NOW, *, trials: bool = False, **changes: Any) -> Judg
 def test_each_plan_from_professional_on_includes_the_service(sku: str) -> None:
     found = judged(sku_short_name=sku)
     assert (found.code, found.tier, found.counts, found.kept) == (Code.GOOD, Tier.HPNS, True, True)
-    assert "1 March 2027" in found.sentence
+    assert "until 28 February 2027" in found.sentence  # the last day, as everywhere: it ends with that day
 
 
 def test_entry_goes_by_the_test_services_terms_with_its_limit() -> None:
@@ -91,5 +91,5 @@ def test_it_counts_from_its_start_to_the_end_of_the_grace(now: datetime, code: C
 
 
 def test_a_licence_of_a_leap_day_has_its_words() -> None:
-    leap = making.milliseconds(datetime(2028, 2, 29, tzinfo=UTC))
+    leap = making.milliseconds(datetime(2028, 2, 29, 12, tzinfo=UTC))
     assert "29 February 2028" in judged(expires_at=leap).sentence

@@ -180,9 +180,9 @@ def test_a_renewal_ahead_moves_the_end_and_a_gap_is_told(acme: Tenant, owner: Br
     upload(owner, lasting(now - timedelta(days=335), YEAR), server=acme.server)
     assert "Upload the renewed licence as soon as you have it" in text(owner.get(ADDRESS))
     page = text(upload(owner, lasting(now + timedelta(days=40), YEAR, id="g" * 26), server=acme.server))
-    assert "no licence is in force." in page
+    assert "No licence is in force after" in page
     page = text(upload(owner, lasting(now + timedelta(days=20), YEAR, id="r" * 26), server=acme.server))
-    assert "no licence is in force." not in page
+    assert "No licence is in force after" not in page
     assert "Upload the renewed licence as soon" not in page
     assert ", and by the licence after it until" in page
 

@@ -1,7 +1,7 @@
 """`manage.py sla`: each verb prints JSON, and says what is wrong in a line."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -11,7 +11,8 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from billing.models import SlaFile, SlaKey, SlaSecret
-from billing.sla import forgetting
+from billing.sla import forgetting, running
+from billing.sla.sources import wired
 from tenants import vault
 from tenants.models import AuditEvent, Customer
 from tests.billing.sla.facts import pushes
@@ -50,6 +51,18 @@ def test_days_are_sealed_shown_verified_and_corrected(acme: Customer) -> None:
     fixed = run("correct", "--customer", "acme", "--minute", minute, "--reason", "late rows", "--canary", "bad")
     assert (fixed["favours_customer"], fixed["verdict"]) == (True, "bad")
     assert AuditEvent.objects.filter(action="sla.correct").exists()
+
+
+def test_a_month_says_up_to_when_it_is_sealed_and_up_to_when_its_figures_are(acme: Customer) -> None:
+    running.round_(timezone.now() - timedelta(days=4), wired())  # opens the ledger, and seals nothing yet
+    month = ("--month", f"{timezone.now():%Y-%m}")
+    before = run("show", "--customer", "acme", *month)
+    assert before["sealed_to"] is None
+    sealed = run("seal")["sealed"]
+    after = run("show", "--customer", "acme", *month)
+    assert after["sealed_to"] == sealed[-1]
+    # To the last minute that is known, which is later than the last sealed day.
+    assert datetime.fromisoformat(after["figures_to"]) > timezone.now() - timedelta(hours=1)
 
 
 def test_a_changed_file_is_found(acme: Customer) -> None:

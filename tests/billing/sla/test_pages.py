@@ -185,7 +185,10 @@ def test_ids_are_found_in_lists_and_log_lines() -> None:
 
 def test_staff_see_the_worst_customer_first_and_who_had_bad_minutes(acme: Tenant) -> None:
     pushes(acme.customer, timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=40), ours=1_500)
-    measured(tenant("Cosmos"), outage=0)
+    cosmos, both = tenant("Cosmos"), timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=35)
+    for one in (acme, cosmos):
+        pushes(one.customer, both, ours=30)
+    measured(cosmos, outage=0)
     board = Browser().enter(staff(), factor=True).get("/admin/boards/sla/").content.decode()
     assert board.index(">Acme<") < board.index(">Cosmos<")
     assert "Acme, Cosmos" in board

@@ -5,13 +5,15 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from billing import customers
 from billing.facts import Month
-from billing.models import SlaCredit, SlaDay, SlaFile, SlaKey, SlaMinute, SlaMonth, SlaRoot
-from billing.sla import judging, keys, months, reading, running
+from billing.models import RoundFailure, SlaCredit, SlaDay, SlaFile, SlaKey, SlaMinute, SlaMonth, SlaRoot
+from billing.sla import correcting, judging, keeping, keys, months, reading, running, sealing
+from billing.sla.credits import in_all
+from billing.sla.forgetting import erasing
 from billing.sla.judging import MINUTE, Window
 from billing.sla.sources import Price
 from billing.sla.verifier import verify_sla
@@ -184,3 +186,105 @@ def test_the_round_runs_as_the_worker(acme: Customer) -> None:
 def test_the_canarys_own_customer_has_no_ledger(acme: Customer) -> None:
     running.round_(at("2026-02-05T00:05"), sources(canary={}, left_out=frozenset({acme.pk})))
     assert reading.ledger_of(acme) is None
+
+
+# --- One customer's failure is its own
+
+
+@pytest.fixture
+def cosmos(acme: Customer) -> Customer:
+    made = customers.add(name="Cosmos", offer="hpns").row
+    Customer.objects.filter(pk=made.pk).update(created_at=BEGIN)
+    made.refresh_from_db()
+    return made
+
+
+def failures() -> set[tuple[int, str]]:
+    return set(RoundFailure.objects.values_list("customer_id", "round"))
+
+
+def test_a_broken_chain_keeps_no_other_customer_from_being_sealed_and_credited(
+    acme: Customer, cosmos: Customer
+) -> None:
+    for customer in (acme, cosmos):
+        for number in range(4):
+            pushes(customer, at("2026-01-30T10:00") + number * MINUTE, ours=30)
+    running.round_(at("2026-02-01T00:05"), PRICED)
+    with erasing():  # as a restored backup may lack it
+        SlaDay.objects.filter(customer=acme).delete()
+    running.round_(at("2026-02-03T00:05"), PRICED)
+    assert reading.check_chain(cosmos) == (3, [])
+    assert SlaRoot.objects.get(day="2026-01-31").size == 1
+    assert failures() == {(acme.pk, "sla_seal")}
+    assert "lacks the day before" in RoundFailure.objects.get().why
+    # Its month is closed and credited all the same, out of the minutes that are kept.
+    assert {row.customer_id for row in SlaCredit.objects.all()} == {acme.pk, cosmos.pk}
+
+
+def test_a_broken_price_keeps_no_other_customer_from_its_credit(acme: Customer, cosmos: Customer) -> None:
+    for customer in (acme, cosmos):
+        for number in range(4):
+            pushes(customer, at("2026-01-30T10:00") + number * MINUTE, ours=30)
+
+    def price(customer: Customer, month: Month) -> Price | None:
+        return Price(49_999 // (customer.pk != acme.pk), "EUR")
+
+    facts = PRICED._replace(price=price)
+    assert len(running.round_(at("2026-02-02T00:05"), facts).sealed) == 2
+    assert SlaCredit.objects.get().customer == cosmos
+    assert failures() == {(acme.pk, "sla_months")}
+    running.round_(at("2026-02-02T00:10"), PRICED)
+    assert failures() == set()
+    assert SlaCredit.objects.filter(customer=acme).exists()
+
+
+def test_impossible_counts_of_one_customer_keep_no_other_from_being_written(
+    acme: Customer, cosmos: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for customer in (acme, cosmos):
+        pushes(customer, at("2026-01-30T10:00"), sent=3)
+    counted = keeping.selectors.minute_counts
+
+    def impossible(start: datetime, end: datetime) -> Any:
+        for customer, minute, counts in counted(start, end):
+            yield customer, minute, counts._replace(failed_ours=9) if customer == acme.pk else counts
+
+    monkeypatch.setattr(keeping.selectors, "minute_counts", impossible)
+    running.round_(at("2026-01-30T10:30"), PRICED)
+    assert SlaMinute.objects.get().customer == cosmos
+    assert failures() == {(acme.pk, "sla_minutes")}
+    running.round_(at("2026-02-01T00:05"), PRICED)
+    assert SlaFile.objects.get().customer == cosmos  # none of Acme's that lacks its minutes, for that would be final
+
+
+def test_a_lock_that_is_not_got_repeats_the_round_rather_than_leaving_a_customer_out(
+    acme: Customer, cosmos: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: Any) -> Any:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(sealing, "_file", late)
+    with pytest.raises(OperationalError):
+        running.round_(at("2026-02-01T00:05"), PRICED)
+    monkeypatch.undo()
+    running.round_(at("2026-02-01T00:10"), PRICED)
+    assert SlaRoot.objects.get().size == 2
+
+
+# --- A plan whose currency was changed
+
+
+def test_a_months_credit_stays_on_the_fee_that_it_was_first_given_on(acme: Customer) -> None:
+    for number in range(4):
+        pushes(acme, at("2026-01-30T10:00") + number * MINUTE, ours=30)
+    running.round_(at("2026-02-02T00:05"), PRICED)
+    dollars = sources(canary={}, price=Price(9_000_000, "USD"))
+    for number in range(60):
+        minute = at("2026-01-31T10:00") + number * MINUTE
+        correcting.correct(
+            acme, minute, reason="they failed", now=at("2026-02-03T00:05"), sources=dollars, valid=9, failed_ours=9
+        )
+    first, second = SlaCredit.objects.order_by("id")
+    assert (first.percent, second.percent, second.currency, second.price_minor) == (10, 25, "EUR", 49_999)
+    assert first.amount_minor + second.amount_minor == 12_500
+    assert [each.amount_minor for each in in_all(acme.pk)] == [12_500]

@@ -16,8 +16,8 @@ FIRST = at("2026-11-01T00:00")
 @pytest.mark.parametrize(
     ("bad", "so_far", "has_sla", "kind", "advice"),
     [
-        (0, True, True, "good", "would bear 43 more bad minutes"),
-        (1, True, True, "warn", "would bear 42 more bad minutes"),
+        (0, True, True, "good", "until the month ends it bears 43 more bad minutes"),
+        (1, True, True, "warn", "it bears 42 more bad minutes"),
         (42, True, True, "warn", "1 more bad minute."),
         (44, True, True, "bad", "you are credited 10 %"),
         (44, False, True, "bad", "you were credited 10 %"),
@@ -31,6 +31,16 @@ def test_a_month_is_told_in_a_sentence(bad: int, so_far: bool, has_sla: bool, ki
     assert told["kind"] == kind
     assert advice in told["advice"]
     assert "no push came" in told["words"][0]["text"]
+
+
+def test_the_first_hours_of_a_month_have_the_whole_months_budget() -> None:
+    hours = judging.summed([row(FIRST, 2_000, 1, "bad")], NOVEMBER, 120)
+    told = words.sentence(hours, so_far=True, has_sla=True, ahead=43_080)
+    assert words.stats(hours, 43_080)[-1]["value"] == "42 min"
+    assert words.stats(hours, 43_080)[-1]["change"] == "of 43 bad minutes in the month; 1 of 2 failed pushes so far"
+    assert told["kind"] == "bad"  # so far: one bad minute of 120
+    good = words.sentence(judging.summed([], NOVEMBER, 120), so_far=True, has_sla=True, ahead=43_080)
+    assert "until the month ends it bears 43 more bad minutes." in good["advice"]
 
 
 def test_a_budget_that_is_used_up_either_way_says_so() -> None:

@@ -15,17 +15,15 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
-from django.db import ProgrammingError, connection, models, transaction
-from pytest_django import Settings
+from django.db import ProgrammingError, models, transaction
 
 from billing import customers, entitlements
+from billing.erasing import KEPT_BY_LAW
+from billing.erasing import ROWS as BILLING
 from billing.invoices.erasing import KEPT, forget
-from billing.sla import forgetting as sla_forgetting
-from billing.subscriptions.erasing import ROWS as SUBSCRIPTIONS
-from billing.usage import forgetting as usage_forgetting
 from delivery.log import erasing
 from hpns.database_roles import WORKER
-from tenants import fence, services
+from tenants import fence
 from tenants.audit import recording
 from tenants.directory import version_stamp
 from tenants.directory.live import Directory
@@ -121,18 +119,13 @@ def test_the_slug_is_said_twice_or_nothing_is_done(cast: Cast) -> None:
 
 def test_each_kind_of_row_is_known_to_the_erasure() -> None:
     """A new model that belongs to a customer has to be put into ROWS, or somewhere else on purpose."""
-    known = {model for model, _ in (*customers.ERASED, *ROWS, *SUBSCRIPTIONS)}
+    known = {model for model, _ in (*BILLING, *ROWS)}
     assert {model for model in fence.tenant_models() if model not in known} == {
         *(Customer, Entitlement, AuditEvent, *(apps.get_model("delivery", name) for name in DELIVERY)),
         # What delivery/devices/forgetting.py deletes.
         *(apps.get_model("delivery", name) for name in ("Device", "ActiveDevice", "DeviceCount", "PlatformSighting")),
-        # What billing/sla/forgetting.py deletes.
-        *sla_forgetting.OF_CUSTOMER,
-        # What billing/usage/forgetting.py deletes.
-        *usage_forgetting.ROWS,
-        # What billing/invoices/erasing.py deletes, and what the law keeps.
-        *(apps.get_model("billing", name) for name in ("BillingProfile", "InvoiceDraft", "InvoiceMail")),
-        *(apps.get_model("billing", name) for name in ("Invoice", "InvoiceFile", "LedgerEntry")),
+        # What the law keeps.
+        *KEPT_BY_LAW,
     }
     pointing = {
         model
@@ -226,30 +219,6 @@ def test_no_role_of_the_running_service_can_erase_a_customer(cast: Cast, step: C
     with acting_as(WORKER), refused():
         step(cast.acme.customer)
     assert count("tenants_customer") == 2
-
-
-def test_what_was_kept_is_forgotten_after_the_years_of_the_law(cast: Cast, settings: Settings) -> None:
-    erase()
-    kept = AuditEvent.objects.filter(customer_id=cast.acme.customer.pk)
-    assert run("forget") == {"deleted_events": 0, "customers_whose_documents_went": 0}
-    assert kept.count() == 2
-    settings.AGREEMENT_YEARS = -1  # as if the year after the next had begun
-    others = AuditEvent.objects.exclude(customer_id=cast.acme.customer.pk).count()
-    assert run("forget") == {"deleted_events": 2, "customers_whose_documents_went": 0}
-    assert not kept.exists()
-    assert AuditEvent.objects.count() == others
-
-
-def test_the_years_begin_when_the_year_of_the_erasure_has_ended(cast: Cast, settings: Settings) -> None:
-    erase()
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL hpns.erasure = 'on'")
-        year = datetime.now(UTC).year - settings.AGREEMENT_YEARS
-        for at, left in ((f"{year}-01-01", 2), (f"{year - 1}-12-31", 0)):
-            cursor.execute("UPDATE tenants_auditevent SET at = %s WHERE action = 'customer.erase'", [at])
-            services.erased_forget()
-            cursor.execute("SET LOCAL hpns.erasure = 'on'")
-            assert AuditEvent.objects.filter(customer_id=cast.acme.customer.pk).count() == left
 
 
 # --- Interruptions

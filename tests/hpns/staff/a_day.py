@@ -14,6 +14,7 @@ from billing.models import (
     LicenceProof,
     Plan,
     PlanVersion,
+    RoundFailure,
     SlaCredit,
     Subscription,
 )
@@ -57,6 +58,9 @@ def busy(acme: Tenant, now: datetime) -> None:
     Customer.objects.filter(pk=customer.pk).update(canary=True)
     at = (now - timedelta(minutes=9)).replace(second=0, microsecond=0)
     CanaryMinute.objects.create(at=at, family="apns", good=True, ms=1)
+    RoundFailure.objects.create(
+        customer_id=acme.customer.pk, round="sla_months", why="x", first_at=now - DAY, last_at=now
+    )
     customers.request_erasure(customer=customers.add(name="Leaving", offer="hpns").row)
 
 

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 BAD = {
     *("incidents", "canary", "finding_leaked_key", "finding_clone", "finding_replayed", "finding_contested"),
     *("credentials_bad", "subscription_stopped", "subscription_suspending", "overdue", "licence_expired"),
+    "round_failures",
 }
 WARN = {
     *("finding_restored_backup", "finding_changed_key", "finding_other_id", "licence_cases", "drafts", "erasures"),
