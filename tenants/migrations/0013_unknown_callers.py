@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0011_canary_customer")]
+    dependencies = [("tenants", "0012_servers_and_apps_are_removed")]
 
     operations = [
         migrations.CreateModel(

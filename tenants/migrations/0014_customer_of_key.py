@@ -17,7 +17,7 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0011_canary_customer")]
+    dependencies = [("tenants", "0013_unknown_callers")]
     operations = [
         migrations.RunSQL(MAKE, "DROP FUNCTION hpns_server_of_key(text, bytea)"),
         # Licences are proven, too: which proof this is, its name says.
