@@ -57,7 +57,7 @@ def app_add(
             app, created = PushApp.objects.get_or_create(customer=customer, label=label, enabled=True, defaults=wanted)
             if created:
                 recording.record("app.add", customer=customer, target=app, target_id=app.pk, topic=topic, host=host)
-                notify_processes()
+                notify_processes(customer.pk if customer is not None else None)
     except IntegrityError as error:
         raise collision(error) from error
     other = [name for name, value in wanted.items() if getattr(app, name) != value]
@@ -90,7 +90,7 @@ def _set(app: PushApp, field: str, value: bool, action: str) -> Changed[PushApp]
             setattr(there, field, value)
             there.save(update_fields=[field])
             recording.record(action, customer=there.customer_id, target=there, target_id=there.pk, value=value)
-            notify_processes()
+            notify_processes(there.customer_id)
     except IntegrityError as error:
         raise collision(error) from error
     return Changed(there, changed=True)

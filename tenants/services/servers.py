@@ -82,7 +82,7 @@ def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Serve
                 before=", ".join(before) or "anywhere",
                 after=", ".join(wanted) or "anywhere",
             )
-            notify_processes()
+            notify_processes(there.customer_id)
     return Changed(there, changed)
 
 
@@ -130,7 +130,7 @@ def server_id_confirm(*, server_id: ServerId) -> Changed[ServerId]:
                 target=row.mattermost_id,
                 server=row.server.name,
             )
-            notify_processes()
+            notify_processes(row.server.customer_id)
     except IntegrityError as error:
         known = ServerId.objects.filter(mattermost_id=server_id.mattermost_id, confirmed_at__isnull=False)
         other = known.select_related("server__customer").first()
@@ -156,7 +156,7 @@ def server_id_remove(*, server_id: ServerId) -> None:
             server=server_id.server.name,
         )
         server_id.delete()
-        notify_processes()
+        notify_processes(server_id.server.customer_id)
 
 
 def key_add(*, server: Server, name: str = "", expires_at: datetime | None = None, purpose: str = "") -> NewKey:
@@ -172,7 +172,7 @@ def key_add(*, server: Server, name: str = "", expires_at: datetime | None = Non
         recording.record(
             "key.add", customer=server.customer_id, target=row, target_id=row.pk, server=server.name, expires=expires_at
         )
-        notify_processes()
+        notify_processes(server.customer_id, key=row.pk)
     return NewKey(row, text)
 
 
@@ -189,6 +189,6 @@ def key_revoke(*, key: ServerKey) -> Changed[ServerKey]:
                 name=key.name,
                 server=key.server.name,
             )
-        notify_processes()
+        notify_processes(key.server.customer_id, key=key.pk)
     key.refresh_from_db()
     return Changed(key, changed == 1)
