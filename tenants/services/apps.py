@@ -87,6 +87,8 @@ def _set(app: PushApp, field: str, value: bool, action: str) -> Changed[PushApp]
             there = PushApp.objects.select_for_update().order_by("pk").get(pk=app.pk)
             if getattr(there, field) == value:
                 return Changed(there, changed=False)
+            if field == "enabled" and value and there.customer_id is not None:
+                check_may_grow(there.customer_id, "apps", made_anew=False)
             setattr(there, field, value)
             there.save(update_fields=[field])
             recording.record(action, customer=there.customer_id, target=there, target_id=there.pk, value=value)
