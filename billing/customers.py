@@ -37,7 +37,7 @@ def add(*, name: str, offer: str, slug: str = "") -> Changed[Customer]:
             if created:
                 entitlements.grant(customer=customer)
                 recording.record("customer.add", customer=customer, target=name, offer=offer)
-                notify_processes()
+                notify_processes(customer.pk)
     except IntegrityError as error:
         raise collision(error) from error
     if not created and (customer.name, customer.offer) != (name, offer):
@@ -134,7 +134,7 @@ def erase(*, customer: Customer) -> services.Erased:
         _unsubscribe(locked)
         rounds.forget(locked.pk)
         erased = services.customer_erase(customer=locked)
-        notify_processes()
+        notify_processes(customer.pk)
     return erased
 
 
@@ -158,6 +158,6 @@ def _set_status(customer: Customer, status: Customer.Status, action: str, reason
         changed = Customer.objects.filter(pk=customer.pk).exclude(status=status).update(status=status)
         if changed:
             recording.record(action, customer=customer, target=customer.name, reason=reason)
-        notify_processes()
+        notify_processes(customer.pk)
     customer.refresh_from_db()
     return Changed(customer, changed == 1)

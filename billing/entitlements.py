@@ -30,7 +30,7 @@ def grant(*, customer: Customer) -> Entitlement:
             tls_required=terms.tls_required,
             **terms.limits._asdict(),
         )
-        notify_processes()
+        notify_processes(customer.pk)
     return row
 
 
@@ -38,7 +38,7 @@ def withdraw(*, customer: Customer) -> None:
     """Delete what a customer is entitled to: it is about to be erased."""
     with transaction.atomic():
         Entitlement.objects.filter(customer=customer).delete()
-        notify_processes()
+        notify_processes(customer.pk)
 
 
 def change(*, customer: Customer, **wanted: bool | int | str | None) -> Changed[Entitlement]:
@@ -62,7 +62,7 @@ def change(*, customer: Customer, **wanted: bool | int | str | None) -> Changed[
         for name, value in changes.items():
             action = "limit.change" if name in _LIMITS else "entitlement.change"
             recording.record(action, customer=customer, target=name.replace("_", " "), before=before[name], after=value)
-        notify_processes()
+        notify_processes(customer.pk)
     return Changed(row, changed=True)
 
 
@@ -114,5 +114,5 @@ def to_offer(*, customer: Customer, offer: str) -> Changed[Customer]:
             **_beside_quota(there, terms.limits),
         )
         recording.record("offer.change", customer=there, target=there.name, before=before, after=offer)
-        notify_processes()
+        notify_processes(there.pk)
     return Changed(there, changed=True)

@@ -21,5 +21,5 @@ def add() -> Changed[Server]:
         server, created = Server.objects.get_or_create(anonymous=True, defaults={"customer": customer, "name": SERVER})
         if created:
             recording.record("server.add", customer=customer, target=SERVER, target_id=server.pk)
-            notify_processes()
+            notify_processes(customer.pk)
     return Changed(server, created)

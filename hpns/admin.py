@@ -5,22 +5,30 @@ registers by itself would show sealed secrets and session keys; the groups are t
 which no page changes.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group, User
 from django.contrib.postgres.aggregates import ArrayAgg
+from django.db import transaction
 from django.db.models import Q, QuerySet, Value
 from django.forms import ModelForm
 from django.http import HttpRequest
 
+from tenants import services
 from tenants.admin import ReadOnlyAdmin
 from tenants.audit import actors, recording
+from tenants.mail import MailError
 from tenants.models import Invitation, Membership
+from tenants.problem import ProblemError
 from tenants.services.second_factors import end_sessions
+
+# Invitations that one click sends: each may wait for the mail server.
+SENT_AT_ONCE: Final = 5
 
 for theirs in (EmailAddress, Authenticator, UserSession, User, Group):
     if admin.site.is_registered(theirs):
@@ -45,8 +53,12 @@ class PersonAdmin(ReadOnlyAdmin):
         return found
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether a person may log in is all that can be changed; nobody can lock themselves out."""
-        return bool(request.user.has_perm("auth.change_user")) and (obj is None or obj.pk != request.user.pk)
+        """Whether a person may log in is all that can be changed; nobody can lock themselves out, and staff are locked
+        out by admins of the staff alone."""
+        if not request.user.has_perm("auth.change_user"):
+            return False
+        user: Any = request.user
+        return obj is None or (obj.pk != user.pk and (user.is_superuser or not (obj.is_staff or obj.is_superuser)))
 
     def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[Any]", change: bool) -> None:
         """Save, and end the sessions of a person who was deactivated."""
@@ -95,3 +107,34 @@ class InvitationAdmin(ReadOnlyAdmin):
     list_select_related = ("customer", "invited_by")
     search_fields = ("email", "customer__name", "customer__slug")
     fields = list_display
+    actions = ("send_again",)
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        """Whose role takes customers on."""
+        return bool(request.user.has_perm("tenants.add_customer"))
+
+    @admin.action(description="Send again: a new link, and the old one is dead", permissions=("send",))
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+        """Send new links for what nobody has accepted or withdrawn, expired ones too; say what came of each."""
+        for row in queryset.select_related("customer")[:SENT_AT_ONCE]:
+            if row.accepted_at is not None or row.withdrawn_at is not None:
+                self.message_user(request, f"{row.email}: it was accepted or withdrawn.", messages.WARNING)
+                continue
+            try:
+                made = services.invitation_add(
+                    customer=row.customer, email=row.email, role=row.role, by=services.OPERATOR
+                )
+            except ProblemError as problem:
+                self.message_user(request, f"{row.email}: {problem.sentence}", messages.ERROR)
+                continue
+            transaction.on_commit(partial(self._send, request, made), robust=True)
+
+    def _send(self, request: HttpRequest, made: services.NewInvitation) -> None:
+        """Send the e-mail, now that the row is there, and say on the next page what became of it."""
+        try:
+            services.invitation_send(made=made)
+        except MailError as problem:
+            text = f"{made.row.email}: {problem}. Send it again once that is mended."
+            self.message_user(request, text, messages.ERROR)
+        else:
+            self.message_user(request, f"An invitation is on its way to {made.row.email}.", messages.SUCCESS)

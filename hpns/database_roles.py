@@ -18,6 +18,10 @@ WORKER: Final = "worker"
 _S, _SI, _SU = "SELECT", "SELECT, INSERT", "SELECT, UPDATE"
 _SIU, _SIUD = "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE, DELETE"
 _SID: Final = "SELECT, INSERT, DELETE"
+# All columns but when it was, and its id: the database says that.
+_AUDITS: Final = (
+    "SELECT, INSERT (customer_id, actor_kind, actor_id, actor, address, action, target, target_id, details)"
+)
 
 # Table -> what the pages may, what the worker may; "" is nothing.
 GRANTS: Final[dict[str, tuple[str, str]]] = {
@@ -37,7 +41,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_finding": (_SU, _SIU),
     "tenants_pushapp": (_SIU, _SU),
     "tenants_credential": (_SIUD, _SU),
-    "tenants_auditevent": (_SI, _SI),
+    "tenants_auditevent": (_AUDITS, _AUDITS),
     # The worker notes what servers themselves say of their licences; what a proof says is final for both (a trigger).
     "billing_licenceproof": (_SIU, _SU),
     "billing_licencecase": (_SIU, _S),

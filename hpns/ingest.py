@@ -57,10 +57,18 @@ def server(options: argparse.Namespace) -> WebServer:
     return WebServer(listener, slots, reloader=reloader, drain_timeout=drain_timeout, beside=PagesChild())
 
 
+def forget_owner() -> None:
+    """Take the owner's database URL out of the environment that the processes of pages and pushes begin with."""
+    if not settings.DATABASE_URL:
+        for name in ("DATABASE_URL", "DATABASE_URL_FILE"):
+            os.environ.pop(name, None)
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP replaces the processes one by one. Returns the exit code."""
     options = parse()
     starting.stop_unless_set_up()
+    forget_owner()
     setup.configure(settings.LOGGING)
     try:
         return server(options).serve()

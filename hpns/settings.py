@@ -49,6 +49,8 @@ TLS_KEY_FILE = env.str("TLS_KEY_FILE", default="")
 # True where browsers reach the pages over https, be it through TLS_CERT_FILE or through a proxy.
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(TLS_CERT_FILE) or PUBLIC_URL.startswith("https:"))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+# Of this host alone: a neighbour cannot set them. Browsers take the prefix with Secure only.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = variables.cookie_names(HTTPS_ONLY)
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000 if HTTPS_ONLY else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 # Networks of proxies of ours: what they say in X-Forwarded-For and X-Forwarded-Proto is believed (tenants/network.py).
@@ -64,9 +66,8 @@ SECURE_SSL_REDIRECT = False
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 APPEND_SLASH = False
-# The web process lets no larger body through than a credential's (web/pages_proxy.py), so that a body is in memory and
-# none is ever written to a disk.
-# What is let through at all is smaller for most pages: see hpns/web/pages_proxy.py.
+# The web process lets no larger body through than a credential's, and for most pages less (web/pages_proxy.py), so that
+# a body is in memory and none is ever written to a disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 640 * 1024
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
@@ -82,6 +83,8 @@ DATABASE_ROLE = env.str("DATABASE_ROLE", default="owner")
 DATABASES: dict[str, dict[str, Any]] = variables.databases(
     DATABASE_ROLE, owner=DATABASE_URL, pages=PAGES_DATABASE_URL, worker=WORKER_DATABASE_URL
 )
+# Whoever takes over a page or a request must find no way to the owner of the tables.
+DATABASE_URL = variables.owners_url(DATABASE_ROLE, DATABASE_URL, PAGES_DATABASE_URL, WORKER_DATABASE_URL)
 # The connections for what the process's own role may not do.
 OWNER_DATABASE = "owner" if "owner" in DATABASES else "default"
 DIRECTORY_DATABASE = "directory" if "directory" in DATABASES else "default"
@@ -133,7 +136,7 @@ SANDBOX_URL = env.str("SANDBOX_URL", default="")
 # The free test service: pushes without a key, and customers of that offer. Off: they are told so.
 TEST_SERVICE = env.bool("TEST_SERVICE", default=False)
 # Whom a suspended customer is told to ask: an e-mail address or a page.
-SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="") or "whoever operates this push service"
+SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="") or variables.NO_SUPPORT_CONTACT
 # The phones that the service pushes to every minute, to see whether pushes go (billing/incidents/canary.py).
 CANARY_DEVICES = [part.strip() for part in secret("CANARY_DEVICES").split(",") if part.strip()]
 # How the canary reaches the service where there is no public address.
@@ -222,6 +225,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "tenants.accounts.sessions.SessionEnds",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -251,8 +255,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "UNAUTHENTICATED_USER": None,
 }
 # --- People: accounts by invitation, logged in by e-mail address and password, and a second factor where there is one.
-# django-allauth; what it stands for is in tenants/accounts/allauth_adapters.py. Its limits on attempts are its
-# defaults: 5 in 5 minutes for an account and 10 a minute for a network address, for passwords and one-time codes.
+# django-allauth; what it stands for is in tenants/accounts/allauth_adapters.py. Limits on one-time codes are its own.
 
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 SESSION_SERIALIZER = "tenants.accounts.sealed_sessions.Serializer"
@@ -275,7 +278,15 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
 # Whoever finds a session open must not make the account theirs by another e-mail address and a new password.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# Seconds after a login in which keys, credentials and the like are changed without the password.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
+# Else the form for a new password would be a way to write to the whole world in our name. Attempts at a password are
+# limited by tenants/accounts/login_limits.py.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/h/ip,3/h/key"}
 ACCOUNT_SESSION_REMEMBER = False
+# At the latest; sooner when nothing is done (tenants/accounts/sessions.py).
+SESSION_COOKIE_AGE = 7 * 86_400
 ACCOUNT_USER_DISPLAY = "tenants.accounts.allauth_adapters.display"
 MFA_ADAPTER = "tenants.accounts.allauth_adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -283,11 +294,7 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Push notification service"
 # A clock may be half a minute off; a code is good once all the same.
 MFA_TOTP_TOLERANCE = 1
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
+AUTH_PASSWORD_VALIDATORS = variables.PASSWORD_VALIDATORS
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -7,7 +7,7 @@ what would keep the settings from being read at all.
 import base64
 import binascii
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -18,6 +18,16 @@ from tenants import network
 ENGINE = "hpns.postgresql"
 DATABASE_SCHEMES = ("postgresql", "postgres")
 _BOOLEANS = ("true", "on", "ok", "y", "yes", "1", "false", "off", "n", "no", "0", "")
+
+# What stands in a text that names whom to ask, where nobody is named.
+NO_SUPPORT_CONTACT: Final = "whoever operates this push service"
+PASSWORD_VALIDATORS: Final[list[dict[str, Any]]] = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "tenants.accounts.password_validators.MaximumLengthValidator"},
+    {"NAME": "tenants.accounts.password_validators.RepetitionValidator"},
+]
 
 
 class Variables(environ.Env):  # type: ignore[misc]
@@ -75,8 +85,20 @@ def email(url: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name.startswith("EMAIL_") and value}
 
 
+def cookie_names(https_only: bool) -> tuple[str, str]:
+    """The cookies of sessions and of CSRF tokens. https://www.rfc-editor.org/rfc/rfc6265 knows no such prefix yet:
+    https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes"""
+    prefix = "__Host-" if https_only else ""
+    return f"{prefix}sessionid", f"{prefix}csrftoken"
+
+
+def owners_url(role: str, owner: str, *others: str) -> str:
+    """The owner's URL as a process of this role may know it: "" where it is never the owner, having its own."""
+    return "" if role in ("web", "pages") and all(others) else owner
+
+
 def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, dict[str, Any]]:
-    """Django's DATABASES of a process with this role, by the URLs of the three; only the owner's must be there.
+    """Django's DATABASES of a process with this role, by the URLs of the three: the owner where it has none.
 
     "default" is the role's own. Where that is another one, a worker has "owner" for the log's partitions and for
     what is kept of erased customers, and the pages process "directory", the worker's, for the directory of keys; the
@@ -85,7 +107,7 @@ def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, di
     own = {"pages": pages, "worker": worker, "web": worker}.get(role) or owner
     by_role = {"pages": timeouts.PAGES, "worker": timeouts.WORKER, "web": timeouts.WORKER}
     found = {"default": _connection(own, by_role.get(role, timeouts.COMMANDS))}
-    if role == "worker" and own != owner:
+    if role == "worker" and owner not in ("", own):
         found["owner"] = _connection(owner, timeouts.OWNER)
     if worker not in ("", own):
         found["directory"] = _connection(worker, timeouts.WORKER)

@@ -17,9 +17,18 @@ class Changed(NamedTuple, Generic[Row]):
     changed: bool
 
 
-def notify_processes() -> None:
-    """Notify the running processes once the transaction in progress is committed (at once when there is none)."""
-    transaction.on_commit(_bump_version, robust=True)
+def notify_processes(customer: int | None, *, key: int = 0) -> None:
+    """Notify the running processes once the transaction in progress is committed (at once when there is none).
+
+    `customer`: whose rows have changed, None for the shared apps; with `key`, this key of its servers alone.
+    """
+    change = version_stamp.Change(customer or 0, key)
+    transaction.on_commit(lambda: _bump_version(change), robust=True)
+
+
+def notify_of_anything() -> None:
+    """As notify_processes(), of a change to rows of many: everything is compared."""
+    transaction.on_commit(lambda: _bump_version(version_stamp.ANYTHING), robust=True)
 
 
 def collision(error: IntegrityError) -> ProblemError:
@@ -42,5 +51,5 @@ def normalised_name(name: str, what: str) -> str:
     return name
 
 
-def _bump_version() -> None:
-    version_stamp.bump()
+def _bump_version(change: version_stamp.Change) -> None:
+    version_stamp.bump(change)

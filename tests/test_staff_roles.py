@@ -14,8 +14,8 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from hpns.staff.index import SECTIONS, Board
 from tenants import permissions, staff_roles
-from tenants.models import AuditEvent, Customer, ServerKey
-from tests.browsing import Browser, Tenant, tenant
+from tenants.models import AuditEvent, Customer, Role, ServerKey
+from tests.browsing import Browser, Tenant, member, tenant
 from tests.staff_cast import NONE, ROLES, of_role
 from tests.tenants.management.test_commands import run
 
@@ -217,3 +217,15 @@ def test_roles_are_given_by_a_command_one_at_a_time(db: None, settings: Settings
     assert not grace.groups.exists()
     with pytest.raises(CommandError, match="is no staff"):
         run("staff", "role", "--email", "grace@example.com", "--role", "finance")
+
+
+def test_who_may_lock_people_out_locks_out_no_staff_but_as_an_admin(by: dict[str, Browser], acme: Tenant) -> None:
+    support = User.objects.get(email__startswith="support")
+    support.user_permissions.add(Permission.objects.get(codename="change_user"))
+    admin = User.objects.filter(is_superuser=True).first()
+    assert admin is not None
+    owner = member("owner-of-acme", acme.customer, Role.OWNER)
+    for user, status in ((admin, 403), (owner, 302)):
+        assert by["support"].post(f"/admin/auth/user/{user.pk}/change/", {}).status_code == status, user
+        user.refresh_from_db()
+        assert user.is_active == (status == 403)

@@ -18,7 +18,7 @@ from billing import customers, entitlements
 from billing.admin import suspending
 from billing.offers import Limits
 from tenants import services
-from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
+from tenants.admin import PlainForm, ReadOnlyAdmin, ServiceAdmin, ServiceForm
 from tenants.mail import MailError
 from tenants.models import Customer, Entitlement
 from tenants.problem import ProblemError
@@ -82,7 +82,7 @@ class ChangeForm(ServiceForm):
         return Customer.objects.get(pk=there.pk)
 
 
-class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
+class EntitlementForm(PlainForm):
     """What a customer may do."""
 
     class Meta:
@@ -170,6 +170,12 @@ class CustomerAdmin(ServiceAdmin):
         # Before what is beyond the edge of a narrow screen.
         return (*self.list_display[:2], self._way(request), *self.list_display[2:])
 
+    @admin.display(description="waits to be erased", empty_value="no")
+    def erasure(self, row: Customer) -> str | None:
+        """Who has asked for the customer's erasure, which a command does."""
+        asked = customers.erasure_request(customer=row)
+        return f"{asked.actor} asked on {asked.at:%d %B %Y}: `customer erase --slug {row.slug}`" if asked else None
+
     @staticmethod
     def _way(request: HttpRequest) -> str:
         return "pages" if request.user.has_perm(PUSHES) else "subscription_page"
@@ -178,11 +184,11 @@ class CustomerAdmin(ServiceAdmin):
         """See get_form."""
         if obj is None:
             return ("name", "slug", "offer", "owner_email", "server_name")
-        return ("name", "slug", "offer", "status", "content", "contacts", "created_at", self._way(request))
+        return ("name", "slug", "offer", "status", "erasure", "content", "contacts", "created_at", self._way(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Commands and addresses name the slug; the status is changed by the list's actions."""
-        return ("slug", "status", "created_at", "pages", "subscription_page") if obj else ()
+        return ("slug", "status", "erasure", "created_at", "pages", "subscription_page") if obj else ()
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         """A new customer gets what its offer includes."""
@@ -207,7 +213,8 @@ class CustomerAdmin(ServiceAdmin):
         try:
             services.invitation_send(made=made.invitation)
         except MailError as error:
-            messages.error(request, f"The customer was taken on, but {error}. Send the invitation again from its page.")
+            again = "Choose it in the list of invitations, and there Send again."
+            messages.error(request, f"The customer was taken on, but {error}. {again}")
         else:
             messages.success(request, f"An invitation was sent to {made.invitation.row.email}.")
 

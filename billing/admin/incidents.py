@@ -19,14 +19,14 @@ from django.utils.safestring import SafeString
 from billing.incidents import announcing, mailing, subscribing
 from billing.incidents.components import choices, named
 from billing.models import CanaryMinute, Incident, IncidentUpdate, MaintenanceWindow, Subscriber
-from tenants.admin import ReadOnlyAdmin, SecretSafeAdmin
+from tenants.admin import PlainForm, ReadOnlyAdmin, SecretSafeAdmin
 from tenants.audit import recording
 from tenants.problem import ProblemError
 
 FIXED: Final = "It is published: its times stand. Cancel it and announce another."
 
 
-class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]
+class AnnouncementForm(PlainForm):
     """What both have in common."""
 
     components = forms.MultipleChoiceField(choices=choices, widget=forms.CheckboxSelectMultiple, label="Concerns")

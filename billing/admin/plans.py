@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
 from billing.models import Plan, PlanVersion, Subscription
 from billing.money import text
 from billing.subscriptions import plans
-from tenants.admin import ReadOnlyAdmin, SecretSafeAdmin
+from tenants.admin import PlainForm, ReadOnlyAdmin, SecretSafeAdmin
 from tenants.audit import recording
 
 
-class VersionForm(forms.ModelForm):  # type: ignore[type-arg]
+class VersionForm(PlainForm):
     """Another version of a plan."""
 
     class Meta:

@@ -60,7 +60,7 @@ def setup(*, offer: str = Customer.Offer.HPNS, slug: str = SLUG) -> Changed[Serv
                 raise ProblemError(f"there is a customer {slug} already: give the canary another name with --slug")
             Customer.objects.filter(pk=there.pk).update(canary=True)
             recording.record("canary.set_up", customer=there, target=there.name)
-            notify_processes()
+            notify_processes(there.pk)
         server, _ = services.server_add(customer=there, name=SERVER)
         changed = _key(server) is None
         if changed:

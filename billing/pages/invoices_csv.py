@@ -8,7 +8,7 @@ from typing import Final
 
 from billing.invoices.document import Document
 from billing.invoices.reading import Standing
-from tenants.pages.csv_lines import FORMULA
+from tenants.pages.csv_lines import escape_formula
 
 LIST_COLUMNS: Final = (
     *("number", "kind", "issued_on", "due_on", "currency", "net", "tax", "total", "open", "state", "corrects"),
@@ -28,7 +28,7 @@ def of_document(document: Document) -> str:
     """The lines of one document. What a spreadsheet would take for a formula gets an apostrophe; amounts do not."""
     rows = (
         (
-            *(_text(each) for each in (document.number, line.text, line.detail)),
+            *(escape_formula(each) for each in (document.number, line.text, line.detail)),
             *(day.isoformat() if day else "" for day in (line.start, line.end)),
             *(f"{line.quantity:f}", _units(line.unit_minor), _units(line.amount_minor)),
             *(document.currency, line.month),
@@ -55,10 +55,6 @@ def _written(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     writer.writerow(columns)
     writer.writerows(rows)
     return file.getvalue()
-
-
-def _text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def _units(minor: int) -> str:

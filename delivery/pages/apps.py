@@ -73,7 +73,7 @@ def app(request: CustomerRequest, app: int) -> HttpResponse:
     return _app_page(request, row, UploadForm(family=row.family))
 
 
-@customer_page("credential.change", methods=("POST",), in_steps=True)
+@customer_page("credential.change", methods=("POST",), in_steps=True, recent_login=True)
 def upload(request: CustomerRequest, app: int) -> HttpResponse:
     """Add a credential: as the current one where there is none, else as the next; and check it with the provider.
 
@@ -104,7 +104,7 @@ def check(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     return redirect("app", request.customer.slug, app)
 
 
-@customer_page("credential.change", methods=("POST",), in_steps=True)
+@customer_page("credential.change", methods=("POST",), in_steps=True, recent_login=True)
 def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Sign with the next credential from now on, when the provider takes it."""
     with request.step():
@@ -112,7 +112,7 @@ def promote(request: CustomerRequest, app: int, credential: int) -> HttpResponse
     return _promoted(request, row, credential)
 
 
-@customer_page("app.see", change="credential.change")
+@customer_page("app.see", change="credential.change", recent_login=True)
 def remove(request: CustomerRequest, app: int, credential: int) -> HttpResponse:
     """Delete a credential, after its id was typed."""
     row = _credential(app, credential)

@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu.transport import TRANSPORT_ALIASES
 
 from hpns.logs import setup
-from hpns.variables import DATABASE_SCHEMES
+from hpns.variables import DATABASE_SCHEMES, NO_SUPPORT_CONTACT
 from tenants import redis_client
 
 KEY_MIN_LENGTH: Final = 32
@@ -39,7 +39,8 @@ def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """For a deployment. E007: DEBUG; E008: the stores for trying out; E009: no address for links; W009, W010: what
-    others could read or change; W011, W012: e-mail that would not arrive; W013: metrics that are no whole."""
+    others could read or change; W011, W012: e-mail that would not arrive; W013, W014: nobody to be asked; W015:
+    metrics that are no whole."""
     found: list[CheckMessage] = []
     if settings.DEBUG:
         text = "DEBUG is on: whoever causes an error is shown our settings and variables."
@@ -62,6 +63,13 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
     elif settings.DEFAULT_FROM_EMAIL.endswith("@localhost"):
         text = "DEFAULT_FROM_EMAIL is not set: mail servers refuse what comes from localhost."
         found.append(Caution(text, hint="Set it to such as push@example.com.", id="hpns.W012"))
+    if not settings.OPERATOR_EMAIL:
+        text = "OPERATOR_EMAIL is not set: nobody is told of requests for erasure and of refused credentials."
+        found.append(Caution(text, hint="Set it to addresses such as ops@example.com.", id="hpns.W013"))
+    if settings.SUPPORT_CONTACT in ("", NO_SUPPORT_CONTACT):
+        text = "SUPPORT_CONTACT is not set: customers are told to ask somebody whom no page names."
+        hint = "Set it to an e-mail address or a page, such as support@example.com."
+        found.append(Caution(text, hint=hint, id="hpns.W014"))
     if settings.PUBLIC_URL and urlsplit(settings.PUBLIC_URL).scheme != "https":
         text = "PUBLIC_URL is not https: server keys and messages would travel in the clear."
         hint = "Set TLS_CERT_FILE and TLS_KEY_FILE, or put a proxy with TLS in front and name it in TRUSTED_PROXIES."
@@ -69,7 +77,7 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
     if not settings.METRICS_DIR:
         text = "METRICS_DIR is not set: /metrics shows one process alone, and so the outcome of no push."
         hint = "Set it to a folder that the web process, the workers and the timetable of this machine write to."
-        found.append(Caution(text, hint=hint, id="hpns.W013"))
+        found.append(Caution(text, hint=hint, id="hpns.W015"))
     return found
 
 
@@ -96,7 +104,12 @@ def _web() -> Iterator[CheckMessage]:
 
 
 def _stores() -> Iterator[CheckMessage]:
-    if not settings.DATABASE_URL:
+    needs_owner = settings.DATABASE_ROLE not in ("web", "pages") or not (
+        settings.PAGES_DATABASE_URL and settings.WORKER_DATABASE_URL
+    )
+    if not settings.DATABASE_URL and not needs_owner:
+        pass  # these processes never act as the owner
+    elif not settings.DATABASE_URL:
         text = "DATABASE_URL is not set: there is nowhere to keep customers and the delivery log."
         yield Error(text, hint=DATABASE_FORM, id="hpns.E003")
     elif fault := _url_fault(settings.DATABASE_URL, DATABASE_SCHEMES):

@@ -34,7 +34,7 @@ def export(request: CustomerRequest) -> HttpResponseBase:
     return answer
 
 
-@customer_page("customer.erase", change="customer.erase")
+@customer_page("customer.erase", change="customer.erase", recent_login=True)
 def erase(request: CustomerRequest) -> HttpResponse:
     """Say what erasing means; with the slug typed by POST, suspend the customer and tell the operator."""
     form = ConfirmForm(request.POST or None, expected=request.customer.slug, what="the slug")

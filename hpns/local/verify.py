@@ -73,6 +73,8 @@ def deployment() -> dict[str, str]:
         "PUBLIC_URL": "https://push.example.com",
         "EMAIL_URL": f"smtp+tls://hpns:{secrets.token_urlsafe(12)}@mail.example.com:587",
         "DEFAULT_FROM_EMAIL": "push@example.com",
+        "OPERATOR_EMAIL": "ops@example.com",
+        "SUPPORT_CONTACT": "support@example.com",
         "TRUSTED_PROXIES": "10.0.0.0/8",
         "METRICS_DIR": "/var/tmp/hpns/metrics",  # noqa: S108  it is only looked at
         "METRICS_TOKEN": secrets.token_urlsafe(24),

@@ -23,6 +23,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from hpns.logs.flood import FloodFilter
 from hpns.logs.redaction import Redactor
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -180,6 +181,7 @@ def configure(how: Mapping[str, Any]) -> None:
     level = str(how.get("level", "INFO")).upper()
     style = str(how.get("format", "json"))
     handler = Handler(how.get("stream") or sys.stderr)
+    handler.addFilter(FloodFilter())
     handler.setFormatter(Formatter(style, [*own_secrets(), *how.get("secrets", ())]))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -22,14 +22,15 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import cache
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from qrcode.image.svg import SvgPathFillImage
 
 from tenants import mail, vault
+from tenants.accounts import login_limits
 from tenants.accounts.invitation_session import invited
 from tenants.addresses import client_address
 from tenants.audit import actors, recording
@@ -38,6 +39,7 @@ from tenants.services.second_factors import PURPOSE
 log = logging.getLogger(__name__)
 # Seconds in which one account's refused attempts make one event: the window of the limit itself.
 BURST: Final = 300
+RESET_MAIL: Final = "account/email/password_reset_key"
 
 
 def display(user: AbstractBaseUser) -> str:
@@ -48,6 +50,11 @@ def display(user: AbstractBaseUser) -> str:
 def fold(text: str) -> str:
     """Case-folded form of an address, so that spellings that are found alike are alike."""
     return unicodedata.normalize("NFKC", text.strip()).casefold()
+
+
+def _tried(credentials: Mapping[str, Any]) -> str:
+    """The account that an attempt is at, however it is spelled; not of the Host that the request names."""
+    return fold(str(credentials.get("email", credentials.get("username", ""))))
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -63,7 +70,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         "incorrect_password": "This is not your password.",
         "invalid_password_reset": "This link no longer works: ask for a new one.",
         "rate_limited": "There were too many attempts: wait a few minutes, then try again.",
-        "too_many_login_attempts": "There were too many attempts: wait five minutes, then try again.",
+        "too_many_login_attempts": "There were too many attempts: wait five minutes, then try again, or use a browser "
+        "in which you have logged in before.",
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -98,23 +106,39 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return False
         return bool(super().is_reauthentication_required(app=app, **kwargs))
 
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # The original one begins with the Host that the request names, port included: each would have its own count.
-        return fold(str(credentials.get("email", credentials.get("username", ""))))
-
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count an attempt. Raises ValidationError over the limit, which is noted once for each burst."""
-        try:
-            super().pre_authenticate(request, **credentials)
-        except ValidationError:
-            tried = self._get_login_attempts_cache_key(request, **credentials)
-            if cache.add(f"burst:{client_address(request)}:{tried}"[:200], "noted", BURST):
+        """Count an attempt. Raises ValidationError over a limit, which is noted once for each burst."""
+        tried, address = _tried(credentials), self.get_client_ip(request)
+        self._login_failed_rl_usage = login_limits.consume(request, tried, address)
+        if self._login_failed_rl_usage is None:
+            if cache.add(f"burst:{address}:{tried}"[:200], "noted", BURST):
                 with recording.acting(actors.of(request)):
                     recording.record("account.log_in_limited", customer=None, target=tried)
-            raise
+            raise self.validation_error("too_many_login_attempts")
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Note a wrong password. What was typed as the address of no account may be a password: it is not kept."""
+        tried, address = _tried(credentials), self.get_client_ip(request)
+        known = EmailAddress.objects.filter(email__iexact=tried).exists()
+        if login_limits.is_worth_noting(request, tried, address):
+            with recording.acting(actors.of(request)):
+                target = tried if known else "an address without account"
+                recording.record("account.log_in_failed", customer=None, target=target)
+
+    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **how: Any) -> HttpResponse:
+        """The response to a login, by which the browser is known from now on."""
+        response: HttpResponse = super().post_login(request, user, **how)
+        login_limits.remember(request, response, user)
+        return response
 
     def send_mail(self, template_prefix: str, email: str, context: Mapping[str, Any]) -> None:
-        """Send one of django-allauth's e-mails; where it cannot be sent, say so and let it be tried again."""
+        """Send one of django-allauth's e-mails; where it cannot be sent, say so and let it be tried again.
+
+        Not so the one for a new password: known addresses alone get it, and the answer must not tell which they are.
+        """
+        if template_prefix == RESET_MAIL:
+            mail.send_later(template_prefix, to=email, context={**context, "email": email})
+            return
         try:
             mail.send(template_prefix, to=email, context={**context, "email": email})
         except mail.MailError:

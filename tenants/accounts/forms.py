@@ -12,7 +12,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
@@ -93,6 +93,10 @@ class SignupForm(BaseSignupForm):  # type: ignore[misc]
         except ProblemError as problem:
             messages.error(request, problem.sentence)
             raise ImmediateHttpResponse(HttpResponseRedirect(reverse("invitation"))) from problem
+        except IntegrityError as error:
+            # The form was sent twice, and the other one was quicker.
+            messages.error(request, "There is an account of this address already: log in with it.")
+            raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login"))) from error
         invitation_session.forget(request)
         return user
 

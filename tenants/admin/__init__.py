@@ -4,9 +4,10 @@ Django imports this module, which registers what is in it.
 """
 
 from tenants.admin import audit, servers
-from tenants.admin.base import ReadOnlyAdmin, SecretSafeAdmin, ServiceAdmin, ServiceForm, may_reach, may_see
+from tenants.admin.base import PlainForm, ReadOnlyAdmin, SecretSafeAdmin, ServiceAdmin, ServiceForm, may_reach, may_see
 
 __all__ = [
+    "PlainForm",
     "ReadOnlyAdmin",
     "SecretSafeAdmin",
     "ServiceAdmin",

@@ -11,8 +11,9 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied
-from django.db import models, transaction
+from django.core.exceptions import NON_FIELD_ERRORS, FieldDoesNotExist, PermissionDenied, ValidationError
+from django.db import IntegrityError, models, transaction
+from django.db.models.constraints import BaseConstraint
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -23,7 +24,8 @@ from tenants.admin import history
 from tenants.problem import ProblemError
 
 log = logging.getLogger(__name__)
-
+# For constraints without words of their own.
+TOGETHER: Final = "These values do not go together, or others have them already: look at what stands below each field."
 # Columns that no list may be narrowed down by: a secret, or its hash, could be guessed letter by letter.
 SECRETS: Final = frozenset({"password", "sealed", "digest", "data", "session_key"})
 
@@ -50,10 +52,37 @@ def may_reach(request: HttpRequest, model: type[models.Model], lookup: str) -> b
     return True
 
 
+class PlainForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A model form that tells nobody the name of a constraint, which is Django's words for one without words.
+
+    https://docs.djangoproject.com/en/5.2/ref/models/constraints/#violation-error-message
+    """
+
+    # What is said in its place; "": nothing.
+    of_constraints = TOGETHER
+
+    def _update_errors(self, errors: ValidationError) -> None:
+        """As Django's; where something else is wrong already, that is what is said."""
+        found = errors.error_dict if hasattr(errors, "error_dict") else {NON_FIELD_ERRORS: errors.error_list}
+        plain = {name: [each for each in all_ if not _is_raw(each)] for name, all_ in found.items()}
+        plain = {name: kept for name, kept in plain.items() if kept}
+        if plain:
+            super()._update_errors(ValidationError(plain))  # type: ignore[misc]
+        elif not self.errors and self.of_constraints:
+            self.add_error(None, self.of_constraints)
+
+
+def _is_raw(error: ValidationError) -> bool:
+    end = str(BaseConstraint.default_violation_error_message).rpartition("%(name)s")[2]
+    return str(error.message).endswith(end)
+
+
 # Django's admin classes take type arguments in the stubs only, not at run time.
 class SecretSafeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A model admin whose lists cannot be searched or filtered by secrets, nor through models that the reader may not
     see; Django allows any column of a model, and of those beside it."""
+
+    form = PlainForm
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """As Django's, but for SECRETS and what is not the reader's."""
@@ -112,8 +141,11 @@ class SecretSafeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return found
 
 
-class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
+class ServiceForm(PlainForm):
     """A model form whose rows are created and changed by services."""
+
+    # Services check that, after they have filled in what may be left out; clean() has asked them.
+    of_constraints = ""
 
     def clean(self) -> dict[str, Any]:
         """Validate by a dry run in a transaction that is rolled back: what would go wrong is an error of the form."""
@@ -125,6 +157,8 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
                     transaction.set_rollback(True)
             except ProblemError as problem:
                 self.add_error(self.error_field(given), problem.sentence)
+            except IntegrityError:
+                self.add_error(None, TOGETHER)
         return given
 
     def error_field(self, given: dict[str, Any]) -> str | None:

@@ -1,6 +1,6 @@
 """Cache refresh of a process's directory: pub/sub, polling of the version stamp, and periodic reloads.
 
-A change arrives by pub/sub at once, by a look at the stamp within a second, and by reading everything again within a
+A change arrives by pub/sub at once, by a look at the stamp within a second, and by comparing everything within a
 minute even if nobody told. Readings run one at a time, each in a daemon thread: a PostgreSQL that does not answer must
 hold up neither the loop nor the end of the process.
 """
@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from django.conf import settings
 from django.db import connections
@@ -24,14 +24,14 @@ from redis.backoff import NoBackoff
 
 from tenants import redis_client
 from tenants.directory import version_stamp
-from tenants.directory.lookup import DirectoryError, Lookup
+from tenants.directory.lookup import DirectoryError
 from tenants.supervision import supervise
 
 log = logging.getLogger(__name__)
 
 # Seconds between two polls of the version.
 POLL_INTERVAL: Final = 1.0
-# Seconds after which everything is reloaded without a notification, for a change whose `bump` never reached Valkey.
+# Seconds after which everything is compared without a notification, for a change whose `bump` never reached Valkey.
 RELOAD_INTERVAL: Final = 60.0
 # Seconds between two retries while a store is unavailable.
 RETRY_INTERVAL: Final = 2.0
@@ -39,15 +39,31 @@ RETRY_INTERVAL: Final = 2.0
 LOAD_TIMEOUT: Final = 10.0
 
 
-async def follow(lookup: Lookup, load: Callable[[], str], load_copy: Callable[[str], str]) -> None:
-    """Call `load` (in a thread) whenever there may be a change, `load_copy` while a `load` hangs; until cancelled.
+class Followed(Protocol):
+    """A directory: see live.Directory and lookup.Lookup, which say what each is."""
+
+    version: int
+    source: str
+    fresh_at: float
+    problem: str
+
+    @property
+    def ready(self) -> bool: ...
+    def load(self) -> str: ...
+    def update(self) -> str: ...
+    def load_copy(self, reason: str) -> str: ...
+
+
+async def follow(lookup: Followed) -> None:
+    """Call `update` (in a thread) whenever there is a change, `load` where one may have been missed and once a minute,
+    `load_copy` while they hang; until cancelled.
 
     A fault of our own comes out of it: supervise() says so loudly and begins anew, with a look at everything.
     """
     client = Redis.from_url(
         settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **redis_client.options(version_stamp.TIMEOUT)
     )
-    follower = _Follower(lookup, load, load_copy, client)
+    follower = _Follower(lookup, client)
     listener = supervise(
         "the listener for changes of the directory", lambda: _run_forever(follower.listen), essential=False
     )
@@ -59,8 +75,8 @@ async def follow(lookup: Lookup, load: Callable[[], str], load_copy: Callable[[s
 
 
 class _Follower:
-    def __init__(self, lookup: Lookup, load: Callable[[], str], load_copy: Callable[[str], str], client: Redis) -> None:
-        self._lookup, self._load, self._load_copy, self._client = lookup, load, load_copy, client
+    def __init__(self, lookup: Followed, client: Redis) -> None:
+        self._lookup, self._client = lookup, client
         self._notified = asyncio.Event()
         self._loading: asyncio.Future[str] | None = None
         self._reload_at = self._not_before = 0.0
@@ -89,8 +105,9 @@ class _Follower:
             if not changed:
                 lookup.fresh_at = time.time()
         now = time.monotonic()
-        if (changed or now >= self._reload_at) and now >= self._not_before:
-            await self._reload()
+        due = now >= self._reload_at
+        if (changed or due) and now >= self._not_before:
+            await self._reload(whole=due or self._missed_change or lookup.source != "postgres")
         self._log_problem()
         with contextlib.suppress(TimeoutError):
             # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the news.
@@ -98,10 +115,10 @@ class _Follower:
                 await self._notified.wait()
         self._notified.clear()
 
-    async def _reload(self) -> None:
+    async def _reload(self, *, whole: bool) -> None:
         missed_change, self._missed_change = self._missed_change, False
         if self._loading is None:
-            self._loading = _in_daemon_thread(self._load)
+            self._loading = _in_daemon_thread(self._lookup.load if whole else self._lookup.update)
         done, _ = await asyncio.wait({self._loading}, timeout=LOAD_TIMEOUT)
         try:
             if done:
@@ -110,11 +127,12 @@ class _Follower:
                     loading.result()
             else:
                 with contextlib.suppress(DirectoryError):
-                    await _in_daemon_thread(lambda: self._load_copy("PostgreSQL does not answer"))
+                    await _in_daemon_thread(lambda: self._lookup.load_copy("PostgreSQL does not answer"))
         finally:
             if self._lookup.source == "postgres" and not self._lookup.problem:
-                # Spread, so that not all processes read in the same second.
-                self._reload_at = time.monotonic() + RELOAD_INTERVAL * random.uniform(0.8, 1.2)  # noqa: S311
+                if whole:
+                    # Spread, so that not all processes read in the same second.
+                    self._reload_at = time.monotonic() + RELOAD_INTERVAL * random.uniform(0.8, 1.2)  # noqa: S311
                 self._not_before = 0.0
             else:
                 self._missed_change |= missed_change

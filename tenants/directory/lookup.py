@@ -1,14 +1,16 @@
 """In-memory indexes of the directory: which identity belongs to a key, and which app takes a push.
 
-No I/O, and nothing that can fail: each is one to four dictionary look-ups. The dictionaries are replaced as a whole and
-never changed, so that readers need no lock.
+No I/O, and nothing that can fail: each is one to four dictionary look-ups. Readers need no lock: what is of one look-up
+changes by one assignment, and only the thread that reads the directory makes any.
 """
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from tenants.directory.snapshot import AppRow, Identity, Snapshot
+from tenants.directory.snapshot import AppRow, Identity, Part, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -17,21 +19,35 @@ class DirectoryError(Exception):
     """The directory could not be loaded, neither from PostgreSQL nor from the copy; the text names both causes."""
 
 
+class Apps(NamedTuple):
+    """The apps of one owner: by label, and the default of each family."""
+
+    by_label: dict[str, AppRow]
+    defaults: dict[str, AppRow]
+
+
+_NONE = Apps({}, {})
+
+
 class Lookup:
-    """Indexes over one snapshot at a time, and the metadata of its age."""
+    """Indexes over a snapshot and the parts that have changed since, and the metadata of its age."""
 
     def __init__(self) -> None:
         self._keys: dict[str, Identity] = {}
-        self._own: dict[tuple[int, str], AppRow] = {}
-        self._shared: dict[str, AppRow] = {}
-        self._own_defaults: dict[tuple[int, str], AppRow] = {}
-        self._shared_defaults: dict[str, AppRow] = {}
+        # By customer; the shared ones have none.
+        self._apps: dict[int | None, Apps] = {}
         # 0 stands for whoever has no key: they may use shared apps only, and own none.
-        self._sharers: frozenset[int] = frozenset((0,))
+        self._sharers: set[int] = {0}
         self._listed: dict[str, list[Identity]] = {}
         self._anonymous: Identity | None = None
-        self._unlisted: frozenset[str] = frozenset()
-        self._switched_off: frozenset[tuple[int, str]] = frozenset()
+        # By customer (0: the shared ones): labels of apps that are switched off, and registered server_ids.
+        self._switched_off: dict[int, frozenset[str]] = {}
+        self._registered: dict[int, frozenset[str]] = {}
+        # How many customers have registered it.
+        self._registrations: Counter[str] = Counter()
+        # What is taken away with a customer: prefixes of its keys, and server_ids.
+        self._prefixes_of: dict[int, tuple[str, ...]] = {}
+        self._listed_of: dict[int, set[str]] = {}
         # Of customers, the service's own.
         self.canaries: frozenset[int] = frozenset()
         self._installing = threading.Lock()
@@ -65,16 +81,16 @@ class Lookup:
 
     def is_unlisted(self, server_id: str) -> bool:
         """Whether a server_id is registered, and no push may come by it."""
-        return server_id in self._unlisted
+        return server_id in self._registrations and server_id not in self._listed
 
     def is_switched_off(self, customer_id: int, label: str) -> bool:
         """Whether an app of this label, its own or a shared one, would take this customer's pushes if it were on."""
-        own = (customer_id, label) in self._switched_off and customer_id != 0
-        return own or (customer_id in self._sharers and (0, label) in self._switched_off)
+        own = customer_id != 0 and label in self._switched_off.get(customer_id, ())
+        return own or (customer_id in self._sharers and label in self._switched_off.get(0, ()))
 
     def accepts_keyless(self, test_service: bool) -> bool:
-        """Whether a push without a key can be anything but rejected; `test_service`: the setting of this name."""
-        return bool(self._listed) or bool(self._unlisted) or (test_service and self._anonymous is not None)
+        """Whether a push without a key can be anything but rejected for that; `test_service`: the setting's value."""
+        return bool(self._listed) or bool(self._registrations) or (test_service and self._anonymous is not None)
 
     def route(self, customer_id: int, label: str, family: str) -> AppRow | None:
         """Route a push: the app of this label ("apple_rn") and family ("apns", "fcm", "" for unknown) that takes it.
@@ -82,38 +98,168 @@ class Lookup:
         In this order: the customer's own app of the label, the shared one, the customer's default for the family, the
         shared default; shared ones only for a customer that may use them, and 0 for a push without a key. None: no app.
         """
-        app = self._own.get((customer_id, label))
+        own = self._apps.get(customer_id, _NONE)
+        app = own.by_label.get(label)
         if app is not None:
             return app
-        shares = customer_id in self._sharers
-        if shares and (app := self._shared.get(label)) is not None:
+        shared = self._apps.get(None, _NONE) if customer_id in self._sharers else _NONE
+        if (app := shared.by_label.get(label)) is not None:
             return app
-        app = self._own_defaults.get((customer_id, family))
-        if app is None and shares:
-            app = self._shared_defaults.get(family)
-        return app
+        app = own.defaults.get(family)
+        return shared.defaults.get(family) if app is None else app
+
+    def contents(self) -> Snapshot:
+        """All that is known, as a snapshot again."""
+        return Snapshot(
+            version=self.version,
+            read_at=self.read_at,
+            keys=self._keys,
+            apps=[app for each in self._apps.values() for app in each.by_label.values()],
+            sharers=sorted(self._sharers - {0}),
+            listed=self._listed,
+            anonymous=[] if self._anonymous is None else [self._anonymous],
+            canaries=sorted(self.canaries),
+            switched_off=_pairs(self._switched_off),
+            registered=_pairs(self._registered),
+        )
+
+    def knows(self, customer_id: int) -> bool:
+        """Whether there is a key or an app of this customer."""
+        return customer_id in self._prefixes_of or customer_id in self._apps
+
+    def listed_ids(self, customers: Iterable[int]) -> set[str]:
+        """The server_ids that these customers are listed under."""
+        return set().union(*(self._listed_of.get(each, ()) for each in customers))
 
     def install(self, fresh: Snapshot, source: str) -> None:
         """Replace the indexes by those of this snapshot; `source` is "postgres" or "copy"."""
-        own, own_defaults = {}, {}
-        shared, shared_defaults = {}, {}
-        for app in fresh.apps:
-            if app.customer_id is None:
-                shared[app.label] = app
-                if app.is_default:
-                    shared_defaults[app.family] = app
-            else:
-                own[app.customer_id, app.label] = app
-                if app.is_default:
-                    own_defaults[app.customer_id, app.family] = app
         with self._installing:
-            self._keys, self._sharers = fresh.keys, frozenset((0, *fresh.sharers))
+            self._keys, self._sharers = fresh.keys, {0, *fresh.sharers}
             self._listed, self._anonymous = fresh.listed, next(iter(fresh.anonymous), None)
-            self._unlisted, self._switched_off = frozenset(fresh.unlisted), frozenset(fresh.switched_off)
-            self._own, self._own_defaults = own, own_defaults
+            self._apps = _by_owner(fresh.apps)
+            self._prefixes_of = _by_customer(fresh.keys)
+            self._listed_of = {}
+            self._list_of(fresh.listed)
+            self._switched_off, self._registered = (
+                _names_by_owner(fresh.switched_off),
+                _names_by_owner(fresh.registered),
+            )
+            self._registrations = Counter(name for names in self._registered.values() for name in names)
             self.canaries = frozenset(fresh.canaries)
-            self._shared, self._shared_defaults = shared, shared_defaults
             if source != self.source:
                 log.info("the directory comes from %s: %d keys, %d apps", source, len(fresh.keys), len(fresh.apps))
             self.version, self.read_at, self.source = fresh.version, fresh.read_at, source
             self.installed += 1
+
+    def apply(self, part: Part) -> bool:
+        """Take what has changed into the indexes; whether anything is other than it was."""
+        with self._installing:
+            changed = self._apply_keys(part)
+            owners = {each or None for each in part.customers}
+            apps = _by_owner(part.apps)
+            for owner in owners:
+                there = apps.get(owner)
+                if self._apps.get(owner) != there:
+                    changed = True
+                    if there is None:
+                        del self._apps[owner]
+                    else:
+                        self._apps[owner] = there
+            changed |= self._apply_listed(part)
+            changed |= self._apply_names(part)
+            sharers, anonymous = set(part.sharers), next(iter(part.anonymous), None)
+            changed |= (self._sharers & set(part.customers) - {0}) != sharers or anonymous != self._anonymous
+            self._sharers |= sharers
+            self._sharers -= set(part.customers) - sharers - {0}
+            self._anonymous = anonymous
+            self.canaries = self.canaries - set(part.customers) | set(part.canaries)
+            self.version, self.read_at = part.version, part.read_at
+            self.installed += changed
+        return changed
+
+    def _apply_keys(self, part: Part) -> bool:
+        changed = False
+        for prefix, identity in part.keys.items():
+            if self._keys.get(prefix) != identity:
+                self._keys[prefix], changed = identity, True
+        fresh = _by_customer(part.keys)
+        for customer_id in part.customers:
+            now = fresh.pop(customer_id, ())
+            for prefix in set(self._prefixes_of.pop(customer_id, ())).difference(now):
+                # It may be of another customer's server by now.
+                if self._keys[prefix].customer_id == customer_id:
+                    del self._keys[prefix]
+                    changed = True
+            if now:
+                self._prefixes_of[customer_id] = now
+        for customer_id, more in fresh.items():
+            there = self._prefixes_of.get(customer_id, ())
+            self._prefixes_of[customer_id] = (*there, *(each for each in more if each not in there))
+        return changed
+
+    def _apply_listed(self, part: Part) -> bool:
+        changed = False
+        for mattermost_id, candidates in part.listed.items():
+            before = self._listed.get(mattermost_id, [])
+            if before == candidates:
+                continue
+            changed = True
+            for each in before:
+                self._listed_of[each.customer_id].discard(mattermost_id)
+            if candidates:
+                self._listed[mattermost_id] = candidates
+                self._list_of({mattermost_id: candidates})
+            else:
+                del self._listed[mattermost_id]
+        return changed
+
+    def _apply_names(self, part: Part) -> bool:
+        """What is said of refusals."""
+        changed = False
+        off, registered = _names_by_owner(part.switched_off), _names_by_owner(part.registered)
+        for owner in part.customers:
+            changed |= self._switched_off.pop(owner, frozenset()) != off.get(owner, frozenset())
+            before, now = self._registered.pop(owner, frozenset()), registered.get(owner, frozenset())
+            changed |= before != now
+            self._registrations.update(now - before)
+            for name in before - now:
+                if self._registrations[name] > 1:
+                    self._registrations[name] -= 1
+                else:
+                    del self._registrations[name]
+        self._switched_off.update(off)
+        self._registered.update(registered)
+        return changed
+
+    def _list_of(self, listed: dict[str, list[Identity]]) -> None:
+        for mattermost_id, candidates in listed.items():
+            for each in candidates:
+                self._listed_of.setdefault(each.customer_id, set()).add(mattermost_id)
+
+
+def _by_owner(apps: Iterable[AppRow]) -> dict[int | None, Apps]:
+    found: dict[int | None, Apps] = {}
+    for app in apps:
+        of_owner = found.setdefault(app.customer_id, Apps({}, {}))
+        of_owner.by_label[app.label] = app
+        if app.is_default:
+            of_owner.defaults[app.family] = app
+    return found
+
+
+def _by_customer(keys: dict[str, Identity]) -> dict[int, tuple[str, ...]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for prefix, identity in keys.items():
+        found[identity.customer_id].append(prefix)
+    return {customer_id: tuple(prefixes) for customer_id, prefixes in found.items()}
+
+
+def _names_by_owner(pairs: Iterable[tuple[int, str]]) -> dict[int, frozenset[str]]:
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for owner, name in pairs:
+        found[owner].add(name)
+    return {owner: frozenset(names) for owner, names in found.items()}
+
+
+def _pairs(names: dict[int, frozenset[str]]) -> list[tuple[int, str]]:
+    return [(owner, name) for owner, each in names.items() for name in each]

@@ -1,23 +1,16 @@
-"""Snapshot of the tenants' rows that the hot path needs, as plain structs, read from PostgreSQL in one go.
+"""Snapshot of the tenants' rows that the hot path needs, and parts of it, as plain structs.
 
-A snapshot is never changed after it was read: news is another snapshot. It holds credentials only as they are sealed.
+Neither is changed after it was read: news is another part. Credentials are in it only as they are sealed.
 """
 
 from typing import ClassVar, Final
 
 import msgspec
-from django.conf import settings
-from django.db import connections
-from django.db.models import Q
-from django.db.models.functions import Now
 
-from tenants.directory import listing
-from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerId, ServerKey
+from tenants.models import Credential
 
 # Raised whenever a member is added that an older process could not do without.
-FORM: Final = 4
-# Limits of pushes by a registered server_id are those of a key divided by this: a server_id is no secret.
-LISTED_DIVISOR: Final = 10
+FORM: Final = 5
 
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
@@ -96,9 +89,9 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
 class Snapshot(msgspec.Struct, frozen=True):
     """One version of the read model: identities by the prefix of their key, the apps, the customers that may use the
     shared ones, and whom pushes without a key speak for: by server_id, and of the test service (at most one).
-    `canaries`: the customer that is the service's own, whose pushes are in no figures. For the texts of refusals alone:
-    `switched_off`, the labels of apps that are, by customer (0: shared ones), and `unlisted`, server_ids that are
-    registered and speak for nobody.
+    `canaries`: the customer that is the service's own, whose pushes are in no figures. `switched_off`: labels of apps
+    that are not in use, and `registered`: server_ids that servers are registered with, each with its customer (0: the
+    shared apps'): they only say more of what is refused.
 
     `version` is the stamp that was in force before the reading began, `read_at` PostgreSQL's clock (unix seconds).
     """
@@ -111,68 +104,60 @@ class Snapshot(msgspec.Struct, frozen=True):
     listed: dict[str, list[Identity]] = {}
     anonymous: list[Identity] = []
     canaries: list[int] = []
-    form: int = FORM
     switched_off: list[tuple[int, str]] = []
-    unlisted: list[str] = []
+    registered: list[tuple[int, str]] = []
+    form: int = FORM
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What becomes of a snapshot by changes: all that is of `customers` (0: the shared apps) is replaced by what is in
+    here, beside that `keys` are added or replaced, as are the `listed` server_ids (an empty list: nobody's now).
+
+    It covers what was committed after the stamp `since` and before `version`, of which `read_at` is the clock.
+    """
+
+    since: int
+    version: int
+    read_at: float
+    customers: list[int]
+    keys: dict[str, Identity]
+    apps: list[AppRow]
+    sharers: list[int]
+    listed: dict[str, list[Identity]]
+    anonymous: list[Identity]
+    canaries: list[int]
+    switched_off: list[tuple[int, str]]
+    registered: list[tuple[int, str]]
+    form: int = FORM
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Snapshot)
+_PART_DECODER = msgspec.msgpack.Decoder(Part)
 
 
-def read(version: int) -> Snapshot:
-    """Read everything from PostgreSQL with ten queries. Raises django.db.Error when that cannot be done."""
-    # The pages process is the pages' role, to whom the second fence would show none of it.
-    alias = settings.DIRECTORY_DATABASE
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-        (read_at,) = cursor.fetchone()
-    entitled = {row.customer_id: row for row in Entitlement.objects.using(alias).select_related("customer")}
-    credentials = _credentials(alias)
-    columns = ("id", "customer_id", "label", "family", "topic", "host", "is_default")
-    every_app = list(PushApp.objects.using(alias).order_by("id").values_list(*columns, "enabled"))
-    apps = [row[:-1] for row in every_app if row[-1]]
-    listed = _listed(entitled, alias)
-    return Snapshot(
-        version=version,
-        read_at=float(read_at),
-        keys=_identities(entitled, alias),
-        apps=[AppRow(*row, *credentials.get(row[0], ())) for row in apps],
-        sharers=sorted(
-            customer_id for customer_id, row in entitled.items() if row.may_use_shared and not _rejection_code(row)
-        ),
-        listed=listed,
-        anonymous=[
-            _keyless(server, entitled[server.customer_id])
-            for server in Server.objects.using(alias).filter(anonymous=True)
-            if _allows_keyless(entitled.get(server.customer_id))
-        ],
-        canaries=[customer_id for customer_id, row in entitled.items() if row.customer.canary],
-        switched_off=[(row[1] or 0, row[2]) for row in every_app if not row[-1]],
-        unlisted=[
-            mattermost_id
-            for mattermost_id in ServerId.objects.using(alias).values_list("mattermost_id", flat=True).distinct()
-            if mattermost_id not in listed
-        ],
-    )
-
-
-def _allows_keyless(row: Entitlement | None) -> bool:
-    # Who comes without a key is sent to shared apps alone. None: a customer that was added while we read.
-    return row is not None and row.may_use_shared
-
-
-def encode(snapshot: Snapshot) -> bytes:
-    """Serialise a snapshot as msgpack."""
+def encode(snapshot: Snapshot | Part) -> bytes:
+    """Serialise a snapshot, or a part, as msgpack."""
     return _ENCODER.encode(snapshot)
 
 
 def decode(data: bytes) -> Snapshot:
     """Deserialise from msgpack. Raises ValueError for anything else, and for a form that this release does not know."""
     snapshot = _DECODER.decode(data)
-    if snapshot.form != FORM:
-        raise ValueError(f"it has form {snapshot.form}, this release reads form {FORM}")
+    _check_form(snapshot.form)
     return snapshot
+
+
+def decode_part(data: bytes) -> Part:
+    """As decode(), of a part."""
+    part = _PART_DECODER.decode(data)
+    _check_form(part.form)
+    return part
+
+
+def _check_form(form: int) -> None:
+    if form != FORM:
+        raise ValueError(f"it has form {form}, this release reads form {FORM}")
 
 
 def app_row(credential: Credential) -> AppRow:
@@ -189,111 +174,4 @@ def app_row(credential: Credential) -> AppRow:
         credential.pk,
         credential.kind,
         credential.sealed,
-    )
-
-
-def _credentials(alias: str) -> dict[int, tuple[int, str, str, Spare | None]]:
-    """By app id: the current credential, and its spare."""
-    usable = Q(refused_at=None) & (Q(expires_at=None) | Q(expires_at__gt=Now()))
-    rows = Credential.objects.using(alias).filter(Q(slot=Credential.Slot.CURRENT) | usable, app__enabled=True)
-    current, spares = {}, {}
-    for app_id, slot, credential_id, kind, sealed in rows.values_list("app_id", "slot", "id", "kind", "sealed"):
-        if slot == Credential.Slot.CURRENT:
-            current[app_id] = (credential_id, kind, sealed)
-        else:
-            spares[app_id] = Spare(credential_id, kind, sealed)
-    return {app_id: (*row, spares.get(app_id)) for app_id, row in current.items()}
-
-
-def _rejection_code(entitlement: Entitlement | None) -> str:
-    served = entitlement is not None and entitlement.customer.status == Customer.Status.ACTIVE
-    return "" if served and entitlement.active else "suspended"  # type: ignore[union-attr]  # served implies it
-
-
-def _limits(row: Entitlement) -> tuple[Limit, Limit]:
-    """The limits of each server, and of the customer as a whole."""
-    return (
-        Limit(row.server_rate or 0, row.server_burst or 0, row.server_in_flight or 0),
-        Limit(row.rate or 0, row.burst or 0, row.in_flight or 0),
-    )
-
-
-def _identities(entitled: dict[int, Entitlement], alias: str) -> dict[str, Identity]:
-    columns = ("prefix", "id", "server_id", "server__customer_id", "digest", "expires_at", "revoked_at")
-    # Made once per customer: there may be many keys.
-    limits = {customer_id: _limits(row) for customer_id, row in entitled.items()}
-    found = {}
-    # Revoked keys stay in, so that their bearers are told "revoked" and not "unknown".
-    for (
-        prefix,
-        key_id,
-        server_id,
-        customer_id,
-        digest,
-        expires_at,
-        revoked_at,
-        networks,
-        disabled_at,
-    ) in ServerKey.objects.using(alias).values_list(*columns, "server__networks", "server__disabled_at"):
-        row = entitled.get(customer_id)
-        rejection_code = "revoked_key" if revoked_at else _rejection_code(row)
-        if disabled_at and not rejection_code:
-            rejection_code = "disabled_server"
-        server, customer = limits.get(customer_id, (Limit(), Limit()))
-        found[prefix] = Identity(
-            key_id=key_id,
-            server_id=server_id,
-            customer_id=customer_id,
-            active=not rejection_code,
-            rejection_code=rejection_code,
-            digest=bytes(digest),
-            expires_at=expires_at.timestamp() if expires_at else 0.0,
-            tls=row is None or row.tls_required,
-            networks=tuple(networks),
-            trial=row is not None and row.customer.offer == Customer.Offer.TPNS,
-            content=row.customer.content if row is not None else "as_sent",
-            server=server,
-            customer=customer,
-            refusal=row.refusal if row is not None else "",
-        )
-    return found
-
-
-def _listed_limit(limit: Limit) -> Limit:
-    """The reduced limit of keyless pushes: a part of a limit, rounded up; never none."""
-    parts = zip(msgspec.structs.astuple(limit), msgspec.structs.astuple(LISTED_LIMIT_MAX), strict=True)
-    return Limit(*(-(-part // LISTED_DIVISOR) or most for part, most in parts))
-
-
-def _listed(entitled: dict[int, Entitlement], alias: str) -> dict[str, list[Identity]]:
-    """By server_id: whom a push that carries it may be of."""
-    found: dict[str, list[Identity]] = {}
-    for mattermost_id, server, signers in listing.read(alias):
-        row = entitled.get(server.customer_id)
-        if server.disabled_at is None and row is not None and _allows_keyless(row) and row.may_use_server_id:
-            found.setdefault(mattermost_id, []).append(_keyless(server, row, signers))
-    return {mattermost_id: each[: listing.LISTED_MAX] for mattermost_id, each in found.items()}
-
-
-def _keyless(server: Server, row: Entitlement, signers: tuple[str, ...] = ()) -> Identity:
-    rejection_code = _rejection_code(row)
-    limit, customer = _limits(row)
-    if not server.anonymous:
-        limit, customer = _listed_limit(limit), _listed_limit(customer)
-    return Identity(
-        key_id=0,
-        server_id=server.pk,
-        customer_id=server.customer_id,
-        active=not rejection_code,
-        rejection_code=rejection_code,
-        digest=b"",
-        tls=row.tls_required,
-        networks=tuple(server.networks),
-        trial=row.customer.offer == Customer.Offer.TPNS,
-        anonymous=server.anonymous,
-        signers=signers,
-        content=row.customer.content,
-        server=limit,
-        customer=customer,
-        refusal=row.refusal,
     )

@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from tenants.models import Credential, Customer, PushApp, Server, ServerKey
 
-LIMITS: Final = ("rate", "burst", "in_flight", "server_rate", "server_burst", "server_in_flight")
+LIMITS: Final = (
+    *("rate", "burst", "in_flight", "server_rate", "server_burst", "server_in_flight"),
+    *("server_quota", "key_quota", "app_quota"),
+)
 
 
 def customer(row: Customer) -> dict[str, Any]:

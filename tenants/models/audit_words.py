@@ -12,6 +12,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "account.change_password": "Changed their password",
     "account.end_session": "Ended a session",
     "account.log_in": "Logged in",
+    "account.log_in_failed": "Gave a wrong password",
     "account.log_in_limited": "Tried to log in too often",
     "account.refuse_code": "Gave a wrong one-time code",
     "account.remove_second_factor": "Removed a second factor",

@@ -91,6 +91,15 @@ class Entitlement(TenantModel):
     server_rate = models.PositiveIntegerField(null=True, blank=True)
     server_burst = models.PositiveIntegerField(null=True, blank=True)
     server_in_flight = models.PositiveIntegerField(null=True, blank=True)
+    server_quota = models.PositiveIntegerField(
+        null=True, blank=True, default=200, db_default=200, help_text="Servers that it may have."
+    )
+    key_quota = models.PositiveIntegerField(
+        null=True, blank=True, default=1000, db_default=1000, help_text="Keys in use that it may have; as many a day."
+    )
+    app_quota = models.PositiveIntegerField(
+        null=True, blank=True, default=50, db_default=50, help_text="Enabled apps that it may have; as many a day."
+    )
     refusal = models.CharField(
         max_length=32,
         blank=True,

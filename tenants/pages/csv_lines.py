@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
@@ -9,12 +10,14 @@ from django.http import StreamingHttpResponse
 
 # What a spreadsheet would take for a formula. https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# The same after what separates cells in other countries, or lines: there a spreadsheet reads a cell as two.
+_IN_A_CELL: Final = re.compile(rf"([;,|\t\r\n][\s\"]*)(?=[{re.escape(''.join(FORMULA[:4] + FORMULA[7:]))}])")
 
 
 def lines(rows: Iterable[Iterable[object]]) -> bytes:
     """Rows as lines of CSV. What a spreadsheet would take for a formula gets an apostrophe before it."""
     out = io.StringIO()
-    csv.writer(out).writerows(map(_escape_formula, row) for row in rows)
+    csv.writer(out).writerows(map(escape_formula, row) for row in rows)
     return out.getvalue().encode()
 
 
@@ -27,6 +30,7 @@ def csv_answer(chunks: AsyncIterator[bytes], name: str) -> StreamingHttpResponse
     return answer
 
 
-def _escape_formula(cell: object) -> str:
-    text = "" if cell is None else str(cell)
+def escape_formula(cell: object) -> str:
+    """A cell's text, with an apostrophe before each part of it that a spreadsheet would take for a formula."""
+    text = _IN_A_CELL.sub(r"\1'", "" if cell is None else str(cell))
     return f"'{text}" if text.startswith(FORMULA) else text

@@ -15,8 +15,14 @@ from functools import wraps
 from http import HTTPStatus
 from time import time
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows import reauthentication
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -67,12 +73,14 @@ def customer_page(
     methods: tuple[str, ...] = (),
     in_steps: bool = False,
     read_only: bool = False,
+    recent_login: bool = False,
 ) -> Callable[[View], View]:
     """Decorator that authorizes a view. It is called with the request and what stands in the address after the slug.
 
     `see` is the action that reading needs; with `change` the page takes POST too, which needs that action. `methods`
     instead says which methods it takes, all by the action `see`. `in_steps`: see the module. `read_only`: it
-    changes nothing by any of its methods, so that staff who look on may use them all.
+    changes nothing by any of its methods, so that staff who look on may use them all. `recent_login`: what it changes
+    needs a login within minutes, else the password is asked for, and then the page goes on with what was sent.
     """
     needed = dict.fromkeys(methods or SAFE_METHODS, see)
     if change:
@@ -89,7 +97,9 @@ def customer_page(
             # PostgreSQL has no text with it, and Django's forms refuse it.
             if NUL in request.path or any(NUL in value for _, values in request.GET.lists() for value in values):
                 raise Http404
-            return _authorize(view, needed, request, slug, more, in_steps=in_steps, read_only=read_only)
+            return _authorize(
+                view, needed, request, slug, more, in_steps=in_steps, read_only=read_only, recent_login=recent_login
+            )
 
         return page
 
@@ -115,6 +125,7 @@ def _authorize(
     *,
     in_steps: bool,
     read_only: bool,
+    recent_login: bool,
 ) -> HttpResponseBase:
     request.memberships = people.memberships_of(request.user)
     access = _member(request.memberships, slug) or _staff(request, slug)
@@ -136,7 +147,23 @@ def _authorize(
             action = needed[request.method]
             of_staff = request.viewing_as_staff and permissions.may(access.role, action)
             return _forbidden(request, permissions.who_may(action), of_staff=of_staff)
+        if recent_login and request.method not in SAFE_METHODS:
+            _require_recent_login(request)
         return rendered(view(request, **more))
+
+
+def _require_recent_login(request: Any) -> None:
+    """Raise what django-allauth's middleware leads to the password with, and back; what was uploaded is not kept."""
+    if not reauthentication.is_reauthentication_required(request, app="allauth.account"):
+        return
+    if not request.FILES:
+        raise ReauthenticationRequired
+    methods = get_adapter(request).get_reauthentication_methods(request.user)
+    if not methods:
+        raise PermissionDenied
+    messages.info(request, "Choose the file again: it was not kept while you showed that it is you.")
+    back = urlsplit(request.headers.get("Referer", "")).path or f"/c/{request.customer.slug}/"
+    raise ImmediateHttpResponse(redirect_to_login(back, methods[0]["url"]))
 
 
 def _member(memberships: Iterable[Membership], slug: str) -> CustomerAccess | None:

@@ -114,7 +114,7 @@ def server_id_remove(request: CustomerRequest, server: uuid.UUID, server_id: int
     return redirect("server", request.customer.slug, row.public_id)
 
 
-@customer_page("key.change", methods=("POST",))
+@customer_page("key.change", methods=("POST",), recent_login=True)
 def keys(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     """Make a key, and show it this once."""
     row = find(server)
@@ -131,7 +131,7 @@ def keys(request: CustomerRequest, server: uuid.UUID) -> HttpResponse:
     return _one(request, row, keys=form)
 
 
-@customer_page("server.see", change="key.change")
+@customer_page("server.see", change="key.change", recent_login=True)
 def revoke(request: CustomerRequest, server: uuid.UUID, prefix: str) -> HttpResponse:
     """Revoke a key, after its prefix was typed."""
     row = find(server)

@@ -219,7 +219,7 @@ def _prove(row: Proof, site: Site | None, judged: Judged, now: datetime) -> None
         how=row.how,
         changed=bool(before) and before != judged.key,
     )
-    notify_processes()
+    notify_processes(server.customer_id)
 
 
 def _suspect(row: Proof, site: Site | None, known: Known, sample: Sample) -> None:

@@ -83,7 +83,7 @@ def keep(
                 company=found.company,
                 users=found.users,
             )
-            notify_processes()
+            notify_processes(server.customer_id)
         listeners.site_read(row, now)
     return Changed(row, changed)
 

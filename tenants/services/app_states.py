@@ -46,7 +46,7 @@ def app_change(*, app: PushApp, topic: str, host: str = "") -> Changed[PushApp]:
             before=", ".join(filter(None, before.values())),
             after=", ".join(filter(None, wanted.values())),
         )
-        notify_processes()
+        notify_processes(there.customer_id)
     return Changed(there, changed=True)
 
 
@@ -73,7 +73,7 @@ def app_remove(*, app: PushApp) -> Changed[PushApp]:
             recording.record(
                 "app.remove", customer=there.customer_id, target=there, target_id=there.pk, topic=there.topic
             )
-            notify_processes()
+            notify_processes(there.customer_id)
     except IntegrityError as error:
         raise collision(error) from error
     return Changed(there, changed=True)

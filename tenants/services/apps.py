@@ -57,7 +57,7 @@ def app_add(
             app, created = PushApp.objects.get_or_create(customer=customer, label=label, enabled=True, defaults=wanted)
             if created:
                 recording.record("app.add", customer=customer, target=app, target_id=app.pk, topic=topic, host=host)
-                notify_processes()
+                notify_processes(customer.pk if customer is not None else None)
     except IntegrityError as error:
         raise collision(error) from error
     other = [name for name, value in wanted.items() if getattr(app, name) != value]
@@ -98,10 +98,12 @@ def _set(app: PushApp, field: str, value: bool, action: str) -> Changed[PushApp]
             there = PushApp.objects.select_for_update().order_by("pk").get(pk=app.pk)
             if getattr(there, field) == value:
                 return Changed(there, changed=False)
+            if field == "enabled" and value and there.customer_id is not None:
+                check_may_grow(there.customer_id, "apps", made_anew=False)
             setattr(there, field, value)
             there.save(update_fields=[field])
             recording.record(action, customer=there.customer_id, target=there, target_id=there.pk, value=value)
-            notify_processes()
+            notify_processes(there.customer_id)
     except IntegrityError as error:
         raise collision(error) from error
     return Changed(there, changed=True)

@@ -57,7 +57,7 @@ def credential_promote(*, app: PushApp, expected_id: int) -> Credential:
             target_id=row.pk,
             before=before.key_id if before is not None else None,
         )
-        notify_processes()
+        notify_processes(app.customer_id)
     row.slot = CURRENT
     return row
 
@@ -93,7 +93,7 @@ def credential_record_fault(*, app_id: int, credential_id: int, code: str, spare
                 code=code,
                 instead=spare.key_id if swap and spare is not None else None,
             )
-            notify_processes()
+            notify_processes(row.app.customer_id)
     return CredentialFault(row, news or swap, swap, spare if swap else None)
 
 
@@ -125,7 +125,7 @@ def credential_checked(
         if changed or spare_changed or recording.actor() != recording.SERVICE:
             recording.record("credential.check", customer=row.app.customer_id, target=row, target_id=row.pk, code=code)
         if spare_changed:
-            notify_processes()
+            notify_processes(row.app.customer_id)
     return Changed(row, changed)
 
 

@@ -47,7 +47,7 @@ def credential_add(*, app: PushApp, parsed: Parsed, slot: str = "current") -> Ch
             kind=parsed.kind,
             replaced=there.key_id if there is not None else None,
         )
-        notify_processes()
+        notify_processes(app.customer_id)
     return Changed(row, changed=True)
 
 
@@ -71,7 +71,7 @@ def credential_remove(*, app: PushApp, slot: str = "next", expected_id: int | No
             "credential.remove", customer=app.customer_id, target=row, target_id=row.pk, kind=row.kind, slot=slot
         )
         Credential.objects.filter(pk=row.pk).delete()
-        notify_processes()
+        notify_processes(app.customer_id)
     return row
 
 

@@ -50,5 +50,5 @@ def _set(customer: Customer, field: str, value: str | list[str], action: str) ->
         there.save(update_fields=[field])
         recorded = [", ".join(each) if isinstance(each, list) else each for each in (before, value)]
         recording.record(action, customer=there, target=there.name, before=recorded[0], after=recorded[1])
-        notify_processes()
+        notify_processes(there.pk)
     return Changed(there, changed=True)

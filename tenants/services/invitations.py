@@ -49,6 +49,8 @@ def invitation_add(*, customer: Customer, email: str, role: str, by: By) -> NewI
                 raise ProblemError(f"{PER_DAY_MAX} invitations in a day are the most: go on tomorrow")
             before = people.invitations_of(customer).filter(email=email).first()
             if before is not None:
+                # It ends by the new one: who may not withdraw an owner's may not do so by inviting as something else.
+                may_touch(members, by, Role(before.role))
                 _withdraw(before, "a new one was sent")
             row = Invitation.objects.create(
                 customer=customer,

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from tenants import vault
 from tenants.audit import recording
-from tenants.changes import notify_processes
+from tenants.changes import notify_of_anything
 from tenants.credentials import sealing
 from tenants.models import Credential
 from tenants.problem import ProblemError
@@ -41,7 +41,7 @@ def credentials_reseal() -> int:
                     fresh += Credential.objects.filter(pk=row.pk).update(sealed=sealed)
             if fresh:
                 recording.record("credential.reseal", customer=None, target="all credentials", changed=fresh)
-                notify_processes()
+                notify_of_anything()
         changed += fresh
     if errors:
         raise ProblemError(f"{len(errors)} could not be opened (see `credential doctor`); {errors[0]}")

@@ -27,7 +27,7 @@ def server_enable(*, server: Server, enabled: bool) -> Changed[Server]:
             target=there.name,
             target_id=there.pk,
         )
-        notify_processes()
+        notify_processes(there.customer_id)
     return Changed(there, changed=True)
 
 
@@ -49,5 +49,5 @@ def server_remove(*, server: Server) -> Changed[Server]:
         recording.record(
             "server.remove", customer=there.customer_id, target=there.name, target_id=there.pk, keys_revoked=revoked
         )
-        notify_processes()
+        notify_processes(there.customer_id)
     return Changed(there, changed=True)

@@ -14,7 +14,7 @@ from tenants.audit import recording
 from tenants.changes import Changed, normalised_name, notify_processes
 from tenants.models import Customer, Server, ServerId, ServerKey
 from tenants.problem import ProblemError
-from tenants.services.growth import check_may_grow
+from tenants.services.growth import SERVER_IDS_MAX, check_may_grow
 
 NETWORKS_MAX: Final = 50
 _SERVER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -82,7 +82,7 @@ def server_networks(*, server: Server, networks: Sequence[str]) -> Changed[Serve
                 before=", ".join(before) or "anywhere",
                 after=", ".join(wanted) or "anywhere",
             )
-            notify_processes()
+            notify_processes(there.customer_id)
     return Changed(there, changed)
 
 
@@ -100,6 +100,9 @@ def server_id_add(*, server: Server, mattermost_id: str, confirmed: bool = False
         known = ServerId.objects.filter(mattermost_id=mattermost_id, confirmed_at__isnull=False)
         if not confirmed and known.filter(server__customer=server.customer_id).exclude(server=server).exists():
             raise ProblemError(_TAKEN)
+        there = ServerId.objects.filter(server=server).values_list("mattermost_id", flat=True)
+        if mattermost_id not in there and len(there) >= SERVER_IDS_MAX:
+            raise ProblemError(f"a server can have {SERVER_IDS_MAX} server_ids at most: remove one of them first")
         row, created = ServerId.objects.get_or_create(server=server, mattermost_id=mattermost_id)
         if created:
             recording.record("server_id.add", customer=server.customer_id, target=mattermost_id, server=server.name)
@@ -130,7 +133,7 @@ def server_id_confirm(*, server_id: ServerId) -> Changed[ServerId]:
                 target=row.mattermost_id,
                 server=row.server.name,
             )
-            notify_processes()
+            notify_processes(row.server.customer_id)
     except IntegrityError as error:
         known = ServerId.objects.filter(mattermost_id=server_id.mattermost_id, confirmed_at__isnull=False)
         other = known.select_related("server__customer").first()
@@ -156,7 +159,7 @@ def server_id_remove(*, server_id: ServerId) -> None:
             server=server_id.server.name,
         )
         server_id.delete()
-        notify_processes()
+        notify_processes(server_id.server.customer_id)
 
 
 def key_add(*, server: Server, name: str = "", expires_at: datetime | None = None, purpose: str = "") -> NewKey:
@@ -164,15 +167,15 @@ def key_add(*, server: Server, name: str = "", expires_at: datetime | None = Non
     if expires_at is not None and expires_at <= timezone.now():
         raise ProblemError("the key would be expired from the beginning")
     name = normalised_name(name, "key") if name.strip() else ""
-    check_may_grow(server.customer_id, "keys")
     made = keys.derived_key(settings.HASH_KEY, purpose) if purpose else keys.new_key(settings.HASH_KEY)
     text, prefix, digest = made
     with transaction.atomic():
+        check_may_grow(server.customer_id, "keys")
         row = ServerKey.objects.create(server=server, prefix=prefix, digest=digest, name=name, expires_at=expires_at)
         recording.record(
             "key.add", customer=server.customer_id, target=row, target_id=row.pk, server=server.name, expires=expires_at
         )
-        notify_processes()
+        notify_processes(server.customer_id, key=row.pk)
     return NewKey(row, text)
 
 
@@ -189,6 +192,6 @@ def key_revoke(*, key: ServerKey) -> Changed[ServerKey]:
                 name=key.name,
                 server=key.server.name,
             )
-        notify_processes()
+        notify_processes(key.server.customer_id, key=key.pk)
     key.refresh_from_db()
     return Changed(key, changed == 1)

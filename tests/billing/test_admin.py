@@ -9,6 +9,7 @@ from django.core import mail
 from pytest_django import Settings
 
 from billing import customers
+from billing.offers import Limits
 from tenants import services
 from tenants.models import AuditEvent, Customer, Entitlement, Invitation, Role, Server
 from tests.browsing import Browser, member, staff
@@ -47,7 +48,7 @@ def changed(customer: Customer, **more: Any) -> dict[str, Any]:
     for name in ("active", "may_use_shared", "tls_required", "may_use_server_id"):
         if getattr(entitlement, name):
             form[f"entitlement-0-{name}"] = "on"
-    for name in ("rate", "burst", "in_flight", "server_rate", "server_burst", "server_in_flight"):
+    for name in Limits._fields:
         form[f"entitlement-0-{name}"] = getattr(entitlement, name) or ""
     return {**form, **more}
 

@@ -221,3 +221,11 @@ def test_the_secrets_are_made_once_and_each_fits_what_reads_it(tmp_path: Path, s
     assert done.returncode == 0, done.stderr
     assert made["postgres_password"] in made["database_url"]
     assert made["valkey_password"] in made["redis_url"]
+
+
+def test_the_container_that_strangers_reach_has_no_password_of_the_tables_owner(services: dict[str, Any]) -> None:
+    for name in OURS:
+        sources = {secret["source"] for secret in services[name]["secrets"]}
+        assert ("database_url" in sources) == (name != "web"), name
+        assert ("DATABASE_URL_FILE" in services[name]["environment"]) == (name != "web"), name
+        assert {"pages_database_url", "worker_database_url"} <= sources

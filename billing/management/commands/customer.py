@@ -19,6 +19,9 @@ _LIMITS: Final = {
     "server_rate": "pushes a second of each server",
     "server_burst": "the same at once",
     "server_in_flight": "the same waiting at a time",
+    "server_quota": "servers that it may have",
+    "key_quota": "keys in use that it may have",
+    "app_quota": "enabled apps that it may have",
 }
 assert tuple(_LIMITS) == Limits._fields  # noqa: S101  a limit that is added must be said here, too
 # What is said -> the field, and whether it means the opposite.

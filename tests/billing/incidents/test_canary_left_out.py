@@ -24,7 +24,7 @@ from delivery.rollups.rebuilding import rebuild
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.settlement import Settler
 from tenants import scope
-from tenants.directory import snapshot
+from tenants.directory import reading, snapshot
 from tenants.directory.live import DIRECTORY
 from tenants.directory.snapshot import Identity
 from tenants.models import Customer
@@ -101,7 +101,7 @@ def test_a_page_of_a_customer_cannot_make_itself_the_canary(own: Customer) -> No
 
 
 def test_the_directory_names_it_to_every_process(own: Customer) -> None:
-    found = snapshot.read(1)
+    found = reading.read(1)
     assert found.canaries == [own.pk]
     # A process of the version before, or a copy that it left, knows of none.
     assert snapshot.decode(snapshot.encode(found)).canaries == [own.pk]

@@ -164,3 +164,25 @@ def test_who_joined_in_another_way_uses_the_invitation_up_and_keeps_the_role(cas
     join(cast.cleo, cast.acme, "admin")
     assert not services.invitation_accept(invitation=made.row, user=cast.cleo).changed
     assert cast.role(cast.cleo) == "admin"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_that_is_sent_several_times_at_once_makes_one_account_and_no_error(cast: Cast) -> None:
+    made = invite(cast)
+    browsers = [Client(raise_request_exception=False) for _ in range(6)]
+    for each in browsers:
+        assert each.post(path(made))["Location"] == "/account/signup/"
+    together = threading.Barrier(len(browsers))
+
+    def sign_up(client: Client) -> int:
+        together.wait(20)
+        try:
+            return client.post("/account/signup/", fields()).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(browsers)) as pool:
+        statuses = list(pool.map(sign_up, browsers))
+    assert set(statuses) <= {200, 302, 303, 409, 410}, statuses
+    assert User.objects.filter(email=NEW).count() == 1
+    assert Membership.objects.filter(user__email=NEW).count() == 1

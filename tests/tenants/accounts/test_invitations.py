@@ -160,6 +160,17 @@ def test_only_an_owner_invites_owners(cast: Cast) -> None:
     assert invite(cast, role="owner").row.role == "owner"
 
 
+def test_an_admin_does_not_end_an_owners_invitation_by_inviting_as_something_else(cast: Cast) -> None:
+    made = invite(cast, role="owner")
+    by = cast.member(cast.ivan)
+    for role in ("viewer", "admin"):
+        with pytest.raises(ProblemError, match="only an owner may make, lower or remove an owner"):
+            services.invitation_add(customer=cast.acme, email=NEW, role=role, by=by)
+    made.row.refresh_from_db()
+    assert made.row.withdrawn_at is None
+    assert services.invitation_add(customer=cast.acme, email=NEW, role="admin", by=cast.member(cast.ada)).row.pk
+
+
 def test_another_customers_member_is_nobody_here(cast: Cast) -> None:
     by = Membership.objects.get(user=cast.cleo)
     with pytest.raises(ProblemError, match="only owners and admins"):

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from tests.people import PASSWORD, browser, person
 from tests.tenants.accounts.conftest import Cast, events, join
 from tests.tenants.accounts.test_invitations import BROKEN
+from tests.waiting import PATIENCE
 
 LOGIN, RESET = "/account/login/", "/account/password/reset/"
 NEW_PASSWORD = "another horse, another battery"
@@ -34,6 +35,14 @@ class Counting(MD5PasswordHasher):
 
 def log_in(client: Client, name: str, password: str = PASSWORD, query: str = "", **more: Any) -> Any:
     return client.post(LOGIN + query, {"login": name, "password": password}, **more)
+
+
+def sent_later(count: int) -> list[Any]:
+    """The e-mails, once there are so many: those for a new password are sent beside the answer."""
+    until = time.monotonic() + PATIENCE
+    while len(mail.outbox) < count and time.monotonic() < until:
+        time.sleep(0.01)
+    return list(mail.outbox)
 
 
 def words(answer: Any) -> str:
@@ -123,69 +132,39 @@ def test_a_known_and_an_unknown_address_are_refused_in_the_same_words_and_with_t
     assert "no account with this address and this password" in next(iter(seen.values()))[1]
 
 
-def test_a_known_and_an_unknown_address_get_the_same_answer_and_each_an_email_for_a_new_password(
+def test_a_known_and_an_unknown_address_get_the_same_answer_and_the_known_one_alone_an_email_for_a_new_password(
     cast: Cast, client: Client
 ) -> None:
     seen, queries = [], []
-    for name in ("ada@example.com", "nobody@example.com"):
-        with CaptureQueriesContext(
-            connection,
-        ) as made:
+    for name in ("nobody@example.com", "ada@example.com"):
+        with CaptureQueriesContext(connection) as made:
             answer = client.post(RESET, {"email": name}, follow=True)
         seen.append((answer.redirect_chain, words(answer)))
         queries.append(len(made))
     assert seen[0] == seen[1]
-    assert [sent.to for sent in mail.outbox] == [["ada@example.com"], ["nobody@example.com"]]
+    assert [sent.to for sent in sent_later(1)] == [["ada@example.com"]]
     assert abs(queries[0] - queries[1]) <= 1
-    assert "There is no account with this address" in mail.outbox[1].body
 
 
-def test_a_mail_server_that_is_away_is_said_in_the_same_words_for_both(
+def test_a_mail_server_that_is_away_or_slow_tells_nothing_of_an_address(
     cast: Cast, client: Client, settings: Settings
 ) -> None:
     settings.EMAIL_BACKEND = BROKEN
     seen = {words(client.post(RESET, {"email": f"{name}@example.com"}, follow=True)) for name in ("ada", "nobody")}
     assert len(seen) == 1
-    assert "could not be sent" in seen.pop()
+    assert "could not be sent" not in seen.pop()
 
 
-def test_five_wrong_passwords_shut_an_account_for_whoever_tries_from_wherever(cast: Cast, client: Client) -> None:
-    for number in range(5):
-        # Another network address and another Host each time, and the address in several spellings.
-        spelled = ("ada@example.com", "ADA@example.com", " ada@Example.com")[number % 3]
-        log_in(client, spelled, "wrong", REMOTE_ADDR=f"192.0.2.{number}", HTTP_HOST=f"testserver:{number + 1}")
-    answer = log_in(client, "ada@example.com", REMOTE_ADDR="192.0.2.99", HTTP_HOST="testserver:99")
-    assert "too many attempts" in answer.content.decode()
-    assert "_auth_user_id" not in client.session
-    assert log_in(client, "ben@example.com", REMOTE_ADDR="192.0.2.99")["Location"] == "/account/start/"
-
-
-def test_ten_wrong_passwords_shut_a_network_address_for_every_account(cast: Cast, client: Client) -> None:
-    for number in range(10):
-        log_in(client, f"nobody{number}@example.com", "wrong", REMOTE_ADDR="192.0.2.7")
-    answer = log_in(client, "ada@example.com", REMOTE_ADDR="192.0.2.7")
-    assert "too many attempts" in answer.content.decode()
-    assert log_in(client, "ada@example.com", REMOTE_ADDR="192.0.2.8")["Location"] == "/account/start/"
-
-
-def test_a_burst_of_wrong_passwords_is_noted_once_with_where_it_came_from(cast: Cast, client: Client) -> None:
-    for _ in range(9):
-        log_in(client, "ada@example.com", "wrong", REMOTE_ADDR="192.0.2.7")
-    (event,) = events("account.log_in_limited")
-    assert (event.target, event.address, event.actor_kind) == ("ada@example.com", "192.0.2.7", "service")
-
-
-def test_the_limits_are_the_same_for_all_processes(cast: Cast, client: Client, settings: Settings) -> None:
+def test_the_limits_are_the_same_for_all_processes(settings: Settings) -> None:
     """The guard: they are counted where every process sees them, and not in one process's memory."""
     assert settings.CACHES["default"]["BACKEND"].endswith("RedisCache")
-    assert "login_failed" not in str(settings.ACCOUNT_RATE_LIMITS if hasattr(settings, "ACCOUNT_RATE_LIMITS") else "")
 
 
 def test_the_link_for_a_new_password_is_of_our_public_name_whatever_the_request_says(
     cast: Cast, client: Client
 ) -> None:
     client.post(RESET, {"email": "ada@example.com"}, HTTP_HOST="testserver:4444")
-    (link,) = re.findall(r"https?://\S+/key/\S+", mail.outbox[0].body)
+    (link,) = re.findall(r"https?://\S+/key/\S+", sent_later(1)[0].body)
     assert link.startswith("https://push.example.com/account/password/reset/key/")
     answer = client.get(link.removeprefix("https://push.example.com"))
     assert answer["Location"].endswith("-set-password/")  # the key is in the address no longer
@@ -250,7 +229,7 @@ def test_another_address_counts_once_its_code_was_typed(cast: Cast) -> None:
 def test_a_session_that_was_left_open_is_not_enough_for_another_address(cast: Cast) -> None:
     ada = browser(cast.ada)
     session = ada.session
-    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - 86_400}]
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - 3600}]
     session.save()
     answer = ada.post("/account/email/", {"email": "mallory@example.com", "action_add": ""})
     assert answer["Location"].startswith("/account/reauthenticate/")

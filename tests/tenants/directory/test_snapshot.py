@@ -6,7 +6,7 @@ import pytest
 from billing import customers, entitlements, tpns
 from billing.offers import Limits
 from tenants import services
-from tenants.directory import snapshot
+from tenants.directory import reading, snapshot
 from tenants.directory.live import Directory
 from tenants.directory.snapshot import Limit
 from tenants.models import Entitlement, PushApp
@@ -14,8 +14,8 @@ from tests.tenants.conftest import Acme
 
 
 def known(acme: Acme) -> snapshot.Identity:
-    identity = snapshot.read(1).keys[acme.key.prefix]
-    assert identity == snapshot.decode(snapshot.encode(snapshot.read(1))).keys[acme.key.prefix]
+    identity = reading.read(1).keys[acme.key.prefix]
+    assert identity == snapshot.decode(snapshot.encode(reading.read(1))).keys[acme.key.prefix]
     return identity
 
 
@@ -153,7 +153,7 @@ def test_the_test_service_takes_pushes_without_a_key_in_its_own_first_class(acme
 def test_a_test_service_that_may_not_use_the_shared_apps_takes_none(acme: Acme) -> None:
     server = tpns.add().row
     entitlements.change(customer=server.customer, may_use_shared=False)
-    assert snapshot.read(1).anonymous == []
+    assert reading.read(1).anonymous == []
 
 
 def test_a_customer_that_is_added_while_we_read_does_not_stop_the_reading(
@@ -164,12 +164,12 @@ def test_a_customer_that_is_added_while_we_read_does_not_stop_the_reading(
     tpns.add()
     # What was read first is from before they were there.
     monkeypatch.setattr(Entitlement.objects, "using", lambda *_: Entitlement.objects.none())
-    fresh = snapshot.read(1)
+    fresh = reading.read(1)
     assert (fresh.listed, fresh.anonymous, fresh.keys[acme.key.prefix].rejection_code) == ({}, [], "suspended")
 
 
 def test_a_copy_of_another_form_is_not_read(acme: Acme) -> None:
-    older = msgspec.structs.replace(snapshot.read(1), form=snapshot.FORM - 1)
+    older = msgspec.structs.replace(reading.read(1), form=snapshot.FORM - 1)
     with pytest.raises(ValueError, match=f"this release reads form {snapshot.FORM}"):
         snapshot.decode(snapshot.encode(older))
 
@@ -177,7 +177,7 @@ def test_a_copy_of_another_form_is_not_read(acme: Acme) -> None:
 def test_what_a_subscription_is_refused_for_comes_with_the_key_and_keeps_the_apps_for_wipes(acme: Acme) -> None:
     entitlements.change(customer=acme.customer, refusal="licence_expired", may_grow=False)
     assert (known(acme).refusal, known(acme).active, known(acme).rejection_code) == ("licence_expired", True, "")
-    assert snapshot.read(1).sharers == [acme.customer.pk]
+    assert reading.read(1).sharers == [acme.customer.pk]
 
 
 def test_an_app_that_is_switched_off_takes_nothing_and_is_told_from_none(acme: Acme) -> None:

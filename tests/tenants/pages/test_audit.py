@@ -116,4 +116,14 @@ def test_what_comes_in_pieces_is_not_packed_piece_by_piece(cast: Cast) -> None:
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
     for text in ("=1+1", "+1", "-1", "@x", "\tx", "\rx", "\n=1", "＝1", "＠x"):
         (row,) = csv.reader(io.StringIO(lines([[text, "x=1"]]).decode(), newline=""))
-        assert row == [f"'{text}", "x=1"]
+        assert row == [f"'{text}".replace("\n", "\n'"), "x=1"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", ",", "\n", "\r\n", '; "'])
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@x", "＝1"])
+def test_no_spreadsheet_that_separates_by_something_else_takes_a_part_of_a_cell_for_a_formula(
+    separator: str, formula: str
+) -> None:
+    text = lines([[f"a{separator}{formula}", "b"]]).decode()
+    (row,) = csv.reader(io.StringIO(text, newline=""))
+    assert row == [f"a{separator}'{formula}", "b"]

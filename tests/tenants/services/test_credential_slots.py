@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tenants import services
 from tenants.audit import recording
-from tenants.directory import snapshot
+from tenants.directory import reading
 from tenants.models import AuditEvent, Credential
 from tenants.problem import ProblemError
 from tenants.providers import apple_files
@@ -42,7 +42,7 @@ def acts() -> list[str]:
 
 def spare() -> int | None:
     """The spare of the only app, as a process reads it."""
-    [app] = snapshot.read(1).apps
+    [app] = reading.read(1).apps
     return app.spare.credential_id if app.spare else None
 
 
@@ -50,7 +50,7 @@ def test_promoting_lets_both_change_places_under_their_own_ids(acme: Acme, waiti
     row = services.credential_promote(app=acme.app, expected_id=waiting.pk)
     assert (row.pk, row.slot) == (waiting.pk, "current")
     assert slots(acme) == {"current": waiting.pk, "next": acme.credential.pk}
-    [app] = snapshot.read(1).apps
+    [app] = reading.read(1).apps
     assert app.credential_id == waiting.pk
     assert spare() == acme.credential.pk
     assert acts()[-1] == "credential.promote"
