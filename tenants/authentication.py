@@ -23,10 +23,11 @@ from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 
 from tenants import keys, network
+from tenants.access_policy import AccessPolicy
 from tenants.directory.live import DIRECTORY, Directory
 from tenants.directory.snapshot import Identity
 from tenants.forgeries import Forgeries
-from tenants.network import RequestInfo, TrustedProxies
+from tenants.network import RequestInfo
 from tenants.proofs import signatures
 from tenants.refusals import (
     CallerRejected,
@@ -35,18 +36,14 @@ from tenants.refusals import (
     NoKey,
     NotListed,
     NotReady,
-    PlainHttp,
     RevokedKey,
     Suspended,
-    TestServiceOff,
     TwoKeys,
     Unconfirmed,
     UnknownKey,
-    UnnamedScheme,
     UnreadableKey,
     UnsignedPush,
     Whose,
-    WrongNetwork,
     WrongSignature,
 )
 
@@ -173,30 +170,6 @@ def _whose(identity: Identity | None) -> Whose | None:
 def _bearer(identity: Identity) -> Whose:
     """Who has shown that it is this one."""
     return Whose(identity.customer_id, identity.key_id, identity.server_id, is_proven=True)
-
-
-class AccessPolicy:
-    """Access policy of an authenticated identity: encrypted transport, allowed networks, the test service."""
-
-    def __init__(self) -> None:
-        self.proxies = TrustedProxies(settings.TRUSTED_PROXIES, settings.PLAIN_HTTP_FROM)
-        self._test_service: bool = settings.TEST_SERVICE
-
-    def check_access(self, identity: Identity, request: RequestInfo, whose: Whose | None) -> None:
-        """Raises PlainHttp, UnnamedScheme, WrongNetwork or TestServiceOff.
-
-        `whose`: as whom they name the identity, None as nobody.
-        """
-        if identity.tls and not self.proxies.accepts_keys(request):
-            if self.proxies.is_told_no_scheme(request):
-                raise UnnamedScheme  # nobody's but ours, so it is told to no customer
-            raise PlainHttp(whose)
-        if identity.trial and not self._test_service:
-            raise TestServiceOff(whose)
-        if identity.networks:
-            client = self.proxies.client(request)
-            if not network.is_inside(client, network.parsed(identity.networks)):
-                raise WrongNetwork(whose, address=str(client or ""))
 
 
 class SignedPush(Protocol):

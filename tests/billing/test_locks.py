@@ -68,7 +68,7 @@ def test_who_changes_a_customer_while_it_is_judged_waits_and_holds_nothing_that_
 ) -> None:
     settings.LICENCE_KEYS = making.key_folder(tmp_path / "issuers")
     customer = customers.add(name="Acme", offer="hpns").row
-    customers.suspend(customer=customer)
+    customers.suspend(customer=customer, reason="unpaid")
     with ThreadPoolExecutor(1) as other:
         with transaction.atomic():
             assert locks.entitlement(customer.pk) is not None

@@ -76,7 +76,7 @@ def test_a_customer_that_is_erased_leaves_no_failure(two: tuple[Customer, Custom
     now = timezone.now()
     for each in two:
         RoundFailure.objects.create(customer_id=each.pk, round="usage", why="x", first_at=now, last_at=now)
-    customers.suspend(customer=two[0])
+    customers.suspend(customer=two[0], reason="unpaid")
     customers.erase(customer=two[0])
     assert RoundFailure.objects.get().customer_id == two[1].pk
 

@@ -70,13 +70,8 @@ def good(settings: Settings) -> Settings:
 
 
 def found() -> list[CheckMessage]:
-    every: list[Callable[..., list[CheckMessage]]] = [
-        checks.settings_are_usable,
-        checks.settings_are_for_production,
-        tls.certificate_is_usable,
-        delivery_checks.settings_are_usable,
-        tenants_checks.site_ca_file_is_readable,
-    ]
+    hpns = (checks.settings_are_usable, checks.settings_are_for_production, tls.certificate_is_usable)
+    every = (*hpns, delivery_checks.settings_are_usable, tenants_checks.site_ca_file_is_readable)
     return [message for check in every for message in check(None)]
 
 

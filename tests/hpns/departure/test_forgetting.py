@@ -24,7 +24,7 @@ FAR = datetime(2040, 1, 1, tzinfo=UTC)
 def cast(valkey: redis.Redis) -> Cast:
     """Acme is suspended."""
     made = two_customers()
-    customers.suspend(customer=made.acme.customer)
+    customers.suspend(customer=made.acme.customer, reason="it leaves")
     return made
 
 

@@ -24,6 +24,7 @@ MANY = 50_000
 
 def fill(acme: Acme) -> None:
     """Fifty thousand keys of the same server."""
+    Entitlement.objects.update(key_quota=None)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO tenants_serverkey (server_id, prefix, digest, name, created_at) "
@@ -201,7 +202,7 @@ def test_a_directory_that_followed_each_change_is_as_one_that_is_read_anew(acme:
     tpns.add()
     followed()
     assert directory.anonymous() is not None
-    customers.suspend(customer=other)
+    customers.suspend(customer=other, reason="unpaid")
     followed()
     customers.erase(customer=Customer.objects.get(pk=other.pk))
     followed()

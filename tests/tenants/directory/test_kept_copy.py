@@ -64,7 +64,7 @@ def test_parts_are_few_and_small_and_a_whole_copy_takes_their_place(
 def test_nothing_of_an_erased_customer_stays_in_the_copy(acme: Acme, valkey: redis.Redis) -> None:
     directory = Directory()
     directory.load()
-    customers.suspend(customer=acme.customer)
+    customers.suspend(customer=acme.customer, reason="unpaid")
     directory.update()
     customers.erase(customer=Customer.objects.get(pk=acme.customer.pk))
     directory.update()

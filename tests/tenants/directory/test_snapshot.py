@@ -118,11 +118,11 @@ def test_a_server_that_is_switched_off_is_refused_by_key_and_by_server_id_until_
     services.server_id_add(server=acme.server, mattermost_id="registered", confirmed=True)
     entitlements.change(customer=acme.customer, may_use_server_id=True)
     services.server_enable(server=acme.server, enabled=False)
-    (key,) = snapshot.read(1).keys.values()
+    (key,) = reading.read(1).keys.values()
     assert (key.active, key.rejection_code) == (False, "disabled_server")
     assert listed(acme) is None
     services.server_enable(server=acme.server, enabled=True)
-    (key,) = snapshot.read(1).keys.values()
+    (key,) = reading.read(1).keys.values()
     assert key.active
     assert listed(acme) is not None
 
