@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import hypothesis
 import pytest
 import redis
-from django.db import connection
-from pytest_django import Settings
+from django.db import connection, transaction
+from pytest_django import DjangoDbBlocker, Settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 from xdist.scheduler import Scheduling
 
@@ -87,6 +87,17 @@ def customer(db: None, valkey: redis.Redis) -> Customer:
 def ada(customer: Customer) -> Browser:
     """The browser of Ada, who owns Acme."""
     return browser(customer, "owner")
+
+
+@pytest.fixture(scope="module")
+def kept_rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A transaction around a module's tests: what a module's fixture makes in it is there in each of them.
+
+    Each test changes it in a savepoint of its own. Not for a module with tests that end transactions.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture(scope="session")
