@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -102,27 +101,26 @@ def template() -> str:
         if not (home / TEMPLATE).exists():
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            _run("migrate", ROOT, {**os.environ, "DATABASE_URL": urlsplit(url)._replace(path=f"/{name}").geturl()})
+            _run("migrate", {**os.environ, "DATABASE_URL": urlsplit(url)._replace(path=f"/{name}").geturl()})
             (home / TEMPLATE).touch()
     return name
 
 
-def copy_into(folder: Folder, env: dict[str, str], root: Path = ROOT) -> None:
+def copy_into(folder: Folder, env: dict[str, str]) -> None:
     """Give a folder that has no PostgreSQL yet a copy, for a Postgres with PASSWORD.
 
-    env: the settings of a service, but for the database's; the first call in a run makes the tables with them. root:
-    the tree whose tables they are.
+    env: the settings of a service, but for the database's; the first call in a run makes the tables with them.
     """
     home = Path(os.environ[VARIABLE])
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = home / f"postgres-{zlib.crc32(str(root).encode())}"
+        made = home / "postgres"
         if not made.exists():
-            _make(home / "service", env, root).rename(made)
+            _make(home / "service", env).rename(made)
     subprocess.run(["cp", "-a", made, folder.servers / "postgres"], check=True)
 
 
-def _make(path: Path, env: dict[str, str], root: Path) -> Path:
+def _make(path: Path, env: dict[str, str]) -> Path:
     """A data folder with the tables and roles, whose server has been stopped."""
     folder = Folder(path, for_servers())
     postgres = Postgres(folder, PASSWORD, fast=True)
@@ -130,7 +128,7 @@ def _make(path: Path, env: dict[str, str], root: Path) -> Path:
     server = Child(spec)
     try:
         wait_for(spec.ready, PATIENCE, "postgres serves")
-        _run("migrate database_roles", root, {**env, **urls(postgres)})
+        _run("migrate database_roles", {**env, **urls(postgres), "PYTHONPATH": str(ROOT)})
         server.send_stop_signal()
         wait_for(lambda: server.poll() is not None, PATIENCE, "postgres stops")
     finally:
@@ -138,8 +136,8 @@ def _make(path: Path, env: dict[str, str], root: Path) -> Path:
     return folder.servers / "postgres"
 
 
-def _run(commands: str, root: Path, env: dict[str, str]) -> None:
-    """Run these commands of a tree, which is cheaper than manage.py once for each."""
+def _run(commands: str, env: dict[str, str]) -> None:
+    """Run these commands, which is cheaper than manage.py once for each."""
     command = [sys.executable, "-c", COMMANDS, *commands.split()]
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr

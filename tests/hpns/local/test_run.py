@@ -23,7 +23,10 @@ import pytest
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder, free
+from hpns.local.postgres import Postgres
 from hpns.local.process import descendants, started_at
+from hpns.local.valkey import Valkey
+from tests import cluster
 from tests.console import Console
 from tests.hpns.local.running import ROOT, WAIT, Run, free_port, open_url, status_of
 from tests.required_programs import program
@@ -266,6 +269,10 @@ def test_a_request_to_stop_ends_everything_in_order(service: Run, run_info: dict
 
 
 def test_without_the_sandbox_there_is_none_and_no_credential_of_it(place: Path) -> None:
+    folder = Folder(place / "state", for_servers())
+    # The start of the tests above has made its tables from nothing: this one finds them there.
+    password = folder.secret("postgres_password", lambda: cluster.PASSWORD)
+    cluster.copy_into(folder, cluster.settings_on(Postgres(folder, password, fast=True), Valkey(folder, "unused")))
     run = Run(place / "state", "--no-sandbox")
     run_info = run.start()
     try:
