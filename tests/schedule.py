@@ -20,6 +20,7 @@ TOGETHER: Final = (
     ("tests/browser/test_promise_tour",),
     ("tests/browser/test_tour",),
     ("tests/browser/questions/",),
+    ("tests/test_permissions",),
     ("tests/hpns/local/test_run",),
     # The rest of the browser's, with one browser for a group.
     ("tests/browser/test_every_page", "tests/browser/test_troubled_pages", "tests/browser/test_s"),
