@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from hpns.local import programs
+from tests.waiting import PATIENCE
 
 
 def program(variable: str) -> str:
@@ -32,6 +33,8 @@ def running_chromium() -> Iterator[Browser]:
     The look comes first: playwright's driver is a node that dies of a missing library with words of its own.
     """
     path = program("CHROMIUM")
+    # Seconds for what has to be on a page by and by; it only ends a test that would fail (playwright's own are five).
+    expect.set_options(timeout=PATIENCE * 1_000)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started

@@ -20,8 +20,11 @@ TOGETHER: Final = (
     ("tests/browser/test_promise_tour",),
     ("tests/browser/test_tour",),
     ("tests/browser/questions/",),
-    ("tests/browser/test_every_page",),
+    ("tests/test_permissions",),
     ("tests/hpns/local/test_run",),
+    # The rest of the browser's, with one browser for a group.
+    ("tests/browser/test_every_page", "tests/browser/test_troubled_pages", "tests/browser/test_s"),
+    ("tests/browser/",),
     ("tests/hpns/test_front_door",),
     ("tests/vectors/",),
     ("tests/hpns/local/test_stores",),

@@ -281,9 +281,12 @@ def running_stage(folder: Path, *, workers: int = 1, root: Path = ROOT, **settin
         RUNNING.append(stage)
         try:
             stage.console()  # it needs a second for itself
-            cluster.copy_into(stage.folder, stage.env, root)
+            cluster.copy_into(stage.folder, stage.env)
             stage.start_postgres()
             stage.start_valkey()
+            if root != ROOT:  # another tree may have more tables
+                stage.manage("migrate")
+                stage.manage("database_roles")
             seeded = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))
             stage.key = seeded["key"]
             stage.start_ingest()

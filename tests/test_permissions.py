@@ -5,9 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
-from pytest_django import DjangoDbBlocker
 
 from tests.browsing import Browser, tenant, visitors
 from tests.permission_rows import LOGIN, METHODS, VISITORS
@@ -26,13 +24,11 @@ def routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[st
 
 
 @pytest.fixture(scope="module")
-def cast(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Browser]]:
-    """A browser for each, made once; their rows are there until the last test of this file has ended."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        found = dict(visitors(tenant("Acme").customer, tenant("Cosmos").customer))
-        assert tuple(found) == VISITORS
-        yield found
-        transaction.set_rollback(True)
+def cast(kept_rows: None) -> dict[str, Browser]:
+    """A browser for each, made once."""
+    found = dict(visitors(tenant("Acme").customer, tenant("Cosmos").customer))
+    assert tuple(found) == VISITORS
+    return found
 
 
 @pytest.fixture

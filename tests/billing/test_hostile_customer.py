@@ -1,5 +1,7 @@
 """What a customer's page cannot write of billing, whatever is wrong with the page: as its role, without a manager."""
 
+import copy
+
 import pytest
 from django.core import signing
 from django.utils import timezone
@@ -50,9 +52,14 @@ NOT_ITS_OWN = (
 )
 
 
-@pytest.fixture
-def cast(db: None) -> Cast:
+@pytest.fixture(scope="module")
+def made(kept_rows: None) -> Cast:
     return two_customers()
+
+
+@pytest.fixture
+def cast(made: Cast, db: None) -> Cast:
+    return copy.deepcopy(made)
 
 
 @pytest.mark.parametrize("statement", NOT_ITS_OWN)

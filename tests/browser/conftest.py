@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from playwright.sync_api import Browser, Page
 from tests.required_programs import running_chromium
 
 NewPage = Callable[..., Page]
+# The running browser, and what ends it.
+_OPEN: list[tuple[Browser, ExitStack]] = []
 
 
 class GalleryHandler(WSGIHandler):
@@ -46,16 +50,29 @@ def gallery() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for a file's tests, and no longer: while it runs, playwright's loop runs in this thread.
+def browser() -> Browser:
+    """One browser for all files of this folder that a process runs one after the other, and no longer.
 
-    Django would take that loop for a reason not to ask the database; the loop waits while a test does.
+    While it runs, playwright's loop runs in this thread. Django would take that loop for a reason not to ask the
+    database; the loop waits while a test does.
     """
-    with pytest.MonkeyPatch.context() as patch, running_chromium() as started:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        yield started
-        # Django keeps a connection for each loop; nobody could reach this one any more.
-        connections.close_all()
+    if not _OPEN:
+        with ExitStack() as stack:
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+            started = stack.enter_context(running_chromium())
+            # Django keeps a connection for each loop; nobody could reach this one any more.
+            stack.callback(connections.close_all)
+            _OPEN.append((started, stack.pop_all()))
+    return _OPEN[0][0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser after the last test of this folder: others start loops of their own in this thread."""
+    yield
+    if _OPEN and (nextitem is None or Path(__file__).parent not in nextitem.path.parents):
+        _OPEN.pop()[1].close()
 
 
 @pytest.fixture

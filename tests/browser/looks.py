@@ -12,7 +12,7 @@ WIDE: Final = {"width": 1280, "height": 800}
 NARROW: Final = {"width": 390, "height": 844}
 NARROWEST: Final = {"width": 320, "height": 640}
 # Seconds within which a chart follows the window, on a busy machine.
-DRAWN_AFTER: Final = 5.0
+DRAWN_AFTER: Final = 30.0
 
 
 def assert_accessible(page: Page, *, colours_only: bool = False) -> None:

@@ -95,7 +95,7 @@ class Guest(Visitor):
         """Open a page, on which these texts stand."""
         self.go(address)
         for text in texts:
-            expect(self.page.locator("main")).to_contain_text(text, timeout=15_000)
+            expect(self.page.locator("main")).to_contain_text(text)
         self.shoot(name or address.strip("/").replace("/", "-").replace("?", "-"))
 
     def shoot(self, name: str) -> None:

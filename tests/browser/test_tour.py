@@ -156,7 +156,7 @@ def try_out(ada: Visitor, stage: Stage) -> None:
     """A test push, which is then on the phone page."""
     ada.go("/c/newcomer/test/")
     ada.press("Send test push")
-    expect(ada.page.get_by_text("The server was told OK")).to_be_visible(timeout=10_000)
+    expect(ada.page.get_by_text("The server was told OK")).to_be_visible()
     ada.look()
     ada.press("look at its phones")
     expect(ada.page.locator(".iphone .card .text").first).to_contain_text("Newcomer: This is a test push.")
@@ -189,7 +189,7 @@ def test_from_the_staffs_form_to_the_first_push_on_the_phone(
     ada.press("Show server")
     expect(ada.page.get_by_text("No push has arrived yet")).to_be_visible()
     assert stage.push(key=key) == {"status": "OK"}
-    expect(ada.page.get_by_text("Pushes have come in")).to_be_visible(timeout=15_000)
+    expect(ada.page.get_by_text("Pushes have come in")).to_be_visible()
     ada.look()
 
     ada.go("/c/newcomer/audit/")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from tests.faults.pushes import DEADLINE, PushAnswer, at_once, iphone, replace_worker, rows, set_worker_clock
+from tests.faults.pushes import GIVEN_UP, PushAnswer, at_once, iphone, replace_worker, rows, set_worker_clock
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
 
@@ -86,4 +86,4 @@ def test_nobodys_key_is_blamed_for_a_wrong_clock(seen: Seen) -> None:
 
 def test_a_wrong_clock_does_not_stretch_the_deadline(seen: Seen) -> None:
     assert seen.wrong["silent"].code == "transport_timeout_unanswered"
-    assert seen.wrong["silent"].seconds < DEADLINE
+    assert seen.wrong["silent"].seconds < GIVEN_UP

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.faults.egress_proxy import Proxy, running_proxy
-from tests.faults.pushes import DEADLINE, PROMPT, PushAnswer, at_once, push, replace_worker, rows
+from tests.faults.pushes import GIVEN_UP, PROMPT, PushAnswer, at_once, push, replace_worker, rows
 from tests.stage import Stage
 
 PASSWORD = "p@ss/word-of-the-proxy"
@@ -78,7 +78,7 @@ def test_a_proxy_that_refuses_the_password_is_named_and_nothing_is_sent(
         assert one.error.startswith("transport_proxy the outgoing proxy opened no way to localhost ("), one
         assert "407" in one.error
         assert PASSWORD not in one.error
-        assert one.seconds < DEADLINE
+        assert one.seconds < GIVEN_UP
     assert service.sandbox.state()["last"] == before
     for row in rows(service, answers).values():
         assert (row["outcome"], row["attribution"]) == ("failed", "ours")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.pushes import DEADLINE, PROMPT, PushAnswer, android, at_once, iphone, push, rows
+from tests.faults.pushes import GIVEN_UP, PROMPT, PushAnswer, android, at_once, iphone, push, rows
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
 
@@ -166,7 +166,7 @@ def test_a_wrong_certificate_gets_nothing_and_is_named(service: Stage, while_awa
     for one in answers.values():
         assert one.error.startswith("transport_tls no encrypted connection to localhost could be agreed on ("), one
         assert "certificate" in one.error
-        assert one.seconds < DEADLINE
+        assert one.seconds < GIVEN_UP
     assert service.sandbox.state()["last"] == before, "something was sent to a stranger"
     for row in rows(service, answers).values():
         assert (row["outcome"], row["attribution"]) == ("failed", "ours")
@@ -182,7 +182,7 @@ def test_a_provider_that_is_down_is_tried_again_until_the_deadline(
     while_away("down")
     answers = {"push": push(service)}
     assert answers["push"].error.startswith("transport_connect no connection to localhost could be opened: "), answers
-    assert answers["push"].seconds < DEADLINE
+    assert answers["push"].seconds < GIVEN_UP
     row = rows(service, answers)["push"]
     assert (row["outcome"], row["attribution"], row["counts"]) == ("failed", "provider", True)
     assert {attempt["reason"] for attempt in row["attempts"]} == {"connect"}

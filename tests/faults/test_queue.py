@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.pushes import DEADLINE, PushAnswer, at_once, iphone, replace_worker, rows
+from tests.faults.pushes import DEADLINE, GIVEN_UP, PushAnswer, at_once, iphone, replace_worker, rows
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
 
@@ -56,14 +56,14 @@ def waited(service: Stage) -> Waited:
 def test_a_message_that_is_still_queued_at_the_deadline_is_ok_and_goes_on(service: Stage, waited: Waited) -> None:
     answer, row = waited.answers["message"], waited.rows["message"]
     assert (answer.status, row["outcome"], row["answer"]) == ("OK", "sent", "OK")
-    assert DEADLINE - 0.2 < answer.seconds < DEADLINE + 0.5
+    assert DEADLINE - 0.2 < answer.seconds < GIVEN_UP
     assert len(service.sandbox.requests(waited.device)) == 1
 
 
 def test_a_test_push_that_is_still_queued_at_the_deadline_fails_for_good(waited: Waited) -> None:
     answer, row = waited.answers["test"], waited.rows["test"]
     assert answer.error.startswith("late_test the test push had no result within 5 s: the app tests again"), answer
-    assert answer.seconds < DEADLINE + 0.5
+    assert answer.seconds < GIVEN_UP
     assert (row["code"], row["answer"], row["attempts"]) == ("late_test", "FAIL", [])
 
 

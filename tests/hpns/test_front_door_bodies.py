@@ -54,10 +54,9 @@ def test_a_gzip_body_is_unpacked(web: Server) -> None:
 )
 def test_a_body_that_cannot_be_read_is_a_clear_fail(web: Server, body: bytes, encoding: str, code: str) -> None:
     headers = {"Content_Encoding": encoding} if encoding else {}
-    since = time.monotonic()
     text = error_of(web.send(request(f"/t/{web.stores.key}{SEND_PUSH}", body, **headers)))
     assert text.split()[0] == code
-    assert time.monotonic() - since < 1
+    assert "did not arrive" not in text, "it waited for more of the body"
 
 
 def test_a_chunked_body_is_taken(web: Server) -> None:

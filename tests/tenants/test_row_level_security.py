@@ -1,5 +1,7 @@
 """The second fence alone: the models' manager is left out and the database asked directly, as the pages' role."""
 
+import copy
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -14,9 +16,14 @@ pytestmark = pytest.mark.django_db
 OF_NOBODY = {"billing_subscriber", "billing_notice", "billing_roundfailure"}
 
 
-@pytest.fixture
-def cast(db: None) -> Cast:
+@pytest.fixture(scope="module")
+def made(kept_rows: None) -> Cast:
     return two_customers()
+
+
+@pytest.fixture
+def cast(made: Cast, db: None) -> Cast:
+    return copy.deepcopy(made)
 
 
 def test_every_fenced_table_has_policies_and_the_tables_with_policies_are_all_looked_at_here() -> None:

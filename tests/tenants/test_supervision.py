@@ -11,6 +11,7 @@ from hpns.watching.readiness import Observer
 from tenants import supervision
 from tenants.supervision import supervise
 from tests.hpns.watching.asking import Intake, no_pages
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def ended(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE)
 
 
 async def test_a_task_that_fails_is_logged_and_restarted(caplog: pytest.LogCaptureFixture) -> None:

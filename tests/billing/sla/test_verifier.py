@@ -24,7 +24,9 @@ def test_it_agrees_with_the_product_on_random_months(record_property: object) ->
     credited = set()
     for seed in range(MONTHS):
         dice = random.Random(seed)  # noqa: S311  a test's
-        files, figures = sealed_month(dice, dice.choice((1, 2, 3, 28)), dice.choice((0, 5, 60)), dice.choice((0, 1, 6)))
+        # Nearly all of the verifier's time goes into the days' signatures: a long month only now and then.
+        days = 28 if seed % 10 == 0 else dice.choice((1, 2, 3))
+        files, figures = sealed_month(dice, days, dice.choice((0, 5, 60)), dice.choice((0, 1, 6)))
         found = verified(files)
         assert found["uptime"] == str(figures.uptime), seed
         assert found["credit_percent"] == figures.credit_percent

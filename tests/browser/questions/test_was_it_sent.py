@@ -51,7 +51,7 @@ def test_the_log_says_ok_and_the_phone_shows_nothing(company: Company, ada: Ente
     admin.reads(
         Search(f'{{"msg":"Notification sent","ackId":"{push["ack_id"]}","status":"OK"}}'),
         sentence=re.compile(
-            r"Handed off: Apple took it \d+ ms after it came in\. No receipt from the phone has come\."
+            r"Handed off: Apple took it (\d+ ms|\d\.\d s) after it came in\. No receipt from the phone has come\."
         ),
     )
     admin.reads(Search("x" * 26), sentence="No receipt from the phone has come.")
@@ -65,7 +65,7 @@ def test_pushes_come_late_who_is_slow(company: Company, ada: Enter) -> None:
     company.taken_in()
     company.ack({"ack_id": late})
     admin = ada(company)
-    admin.reads(Search(slow["ack_id"]), sentence=re.compile(r"Apple held it: 3\.\d s passed until it answered\."))
+    admin.reads(Search(slow["ack_id"]), sentence=re.compile(r"Apple held it: [34]\.\d s passed until it answered\."))
     admin.reads(Search(late), sentence="Delivered: the phone acknowledged it 1 h after it came in.")
     admin.sees("Apple took it after 100 ms: the rest of the time it was between Apple and the phone, which may")
-    admin.reads("Delivery", sentence=re.compile(r"Hand-off, p95\s+3\.\d s"))
+    admin.reads("Delivery", sentence=re.compile(r"Hand-off, p95\s+[34]\.\d s"))

@@ -19,6 +19,7 @@ from tenants import vault
 from tenants.directory.snapshot import Identity
 from tests.delivery.links import disconnect
 from tests.delivery.web_process import SAVED
+from tests.waiting import PATIENCE
 
 ACME = Identity(key_id=3, server_id=2, customer_id=1, active=True, rejection_code="", digest=b"")
 
@@ -126,8 +127,8 @@ async def test_an_answer_that_cannot_be_read_harms_no_other(outbox: Outbox, stor
 
 async def test_a_message_still_queued_at_the_deadline_is_ok_and_a_test_is_not(outbox: Outbox) -> None:
     message, test = submit(outbox), submit(outbox, type="test")
-    assert await asyncio.wait_for(message, 1) == b'{"status":"OK"}'
-    answered = json.loads(await asyncio.wait_for(test, 1))
+    assert await asyncio.wait_for(message, PATIENCE) == b'{"status":"OK"}'
+    answered = json.loads(await asyncio.wait_for(test, PATIENCE))
     assert answered["status"] == "FAIL"
     assert answered["error"].startswith("late_test")
     assert outbox.responses.waiting == 0
@@ -187,7 +188,7 @@ async def test_refusals_whose_rows_go_with_a_process_are_counted_and_said(
 async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not_arrive(
     outbox: Outbox, store: redis.Redis
 ) -> None:
-    outbox.responses.deadline = 5
+    outbox.responses.deadline = PATIENCE
     arrived = submit(outbox, ack_id="arrived")
     await taken(store)
     # Not yet confirmed, and a second one that never did: as when the connection broke in between.
@@ -197,7 +198,7 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
     outbox._flush()
     outbox.link._protocol._unwritten.clear()
     disconnect(store)
-    messages = await asyncio.wait_for(taken(store, 2), 3)
+    messages = await asyncio.wait_for(taken(store, 2), PATIENCE)
     await asyncio.sleep(0.1)
     assert [opened(store, message)[1][0].push.ack_id for message in messages] == ["arrived", "lost"]
     assert store.llen("push") == 2
@@ -210,7 +211,7 @@ async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox
     outbox._flush()
     outbox.link._protocol._unwritten.clear()
     outbox.responses.synced = 0
-    answered = json.loads(await asyncio.wait_for(answer, 2))
+    answered = json.loads(await asyncio.wait_for(answer, PATIENCE))
     assert answered["error"].startswith("queue_down")
     disconnect(store)
     while not store.llen(ROWS):

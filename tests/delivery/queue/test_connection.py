@@ -14,6 +14,7 @@ from delivery.sandbox import certificates
 from tests.delivery.links import until
 from tests.delivery.queue.slow_server import SlowServer, slow_server
 from tests.tenants.relay import Relay
+from tests.waiting import PATIENCE
 
 PATIENT = 10.0
 """Seconds of silence that a link bears of which a test wants no end."""
@@ -44,10 +45,10 @@ async def test_a_server_that_says_nothing_is_given_up_and_tried_again(server: Sl
     waiting = [link.execute("GET", "a"), link.execute("GET", "b")]
     for answer in waiting:
         with pytest.raises(valkey.ConnectionLost):
-            await asyncio.wait_for(answer, 5)
+            await asyncio.wait_for(answer, PATIENCE)
     assert not link.up
     server.silent = False
-    await asyncio.wait_for(link.start(), 5)
+    await asyncio.wait_for(link.start(), PATIENCE)
     assert await link.execute("GET", "a") is None
     link.close()
 
@@ -56,7 +57,7 @@ async def test_posts_that_nobody_waits_for_count_as_owed(server: SlowServer) -> 
     link = await up(server)
     server.silent = True
     link.post(valkey.pack(("SET", "a", "1")), 1)
-    await asyncio.wait_for(until(lambda: not link.up), 5)
+    await asyncio.wait_for(until(lambda: not link.up), PATIENCE)
     link.close()
 
 
@@ -67,7 +68,7 @@ async def test_an_idle_link_finds_out_by_itself(server: SlowServer, monkeypatch:
     await until(lambda: server.names()[known:].count("PING") >= 2)
     assert link.up
     server.silent = True
-    await asyncio.wait_for(until(lambda: not link.up), 5)
+    await asyncio.wait_for(until(lambda: not link.up), PATIENCE)
     link.close()
 
 
@@ -81,7 +82,7 @@ async def test_a_command_that_blocks_may_take_its_time_and_not_more(valkey_url: 
     waiting = link.execute("BLMOVE", "nothing", "nowhere", "RIGHT", "LEFT", "0.8")
     relay.mute()
     with pytest.raises(valkey.ConnectionLost):
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, PATIENCE)
     link.close()
     relay.close()
 
@@ -98,7 +99,7 @@ async def test_a_command_with_a_timeout_ends_the_connection_when_it_is_over(serv
     link = await up(server, PATIENT)
     server.silent = True
     with pytest.raises(valkey.ConnectionLost):
-        await asyncio.wait_for(link.execute("GET", "a", timeout=0.1), 5)
+        await asyncio.wait_for(link.execute("GET", "a", timeout=0.1), PATIENCE)
     assert not link.up
     link.close()
 
@@ -127,7 +128,7 @@ async def test_nothing_of_a_connection_that_was_given_up_comes_about_after_the_n
     relay.mute()
     with pytest.raises(valkey.ConnectionLost):
         await waiting
-    await asyncio.wait_for(link.start(), 5)
+    await asyncio.wait_for(link.start(), PATIENCE)
     store.lpush("queue", "a message")
     await link.drain()
     assert store.lrange("taken", 0, -1) == []
@@ -142,7 +143,7 @@ async def test_the_kernel_looks_after_connections_that_are_silent(tmp_path: Path
     async with slow_server(tls=tls) as server:
         url = f"redis{'s' * encrypted}://localhost:{server.port}?ssl_ca_certs={ca_file}"
         link = valkey.Link(url)
-        await asyncio.wait_for(link.start(), 5)
+        await asyncio.wait_for(link.start(), PATIENCE)
         sock = link._protocol._transport.get_extra_info("socket")  # type: ignore[union-attr]
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == connection.KEEPALIVE_IDLE

@@ -102,14 +102,14 @@ async def test_the_server_of_the_settings_is_reached_through_its_socket(
     settings.REDIS_URL, settings.REDIS_SOCKET = server.valkey.url, server.valkey.socket
     link = valkey.Link(server.valkey.url)
     for _ in range(2):  # and again after the server was started anew, where all clients have one address
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await link.start()
             await up(link)
         assert server.valkey.socket.encode() in await link.execute("CLIENT", "INFO")
         others = [valkey.Link(server.valkey.url) for _ in range(3)]
         await asyncio.gather(*[other.start() for other in others])
         server.kill()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while any(one.up for one in (link, *others)):
                 await asyncio.sleep(0.01)
             server.start()
@@ -136,7 +136,7 @@ async def test_a_connection_that_was_given_up_is_closed_by_the_server_on_a_socke
     kept = os.dup(sock.fileno())  # so that the server hears nothing of its end
     try:
         link.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not link.up or link._last_client == given_up:
                 await asyncio.sleep(0.01)
         clients = await watcher.execute("CLIENT", "LIST")

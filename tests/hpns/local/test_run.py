@@ -23,14 +23,19 @@ import pytest
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder, free
+from hpns.local.postgres import Postgres
 from hpns.local.process import descendants, started_at
+from hpns.local.valkey import Valkey
+from tests import cluster
+from tests.console import Console
 from tests.hpns.local.running import ROOT, WAIT, Run, free_port, open_url, status_of
 from tests.required_programs import program
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Run]:
-    """The service, started; a test that ends it starts it again."""
+def started() -> Iterator[Run]:
+    """The service, started once; ask for `service` instead."""
     path = Path(tempfile.mkdtemp(prefix="hpns-"))
     path.chmod(0o755)
     run = Run(path / "state")
@@ -43,9 +48,31 @@ def service() -> Iterator[Run]:
 
 
 @pytest.fixture
+def service(started: Run) -> Run:
+    """The running service: started again where the test before has ended it."""
+    if started.process.poll() is not None:
+        started.start()
+    return started
+
+
+@pytest.fixture
 def run_info(service: Run) -> dict[str, Any]:
     """What run.json says."""
     return dict(json.loads((service.state / "run.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def console(started: Run) -> Iterator[Console]:
+    """What runs manage.py with the environment that is told: one Python for all its commands."""
+    told = json.loads((started.state / "run.json").read_text())["env"]
+    command = ["sh", "-c", f". {told} && env -0"]
+    printed = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
+    environment = dict(line.split("=", 1) for line in printed.stdout.split("\0") if line)
+    ours = {"DJANGO_SETTINGS_MODULE": "hpns.settings"}  # as manage.py does
+    ours |= {name: os.environ[name] for name in ("PYTHONPYCACHEPREFIX",) if name in os.environ}
+    running = Console({**ours, **environment}, started.state.with_suffix(".console"))
+    yield running
+    running.close()
 
 
 def _push(run_info: dict[str, Any], **members: str) -> dict[str, str]:
@@ -70,15 +97,13 @@ def test_every_page_that_is_told_of_answers(run_info: dict[str, Any]) -> None:
     assert list(run_info["pages"]) == ["phone", "customer", "admin", "metrics", "health"]
 
 
-def test_a_licence_of_the_demo_can_be_tried_and_another_is_in_use(service: Run, run_info: dict[str, Any]) -> None:
+def test_a_licence_of_the_demo_can_be_tried_and_another_is_in_use(
+    service: Run, run_info: dict[str, Any], console: Console
+) -> None:
     assert f"Licences    {run_info['licences']}" in service.output()
-    manage = ". $0; exec .venv/bin/python manage.py licence check $1"
     for name, user in (("e1", None), ("another-account", "demo-neighbour")):
-        file = f"{run_info['licences']}/{name}.mattermost-license"
-        done = subprocess.run(
-            ["sh", "-c", manage, run_info["env"], file], capture_output=True, text=True, check=True, cwd=ROOT
-        )
-        found = json.loads(done.stdout)
+        done = console.run("manage.py", "licence", "check", f"{run_info['licences']}/{name}.mattermost-license")
+        found = json.loads(done.out)
         assert (found["result"], found["issuer"], found["proven_by"]) == ("good", "demo", user)
 
 
@@ -86,17 +111,14 @@ def test_the_first_push_is_on_the_phone(run_info: dict[str, Any]) -> None:
     assert "Hello from your push service" in open_url(run_info["pages"]["phone"])[1]
 
 
-def test_the_demos_server_is_proven_by_its_first_push(run_info: dict[str, Any]) -> None:
-    limit = time.monotonic() + WAIT
-    command = f". {run_info['env']} && {sys.executable} manage.py proof show --customer demo --server 'Demo server'"
-    while True:
-        done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
-        shown = json.loads(done.stdout)
-        if shown["level"] == "proven":
-            break
-        assert time.monotonic() < limit, shown
-        time.sleep(0.5)
-    assert (shown["site"]["company"], shown["proofs"][0]["how"]) == ("Demo Company", "fetched")
+@pytest.mark.usefixtures("service")
+def test_the_demos_server_is_proven_by_its_first_push(console: Console) -> None:
+    def shown() -> dict[str, Any]:
+        done = console.run("manage.py", "proof", "show", "--customer", "demo", "--server", "Demo server")
+        return dict(json.loads(done.out))
+
+    wait_for(lambda: shown()["level"] == "proven", WAIT, "the proof")
+    assert (shown()["site"]["company"], shown()["proofs"][0]["how"]) == ("Demo Company", "fetched")
 
 
 def test_a_mattermost_of_ones_own_is_no_second_server_of_the_demos_key(service: Run, run_info: dict[str, Any]) -> None:
@@ -147,14 +169,11 @@ def test_manage_py_works_beside_it_with_the_environment_that_is_told(run_info: d
 
 
 def test_the_canary_pushes_to_the_sandbox_and_the_status_page_is_written(
-    service: Run, run_info: dict[str, Any], eventually: Callable[..., bool]
+    service: Run, run_info: dict[str, Any], console: Console, eventually: Callable[..., bool]
 ) -> None:
     def pushed() -> bool:
         # Unless the timetable has begun with this minute: then its rows come in a moment.
-        command = f". {run_info['env']} && {sys.executable} manage.py canary push"
-        environment = {"PATH": os.environ["PATH"]}
-        done = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, check=False, capture_output=True)
-        rows = json.loads(done.stdout)
+        rows = json.loads(console.run("manage.py", "canary", "push").out)
         return {row["of"] for row in rows} == {"apns", "fcm", "pages"} and all(row["good"] for row in rows)
 
     assert eventually(pushed)
@@ -165,17 +184,12 @@ def test_the_canary_pushes_to_the_sandbox_and_the_status_page_is_written(
 
 
 def test_pages_and_workers_are_database_users_of_their_own(
-    run_info: dict[str, Any], eventually: Callable[..., bool]
+    run_info: dict[str, Any], console: Console, eventually: Callable[..., bool]
 ) -> None:
-    command = (
-        f". {run_info['env']} && echo $DATABASE_URL && {sys.executable} manage.py check --deploy --database default"
-    )
-    done = subprocess.run(
-        ["sh", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=False, capture_output=True, text=True
-    )
-    assert "hpns.E009" not in done.stderr
-    assert "hpns.E03" not in done.stderr
-    with psycopg.connect(done.stdout.splitlines()[0], autocommit=True) as connection:
+    found = console.run("manage.py", "check", "--deploy", "--database", "default").err
+    assert "hpns.E009" not in found
+    assert "hpns.E03" not in found
+    with psycopg.connect(console.env["DATABASE_URL"], autocommit=True) as connection:
 
         def users() -> set[str]:
             query = "SELECT usename FROM pg_stat_activity WHERE backend_type = 'client backend'"
@@ -260,10 +274,13 @@ def test_a_request_to_stop_ends_everything_in_order(service: Run, run_info: dict
     assert "was killed" not in service.output().partition("Stopping;")[2]
     assert not any(map(started_at, everything))
     assert not (service.state / "run.json").exists()
-    service.start()
 
 
 def test_without_the_sandbox_there_is_none_and_no_credential_of_it(place: Path) -> None:
+    folder = Folder(place / "state", for_servers())
+    # The start of the tests above has made its tables from nothing: this one finds them there.
+    password = folder.secret("postgres_password", lambda: cluster.PASSWORD)
+    cluster.copy_into(folder, cluster.settings_on(Postgres(folder, password, fast=True), Valkey(folder, "unused")))
     run = Run(place / "state", "--no-sandbox")
     run_info = run.start()
     try:

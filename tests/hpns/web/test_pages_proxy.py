@@ -9,6 +9,7 @@ import pytest
 from hpns.web import page_gates, pages_app, pages_client, pages_proxy
 from hpns.web.pages_proxy import BODY_MAX, BYTES_EACH, HEADERS_MAX, LINES_MAX, REQUESTS_EACH, TARGET_MAX, UPLOAD_MAX
 from tests.hpns.web.pages_service import Request, Service, echo, listening, serving
+from tests.waiting import PATIENCE
 
 UPLOAD = "/c/acme/apps/7/credentials/"
 SESSION = "csrftoken=x; sessionid=abc"
@@ -217,7 +218,7 @@ async def test_whoever_leaves_ends_what_was_done_for_them() -> None:
         (task,) = await begun(service, request)
         request.left.set()
         await task
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await ended.wait()
 
 
@@ -235,7 +236,7 @@ async def test_a_slow_reader_holds_no_place_and_what_it_has_not_taken_waits_in_a
         for each in readers:
             each.taking.clear()
         tasks = await begun(service, *readers)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(service.seen) < len(readers):
                 await asyncio.sleep(0.01)
         for each in readers[1:]:

@@ -1,5 +1,6 @@
 """The audit log is only added to, whoever asks the database, and however."""
 
+import copy
 from hashlib import sha256
 from importlib import import_module
 
@@ -19,9 +20,14 @@ from tests.tenants.two_customers import Cast, count, refused, sql, two_customers
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def cast(db: None) -> Cast:
+@pytest.fixture(scope="module")
+def made(kept_rows: None) -> Cast:
     return two_customers()
+
+
+@pytest.fixture
+def cast(made: Cast, db: None) -> Cast:
+    return copy.deepcopy(made)
 
 
 @pytest.mark.parametrize("kind", [PAGES, WORKER])
