@@ -49,7 +49,8 @@ async def test_each_step_of_a_dial_has_a_deadline(
         engine = Engine(asyncio.get_running_loop(), rough.ca_file, proxy, patient=False)
         seen = await post(engine, origin, OK, seconds=50)
         await engine.close()
-    assert (seen.fault, seen.wire) == ("timeout_connect", NOT_SENT)
+    # A proxy of ours that is silent is none of the provider's doing.
+    assert (seen.fault, seen.wire) == ("proxy" if "proxy" in step else "timeout_connect", NOT_SENT)
     assert seen.ms < 40_000
 
 
