@@ -14,6 +14,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from billing.models import RoundFailure
+from tenants.mail import MailError
 from tenants.problem import ProblemError, first_line
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class Isolation:
     def _note(self, customer_id: int, error: Exception) -> None:
         self.failed += 1
         if isinstance(error, ProblemError):  # says all in its sentence
-            log.error("The round %s failed for the customer %d: %s", self._name, customer_id, error)
+            log.error("The round %s failed for the customer %d: %s", self._name, customer_id, _why(error))
         else:
             log.exception("The round %s failed for the customer %d", self._name, customer_id, exc_info=error)
         try:
@@ -115,7 +116,9 @@ def forget(customer_id: int) -> None:
 def _why(error: Exception) -> str:
     """The error in a line. Of the database's only the kind: its text may quote a row."""
     text = type(error).__name__
-    if isinstance(error, ProblemError):
+    if isinstance(error, MailError):
+        text = f"an e-mail could not be sent ({error.reason})"  # to whom is said by no log
+    elif isinstance(error, ProblemError):
         text = first_line(error)
     elif not isinstance(error, DatabaseError):
         text = f"{text}: {first_line(error)}"

@@ -140,3 +140,11 @@ def networks(name: str, entries: Iterable[str]) -> tuple[network.Network, ...]:
         return network.networks(filter(None, map(str.strip, entries)))
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}.") from error
+
+
+def templates(folder: Path, *processors: str) -> list[dict[str, Any]]:
+    """Django's setting of this name: templates in `folder` and in the apps', which know what `processors` add."""
+    usual = ("template.context_processors.request", "contrib.auth.context_processors.auth")
+    known = [*(f"django.{name}" for name in (*usual, "contrib.messages.context_processors.messages")), *processors]
+    engine = "django.template.backends.django.DjangoTemplates"
+    return [{"BACKEND": engine, "DIRS": [folder], "APP_DIRS": True, "OPTIONS": {"context_processors": known}}]

@@ -28,7 +28,11 @@ _later = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
 
 
 class MailError(ProblemError):
-    """An e-mail that could not be sent; the text says why."""
+    """An e-mail that could not be sent; the text says to whom and why, `reason` only why: that is what logs may say."""
+
+    def __init__(self, to: str, reason: str) -> None:
+        super().__init__(f"the e-mail to {to} could not be sent ({reason})")
+        self.reason = reason
 
 
 def send(template: str, *, to: str, context: Mapping[str, object], headers: Mapping[str, str] | None = None) -> None:
@@ -38,7 +42,7 @@ def send(template: str, *, to: str, context: Mapping[str, object], headers: Mapp
         message.send()
     except (SMTPException, OSError, ValueError) as error:  # BadHeaderError is one, and what no IDNA can name
         log.warning("An e-mail could not be sent: %s", error)
-        raise MailError(f"the e-mail to {to} could not be sent ({_why(error)})") from error
+        raise MailError(to, _why(error)) from error
 
 
 def send_later(template: str, *, to: str, context: Mapping[str, object]) -> None:

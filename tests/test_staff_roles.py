@@ -34,6 +34,7 @@ SEES = {
     "tenants.serverkey": "s",
     "tenants.proof": "s",
     "tenants.finding": "s",
+    "tenants.unknowncaller": "s",
     "tenants.pushapp": "s",
     "tenants.credential": "s",
     "delivery.delivery": "s",

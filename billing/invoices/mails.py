@@ -5,6 +5,7 @@ timetable sends what an issuing process could not, and nothing twice. Of what is
 subscription writes (billing/subscriptions/mailing.py), and of what that does not, reminding.py.
 """
 
+import logging
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -18,6 +19,8 @@ from billing.rounds import Isolation, Round
 from tenants import mail
 from tenants.models import Customer
 from tenants.problem import ProblemError
+
+log = logging.getLogger(__name__)
 
 # Who enters a contact later is not sent what is old.
 SEND_WITHIN: Final = timedelta(days=7)
@@ -62,6 +65,7 @@ def _send_all(invoices: list[Invoice], now: datetime) -> int:
         try:
             sent += send(invoice, now)
         except ProblemError as problem:  # the mail module has logged why; whose address it was is nobody's business
+            log.warning("%s was not mailed to everybody", invoice.number)
             failure = problem
     if failure is not None:
         raise failure

@@ -4,11 +4,12 @@ Django keeps expired sessions until somebody deletes them, and moves the end of 
 """
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest
@@ -22,25 +23,39 @@ NOTED_EVERY: Final = 300.0
 SEEN_KEY: Final = "seen_at"
 
 
-class SessionEnds(MiddlewareMixin):
-    """Middleware below the one of sessions: one that is over is emptied before anybody looks at it.
+class SessionStore(db.SessionStore):
+    """Django's sessions in the database, but that one that is over is empty, and gone, when it is loaded.
 
-    What a page asks for by itself does not count as done, or an open page would keep its session for ever.
+    Only then: whoever asks for no session asks no database. `is_asked_for`: somebody has asked for the page, and not
+    the page by itself, which does not count as done, or an open page would keep its session for ever.
     """
 
-    def process_request(self, request: HttpRequest) -> None:
-        """Look at the session that a request brings, if any."""
-        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
-            return
-        records = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY) or ()
+    is_asked_for = False
+
+    def load(self) -> dict[str, Any]:
+        """What is in the session; {} when it is over."""
+        found: dict[str, Any] = super().load()
+        records = found.get(AUTHENTICATION_METHODS_SESSION_KEY) or ()
         if not records:
-            return  # nobody is logged in
+            return found  # nobody is logged in
         now, begun = time.time(), float(records[0]["at"])
-        seen = float(request.session.get(SEEN_KEY, begun))
+        seen = float(found.get(SEEN_KEY, begun))
         if now - begun > settings.SESSION_COOKIE_AGE or now - seen > IDLE_MAX:
-            request.session.flush()
-        elif now - seen > NOTED_EVERY and not request.headers.get("HX-Request"):
-            request.session[SEEN_KEY] = now
+            self.delete(self.session_key)
+            self._session_key = None
+            return {}
+        if now - seen > NOTED_EVERY and self.is_asked_for:
+            found[SEEN_KEY] = now
+            self.modified = True
+        return found
+
+
+class SessionEnds(MiddlewareMixin):
+    """Middleware below the one of sessions: says who asks."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Tell the session of a request whether a person has asked."""
+        request.session.is_asked_for = not request.headers.get("HX-Request")  # type: ignore[attr-defined]
 
 
 def forget() -> int:

@@ -78,6 +78,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "payment.refund": "Entered a refund",
     "person.let_in": "Let a person log in again",
     "person.lock_out": "Locked a person out",
+    "plan.add": "Added a plan",
     "plan.change": "Changed a plan",
     "plan.version": "Added a version of a plan",
     "quota.free": "Ended the limits of who had used more than is included",

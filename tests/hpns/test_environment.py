@@ -11,7 +11,8 @@ from tests.stage import ROOT
 CODE = sorted((ROOT / "hpns").glob("*.py"))
 # Read by the code, and not for operators: what our own programs and the tests set, another spelling.
 INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "SANDBOX_URL", "PYTEST_XDIST_WORKER", "DATABASE_ROLE", "HPNS_PAGES_SOCKET"}
-INTERNAL |= {"https_proxy", "no_proxy"}
+# The usual names of what has one of ours.
+INTERNAL |= {"https_proxy", "no_proxy", "HTTP_PROXY", "http_proxy"}
 # Not handed into containers: docker-compose.yml decides it (the address), or it is nothing for production.
 NOT_IN_CONTAINERS = {"HOST", "PORT", "DEBUG", "REDIS_SOCKET"}
 

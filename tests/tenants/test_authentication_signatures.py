@@ -165,6 +165,6 @@ def test_a_refused_push_is_put_down_to_whom_its_signature_shows_and_to_nobody_el
 def test_a_server_id_that_is_registered_and_not_confirmed_is_told_what_to_do(settings: Settings) -> None:
     settings.TEST_SERVICE = False
     directory = Directory()
-    directory.install(Snapshot(1, 1.0, {}, [], [], unlisted=["proven"]), "postgres")
+    directory.install(Snapshot(1, 1.0, {}, [], [], registered=[(1, "proven")]), "postgres")
     assert rejection(Keyless(directory), push()) == "server_id_unconfirmed"
     assert rejection(Keyless(directory), push(server_id="another")) == "no_key"

@@ -14,8 +14,10 @@ from tenants import scope
 from tenants.audit import recording
 from tenants.models import (
     Credential,
+    Customer,
     Finding,
     Invitation,
+    Membership,
     Proof,
     PushApp,
     Rejection,
@@ -186,6 +188,15 @@ def refused() -> Iterator[None]:
 
 @contextmanager
 def page_of(one: Tenant) -> Iterator[None]:
-    """Inside is a page of this customer: the pages' role, in the customer's scope."""
-    with acting_as(PAGES), scope.customer(one.customer):
+    """Inside is a page of this customer: the pages' role, in the customer's scope, asked for by one of its owners."""
+    owner = Membership.objects.filter(customer=one.customer, role=Role.OWNER).select_related("user").first()
+    user = owner.user if owner is not None else person_of(one.customer)
+    with acting_as(PAGES), scope.customer(one.customer), recording.acting(recording.Actor("member", "x", user.pk)):
         yield
+
+
+def person_of(customer: Customer) -> User:
+    """Make an owner."""
+    user = User.objects.create_user(f"owner-of-{customer.slug}", f"owner@{customer.slug}.example")
+    Membership.objects.create(customer=customer, user=user, role=Role.OWNER)
+    return user

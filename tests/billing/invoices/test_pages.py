@@ -11,7 +11,7 @@ from billing import customers
 from billing.facts import Credit, Month
 from billing.invoices import drafting, issuing, ledger, mails
 from billing.invoices.document import Line
-from billing.models import BillingProfile, Invoice, InvoiceFile, InvoiceMail
+from billing.models import BillingProfile, Invoice, InvoiceFile, InvoiceMail, RoundFailure
 from tenants.models import AuditEvent, Customer
 from tests.billing.invoices.making import NOW, at, billed, issued
 from tests.browsing import Browser, browser
@@ -167,6 +167,7 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_and_what_is_old_is_not(
     assert mails.send_pending(NOW) == 0
     assert not InvoiceMail.objects.exists()
     assert "INV-2026-00001 was not mailed" in caplog.text
+    assert "books@" not in RoundFailure.objects.get().why
     assert "books@" not in caplog.text
     settings.EMAIL_BACKEND = working
     assert mails.send_pending(at(2026, 12, 20)) == 0

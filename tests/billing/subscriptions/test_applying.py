@@ -153,7 +153,7 @@ def test_the_restricted_add_no_servers_keys_and_apps_and_keep_what_they_have(acm
 def test_a_page_of_the_customers_applies_a_standing_and_gives_itself_no_offer(acme: Tenant, facts: Facts) -> None:
     row = begin(acme, "hpns", facts)
     facts.invoices.append(invoice(START, row.pk))
-    with acting_as(PAGES), scope.customer(acme.customer):
+    with page_of(acme):
         assert applying.apply(acme.customer, START + 31 * DAY, facts.sources).state is State.RESTRICTED  # type: ignore[union-attr]
         for statement in (
             "UPDATE billing_subscription SET basis = 'licence'",

@@ -193,7 +193,8 @@ def test_another_offer_leaves_the_limits_of_a_quota_in_force_and_comes_after_the
         look(at(11, day))
     lowered = limits(acme)
     assert lowered < (5, 100)
-    with acting_as(PAGES), scope.staff():
+    somebody = recording.Actor("staff", "x", User.objects.create_user("sam", is_staff=True).pk)
+    with acting_as(PAGES), scope.staff(), recording.acting(somebody):
         entitlements.to_offer(customer=acme.customer, offer="tpns")
         assert limits(acme) == lowered
         entitlements.to_offer(customer=acme.customer, offer="eas")

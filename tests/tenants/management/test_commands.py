@@ -91,7 +91,7 @@ def test_each_kind_of_file_is_taken(acme: Acme, folder: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("customer suspend --slug nobody", "no customer 'nobody'"),
+        ("customer suspend --slug nobody --reason unpaid", "no customer 'nobody'"),
         ("customer add --name Acme --offer eas", "already, with the name Acme and the offer hpns"),
         ("server add --customer nobody --name x", "no customer 'nobody'"),
         ("key add --customer acme --server other", "no server 'other'"),
