@@ -10,6 +10,7 @@ that was told OK without its provider's word stands in the list, and in the file
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Final, Protocol
 
 from django.conf import settings
@@ -42,6 +43,9 @@ class Lease(Protocol):
 
     async def keep(self) -> None:
         """Renew it, until cancelled."""
+
+    async def recover(self, connection: valkey.Connection, key: str, known: Collection[bytes]) -> None:
+        """Renew it where it may be lost; requeue what the list `key` has and is not `known`. Raises ConnectionError."""
 
     async def give_up(self) -> None:
         """Give it up, which requeues what is unfinished. Raises ConnectionError."""
@@ -82,6 +86,14 @@ class OwnDelivery:
 
         pending.own = work = BatchProgress(pending.id, _items(pending), finished, receipt, answer)
         self._sender.begin(work)
+
+    async def on_reconnected(self, connection: valkey.Connection) -> None:
+        """Have Valkey know the lease, and requeue what has ended here and is in the list all the same.
+
+        A machine that lost its power may have kept a batch and lost its settlement, which nobody would make again.
+        Raises ConnectionError.
+        """
+        await self._lease.recover(connection, self.key, self._sender.messages())
 
     async def close(self) -> None:
         """Finish what is under way; what is unfinished then is the workers', at once."""

@@ -150,6 +150,8 @@ class Publisher:
 
         `connection`: the new one, before anybody else may write to it.
         """
+        if self._own is not None:
+            await self._own.on_reconnected(connection)
         answer = await connection.execute("LRANGE", self.sent, "0", "-1")
         if isinstance(answer, Exception):
             raise ConnectionError(str(answer))

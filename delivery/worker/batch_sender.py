@@ -42,6 +42,10 @@ class BatchSender:
         """How many batches are under way."""
         return len(self._batches)
 
+    def messages(self) -> frozenset[bytes]:
+        """The messages of the batches that are under way, as they stand in a processing list."""
+        return frozenset(work.receipt.item for work in self._batches if work.receipt is not None)
+
     def open(self, link: valkey.Link, reporter: Reporter) -> None:
         """Make what sends and settles, on the running loop; `link`: for settlements. What can fail comes first."""
         loop = asyncio.get_running_loop()
