@@ -77,14 +77,22 @@ class OwnDelivery:
         receipt, resolve = Receipt(self.key, message), self._responses.resolve
 
         def answer(index: int, given: Answer, text: str) -> None:
-            if pending.late and (push := pending.pushes[index]) is not None:
+            push = pending.pushes[index]
+            if pending.late and push is not None:
                 work.told[index] = told.answer(push.push, pending.mark)
             if given is Answer.FAIL:
-                resolve(pending, index, wire.fail_body(text))
+                body = wire.fail_body(text)
             else:
-                resolve(pending, index, wire.REMOVE_BODY if given is Answer.REMOVE else wire.OK_BODY)
+                body = wire.REMOVE_BODY if given is Answer.REMOVE else wire.OK_BODY
+            try:
+                resolve(pending, index, body)
+            except Exception:  # a fault of ours, which must leave nobody without an answer, and no push without its row
+                logger.exception("a push could not be answered", extra={"trace": work.items[index].trace})
+                if push is not None and not push.answer.done():
+                    push.answer.set_result(body)
 
         pending.own = work = BatchProgress(pending.id, _items(pending), finished, receipt, answer)
+        finished.add_done_callback(lambda _: _part(work))
         self._sender.begin(work)
 
     async def on_reconnected(self, connection: valkey.Connection) -> None:
@@ -112,6 +120,15 @@ class OwnDelivery:
             logger.warning("could not hand over unfinished batches, the workers will see to them: %s", error)
         if not self._sender.batches:  # else the ends of what is cut off would be taken for the pushes' own
             await self._sender.close_sending()
+
+
+def _part(work: BatchProgress) -> None:
+    # Each holds the other, and would stay until the garbage collector comes, which is made to come seldom.
+    work.answer = _answered
+
+
+def _answered(_index: int, _answer: Answer, _text: str) -> None:
+    """The end of a push of which all has been told."""
 
 
 def _items(pending: PendingBatch) -> list[batch.Item]:
