@@ -8,6 +8,7 @@ import pytest
 
 from delivery.queue import batch
 from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.routes import Routes
 from hpns.celery import commands
 from tests.delivery.links import disconnect, until
 from tests.delivery.own_sender import NAME, TAKEN, Sender
@@ -77,6 +78,36 @@ async def test_a_push_whose_answer_fails_by_a_fault_of_ours_is_answered_and_sett
     assert (await error_of(sender.send("ok_5", platform="apple_none-v2"))).startswith("no_app")
     await until(lambda: len(sender.traces()) == 2 and not sender.store.exists(TAKEN))
     await until(lambda: not sender.own._sender.batches)
+
+
+async def test_a_batch_that_cannot_be_begun_is_not_turned_away_beside_its_message(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Routes) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Routes, "refresh", fail)
+    assert (await error_of(sender.send("ok_7"))).startswith("internal_error")
+    await until(lambda: sender.traces() and not sender.store.exists(TAKEN))
+    assert (len(sender.traces()), sender.server.complete["ok_7"], sender.store.llen(batch.QUEUE)) == (1, 0, 0)
+
+
+async def test_a_batch_that_cannot_be_settled_holds_up_no_other(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settler = sender.own._sender.settler
+    settle, faults = settler.settle, iter([True])
+
+    def fail_once(work: BatchProgress) -> None:
+        if next(faults, False):
+            raise RuntimeError("a fault")
+        settle(work)
+
+    monkeypatch.setattr(settler, "settle", fail_once)
+    for number in range(2):  # a batch each
+        sender.send(f"ok_8{number}", platform="apple_none-v2")
+        sender.outbox._flush()
+    await until(sender.traces)
 
 
 async def test_a_batch_that_has_ended_is_freed_without_the_garbage_collector(sender: Sender) -> None:
