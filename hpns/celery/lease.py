@@ -107,11 +107,12 @@ class Lease:
         listed = await connection.execute("LRANGE", key, "0", "-1")
         if isinstance(listed, Exception):
             raise commands.CommandRefused(str(listed))
-        left = [item for item in listed if item not in known]
-        for item in left:
-            await connection.execute("EVAL", commands.REQUEUE, "2", key, self.queues[0], item)
-        if left:
-            logger.warning("requeued %d messages whose acknowledgement Valkey has lost", len(left))
+        requeued = 0
+        for item in listed:
+            if item not in known:
+                requeued += await connection.execute("EVAL", commands.REQUEUE, "2", key, self.queues[0], item) == 1
+        if requeued:
+            logger.warning("requeued %d messages whose acknowledgement Valkey has lost", requeued)
 
     async def give_up(self) -> None:
         """Give the lease up, which requeues what is unfinished. Raises ConnectionError."""
