@@ -10,6 +10,7 @@ that was told OK without its provider's word stands in the list, and in the file
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Final, Protocol
 
 from django.conf import settings
@@ -43,6 +44,9 @@ class Lease(Protocol):
     async def keep(self) -> None:
         """Renew it, until cancelled."""
 
+    async def recover(self, connection: valkey.Connection, key: str, known: Collection[bytes]) -> None:
+        """Renew it where it may be lost; requeue what the list `key` has and is not `known`. Raises ConnectionError."""
+
     async def give_up(self) -> None:
         """Give it up, which requeues what is unfinished. Raises ConnectionError."""
 
@@ -73,15 +77,31 @@ class OwnDelivery:
         receipt, resolve = Receipt(self.key, message), self._responses.resolve
 
         def answer(index: int, given: Answer, text: str) -> None:
-            if pending.late and (push := pending.pushes[index]) is not None:
+            push = pending.pushes[index]
+            if pending.late and push is not None:
                 work.told[index] = told.answer(push.push, pending.mark)
             if given is Answer.FAIL:
-                resolve(pending, index, wire.fail_body(text))
+                body = wire.fail_body(text)
             else:
-                resolve(pending, index, wire.REMOVE_BODY if given is Answer.REMOVE else wire.OK_BODY)
+                body = wire.REMOVE_BODY if given is Answer.REMOVE else wire.OK_BODY
+            try:
+                resolve(pending, index, body)
+            except Exception:  # a fault of ours, which must leave nobody without an answer, and no push without its row
+                logger.exception("a push could not be answered", extra={"trace": work.items[index].trace})
+                if push is not None and not push.answer.done():
+                    push.answer.set_result(body)
 
         pending.own = work = BatchProgress(pending.id, _items(pending), finished, receipt, answer)
+        finished.add_done_callback(lambda _: _part(work))
         self._sender.begin(work)
+
+    async def on_reconnected(self, connection: valkey.Connection) -> None:
+        """Have Valkey know the lease, and requeue what has ended here and is in the list all the same.
+
+        A machine that lost its power may have kept a batch and lost its settlement, which nobody would make again.
+        Raises ConnectionError.
+        """
+        await self._lease.recover(connection, self.key, self._sender.messages())
 
     async def close(self) -> None:
         """Finish what is under way; what is unfinished then is the workers', at once."""
@@ -100,6 +120,15 @@ class OwnDelivery:
             logger.warning("could not hand over unfinished batches, the workers will see to them: %s", error)
         if not self._sender.batches:  # else the ends of what is cut off would be taken for the pushes' own
             await self._sender.close_sending()
+
+
+def _part(work: BatchProgress) -> None:
+    # Each holds the other, and would stay until the garbage collector comes, which is made to come seldom.
+    work.answer = _answered
+
+
+def _answered(_index: int, _answer: Answer, _text: str) -> None:
+    """The end of a push of which all has been told."""
 
 
 def _items(pending: PendingBatch) -> list[batch.Item]:

@@ -1,11 +1,15 @@
 """What is in flight in a web process: a push that waits for its answer, and the batch that it travels in. Pure data."""
 
 import asyncio
+from typing import Final
 
 from delivery.ingest.limits import Allowance
 from delivery.protocol import wire
 from delivery.worker.batch_progress import BatchProgress
 from tenants.directory.snapshot import Identity
+
+# The position of a batch that is in flight and not in the queue: before those of all others.
+NOWHERE: Final = 0
 
 
 class PendingPush:
@@ -26,12 +30,12 @@ class PendingPush:
 class PendingBatch:
     """A batch that is being published, or has been and has pushes that wait for their answer.
 
-    `position`: its place in the order in which batches are written to the queue: its number, and a new one each time it
-    is published again. `deadline` is a time of the loop. `pushes` has None in the place of one whose result has come.
-    `sealed` are the pushes as they travel, kept while anybody waits: what the queue has lost is published again.
-    `published`: the queue has it; `saved`: and will keep it, by a broker's own word (Valkey gives none: durability.py);
-    `late`: its deadline has come; then `told` are those that were answered for it, with their indexes, and `mark` says
-    how (delivery/queue/told.py). `own`: its progress, where this process sends it itself.
+    `position`: its place in the order in which batches are written to the queue: its number, a new one each time it is
+    published again, and NOWHERE when the queue has refused it. `deadline` is a time of the loop. `pushes` has None in
+    the place of one whose result has come. `sealed` are the pushes as they travel, kept while anybody waits: what the
+    queue has lost is published again. `published`: the queue has it; `saved`: and will keep it, by a broker's own word
+    (Valkey gives none: durability.py); `late`: its deadline has come; then `told` are those that were answered for it,
+    with their indexes, and `mark` says how (delivery/queue/told.py). `own`: its progress, where this process sends it.
     """
 
     __slots__ = (

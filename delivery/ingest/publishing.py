@@ -22,7 +22,7 @@ from delivery import tasks
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.ingest import envelope
 from delivery.ingest.own_delivery import OwnDelivery
-from delivery.ingest.pending import PendingBatch, PendingPush
+from delivery.ingest.pending import NOWHERE, PendingBatch, PendingPush
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import Responses
 from delivery.metrics import counting
@@ -97,7 +97,9 @@ class Publisher:
             logger.error("Valkey does not take pushes: %s", confirmation.result())
             if pending.own is None:
                 self._give_up(pending)
-            return  # what this process sends itself is answered with its result, and until then never OK
+            else:  # it is answered with its result, and until then never OK, whatever the queue takes after it
+                pending.position = NOWHERE
+            return
         self._responses.on_published(pending)
 
     def _publish_again(self, connection: valkey.Connection, pending: PendingBatch, settled: Sequence[int]) -> None:
@@ -150,6 +152,8 @@ class Publisher:
 
         `connection`: the new one, before anybody else may write to it.
         """
+        if self._own is not None:
+            await self._own.on_reconnected(connection)
         answer = await connection.execute("LRANGE", self.sent, "0", "-1")
         if isinstance(answer, Exception):
             raise ConnectionError(str(answer))
@@ -161,7 +165,7 @@ class Publisher:
         now = asyncio.get_running_loop().time()
         again, rows_lost = 0, self._responses.on_lost(last_position)
         for pending in list(self._responses.batches.values()):
-            if pending.position in listed or pending.position < unlisted_below:
+            if pending.position in listed or NOWHERE < pending.position < unlisted_below:
                 self._responses.on_published(pending)
                 continue
             again += pending.published
@@ -170,7 +174,8 @@ class Publisher:
             pending.published = False
             if pending.own is None and pending.deadline <= now:
                 self._give_up(pending)
-            elif pending.own is None or not pending.own.finished.done():
+            elif pending.own is None or not (pending.own.finished.done() or pending.late):
+                # Late ones of our own: their servers were told FAIL, and what was sealed is gone.
                 self._publish_again(connection, pending, settled)
         if again or rows_lost:
             counting.rows_lost(rows_lost)

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from django.conf import settings
 
-from delivery.ingest.pending import PendingBatch, PendingPush
+from delivery.ingest.pending import NOWHERE, PendingBatch, PendingPush
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer
@@ -209,7 +209,8 @@ class Responses:
                 self.forget(pending)
 
     def _is_saved(self, pending: PendingBatch) -> bool:
-        return pending.saved or pending.position <= self.synced or (self.saves_at_once and pending.published)
+        synced = NOWHERE < pending.position <= self.synced
+        return pending.saved or synced or (self.saves_at_once and pending.published)
 
     def _on_deadline(self, pending: PendingBatch) -> None:
         """The deadline of a batch has come: what is saved in the queue is OK, what may not be is FAIL. So are tests,

@@ -20,6 +20,7 @@ class BatchProgress:
         "ended",
         "finished",
         "id",
+        "is_acknowledged",
         "is_due",
         "items",
         "lost",
@@ -57,6 +58,7 @@ class BatchProgress:
         self.finished = finished
         # Settlements that the server has not confirmed; and those of them that wait to be made again.
         self.unconfirmed = self.lost = 0
+        self.is_acknowledged = False  # by a settlement that was its last, as far as was known
         self.started_at = 0.0  # by the loop's clock
         self.is_due = False  # see Settler.settle_soon()
         self.partly_settled = False  # some of it was settled by another worker, or earlier by this one

@@ -42,6 +42,10 @@ class BatchSender:
         """How many batches are under way."""
         return len(self._batches)
 
+    def messages(self) -> frozenset[bytes]:
+        """The messages of the batches that are under way, as they stand in a processing list."""
+        return frozenset(work.receipt.item for work in self._batches if work.receipt is not None)
+
     def open(self, link: valkey.Link, reporter: Reporter) -> None:
         """Make what sends and settles, on the running loop; `link`: for settlements. What can fail comes first."""
         loop = asyncio.get_running_loop()
@@ -73,11 +77,21 @@ class BatchSender:
         self.in_flight += len(items)
         self._batches.add(work)
         work.finished.add_done_callback(lambda _: self._let_go(work))
+        try:
+            self._begin_each(work, done)
+        except Exception:  # a fault of ours: the batch is in our hands, so each of its pushes has to end here
+            logger.exception("a batch could not be begun", extra={"batch": work.id})
+            for index in list(work.open):
+                self.deliverer.end(work, index, judge.refusal("internal_error"))
+        if not (work.open or work.ended) and not work.finished.done():
+            work.finished.set_result(None)
+
+    def _begin_each(self, work: BatchProgress, done: bytes | None) -> None:
         now, clock = shared_clock.now(), self.loop.time()
         work.started_at = clock
         self.deliverer.routes.refresh()  # what follows waits for nothing, so they stay as they are
         begin = self.deliverer.begin
-        for index, item in enumerate(items):
+        for index, item in enumerate(work.items):
             if done is not None and settlement.settled_before(done, index):
                 work.open.discard(index)
                 work.partly_settled = True
@@ -87,8 +101,6 @@ class BatchSender:
             except Exception:
                 logger.exception("a push could not be begun", extra={"trace": item.trace})
                 self.deliverer.end(work, index, judge.refusal("internal_error"))
-        if not (work.open or work.ended) and not work.finished.done():
-            work.finished.set_result(None)
 
     def _let_go(self, work: BatchProgress) -> None:
         self._batches.discard(work)

@@ -156,10 +156,14 @@ class Settler:
         self._due = [(work, latest) for work, latest in due if work.open and latest > now]
         if self._due:
             self.loop.call_later(TOGETHER, self._settle_due)
-        for work, latest in due:
-            if not work.open or latest <= now:
-                work.is_due = False
+        ripe = [work for work, latest in due if not work.open or latest <= now]
+        for work in ripe:
+            work.is_due = False
+        for work in ripe:
+            try:
                 self.settle(work)
+            except Exception:  # a fault of ours, which must not hold up the others
+                logger.exception("a batch could not be settled", extra={"batch": work.id})
 
     def settle(self, work: BatchProgress) -> None:
         """Settle what has ended since the last call; `work.finished` is set when nothing of the batch is left."""
@@ -214,10 +218,11 @@ class Settler:
         verdict = judge.refusal("internal_error")
         return row(item.trace, item.at, now, who, None, Push(), fingerprint("", self.hash_key), item.size, verdict, ())
 
-    def _post(self, settlement: _Settlement) -> None:
+    def _post(self, settlement: _Settlement, *, out_of_turn: bool = False) -> None:
         work = settlement.work
-        # Not while an earlier one waits to be made again: the batch would be acknowledged without it.
-        settlement.last = work.all_posted() and not work.lost
+        # Not while an earlier one waits to be made again, nor ahead of another one whose reply is on its way and may
+        # say the same: the batch would be acknowledged without it.
+        settlement.last = work.all_posted() and not work.lost and not (out_of_turn and work.unconfirmed > 1)
         reply: asyncio.Future[Any] = self.loop.create_future()
         reply.add_done_callback(lambda reply: self._on_reply(settlement, reply))
         self.link.post(
@@ -241,15 +246,15 @@ class Settler:
         problem = reply.exception() or (reply.result() if isinstance(reply.result(), Exception) else None)
         if problem is None and reply.result() in told.MARKS:
             settlement.go_by(reply.result())
-            self._post(settlement)
+            self._post(settlement, out_of_turn=True)
         elif problem is None and reply.result():
             self._on_confirmed(settlement)
         elif problem is None:  # part of it was settled before
             settlement.whole = False
-            self._post(settlement)
+            self._post(settlement, out_of_turn=True)
         elif "NOSCRIPT" in str(problem):
             settlement.by_name = False
-            self._post(settlement)
+            self._post(settlement, out_of_turn=True)
         else:
             # Nothing of it was applied, or all of it and the answer got lost: made again, it does no harm.
             if self.loop.time() >= self._warn_at:
@@ -268,9 +273,11 @@ class Settler:
         work = settlement.work
         work.unconfirmed -= 1
         if settlement.last:
+            work.is_acknowledged = True
             if work.receipt is not None:
                 work.receipt.removed = True
-            if not work.finished.done():
+        if work.is_acknowledged:  # and finished when an earlier one that was refused is made, too
+            if not work.unconfirmed and not work.finished.done():
                 work.finished.set_result(None)
             return
         work.confirmed += [index for index, _ in settlement.rows]

@@ -8,7 +8,7 @@ worker, which writes no state, counts as one that can.
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, cast
 
 import redis
@@ -94,6 +94,25 @@ class Lease:
             logger.warning("requeued %d unfinished messages", requeued)
         elif requeued:
             logger.warning("requeued %d messages of workers whose lease has expired", requeued)
+
+    async def recover(self, connection: valkey.Connection, key: str, known: Collection[bytes]) -> None:
+        """Put the server in order after it was away, on its new connection: it may have lost what it had last.
+
+        It is to know this lease, and what stands in the processing list `key` while nobody has it in hands (`known`:
+        the messages that somebody has) goes back to the queue: its acknowledgement was lost. Raises ConnectionError.
+        """
+        if self._renewed_at == -math.inf:
+            return  # not held yet, or given up
+        await connection.execute("EVAL", commands.HEARTBEAT, "0", self.worker, "")
+        listed = await connection.execute("LRANGE", key, "0", "-1")
+        if isinstance(listed, Exception):
+            raise commands.CommandRefused(str(listed))
+        requeued = 0
+        for item in listed:
+            if item not in known:
+                requeued += await connection.execute("EVAL", commands.REQUEUE, "2", key, self.queues[0], item) == 1
+        if requeued:
+            logger.warning("requeued %d messages whose acknowledgement Valkey has lost", requeued)
 
     async def give_up(self) -> None:
         """Give the lease up, which requeues what is unfinished. Raises ConnectionError."""

@@ -2,85 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import redis
-from cryptography.hazmat.primitives.asymmetric import ec
 from pytest_django import Settings
 
-from delivery.ingest import intake, own_delivery
-from delivery.ingest.outbox import Outbox
-from delivery.ingest.own_delivery import OwnDelivery
+from delivery.ingest import own_delivery
 from delivery.log.rows import ROWS
-from delivery.outcomes import judge
-from delivery.providers.base import Target
-from delivery.queue import batch, valkey
-from delivery.sandbox import demo
-from delivery.worker.routes import Route, Routes
+from delivery.queue import batch
 from hpns.celery import commands
-from hpns.celery.lease import Lease
-from tests.delivery.http2.rough_server import RoughServer
 from tests.delivery.links import disconnect, until
-from tests.delivery.web_process import ACME, SAVED, body, error_of
-
-NAME = "web@here:1:abcdef"
-TAKEN = commands.processing_list(NAME, batch.QUEUE)
-
-
-class Sender:
-    """An outbox that sends by itself to the rough server in Apple's place, and looks at its Valkey."""
-
-    def __init__(self, store: redis.Redis, server: RoughServer) -> None:
-        self.store, self.server = store, server
-        self.outbox = Outbox(own=self._own)
-
-    def _own(self, link: valkey.Link) -> OwnDelivery:
-        self.lease = Lease(NAME, link, asyncio.get_running_loop(), problems=list, on_renewed=lambda: None)
-        self.lease.queues.append(batch.QUEUE)
-        self.own = OwnDelivery(link, self.lease, TAKEN)
-        return self.own
-
-    def send(self, behaviour: str, **members: Any) -> "asyncio.Future[bytes]":
-        """A push to a phone for which the server behaves so."""
-        return intake.accept(self.outbox, ACME, body(device_id=behaviour, **members))
-
-    async def begun(self, behaviour: str) -> None:
-        """Wait until such a push has come to the server whole."""
-        await until(lambda: self.server.complete[behaviour])
-
-    def traces(self) -> list[str]:
-        """Of the rows that wait for the log, one of each."""
-        return [line.split(b"\t")[2].decode() for line in b"".join(self.store.lrange(ROWS, 0, -1)).splitlines()]
-
-
-@pytest.fixture
-async def sender(
-    store: redis.Redis, settings: Settings, valkey_url: str, rough: RoughServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Sender]:
-    """One that holds its lease."""
-    settings.REDIS_URL = settings.CELERY_BROKER_URL = valkey_url
-    settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY = rough.ca_file, "", ""
-    rough.complete.clear()
-    secret = {
-        "key_pem": demo.private_pem(ec.generate_private_key(ec.SECP256R1())).decode(),
-        "key_id": "K" * 10,
-        "team_id": "T" * 10,
-    }
-    target = Target(1, "apns", "com.example.app", "", rough.origin, 1, "apns_key", secret)
-    route = Route("apple_rn", 2, 1, False, target, None)
-    nowhere = Route("apple_none", 2, None, False, None, judge.refusal("no_app"))
-    monkeypatch.setattr(Routes, "_make", lambda _, customer, platform: nowhere if "none" in platform else route)
-    monkeypatch.setattr(own_delivery, "DIRECTORY", SimpleNamespace(ready=True))
-    made = Sender(store, rough)
-    made.outbox.start()
-    await until(lambda: made.outbox.ready and made.lease.is_valid())
-    made.outbox.responses.synced = SAVED
-    yield made
-    settings.ATTEMPT_DEADLINE = 0.05  # nobody waits for the rest
-    await made.outbox.close()
+from tests.delivery.own_sender import NAME, TAKEN, Sender
+from tests.delivery.web_process import error_of
 
 
 async def test_a_push_is_answered_by_its_providers_word_and_leaves_its_row_alone(sender: Sender) -> None:

@@ -149,6 +149,31 @@ async def test_parts_that_were_all_refused_end_with_one_acknowledgement(
     assert store.lrange(TAKEN, 0, -1) == [b"another"]
 
 
+async def test_a_batch_is_finished_only_when_an_earlier_part_that_was_refused_is_settled_too(
+    settler: Settler, wire: Wire, store: redis.Redis
+) -> None:
+    wire.fault("EVALSHA", REFUSED)
+    work = begun(store, "a", "b")
+    end(settler, work, 0)
+    end(settler, work, 1)
+    await finished(work)
+    assert sorted(rows(store)) == ["trace-0", "trace-1"]
+
+
+async def test_parts_for_which_the_script_is_sent_acknowledge_nothing_before_all_are_settled(
+    settler: Settler, wire: Wire, store: redis.Redis
+) -> None:
+    wire.fault("EVALSHA", "NOSCRIPT No matching script.", times=2)
+    work = begun(store, "a", "b")
+    end(settler, work, 0)
+    end(settler, work, 1)
+    await finished(work)
+    assert sorted(rows(store)) == ["trace-0", "trace-1"]
+    assert store.lrange(TAKEN, 0, -1) == [b"another"]
+    in_full = [command for command in wire.seen if command[0] == b"EVAL"]
+    assert [b"last" in command for command in in_full] == [False, False]
+
+
 async def test_a_row_that_cannot_be_made_costs_its_neighbours_nothing(
     settler: Settler, store: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
