@@ -238,11 +238,8 @@ ROOT_URLCONF = "hpns.urls"
 TEMPLATES = variables.templates(BASE_DIR / "templates", "hpns.pages.context.page")
 FORM_RENDERER = "hpns.pages.forms.Renderer"
 # No authenticator, parser or renderer of DRF's defaults: each machine endpoint names its own, deny by default.
-REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
-    "UNAUTHENTICATED_USER": None,
-}
+_NONE: dict[str, list[str]] = {"DEFAULT_AUTHENTICATION_CLASSES": [], "DEFAULT_PERMISSION_CLASSES": []}
+REST_FRAMEWORK: dict[str, Any] = {**_NONE, "UNAUTHENTICATED_USER": None}
 # --- People: accounts by invitation, logged in by e-mail address and password, and a second factor where there is one.
 # django-allauth; what it stands for is in tenants/accounts/allauth_adapters.py. Limits on one-time codes are its own.
 

@@ -7,6 +7,7 @@ what would keep the settings from being read at all.
 import base64
 import binascii
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import environ

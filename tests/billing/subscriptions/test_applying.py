@@ -11,13 +11,14 @@ from billing.facts import OpenInvoice, State
 from billing.models import LastStanding, PlanVersion, Subscription
 from billing.subscriptions import applying, changing, plan_changes, reading
 from billing.subscriptions.sources import Sources
-from tenants import scope, services
+from tenants import services
 from tenants.models import AuditEvent, Customer, Entitlement
 from tenants.problem import ProblemError
 from tests.billing.subscriptions.agreed import DAY, invoice, proof, seed
 from tests.billing.subscriptions.conftest import Facts, entitled
 from tests.browsing import Tenant, tenant
-from tests.roles import PAGES, WORKER, acting_as
+from tests.roles import WORKER, acting_as
+from tests.tenants.two_customers import page_of
 
 pytestmark = pytest.mark.django_db
 START = datetime.fromisoformat("2026-01-31T00:00+00:00")

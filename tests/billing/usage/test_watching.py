@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import redis
+from django.contrib.auth.models import User
 from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -17,6 +18,7 @@ from billing.offers import TERMS
 from billing.usage import closing, counting, limiting, reading, watching
 from billing.usage.sources import Sources
 from tenants import scope
+from tenants.audit import recording
 from tenants.models import AuditEvent, Entitlement, Role
 from tests.billing.usage.used import at, devices, known, pushes, since, terms
 from tests.browsing import Tenant, member, tenant
