@@ -4,8 +4,10 @@ whose owner has a browser.
 
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -17,11 +19,16 @@ from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
 from billing import customers
+from hpns.local.account import for_servers
+from hpns.local.folder import Folder
+from hpns.local.process import Child
+from hpns.local.valkey import Valkey
 from tenants.models import Customer
 from tests import cluster, schedule, stage
 from tests.browsing import Browser, browser
 from tests.faults.pushes import replace_worker
 from tests.stage import Stage, running_stage
+from tests.waiting import PATIENCE, wait_for
 
 # A busy machine must not fail a test: what an example takes says nothing about what it shows.
 hypothesis.settings.register_profile("hpns", deadline=None)
@@ -54,12 +61,26 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         connection.settings_dict["TEST"]["TEMPLATE"] = cluster.template()
 
 
+@pytest.fixture(scope="session")
+def own_valkey() -> Iterator[str]:
+    """The URL of a Valkey of this test process alone: a test that fills it is in no other's way."""
+    home = Path(tempfile.mkdtemp(prefix="hpns-valkey-"))
+    home.chmod(0o755)
+    server = Valkey(Folder(home / "own", for_servers()), "tests", fast=True)
+    child = Child(server.spec())
+    try:
+        wait_for(server.spec().ready, PATIENCE, "Valkey serves")
+        yield server.url
+    finally:
+        child.kill()
+        shutil.rmtree(home, ignore_errors=True)
+
+
 @pytest.fixture
-def valkey_url() -> Iterator[str]:
+def valkey_url(own_valkey: str) -> Iterator[str]:
     """The URL of a Valkey database of this test's own, emptied before and after."""
     # One database for each process of pytest-xdist ("gw0", "gw1" ...); other tests have numbers of their own.
-    number = 2 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    url = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{number}"
+    url = f"{own_valkey.rpartition('/')[0]}/2"
     with redis.Redis.from_url(url) as valkey:
         valkey.flushdb()
         yield url
@@ -67,10 +88,9 @@ def valkey_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def valkey(settings: Settings) -> Iterator[redis.Redis]:
-    """An empty database of the real Valkey, one per test process; settings.REDIS_URL names it."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    settings.REDIS_URL = urlsplit(settings.REDIS_URL)._replace(path=f"/{8 + int(worker) % 8}").geturl()
+def valkey(settings: Settings, own_valkey: str) -> Iterator[redis.Redis]:
+    """An empty database of a real Valkey; settings.REDIS_URL names it."""
+    settings.REDIS_URL = f"{own_valkey.rpartition('/')[0]}/8"
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         client.flushdb()
         yield client

@@ -20,6 +20,7 @@ from billing.incidents import announcing, mailing, subscribing
 from billing.incidents.components import choices, named
 from billing.models import CanaryMinute, Incident, IncidentUpdate, MaintenanceWindow, Subscriber
 from tenants.admin import PlainForm, ReadOnlyAdmin, SecretSafeAdmin
+from tenants.admin.filters import whether
 from tenants.audit import recording
 from tenants.problem import ProblemError
 
@@ -172,7 +173,11 @@ class IncidentAdmin(AnnouncementAdmin):
     """Incidents, with their updates."""
 
     list_display = ("title", "impact", "started_at", "resolved_at", "state")
-    list_filter = (("resolved_at", admin.EmptyFieldListFilter), ("published_at", admin.EmptyFieldListFilter), "impact")
+    list_filter = (
+        ("resolved_at", whether("state", "Going on", "Resolved")),
+        ("published_at", whether("publication", "Draft", "Published")),
+        "impact",
+    )
     search_fields = ("title",)
     fields = ("title", "components", "impact", "started_at", "resolved_at", "state", "preview")
     readonly_fields = ("state", "preview")

@@ -15,6 +15,7 @@ from billing.models import UsageCorrection, UsageLimit, UsageMonth, UsageNotice,
 from billing.usage import months
 from billing.usage.quotas import NEAR_PERCENT
 from tenants.admin import ReadOnlyAdmin
+from tenants.admin.filters import whether
 
 
 class MonthFilter(admin.SimpleListFilter):
@@ -153,7 +154,7 @@ class UsageLimitAdmin(UsageAdmin):
     """Limits of who has used more than is included: in force, and ended."""
 
     list_display = ("customer", "of_month", "rate", "burst", "began_at", "ended_at", "page")
-    list_filter = (("ended_at", admin.EmptyFieldListFilter),)
+    list_filter = (("ended_at", whether("state", "In force", "Ended")),)
 
 
 def _with(used: int, included: int | None) -> str:

@@ -65,9 +65,9 @@ def sentence(told: SlaMonth, *, so_far: bool, has_sla: bool, ahead: int = 0) -> 
     minutes = (
         f"{number(told.bad_minutes, 'minute')} of {told.minutes:,} {'was' if told.bad_minutes == 1 else 'were'} bad"
     )
-    pushes = (
-        f"we failed {told.failed_ours:,} of {number(told.valid, 'push', 'pushes')}" if told.valid else "no push came"
-    )
+    # The minutes are judged some minutes late: what came since is on other pages already.
+    none = "no push has been counted yet" if so_far else "no push came"
+    pushes = f"we failed {told.failed_ours:,} of {number(told.valid, 'push', 'pushes')}" if told.valid else none
     text = f"{told.uptime} % uptime {when}: {minutes}, and {pushes}."
     kept = told.credit_percent == 0
     return {

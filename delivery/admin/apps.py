@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from delivery.worker import credential_check
 from tenants import services
 from tenants.admin import ReadOnlyAdmin, ServiceAdmin, ServiceForm
+from tenants.admin.filters import whether
 from tenants.credentials import uploads
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
@@ -92,7 +93,7 @@ class PushAppAdmin(ServiceAdmin):
 
     form = PushAppForm
     list_display = ("label", "customer", "family", "topic", "host", "is_default", "enabled", "signed_with")
-    list_filter = ("family", "host", "enabled", ("customer", admin.EmptyFieldListFilter))
+    list_filter = ("family", "host", "enabled", ("customer", whether("owner", "The operator", "A customer")))
     list_select_related = ("customer",)
     search_fields = ("label", "topic", "customer__slug", "customer__name")
     autocomplete_fields = ("customer",)
@@ -160,7 +161,7 @@ class CredentialAdmin(ReadOnlyAdmin):
     """Credentials, without what is sealed: what ends when, and what the providers say."""
 
     list_display = ("key_id", "app", "slot", "kind", "expires_at", "answer", "checked_at", "refusal")
-    list_filter = (ProblemFilter, "kind", "slot", ("app__customer", admin.EmptyFieldListFilter))
+    list_filter = (ProblemFilter, "kind", "slot", ("app__customer", whether("owner", "The operator", "A customer")))
     list_select_related = ("app__customer",)
     search_fields = ("key_id", "app__label", "app__topic", "app__customer__slug")
     fields = (

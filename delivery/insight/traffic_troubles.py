@@ -48,8 +48,8 @@ _DOOR: Final[dict[str, tuple[str, str, str, str]]] = {
         "Make a key",
     ),
     "unknown_key": (
-        "Requests came from {address} with a key that is none, and begin as {key} of {server}, carry its server_id, or "
-        "come from its networks: each is refused",
+        "Requests from {address} with a key that is not known seem to be of {server} (the key begins as {key}, or the "
+        "server ID or the network is its own): each is refused",
         "Copy the value for Mattermost's Push Notification Server setting again. If that is not your server, "
         "nothing got in.",
         "keys",

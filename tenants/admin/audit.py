@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from tenants.admin import history
 from tenants.admin.base import ReadOnlyAdmin
+from tenants.admin.filters import whether
 from tenants.models import AuditEvent, Customer
 from tenants.models.audit_words import DESCRIPTIONS
 
@@ -32,7 +33,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     """The audit log of all customers, and of the operator's own acts, which no customer sees."""
 
     list_display = ("at", "actor", "actor_kind", "what", "target", "customer", "address")
-    list_filter = (ActionFilter, "actor_kind", ("customer_id", admin.EmptyFieldListFilter))
+    list_filter = (ActionFilter, "actor_kind", ("customer_id", whether("customer", "None", "One or another")))
     search_fields = ("actor", "target")
     fields = ("at", "customer", "actor", "actor_kind", "address", "what", "action", "target", "details")
     ordering = ("-at", "-id")

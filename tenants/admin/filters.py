@@ -1,4 +1,4 @@
-"""A filter of the admin's lists whose value is typed: a customer's slug, a code; a list of all would be too long."""
+"""Filters of the admin's lists: a value that is typed, as a list of all would be too long; one of two words."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
@@ -30,3 +30,23 @@ class TextFilter(admin.SimpleListFilter):
             "suggested": self.suggested,
             "hint": self.hint,
         }
+
+
+def whether(name: str, empty: str, filled: str) -> type[admin.FieldListFilter]:
+    """A filter by whether a field is empty, in words: what it is called, and what is said of an empty and a filled one.
+
+    Django's own (EmptyFieldListFilter) says "Empty" and "Not empty", which nobody reads as "In use" and "Revoked".
+    """
+
+    class Whether(admin.EmptyFieldListFilter):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.title = name
+
+        def choices(self, changelist: Any) -> Iterator[Any]:
+            for choice, word in zip(super().choices(changelist), ("All", empty, filled), strict=True):
+                # Behind the word stands the count, where somebody asked for it.
+                _, bracket, count = str(choice["display"]).partition(" (")
+                yield {**choice, "display": f"{word}{bracket}{count}"}
+
+    return Whether

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from tenants import selectors, services
 from tenants.admin.base import ReadOnlyAdmin, ServiceAdmin, ServiceForm
+from tenants.admin.filters import whether
 from tenants.models import Finding, Proof, Server, ServerId, ServerKey, UnknownCaller
 from tenants.problem import ProblemError
 
@@ -53,7 +54,10 @@ class ServerKeyAdmin(ReadOnlyAdmin):
     """Keys, without their digests."""
 
     list_display = ("__str__", "server", "customer", "name", "created_at", "expires_at", "revoked_at")
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter), ("expires_at", admin.EmptyFieldListFilter))
+    list_filter = (
+        ("revoked_at", whether("state", "In use", "Revoked")),
+        ("expires_at", whether("end", "Never", "On a day")),
+    )
     list_select_related = ("server__customer",)
     search_fields = ("prefix", "name", "server__name", "server__customer__slug")
     fields = ("prefix", "server", "name", "created_at", "expires_at", "revoked_at")
@@ -149,7 +153,7 @@ class ProofAdmin(ReadOnlyAdmin):
     """What the signatures of pushes prove, by key and server_id."""
 
     list_display = ("mattermost_id", "key", "customer", "how", "last", "proven_at", "verified_at")
-    list_filter = ("how", "last", ("proven_at", admin.EmptyFieldListFilter))
+    list_filter = ("how", "last", ("proven_at", whether("proof", "Not proven", "Proven")))
     list_select_related = ("key__server__customer",)
     search_fields = ("mattermost_id", "key__prefix", "key__server__name", "key__server__customer__slug")
     fields = ("mattermost_id", "key", "public_key", "how", "proven_at", "verified_at", "last", "last_at")
@@ -166,7 +170,7 @@ class FindingAdmin(ReadOnlyAdmin):
     """What signatures and sites tell that somebody has to look at, the latest first; what is not settled is open."""
 
     list_display = ("kind", "server", "mattermost_id", "other", "key", "first_at", "last_at", "settled_at")
-    list_filter = ("kind", ("settled_at", admin.EmptyFieldListFilter))
+    list_filter = ("kind", ("settled_at", whether("state", "Open", "Settled")))
     list_select_related = ("server__customer", "key")
     search_fields = ("mattermost_id", "other", "server__name", "server__customer__slug", "key__prefix")
     fields = (*list_display, "told_at")

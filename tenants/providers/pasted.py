@@ -25,7 +25,7 @@ _SEQUENCE: Final = 0x30
 def plain(data: bytes) -> bytes:
     """The file that was meant; `data` itself where nothing is to be undone."""
     text = _unwrapped(data)
-    if not text.startswith(b"{") and b"-----BEGIN " in text:
+    if not text.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{") and b"-----BEGIN " in text:
         text = _LINE_ENDS.sub(b"\n", text)
         text = _TRUSTED.sub(_certificate, text)
     return text

@@ -19,12 +19,14 @@ from billing.usage import closing, watching
 from billing.usage import sources as usage_sources
 from tenants.models import Customer
 from tenants.problem import ProblemError
+from tests.billing.subscriptions.agreed import seed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 
 
 @pytest.fixture
 def two(db: None) -> tuple[Customer, Customer]:
+    seed()
     return customers.add(name="Acme", offer="hpns").row, customers.add(name="Cosmos", offer="hpns").row
 
 

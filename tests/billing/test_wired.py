@@ -14,13 +14,12 @@ from billing.licences import proving
 from billing.models import CanaryMinute, InvoiceDraft, PlanVersion, SlaCredit
 from billing.sla import sources as sla_sources
 from billing.subscriptions import applying, changing, plan_changes
-from tenants import scope
 from tenants.models import Customer, Entitlement
 from tests.billing.invoices.making import SELLER_JSON, billed
 from tests.billing.licences import making
 from tests.billing.subscriptions.agreed import seed
 from tests.browsing import tenant
-from tests.roles import PAGES, acting_as
+from tests.tenants.two_customers import page_of
 
 START = datetime(2026, 1, 15, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -122,10 +121,10 @@ def test_a_licence_that_is_proven_or_withdrawn_counts_at_once(
     begin(acme, "e1", making.NOW - 80 * DAY)
     applying.apply(acme, making.NOW)
     assert entitled(acme) == ("licence_expired", False)
-    with acting_as(PAGES), scope.customer(acme):
+    with page_of(acme):
         made = proving.upload(customer=acme, data=making.made(), now=making.NOW)
     assert entitled(acme) == ("", True)
-    with acting_as(PAGES), scope.customer(acme):
+    with page_of(acme):
         proving.withdraw(proof=made.proof, now=making.NOW)
     assert entitled(acme)[1] is False
 

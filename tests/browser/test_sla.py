@@ -24,11 +24,12 @@ SHOTS = os.environ.get("SHOTS", "")
 
 @pytest.fixture
 def acme() -> Iterator[Tenant]:
+    before = wiring.wired()
     wiring.wire(sources(canary={}, price=Price(49_900, "EUR")))
     found = measured(tenant("Acme"))
     logged(found)
     yield found
-    wiring.wire(wiring.NOTHING)
+    wiring.wire(before)
 
 
 def look(page: Page, name: str) -> None:

@@ -39,10 +39,13 @@ def variables_in(text: str) -> set[str]:
 
 
 def handed_on_by(text: str) -> dict[str, str]:
-    """The variables that a compose file hands to our own services, with their values: its block `x-settings`."""
-    block = re.search(r"^x-settings:.*\n((?:(?:  .*)?\n)*)", text, re.MULTILINE)
-    assert block is not None
-    return dict(re.findall(r"^  ([A-Za-z_]+): *(.*)$", block[1], re.MULTILINE))
+    """The variables that a compose file hands to our own services, with their values.
+
+    Its block `x-settings`, and `x-owner` for what only the tables' owner gets.
+    """
+    blocks = re.findall(r"^x-(?:settings|owner):.*\n((?:(?:  .*)?\n)*)", text, re.MULTILINE)
+    assert len(blocks) == 2
+    return dict(re.findall(r"^  ([A-Za-z_]+): *(.*)$", "".join(blocks), re.MULTILINE))
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def test_who_has_no_good_key_is_told_so(web: Server, path: str, authorization: s
     if code == "no_key" and endpoint != SEND_PUSH:
         code = "missing_ack_id"  # where some server may push by its server_id, an ack without a key may be its own
     assert text.split()[0] == code
-    # Of callers whom nobody knows lines are logged within a bound, of acks none: no trace is named that finds nothing.
+    # Of a caller whom nobody knows lines are logged within a bound, of acks none: no trace is named that finds none.
     named = re.search(r"\(trace \S+\)", text) is not None
     assert named or endpoint != SEND_PUSH or code != "revoked_key"
     assert not (named and endpoint != SEND_PUSH)

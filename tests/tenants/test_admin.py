@@ -47,6 +47,14 @@ def test_every_page_opens_searches_and_shows_no_secret(acme: Acme, staff: Client
         assert "v1:" not in text
 
 
+def test_a_filter_by_what_may_be_empty_says_in_words_what_it_means(acme: Acme, staff: Client) -> None:
+    text = staff.get("/admin/tenants/serverkey/?revoked_at__isempty=1&_facets=True").content.decode()
+    assert "In use (1)" in text
+    assert "Revoked (0)" in text
+    for page in ("credential", "pushapp", "finding", "proof", "auditevent"):
+        assert "Not empty" not in staff.get(f"/admin/tenants/{page}/").content.decode()
+
+
 @pytest.mark.parametrize("page", ["serverid", "serverkey", "credential", "entitlement", "auditevent"])
 def test_ids_keys_credentials_entitlements_and_events_cannot_be_made_or_changed_by_form(
     acme: Acme, staff: Client, page: str

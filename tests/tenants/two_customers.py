@@ -187,11 +187,20 @@ def refused() -> Iterator[None]:
 
 
 @contextmanager
-def page_of(one: Tenant) -> Iterator[None]:
+def page_of(one: Tenant | Customer) -> Iterator[None]:
     """Inside is a page of this customer: the pages' role, in the customer's scope, asked for by one of its owners."""
-    owner = Membership.objects.filter(customer=one.customer, role=Role.OWNER).select_related("user").first()
-    user = owner.user if owner is not None else person_of(one.customer)
-    with acting_as(PAGES), scope.customer(one.customer), recording.acting(recording.Actor("member", "x", user.pk)):
+    customer = one if isinstance(one, Customer) else one.customer
+    owner = Membership.objects.filter(customer=customer, role=Role.OWNER).select_related("user").first()
+    user = owner.user if owner is not None else person_of(customer)
+    with acting_as(PAGES), scope.customer(customer), recording.acting(recording.Actor("member", "x", user.pk)):
+        yield
+
+
+@contextmanager
+def staff_page() -> Iterator[None]:
+    """Inside is a page of the admin: the pages' role, in the staff's scope, asked for by one of them."""
+    user, _ = User.objects.get_or_create(username="staff-of-pages", defaults={"is_staff": True})
+    with acting_as(PAGES), scope.staff(), recording.acting(recording.Actor("staff", "x", user.pk)):
         yield
 
 

@@ -164,7 +164,7 @@ KINDS: Final = (
     ),
     Kind(
         "rejections.jsonl",
-        "Requests with the beginning of one of your keys that were refused or could not be read, of the last days.",
+        "Requests that seem to be of your servers and were refused or could not be read, of the last days.",
         Rejection,
         "key__server__customer_id",
         (

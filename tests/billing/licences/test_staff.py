@@ -9,13 +9,11 @@ from django.db import transaction
 from billing.licences import cases, proving, reading, vouching
 from billing.licences.proving import RefusedError
 from billing.models import LicenceCase, LicenceProof
-from tenants import scope
 from tenants.models import AuditEvent
 from tenants.problem import ProblemError
 from tests.billing.licences.making import END, ID, NOW, made
 from tests.browsing import Tenant
-from tests.roles import PAGES, acting_as
-from tests.tenants.two_customers import page_of
+from tests.tenants.two_customers import page_of, staff_page
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def vouch(one: Tenant, **changes: Any) -> LicenceProof:
     """As the admin does."""
     given = {"sku": "E20", "users": 40, "expires_at": END, "reason": "The contract of May.", "now": NOW, **changes}
-    with acting_as(PAGES), scope.staff():
+    with staff_page():
         return vouching.vouch(customer=one.customer, **given)
 
 
@@ -90,7 +88,7 @@ def test_ending_a_proof_needs_a_reason_and_is_final(acme: Tenant) -> None:
 
 def test_a_case_that_is_moved_gives_the_licence_to_who_asked(acme: Tenant, cosmos: Tenant, case: LicenceCase) -> None:
     assert [row.pk for row in cases.unresolved()] == [case.pk]
-    with acting_as(PAGES), scope.staff():
+    with staff_page():
         cases.resolve(case=case, resolution="moved", note="Cosmos bought Acme.", now=NOW)
     assert reading.proofs(acme.customer, NOW) == []
     (fact,) = reading.proofs(cosmos.customer, NOW)

@@ -32,9 +32,10 @@ DAYS = 8
 @pytest.fixture
 def priced() -> Iterator[None]:
     """Every plan has the SLA, and the canary is well."""
+    before = wiring.wired()
     wiring.wire(sources(canary={}, price=Price(49_900, "EUR")))
     yield
-    wiring.wire(wiring.NOTHING)
+    wiring.wire(before)
 
 
 @pytest.fixture

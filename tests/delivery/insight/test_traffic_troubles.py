@@ -18,7 +18,8 @@ SENTENCES: Final = {
     "wrong_network": "chat.acme.example pushes from 192.0.2.7, which is none of its networks: each push is refused",
     "revoked_key": "chat.acme.example still sends with the revoked key hk_Acme0000: each push is refused",
     "expired_key": "chat.acme.example still sends with the key hk_Acme0000, which has expired: each push is refused",
-    "unknown_key": "Requests came from 192.0.2.7 with a key that is none, and begin as hk_Acme0000 of chat.acme",
+    "unknown_key": "Requests from 192.0.2.7 with a key that is not known seem to be of chat.acme.example (the key "
+    "begins as hk_Acme0000, or",
     "plain_http": "chat.acme.example sends its key hk_Acme0000 over plain HTTP, where others can read it",
     "two_keys": "chat.acme.example sends two keys at once, hk_Acme0000 in the path and another one",
 }
