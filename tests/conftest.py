@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+from django.core.cache import cache
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker, Settings
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -93,8 +94,10 @@ def valkey(settings: Settings, own_valkey: str) -> Iterator[redis.Redis]:
     settings.REDIS_URL = f"{own_valkey.rpartition('/')[0]}/8"
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         client.flushdb()
+        cache.clear()
         yield client
         client.flushdb()
+        cache.clear()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def handed_on_by(text: str) -> dict[str, str]:
     Its block `x-settings`, and `x-owner` for what only the tables' owner gets.
     """
     blocks = re.findall(r"^x-(?:settings|owner):.*\n((?:(?:  .*)?\n)*)", text, re.MULTILINE)
-    assert len(blocks) == 2
+    assert blocks
     return dict(re.findall(r"^  ([A-Za-z_]+): *(.*)$", "".join(blocks), re.MULTILINE))
 
 
