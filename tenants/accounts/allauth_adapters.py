@@ -15,6 +15,7 @@ import qrcode
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -126,7 +127,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 recording.record("account.log_in_failed", customer=None, target=target)
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **how: Any) -> HttpResponse:
-        """The response to a login, by which the browser is known from now on."""
+        """The response to a login, by which the browser is known from now on; who has just chosen a password has shown
+        it."""
+        if how.get("signup"):
+            record_authentication(request, user, "password")
         response: HttpResponse = super().post_login(request, user, **how)
         login_limits.remember(request, response, user)
         return response

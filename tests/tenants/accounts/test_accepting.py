@@ -12,6 +12,7 @@ from django.test import Client
 from tenants import services
 from tenants.models import Invitation, Membership
 from tenants.problem import ProblemError
+from tests.browsing import RECORDS
 from tests.people import PASSWORD, browser, person
 from tests.tenants.accounts.conftest import Cast, events, join
 from tests.tenants.accounts.test_invitations import NEW, invite, path
@@ -186,3 +187,9 @@ def test_a_form_that_is_sent_several_times_at_once_makes_one_account_and_no_erro
     assert set(statuses) <= {200, 302, 303, 409, 410}, statuses
     assert User.objects.filter(email=NEW).count() == 1
     assert Membership.objects.filter(user__email=NEW).count() == 1
+
+
+def test_who_has_just_chosen_a_password_is_not_asked_for_it_again(cast: Cast, client: Client) -> None:
+    client.post(path(invite(cast)))
+    client.post("/account/signup/", fields())
+    assert [record["method"] for record in client.session[RECORDS]] == ["password"]
