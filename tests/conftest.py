@@ -97,7 +97,6 @@ def valkey(settings: Settings, own_valkey: str) -> Iterator[redis.Redis]:
         cache.clear()
         yield client
         client.flushdb()
-        cache.clear()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 TOGETHER: Final = (
     (
         *("tests/faults/test_durability", "tests/faults/test_full_and_silent", "tests/faults/test_postgres_away"),
-        "tests/faults/test_power_cut",
+        *("tests/faults/test_power_cut", "tests/faults/test_own_delivery"),
     ),
     ("tests/faults/", "tests/test_flow"),
     ("tests/browser/test_promise_tour",),

@@ -1,5 +1,7 @@
 """The list of pushes and the live tail in a real browser, as they are served to a customer's people."""
 
+import itertools
+import operator
 import re
 
 import pytest
@@ -47,9 +49,11 @@ def opened(new_page: NewPage, client: Browser, url: str = LIVE, **options: objec
 def ask_until_first(page: Page, trace: str) -> None:
     """Let the page's clock go on until a push is the first one: a busy machine answers after the tail has given up."""
 
+    pauses = itertools.accumulate(itertools.repeat(1.4), operator.mul, initial=200.0)
+
     def is_first() -> bool:
         page.clock.run_for(4_000)
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(min(next(pauses), 6_000.0))
         return traces(page)[0] == trace
 
     wait_for(is_first, PATIENCE, "the push")

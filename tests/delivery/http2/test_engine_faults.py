@@ -121,6 +121,8 @@ async def test_the_sandboxs_counter_is_our_count_of_attempts(
     sandbox: SandboxClient, engine: Engine, answer: dict[str, object], fault: str, wire: int
 ) -> None:
     sandbox.script("feed", answer)
+    # On a connection that is open: what hangs shall not be what dials.
+    assert (await post(engine, sandbox.origin, "/3/device/" + "beef" * 16, seconds=30.0)).wire
     for _ in range(3):
         seen = await post(engine, sandbox.origin, "/3/device/" + "feed" * 16, seconds=0.4 if "hang" in answer else 3.0)
         assert (seen.status, seen.fault, seen.wire) == (0, fault, wire)
