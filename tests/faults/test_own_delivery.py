@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ SLOW = "dead0001"
 def stage(bent_service: Stage) -> Iterator[Stage]:
     """The service, whose web processes send by themselves meanwhile; two workers beside them."""
     stage = bent_service
+    for name in ("worker", "worker2"):  # other tests stop some
+        if name not in stage.children:
+            stage.start_worker(name)
     _restart(stage, "web")
     yield stage
     _restart(stage, "workers")
@@ -50,13 +54,12 @@ def web_process(stage: Stage) -> int:
 
 
 def test_no_worker_sends_while_all_is_well(stage: Stage) -> None:
-    stage.pause("worker"), stage.pause("worker2")
-    try:
+    with ExitStack() as held:
+        for name in [name for name in stage.children if name.startswith("worker")]:
+            held.enter_context(stage.paused(name))
         load = Load(stage, connections=4, most=100)
         load.wait()
         assert load.with_status("OK") == set(load.answers)
-    finally:
-        stage.go_on("worker"), stage.go_on("worker2")
     assert {row["outcome"] for row in rows_of(stage, load).values()} == {"sent"}
 
 
