@@ -76,12 +76,11 @@ class Publisher:
             return
         # While the link is not up nothing is written, and on_reconnected() comes to it.
         message = self._envelope.message(batch_id, sealed)
-        own = self._own
-        if own is not None and self._link.up and own.has_room():
-            self._post(self._link, pending, self._envelope.commands(batch_id, number, sealed, message, key=own.key))
+        own = self._own if self._own is not None and self._link.up and self._own.has_room() else None
+        key = own.key if own is not None else ""
+        self._post(self._link, pending, self._envelope.commands(batch_id, number, sealed, message, key=key))
+        if own is not None:
             own.deliver(pending, message)
-        else:
-            self._post(self._link, pending, self._envelope.commands(batch_id, number, sealed, message))
 
     def _post(
         self, writer: valkey.Link | valkey.Connection, pending: PendingBatch, commands: tuple[bytes, int]
@@ -104,12 +103,11 @@ class Publisher:
 
     def _publish_again(self, connection: valkey.Connection, pending: PendingBatch, settled: Sequence[int]) -> None:
         pending.position = next(self._numbers)
-        message, key = self._envelope.message(pending.id, pending.sealed), ""
-        if pending.own is None or pending.own.receipt is None:
-            # Perhaps a worker has it all the same, or had it before the queue forgot it.
-            message = envelope.redelivered(message)
-        else:
-            message, key = pending.own.receipt.item, pending.own.receipt.key
+        receipt = pending.own.receipt if pending.own is not None else None
+        if receipt is not None:
+            message, key = receipt.item, receipt.key
+        else:  # perhaps a worker has it all the same, or had it before the queue forgot it
+            message, key = envelope.redelivered(self._envelope.message(pending.id, pending.sealed)), ""
         commands = self._envelope.commands(
             pending.id, pending.position, pending.sealed, message, key=key, settled=settled
         )
