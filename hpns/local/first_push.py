@@ -49,4 +49,4 @@ def send(port: int, key: str, page_port: int, installation: Installation, *, tls
     found = seen.get("requests", []) if isinstance(seen, dict) else []
     if not any(str(body["ack_id"]) in json.dumps(entry) for entry in found):
         raise ProblemError(f"The service answered OK to the first push, but the sandbox has not seen it: {seen}")
-    return "The first push went through the front door, the queue and a worker to the sandbox's iPhone."
+    return "The first push went through the whole service to the sandbox's iPhone."
