@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from delivery.providers import table
-from tests.faults.pushes import TEXT, PushAnswer, android, at_once, iphone, rows
+from tests.faults.pushes import TEXT, PushAnswer, android, at_once, iphone, push, rows
 from tests.stage import Stage, a_push
 
 LEAST = 12
@@ -19,13 +19,10 @@ LEAST = 12
 @pytest.fixture(scope="module")
 def troubled(service: Stage, keys: dict[str, str]) -> dict[str, PushAnswer]:
     """Pushes that fail in as many ways as there are, to all of which something secret belongs."""
-    markers = ("dead0410", "dead0400", "dead0404", "deadbe02", "deadc105", "dead0502")
+    markers = ("dead0410", "dead0400", "dead0404", "deadbe02", "dead0502")
     pushes = {
         **{marker: {"device_id": iphone(marker)} for marker in markers},
-        **{
-            prefix: {"platform": "android_rn-v2", "device_id": android(prefix)}
-            for prefix in ("mismatch:", "close:", "cut:")
-        },
+        "mismatch:": {"platform": "android_rn-v2", "device_id": android("mismatch:")},
         **{
             label: {"platform": f"{label}-v2"} for label in ("apple_sealed", "apple_lapsed", "android_unlisted", "none")
         },
@@ -33,6 +30,10 @@ def troubled(service: Stage, keys: dict[str, str]) -> dict[str, PushAnswer]:
         "not a path": {"device_id": "../" + iphone()},
     }
     answers = at_once(service, **pushes)
+    # These take the connection with them, and with it every other push that is under way on it.
+    answers["deadc105"] = push(service, device_id=iphone("deadc105"))
+    for prefix in ("close:", "cut:"):
+        answers[prefix] = push(service, platform="android_rn-v2", device_id=android(prefix))
     service.post(f"/t/{service.key}x/api/v1/send_push", json.dumps(a_push(message=TEXT)).encode())
     service.post(f"/t/{service.key}/api/v1/send_push", b'{"message":"' + TEXT.encode())
     service.get(f"/t/{service.key}/nowhere")
