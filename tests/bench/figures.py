@@ -8,12 +8,14 @@ from statistics import median
 
 import msgspec
 
+from tests.bench.cases import IDLE
 from tests.bench.window import Window
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A case of one service. CPU in microseconds a push: each group, all together, and all in the cheapest and dearest
-    window; unit: all together over the load's own CPU a push (0 where the load is not wrk); pss in bytes."""
+    """A case of one service. CPU in microseconds a push (idle: a second): each group, all together, and all in the
+    cheapest and dearest window; unit: all together over the load's own CPU a push (0 where the load is not wrk); pss
+    in bytes."""
 
     case: str
     service: str
@@ -33,13 +35,19 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def cost(window: Window) -> float:
-    """Microseconds of CPU a push, all processes together; pushes as the provider counted them."""
-    return sum(window.cpu.values()) / window.provided * 1e6
+    """Microseconds of CPU a push, all processes together; pushes as the provider counted them. Idle: a second."""
+    return sum(costs(window).values())
+
+
+def costs(window: Window) -> dict[str, float]:
+    """The same by group of processes."""
+    by = window.seconds if window.case == IDLE else window.provided
+    return {group: spent / by * 1e6 for group, spent in window.cpu.items()}
 
 
 def load_cost(window: Window) -> float:
     """Microseconds of the load's own CPU a push, which it counts itself."""
-    return window.load_cpu / window.answered * 1e6
+    return window.load_cpu / window.answered * 1e6 if window.answered else 0.0
 
 
 def figure(windows: Sequence[Window], wrk: bool = True) -> Figure | None:
@@ -51,7 +59,7 @@ def figure(windows: Sequence[Window], wrk: bool = True) -> Figure | None:
     return Figure(
         case=middle.case,
         service=middle.service,
-        groups={group: spent / middle.provided * 1e6 for group, spent in middle.cpu.items()},
+        groups=costs(middle),
         all=cost(middle),
         least=cost(good[0]),
         most=cost(good[-1]),
@@ -77,7 +85,7 @@ def figures(windows: Sequence[Window]) -> list[Figure]:
 
 
 def _is_wrk(case: str) -> bool:
-    return "-open-" not in case and "-tls-" not in case
+    return case != IDLE and "-open-" not in case and "-tls-" not in case
 
 
 def voids(windows: Sequence[Window]) -> list[str]:
@@ -95,6 +103,7 @@ def table(made: Sequence[Figure]) -> str:
     rows = []
     for one in made:
         name = one.case + (f" ({one.opened:.1f} pushes a connection)" if one.opened else "")
+        name += " (us a second)" if one.case == IDLE else ""
         rows.append(
             [
                 name,
@@ -108,7 +117,7 @@ def table(made: Sequence[Figure]) -> str:
                 f"{one.pss / 2**20:.0f}",
             ]
         )
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def compared(before: Sequence[Window], after: Sequence[Window]) -> str:
@@ -126,11 +135,11 @@ def compared(before: Sequence[Window], after: Sequence[Window]) -> str:
                     *(new.case, new.service, f"{old.all:.0f}", f"{new.all:.0f}"),
                     f"**{new.all / old.all:.2f}** ({new.least / old.most:.2f}-{new.most / old.least:.2f})",
                     f"{new.unit / old.unit:.2f}" if old.unit and new.unit else "",
-                    *(f"{new.rate / old.rate:.2f}", f"{new.p99_ms / old.p99_ms:.2f}", f"{new.pss / old.pss:.2f}"),
+                    *(_ratio(a, b) for a, b in ((new.rate, old.rate), (new.p99_ms, old.p99_ms), (new.pss, old.pss))),
                 ]
             )
     head = ["case", "service", "us before", "us after", "**CPU ratio** (range)", "units", "pushes/s", "p99", "memory"]
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def alternated(windows: Sequence[Window], ours: str, theirs: str) -> str:
@@ -138,9 +147,7 @@ def alternated(windows: Sequence[Window], ours: str, theirs: str) -> str:
     them and their range. A round with a void window counts for nothing."""
     rows = []
     for case in dict.fromkeys(window.case for window in windows):
-        mine = [window for window in windows if (window.case, window.service) == (case, ours)]
-        other = [window for window in windows if (window.case, window.service) == (case, theirs)]
-        rounds = [pair for pair in zip(mine, other, strict=False) if not pair[0].void and not pair[1].void]
+        rounds = [pair for pair in paired(windows, case, ours, theirs) if cost(pair[1])]
         if rounds:
             ratios = [cost(a) / cost(b) for a, b in rounds]
             rows.append(
@@ -155,13 +162,24 @@ def alternated(windows: Sequence[Window], ours: str, theirs: str) -> str:
                 ]
             )
     head = ["case", f"**{ours} to {theirs}**", "rounds", f"us {ours}", f"us {theirs}", "pushes/s", "p99 ms"]
-    return _markdown(head, rows)
+    return markdown(head, rows)
+
+
+def paired(windows: Sequence[Window], case: str, ours: str, theirs: str) -> list[tuple[Window, Window]]:
+    """The rounds of a case in which neither window is void, ours first."""
+    mine, other = ([one for one in windows if (one.case, one.service) == (case, name)] for name in (ours, theirs))
+    return [pair for pair in zip(mine, other, strict=False) if not pair[0].void and not pair[1].void]
 
 
 def _rate(window: Window) -> float:
     return window.answered / window.seconds
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def _ratio(after: float, before: float) -> str:
+    return f"{after / before:.2f}" if before else ""
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -5,6 +5,9 @@ bin/bench apns-64 'fcm-*'          some of them
 bin/bench --compare A.json B.json  two runs of before
 bin/bench --markdown A.json        the tables of a run, for BENCHMARKS.md
 bin/bench --yardstick --against COMMAND   alternating windows with another service (tests/bench/other.py)
+bin/bench --marks --against COMMAND busy  the closed loops against their marks, five rounds (tests/bench/marks.py)
+bin/bench --marks --against COMMAND quiet   the same with what a service does for most of its life, and idle
+bin/bench --marks --markdown A.json B.json  one table of two such runs
 bin/bench growth                   pages, rollups and retention on millions of rows (tests/bench/growth/run.py)
 """
 
@@ -14,13 +17,14 @@ import functools
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.problem import ProblemError
-from tests.bench import bodies, cases, figures, profile, programs, record, window
+from tests.bench import bodies, cases, figures, marks, profile, programs, record, window
 from tests.bench.growth import run as growth
 from tests.bench.other import Other
 from tests.bench.provider import Provider
@@ -28,6 +32,10 @@ from tests.bench.service import ROOT, Service
 
 # The cases in which a service is held against another.
 YARDSTICK = ("apns-64", "apns-256", "fcm-64", "fcm-256")
+# Seconds of a window: what sends in turn as fast as it can needs fewer than what sends at a rate.
+SECONDS, SECONDS_OF_MARKS = 4, {"wrk": 2, "open": 3, "tls": 3, "idle": 6}
+# Seconds after a start in which a service may still be busy with itself.
+CALM = 5
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -37,18 +45,25 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("cases", nargs="*", metavar="CASE", help="names or shell patterns (default: all)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
-    parser.add_argument("--seconds", type=int, default=4, help="length of a window (default: %(default)s)")
-    parser.add_argument("--windows", type=int, help="windows per case (default: 3, with --yardstick 5)")
+    parser.add_argument("--seconds", type=int, help="length of a window (default: 4, with --marks 2, 3, idle 6)")
+    parser.add_argument("--windows", type=int, help="windows per case (default: 3, with --yardstick or --marks 5)")
     parser.add_argument("--warm-up", type=int, default=2, help="seconds before the first window (default: %(default)s)")
-    parser.add_argument("--rate", type=int, default=600, help="pushes/s of the open loop (default: %(default)s)")
+    parser.add_argument("--rate", type=int, action="append", help=f"pushes/s of an open loop (default: {cases.RATES})")
     parser.add_argument("--tls-rate", type=int, default=100, help="pushes/s over TLS (default: %(default)s)")
     parser.add_argument("--state", type=Path, default=ROOT / ".state" / "bench", help="folder (default: .state/bench)")
     parser.add_argument("--out", type=Path, help="where the run is saved (default: a new file in the folder)")
-    parser.add_argument("--against", metavar="COMMAND", help="another service to measure in alternating windows")
+    parser.add_argument(
+        "--against", metavar="COMMAND", action="append", help="another service in alternating windows; may be repeated"
+    )
+    parser.add_argument("--marks", action="store_true", help="the cases that have marks, and whether these are met")
+    parser.add_argument("--mark", type=float, default=0.0, help="one highest ratio for every case, with --marks")
+    parser.add_argument(
+        "--provider-listen", default="", metavar="ADDRESS:443", help="where Apple and Google listen besides, by name"
+    )
     parser.add_argument("--yardstick", action="store_true", help=f"only {', '.join(YARDSTICK)}, five windows each")
     parser.add_argument("--profile", action="store_true", help="also sample ingest and worker in each case with py-spy")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"), help="compare two saved runs")
-    parser.add_argument("--markdown", type=Path, metavar="RUN", help="print the tables of a saved run")
+    parser.add_argument("--markdown", type=Path, nargs="+", metavar="RUN", help="print the tables of saved runs")
     return parser.parse_args(arguments)
 
 
@@ -62,7 +77,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.cases = cases.chosen(cases.catalogue(options.rate, options.tls_rate), options.cases)
+        self.cases = cases.chosen(cases.catalogue(options.rate or cases.RATES, options.tls_rate), options.cases)
         self.programs = programs.find()
         self.sampler = profile.find() if options.profile else ""
         self.folder = Folder(options.state, for_servers())
@@ -77,7 +92,7 @@ class Bench:
         for name in cases.PROVIDERS:
             bodies.write(pushes, name)
         with contextlib.ExitStack() as stack:
-            provider = Provider(self.folder, self.programs)
+            provider = Provider(self.folder, self.programs, self.options.provider_listen)
             stack.callback(provider.stop)
             provider.start()
             ours = Service(self.folder, provider)
@@ -86,20 +101,42 @@ class Bench:
             ours.start()
             before = ours.rows()
             services: list[Service | Other] = [ours]
-            if self.options.against:
-                other = Other(self.options.against, provider)
+            for command in self.options.against or ():
+                other = Other(command, provider)
                 stack.callback(other.stop)
-                print_now("Starting the other service.")
+                print_now(f"Starting {command}.")
                 other.start()
+                if other.name in {service.name for service in services}:
+                    raise ProblemError(f"Two services are called {other.name}.")
                 services.append(other)
+                self.run.others[other.name] = other.commit
+            print_now(f"{len(self.cases)} cases, about {self._minutes(len(services)):.0f} minutes.")
             for case in self.cases:
                 self._measure(case, services, provider, pushes)
                 record.save(self.run, self.out)
             self.run.rows = ours.rows() - before
             record.save(self.run, self.out)
 
+    def _seconds(self, case: cases.Case) -> int:
+        given: int | None = self.options.seconds
+        return given or (SECONDS_OF_MARKS[case.load] if self.options.marks else SECONDS)
+
+    def _minutes(self, services: int) -> float:
+        """How long the cases take, without the starts."""
+        loads = [self._seconds(case) + window.SETTLE for case in self.cases if case.load != "idle"]
+        idle = sum(self._seconds(case) for case in self.cases if case.load == "idle")
+        warm_up = len(loads) * (self.options.warm_up + window.SETTLE)
+        return (services * (sum(loads) * self.options.windows + warm_up) + idle * self.options.windows) / 60
+
     def _measure(self, case: cases.Case, services: list[Service | Other], provider: Provider, pushes: Path) -> None:
         provider.set_delay(case.delay_ms)
+        if case.load == "idle":
+            time.sleep(CALM)
+            for _ in range(self.options.windows):
+                self._keep(window.idle(services, self._seconds(case)))
+            return
+        for service in services if case.load == "tls" else ():
+            service.open_tls()
         taking = [service for service in services if service.tls_port or case.load != "tls"]
 
         def one(service: Service | Other, seconds: int) -> window.Window:
@@ -112,24 +149,30 @@ class Bench:
         for number in range(self.options.windows):
             # Whoever came second goes first in the next round: a drift of the machine favours nobody.
             for service in taking if number % 2 == 0 else reversed(taking):
-                done = one(service, self.options.seconds)
-                self.run.windows.append(done)
-                print_now(_line(done))
+                self._keep([one(service, self._seconds(case))])
         for service in taking if self.sampler else ():
-            self._profile(case, service, functools.partial(one, service, self.options.seconds))
+            self._profile(case, service, functools.partial(one, service, self._seconds(case)))
+
+    def _keep(self, windows: list[window.Window]) -> None:
+        self.run.windows += windows
+        for one in windows:
+            print_now(_line(one))
 
     def _profile(self, case: cases.Case, service: Service | Other, load: profile.Load) -> None:
         for group in ("ingest", "worker"):
             print_now(f"Where {group} of {service.name} spends its time at {case.name}:")
             roots = service.roots(tls=case.load == "tls").get(group, [])
             out = self.folder.path / "profiles" / f"{case.name}-{service.name}-{group}"
-            print_now(profile.sample(self.sampler, roots, self.options.seconds, out, load))
+            print_now(profile.sample(self.sampler, roots, self._seconds(case), out, load))
 
 
 def _line(done: window.Window) -> str:
     if done.void:
         return f"{done.case:<22} {done.service:<9} VOID: {done.void}"
-    spent = " ".join(f"{name} {seconds / done.provided * 1e6:.0f}" for name, seconds in done.cpu.items())
+    spent = " ".join(f"{name} {cost:.0f}" for name, cost in figures.costs(done).items())
+    if done.case == cases.IDLE:
+        memory = sum(done.pss.values()) / 2**20
+        return f"{done.case:<22} {done.service:<9} {figures.cost(done):6.0f} us a second ({spent}); {memory:.0f} MiB"
     return (
         f"{done.case:<22} {done.service:<9} {figures.cost(done):6.0f} us ({spent}); load {figures.load_cost(done):.0f};"
         f" {done.answered / done.seconds:,.0f}/s; p50 {done.p50_ms:.1f} p99 {done.p99_ms:.1f} ms"
@@ -146,13 +189,19 @@ def _versions(found: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def print_report(run: record.Run) -> None:
-    """Print what is to be known of a run."""
-    print_now(f"\n{record.about(run)}\n\n{figures.table(figures.figures(run.windows))}")
-    services = list(dict.fromkeys(one.service for one in run.windows))
-    if len(services) == 2:
-        print_now(f"\nAlternating windows, CPU a push:\n\n{figures.alternated(run.windows, *services)}")
-    for line in figures.voids(run.windows):
+def print_report(runs: list[record.Run], *, marked: bool, mark: float) -> None:
+    """Print what is to be known of some runs together. marked: whether the marks are met; mark: one for every case."""
+    windows = [one for run in runs for one in run.windows]
+    for run in runs:
+        print_now(f"\n{record.about(run)}")
+    print_now(f"\n{figures.table(figures.figures(windows))}")
+    for other in list(dict.fromkeys(one.service for one in windows if one.service != Service.name)):
+        print_now(f"\nAlternating windows, CPU a push:\n\n{figures.alternated(windows, Service.name, other)}")
+        if marked:
+            commit = next((run.others[other] for run in runs if run.others.get(other)), "")
+            limits = marks.of(other, commit, mark)
+            print_now(f"\nAgainst {other} {commit[:12]}:\n\n{marks.table(windows, Service.name, other, limits)}")
+    for line in figures.voids(windows):
         print_now(line)
 
 
@@ -164,19 +213,19 @@ def work(options: argparse.Namespace) -> None:
             print_now(record.about(run))
         print_now("\n" + figures.compared(before.windows, after.windows))
     elif options.markdown:
-        print_report(record.load(options.markdown))
+        print_report([record.load(path) for path in options.markdown], marked=options.marks, mark=options.mark)
     elif options.list:
-        print_now("\n".join(case.name for case in cases.catalogue(options.rate, options.tls_rate)))
+        print_now("\n".join(case.name for case in cases.catalogue(options.rate or cases.RATES, options.tls_rate)))
     else:
-        if options.yardstick:
+        if options.yardstick or options.marks:
             if not options.against:
-                raise ProblemError("--yardstick needs --against COMMAND, which starts the other service.")
-            options.cases = options.cases or list(YARDSTICK)
+                raise ProblemError("--yardstick and --marks need --against COMMAND, which starts another service.")
+            options.cases = options.cases or (list(YARDSTICK) if options.yardstick else list(cases.SETS))
             options.windows = options.windows or 5
         options.windows = options.windows or 3
         bench = Bench(options)
         bench.go()
-        print_report(bench.run)
+        print_report([bench.run], marked=options.marks, mark=options.mark)
         print_now(f"\nSaved as {bench.out}")
 
 

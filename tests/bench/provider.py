@@ -24,7 +24,9 @@ TEMPLATE = Path(__file__).with_name("provider.conf.in")
 class Provider:
     """One nginx. start() it, then set_delay() before each case."""
 
-    def __init__(self, folder: Folder, programs: Mapping[str, str]) -> None:
+    def __init__(self, folder: Folder, programs: Mapping[str, str], listen: str = "") -> None:
+        """listen: "" or ADDRESS:PORT where it listens besides, for a service that knows only the providers' names."""
+        self.listen = listen
         self.home = folder.path / "provider"
         self.home.mkdir(mode=0o711, exist_ok=True)
         for_servers().own(self.home)
@@ -119,6 +121,7 @@ class Provider:
             "MODULE": self._programs["echo"],
             "FOLDER": str(self.home),
             "PORT": str(self.port),
+            "BESIDES": f"listen {self.listen} ssl http2 backlog=2048;" if self.listen else "",
             "STATUS_PORT": str(self._status_port),
             "CERTIFICATE": str(certificate),
             "KEY": str(certificate.with_suffix(".key")),

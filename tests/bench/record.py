@@ -22,7 +22,7 @@ class Run(msgspec.Struct):
     """A run: when, of which commit (`dirty`: with changes that are not in it), on what, and all its windows.
 
     pushes, rows: our own service's pushes in all windows and warm-ups, as the provider counted them, and the rows that
-    they left in the delivery log.
+    they left in the delivery log. others: the commit that each other service was built from, "" where it did not say.
     """
 
     started: str
@@ -34,6 +34,7 @@ class Run(msgspec.Struct):
     windows: list[Window]
     pushes: int = 0
     rows: int = 0
+    others: dict[str, str] = {}
     format: int = FORMAT
 
 

@@ -23,12 +23,14 @@ from hpns.local.folder import Folder, free
 from hpns.local.logs import end_of
 from hpns.local.problem import ProblemError
 from hpns.local.process import Child, Spec
-from tests.bench import bodies
+from tests.bench import bodies, processes
 from tests.bench.cases import PROVIDERS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What is counted: the processes that a push passes, and the timetable.
-GROUPS = ("ingest", "worker", "valkey", "postgres", "beat")
+GROUPS = ("ingest", "pages", "worker", "valkey", "postgres", "beat")
+# By what the pages' process is known below the web process that starts it, where it has one of its own.
+PAGES = "hpns.pages_process"
 # Not taken over from the caller: the stores must be the embedded ones, and no proxy may stand in the way.
 UNWANTED = (
     *(
@@ -45,9 +47,9 @@ UNWANTED = (
 )
 
 
-# Seconds in which an ended push reaches the delivery log.
 # Counted for each push as ever, and out of reach.
 LIMITS = ("rate", "burst", "in-flight", "server-rate", "server-burst", "server-in-flight")
+# Seconds in which an ended push reaches the delivery log.
 SETTLE = 2.0
 
 
@@ -69,18 +71,25 @@ class Service:
     name = "hpns"
 
     def __init__(
-        self, folder: Folder, provider: Where, root: Path = ROOT, settings: Mapping[str, str] | None = None
+        self,
+        folder: Folder,
+        provider: Where,
+        root: Path = ROOT,
+        settings: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
-        """settings: more of an operator's."""
+        """settings: more of an operator's. python: the interpreter with what the checkout needs."""
         self._folder = folder
         self.root = root
+        self._python = python
         self._more = dict(settings or {})
         self._provider = provider
         self._home = folder.path / "service"
         self._child: Child | None = None
         self._tls: Child | None = None
         self.port = folder.port("front door")
-        self.tls_port = folder.port("front door with TLS")
+        # 0 until there is one.
+        self.tls_port = 0
         self.prefix = ""
         self.processes: dict[str, int] = {}
         self.settings: dict[str, str] = {}
@@ -102,12 +111,19 @@ class Service:
         self.prefix = f"/t/{run_info['demo_key']}"
         self.settings = {**self._environment(), **exported(Path(run_info["env"]).read_text(encoding="utf-8"))}
         self._seed()
-        arguments = ["hpns.ingest", "--port", str(self.tls_port)]
-        self._tls = self._run("ingest-tls", *arguments, env={**self.settings, **self._tls_files()})
-        while free(self.tls_port):
-            self._alive(self._tls, limit)
         self._first_push(limit)
         time.sleep(SETTLE)  # until its row is in the log
+
+    def open_tls(self) -> None:
+        """Start one more front door, with TLS, and wait until it serves. Raises ProblemError."""
+        if self._tls is not None:
+            return
+        port, limit = self._folder.port("front door with TLS"), time.monotonic() + 60
+        arguments = ["hpns.ingest", "--port", str(port)]
+        self._tls = self._run("ingest-tls", *arguments, env={**self.settings, **self._tls_files()})
+        while free(port):
+            self._alive(self._tls, limit)
+        self.tls_port = port
 
     def roots(self, *, tls: bool = False) -> dict[str, list[int]]:
         """The process ids of each group. tls: those that a push through the TLS front door passes."""
@@ -118,7 +134,8 @@ class Service:
                 groups[group].append(pid)
         if tls and self._tls is not None:
             groups["ingest"] = [self._tls.pid]
-        return groups
+        groups["pages"] = processes.named(processes.look(), groups["ingest"], PAGES)
+        return {group: pids for group, pids in groups.items() if pids}
 
     def stop(self) -> None:
         """Stop it in order."""
@@ -200,7 +217,7 @@ class Service:
     def _run(self, name: str, *arguments: str, env: dict[str, str]) -> Child:
         log = self._folder.logs / f"{name}.log"
         log.unlink(missing_ok=True)
-        return Child(Spec(name=name, command=[sys.executable, "-m", *arguments], env=env, log=log, cwd=self.root))
+        return Child(Spec(name=name, command=[self._python, "-m", *arguments], env=env, log=log, cwd=self.root))
 
 
 def exported(text: str) -> dict[str, str]:

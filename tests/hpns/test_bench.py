@@ -12,6 +12,9 @@ import pytest
 from hpns.local.problem import ProblemError
 from tests.bench import bodies, caller, cases, figures, processes, profile, programs, record, service, window
 
+STAT = "1 (odd) name ) " + " ".join(["S", "7", *["0"] * 9, "10", "20", "3", "4", *["0"] * 4, "555", "0"])
+"""A process with 30 ticks of its own and 7 of its children."""
+
 
 def made(case: str = "apns-64", cpu: float = 1.0, of: str = "hpns", **other: object) -> window.Window:
     """A window of 10,000 pushes in 4 s in which ingest and worker used `cpu` seconds together, and wrk 0.2."""
@@ -73,7 +76,7 @@ def test_a_window_is_void_when_the_counts_disagree(answered: int, provided: int,
 
 @pytest.mark.parametrize(
     ("answered", "provided", "in_flight", "errors"),
-    [(10_000, 9_901, 0, 0), (10_000, 10_099, 0, 0), (1_000, 1_074, 64, 0), (10_000, 10_000, 0, 99)],
+    [(10_000, 9_901, 0, 0), (10_000, 10_099, 0, 0), (1_000, 1_074, 64, 0), (10_000, 10_000, 0, 99), (50, 52, 0, 0)],
 )
 def test_a_window_counts_within_one_percent_and_what_was_under_way(
     answered: int, provided: int, in_flight: int, errors: int
@@ -125,14 +128,27 @@ def test_the_time_of_a_child_that_ended_stays_in_the_sum_of_its_tree() -> None:
 
 
 def test_a_process_name_with_blanks_and_brackets_does_not_shift_the_fields() -> None:
-    fields = ["S", "7", *["0"] * 9, "10", "20", "3", "4", *["0"] * 4, "555", "0"]
-    assert processes.parse("1 (odd) name ) " + " ".join(fields)) == processes.Seen(7, 555, 37)
+    assert processes.parse(STAT) == processes.Seen(7, 555, 0.37)
+
+
+def test_time_is_counted_in_nanoseconds_and_a_thread_that_ended_is_not_forgotten() -> None:
+    assert processes.parse(STAT, ["310500000 7 9\n", "500000 1 1\n"]).seconds == pytest.approx(0.311 + 0.07)
+    assert processes.parse(STAT, ["1000 7 9\n"]).seconds == pytest.approx(0.37)
+
+
+def test_what_has_a_group_of_its_own_counts_with_that_alone() -> None:
+    seen = {pid: processes.Seen(parent, 1, 0.0) for pid, parent in ((2, 1), (3, 2), (4, 3), (5, 2), (6, 1))}
+    assert processes.trees(seen, {"ingest": [2], "pages": [3], "beat": [6]}) == {
+        "ingest": [2, 5],
+        "pages": [3, 4],
+        "beat": [6],
+    }
 
 
 def test_a_process_that_was_started_anew_is_not_the_same() -> None:
-    before = {5: processes.Seen(1, 100, 0)}
-    assert processes.same(before, {5: processes.Seen(1, 100, 9)}, [5])
-    assert not processes.same(before, {5: processes.Seen(1, 200, 0)}, [5])
+    before = {5: processes.Seen(1, 100, 0.0)}
+    assert processes.same(before, {5: processes.Seen(1, 100, 9.0)}, [5])
+    assert not processes.same(before, {5: processes.Seen(1, 200, 0.0)}, [5])
     assert not processes.same(before, {}, [5])
 
 
@@ -142,7 +158,7 @@ def test_the_memory_of_this_very_process_is_found() -> None:
 
 
 def test_cases_are_chosen_by_pattern_and_an_unknown_one_is_named() -> None:
-    known = cases.catalogue(600, 100)
+    known = cases.catalogue()
     assert [case.name for case in cases.chosen(known, ["apns-?", "fcm-64"])] == ["apns-1", "fcm-64"]
     assert cases.chosen(known, []) == known
     with pytest.raises(LookupError, match="No case is called apns-65"):
@@ -187,7 +203,7 @@ def test_settings_are_read_from_lines_for_a_shell() -> None:
 
 
 def test_the_open_loop_holds_no_more_idle_connections_than_allowed(tmp_path: Path) -> None:
-    # A service that answers each push on one thread a connection, after a moment.
+    # A service that answers each push on one thread a connection, after a moment, with a line as Go's encoder writes.
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
@@ -214,9 +230,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(0.1)
         self.send_response(200)
-        self.send_header("Content-Length", "15")
+        self.send_header("Content-Length", "16")
         self.end_headers()
-        self.wfile.write(b'{"status":"OK"}')
+        self.wfile.write(b'{"status":"OK"}\\n')
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_port, flush=True)
 server.serve_forever()
