@@ -8,6 +8,7 @@ bin/bench --yardstick --against COMMAND   alternating windows with another servi
 bin/bench --marks --against COMMAND busy  the closed loops against their marks, five rounds (tests/bench/marks.py)
 bin/bench --marks --against COMMAND quiet   the same with what a service does for most of its life, and idle
 bin/bench --marks --markdown A.json B.json  one table of two such runs
+bin/bench many                     start, memory and changes with very many customers (tests/bench/many.py)
 bin/bench growth                   pages, rollups and retention on millions of rows (tests/bench/growth/run.py)
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.problem import ProblemError
-from tests.bench import bodies, cases, figures, marks, profile, programs, record, window
+from tests.bench import bodies, cases, figures, many, marks, profile, programs, record, window
 from tests.bench.growth import run as growth
 from tests.bench.other import Other
 from tests.bench.provider import Provider
@@ -126,7 +127,8 @@ class Bench:
         loads = [self._seconds(case) + window.SETTLE for case in self.cases if case.load != "idle"]
         idle = sum(self._seconds(case) for case in self.cases if case.load == "idle")
         warm_up = len(loads) * (self.options.warm_up + window.SETTLE)
-        return (services * (sum(loads) * self.options.windows + warm_up) + idle * self.options.windows) / 60
+        windows: int = self.options.windows
+        return (services * (sum(loads) * windows + warm_up) + idle * windows) / 60
 
     def _measure(self, case: cases.Case, services: list[Service | Other], provider: Provider, pushes: Path) -> None:
         provider.set_delay(case.delay_ms)
@@ -234,6 +236,9 @@ def main() -> int:
     if sys.argv[1:2] == ["growth"]:
         growing = growth.parse(sys.argv[2:])
         return programs.exit_code(lambda: growth.work(growing))
+    if sys.argv[1:2] == ["many"]:
+        wanted = many.parse(sys.argv[2:])
+        return programs.exit_code(lambda: many.work(wanted))
     options = parse()
     return programs.exit_code(lambda: work(options))
 

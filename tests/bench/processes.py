@@ -14,24 +14,36 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A process in proc(5)'s stat: its parent, when it started (clock ticks), seconds of user and system time with
-    that of its reaped children."""
+    """A process in proc(5)'s stat: its parent, when it started (clock ticks), seconds of user and system time, those of
+    its reaped children; and the seconds of its living threads, to the nanosecond."""
 
     parent: int
     started: int
-    seconds: float
+    own: float
+    reaped: float = 0.0
+    threads: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Seconds of all up to now, to the tick."""
+        return self.own + self.reaped
+
+    def since(self, before: "Seen | None") -> float:
+        """Seconds that have come to it since an earlier look at the same process, or since its start.
+
+        `own` counts user and system time in ticks of 10 ms each, a tenth of what a quiet process uses in some seconds:
+        the threads' clocks tell it better, unless they fall behind because one of them has ended.
+        """
+        old = before if before is not None and before.started == self.started else Seen(self.parent, self.started, 0.0)
+        ticks, precise = self.own - old.own, self.threads - old.threads
+        return (precise if precise >= ticks - 2 / TICKS else ticks) + self.reaped - old.reaped
 
 
 def parse(stat: str, threads: Iterable[str] = ()) -> Seen:
-    """One line of /proc/PID/stat, whose name may hold blanks and brackets; and the schedstat of each of its threads.
-
-    The first counts in ticks of 10 ms, of user and of system time each, which is a tenth of what a quiet process uses
-    in some seconds. The second has nanoseconds, without the threads that have ended.
-    """
+    """One line of /proc/PID/stat, whose name may hold blanks and brackets; and the schedstat of each of its threads."""
     fields = stat.rpartition(")")[2].split()
     own, reaped = (sum(map(int, fields[first : first + 2])) / TICKS for first in (11, 13))
-    precise = sum(int(thread.split()[0]) for thread in threads) / 1e9
-    return Seen(int(fields[1]), int(fields[19]), max(own, precise) + reaped)
+    return Seen(int(fields[1]), int(fields[19]), own, reaped, sum(int(one.split()[0]) for one in threads) / 1e9)
 
 
 def look() -> dict[int, Seen]:
@@ -78,9 +90,16 @@ def tree(seen: Mapping[int, Seen], roots: Iterable[int], without: Set[int] = fro
     return found
 
 
+def spent(before: Mapping[int, Seen], after: Mapping[int, Seen], first: Iterable[int], last: Iterable[int]) -> float:
+    """Processor seconds between two looks at a tree of processes, whose members were `first` and then `last`."""
+    members, left = set(first), set(last)
+    ended = sum(before[pid].total for pid in members - left)  # their parents have it now
+    return sum(after[pid].since(before.get(pid) if pid in members else None) for pid in left) - ended
+
+
 def seconds(seen: Mapping[int, Seen], pids: Iterable[int]) -> float:
     """Processor seconds of these processes up to now, with those of their children that have ended."""
-    return sum(seen[pid].seconds for pid in pids)
+    return sum(seen[pid].total for pid in pids)
 
 
 def named(seen: Mapping[int, Seen], roots: Iterable[int], word: str) -> list[int]:

@@ -66,7 +66,7 @@ def sample(sampler: str, roots: list[int], seconds: int, out: Path, load: Load) 
     if not pids:
         return "  no such process"
     seen = processes.look()
-    pid = max(pids, key=lambda one: seen[one].seconds if one in seen else 0)
+    pid = max(pids, key=lambda one: seen[one].total if one in seen else 0)
     out.parent.mkdir(exist_ok=True)
     path = out.with_suffix(".folded")
     command = [sampler, "record", "--native", "--gil", "--format", "raw", "--rate", "200"]

@@ -125,6 +125,10 @@ class Service:
             self._alive(self._tls, limit)
         self.tls_port = port
 
+    def more(self, name: str, *arguments: str) -> Child:
+        """Start one more process of the service beside it; module and arguments. Whoever asks for it ends it."""
+        return self._run(name, *arguments, env=self.settings)
+
     def roots(self, *, tls: bool = False) -> dict[str, list[int]]:
         """The process ids of each group. tls: those that a push through the TLS front door passes."""
         groups: dict[str, list[int]] = {group: [] for group in GROUPS}

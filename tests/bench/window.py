@@ -124,9 +124,7 @@ def _spent(
     """The window with what the processes have cost between two looks at them, and what they hold at its end."""
     first, last = (processes.trees(seen, roots) for seen in (before, after))
     sizes = {group: processes.memory(pids) for group, pids in last.items()}
-    done.cpu = {
-        group: processes.seconds(after, last[group]) - processes.seconds(before, first[group]) for group in roots
-    }
+    done.cpu = {group: processes.spent(before, after, first[group], last[group]) for group in roots}
     done.rss = {group: size[0] for group, size in sizes.items()}
     done.pss = {group: size[1] for group, size in sizes.items()}
     if not processes.same(before, after, [pid for group in roots.values() for pid in group]):

@@ -128,12 +128,20 @@ def test_the_time_of_a_child_that_ended_stays_in_the_sum_of_its_tree() -> None:
 
 
 def test_a_process_name_with_blanks_and_brackets_does_not_shift_the_fields() -> None:
-    assert processes.parse(STAT) == processes.Seen(7, 555, 0.37)
+    assert processes.parse(STAT, ["310500000 7 9\n", "500000 1 1\n"]) == processes.Seen(7, 555, 0.3, 0.07, 0.311)
 
 
-def test_time_is_counted_in_nanoseconds_and_a_thread_that_ended_is_not_forgotten() -> None:
-    assert processes.parse(STAT, ["310500000 7 9\n", "500000 1 1\n"]).seconds == pytest.approx(0.311 + 0.07)
-    assert processes.parse(STAT, ["1000 7 9\n"]).seconds == pytest.approx(0.37)
+def test_what_a_process_has_spent_is_told_to_the_nanosecond_unless_a_thread_has_ended() -> None:
+    before = processes.Seen(7, 555, 0.30, 0.07, 0.291)
+    assert processes.Seen(7, 555, 0.31, 0.07, 0.296).since(before) == pytest.approx(0.005)
+    assert processes.Seen(7, 555, 0.90, 0.09, 0.296).since(before) == pytest.approx(0.62)
+    assert processes.Seen(7, 777, 0.10, 0.00, 0.105).since(before) == pytest.approx(0.105)
+
+
+def test_the_time_of_a_process_that_has_ended_is_its_parents() -> None:
+    before = {2: processes.Seen(1, 1, 1.0, 0.0, 1.0), 3: processes.Seen(2, 1, 5.0, 0.0, 5.0)}
+    after = {2: processes.Seen(1, 1, 1.5, 6.0, 1.5), 4: processes.Seen(2, 9, 0.2, 0.0, 0.2)}
+    assert processes.spent(before, after, [2, 3], [2, 4]) == pytest.approx(0.5 + 1.0 + 0.2)
 
 
 def test_what_has_a_group_of_its_own_counts_with_that_alone() -> None:

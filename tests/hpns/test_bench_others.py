@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from hpns.local.problem import ProblemError
-from tests.bench import cases, checkout, figures, marks, window
+from tests.bench import cases, checkout, figures, many, marks, window
 from tests.bench.other import Other
 from tests.bench.provider import Provider
 from tests.hpns.test_bench import made
@@ -153,3 +153,13 @@ def test_nobody_waits_for_a_load_that_does_not_end() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert window.output(process, 0.5) == "it did not end within 0 s"
         assert process.wait(5) != 0
+
+
+def test_what_very_many_customers_cost_is_held_against_its_marks() -> None:
+    mib = 2**20
+    before = [many.Started(2.0, {"web": 100 * mib, "pages": 90 * mib}), many.Started(1.0, {"worker": 80 * mib})]
+    after = [many.Started(10.5, {"web": 251 * mib, "pages": 90 * mib}), many.Started(2.0, {"worker": 230 * mib})]
+    lines = many.table(before, after, {"add": [0.2, 0.4], "revoke": [2.1]}).splitlines()[2:]
+    assert [line.rpartition(" | ")[2].strip(" |") for line in lines] == [
+        *("**not met**", "met", "**not met**", "met", "met", "met", "**not met**")
+    ]
