@@ -126,8 +126,8 @@ class Bench:
         """How long the cases take, without the starts."""
         loads = [self._seconds(case) + window.SETTLE for case in self.cases if case.load != "idle"]
         idle = sum(self._seconds(case) for case in self.cases if case.load == "idle")
-        warm_up = len(loads) * (self.options.warm_up + window.SETTLE)
-        windows: int = self.options.windows
+        windows, seconds = int(self.options.windows), int(self.options.warm_up)
+        warm_up = len(loads) * (seconds + window.SETTLE)
         return (services * (sum(loads) * windows + warm_up) + idle * windows) / 60
 
     def _measure(self, case: cases.Case, services: list[Service | Other], provider: Provider, pushes: Path) -> None:
