@@ -11,7 +11,7 @@ import msgspec
 
 from delivery.outcomes import own
 from delivery.outcomes.transport import TransportFault
-from delivery.outcomes.verdict import TROUBLED, Attempt, Outcomes, Verdict
+from delivery.outcomes.verdict import TROUBLED, Attempt, Outcomes, Retry, Verdict
 
 _ABSENT: Final = {
     "address": "its address",
@@ -54,8 +54,18 @@ def judge(attempt: Attempt, outcomes: Outcomes | None) -> Verdict:
         # A member is equal to its text; text that is no member's finds no row.
         key = (cast("TransportFault", attempt.reason), attempt.wire)
         return own.TRANSPORT.get(key) or outcomes.transport.get(key, own.UNKNOWN_FAULT)
-    otherwise = outcomes.unknown if attempt.reason or status not in TROUBLED else outcomes.trouble
-    return outcomes.answers.get((status, attempt.reason), otherwise)
+    known = outcomes.answers.get((status, attempt.reason))
+    if known is not None:
+        return known
+    if status not in TROUBLED:
+        return outcomes.unknown
+    return _passing(outcomes.unknown) if attempt.reason else outcomes.trouble
+
+
+@cache
+def _passing(unknown: Verdict) -> Verdict:
+    """Return the verdict on an answer whose status says that it passes, and whose reason nobody has documented."""
+    return msgspec.structs.replace(unknown, retry=Retry.REPLACE)
 
 
 def refusal(code: str) -> Verdict:

@@ -1,7 +1,8 @@
 """Verdicts on transport errors, and on pushes that we refuse ourselves: the rows that no provider wrote.
 
 Invariant: nothing here is answered with REMOVE, and a transport fault is retried only where it is sure that no complete
-request reached the provider. Codes are stable: customers and monitors look for them.
+request reached the provider, or once where a repeat replaces the push on the phone. Codes are stable: customers and
+monitors look for them.
 """
 
 from typing import Final
@@ -30,6 +31,7 @@ def _unanswered(fault: TransportFault, cause: str) -> Verdict:
         _WAIT,
         attribution="provider",
         outcome=Outcome.UNKNOWN,
+        retry=Retry.ONCE,
     )
 
 

@@ -83,6 +83,10 @@ class Retry(Enum):
     """Nothing was sent, and what comes before the next try is a new connection: that is pause enough."""
     BACKOFF = "backoff"
     """The provider said that it did not take it now; wait (Retry-After, else growing) and try again."""
+    REPLACE = "replace"
+    """It was answered with trouble that may have taken it: as BACKOFF, where a repeat replaces it on the phone."""
+    ONCE = "once"
+    """It was sent and never answered: as REPLACE, and once."""
     RENEW = "renew"
     """Renew the provider or access token, then try again once."""
 
@@ -174,6 +178,7 @@ def troubled(code: str, name: str) -> Verdict:
         "nothing to do unless it lasts; it passes by itself",
         attribution="provider",
         outcome=Outcome.UNKNOWN,
+        retry=Retry.REPLACE,
     )
 
 

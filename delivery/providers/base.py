@@ -25,6 +25,7 @@ class Target(msgspec.Struct, gc=False):
     family names the provider and kind its credential, whose secret is as the provider's file in tenants/providers says;
     topic is the bundle id or package name; project is the Firebase project ("" where there is none); origin is
     "https://host[:port]". Senders keep connections and tokens by credential_id: a changed secret needs a new id.
+    first_tries counts the pushes that were sent with it (see delivery/worker/retry_budget.py).
     """
 
     app_id: int
@@ -35,6 +36,7 @@ class Target(msgspec.Struct, gc=False):
     credential_id: int
     kind: str
     secret: dict[str, str]
+    first_tries: int = 0
 
     def __repr__(self) -> str:
         """Return a text without the secret, for logs and tracebacks."""
@@ -137,6 +139,11 @@ def no_project(kind: str, secret: Mapping[str, str]) -> str:
     return ""
 
 
+def shows_twice(push: Push) -> bool:
+    """Hold that no second push takes the first one's place: what is not known of a provider is not tried on phones."""
+    return False
+
+
 class CredentialTrial(msgspec.Struct, frozen=True):
     """How a credential is tried at its provider without reaching a phone, and what is said of the result.
 
@@ -180,7 +187,8 @@ class Provider(msgspec.Struct, frozen=True):
     sender(engine, setting, dry_run) makes its sender, which with dry_run reaches no phone; project(kind, secret)
     finds the project that a credential is for; takes_push_id says whether each push carries an id of ours;
     sandbox_phone is a device token that the provider sandbox delivers to; silence says why receipts of a phone of this
-    platform can be missing.
+    platform can be missing; replaces(push) says whether a second one takes the first one's place on the phone, so that
+    it may be sent again though it may have arrived.
     """
 
     family: str
@@ -191,4 +199,5 @@ class Provider(msgspec.Struct, frozen=True):
     trial: CredentialTrial
     sandbox_phone: str
     project: Callable[[str, Mapping[str, str]], str] = no_project
+    replaces: Callable[[Push], bool] = shows_twice
     silence: Silence = Silence()

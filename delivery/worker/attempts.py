@@ -1,11 +1,15 @@
 """Delivers the pushes of a batch: route, send, judge, retry where it is safe, and note the end of each.
 
+What is tried again, and when, is said by the schedule of its type (delivery/protocol/schedule.py) and by what its
+provider answered; repeats of what the provider had in its hands take from a budget (retry_budget.py).
+
 Invariant: every push that is begun ends in exactly one verdict within its deadline. Nothing here waits; senders call
 back.
 """
 
 import asyncio
 import logging
+import random
 from typing import Final
 
 from django.conf import settings
@@ -14,12 +18,13 @@ from delivery.http2.engine import Engine
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer, Attempt, Retry, Verdict
-from delivery.protocol import policy
+from delivery.protocol import policy, schedule
 from delivery.providers import table
 from delivery.providers.base import Try
 from delivery.queue import batch
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
+from delivery.worker.retry_budget import RetryBudget
 from delivery.worker.routes import Routes
 from delivery.worker.settlement import Settler
 from tenants.credentials import uploads
@@ -40,6 +45,7 @@ AT_ONCE = 12
 # is left, gets a fresh window, and a longer one, for others wait with it; its server is told OK meanwhile. Shorter than
 # what a worker waits for as it stops (DRAIN_SECONDS of hpns/celery/pool.py).
 LATE, LATE_WINDOW = 3.0, 6.0
+_BUDGETED: Final = frozenset((Retry.BACKOFF, Retry.REPLACE, Retry.ONCE))
 _LEVELS: Final = logging.getLevelNamesMapping()  # made anew at each call
 
 
@@ -52,7 +58,7 @@ class Deliverer:
     def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter, settler: Settler) -> None:
         self.routes = Routes()
         self._loop, self._reporter, self._settler = loop, reporter, settler
-        self._clock = engine.clock
+        self._clock, self._budget = engine.clock, RetryBudget(loop.time)
         self._senders = {
             family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
         }
@@ -78,6 +84,7 @@ class Deliverer:
         if target is None:
             return self.end(work, index, route.refusal or judge.refusal("no_app"), label=route.label)
         work.deadlines[index] = clock + window
+        target.first_tries += 1
         family = target.family
         self._senders[family].send(
             Try(
@@ -103,7 +110,7 @@ class Deliverer:
             counting.attempt(attempt, verdict.code)
             if verdict.answer is Answer.OK:
                 return self.end(work, index, verdict)
-            if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, verdict.retry):
+            if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, attempt, verdict.retry):
                 return None
             route = work.routes[index]
             assert route is not None  # noqa: S101  it was tried on one
@@ -127,28 +134,44 @@ class Deliverer:
             logger.exception("an attempt could not be judged", extra={"trace": work.items[index].trace})
             self.end(work, index, judge.refusal("internal_error"))
 
-    def _try_again(self, work: BatchProgress, index: int, tried: Try, retry: Retry) -> bool:
-        """Start another try if the verdict and the time left allow it. Nothing sent is ever sent again here."""
+    def _try_again(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, retry: Retry) -> bool:
+        """Start another try if the verdict and the time left allow it."""
         tries = len(work.attempts[index])
-        if retry is Retry.AT_ONCE and tries <= AT_ONCE:
+        if retry in _BUDGETED:
+            if not self._may_repeat(work, index, tried, retry):
+                return False
+            # Not a secret: it keeps those that were sent away together from coming back together.
+            chance = random.random()  # noqa: S311
+            pause = schedule.pause(schedule.of(tried.push), tries, attempt.retry_after, chance)
+        elif retry is Retry.AT_ONCE and tries <= AT_ONCE:
             pause = 0.0
         elif retry is Retry.AT_ONCE:
             pause = PAUSE * 2 ** (tries - AT_ONCE)
         elif retry is Retry.SAFE:
             pause = PAUSE * 2 ** (tries - 1)
-        elif retry is Retry.RENEW and self._renewals(work, index) == 1:
+        elif retry is Retry.RENEW and self._count(work, index, retry) == 1:
             pause = 0.0
         else:
             return False
         if work.deadlines[index] - self._loop.time() - pause < WORTH:
             return False
+        if retry in _BUDGETED and not self._budget.take(tried.target):
+            return False
         self._loop.call_later(pause, self._send_again, work, index, tried)
         return True
 
+    def _may_repeat(self, work: BatchProgress, index: int, tried: Try, retry: Retry) -> bool:
+        """Whether a push that its provider had in its hands may be sent again without being shown twice."""
+        if retry is Retry.BACKOFF:
+            return True
+        if retry is Retry.ONCE and self._count(work, index, retry) > 1:
+            return False
+        return table.PROVIDERS[tried.target.family].replaces(tried.push)
+
     @staticmethod
-    def _renewals(work: BatchProgress, index: int) -> int:
-        """How many of a push's attempts were refused for a token that is to be renewed."""
-        return sum(table.judge(attempt).retry is Retry.RENEW for attempt in work.attempts[index])
+    def _count(work: BatchProgress, index: int, retry: Retry) -> int:
+        """How many of a push's attempts ended so."""
+        return sum(table.judge(attempt).retry is retry for attempt in work.attempts[index])
 
     def _try_spare(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
         """Start another try with the app's other credential, because this one was refused for its key."""

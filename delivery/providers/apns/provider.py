@@ -3,6 +3,8 @@
 from typing import Final
 
 from delivery.http2.engine import Engine
+from delivery.protocol import policy
+from delivery.protocol.wire import Push
 from delivery.providers.apns.outcomes import OUTCOMES
 from delivery.providers.apns.sender import ApnsSender
 from delivery.providers.base import Cause, CredentialTrial, Provider, Sender, Setting, Silence, Target
@@ -28,6 +30,11 @@ def _ids(kind: str, key_id: str) -> dict[str, str]:
     return {"team_id": team_id, "key_id": own}
 
 
+def _replaces(push: Push) -> bool:
+    """By its collapse id. A call has none, and rings anew."""
+    return policy.collapse_id(push) != ""
+
+
 APNS: Final = Provider(
     family="apns",
     origin=_origin,
@@ -51,6 +58,7 @@ APNS: Final = Provider(
         ids=_ids,
     ),
     sandbox_phone="5a" * 32,
+    replaces=_replaces,
     silence=Silence(
         Cause(
             "Never acknowledged: notifications off, or an old app",

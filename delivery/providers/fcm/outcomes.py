@@ -46,6 +46,7 @@ _UNSPECIFIED: Final = failed(
     "report it with the trace id if it lasts",
     attribution="provider",
     outcome=Outcome.UNKNOWN,
+    retry=Retry.REPLACE,
     level="error",
 )
 
@@ -108,6 +109,7 @@ ANSWERS: Final[dict[tuple[int, str], Verdict]] = {
         "nothing to do unless it lasts; see the status page of Firebase",
         attribution="provider",
         outcome=Outcome.UNKNOWN,
+        retry=Retry.REPLACE,
     ),
 }
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import Attempt, Verdict
+from delivery.protocol import policy
+from delivery.protocol.wire import Push
 from delivery.providers.base import Cause, CredentialTrial, Provider, Sender, Setting, Silence, Target
 from delivery.providers.fcm.outcomes import OUTCOMES
 from delivery.providers.fcm.sender import FcmSender
@@ -33,6 +35,14 @@ def _no_grant(verdict: Verdict, attempt: Attempt) -> tuple[str, str] | None:
     )
 
 
+def _replaces(push: Push) -> bool:
+    """Google has no id of ours, but Mattermost's app shows one notification for each post; what it does not show does
+    the same when it comes twice. A call would ring anew."""
+    if push.sub_type == "calls":
+        return False
+    return push.type in ("clear", "update_badge", "test") or policy.is_wipe(push) or push.post_id != ""
+
+
 FCM: Final = Provider(
     family="fcm",
     origin=lambda host, setting: setting("FCM_ORIGIN"),
@@ -57,6 +67,7 @@ FCM: Final = Provider(
         special=_no_grant,
     ),
     sandbox_phone="sandbox-phone:APA91b" + "5a" * 60,
+    replaces=_replaces,
     silence=Silence(
         Cause(
             "Never acknowledged: battery saver, or an old app",

@@ -134,6 +134,32 @@ class _Connection(asyncio.Protocol):
     def _do_break(self, stream_id: int) -> None:
         self._h2.reset_stream(stream_id, INTERNAL_ERROR)
 
+    def _do_breakonce(self, stream_id: int) -> None:
+        """RST_STREAM after it was taken, the first time."""
+        if self._server.complete[self._names[stream_id]] > 1:
+            self._do_ok(stream_id)
+        else:
+            self._do_break(stream_id)
+
+    def _do_busy(self, stream_id: int) -> None:
+        """503 so many times as the name says, asking for a pause of the seconds that it says: "busy_2_1"."""
+        name = self._names[stream_id]
+        times, seconds = name.split("_")[1:3]
+        if self._server.complete[name] > int(times):
+            self._do_ok(stream_id)
+            return
+        fields = [("retry-after", seconds)] if seconds != "0" else []
+        self._h2.send_headers(stream_id, [(":status", "503"), *fields])
+        self._h2.send_data(stream_id, b'{"reason":"ServiceUnavailable"}', end_stream=True)
+
+    def _do_trouble(self, stream_id: int) -> None:
+        """502 with a page, as a proxy in front of a provider writes one, the first time."""
+        if self._server.complete[self._names[stream_id]] > 1:
+            self._do_ok(stream_id)
+            return
+        self._h2.send_headers(stream_id, [(":status", "502")])
+        self._h2.send_data(stream_id, b"<html>", end_stream=True)
+
     def _do_disown(self, stream_id: int) -> None:
         """GOAWAY that takes neither this request nor a later one."""
         self._goaway(max(0, stream_id - 2))

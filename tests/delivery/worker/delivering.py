@@ -51,9 +51,9 @@ class Pushes:
             self._deliverer.routes, "spare", lambda route: msgspec.structs.replace(target, credential_id=2)
         )
 
-    async def push(self, token: str) -> tuple[Attempt, ...]:
+    async def push(self, token: str, **members: str) -> tuple[Attempt, ...]:
         """Push to a device token until it is settled; all attempts that were made."""
-        work = self._work(token)
+        work = self._work(token, **members)
         self._deliverer.begin(work, 0, work.items[0], time.time(), self._loop.time())
         await asyncio.wait_for(work.finished, 30)
         return work.attempts[0]

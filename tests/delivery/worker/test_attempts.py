@@ -115,7 +115,7 @@ async def test_what_the_provider_said_as_it_ended_the_connection_is_told_of_a_pu
     server: RoughServer, pushes: Pushes
 ) -> None:
     await pushes.push("ok_first")
-    [made] = await pushes.push("own")
+    [made] = await pushes.push("own", ack_id="", type="test")
     assert (made.reason, made.detail) == ("closed", "GOAWAY NO_ERROR")
     assert pushes.told()[1].startswith(
         "transport_closed_unanswered localhost closed the connection without an answer (GOAWAY NO_ERROR), and the push"
@@ -154,3 +154,55 @@ async def test_a_push_that_was_refused_unread_is_sent_again_with_a_new_token_all
     made = await pushes.push("renew")
     assert [one.reason for one in made[:2]] == ["refused_stream", "ExpiredProviderToken"]
     assert (made[-1].status, pushes.told()) == (200, ["OK"])
+
+
+async def test_a_push_that_its_provider_cannot_take_now_is_sent_again_while_there_is_time(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    made = await pushes.push("busy_2_0")
+    assert [one.status for one in made] == [503, 503, 200]
+    assert pushes.told() == ["OK"]
+
+
+async def test_a_push_is_sent_again_no_sooner_than_its_provider_asked_for(server: RoughServer, pushes: Pushes) -> None:
+    made = await pushes.push("busy_1_1")
+    assert [one.status for one in made] == [503, 200]
+    assert made[1].at - made[0].at >= 1.0
+
+
+async def test_a_push_is_not_kept_waiting_for_what_comes_after_its_deadline(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    [made] = await pushes.push("busy_1_60", type="test")
+    assert made.retry_after == 60.0
+    assert pushes.told()[0].startswith("apns_service_unavailable ")
+
+
+async def test_trouble_that_says_nothing_is_tried_again_where_a_repeat_replaces_the_push(
+    server: RoughServer, pushes: Pushes
+) -> None:
+    made = await pushes.push("trouble_1")
+    assert [one.status for one in made] == [502, 200]
+    [alone] = await pushes.push("trouble_2", ack_id="", type="test")
+    assert alone.status == 502
+
+
+async def test_a_push_that_was_sent_and_never_answered_is_sent_again_once(server: RoughServer, pushes: Pushes) -> None:
+    made = await pushes.push("breakonce_1")
+    assert ([one.status for one in made], pushes.told()) == ([0, 200], ["OK"])
+    assert server.complete["breakonce_1"] == 2
+    await pushes.push("break_1")
+    assert server.complete["break_1"] == 2, "once"
+
+
+async def test_a_call_that_may_have_rung_is_not_sent_again(server: RoughServer, pushes: Pushes) -> None:
+    await pushes.push("breakonce_2", transport="voip", sub_type="calls")
+    assert server.complete["breakonce_2"] == 1
+
+
+async def test_without_a_budget_nothing_that_the_provider_had_is_sent_again(
+    server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes._deliverer._budget, "take", lambda target: False)
+    [made] = await pushes.push("busy_1_0", type="test")
+    assert made.status == 503
