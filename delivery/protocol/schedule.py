@@ -56,11 +56,11 @@ def pause(schedule: Schedule, tries: int, retry_after: float, chance: float) -> 
     """Return for how many seconds to wait after so many tries; chance is a number of [0, 1), evenly distributed.
 
     retry_after: the seconds that the provider asked for, 0 for none; those that it sent away together come back one
-    after the other, over half as long again.
+    after the other, over a quarter as long again.
     """
     bound = min(schedule.longest, schedule.first * 2.0 ** min(tries, 32))
     if retry_after > 0:
-        return retry_after + chance * max(bound, retry_after / 2)
+        return retry_after + chance * max(bound, retry_after / 4)
     return chance * bound
 
 
