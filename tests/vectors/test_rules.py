@@ -5,14 +5,16 @@ import json
 from urllib.parse import unquote
 
 import pytest
+from hyperframe.frame import GoAwayFrame
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delivery.outcomes.verdict import ANSWERED, TROUBLED, Answer, Attempt
+from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, TROUBLED, Answer, Attempt, Outcome, Retry
 from delivery.providers import table
 from delivery.providers.apns import sender
 from hpns.asgi import WebProcess
 from hpns.web.body import BodyError, BodyTooLargeError, decoded
+from tests.delivery.http2.peer import connected_peer
 
 LIMIT = 256 * 1024
 REASONS = st.sampled_from(["BadDeviceToken", "Unregistered", "InternalServerError", "ServiceUnavailable"])
@@ -75,6 +77,27 @@ def test_no_path_is_an_endpoint_but_the_two_themselves_and_those_behind_a_key(pa
     prefix = path[: -len(ends[0])] if ends else "/"
     is_one = bool(ends) and (not prefix or (prefix.startswith("/t/") and prefix.count("/") == 2 and len(prefix) > 3))
     assert (found is not None) == is_one
+
+
+@pytest.mark.parametrize("provider", ["apns", "fcm"])
+@pytest.mark.parametrize("code", [0, 1, 2, 11, 2**32 - 1])
+@pytest.mark.parametrize("last", [0, 1, 3, 5, 2**31 - 1])
+async def test_what_a_goaway_disowns_is_sent_again_whenever_it_comes_and_what_it_counts_as_taken_once_at_most(
+    provider: str, code: int, last: int
+) -> None:
+    peer = await connected_peer()
+    streams = [peer.send() for _ in range(3)]
+    await peer.deliver(GoAwayFrame(0, last_stream_id=last, error_code=code))
+    peer.connection.connection_lost(None)
+    for number, stream in zip((1, 3, 5), streams, strict=True):
+        made = Attempt(provider, "host", 0, stream.fault or peer.lost[-1], stream.wire, 1.0, 1)
+        verdict = table.judge(made)
+        assert verdict.answer is Answer.FAIL
+        if number > last:
+            assert (stream.wire, verdict.code) == (NOT_SENT, "transport_goaway")
+            assert verdict.retry in (Retry.SAFE, Retry.AT_ONCE)
+        else:
+            assert (stream.wire, verdict.outcome, verdict.retry) == (MAYBE, Outcome.UNKNOWN, Retry.ONCE)
 
 
 class _Views:

@@ -55,6 +55,16 @@ FORCED_EVERY: Final = 30.0
 """A token that Google refuses is renewed at once, but not more often than this."""
 _OUT_OF_TIME: Final = b"reasonable timeframe"
 """In Google's error_description of a grant whose claims iat and exp do not fit its clock."""
+_OF_THE_ACCOUNT: Final = frozenset(
+    (
+        *("invalid_grant", "invalid_client", "unauthorized_client", "access_denied"),
+        *("account_disabled", "deleted_client", "disabled_client", "admin_policy_enforced", "org_internal"),
+    )
+)
+"""Google's errors that say something of the account (RFC 6749, 5.2; https://developers.google.com/identity/protocols/oauth2).
+
+Whatever else comes with 400, 401 or 403 may be of anything on the way, and never makes a good credential a bad one.
+"""
 _OF_OUR_WAY: Final = frozenset((TransportFault.DNS, TransportFault.TLS, TransportFault.PROXY))
 """Faults on the way to Google that are not Google's."""
 MOST_WAITING: Final = 5000
@@ -225,7 +235,8 @@ class AccessToken:
         if stream.status != 200:
             self._refused_grant(stream, grant)
         elif not _TOKEN(grant.access_token) or grant.expires_in <= 0:
-            self._failed(TransportFault.CREDENTIAL, "Google's answer holds no access token", PAUSE_SECONDS)
+            log.error("Google's token endpoint answered 200 and no access token")
+            self._failed(TransportFault.TOKEN_ENDPOINT, "200 and no access token", PAUSE_SECONDS)
         else:
             lifetime = min(grant.expires_in, LIFETIME)
             self._made_at = time.monotonic()
@@ -238,7 +249,9 @@ class AccessToken:
     def _refused_grant(self, stream: Stream, grant: _Grant) -> None:
         error = bytes(grant.error).strip(b'"').decode("latin-1")
         detail = f"{stream.status} {error}" if _ERROR_CODE(error) else str(stream.status)
-        if stream.status not in (400, 401, 403):
+        if stream.status not in (400, 401, 403) or error not in _OF_THE_ACCOUNT:
+            if stream.status in (400, 401, 403):
+                log.error("Google's token endpoint answered %s, which says nothing of an account", detail)
             pause = max(PAUSE_SECONDS, min(stream.retry_after, BAD_ACCOUNT_SECONDS))
             self._failed(TransportFault.TOKEN_ENDPOINT, detail, pause)
             return

@@ -87,7 +87,7 @@ class _Connection(asyncio.Protocol):
         if self._server.disown_every and self._server.came % self._server.disown_every == 0:
             self._do_retire(stream_id)
             return
-        if behaviour not in ("refuse", "disown", "retire"):
+        if behaviour not in ("refuse", "disown", "retire", "hesitate"):
             self._server.taken[name] += 1
         getattr(self, f"_do_{behaviour}")(stream_id)
 
@@ -192,6 +192,13 @@ class _Connection(asyncio.Protocol):
         self._flush()
         self._transport.write(frame.serialize())
         asyncio.get_running_loop().call_later(0.1, self._transport.close)
+
+    def _do_hesitate(self, stream_id: int) -> None:
+        """As "retire", a second later; of the name "hesitate_once" only the first time."""
+        if self._names[stream_id] == "hesitate_once" and self._server.complete["hesitate_once"] > 1:
+            self._do_ok(stream_id)
+        else:
+            asyncio.get_running_loop().call_later(1.0, self._do_retire, stream_id)
 
     def _do_drain(self, stream_id: int) -> None:
         """GOAWAY that owns up to this request, which is answered a second later on a connection that stays open."""

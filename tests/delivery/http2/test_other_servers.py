@@ -1,32 +1,32 @@
-"""Other people's HTTP/2 servers understand us and we them: nghttpd, and that of Go; skipped where they are not.
+"""Other people's HTTP/2 servers understand us and we them: nghttp2's, always, and Go's where it is asked for.
 
-`bin/test -rs tests/delivery/http2` says whether they were. To build Go's library takes half a minute of a processor, so
-that it is a peer only where it is asked for: `GO_SERVER=1 bin/test tests/delivery/http2`. h2 plays all other servers.
+nghttp2 (https://nghttp2.org) is written in C, and the server side of Node's http2 module; a Node comes with
+playwright's wheel, so that this peer is wherever the tests of pages run. To build Go's library takes half a minute of a
+processor, so that it is a peer only where it is asked for: `GO_SERVER=1 bin/test tests/delivery/http2`. h2 plays all
+other servers.
 """
 
 import asyncio
+import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 
 from delivery.http2.engine import Engine
 from delivery.http2.stream import Stream
 from delivery.sandbox import certificates
+from tests import required_programs
 from tests.delivery.http2.posting import FIELD_BLOCK
 
-NGHTTPD = shutil.which("nghttpd") or shutil.which("nghttpd", path="/usr/sbin")
 GO = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
-PROGRAM = Path(__file__).parent / "second_server" / "main.go"
+PROGRAMS = Path(__file__).parent / "second_server"
 REQUESTS = 60
-needs_nghttpd = pytest.mark.skipif(
-    NGHTTPD is None, reason="nghttpd is not installed, so that it is no peer of ours (apt install nghttp2-server)"
-)
 needs_go = pytest.mark.skipif(
     GO is None or not os.environ.get("GO_SERVER"),
     reason="Go's HTTP/2 server is no peer of ours: GO_SERVER=1 is not set, or Go not installed (apt install golang-go)",
@@ -64,41 +64,32 @@ async def post_all(port: int, folder: Path, paths: list[str], size: int) -> list
     return seen
 
 
-def is_listening(port: int) -> bool:
-    """Whether somebody takes connections there."""
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
+@pytest.fixture(scope="module")
+def node() -> str:
+    """Playwright's Node, which needs the libraries that its browser needs."""
+    required_programs.program("CHROMIUM")
+    return compute_driver_executable()[0]
 
 
-@needs_nghttpd
 @pytest.mark.parametrize(
     "options",
     [
-        [],
-        ["--header-table-size=0"],
-        ["--encoder-header-table-size=0", "--padding=200"],
-        ["--max-concurrent-streams=1"],
-        ["--window-bits=10", "--connection-window-bits=16", "--max-concurrent-streams=3"],
+        {},
+        {"settings": {"headerTableSize": 0}},
+        {"maxDeflateDynamicTableSize": 0, "paddingStrategy": 1},
+        {"settings": {"maxConcurrentStreams": 1}},
+        {"settings": {"initialWindowSize": 1_023, "maxConcurrentStreams": 3}},
     ],
-    ids=lambda options: " ".join(options) or "as it is",
+    ids=json.dumps,
 )
-async def test_nghttpd_takes_every_request(options: list[str], tmp_path: Path) -> None:
-    assert NGHTTPD is not None
+async def test_the_server_of_nghttp2_takes_every_request(options: dict[str, object], node: str, tmp_path: Path) -> None:
     certificates.ensure(tmp_path)
-    (tmp_path / "pages").mkdir()
-    (tmp_path / "pages" / "ok").write_text("{}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     files = [str(tmp_path / name) for name in ("server.key", "server.pem")]
-    command = [NGHTTPD, "--address=127.0.0.1", f"--htdocs={tmp_path / 'pages'}", *options, str(port), *files]
-    with running(command):
-        async with asyncio.timeout(30):
-            while not is_listening(port):
-                await asyncio.sleep(0.05)
-        seen = await post_all(port, tmp_path, ["/ok", "/missing"] * (REQUESTS // 2), 3_000)
-    assert sorted({(status, fault) for status, fault, _ in seen}) == [(200, ""), (404, "")]
-    assert {length for status, _, length in seen if status == 200} == {2}
+    with running([node, str(PROGRAMS / "main.js"), *files, json.dumps(options)]) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        seen = await post_all(port, tmp_path, ["/3/200", "/3/410"] * (REQUESTS // 2), 3_000)
+    assert sorted(set(seen)) == [(200, "", 3_000), (410, "", 3_000)]
 
 
 @needs_go
@@ -119,7 +110,7 @@ def go_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert GO is not None
     program = tmp_path_factory.mktemp("go") / "server"
     environment = os.environ | {"GO111MODULE": "off", "GOFLAGS": ""}
-    command = [GO, "build", "-o", str(program), str(PROGRAM)]
+    command = [GO, "build", "-o", str(program), str(PROGRAMS / "main.go")]
     built = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
     assert built.returncode == 0, built.stderr
     return program

@@ -79,6 +79,18 @@ async def test_a_push_that_is_disowned_for_ever_is_sent_so_many_times_and_told_w
     )
 
 
+@pytest.mark.parametrize("code", [0, 11])
+async def test_a_push_that_a_goaway_disowns_only_after_a_second_is_sent_again(
+    server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr("delivery.http2.backoff.CALM_PAUSE", 0.1)
+    server.goaway = (code, b"")
+    server.complete["hesitate_once"] = 0
+    disowned, sent = await pushes.push("hesitate_once")
+    assert (disowned.reason, disowned.wire, sent.status) == ("goaway", NOT_SENT, 200)
+    assert (sent.at - disowned.at > 0.9, pushes.told()) == (True, ["OK"])
+
+
 async def test_a_push_that_is_refused_is_sent_again_on_the_same_connection_after_a_pause(
     server: RoughServer, pushes: Pushes
 ) -> None:
