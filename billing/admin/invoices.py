@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from billing.admin.invoice_filters import OverdueFilter, ReadyFilter, UnusedFilter
 from billing.admin.invoices_acts import ACTS
 from billing.admin.invoices_forms import DraftForm, ProfileForm
 from billing.invoices import document as documents
@@ -27,41 +28,6 @@ from tenants.models import Customer
 from tenants.problem import ProblemError
 
 _PREVIEW: Final = "admin/billing/issue.html"
-
-
-class ReadyFilter(admin.SimpleListFilter):
-    """Filter drafts by whether their day has come."""
-
-    title = "ready"
-    parameter_name = "ready"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
-        """The two."""
-        return ("yes", "can be issued"), ("no", "later")
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[InvoiceDraft]) -> QuerySet[InvoiceDraft]:
-        """Narrow the list down."""
-        if self.value() is None:
-            return queryset
-        today = timezone.now().date()
-        return queryset.filter(ready_on__lte=today) if self.value() == "yes" else queryset.filter(ready_on__gt=today)
-
-
-class OverdueFilter(admin.SimpleListFilter):
-    """Filter documents by whether their due date has passed and something is open."""
-
-    title = "overdue"
-    parameter_name = "overdue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
-        """The one."""
-        return (("yes", "overdue"),)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
-        """Narrow the list down."""
-        if self.value() != "yes":
-            return queryset
-        return queryset.filter(pk__in=[each.invoice.pk for each in reading.overdue(timezone.now().date())])
 
 
 @admin.register(InvoiceDraft)
@@ -159,6 +125,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
             path("<path:object_id>/payment/", view(self.payment), name=name.format("payment")),
             path("<path:object_id>/credit/", view(self.credit), name=name.format("credit")),
             path("<path:object_id>/refund/", view(self.refund), name=name.format("refund")),
+            path("<path:object_id>/exchange/", view(self.exchange), name=name.format("exchange")),
             *super().get_urls(),
         ]
 
@@ -173,6 +140,10 @@ class InvoiceAdmin(ReadOnlyAdmin):
     def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Enter a refund."""
         return self._act(request, object_id, "refund")
+
+    def exchange(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Use SLA credit of another currency."""
+        return self._act(request, object_id, "exchange")
 
     def _act(self, request: HttpRequest, object_id: str, what: str) -> HttpResponse:
         act = ACTS[what]
@@ -242,7 +213,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     """Every amount that moved, by customer; nothing here is ever changed."""
 
     list_display = ("at", "customer_id", "account", "kind", "amount", "invoice", "month", "reference", "actor")
-    list_filter = ("account", "kind", "currency")
+    list_filter = (UnusedFilter, "account", "kind", "currency")
     list_select_related = ("invoice",)
     search_fields = ("reference", "invoice__number", "invoice__customer_name")
     search_help_text = "The bank's reference, a document's number, or the company on it"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from django import forms
 from django.utils import timezone
 
-from billing.invoices import issuing, ledger, payments
+from billing.invoices import converting, issuing, ledger, payments
 from billing.models import Invoice
 from billing.money import CURRENCIES, text
 from tenants.models import Customer
@@ -164,4 +164,43 @@ class RefundForm(Act):
         return f"The refund was entered; the balance is {text(left, self.row.currency)}."
 
 
-ACTS: Final[dict[str, type[Act]]] = {"payment": PaymentForm, "credit": CreditForm, "refund": RefundForm}
+class ExchangeForm(Act):
+    """SLA credit in another currency than the customer's invoices, which becomes credit in this one's."""
+
+    title, button, permission = "Use SLA credit of another currency", "Exchange this credit", "billing.add_ledgerentry"
+
+    amount = None  # type: ignore[assignment]
+    source = forms.ChoiceField(label="Credit in", choices=[(each, each) for each in CURRENCIES])
+    rate = forms.DecimalField(max_digits=10, decimal_places=6, max_value=converting.LARGEST_RATE)
+    reason = forms.CharField(max_length=200, help_text="Why, and where the rate is from. It stands in the audit log.")
+
+    def __init__(self, *args: Any, row: Invoice, **kwargs: Any) -> None:
+        """See Act."""
+        super().__init__(*args, row=row, **kwargs)
+        self.fields["rate"].help_text = f"How much {row.currency} for 1 of the other currency, such as 0.9312."
+        others = (each for each in CURRENCIES if each != row.currency and ledger.credit_minor(row.customer_id, each))
+        self.fields["source"].initial = next(others, None)
+
+    def preview(self, given: dict[str, Any]) -> str:
+        """See Act."""
+        return converting.preview(
+            self.row.customer_id, source=given["source"], target=self.row.currency, rate=given["rate"]
+        ).sentence
+
+    def apply(self, given: dict[str, Any]) -> str:
+        """See Act."""
+        customer = Customer.objects.filter(pk=self.row.customer_id).first()
+        if customer is None:
+            raise ProblemError("this customer was erased: nothing is invoiced any more")
+        done = converting.convert(customer, target=self.row.currency, now=timezone.now(), **{
+            name: given[name] for name in ("source", "rate", "reason")
+        })  # fmt: skip
+        return f"The credit was exchanged: {done.sentence}"
+
+
+ACTS: Final[dict[str, type[Act]]] = {
+    "payment": PaymentForm,
+    "credit": CreditForm,
+    "refund": RefundForm,
+    "exchange": ExchangeForm,
+}

@@ -167,6 +167,7 @@ class LedgerEntry(TenantModel):
         BALANCE = "balance", "paid out of the balance"
         SLA_CREDIT = "sla_credit", "SLA credit"
         SLA_CREDIT_USED = "sla_credit_used", "SLA credit used"
+        EXCHANGE = "exchange", "SLA credit in another currency"
 
     paths = Paths("customer_id")
 

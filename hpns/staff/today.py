@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from billing import customers, money
 from billing.incidents import canary_state
+from billing.invoices import converting
 from billing.invoices import reading as invoices
 from billing.licences import cases
 from billing.licences.states import in_state
@@ -159,6 +160,17 @@ def _licences(now: datetime) -> Iterator[Need]:
             yield Need(f"licence_{state}", rank, count, f"{_words(count, one, several)}.", since, url)
 
 
+def _unused_credits(_now: datetime) -> Iterator[Need]:
+    rows = converting.unused()
+    if count := rows.count():
+        words = (
+            f"{_words(count, 'SLA credit is', 'SLA credits are')} in another currency than the customer's "
+            "invoices, which do not use them. Exchange it at a rate, on an invoice's page, or pay it out."
+        )
+        url = _address("billing_ledgerentry_changelist", unused="yes")
+        yield Need("credits_unused", WARN, count, words, _first(rows, "at"), url)
+
+
 def _credits(now: datetime) -> Iterator[Need]:
     month = months.moved(months.month_of(now), -1)
     rows = list(SlaCredit.objects.filter(month=month.first))
@@ -260,4 +272,5 @@ LOOKS: Final[tuple[tuple[str, Callable[[datetime], Iterator[Need]]], ...]] = (
     (staff_roles.PUSHES, _unknown),
     ("billing.view_licenceproof", _licences),
     ("billing.view_slacredit", _credits),
+    (staff_roles.MONEY, _unused_credits),
 )

@@ -101,6 +101,8 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "sla.credit": "Credited a month whose SLA was not kept",
     "sla.key": "Made a signing key of the SLA's ledger",
     "sla_credit.grant": "Credited a month whose promise was not kept",
+    "sla_credit.exchange": "Changed SLA credit into another currency",
+    "sla_credit.pay_out": "Paid SLA credit out",
     "site.fetch": "Fetched the documents of a server's site",
     "site.forget": "Stopped fetching the documents of a server's site",
     "site.paste": "Pasted the documents of a server's site",

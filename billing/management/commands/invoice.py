@@ -1,11 +1,11 @@
-"""`manage.py invoice draft | drafts | issue | credit | pay | refund | list | show`."""
+"""`manage.py invoice draft | drafts | issue | credit | pay | refund | exchange | pay-out | list | show`."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from django.utils import timezone
 
-from billing.invoices import daily, drafting, issuing, ledger, payments, reading
+from billing.invoices import converting, daily, drafting, issuing, ledger, payments, reading
 from billing.invoices import document as documents
 from billing.invoices.document import Line
 from billing.invoices.sources import SOURCES
@@ -44,6 +44,35 @@ class Command(SubcommandsCommand):
         if customer:
             return [_draft(each) for each in daily.refresh(selectors.customer(customer), SOURCES, now)]
         return daily.run(SOURCES, now)._asdict()
+
+    @subcommand(
+        "Make a customer's SLA credit in one currency credit in another, which its invoices are in.",
+        CUSTOMER,
+        Option("--source", "the currency that it is in", required=True, choices=CURRENCIES),
+        Option("--target", "the currency that it is to be in", required=True, choices=CURRENCIES),
+        Option("--rate", "how much of the target for 1 of the source, such as 0.9312", required=True),
+        Option("--reason", "why, and where the rate is from", required=True),
+    )
+    def exchange(self, *, customer: str, source: str, target: str, rate: str, reason: str) -> dict[str, Any]:
+        """Print what was done."""
+        row, now = selectors.customer(customer), timezone.now()
+        done = converting.convert(
+            row, source=source, target=target, rate=_decimal(rate, "rate"), reason=reason, now=now
+        )
+        return {"taken": text(done.taken_minor, source), "given": text(done.given_minor, target), "rate": rate}
+
+    @subcommand(
+        "Enter that a customer's SLA credit in a currency was paid to it.",
+        CUSTOMER,
+        _CURRENCY,
+        _REFERENCE,
+        Option("--reason", "why", required=True),
+    )
+    def pay_out(self, *, customer: str, currency: str, reference: str, reason: str) -> dict[str, Any]:
+        """Print how much."""
+        row = selectors.customer(customer)
+        paid = converting.pay_out(row, currency=currency, reference=reference, reason=reason, now=timezone.now())
+        return {"paid": text(paid, currency)}
 
     @subcommand("List the drafts of all customers.")
     def drafts(self) -> list[dict[str, Any]]:

@@ -10,9 +10,11 @@ from django.core.checks import CheckMessage
 from django.core.management import CommandError
 from pytest_django import Settings
 
+from billing.facts import Credit, Month
 from billing.invoices import checks, drafting, ledger, reading
 from billing.invoices.document import Line
 from billing.models import BillingProfile, Invoice, InvoiceDraft
+from hpns.staff.today import needs
 from tenants.models import AuditEvent, Customer
 from tests.billing.invoices.making import SELLER_JSON, billed
 from tests.browsing import Browser, staff
@@ -107,6 +109,39 @@ def test_credit_notes_and_refunds_show_what_will_happen(somebody: Browser, acme:
     assert ledger.balance_minor(acme.pk, "EUR") == 0
 
 
+def test_sla_credit_in_another_currency_is_told_shown_and_used_at_a_stated_rate(
+    somebody: Browser, acme: Customer
+) -> None:
+    made = issued_again(acme)
+    for month, minor in ((9, 1_001), (10, 2_000)):
+        ledger.grant(acme, Credit(acme.pk, Month(2026, month), 10, minor, "USD", "ab" * 32), made.issued_at)
+    told = {need.key: need for need in needs(lambda _: True, made.issued_at)}["credits_unused"]
+    assert told.number == 2
+    assert "Exchange it at a rate" in told.sentence
+    assert text(somebody.get(told.url)).count("SLA credit</td>") == 2
+    address, form = f"{INVOICES}{made.pk}/exchange/", {"source": "USD", "rate": "0.85", "reason": "ECB of today"}
+    assert "more than 0" in text(somebody.post(address, {**form, "rate": "0"}))
+    shown, answer = confirmed(somebody, address, form)
+    assert "30.01 USD of SLA credit become 25.51 EUR at 0.85 EUR for 1 USD" in shown, shown
+    assert "The credit was exchanged" in text(answer)
+    assert [each.left_minor for each in ledger.credits_left(acme.pk, "EUR")] == [851, 1_700], "rounded up"
+    assert ledger.credits_left(acme.pk, "USD") == []
+    event = AuditEvent.objects.get(action="sla_credit.exchange")
+    assert (event.details["rate"], event.details["reason"]) == ("0.85", "ECB of today")
+    assert issued_again(acme).net_minor == 10_000 - 2_551
+    assert "credits_unused" not in {need.key for need in needs(lambda _: True, made.issued_at)}
+
+
+def test_sla_credit_in_another_currency_can_be_paid_out_by_a_command(acme: Customer) -> None:
+    made = issued_again(acme)
+    ledger.grant(acme, Credit(acme.pk, Month(2026, 10), 10, 2_000, "USD", ""), made.issued_at)
+    given = ("invoice", "pay-out", "--customer", "acme", "--currency", "USD", "--reference", "bank 7", "--reason", "x")
+    assert run(*given) == {"paid": "20.00 USD"}
+    assert AuditEvent.objects.filter(action="sla_credit.pay_out").count() == 1
+    with pytest.raises(CommandError, match="no SLA credit left in USD"):
+        run(*given)
+
+
 def issued_again(acme: Customer) -> Invoice:
     result = run("invoice", "draft", "--customer", "acme", "--line", "More", "--amount", "100.00")
     (made,) = run("invoice", "issue", "--draft", str(result["draft"]))
@@ -119,7 +154,7 @@ def test_staff_without_the_right_may_look_and_do_nothing(valkey: redis.Redis, ac
     support.user_permissions.set(Permission.objects.filter(codename__in=("view_invoice", "view_invoicedraft")))
     one = Browser().enter(support, factor=True)
     assert made.number in text(one.get(INVOICES))
-    for act in ("payment", "credit", "refund"):
+    for act in ("payment", "credit", "refund", "exchange"):
         answer = one.post(f"{INVOICES}{made.pk}/{act}/", {"amount": "1.00", "reason": "x"})
         assert answer.status_code == 403
     drafting.make(acme, currency="EUR", lines=[Line("x", 1)], now=made.issued_at)

@@ -6,10 +6,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.db import transaction
+from pytest_django import Settings
 
-from billing.licences import file, issuers, judging
-from hpns.local import demo_licences
+from billing import wiring
+from billing.licences import file, issuers, judging, proving
+from hpns.local import demo, demo_licences
+from hpns.local.demo_names import OWN_SERVER, SELLER
 from hpns.local.mattermost_site import Installation
+from tenants.models import Server, Site
+from tests.billing.subscriptions.agreed import seed
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -35,6 +41,40 @@ def test_those_of_the_demo_agree_with_the_site_of_its_server(tmp_path: Path) -> 
     for name in ("e1", "another-account"):
         found = file.read((demo_licences.folder(tmp_path) / f"{name}.mattermost-license").read_bytes(), keys)
         assert (found.sku, found.company, str(found.users)) == (said["SkuShortName"], said["Company"], said["Users"])
+
+
+@pytest.mark.django_db
+def test_each_can_be_tried_on_the_demos_server_without_a_site(tmp_path: Path, settings: Settings) -> None:
+    demo_licences.write(tmp_path, NOW)
+    settings.SELLER = SELLER
+    settings.LICENCE_KEYS = str(demo_licences.issuers(tmp_path))
+    wiring.wire()  # other tests leave sources of their own
+    seed()  # the plans, which other tests have emptied with all tables
+    demo.seed(tmp_path, [])
+    server = Server.objects.get(name=OWN_SERVER)
+    assert not Site.objects.filter(server=server).exists()
+    seen = {}
+    for path in demo_licences.folder(tmp_path).glob("*.mattermost-license"):
+        try:
+            with transaction.atomic():
+                done = proving.upload(customer=server.customer, data=path.read_bytes(), now=NOW, server=server)
+                seen[path.stem] = str(done.judgement.code)
+                raise _TriedError
+        except proving.RefusedError as refused:
+            seen[path.stem] = str(refused.code)
+        except _TriedError:
+            pass
+    assert seen == {
+        "e1": "good",
+        "entry": "entry",
+        "expired": "expired",
+        "trial": "trial",
+        "another-account": "in_use",
+    }
+
+
+class _TriedError(Exception):
+    """It was taken, and is given up again for the next one."""
 
 
 def test_the_private_key_is_for_nobody_else_and_not_where_keys_are_read(tmp_path: Path) -> None:
