@@ -33,6 +33,7 @@ from tenants.directory import snapshot
 from tenants.directory.snapshot import AppRow
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
+from tenants.waiting_outside import outside
 
 Step = Callable[[], AbstractContextManager[Any]]
 # Seconds for everything: connection, access token and answer.
@@ -103,7 +104,8 @@ def check(credential: Credential, step: Step = nullcontext) -> Result:
     """
     with step():
         app = snapshot.app_row(credential)
-    result = ask(app)
+    with outside():
+        result = ask(app)
     with step():
         return record(credential, result)
 

@@ -9,6 +9,7 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ from django.urls import Resolver404, resolve
 from django.utils.deprecation import MiddlewareMixin
 
 from hpns.web.asgi_types import Message
-from hpns.web.page_limit import ConcurrencyLimit, client_share
+from hpns.web.page_limit import ConcurrencyLimit, Shares, client_share
 
 # Pages that are made at once, far below what PostgreSQL has connections for; and of one client or customer.
 CONCURRENT: Final = 16
@@ -29,8 +30,11 @@ QUEUED: Final = 256
 QUEUE_TIMEOUT: Final = 10.0
 # Downloads read a customer's whole log: two at once leave the process time for pages.
 DOWNLOADS: Final = 2
-# Who waits for somebody outside needs no processor, but a thread and a connection; up to 13 s (a test push).
+# Requests that ask somebody outside and are at it themselves; those that wait (tenants/waiting_outside.py) need no
+# processor and no connection, but a thread, for up to 13 s (a file with a password), and have left their places.
 ASKING: Final = 8
+WAITING: Final = 64
+WAITING_SHARE: Final = 6
 
 # By GET, and by POST.
 CSV_NAMES: Final = frozenset(
@@ -64,6 +68,28 @@ class Gate:
     retry_after: int
 
 
+class Place:
+    """A request's place in a gate, which it leaves for good when it waits for somebody outside; on the gates' loop."""
+
+    def __init__(self, gate: Gate, waiting: Shares, keys: Sequence[str]) -> None:
+        self._gate, self._waiting, self._keys = gate, waiting, keys
+        self._is_outside = self._has_ended = False
+
+    def leave(self) -> None:
+        """Count the request among those that wait, if they have room; else it keeps its place."""
+        if not self._is_outside and not self._has_ended and self._waiting.take(self._keys) is None:
+            self._is_outside = True
+            self._gate.limit.release(self._keys)
+
+    def end(self) -> None:
+        """Give back what the request holds; to be called once."""
+        self._has_ended = True
+        if self._is_outside:
+            self._waiting.give_back(self._keys)
+        else:
+            self._gate.limit.release(self._keys)
+
+
 class AdmittedCustomer(MiddlewareMixin):
     """Middleware that leaves word in the request's scope which customer's page it was let into (tenants/pages/door)."""
 
@@ -83,6 +109,7 @@ class Gates:
         # One after the other is as fast: whoever asks for a third is told so at once.
         self.downloads = Gate(ConcurrencyLimit(DOWNLOADS, 1, 8, 1, QUEUE_TIMEOUT), 15)
         self.asking = Gate(ConcurrencyLimit(ASKING, 2, 32, 8, QUEUE_TIMEOUT), 10)
+        self.waiting = Shares(WAITING, WAITING_SHARE)
         self._admitted: OrderedDict[tuple[bytes, str], float] = OrderedDict()
         self._session = re.compile(rb"(?:^|;)\s*" + re.escape(settings.SESSION_COOKIE_NAME.encode()) + rb"=([^;\s]+)")
 

@@ -8,7 +8,9 @@ its first byte goes (page_spool.py).
 """
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -18,10 +20,11 @@ from django.db import connections
 
 from delivery.executors import ExecutorFullError
 from hpns.web.asgi_types import ASGIApp, Message, Receive, Send
-from hpns.web.page_gates import Gate, Gates
+from hpns.web.page_gates import Gate, Gates, Place
 from hpns.web.page_limit import Refusal, Shares
 from hpns.web.page_spool import FILES_MAX, FILES_SHARE, Spool, SpoolFullError
 from hpns.web.pages_protocol import CLIENT_HEADER, PROBE
+from tenants import waiting_outside
 
 # Bytes of a body, above what the web process lets through.
 BODY_MAX: Final = 1024 * 1024
@@ -82,7 +85,7 @@ class PagesApp:
                 await _busy(send, gate, f"{BUSY[refusal]}: try again in a few seconds.\n")
                 return
             try:
-                await self._make(scope, body, leaving, gate, keys, spool)
+                await self._make(scope, body, leaving, Place(gate, self._gates.waiting, keys), spool)
             except (SpoolFullError, ExecutorFullError):
                 await _busy(send, gate, "Other downloads wait for their readers: try again in a few minutes.\n")
             except OSError as error:
@@ -102,12 +105,13 @@ class PagesApp:
         scope: Message,
         body: bytes,
         leaving: "asyncio.Future[Any]",
-        gate: Gate,
-        keys: tuple[str, ...],
+        place: Place,
         spool: Spool,
     ) -> None:
-        """Have Django make the response, in a thread of its own."""
+        """Have Django make the response, in a thread of its own; its view may leave the place (waiting_outside)."""
         thread = self._thread()
+        loop = asyncio.get_running_loop()
+        waiting_outside.ON_WAIT.set(lambda: _soon(loop, place.leave))
         messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
         async def receive() -> Message:
@@ -127,11 +131,11 @@ class PagesApp:
             try:
                 freed = asyncio.wrap_future(thread.submit(_keep if keep else connections.close_all))
             except RuntimeError:  # there is no such thread, and none can be started
-                gate.limit.release(keys)
+                place.end()
                 raise
             self._kept += keep
             idle = self._warm if keep else self._idle
-            freed.add_done_callback(lambda _: self._free(thread, idle, gate, keys))
+            freed.add_done_callback(lambda _: self._free(thread, idle, place))
 
     def _thread(self) -> ThreadPoolExecutor:
         if self._warm:
@@ -139,11 +143,9 @@ class PagesApp:
             return self._warm.pop()
         return self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="page")
 
-    def _free(
-        self, thread: ThreadPoolExecutor, idle: list[ThreadPoolExecutor], gate: Gate, keys: tuple[str, ...]
-    ) -> None:
+    def _free(self, thread: ThreadPoolExecutor, idle: list[ThreadPoolExecutor], place: Place) -> None:
         idle.append(thread)
-        gate.limit.release(keys)
+        place.end()
 
 
 def server_config(app: PagesApp, *, drain_seconds: int) -> uvicorn.Config:
@@ -162,6 +164,12 @@ def server_config(app: PagesApp, *, drain_seconds: int) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_graceful_shutdown=drain_seconds,
     )
+
+
+def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    """Call it on the loop, from a page's thread; no longer once the loop has ended, and then no place matters."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(act)
 
 
 def _keep() -> None:

@@ -25,6 +25,7 @@ import msgspec
 from tenants.problem import ProblemError
 from tenants.providers import recognition
 from tenants.providers.base import Parsed, Upload
+from tenants.waiting_outside import outside
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def parse(order: Order, owner: int | None, seconds: float) -> Parsed:
 
     `owner`: the customer on whose behalf, None for the operator.
     """
-    with SLOTS.taken(owner, WAIT):
+    with outside(), SLOTS.taken(owner, WAIT):
         try:
             done = subprocess.run(  # noqa: S603  our own interpreter and code
                 _PROGRAM,

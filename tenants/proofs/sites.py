@@ -19,6 +19,7 @@ from tenants.models import Finding, Proof, Server, Site
 from tenants.problem import ProblemError
 from tenants.proofs import documents, fetching, findings, listeners
 from tenants.proofs.documents import Documents
+from tenants.waiting_outside import outside
 
 # How long after a reading a site is fetched again, and after one that failed.
 AGAIN: Final = timedelta(days=1)
@@ -35,7 +36,8 @@ def fetch(*, server: Server, address: str, step: Callable[[], AbstractContextMan
     """
     where = documents.address(address)
     try:
-        found = fetching.fetch(where)
+        with outside():
+            found = fetching.fetch(where)
     except ProblemError as problem:
         with step():
             _failed(Site.objects.filter(server=server, address=where.text), problem, timezone.now())

@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections
 
 from hpns.web.pages_app import WARM
+from tenants.waiting_outside import outside
 from tests.hpns.web.pages_service import Service, serving
 from tests.waiting import PATIENCE
 
@@ -24,7 +25,8 @@ class Views:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """ASGI's."""
         assert (await receive())["type"] == "http.request"
-        asked = {b"": _process, b"together": self._together, b"close": self._close}[scope["query_string"]]
+        views = {b"": _process, b"together": self._together, b"close": self._close, b"outside": self._wait_outside}
+        asked = views[scope["query_string"]]
         found = await sync_to_async(asked)()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str(found).encode()})
@@ -33,6 +35,13 @@ class Views:
         self._all_there.wait(PATIENCE)
         found = _process()
         self._all_there.wait(PATIENCE)
+        return found
+
+    def _wait_outside(self) -> int:
+        found = _process()
+        with outside():
+            self._all_there.wait(PATIENCE)
+            self._all_there.wait(PATIENCE)
         return found
 
     def _close(self) -> None:
@@ -66,9 +75,26 @@ async def test_no_more_than_a_few_connections_are_kept_for_pages_to_come() -> No
     await sync_to_async(connections.close_all)()
 
 
+async def test_whoever_waits_outside_holds_no_connection() -> None:
+    views = Views(2)
+    async with serving(views) as service:
+        waiting = asyncio.create_task(service.get("/c/acme/test/", method="POST", query=b"outside"))
+        await asyncio.to_thread(views._all_there.wait, PATIENCE)
+        mine = await sync_to_async(_of_this_process)()
+        await asyncio.to_thread(views._all_there.wait, PATIENCE)
+        assert int((await waiting).body) not in mine
+    await sync_to_async(connections.close_all)()
+
+
 async def _at_once(service: Service, many: int, query: bytes) -> list[bytes]:
     asked = (service.get(query=query, client=f"203.0.113.{number}") for number in range(many))
     return [request.body for request in await asyncio.gather(*asked)]
+
+
+def _of_this_process() -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+        return {row[0] for row in cursor.fetchall()}
 
 
 def _open(processes: set[int]) -> set[int]:

@@ -14,7 +14,9 @@ from django.urls import get_resolver
 from django.urls.resolvers import URLPattern, URLResolver
 
 from hpns.web import page_gates, pages_app
-from hpns.web.page_gates import ASKING_NAMES, DOWNLOAD_NAMES, DOWNLOADS, SHARE, AdmittedCustomer, Gates
+from hpns.web.page_gates import ASKING_NAMES, DOWNLOAD_NAMES, DOWNLOADS, SHARE, AdmittedCustomer, Gates, Place
+from hpns.web.page_limit import Shares
+from tenants.waiting_outside import outside
 from tests.hpns.web.pages_service import Request, Service, serving
 from tests.waiting import PATIENCE
 
@@ -36,6 +38,8 @@ class Views:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """ASGI's."""
         assert (await receive())["type"] == "http.request"
+        if scope["query_string"] == b"outside":
+            await sync_to_async(self._wait_outside)()
         if scope["query_string"] == b"hold":
             # As Django does: whoever has left is not waited for, though a thread cannot be told to end.
             left, view = asyncio.ensure_future(receive()), asyncio.ensure_future(sync_to_async(self._hold)())
@@ -48,6 +52,10 @@ class Views:
             scope[page_gates.ADMITTED_KEY] = slug.decode()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
+
+    def _wait_outside(self) -> None:
+        with outside():
+            self._hold()
 
     def _hold(self) -> None:
         self.holding += 1
@@ -145,6 +153,43 @@ async def test_test_pushes_that_wait_for_a_silent_provider_hold_no_place_of_the_
         assert views.holding == page_gates.ASKING
         for number in range(4):
             assert (await service.get(f"/c/customer-{number}/test/", client="203.0.113.100")).status == 200
+
+
+async def test_whoever_waits_outside_holds_no_place_and_nobody_waits_for_them() -> None:
+    many = [
+        {"path": f"/c/customer-{number // 4}/test/", "method": "POST", "client": f"203.0.113.{number}"}
+        for number in range(4 * page_gates.ASKING)
+    ]
+    views = Views()
+    async with serving(views) as service:
+        tasks = [asyncio.create_task(service.get(query=b"outside", **one)) for one in many]
+        async with asyncio.timeout(PATIENCE):
+            while views.holding < len(many):
+                assert not any(task.done() for task in tasks), "none is turned away"
+                await asyncio.sleep(0.01)
+        for path in ("/c/customer-0/test/", "/account/signup/"):
+            told = await service.get(path, method="POST", client="203.0.113.200")
+            assert told.status == 200
+        views.go_on.set()
+        assert {request.status for request in await asyncio.gather(*tasks)} == {200}
+        async with asyncio.timeout(PATIENCE):
+            while (await service.get(many[0]["path"], method="POST", client="203.0.113.1")).status != 200:
+                await asyncio.sleep(0.01)
+
+
+def test_only_so_many_wait_outside_and_the_next_keep_their_places() -> None:
+    gates = Gates()
+    gates.waiting = Shares(2, 1)
+    places = [Place(gates.asking, gates.waiting, (f"client {number // 2}",)) for number in range(6)]
+    for number, place in enumerate(places):
+        assert gates.asking.limit._places.take((f"client {number // 2}",)) is None
+        place.leave()
+        place.leave()
+    assert (gates.waiting.in_use, gates.asking.limit._places.in_use) == (2, 4)
+    for place in places:
+        place.end()
+        place.leave()  # the news of a wait that comes after its end
+    assert (gates.waiting.in_use, gates.asking.limit._places.in_use) == (0, 0)
 
 
 async def test_the_view_of_a_caller_who_has_left_keeps_its_place_until_it_ends() -> None:
