@@ -1,5 +1,8 @@
 """Sessions whose time is over go, and only they."""
 
+import os
+import subprocess
+import sys
 import time
 from datetime import timedelta
 
@@ -10,10 +13,13 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pytest_django import Settings
 
+from hpns import variables
+from hpns.local import verify
 from tenants.accounts import sessions
 from tests.browsing import RECORDS, Browser, staff
 from tests.people import person
 from tests.roles import WORKER, acting_as
+from tests.stage import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -65,3 +71,18 @@ def test_what_a_page_asks_for_by_itself_keeps_no_session_alive(valkey: redis.Red
     browser = logged_in(at=seen, seen_at=seen)
     browser.get("/account/", headers={"HX-Request": "true"})
     assert browser.session[sessions.SEEN_KEY] == seen
+
+
+def test_cookies_are_bound_to_our_host_alone_where_everything_is_https() -> None:
+    assert variables.cookie_names(True) == ("__Host-sessionid", "__Host-csrftoken")
+    assert variables.cookie_names(False) == ("sessionid", "csrftoken")
+    program = (
+        "from django.conf import settings as s; print(s.SESSION_COOKIE_NAME, s.SESSION_COOKIE_SECURE, "
+        "s.SESSION_COOKIE_PATH, s.SESSION_COOKIE_DOMAIN)"
+    )
+    env = {**verify.deployment(), "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "hpns.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60
+    )
+    # What the prefix demands: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
+    assert done.stdout.split() == ["__Host-sessionid", "True", "/", "None"]
