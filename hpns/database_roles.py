@@ -1,9 +1,10 @@
-"""The two roles that the service runs as, besides the owner of the tables: what each may do with which table.
+"""The roles that the service runs as, besides the owner of the tables: what each may do with which table.
 
-The pages' role is bound by row-level security; the worker's is not, for PostgreSQL's COPY refuses tables under it, and
-the directory must know every key. Neither may change the audit log, nor make or drop a table, nor name a partition.
+The pages' role is bound by row-level security; the worker's is not, for PostgreSQL's COPY refuses tables under it. Nor
+is the directory's, which must know every key, and by which web and pages processes read that and nothing else. None
+may change the audit log, nor make or drop a table, nor name a partition.
 
-Invariant: a table that is not in GRANTS can be used by neither, and fails the tests.
+Invariant: a table that is not in GRANTS can be used by none, and fails the tests.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from psycopg import sql
 
 PAGES: Final = "pages"
 WORKER: Final = "worker"
+DIRECTORY: Final = "directory"
 
 _S, _SI, _SU = "SELECT", "SELECT, INSERT", "SELECT, UPDATE"
 _SIU, _SIUD = "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE, DELETE"
@@ -133,6 +135,13 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "django_content_type": (_S, ""),
     "django_migrations": ("", ""),
 }
+# What tenants/directory/ reads, and whether there is a log at all is looked at by the same role.
+READ_BY_THE_DIRECTORY: Final = frozenset(
+    (
+        *("tenants_customer", "tenants_entitlement", "tenants_server", "tenants_serverid", "tenants_serverkey"),
+        *("tenants_pushapp", "tenants_credential", "tenants_proof", "tenants_site"),
+    )
+)
 # Partitions are reached through the table that they are parts of, whose policies hold for them.
 PARTITIONS: Final = "^delivery_(receipt_|minute_|hour_|day_)?[0-9]{4}_[0-9]{2}(_[0-9]{2})?$"
 
@@ -152,13 +161,21 @@ def login(url: str, *, bypasses: bool) -> Login:
 
 
 def grants(role: str, kind: str) -> Iterator[sql.Composed]:
-    """The statements that give the role `role` what a role of this kind (PAGES or WORKER) may, and nothing else."""
-    name, place = sql.Identifier(role), (PAGES, WORKER).index(kind)
+    """The statements that give the role `role` what a role of this kind (PAGES, WORKER or DIRECTORY) may, and nothing
+    else."""
+    name = sql.Identifier(role)
     yield sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(name)
     yield sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name)
-    for table, rights in GRANTS.items():
-        if rights[place]:
-            yield sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights[place]), sql.Identifier(table), name)
+    for table in GRANTS:
+        if given := rights(kind, table):
+            yield sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(given), sql.Identifier(table), name)
+
+
+def rights(kind: str, table: str) -> str:
+    """What a role of this kind may do with a table of GRANTS; "" is nothing."""
+    if kind == DIRECTORY:
+        return _S if table in READ_BY_THE_DIRECTORY else ""
+    return GRANTS[table][(PAGES, WORKER).index(kind)]
 
 
 def tables(cursor: Any) -> set[str]:

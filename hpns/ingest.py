@@ -57,18 +57,20 @@ def server(options: argparse.Namespace) -> WebServer:
     return WebServer(listener, slots, reloader=reloader, drain_timeout=drain_timeout, beside=PagesChild())
 
 
-def forget_owner() -> None:
-    """Take the owner's database URL out of the environment that the processes of pages and pushes begin with."""
-    if not settings.DATABASE_URL:
-        for name in ("DATABASE_URL", "DATABASE_URL_FILE"):
-            os.environ.pop(name, None)
+def forget_others() -> None:
+    """Take the owner's database URL, and the worker's, out of the environment that the processes of pages and pushes
+    begin with, where these have roles of their own."""
+    for name in ("DATABASE_URL", "WORKER_DATABASE_URL"):
+        if not getattr(settings, name):
+            for each in (name, f"{name}_FILE"):
+                os.environ.pop(each, None)
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP replaces the processes one by one. Returns the exit code."""
     options = parse()
     starting.stop_unless_set_up()
-    forget_owner()
+    forget_others()
     setup.configure(settings.LOGGING)
     try:
         return server(options).serve()

@@ -73,18 +73,19 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 
 # --- Stores
 
-# Three roles: the owner of the tables (migrations, partitions, commands); the pages', whom row-level security binds;
-# the worker's, whom it does not (the log, and the directory of keys, which web and pages processes read as well).
+# Four roles: the owner of the tables (migrations, partitions, commands); the pages', whom row-level security binds;
+# the worker's, whom it does not (the log); and the directory's, which only reads, for web and pages processes.
 DATABASE_URL = secret("DATABASE_URL")
 PAGES_DATABASE_URL = secret("PAGES_DATABASE_URL")
 WORKER_DATABASE_URL = secret("WORKER_DATABASE_URL")
+DIRECTORY_DATABASE_URL = secret("DIRECTORY_DATABASE_URL")
 # Which of them this process is, by its entry point. One whose URL is not set is the owner.
 DATABASE_ROLE = env.str("DATABASE_ROLE", default="owner")
-DATABASES: dict[str, dict[str, Any]] = variables.databases(
-    DATABASE_ROLE, owner=DATABASE_URL, pages=PAGES_DATABASE_URL, worker=WORKER_DATABASE_URL
-)
-# Whoever takes over a page or a request must find no way to the owner of the tables.
+_URLS = {"pages": PAGES_DATABASE_URL, "worker": WORKER_DATABASE_URL, "directory": DIRECTORY_DATABASE_URL}
+DATABASES: dict[str, dict[str, Any]] = variables.databases(DATABASE_ROLE, owner=DATABASE_URL, **_URLS)
+# Whoever takes over a page or a request must find no way to the owner of the tables, nor to what writes the log.
 DATABASE_URL = variables.owners_url(DATABASE_ROLE, DATABASE_URL, PAGES_DATABASE_URL, WORKER_DATABASE_URL)
+WORKER_DATABASE_URL = variables.workers_url(DATABASE_ROLE, WORKER_DATABASE_URL, DIRECTORY_DATABASE_URL)
 # The connections for what the process's own role may not do.
 OWNER_DATABASE = "owner" if "owner" in DATABASES else "default"
 DIRECTORY_DATABASE = "directory" if "directory" in DATABASES else "default"

@@ -12,7 +12,7 @@ os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 os.environ.setdefault("LOG_FORMAT", "plain")
 
 # One connection, the superuser's of the stores for tests. Tests of the fences take on the other roles (tests/roles.py).
-os.environ["PAGES_DATABASE_URL"] = os.environ["WORKER_DATABASE_URL"] = ""
+os.environ["PAGES_DATABASE_URL"] = os.environ["WORKER_DATABASE_URL"] = os.environ["DIRECTORY_DATABASE_URL"] = ""
 
 from hpns import settings as real
 from hpns.settings import *

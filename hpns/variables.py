@@ -98,20 +98,27 @@ def owners_url(role: str, owner: str, *others: str) -> str:
     return "" if role in ("web", "pages") and all(others) else owner
 
 
-def databases(role: str, *, owner: str, pages: str, worker: str) -> dict[str, dict[str, Any]]:
-    """Django's DATABASES of a process with this role, by the URLs of the three: the owner where it has none.
+def workers_url(role: str, worker: str, directory: str) -> str:
+    """The worker's URL as a process of this role may know it: "" where it reads the directory by a role of its own."""
+    return "" if role in ("web", "pages") and directory else worker
+
+
+def databases(role: str, *, owner: str, pages: str, worker: str, directory: str) -> dict[str, dict[str, Any]]:
+    """Django's DATABASES of a process with this role, by the URLs of the four: the owner where it has none.
 
     "default" is the role's own. Where that is another one, a worker has "owner" for the log's partitions and for
-    what is kept of erased customers, and the pages process "directory", the worker's, for the directory of keys; the
-    pages' role itself gets no way to the owner's. A web process ("web") reads the directory and nothing else.
+    what is kept of erased customers, and the pages process "directory", for the directory of keys, by that role's
+    URL or, where there is none, the worker's; the pages' role itself gets no way to the owner's. A web process
+    ("web") reads the directory and nothing else.
     """
-    own = {"pages": pages, "worker": worker, "web": worker}.get(role) or owner
+    reader = directory or worker
+    own = {"pages": pages, "worker": worker, "web": reader}.get(role) or owner
     by_role = {"pages": timeouts.PAGES, "worker": timeouts.WORKER, "web": timeouts.WORKER}
     found = {"default": _connection(own, by_role.get(role, timeouts.COMMANDS))}
     if role == "worker" and owner not in ("", own):
         found["owner"] = _connection(owner, timeouts.OWNER)
-    if worker not in ("", own):
-        found["directory"] = _connection(worker, timeouts.WORKER)
+    if role != "worker" and reader not in ("", own):
+        found["directory"] = _connection(reader, timeouts.WORKER)
     return found
 
 

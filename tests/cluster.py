@@ -21,7 +21,7 @@ from psycopg import sql
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
-from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.postgres import DIRECTORY_USER, PAGES_USER, WORKER_USER, Postgres
 from hpns.local.process import Child
 from hpns.local.valkey import Valkey
 from tests.waiting import PATIENCE, wait_for
@@ -63,11 +63,12 @@ def settings_on(postgres: Postgres, valkey: Valkey) -> dict[str, str]:
 
 
 def urls(postgres: Postgres) -> dict[str, str]:
-    """The settings that name a copy's database, as its owner, as the pages and as the worker."""
+    """The settings that name a copy's database, by its owner and by each role."""
     return {
         "DATABASE_URL": postgres.url,
         "PAGES_DATABASE_URL": postgres.url_of(PAGES_USER, "pages-password"),
         "WORKER_DATABASE_URL": postgres.url_of(WORKER_USER, "worker-password"),
+        "DIRECTORY_DATABASE_URL": postgres.url_of(DIRECTORY_USER, "directory-password"),
     }
 
 

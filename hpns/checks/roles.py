@@ -1,4 +1,4 @@
-"""System checks of the three roles in the database, for a deployment: is row-level security in force for the pages?"""
+"""System checks of the roles in the database, for a deployment: is row-level security in force for the pages?"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -12,6 +12,11 @@ from django.db import connections
 from hpns import database_roles
 
 MAKE: Final = "Run manage.py database_roles, as the owner of the database."
+_WHY_OWN: Final = {
+    "PAGES_DATABASE_URL": "row-level security does not hold the pages",
+    "WORKER_DATABASE_URL": "row-level security does not hold the pages",
+    "DIRECTORY_DATABASE_URL": "web and pages processes, which strangers reach, read the directory as who may write",
+}
 _ROLE_QUERY: Final = (
     "SELECT rolsuper, rolbypassrls, "
     "EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid AND relkind IN ('r', 'p')) "
@@ -27,10 +32,11 @@ def roles_are_named(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     for name, url in (
         ("PAGES_DATABASE_URL", settings.PAGES_DATABASE_URL),
         ("WORKER_DATABASE_URL", settings.WORKER_DATABASE_URL),
+        ("DIRECTORY_DATABASE_URL", settings.DIRECTORY_DATABASE_URL),
     ):
         user = _user(url) or owner
         if user in seen:
-            text = f"{name} names no user of its own: row-level security does not hold the pages."
+            text = f"{name} names no user of its own: {_WHY_OWN[name]}."
             hint = f"Set it to DATABASE_URL with another user and password. Then: {MAKE}"
             found.append(Error(text, hint=hint, id="hpns.E039"))
         seen.add(user)
@@ -47,10 +53,14 @@ def _user(url: str) -> str:
 def roles_are_fit(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """E035: the pages' role is above row-level security; E036: the worker's is below it; E037: one is missing."""
+    """E035: the pages' role is above row-level security; E036: another is below it; E037: one is missing."""
     if not databases or "default" not in databases:
         return []
-    named = ((settings.PAGES_DATABASE_URL, False), (settings.WORKER_DATABASE_URL, True))
+    named = (
+        (settings.PAGES_DATABASE_URL, False),
+        (settings.WORKER_DATABASE_URL, True),
+        (settings.DIRECTORY_DATABASE_URL, True),
+    )
     try:
         return [
             message for url, bypasses in named if url for message in _role(database_roles.login(url, bypasses=bypasses))
@@ -73,5 +83,5 @@ def _role(role: database_roles.Login) -> Iterator[CheckMessage]:
         hint = f"Name another user in PAGES_DATABASE_URL. Then: {MAKE}" if is_super or owns else MAKE
         yield Error(text, hint=hint, id="hpns.E035")
     if role.bypasses and not (is_super or bypasses):
-        text = f"The worker's role {role.name} has no BYPASSRLS: it can neither write the log nor know the keys."
+        text = f"The role {role.name} has no BYPASSRLS: it can neither write the log nor know the keys."
         yield Error(text, hint=MAKE, id="hpns.E036")

@@ -105,7 +105,7 @@ def _web() -> Iterator[CheckMessage]:
 
 def _stores() -> Iterator[CheckMessage]:
     needs_owner = settings.DATABASE_ROLE not in ("web", "pages") or not (
-        settings.PAGES_DATABASE_URL and settings.WORKER_DATABASE_URL
+        settings.PAGES_DATABASE_URL and (settings.DIRECTORY_DATABASE_URL or settings.WORKER_DATABASE_URL)
     )
     if not settings.DATABASE_URL and not needs_owner:
         pass  # these processes never act as the owner
@@ -116,7 +116,7 @@ def _stores() -> Iterator[CheckMessage]:
         yield Error(f"DATABASE_URL is unusable: {fault}.", hint=DATABASE_FORM, id="hpns.E004")
     elif not urlsplit(settings.DATABASE_URL).path.strip("/"):
         yield Error("DATABASE_URL is unusable: it names no database.", hint=DATABASE_FORM, id="hpns.E004")
-    for name in ("PAGES_DATABASE_URL", "WORKER_DATABASE_URL"):
+    for name in ("PAGES_DATABASE_URL", "WORKER_DATABASE_URL", "DIRECTORY_DATABASE_URL"):
         url = getattr(settings, name)
         if url and (fault := _url_fault(url, DATABASE_SCHEMES)):
             yield Error(f"{name} is unusable: {fault}.", hint=DATABASE_FORM, id="hpns.E004")

@@ -18,7 +18,7 @@ from hpns.local.process import Spec
 
 USER = "hpns"
 # The roles that bind the pages and the worker; see hpns/database_roles.py.
-PAGES_USER, WORKER_USER = "hpns_pages", "hpns_worker"
+PAGES_USER, WORKER_USER, DIRECTORY_USER = "hpns_pages", "hpns_worker", "hpns_directory"
 # PostgreSQL gets no environment of ours: no PGDATA or PGPORT of another installation, no secrets of the service.
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 # For tests alone: nothing survives a crash of the machine, and nothing has to.

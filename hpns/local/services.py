@@ -3,7 +3,7 @@
     python -m hpns.local.services STATE_DIR [--fast] -- COMMAND...
 
 runs COMMAND with DATABASE_URL and REDIS_URL set; where they are set already, those servers are used as they are. With
-a PostgreSQL of ours the URLs of the two other roles are set, too.
+a PostgreSQL of ours the URLs of the three other roles are set, too.
 --fast is for tests: nothing survives a crash of the machine.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.guard import guarded
-from hpns.local.postgres import PAGES_USER, WORKER_USER, Postgres
+from hpns.local.postgres import DIRECTORY_USER, PAGES_USER, WORKER_USER, Postgres
 from hpns.local.problem import ProblemError
 from hpns.local.supervisor import StoppedError, Supervisor
 from hpns.local.valkey import Valkey
@@ -23,8 +23,8 @@ from hpns.local.valkey import Valkey
 
 def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict[str, str]:
     """Start what the environment does not name, wait until it serves, return DATABASE_URL and REDIS_URL; for a Valkey
-    of ours REDIS_SOCKET, and for a PostgreSQL of ours PAGES_DATABASE_URL and WORKER_DATABASE_URL, whose roles are yet
-    to be made.
+    of ours REDIS_SOCKET, and for a PostgreSQL of ours PAGES_, WORKER_ and DIRECTORY_DATABASE_URL, whose roles are
+    yet to be made.
 
     Raises ProblemError, StoppedError.
     """
@@ -34,7 +34,11 @@ def start(supervisor: Supervisor, folder: Folder, *, fast: bool = False) -> dict
         postgres = Postgres(folder, folder.secret("postgres_password", secrets.token_urlsafe), fast=fast)
         supervisor.start(postgres.spec())
         urls["DATABASE_URL"] = postgres.url
-        for name, user in (("PAGES_DATABASE_URL", PAGES_USER), ("WORKER_DATABASE_URL", WORKER_USER)):
+        for name, user in (
+            ("PAGES_DATABASE_URL", PAGES_USER),
+            ("WORKER_DATABASE_URL", WORKER_USER),
+            ("DIRECTORY_DATABASE_URL", DIRECTORY_USER),
+        ):
             urls[name] = postgres.url_of(user, folder.secret(f"{user}_password", secrets.token_urlsafe))
         started.append("postgres")
     if "REDIS_URL" not in urls:

@@ -22,6 +22,7 @@ OURS = (
         "DATABASE_URL",
         "PAGES_DATABASE_URL",
         "WORKER_DATABASE_URL",
+        "DIRECTORY_DATABASE_URL",
         "REDIS_URL",
         "REDIS_SOCKET",
         "SECRET_KEY",

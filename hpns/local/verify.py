@@ -81,6 +81,7 @@ def deployment() -> dict[str, str]:
         "CANARY_DEVICES": f"apple_rn-v2:{secrets.token_hex(32)}",
         "PAGES_DATABASE_URL": f"postgresql://pages:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",
         "WORKER_DATABASE_URL": f"postgresql://worker:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",
+        "DIRECTORY_DATABASE_URL": f"postgresql://directory:{secrets.token_urlsafe(16)}@127.0.0.1/hpns",
     }
 
 

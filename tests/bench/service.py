@@ -37,6 +37,7 @@ UNWANTED = (
         "DATABASE_URL",
         "PAGES_DATABASE_URL",
         "WORKER_DATABASE_URL",
+        "DIRECTORY_DATABASE_URL",
         "REDIS_URL",
         "REDIS_SOCKET",
         "CELERY_BROKER_URL",

@@ -2,7 +2,7 @@
 
 Decoding, limits and admission of a signed push with its place in the outbox left out, alternating with and without the
 look at its key and server_id (delivery/queue/key_usage.py), which makes one push a minute of each a sample. Then what a
-sample costs: comparing and copying it in the web process, verifying it in the worker. CPU time of this process, medians.
+sample costs: comparing and copying it in the web process, verifying it in the worker. CPU time, medians.
 """
 
 import asyncio

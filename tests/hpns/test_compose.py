@@ -228,4 +228,5 @@ def test_the_container_that_strangers_reach_has_no_password_of_the_tables_owner(
         sources = {secret["source"] for secret in services[name]["secrets"]}
         assert ("database_url" in sources) == (name != "web"), name
         assert ("DATABASE_URL_FILE" in services[name]["environment"]) == (name != "web"), name
-        assert {"pages_database_url", "worker_database_url"} <= sources
+        assert ("worker_database_url" in sources) == (name != "web"), name
+        assert {"pages_database_url", "directory_database_url"} <= sources

@@ -1,4 +1,4 @@
-"""The two roles of the running service: their rights, how they are made, and which process is which."""
+"""The roles of the running service: their rights, how they are made, and which process is which."""
 
 import json
 import os
@@ -18,11 +18,13 @@ from pytest_django import Settings
 from hpns import database_roles, ingest, variables
 from hpns.checks import roles as checks_roles
 from hpns.local import verify
-from tests.roles import PAGES, WORKER, acting_as
+from tests.roles import DIRECTORY, PAGES, WORKER, acting_as
 from tests.stage import ROOT
 
 pytestmark = pytest.mark.django_db
-OWNER_URL, PAGES_URL, WORKER_URL = (f"postgresql://{user}:secret@db/hpns" for user in ("hpns", "pages", "worker"))
+OWNER_URL, PAGES_URL, WORKER_URL, DIRECTORY_URL = (
+    f"postgresql://{user}:secret@db/hpns" for user in ("hpns", "pages", "worker", "directory")
+)
 
 
 # Of some tables only columns may be inserted; columns that may be updated are named.
@@ -57,12 +59,11 @@ def test_every_table_of_the_database_is_in_the_table_of_grants() -> None:
         assert database_roles.tables(cursor) - set(database_roles.GRANTS) == {"tenants_secret"}
 
 
-@pytest.mark.parametrize("kind", [PAGES, WORKER])
+@pytest.mark.parametrize("kind", [PAGES, WORKER, DIRECTORY])
 def test_each_role_has_the_rights_of_the_table_and_no_other(kind: str) -> None:
-    place = (PAGES, WORKER).index(kind)
     with acting_as(kind):
         assert {table: rights(table) for table in database_roles.GRANTS} == {
-            table: _INSERTED.sub("INSERT", granted[place]) for table, granted in database_roles.GRANTS.items()
+            table: _INSERTED.sub("INSERT", database_roles.rights(kind, table)) for table in database_roles.GRANTS
         }
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
             connection.cursor().execute("CREATE TABLE mine ()")
@@ -79,9 +80,10 @@ def named(settings: Settings, transactional_db: None) -> Iterator[Settings]:
     place = f"{values['HOST']}:{values['PORT']}/{values['NAME']}"
     settings.PAGES_DATABASE_URL = f"postgresql://{name}_pages:p%40ss1@{place}"
     settings.WORKER_DATABASE_URL = f"postgresql://{name}_worker:pass2@{place}"
+    settings.DIRECTORY_DATABASE_URL = f"postgresql://{name}_directory:pass3@{place}"
     yield settings
     with connection.cursor() as cursor:
-        for role in (f"{name}_pages", f"{name}_worker"):
+        for role in (f"{name}_pages", f"{name}_worker", f"{name}_directory"):
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
             if cursor.fetchone():
                 cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -98,12 +100,13 @@ def problems(settings: Settings) -> list[str | None]:
     return [one.id for one in checks_roles.roles_are_fit(None, databases=["default"])]
 
 
-def test_the_command_makes_both_and_run_again_changes_nothing(named: Settings) -> None:
-    assert problems(named) == ["hpns.E037", "hpns.E037"]
+def test_the_command_makes_all_and_run_again_changes_nothing(named: Settings) -> None:
+    assert problems(named) == ["hpns.E037", "hpns.E037", "hpns.E037"]
     for _ in range(2):
         call_command("database_roles", verbosity=0)
     assert problems(named) == []
-    for url, bypasses in ((named.PAGES_DATABASE_URL, False), (named.WORKER_DATABASE_URL, True)):
+    urls = ((named.PAGES_DATABASE_URL, False), (named.WORKER_DATABASE_URL, True), (named.DIRECTORY_DATABASE_URL, True))
+    for url, bypasses in urls:
         assert query(url, "SELECT rolbypassrls FROM pg_roles WHERE rolname = current_user") is bypasses
         assert query(url, "SELECT count(*) FROM tenants_customer") == 0
 
@@ -161,18 +164,23 @@ def test_without_urls_nothing_is_made(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("pages", "worker", "expected"),
+    ("pages", "worker", "directory", "expected"),
     [
-        (PAGES_URL, WORKER_URL, []),
-        ("", WORKER_URL, ["PAGES_DATABASE_URL"]),
-        (PAGES_URL, "", ["WORKER_DATABASE_URL"]),
-        (PAGES_URL, PAGES_URL, ["WORKER_DATABASE_URL"]),
-        (OWNER_URL, WORKER_URL, ["PAGES_DATABASE_URL"]),
-        ("postgresql://[", WORKER_URL, ["PAGES_DATABASE_URL"]),
+        (PAGES_URL, WORKER_URL, DIRECTORY_URL, []),
+        ("", WORKER_URL, DIRECTORY_URL, ["PAGES_DATABASE_URL"]),
+        (PAGES_URL, "", DIRECTORY_URL, ["WORKER_DATABASE_URL"]),
+        (PAGES_URL, WORKER_URL, "", ["DIRECTORY_DATABASE_URL"]),
+        (PAGES_URL, WORKER_URL, WORKER_URL, ["DIRECTORY_DATABASE_URL"]),
+        (PAGES_URL, PAGES_URL, DIRECTORY_URL, ["WORKER_DATABASE_URL"]),
+        (OWNER_URL, WORKER_URL, DIRECTORY_URL, ["PAGES_DATABASE_URL"]),
+        ("postgresql://[", WORKER_URL, DIRECTORY_URL, ["PAGES_DATABASE_URL"]),
     ],
 )
-def test_a_deployment_names_three_users(settings: Settings, pages: str, worker: str, expected: list[str]) -> None:
+def test_a_deployment_names_four_users(
+    settings: Settings, pages: str, worker: str, directory: str, expected: list[str]
+) -> None:
     settings.DATABASE_URL, settings.PAGES_DATABASE_URL, settings.WORKER_DATABASE_URL = OWNER_URL, pages, worker
+    settings.DIRECTORY_DATABASE_URL = directory
     found = checks_roles.roles_are_named(None)
     assert [one.msg.partition(" ")[0] for one in found] == expected
     assert {one.id for one in found} <= {"hpns.E039"}
@@ -185,28 +193,32 @@ def test_a_deployment_names_three_users(settings: Settings, pages: str, worker: 
 @pytest.mark.parametrize(
     ("role", "users"),
     [
-        ("owner", {"default": "hpns", "directory": "worker"}),
-        ("pages", {"default": "pages", "directory": "worker"}),
+        ("owner", {"default": "hpns", "directory": "directory"}),
+        ("pages", {"default": "pages", "directory": "directory"}),
         ("worker", {"default": "worker", "owner": "hpns"}),
-        ("web", {"default": "worker"}),
+        ("web", {"default": "directory"}),
     ],
 )
 def test_each_role_has_the_connections_that_it_needs(role: str, users: dict[str, str]) -> None:
-    found = variables.databases(role, owner=OWNER_URL, pages=PAGES_URL, worker=WORKER_URL)
+    found = variables.databases(role, owner=OWNER_URL, pages=PAGES_URL, worker=WORKER_URL, directory=DIRECTORY_URL)
     assert {alias: values["USER"] for alias, values in found.items()} == users
+    without = variables.databases(role, owner=OWNER_URL, pages=PAGES_URL, worker=WORKER_URL, directory="")
+    assert {alias: values["USER"].replace("worker", "directory") for alias, values in without.items()} == {
+        alias: user.replace("worker", "directory") for alias, user in users.items()
+    }
 
 
 def test_without_roles_there_is_one_connection() -> None:
     for role in ("owner", "pages", "worker", "web"):
-        found = variables.databases(role, owner=OWNER_URL, pages="", worker="")
+        found = variables.databases(role, owner=OWNER_URL, pages="", worker="", directory="")
         assert {alias: values["USER"] for alias, values in found.items()} == {"default": "hpns"}
 
 
 @pytest.mark.parametrize(
     ("module", "user", "directory", "owner"),
     [
-        ("hpns.ingest", "worker", "default", "default"),
-        ("hpns.asgi", "worker", "default", "default"),
+        ("hpns.ingest", "directory", "default", "default"),
+        ("hpns.asgi", "directory", "default", "default"),
         ("hpns.pages_process", "pages", "directory", "default"),
         ("hpns.worker", "worker", "default", "owner"),
         ("hpns.celery", "worker", "default", "owner"),
@@ -217,7 +229,12 @@ def test_each_program_is_what_it_should_be(module: str, user: str, directory: st
         f"import {module}; from django.conf import settings as s; "
         "print(s.DATABASES['default']['USER'], s.DIRECTORY_DATABASE, s.OWNER_DATABASE)"
     )
-    given = {"DATABASE_URL": OWNER_URL, "PAGES_DATABASE_URL": PAGES_URL, "WORKER_DATABASE_URL": WORKER_URL}
+    given = {
+        "DATABASE_URL": OWNER_URL,
+        "PAGES_DATABASE_URL": PAGES_URL,
+        "WORKER_DATABASE_URL": WORKER_URL,
+        "DIRECTORY_DATABASE_URL": DIRECTORY_URL,
+    }
     wanted = ("PATH", "REDIS_URL", "PYTHONPYCACHEPREFIX")
     env = {**{name: os.environ[name] for name in wanted if name in os.environ}, **given}
     done = subprocess.run(
@@ -233,19 +250,20 @@ def test_each_program_is_what_it_should_be(module: str, user: str, directory: st
 
 
 @pytest.mark.parametrize("role", ["web", "pages"])
-def test_the_processes_that_strangers_reach_know_no_way_to_the_owner(role: str) -> None:
+def test_the_processes_that_strangers_reach_know_no_way_to_the_owner_or_the_worker(role: str) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.endswith("DATABASE_URL")},
         "DATABASE_URL": OWNER_URL,
         "PAGES_DATABASE_URL": PAGES_URL,
         "WORKER_DATABASE_URL": WORKER_URL,
+        "DIRECTORY_DATABASE_URL": DIRECTORY_URL,
         "DATABASE_ROLE": role,
         "DJANGO_SETTINGS_MODULE": "hpns.settings",
         "READ_DOT_ENV": "false",
     }
     asked = (
         "import json; from django.conf import settings; from hpns.checks.settings import settings_are_usable; "
-        "print(json.dumps([settings.DATABASE_URL, str(settings.DATABASES), "
+        "print(json.dumps([settings.DATABASE_URL + settings.WORKER_DATABASE_URL, str(settings.DATABASES), "
         "[each.id for each in settings_are_usable(None)]]))"
     )
     done = subprocess.run(
@@ -253,7 +271,7 @@ def test_the_processes_that_strangers_reach_know_no_way_to_the_owner(role: str) 
     )
     url, databases, faults = json.loads(done.stdout)
     assert url == ""
-    assert "'USER': 'hpns'" not in databases
+    assert not any(f"'USER': '{user}'" in databases for user in ("hpns", "worker"))
     assert not {"hpns.E003", "hpns.E004"} & set(faults)
     # And it works without it, as the web container does, which is not given that secret.
     without = {name: value for name, value in environment.items() if name != "DATABASE_URL"}
@@ -266,12 +284,13 @@ def test_the_processes_that_strangers_reach_know_no_way_to_the_owner(role: str) 
 def test_the_children_of_the_web_server_are_not_given_it_either(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", OWNER_URL)
-    monkeypatch.setenv("DATABASE_URL_FILE", "/run/secrets/database_url")
-    settings.DATABASE_URL = OWNER_URL
-    ingest.forget_owner()
+    names = ("DATABASE_URL", "WORKER_DATABASE_URL")
+    for name in names:
+        monkeypatch.setenv(name, OWNER_URL)
+        monkeypatch.setenv(f"{name}_FILE", "/run/secrets/database_url")
+        setattr(settings, name, OWNER_URL)
+    ingest.forget_others()
     assert os.environ["DATABASE_URL"] == OWNER_URL, "there is one role only"
-    settings.DATABASE_URL = ""
-    ingest.forget_owner()
-    assert "DATABASE_URL" not in os.environ
-    assert "DATABASE_URL_FILE" not in os.environ
+    settings.DATABASE_URL = settings.WORKER_DATABASE_URL = ""
+    ingest.forget_others()
+    assert not set(os.environ) & {*names, *(f"{name}_FILE" for name in names)}

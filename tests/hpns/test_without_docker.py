@@ -23,7 +23,7 @@ def test_secrets_without_docker_name_this_machines_stores(tmp_path: Path) -> Non
     folder = tmp_path / "secrets"
     command = [str(ROOT / "bin" / "secrets"), "--without-docker", str(folder)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    for name in ("database_url", "pages_database_url", "worker_database_url"):
+    for name in ("database_url", "pages_database_url", "worker_database_url", "directory_database_url"):
         assert (folder / name).read_text().strip().endswith("@127.0.0.1:5432/hpns")
     assert (folder / "redis_url").read_text().strip().endswith("@127.0.0.1:6379/0")
 

@@ -1,4 +1,4 @@
-"""`manage.py database_roles`: makes the logins of the pages and of the worker, and gives each its rights."""
+"""`manage.py database_roles`: makes the logins of the pages, the worker and the directory, and gives them rights."""
 
 from typing import Any, Final
 
@@ -17,13 +17,14 @@ _SHOULD_BE: Final = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
 class Command(BaseCommand):
     """See above. Run again it changes nothing; after a migration it gives rights to the new tables."""
 
-    help = "Make the logins that PAGES_DATABASE_URL and WORKER_DATABASE_URL name, and give them their rights."
+    help = "Make the logins that PAGES_, WORKER_ and DIRECTORY_DATABASE_URL name, and give them their rights."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Raises CommandError with what an administrator of the database has to do."""
         wanted = (
             (database_roles.PAGES, settings.PAGES_DATABASE_URL, False),
             (database_roles.WORKER, settings.WORKER_DATABASE_URL, True),
+            (database_roles.DIRECTORY, settings.DIRECTORY_DATABASE_URL, True),
         )
         made = []
         for kind, url, bypasses in wanted:

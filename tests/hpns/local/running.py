@@ -39,6 +39,7 @@ class Run:
             "DATABASE_URL",
             "PAGES_DATABASE_URL",
             "WORKER_DATABASE_URL",
+            "DIRECTORY_DATABASE_URL",
             "REDIS_URL",
             "REDIS_SOCKET",
             "DJANGO_SETTINGS_MODULE",
