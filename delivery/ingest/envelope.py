@@ -93,7 +93,7 @@ class EnvelopeTemplate:
         self._sent_key, self._trim_at = sent_key(process), -math.inf
         self._trim = valkey.pack(("LTRIM", self._sent_key, "0", str(SENT_MOST - 1)))
         self._trim += valkey.pack(("EXPIRE", self._sent_key, str(SENT_TTL)))
-        self._queue, self._by_key = serialised(with_payload=False)
+        self.queue, self._by_key = serialised(with_payload=False)
         _, self._inline = serialised(with_payload=True)
 
     def on_lost(self) -> None:
@@ -110,12 +110,21 @@ class EnvelopeTemplate:
         return message.replace(SEALED.encode(), base64.b64encode(sealed)) if inline else message
 
     def commands(
-        self, batch_id: str, position: int, sealed: bytes, message: bytes, *, key: str = "", settled: Sequence[int] = ()
+        self,
+        batch_id: str,
+        position: int,
+        sealed: bytes,
+        message: bytes,
+        *,
+        key: str = "",
+        settled: Sequence[int] = (),
+        noting: bytes = b"",
     ) -> tuple[bytes, int]:
         """The packed commands of one transaction that publishes a batch, and how many they are.
 
         position: what stands for it in the list of sent_key(); message: see message(); key: of the list that it goes
-        to, if that is not the queue; settled: the indexes of its pushes that have ended already.
+        to, if that is not the queue; settled: the indexes of its pushes that have ended already; noting: the last
+        command of the transaction, if there is one (delivery/queue/seen.py).
         """
         parts = [_MULTI]
         done = batch.progress_key(batch_id)
@@ -125,7 +134,7 @@ class EnvelopeTemplate:
         if len(sealed) > INLINE_MOST:
             parts.append(valkey.pack(("SET", batch.payload_key(batch_id), sealed, "EX", str(PAYLOAD_TTL))))
         parts += [
-            valkey.pack(("LPUSH", key or self._queue, message)),
+            valkey.pack(("LPUSH", key or self.queue, message)),
             valkey.pack(("LPUSH", self._sent_key, str(position))),
         ]
         count, now = len(parts) + 1, time.monotonic()
@@ -133,6 +142,9 @@ class EnvelopeTemplate:
             self._trim_at = now + TRIM_SECONDS
             parts.append(self._trim)
             count += 2
+        if noting:
+            parts.append(noting)
+            count += 1
         parts.append(_EXEC)
         return b"".join(parts), count
 

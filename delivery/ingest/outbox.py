@@ -24,11 +24,13 @@ from delivery.ingest.own_delivery import OwnDelivery
 from delivery.ingest.pending import PendingPush
 from delivery.ingest.publishing import Publisher
 from delivery.ingest.receipts import MOST_BYTES, Receipts
+from delivery.ingest.recent_pushes import RecentPushes
 from delivery.ingest.refusals import TurnedAwayPushes
+from delivery.ingest.repeats import Repeats
 from delivery.ingest.responses import TICK, Responses
 from delivery.metrics import counting
 from delivery.protocol import wire
-from delivery.queue import batch, shared_clock, valkey
+from delivery.queue import batch, seen, shared_clock, valkey
 from delivery.queue.key_usage import KeyUsage
 from delivery.queue.rejections import Rejections
 from delivery.queue.strangers import Strangers
@@ -70,9 +72,15 @@ class Outbox:
         self.strangers = Strangers(self.link)
         self.limits = Limits(self.link, self.process, settings.HASH_KEY, self.waiting_limit)
         self._late_marks = LateMarks(self.link)
-        self.responses = Responses(self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL, self._late_marks.add)
+        self._recent = RecentPushes(settings.HASH_KEY)
+        self.responses = Responses(
+            self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL, self._late_marks.add, self._recent.on_ended
+        )
+        self._repeats = Repeats(self.link, self.responses, self.turned_away)
         self._own = own(self.link) if own is not None else None
-        self._publisher = Publisher(self.process, self.link, self.responses, self.turned_away, self._own)
+        self._publisher = Publisher(
+            self.process, self.link, self.responses, self.turned_away, self._repeats, self._own, self.limits.memory
+        )
         self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
 
     def start(self) -> None:
@@ -108,6 +116,7 @@ class Outbox:
         self.turned_away.close()
         self.receipts.flush(MOST_BYTES)
         if self._own is not None:
+            await self._publisher.close()
             await self._own.close()
         if self.link.up:
             try:
@@ -135,15 +144,18 @@ class Outbox:
         """Take a push on; the future gives the body of the answer within the deadline. `plain` is the push as JSON."""
         answer: asyncio.Future[bytes] = self.loop.create_future()
         pending = PendingPush(who, push, self.trace(), shared_clock.now(), size, answer)
+        responses, first = self.responses, self._recent.find(pending)
+        if first is not None and responses.waiting < self.waiting_limit:
+            return self._repeats.join(first, pending, allowance)
         if not self.link.up:
             return self.turned_away.turn_away(pending, "queue_down")
-        responses = self.responses
         if responses.waiting >= self.waiting_limit or responses.kept_bytes >= KEPT_MOST:
             return self.turned_away.turn_away(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         responses.waiting += 1
         pending.allowance = allowance
         allowance.acquire()
+        self._recent.begin(pending, self.loop.time())
         collected = self._collected
         collected.append((pending, item))
         self._collected_bytes += len(item)
@@ -167,6 +179,7 @@ class Outbox:
             self._publisher.publish([pending for pending, _ in collected], [item for _, item in collected])
 
     async def _on_reconnected(self, connection: valkey.Connection) -> None:
+        await connection.execute(*seen.loading())
         if not self._publisher.via_celery:
             await self._durability.look(connection)
             await self._publisher.on_reconnected(connection)

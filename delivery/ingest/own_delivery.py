@@ -1,8 +1,9 @@
 """Own delivery: a web process sends the batches that it has taken on itself, and workers are what makes that durable.
 
 A batch is written to this process's own processing list, as the very message that a worker would have taken from the
-queue, under a lease of this process; and its pushes are begun in the same turn of the loop. One script settles and
-acknowledges, as a worker's does, and each push is answered as soon as its verdict is there. When the process dies, its
+queue, under a lease of this process; and its pushes are begun with Valkey's reply to that, which says which came
+before. One script settles and acknowledges, as a worker's does, and each push is answered as soon as its verdict is
+there. When the process dies, its
 lease lapses, and the workers take the list over as they take over a dead worker's. To the queue goes what exceeds MOST
 batches, and everything while no lease is held. Invariants: nothing is sent that is not on its way into the list; a push
 that was told OK without its provider's word stands in the list, and in the file on the disk.
@@ -19,7 +20,7 @@ from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.responses import Responses
 from delivery.outcomes.verdict import Answer
 from delivery.protocol import wire
-from delivery.queue import batch, told, valkey
+from delivery.queue import batch, seen, told, valkey
 from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
@@ -67,12 +68,15 @@ class OwnDelivery:
         self._sender.open(self._link, ForwardingReporter(asyncio.get_running_loop(), self._link))
         self._keeping = supervise("the lease of this web process", self._lease.keep, essential=False)
 
-    def has_room(self) -> bool:
-        """Whether one more batch may be taken."""
-        return self._sender.batches < MOST and self._lease.is_valid() and DIRECTORY.ready
+    def has_room(self, held: int = 0) -> bool:
+        """Whether one more batch may be taken; `held`: how many are to come."""
+        return self._sender.batches + held < MOST and self._lease.is_valid() and DIRECTORY.ready
 
-    def deliver(self, pending: PendingBatch, message: bytes) -> None:
-        """Begin to send a batch whose message is being written to the list; its pushes are answered as they end."""
+    def deliver(self, pending: PendingBatch, message: bytes, repeated: Collection[int] = ()) -> None:
+        """Begin to send a batch whose message was written to the list; its pushes are answered as they end.
+
+        repeated: the indexes of those that came before, and are not sent.
+        """
         finished = self._sender.loop.create_future()
         receipt, resolve = Receipt(self.key, message), self._responses.resolve
 
@@ -93,7 +97,8 @@ class OwnDelivery:
 
         pending.own = work = BatchProgress(pending.id, _items(pending), finished, receipt, answer)
         finished.add_done_callback(lambda _: _part(work))
-        self._sender.begin(work)
+        work.confirmed += repeated
+        self._sender.begin(work, seen.progress(repeated) if repeated else None)
 
     async def on_reconnected(self, connection: valkey.Connection) -> None:
         """Have Valkey know the lease, and requeue what has ended here and is in the list all the same.

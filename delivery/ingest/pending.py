@@ -5,6 +5,7 @@ from typing import Final
 
 from delivery.ingest.limits import Allowance
 from delivery.protocol import wire
+from delivery.queue import seen
 from delivery.worker.batch_progress import BatchProgress
 from tenants.directory.snapshot import Identity
 
@@ -15,16 +16,17 @@ NOWHERE: Final = 0
 class PendingPush:
     """One push on its way: who sent it, the push, and the future of the answer's body.
 
-    It counts as waiting, here and in its limits, as long as it has its `allowance`.
+    It counts as waiting, here and in its limits, as long as it has its `allowance`. `digest` names it (queue/seen.py).
     """
 
-    __slots__ = ("allowance", "answer", "at", "push", "size", "trace", "who")
+    __slots__ = ("allowance", "answer", "at", "digest", "push", "size", "trace", "who")
 
     def __init__(
         self, who: Identity, push: wire.Push, trace: str, at: float, size: int, answer: "asyncio.Future[bytes]"
     ):
         self.who, self.push, self.trace, self.at, self.size, self.answer = who, push, trace, at, size, answer
         self.allowance: Allowance | None = None
+        self.digest = seen.NONE
 
 
 class PendingBatch:

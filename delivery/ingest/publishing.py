@@ -5,8 +5,12 @@ has. The others are published again while somebody waits for them, and else turn
 had not confirmed when the connection broke, and those that it had and lost, because its machine lost power. Batches are
 only written in the order of their positions, to one connection at a time (delivery/queue/valkey.py), and the
 append-only file keeps that order: so the newest position of the list is the last that the queue has. One that is
-published again gets a new position: what is saved up to a position is so without exception. Invariant: a batch stands
-in the queue at most once; one that may be known to a worker already says so.
+published again gets a new position: what is saved up to a position is so without exception.
+
+With a batch goes which pushes it has (delivery/queue/seen.py), and Valkey's reply says which of them came before. What
+this process sends itself is held until then, a round trip, or HELD_MOST where Valkey takes longer: rather send a push
+that may have come before than none. Invariant: a batch stands in the queue at most once; one that may be known to a
+worker already says so.
 """
 
 import asyncio
@@ -14,7 +18,7 @@ import base64
 import itertools
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 
@@ -23,17 +27,23 @@ from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.ingest import envelope
 from delivery.ingest.own_delivery import OwnDelivery
 from delivery.ingest.pending import NOWHERE, PendingBatch, PendingPush
+from delivery.ingest.queue_memory import QueueMemory
 from delivery.ingest.refusals import TurnedAwayPushes
+from delivery.ingest.repeats import Repeats
 from delivery.ingest.responses import Responses
 from delivery.metrics import counting
 from delivery.protocol import wire
-from delivery.queue import batch, valkey
+from delivery.queue import batch, seen, valkey
 from tenants import redis_client, vault
 
 logger = logging.getLogger(__name__)
 
 # For another broker, whose client blocks. Batches that wait for a thread; more are turned away.
 CELERYS = BoundedExecutor("publishing through Celery", threads=8, queued=200)
+# Seconds for which a batch waits to be told which of its pushes came before.
+HELD_MOST: Final = 0.1
+# Of a push that may come again, for it went nowhere.
+_NOT_QUEUED: Final = wire.fail_body("queue_down")
 
 
 class Publisher:
@@ -45,9 +55,15 @@ class Publisher:
         link: valkey.Link,
         responses: Responses,
         turned_away: TurnedAwayPushes,
+        repeats: Repeats,
         own: OwnDelivery | None,
+        memory: QueueMemory,
     ) -> None:
         self._process, self._link, self._responses, self._turned_away = process, link, responses, turned_away
+        self._repeats, self._memory = repeats, memory
+        # Those that wait for Valkey's reply, by number, with their messages and until when in the loop's time.
+        self._held: dict[int, tuple[PendingBatch, bytes, float]] = {}
+        self._held_timer: asyncio.TimerHandle | None = None
         self._cipher, self._own = vault.queue_cipher("queue"), own
         self._numbers = itertools.count(1)
         self.sent = envelope.sent_key(process)
@@ -76,11 +92,53 @@ class Publisher:
             return
         # While the link is not up nothing is written, and on_reconnected() comes to it.
         message = self._envelope.message(batch_id, sealed)
-        own = self._own if self._own is not None and self._link.up and self._own.has_room() else None
+        own = self._own if self._own is not None and self._link.up and self._own.has_room(len(self._held)) else None
         key = own.key if own is not None else ""
-        self._post(self._link, pending, self._envelope.commands(batch_id, number, sealed, message, key=key))
-        if own is not None:
+        noting = self._noting(pending, key)
+        commands = self._envelope.commands(batch_id, number, sealed, message, key=key, noting=noting)
+        self._post(self._link, pending, commands)
+        if own is None:
+            return
+        if not noting:
             own.deliver(pending, message)
+            return
+        loop = asyncio.get_running_loop()
+        self._held[number] = (pending, message, loop.time() + HELD_MOST)
+        if self._held_timer is None:
+            self._held_timer = loop.call_later(HELD_MOST, self._on_held_long)
+
+    def _noting(self, pending: PendingBatch, key: str, *, surely_first: bool = False) -> bytes:
+        digests = [seen.NONE if push is None else push.digest for push in pending.pushes]
+        most = seen.records_most(self._memory.maxmemory)
+        where = key or self._envelope.queue
+        return seen.noting(pending.id, digests, where, most, in_queue=not key, surely_first=surely_first)
+
+    def _on_held_long(self) -> None:
+        """Begin what Valkey has not replied to in time; it is the oldest that are held."""
+        loop = asyncio.get_running_loop()
+        self._held_timer = None
+        for number, (_, _, until) in list(self._held.items()):
+            if until > loop.time():
+                self._held_timer = loop.call_at(until, self._on_held_long)
+                break
+            self._begin_held(number, [])
+
+    def _begin_held(self, number: int, repeats: Sequence[seen.Repeat]) -> None:
+        """Send a batch that was held, but for those of its pushes that came before."""
+        if (held := self._held.pop(number, None)) is None or self._own is None:
+            return
+        pending, message, _ = held
+        if len(repeats) < len(pending.pushes):
+            self._own.deliver(pending, message, [repeat.place for repeat in repeats])
+
+    async def close(self) -> None:
+        """Have Valkey's replies to what is held; what it gives none to, in its time, is the workers'."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + HELD_MOST
+        while self._held and loop.time() < until:
+            await asyncio.sleep(HELD_MOST / 10)
+        self._held.clear()
+        self._own = None
 
     def _post(
         self, writer: valkey.Link | valkey.Connection, pending: PendingBatch, commands: tuple[bytes, int]
@@ -90,8 +148,14 @@ class Publisher:
         writer.post(*commands, confirmation)
 
     def _on_published(self, confirmation: "asyncio.Future[Any]", pending: PendingBatch) -> None:
-        if confirmation.cancelled() or confirmation.exception() is not None:
-            return  # whether it arrived is found out when the connection is back
+        if confirmation.cancelled():
+            return
+        if confirmation.exception() is not None:  # whether it arrived is found out when the connection is back
+            self._begin_held(pending.number, [])
+            return
+        reply = confirmation.result()
+        repeats = seen.repeats(reply[-1]) if isinstance(reply, list) else []
+        self._begin_held(pending.number, repeats)
         if isinstance(confirmation.result(), Exception):
             logger.error("Valkey does not take pushes: %s", confirmation.result())
             if pending.own is None:
@@ -100,6 +164,9 @@ class Publisher:
                 pending.position = NOWHERE
             return
         self._responses.on_published(pending)
+        for repeat in repeats:
+            if (push := self._responses.take_out(pending, repeat.place)) is not None:
+                self._repeats.answer(push, pending, repeat)
 
     def _publish_again(self, connection: valkey.Connection, pending: PendingBatch, settled: Sequence[int]) -> None:
         pending.position = next(self._numbers)
@@ -109,7 +176,13 @@ class Publisher:
         else:  # perhaps a worker has it all the same, or had it before the queue forgot it
             message, key = envelope.redelivered(self._envelope.message(pending.id, pending.sealed)), ""
         commands = self._envelope.commands(
-            pending.id, pending.position, pending.sealed, message, key=key, settled=settled
+            pending.id,
+            pending.position,
+            pending.sealed,
+            message,
+            key=key,
+            settled=settled,
+            noting=self._noting(pending, key, surely_first=True),
         )
         self._post(connection, pending, commands)
 
@@ -124,6 +197,7 @@ class Publisher:
             if push is None:
                 continue
             self._responses.release(push)
+            self._responses.on_ended(push, _NOT_QUEUED)
             try:
                 self._turned_away.turn_away(push, code)
             except Exception:  # a fault of ours at one push: the others are released and answered all the same

@@ -37,6 +37,7 @@ class QueueMemory:
     def __init__(self, link: valkey.Link) -> None:
         self._link = link
         self.scarce = False
+        self.maxmemory: int | None = None  # of Valkey in bytes, 0 for none; None while it is not known
         self._left = 0.0
         # Valkey's memory when the queue was short for the last time.
         self._before = 0
@@ -78,6 +79,7 @@ class QueueMemory:
 
     def update(self, used: int, maxmemory: int, waiting: int) -> None:
         """Take note of Valkey's memory in bytes (`maxmemory` 0: it has no bound), and of how many batches wait."""
+        self.maxmemory = maxmemory
         if waiting <= SHORT:
             self._before = used
         scarce = bool(maxmemory) and waiting > SHORT and used > maxmemory * SCARCE_FROM

@@ -16,6 +16,7 @@ import msgspec
 from django.conf import settings
 
 from delivery.ingest.pending import NOWHERE, PendingBatch, PendingPush
+from delivery.ingest.recent_pushes import UNCERTAIN
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer
@@ -49,11 +50,13 @@ class Responses:
         deadline: float,
         public_url: str = "",
         on_late: Callable[[PendingBatch], None] = lambda _pending: None,
+        on_ended: Callable[[PendingPush, bytes], None] = lambda _push, _body: None,
     ) -> None:
         """`deadline`: seconds from its batch's publication within which each push is answered; `public_url`: the
         address of the pages, for the texts of failures; `on_late`: gets each batch in the queue of which pushes were
-        answered at the deadline."""
-        self._on_late = on_late
+        answered at the deadline; `on_ended`: each push with its answer, or at its deadline, and then with its
+        result."""
+        self._on_late, self.on_ended = on_late, on_ended
         self.is_taken: Callable[[], bool] = lambda: True
         self._process, self.deadline, self._public_url = process, deadline, public_url
         self.batches: dict[int, PendingBatch] = {}
@@ -169,6 +172,7 @@ class Responses:
         if push is None:
             return  # a batch that two workers had; whose result came first has been told
         pending.pushes[index] = None
+        self.on_ended(push, body)
         if not push.answer.done():
             self.latency += (self._respond(push, body) - self.latency) * LATENCY_WEIGHT
         else:
@@ -176,6 +180,23 @@ class Responses:
         pending.unanswered -= 1
         if not pending.unanswered:
             self.forget(pending)
+
+    def take_out(self, pending: PendingBatch, index: int) -> PendingPush | None:
+        """Take a push out of its published batch, which is answered for itself; None for one that has its answer."""
+        push, pending.pushes[index] = pending.pushes[index], None
+        if push is not None:
+            pending.unanswered -= 1
+            if not pending.unanswered:
+                self.forget(pending)
+        return push
+
+    def answer(self, push: PendingPush, body: bytes) -> None:
+        """Answer a push that was taken out of its batch."""
+        self.on_ended(push, body)
+        if push.answer.done():
+            self.release(push)
+        else:
+            self._respond(push, body)
 
     def _respond(self, push: PendingPush, body: bytes) -> float:
         """Answer one waiting push; returns for how many seconds it has waited."""
@@ -205,10 +226,11 @@ class Responses:
                 break
             if not pending.late:
                 self._on_deadline(pending)
-            if pending.published and (queue_up or self._is_saved(pending)):
+            if pending.published and (queue_up or self.is_saved(pending)):
                 self.forget(pending)
 
-    def _is_saved(self, pending: PendingBatch) -> bool:
+    def is_saved(self, pending: PendingBatch) -> bool:
+        """Whether a batch, and whatever was written before it, is on the queue's disk."""
         synced = NOWHERE < pending.position <= self.synced
         return pending.saved or synced or (self.saves_at_once and pending.published)
 
@@ -217,7 +239,7 @@ class Responses:
         and where nobody takes pushes what will be of no use when somebody does."""
         self._drop_sealed(pending)  # nobody waits any more, so it is not published again
         code = ""
-        if not self._is_saved(pending):
+        if not self.is_saved(pending):
             code = "queue_unsaved" if pending.published else "queue_down"
         pending.mark = told.FAIL if code else told.OK if pending.own or self.is_taken() else told.OK_IF_LASTING
         pending.told = tuple(
@@ -236,9 +258,6 @@ class Responses:
         pending.late = True
 
     def _end_late(self, push: PendingPush, pending: PendingBatch, code: str) -> None:
-        if push.answer.done():
-            self.release(push)
-            return
         late = "late_test" if push.push.type == "test" and pending.published else code
         if not late and told.answer(push.push, pending.mark) is Answer.FAIL:
             late = "no_worker"
@@ -246,4 +265,6 @@ class Responses:
         if late:
             text = judge.text(judge.refusal(late), push.trace, self._public_url, seconds=int(self.deadline))
             body = wire.fail_body(text)
-        self._respond(push, body)
+        self.answer(push, body)
+        if late and pending.own is not None:  # its request is out, whatever was told
+            self.on_ended(push, UNCERTAIN)

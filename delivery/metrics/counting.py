@@ -52,22 +52,24 @@ _turned_away: dict[str, int] = {}
 _put_aside: dict[str, int] = {}
 _answered: Cell = [None, 0.0, *([0] * (len(SECONDS) + 1))]
 _batches: Cell = [None, 0.0, *([0] * (len(SIZES) + 1))]
-_accepted = 0
-_rows_lost = 0
+_pushes: dict[MetricName, int] = {"hpns_accepted_total": 0, "hpns_repeats_total": 0, "hpns_rows_lost_total": 0}
 # Different keys between two collections: strangers choose a part of them, and must not fill the memory.
 MOST: Final = 2_000
 
 
 def accepted(pushes: int) -> None:
     """Count pushes that are enqueued."""
-    global _accepted  # noqa: PLW0603  a counter
-    _accepted += pushes
+    _pushes["hpns_accepted_total"] += pushes
+
+
+def repeated() -> None:
+    """Count a push that came again, and gets the answer of the first one."""
+    _pushes["hpns_repeats_total"] += 1
 
 
 def rows_lost(pushes: int) -> None:
     """Count pushes that were answered and whose row of the log may be missing."""
-    global _rows_lost  # noqa: PLW0603  a counter
-    _rows_lost += pushes
+    _pushes["hpns_rows_lost_total"] += pushes
 
 
 def turned_away(code: str) -> None:
@@ -142,7 +144,6 @@ def register_gauges(read: Callable[[], Iterable[Gauge]]) -> None:
 
 def collect() -> Counts:
     """Add what was counted since the last call to this process's totals, and return these."""
-    global _accepted, _rows_lost  # noqa: PLW0603  counters
     for (platform, kind, code, has_ack, has_key), cell in _ended.items():
         counts = "true" if has_key and cell[0].counts_in_sla else "false"
         _count("hpns_ended_total", (counts, cell[0].attribution), sum(cell[2:]))
@@ -168,12 +169,12 @@ def collect() -> Counts:
     for cell in (_answered, _batches):
         cell[1:] = [0.0, *([0] * (len(cell) - 2))]
     _totals.add(receipt_counts.take())
-    _count("hpns_accepted_total", (), _accepted)
-    _count("hpns_rows_lost_total", (), _rows_lost)
+    for total, count in _pushes.items():
+        _count(total, (), count)
+        _pushes[total] = 0
     # There from the start, so that their first rise is seen.
     _count("service_bad_request_total", (), 0)
     _count("hpns_ended_total", ("true", "ours"), 0)
-    _accepted = _rows_lost = 0
     return _totals
 
 

@@ -61,6 +61,7 @@ MetricName = Literal[
     "hpns_accepted_total",
     "hpns_turned_away_total",
     "hpns_rows_lost_total",
+    "hpns_repeats_total",
     "hpns_messages_put_aside_total",
     "hpns_task_restarts_total",
     "hpns_batch_pushes",
@@ -135,6 +136,7 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     "hpns_rows_lost_total": Meter(
         "counter", "Answered pushes whose row may be missing in the log: Valkey lost what it had not synced."
     ),
+    "hpns_repeats_total": Meter("counter", "Pushes that came again and got the answer of the first one."),
     "hpns_messages_put_aside_total": Meter(
         "counter", "Messages of a queue that could not be read and were put aside.", ("queue",)
     ),

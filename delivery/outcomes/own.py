@@ -210,6 +210,11 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "no good Mattermost licence is known for the subscription, so that only wipes of lost phones are delivered",
             "upload the current licence on the licence page, or ask {contact}",
         ),
+        _refused(
+            "repeated",
+            "the same push (one ack_id) came before, and that one failed or is not known to have arrived",
+            "look for the first push with this ack_id; what sends it twice, such as a proxy that tries again, may stop",
+        ),
         _refused("over_limit", "{detail}", "send less at once, or ask {contact} for a higher limit"),
         _refused(
             "malformed",

@@ -19,9 +19,9 @@ from typing import Any
 from delivery.log.rows import NO_KEY, ROWS, fingerprint, row, with_answer
 from delivery.metrics import counting
 from delivery.outcomes import judge
-from delivery.outcomes.verdict import Verdict
+from delivery.outcomes.verdict import Answer, Verdict
 from delivery.protocol.wire import Push
-from delivery.queue import batch, shared_clock, told, valkey
+from delivery.queue import batch, seen, shared_clock, told, valkey
 from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
 from tenants.directory.live import DIRECTORY
@@ -119,7 +119,7 @@ def settled_before(done: bytes | None, index: int) -> bool:
 class _Settlement:
     """One settlement of some pushes of a batch, until the server has confirmed it."""
 
-    __slots__ = ("by_name", "last", "mark", "pause", "reply", "rows", "whole", "work")
+    __slots__ = ("by_name", "last", "mark", "pause", "reply", "rows", "states", "whole", "work")
 
     def __init__(self, work: BatchProgress, rows: list[tuple[int, bytes]], reply: bytes, *, whole: bool) -> None:
         self.work, self.rows, self.reply, self.whole = work, rows, reply, whole
@@ -127,6 +127,8 @@ class _Settlement:
         self.by_name = True
         self.mark = b""
         self.pause = PAUSE
+        # The command that says what those of its pushes that were not sent ended as; b"" where all were.
+        self.states = b""
 
     def go_by(self, mark: bytes) -> None:
         """Let the rows say what their servers were told by the mark of the batch; the process that told it knows."""
@@ -174,7 +176,7 @@ class Settler:
         whole = len(ended) == len(work.items) and not work.partly_settled
         work.partly_settled = True
         now = shared_clock.now()
-        rows, short, texts = [], [], []
+        rows, short, texts, states = [], [], [], []
         for index, verdict, text in ended:
             item = work.items[index]
             try:
@@ -186,6 +188,9 @@ class Settler:
                 rows.append((index, self._bare_row(item, now)))
             if item.customer not in DIRECTORY.canaries:
                 counting.ended(item.push, verdict, now - item.at, item.key != 0)
+            if verdict.answer is not Answer.OK:
+                name = seen.digest(item.customer, item.server, item.push, self.hash_key)
+                states.append((name, seen.state_of(verdict)))
             if work.answer is not None:
                 continue
             if text:
@@ -194,7 +199,9 @@ class Settler:
                 short.append((work.number, index, int(verdict.answer)))
         work.unconfirmed += 1
         reply = batch.pack_results(short, texts) if work.answer is None else b""
-        self._post(_Settlement(work, rows, reply, whole=whole))
+        settlement = _Settlement(work, rows, reply, whole=whole)
+        settlement.states = seen.marking(states) if states else b""
+        self._post(settlement)
 
     def _row(self, work: BatchProgress, index: int, verdict: Verdict, now: float) -> bytes:
         item = work.items[index]
@@ -226,7 +233,8 @@ class Settler:
         reply: asyncio.Future[Any] = self.loop.create_future()
         reply.add_done_callback(lambda reply: self._on_reply(settlement, reply))
         self.link.post(
-            command(
+            settlement.states
+            + command(
                 work.id,
                 settlement.rows,
                 settlement.reply,
@@ -236,7 +244,7 @@ class Settler:
                 by_name=settlement.by_name,
                 mark=settlement.mark,
             ),
-            1,
+            2 if settlement.states else 1,
             reply,
         )
 

@@ -211,9 +211,10 @@ async def test_wipes_pass_where_messages_are_refused(outbox: Outbox, store: redi
     for number, members in enumerate(({}, {"type": "session"}), 2):
         refused = intake.accept(outbox, who, body(ack_id=str(number), **members))
         assert (await error_of(refused)).startswith("over_limit")
-    for _ in range(20):
-        intake.accept(outbox, who, body(type="session", cont_ava=1, message="", ack_id="wipe"))
-    assert [item.push.ack_id for item in await queued(outbox, store)] == ["first", *["wipe"] * 20]
+    wipes = [f"wipe {number}" for number in range(20)]
+    for wipe in wipes:
+        intake.accept(outbox, who, body(type="session", cont_ava=1, message="", ack_id=wipe))
+    assert [item.push.ack_id for item in await queued(outbox, store)] == ["first", *wipes]
 
 
 async def test_what_is_in_flight_is_counted_no_more_when_it_has_its_answer(outbox: Outbox) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,8 +42,8 @@ def numbers(store: redis.Redis) -> list[int]:
 
 
 async def publish(outbox: Outbox, pushes: int = 1) -> "list[asyncio.Future[bytes]]":
-    """Publish one batch; returns when Valkey has confirmed it."""
-    answers = [intake.accept(outbox, ACME, body(ack_id=str(number))) for number in range(pushes)]
+    """Publish one batch of new pushes; returns when Valkey has confirmed it."""
+    answers = [intake.accept(outbox, ACME, body(ack_id=secrets.token_hex(8))) for _ in range(pushes)]
     outbox._flush()
     await outbox.link.drain()
     return answers

@@ -44,10 +44,7 @@ def begun(store: redis.Redis, *devices: str) -> BatchProgress:
     """A batch of pushes to these devices, whose message stands in the processing list and its payload in its key."""
     store.lpush(TAKEN, b"another", ITEM)
     store.set(batch.payload_key(BATCH), "sealed")
-    items = [
-        batch.Item(f"trace-{n}", 1.0, 1, 1, 1, 100, Push(device_id=device, ack_id=f"ack-{n}"))
-        for n, device in enumerate(devices)
-    ]
+    items = [batch.Item(f"trace-{n}", 1.0, 1, 1, 1, 100, Push(device_id=device)) for n, device in enumerate(devices)]
     return BatchProgress(BATCH, items, asyncio.get_running_loop().create_future(), Receipt(TAKEN, ITEM))
 
 
