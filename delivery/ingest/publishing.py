@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 # For another broker, whose client blocks. Batches that wait for a thread; more are turned away.
 CELERYS = BoundedExecutor("publishing through Celery", threads=8, queued=200)
 # Seconds for which a batch waits to be told which of its pushes came before.
-HELD_MOST: Final = 0.1
+HELD_MOST: Final = 0.5
 # Of a push that may come again, for it went nowhere.
 _NOT_QUEUED: Final = wire.fail_body("queue_down")
 
@@ -64,6 +64,7 @@ class Publisher:
         # Those that wait for Valkey's reply, by number, with their messages and until when in the loop's time.
         self._held: dict[int, tuple[PendingBatch, bytes, float]] = {}
         self._held_timer: asyncio.TimerHandle | None = None
+        self._reload_at = 0.0
         self._cipher, self._own = vault.queue_cipher("queue"), own
         self._numbers = itertools.count(1)
         self.sent = envelope.sent_key(process)
@@ -136,7 +137,7 @@ class Publisher:
         loop = asyncio.get_running_loop()
         until = loop.time() + HELD_MOST
         while self._held and loop.time() < until:
-            await asyncio.sleep(HELD_MOST / 10)
+            await asyncio.sleep(0.01)
         self._held.clear()
         self._own = None
 
@@ -154,7 +155,10 @@ class Publisher:
             self._begin_held(pending.number, [])
             return
         reply = confirmation.result()
-        repeats = seen.repeats(reply[-1]) if isinstance(reply, list) else []
+        noted = reply[-1] if isinstance(reply, list) else None
+        if isinstance(noted, Exception):
+            self._on_forgotten(noted)
+        repeats = seen.repeats(noted)
         self._begin_held(pending.number, repeats)
         if isinstance(confirmation.result(), Exception):
             logger.error("Valkey does not take pushes: %s", confirmation.result())
@@ -167,6 +171,14 @@ class Publisher:
         for repeat in repeats:
             if (push := self._responses.take_out(pending, repeat.place)) is not None:
                 self._repeats.answer(push, pending, repeat)
+
+    def _on_forgotten(self, error: Exception) -> None:
+        """Have the server know the script again, which it was told to forget: at most once a second."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._reload_at:
+            self._reload_at = now + 1.0
+            logger.error("Valkey does not say whether pushes came before: %s", error)
+            self._link.execute(*seen.loading())
 
     def _publish_again(self, connection: valkey.Connection, pending: PendingBatch, settled: Sequence[int]) -> None:
         pending.position = next(self._numbers)

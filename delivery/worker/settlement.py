@@ -188,7 +188,7 @@ class Settler:
                 rows.append((index, self._bare_row(item, now)))
             if item.customer not in DIRECTORY.canaries:
                 counting.ended(item.push, verdict, now - item.at, item.key != 0)
-            if verdict.answer is not Answer.OK:
+            if verdict.answer is not Answer.OK and item.push.ack_id:
                 name = seen.digest(item.customer, item.server, item.push, self.hash_key)
                 states.append((name, seen.state_of(verdict)))
             if work.answer is not None:

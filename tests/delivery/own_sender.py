@@ -23,14 +23,14 @@ TAKEN = commands.processing_list(NAME, batch.QUEUE)
 class Sender:
     """An outbox that sends by itself to the rough server in Apple's place, and looks at its Valkey."""
 
-    def __init__(self, store: redis.Redis, server: RoughServer) -> None:
-        self.store, self.server = store, server
+    def __init__(self, store: redis.Redis, server: RoughServer, name: str = NAME) -> None:
+        self.store, self.server, self.name = store, server, name
         self.outbox = Outbox(own=self._own)
 
     def _own(self, link: valkey.Link) -> OwnDelivery:
-        self.lease = Lease(NAME, link, asyncio.get_running_loop(), problems=list, on_renewed=lambda: None)
+        self.lease = Lease(self.name, link, asyncio.get_running_loop(), problems=list, on_renewed=lambda: None)
         self.lease.queues.append(batch.QUEUE)
-        self.own = OwnDelivery(link, self.lease, TAKEN)
+        self.own = OwnDelivery(link, self.lease, commands.processing_list(self.name, batch.QUEUE))
         return self.own
 
     def send(self, behaviour: str, **members: Any) -> "asyncio.Future[bytes]":

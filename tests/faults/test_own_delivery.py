@@ -1,7 +1,9 @@
 """Web processes that send by themselves: nothing that was told OK is lost, and each push ends as exactly one row."""
 
+import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -14,7 +16,7 @@ from hpns.local.process import descendants
 from tests.faults.rows import rows_of
 from tests.faults.test_power_cut import apns_ids
 from tests.load import Load
-from tests.stage import Stage
+from tests.stage import Stage, a_push
 from tests.waiting import PATIENCE, wait_for
 
 SLOW = "dead0001"
@@ -112,6 +114,21 @@ def test_pushes_of_a_killed_web_process_are_taken_over_within_15_seconds_and_end
     assert load.with_status("OK") == set(load.answers)
     assert {row["outcome"] for row in rows.values()} == {"sent"}
     assert all(len(found) == 1 for found in ids.values()), "a repeat has the same apns-id"
+
+
+def test_a_caller_that_breaks_off_and_comes_again_gets_the_first_ones_answer(stage: Stage) -> None:
+    push = a_push(device_id=SLOW + "1" * 56)
+    body = json.dumps(push).encode()
+    head = f"POST /t/{stage.key}/api/v1/send_push HTTP/1.1\r\nHost: push\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", stage.port)) as caller, stage.redis() as valkey:
+        caller.sendall(head.encode() + body)
+        wait_for(lambda: valkey.keys("taken:web@*"), PATIENCE, "the push was taken on")
+    assert stage.push(**push) == {"status": "OK"}
+    _restart(stage, "web")
+    assert stage.push(**push) == {"status": "OK"}, "another process"
+    wait_for(lambda: stage.rows("ack_id = %s", push["ack_id"]), PATIENCE, "its row")
+    sent = [one for one in stage.sandbox.requests(provider="apns") if one["json"]["ack_id"] == push["ack_id"]]
+    assert (len(sent), len(stage.rows("ack_id = %s", push["ack_id"]))) == (1, 1)
 
 
 def test_a_restart_of_valkey_under_load_loses_nothing_that_was_told_ok(stage: Stage) -> None:

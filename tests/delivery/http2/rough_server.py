@@ -109,6 +109,15 @@ class _Connection(asyncio.Protocol):
         except h2.exceptions.ProtocolError:
             pass  # it was disowned, or the connection has ended
 
+    def _do_slow(self, stream_id: int) -> None:
+        """Answer after a third of a second."""
+        asyncio.get_running_loop().call_later(0.3, self._answer_late, stream_id)
+
+    def _do_gone(self, stream_id: int) -> None:
+        """Apple's word that the device is dead."""
+        self._h2.send_headers(stream_id, [(":status", "410")])
+        self._h2.send_data(stream_id, b'{"reason":"Unregistered"}', end_stream=True)
+
     def _do_refuse(self, stream_id: int) -> None:
         """REFUSED_STREAM; of the name "refuse_once" only the first time."""
         name = self._names[stream_id]

@@ -43,7 +43,8 @@ def numbers(store: redis.Redis) -> list[int]:
 
 async def publish(outbox: Outbox, pushes: int = 1) -> "list[asyncio.Future[bytes]]":
     """Publish one batch of new pushes; returns when Valkey has confirmed it."""
-    answers = [intake.accept(outbox, ACME, body(ack_id=secrets.token_hex(8))) for _ in range(pushes)]
+    device = secrets.token_hex(8)
+    answers = [intake.accept(outbox, ACME, body(ack_id=str(number), device_id=device)) for number in range(pushes)]
     outbox._flush()
     await outbox.link.drain()
     return answers
@@ -137,7 +138,7 @@ async def test_a_batch_that_was_refused_unheard_is_published_again_though_later_
     assert store.lrange(f"sent:{outbox.process}", 0, -1) == [b"4", b"3", b"1"]
     # What was saved when only the others were there says nothing of it.
     outbox.responses.on_synced(3)
-    assert [outbox.responses._is_saved(pending) for pending in outbox.responses.batches.values()] == [True, False, True]
+    assert [outbox.responses.is_saved(pending) for pending in outbox.responses.batches.values()] == [True, False, True]
     await reconnect(outbox, store)
     assert numbers(store) == [1, 3, 2]
 
