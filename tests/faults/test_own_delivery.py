@@ -124,9 +124,9 @@ def test_a_caller_that_breaks_off_and_comes_again_gets_the_first_ones_answer(sta
         caller.sendall(head.encode() + body)
         wait_for(lambda: valkey.keys("taken:web@*"), PATIENCE, "the push was taken on")
     assert stage.push(**push) == {"status": "OK"}
+    wait_for(lambda: stage.rows("ack_id = %s", push["ack_id"]), PATIENCE, "its row")  # so that nobody takes it over
     _restart(stage, "web")
     assert stage.push(**push) == {"status": "OK"}, "another process"
-    wait_for(lambda: stage.rows("ack_id = %s", push["ack_id"]), PATIENCE, "its row")
     sent = [one for one in stage.sandbox.requests(provider="apns") if one["json"]["ack_id"] == push["ack_id"]]
     assert (len(sent), len(stage.rows("ack_id = %s", push["ack_id"]))) == (1, 1)
 
