@@ -96,6 +96,17 @@ class Repeats:
 
     def _answered(self, waiting: _Waiting, state: int, age: int) -> bool:
         """Answer a push, if it is known by now what: the state and age of the first one, the latter in seconds."""
+        push = waiting.push
+        try:
+            return self._answer_if_known(waiting, state, age)
+        except Exception:  # a fault of ours at one push, which must leave nobody without an answer
+            logger.exception("a push that came again could not be answered", extra={"trace": push.trace})
+            if not push.answer.done():
+                push.answer.set_result(wire.fail_body(f"internal_error {push.trace}"))
+            self._responses.release(push)
+            return True
+
+    def _answer_if_known(self, waiting: _Waiting, state: int, age: int) -> bool:
         push, batch, until = waiting
         if state == seen.GONE:
             self._responses.answer(push, wire.REMOVE_BODY)
