@@ -24,16 +24,11 @@ DATABASES["default"]["OPTIONS"]["options"] = "-c hpns.erasure=on"
 REDIS_SOCKET = ""
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-def cache_url(number: int) -> str:
-    """A database of Valkey for the test process `number`, which the fixture `valkey` empties."""
-    return urlsplit(real.REDIS_URL)._replace(path=f"/{8 + number % 8}").geturl()
-
-
+# A database of Valkey for each test process, which the fixture `valkey` empties.
+_number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
 CACHES = {
     "default": {
         **real.CACHES["default"],
-        "LOCATION": cache_url(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))),
+        "LOCATION": urlsplit(real.REDIS_URL)._replace(path=f"/{_number}").geturl(),
     }
 }

@@ -19,11 +19,12 @@ ADDRESSES_MAX: Final = 20
 SPELL: Final = "1 day"
 
 _UPSERT: Final = """
-INSERT INTO tenants_rejection AS known (key_id, code, address, count, first_at, last_at, encrypted, tls)
+INSERT INTO tenants_rejection AS known (key_id, code, address, count, first_at, last_at, encrypted, tls, guessed)
 SELECT news.*
 FROM unnest(
-    %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::boolean[], %s::text[]
-) AS news (key_id, code, address, count, first_at, last_at, encrypted, tls)
+    %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::boolean[], %s::text[],
+    %s::boolean[]
+) AS news (key_id, code, address, count, first_at, last_at, encrypted, tls, guessed)
 JOIN tenants_serverkey AS key ON key.id = news.key_id
 ORDER BY news.key_id, news.code, news.address  -- two writers at once meet in one order
 ON CONFLICT (key_id, code, address) DO UPDATE SET
@@ -32,7 +33,8 @@ ON CONFLICT (key_id, code, address) DO UPDATE SET
         ELSE least(known.first_at, excluded.first_at) END,
     last_at = greatest(known.last_at, excluded.last_at),
     encrypted = CASE WHEN excluded.last_at >= known.last_at THEN excluded.encrypted ELSE known.encrypted END,
-    tls = CASE WHEN excluded.last_at >= known.last_at THEN excluded.tls ELSE known.tls END
+    tls = CASE WHEN excluded.last_at >= known.last_at THEN excluded.tls ELSE known.tls END,
+    guessed = known.guessed AND excluded.guessed
 """
 
 
@@ -41,7 +43,7 @@ Place = tuple[int, str, str]
 
 
 class News(NamedTuple):
-    """Rejections of one kind that one process has seen. first_at, last_at: unix seconds."""
+    """Rejections of one kind that one process has seen. first_at, last_at: unix seconds; guessed: none named it."""
 
     key_id: int
     code: str
@@ -51,6 +53,7 @@ class News(NamedTuple):
     last_at: int
     encrypted: bool
     tls: str
+    guessed: bool = False
 
     @property
     def place(self) -> Place:
@@ -96,4 +99,8 @@ def _within_bounds(news: Sequence[News]) -> list[News]:
 
 def _sum(one: News, other: News) -> News:
     last = max(one, other, key=lambda each: each.last_at)
-    return last._replace(requests=one.requests + other.requests, first_at=min(one.first_at, other.first_at))
+    return last._replace(
+        requests=one.requests + other.requests,
+        first_at=min(one.first_at, other.first_at),
+        guessed=one.guessed and other.guessed,
+    )

@@ -61,6 +61,7 @@ def record(strangers: Sequence[Stranger]) -> None:
                         each.last_at,
                         each.encrypted,
                         each.tls,
+                        guessed=True,
                     )
                 )
                 continue

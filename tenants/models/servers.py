@@ -198,6 +198,12 @@ class Rejection(TenantModel):
         max_length=16, blank=True, help_text="Of the last one, such as TLSv1.3; empty: none, or a proxy's."
     )
 
+    guessed = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether none of them named this key: whose they are is a guess by server_id or address.",
+    )
+
     class Meta:
         ordering = ("-last_at",)
         constraints = (models.UniqueConstraint(fields=("key", "code", "address"), name="tenants_rejection_once"),)

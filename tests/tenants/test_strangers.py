@@ -2,7 +2,7 @@
 
 import pytest
 
-from tenants import services, strangers
+from tenants import rejections, services, strangers
 from tenants.models import Rejection, Sighting, UnknownCaller
 from tenants.strangers import Stranger
 from tests.tenants.conftest import Acme
@@ -32,6 +32,16 @@ def test_what_carries_a_server_id_that_came_with_a_servers_key_is_shown_at_that_
     strangers.record([seen(server_id="seen-before"), seen(server_id="never-seen")])
     assert list(Rejection.objects.values_list("key_id", flat=True)) == [acme.key.pk]
     assert [row.mattermost_id for row in UnknownCaller.objects.all()] == ["never-seen"]
+
+
+def test_what_named_the_servers_own_key_is_told_from_what_is_only_thought_to_be_the_servers(acme: Acme) -> None:
+    services.server_networks(server=acme.server, networks=["198.51.100.0/24"])
+    strangers.record([seen()])
+    assert Rejection.objects.get().guessed
+    rejections.record([rejections.News(acme.key.pk, "unknown_key", "198.51.100.7", 1, NOW, NOW, True, "TLSv1.3")])
+    assert not Rejection.objects.get().guessed
+    strangers.record([seen()])
+    assert not Rejection.objects.get().guessed
 
 
 def test_what_may_be_of_several_servers_is_for_staff(acme: Acme) -> None:

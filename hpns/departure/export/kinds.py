@@ -176,6 +176,7 @@ KINDS: Final = (
             Field("last_at", "when the last one came"),
             Field("encrypted", "whether the last one came over HTTPS"),
             Field("tls", "its version of TLS, where known"),
+            Field("guessed", "whether none named the key, and the server is a guess by server ID or address"),
         ),
     ),
     Kind(

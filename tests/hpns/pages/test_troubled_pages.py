@@ -171,6 +171,7 @@ def test_a_servers_page_shows_what_was_refused_at_the_door_by_address_and_how_it
     )
     Rejection.objects.create(code="plain_http", address="2001:db8::7", count=2, encrypted=False, **whole)
     Rejection.objects.create(code="malformed", address="", count=3, encrypted=True, **whole)
+    Rejection.objects.create(code="unknown_key", address="192.0.2.9", guessed=True, encrypted=True, count=1, **whole)
     theirs = tenant("Other")
     Rejection.objects.create(
         code="malformed", address="198.51.100.9", count=3, encrypted=True, **{**whole, "key": theirs.key}
@@ -184,6 +185,7 @@ def test_a_servers_page_shows_what_was_refused_at_the_door_by_address_and_how_it
         "plain HTTP 2",
         "other addresses",
         "HTTPS, ended by a proxy",
+        "none of its own",
     ):
         assert part in door
     assert "Look at this: chat.acme.example pushes from 192.0.2.7, which is none of its networks" in text
