@@ -24,11 +24,16 @@ DATABASES["default"]["OPTIONS"]["options"] = "-c hpns.erasure=on"
 REDIS_SOCKET = ""
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# A database of Valkey for each test process, which the fixture `valkey` empties.
-_number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+
+
+def cache_url(number: int) -> str:
+    """A database of Valkey for the test process `number`, which the fixture `valkey` empties."""
+    return urlsplit(real.REDIS_URL)._replace(path=f"/{8 + number % 8}").geturl()
+
+
 CACHES = {
     "default": {
         **real.CACHES["default"],
-        "LOCATION": urlsplit(real.REDIS_URL)._replace(path=f"/{_number}").geturl(),
+        "LOCATION": cache_url(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))),
     }
 }

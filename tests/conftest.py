@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker, Settings
@@ -20,6 +21,7 @@ from xdist.scheduler import Scheduling
 
 import hpns.celery  # noqa: F401  the app that the tasks belong to, as in every process of the service
 from billing import customers
+from hpns import settings_test
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.process import Child
@@ -160,6 +162,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing of it."""
     if not hasattr(config, "workerinput"):
         cluster.end()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_forked(number: int) -> None:
+    """Give the process a cache of its own, as hpns/settings_test.py gives to those of pytest-xdist."""
+    settings.CACHES["default"]["LOCATION"] = settings_test.cache_url(number)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:

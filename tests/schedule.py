@@ -1,9 +1,10 @@
-"""Which process of pytest-xdist runs which test files, and which are begun first.
+"""Which process of tests/forks.py, or of pytest-xdist, runs which test files, and which are begun first.
 
 A file stays in one process, because its tests share what they have started; files that share a whole service stay
 together too, because each further copy of it costs ten seconds of processor time.
 """
 
+from collections import Counter
 from typing import Final
 
 import pytest
@@ -17,19 +18,26 @@ TOGETHER: Final = (
         *("tests/faults/test_power_cut", "tests/faults/test_own_delivery"),
     ),
     ("tests/faults/", "tests/test_flow"),
-    ("tests/browser/test_promise_tour",),
-    ("tests/browser/test_tour",),
+    ("tests/hpns/test_front_door_tls",),
     ("tests/browser/questions/",),
     ("tests/test_permissions",),
     ("tests/hpns/local/test_run",),
-    # The rest of the browser's, with one browser for a group.
-    ("tests/browser/test_every_page", "tests/browser/test_troubled_pages", "tests/browser/test_s"),
-    ("tests/browser/",),
-    ("tests/hpns/test_front_door",),
+    ("tests/browser/test_promise_tour",),
+    ("tests/browser/test_every_page",),
     ("tests/vectors/",),
-    ("tests/hpns/local/test_stores",),
+    ("tests/hpns/test_front_door",),
     ("tests/delivery/http2/", "tests/delivery/providers/", "tests/delivery/worker/"),
+    # The rest of the browser's, with one browser for a group: sixty seconds of processor time each.
+    ("tests/browser/test_parts", "tests/browser/test_licence", "tests/browser/test_keyboard"),
+    ("tests/browser/test_charts", "tests/browser/test_search", "tests/browser/test_tight"),
+    ("tests/browser/test_delivery", "tests/browser/test_pushes", "tests/browser/test_devices"),
+    ("tests/browser/test_status", "tests/browser/test_troubled_pages", "tests/browser/test_usage"),
+    ("tests/browser/test_s", "tests/browser/test_invoices"),
+    ("tests/browser/test_tour",),
+    ("tests/browser/",),
+    ("tests/hpns/local/test_stores",),
     ("tests/delivery/sandbox/",),
+    ("tests/billing/sla/test_rounds",),
 )
 
 
@@ -46,6 +54,10 @@ def scope(nodeid: str) -> str:
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Sort collected tests into the order of TOGETHER; all others follow as they were."""
+    """Sort collected tests into the order of TOGETHER; all others follow, files of many tests first."""
     places = {begins[0]: place for place, begins in enumerate(TOGETHER)}
-    items.sort(key=lambda item: places.get(scope(item.nodeid), len(places)))
+    scopes = [scope(item.nodeid) for item in items]
+    counts = Counter(scopes)
+    place = {name: (places.get(name, len(places)), 0 if name in places else -counts[name]) for name in counts}
+    files = {name: index for index, name in enumerate(dict.fromkeys(scopes))}
+    items.sort(key=lambda item: (*place[name := scope(item.nodeid)], files[name]))

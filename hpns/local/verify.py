@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from hpns.local.process import Child, Spec
 from hpns.local.supervisor import StoppedError, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Twice as many as two cores: many tests wait for a while, for a deadline or a lease.
-PROCESSES = "4"
+# Thrice as many as two cores: many tests wait for a while, for a deadline or a lease.
+PROCESSES = "6"
 
 # A quick check: its name, its command, what its environment has besides ours.
 Step = tuple[str, list[str], Mapping[str, str]]
@@ -86,49 +86,55 @@ def deployment() -> dict[str, str]:
 
 
 def steps() -> list[Step]:
-    """The quick checks."""
+    """The quick checks, the slowest first: while it runs beside the tests, the processor is never idle."""
     python, scripts = sys.executable, Path(sys.executable).parent
     manage = [python, "manage.py"]
     return [
+        ("mypy", [python, "-m", "mypy"], {}),
         ("ruff check", [python, "-m", "ruff", "check", "."], {}),
         ("ruff format", [python, "-m", "ruff", "format", "--check", "."], {}),
         ("import-linter", [str(scripts / "lint-imports")], {}),
-        ("mypy", [python, "-m", "mypy"], {}),
         ("makemigrations --check", [*manage, "makemigrations", "--check", "--dry-run"], deployment()),
         ("check --deploy", [*manage, "check", "--deploy", "--fail-level", "WARNING"], deployment()),
     ]
 
 
-def quick(checks: list[Step], supervisor: Supervisor, folder: Folder, urls: Mapping[str, str], report: Report) -> None:
-    """Run the checks, AT_ONCE of them at a time; what one prints is shown only when it fails.
+class Checks:
+    """The quick checks: AT_ONCE of them run at a time; what one prints is shown only when it fails."""
 
-    Raises StoppedError, and ProblemError for one that does not end.
-    """
-    waiting = [
-        Spec(
-            name=name,
-            command=command,
-            env={**os.environ, **urls, **environment},
-            log=folder.logs / f"{name.replace(' ', '')}.log",
-            cwd=ROOT,
-        )
-        for name, command, environment in checks
-    ]
-    running: list[Child] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < AT_ONCE:
-                running.append(Child(waiting.pop(0)))
-            if not supervisor.until(lambda: any(child.poll() is not None for child in running), LONGEST):
-                raise ProblemError(f"{running[0].spec.name} has not ended within {LONGEST:.0f} s.")
-            for child in [child for child in running if child.poll() is not None]:
-                running.remove(child)
+    def __init__(
+        self, checks: Sequence[Step], supervisor: Supervisor, folder: Folder, urls: Mapping[str, str], report: Report
+    ) -> None:
+        self._supervisor, self._report = supervisor, report
+        self._waiting = [
+            Spec(
+                name=name,
+                command=command,
+                env={**os.environ, **urls, **environment},
+                log=folder.logs / f"{name.replace(' ', '')}.log",
+                cwd=ROOT,
+            )
+            for name, command, environment in checks
+        ]
+        self._running: list[Child] = []
+
+    def run(self, *, leave: int) -> None:
+        """Run them until `leave` still run. Raises StoppedError, and ProblemError for one that does not end."""
+        while self._waiting or len(self._running) > leave:
+            while self._waiting and len(self._running) < AT_ONCE:
+                self._running.append(Child(self._waiting.pop(0)))
+            if not self._supervisor.until(lambda: any(child.poll() is not None for child in self._running), LONGEST):
+                raise ProblemError(f"{self._running[0].spec.name} has not ended within {LONGEST:.0f} s.")
+            for child in [child for child in self._running if child.poll() is not None]:
+                self._running.remove(child)
                 code = child.poll() or 0
                 if code:
                     print(child.spec.log.read_text(encoding="utf-8", errors="replace"), flush=True)
-                report.step(child.spec.name, code, time.monotonic() - child.started)
-    finally:
-        for child in running:
+                self._report.step(child.spec.name, code, time.monotonic() - child.started)
+
+    def close(self) -> None:
+        """End those that run."""
+        for child in self._running:
             child.kill()
 
 
@@ -141,13 +147,19 @@ def everything(supervisor: Supervisor, folder: Folder, report: Report) -> None:
     since = time.monotonic()
     urls = services.start(supervisor, folder, fast=True)
     report.step("start PostgreSQL and Valkey", 0, time.monotonic() - since)
-    quick(steps(), supervisor, folder, urls, report)
-    since = time.monotonic()
-    # -rs: what was not run is said, with its reason. Many tests wait for something, so that several processes are
-    # quicker even on few cores; tests/schedule.py says which of them stay together, and in which order they come.
-    command = [sys.executable, "-m", "pytest", "-rs", "-n", PROCESSES, "--no-loadscope-reorder", "--durations=20"]
-    code = supervisor.foreground(command, {**os.environ, **urls, **found}, signal.SIGINT)
-    report.step("pytest", code, time.monotonic() - since)
+    checks = Checks(steps(), supervisor, folder, urls, report)
+    try:
+        checks.run(leave=1)
+        since = time.monotonic()
+        # -rs: what was not run is said, with its reason. Many tests wait for something, so that several processes are
+        # quicker even on few cores; tests/schedule.py says which of them stay together, and in which order they come.
+        command = [sys.executable, "-m", "pytest", "-rs", "-p", "tests.forks", "--forks", PROCESSES, "--durations=20"]
+        code = supervisor.foreground(command, {**os.environ, **urls, **found}, signal.SIGINT)
+        report.step("pytest", code, time.monotonic() - since)
+        if not supervisor.stop_requests:
+            checks.run(leave=0)
+    finally:
+        checks.close()
 
 
 def only(arguments: list[str], supervisor: Supervisor, folder: Folder, report: Report) -> None:

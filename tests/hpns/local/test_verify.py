@@ -9,7 +9,7 @@ import pytest
 
 from hpns.local.folder import Folder
 from hpns.local.supervisor import Supervisor
-from hpns.local.verify import Report, deployment, quick, steps
+from hpns.local.verify import Checks, Report, deployment, steps
 
 Program = Callable[..., subprocess.Popen[str]]
 
@@ -31,7 +31,7 @@ def test_all_well_is_exit_code_zero(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_static_check_is_among_the_steps() -> None:
     names = [name for name, _, _ in steps()]
-    assert names == ["ruff check", "ruff format", "import-linter", "mypy", "makemigrations --check", "check --deploy"]
+    assert names == ["mypy", "ruff check", "ruff format", "import-linter", "makemigrations --check", "check --deploy"]
 
 
 def test_each_quick_check_is_run_and_the_one_that_fails_shows_what_it_printed(
@@ -43,11 +43,32 @@ def test_each_quick_check_is_run_and_the_one_that_fails_shows_what_it_printed(
         (name, [sys.executable, "-c", f"print('{name} was run'); raise SystemExit({code})"], {})
         for name, code in codes.items()
     ]
-    quick(checks, supervisor, folder, {}, report)
+    Checks(checks, supervisor, folder, {}, report).run(leave=0)
     assert report.failed == ["ill"]
     printed = capsys.readouterr().out
     assert [name for name in codes if f"  {name}\n" in printed] == list(codes)
     assert [name for name in codes if f"{name} was run" in printed] == ["ill"]
+
+
+def test_a_slow_check_is_left_running_beside_the_tests_and_its_fault_counts(
+    supervisor: Supervisor, folder: Folder, tmp_path: Path
+) -> None:
+    report, gate = Report(), tmp_path / "gate"
+    waits = (
+        f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\nraise SystemExit(1)"
+    )
+    checks = Checks(
+        [("slow", [sys.executable, "-c", waits], {}), ("quick", [sys.executable, "-c", "raise SystemExit(2)"], {})],
+        *(supervisor, folder, {}, report),
+    )
+    try:
+        checks.run(leave=1)
+        assert report.failed == ["quick"]
+        gate.touch()
+        checks.run(leave=0)
+        assert report.failed == ["quick", "slow"]
+    finally:
+        checks.close()
 
 
 @pytest.mark.parametrize("names", [("SECRET_KEY",), ("VAULT_KEYS", "HASH_KEY", "ALLOWED_HOSTS")])
