@@ -27,7 +27,7 @@ from delivery.log.retention import drop_counts
 from delivery.log.rows import ROWS
 from delivery.queue import receipt, valkey
 from delivery.rollups import compacting
-from delivery.worker import credential_check, dispatch, log_writer
+from delivery.worker import credential_check, dispatch, ledger_watch, log_writer
 from tenants import vault
 from tenants.problem import first_line
 from tenants.supervision import supervise
@@ -200,6 +200,8 @@ async def _partitions_watchdog() -> None:
 def _begin(sender: Any = None, **_: Any) -> None:
     loop = sender.hub.aio
     _supervised.append(supervise("the dispatcher", dispatch.here().serve, loop=loop))
+    ledger = lambda: ledger_watch.watch(valkey.shared(settings.REDIS_URL))  # noqa: E731
+    _supervised.append(supervise("the ledger of pushes", ledger, essential=False, loop=loop))
     _supervised.append(supervise("the watchdog of the log", _log_watchdog, essential=False, loop=loop))
     _supervised.append(supervise("the log's partitions", _partitions_watchdog, essential=False, loop=loop))
 

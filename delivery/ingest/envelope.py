@@ -118,13 +118,15 @@ class EnvelopeTemplate:
         *,
         key: str = "",
         settled: Sequence[int] = (),
+        entering: bytes = b"",
         noting: bytes = b"",
     ) -> tuple[bytes, int]:
         """The packed commands of one transaction that publishes a batch, and how many they are.
 
         position: what stands for it in the list of sent_key(); message: see message(); key: of the list that it goes
-        to, if that is not the queue; settled: the indexes of its pushes that have ended already; noting: the last
-        command of the transaction, if there is one (delivery/queue/seen.py).
+        to, if that is not the queue; settled: the indexes of its pushes that have ended already; entering:
+        the command that enters it into the ledger; noting: the last one of the transaction, if there is any
+        (delivery/queue/seen.py).
         """
         parts = [_MULTI]
         done = batch.progress_key(batch_id)
@@ -142,9 +144,10 @@ class EnvelopeTemplate:
             self._trim_at = now + TRIM_SECONDS
             parts.append(self._trim)
             count += 2
-        if noting:
-            parts.append(noting)
-            count += 1
+        for more in (entering, noting):
+            if more:
+                parts.append(more)
+                count += 1
         parts.append(_EXEC)
         return b"".join(parts), count
 

@@ -33,7 +33,7 @@ from delivery.ingest.repeats import Repeats
 from delivery.ingest.responses import Responses
 from delivery.metrics import counting
 from delivery.protocol import wire
-from delivery.queue import batch, seen, valkey
+from delivery.queue import batch, ledger, seen, valkey
 from tenants import redis_client, vault
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,8 @@ class Publisher:
         own = self._own if self._own is not None and self._link.up and self._own.has_room(len(self._held)) else None
         key = own.key if own is not None else ""
         noting = self._noting(pending, key)
-        commands = self._envelope.commands(batch_id, number, sealed, message, key=key, noting=noting)
+        entering = ledger.entering(batch_id, items)
+        commands = self._envelope.commands(batch_id, number, sealed, message, key=key, entering=entering, noting=noting)
         self._post(self._link, pending, commands)
         if own is None:
             return
@@ -194,6 +195,7 @@ class Publisher:
             message,
             key=key,
             settled=settled,
+            entering=ledger.entering_again(pending.id, [_head(push) for push in pending.pushes]),
             noting=self._noting(pending, key, surely_first=True),
         )
         self._post(connection, pending, commands)
@@ -269,3 +271,10 @@ class Publisher:
                 again,
                 rows_lost,
             )
+
+
+def _head(push: PendingPush | None) -> ledger.Head | None:
+    if push is None:
+        return None
+    who = push.who
+    return ledger.Head(push.trace, round(push.at, 3), who.customer_id, who.server_id, who.key_id, push.size)

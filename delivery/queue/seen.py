@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 from delivery.outcomes.verdict import Answer, Outcome, Verdict
 from delivery.protocol.wire import Push
 from delivery.queue import batch, valkey
+from delivery.queue.ledger import OPEN
 
 # Seconds for which a push is remembered, where there is room.
 WINDOW: Final = 24 * 3600
@@ -89,6 +90,7 @@ if again then
   if #again / 3 == #digests / {DIGEST} then
     redis.call('LPOP', KEYS[2])
     redis.call('DEL', KEYS[1], KEYS[3])
+    redis.call('HDEL', '{OPEN}', string.sub(KEYS[1], 6))
   else
     redis.call('EXPIRE', KEYS[1], {KEPT})
     local message, count = string.gsub(redis.call('LINDEX', KEYS[2], 0), '"redelivered":false', '"redelivered":true', 1)

@@ -22,6 +22,7 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer, Verdict
 from delivery.protocol.wire import Push
 from delivery.queue import batch, seen, shared_clock, told, valkey
+from delivery.queue.ledger import OPEN
 from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
 from tenants.directory.live import DIRECTORY
@@ -54,6 +55,7 @@ else
   local before = redis.call('GET', done)
   if before and string.sub(before, 1, 1) == '*' then
     if taken then redis.call('LREM', taken, 1, ARGV[4]) end
+    if ARGV[2] == 'last' then redis.call('HDEL', '{OPEN}', string.sub(done, 6)) end
     return 1
   end
   local mark = before and string.sub(before, 1, 1)
@@ -67,7 +69,10 @@ if ARGV[3] ~= '' then
   redis.call('RPUSH', reply, ARGV[3])
   redis.call('EXPIRE', reply, {UNFETCHED})
 end
-if ARGV[2] == 'last' then redis.call('DEL', payload) end
+if ARGV[2] == 'last' then
+  redis.call('DEL', payload)
+  redis.call('HDEL', '{OPEN}', string.sub(done, 6))
+end
 if taken and redis.call('LREM', taken, 1, ARGV[4]) == 0 then redis.call('EXPIRE', done, {BEGUN}) end
 return 1
 """

@@ -22,12 +22,15 @@ from billing.models import PAGES, CanaryMinute, Incident, LicenceProof, RoundFai
 from billing.subscriptions.needing import SOON, needing
 from billing.usage import months
 from delivery.insight import credentials, unknown
+from delivery.outcomes.verdict import Outcome
+from delivery.rollups.reading import HOUR, counted
 from tenants import staff_roles
 from tenants.models import Customer, Finding
 
 BAD, WARN, INFO = "bad", "warn", "info"
 _RANKS: Final = (BAD, WARN, INFO)
 MINUTE: Final = timedelta(minutes=1)
+DAY: Final = timedelta(days=1)
 
 
 class Need(NamedTuple):
@@ -240,6 +243,13 @@ def _unknown(now: datetime) -> Iterator[Need]:
         yield Need("unknown_answers", WARN, count, words, since, _address("boards-unknown"))
 
 
+def _lost(now: datetime) -> Iterator[Need]:
+    rows = counted(now - DAY, now, by=("code",), unit=HOUR, service=True, outcome=Outcome.LOST.value)
+    if count := sum(row.pushes for row in rows):
+        words = f"{_words(count, 'push', 'pushes')} of the last 24 hours were accepted, and nothing was left of them."
+        yield Need("lost_pushes", BAD, count, words, None, _address("delivery_delivery_changelist", outcome="lost"))
+
+
 def _shared_credentials(now: datetime) -> Iterator[Need]:
     shared = [each for each in credentials.states(now) if each.credential.app.customer_id is None]
     for rank, one, several in (
@@ -270,6 +280,7 @@ LOOKS: Final[tuple[tuple[str, Callable[[datetime], Iterator[Need]]], ...]] = (
     ("billing.view_invoicedraft", _drafts),
     ("tenants.view_customer", _erasures),
     (staff_roles.PUSHES, _unknown),
+    (staff_roles.PUSHES, _lost),
     ("billing.view_licenceproof", _licences),
     ("billing.view_slacredit", _credits),
     (staff_roles.MONEY, _unused_credits),

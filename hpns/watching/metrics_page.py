@@ -28,6 +28,7 @@ from delivery.log.receipt_lines import SHARES
 from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
+from delivery.queue import ledger
 from hpns.celery import DELIVER, lease
 from hpns.celery.commands import UNREADABLE
 from tenants import redis_client
@@ -135,9 +136,12 @@ class _QueueCollector(Collector):
             together.smembers(writing.SEGMENTS)
             together.llen(UNREADABLE)
             together.hget(SHARES, "all")
+            together.hlen(ledger.OPEN)
+            together.hgetall(ledger.STATE)
             together.hgetall(LAST)
             together.time()
-            depth, oldest, rows, rejected, segments, unreadable, receipts, canary, (now, _) = together.execute()
+            depth, oldest, rows, rejected, segments, unreadable, receipts, *more = together.execute()
+        entered, checked, canary, (now, _) = more
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest, now))
@@ -146,11 +150,23 @@ class _QueueCollector(Collector):
         waiting = int(receipts or 0)
         yield GaugeMetricFamily("hpns_receipts_waiting", "Receipts of phones that nobody has begun to log.", waiting)
         yield GaugeMetricFamily("hpns_messages_unreadable", "Messages of a queue that were put aside.", unreadable)
+        yield from _ledger(entered, checked, now)
         yield from _canary(canary, now)
         states = lease.worker_states(valkey).values()
         failing = sum(map(bool, states))
         yield GaugeMetricFamily("hpns_workers", "Workers with a recent heartbeat.", len(states))
         yield GaugeMetricFamily("hpns_workers_failing", "Workers of them that cannot deliver.", failing)
+
+
+def _ledger(entered: int, state: Mapping[bytes, bytes], now: int) -> Iterator[Family]:
+    """What was accepted and has not ended, and what the check of that has found (delivery/worker/ledger_watch.py)."""
+    yield GaugeMetricFamily("hpns_ledger_open_batches", "Batches that were accepted and have not ended.", entered)
+    lost = CounterMetricFamily("hpns_ledger_lost", "Pushes that were accepted, and of which nothing was left.")
+    lost.add_metric((), int(state.get(b"lost", 0)))
+    yield lost
+    if b"checked_at" in state:
+        age = max(0.0, now - float(state[b"checked_at"]))
+        yield GaugeMetricFamily("hpns_ledger_check_age_seconds", "Since the ledger was checked.", age)
 
 
 def _canary(last: Mapping[bytes, bytes], now: int) -> Iterator[Family]:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from billing import customers
 from billing.models import CanaryMinute, LicenceProof, Subscription
 from billing.subscriptions.needing import needing
+from delivery.outcomes import judge
 from delivery.providers import table
 from hpns.staff.today import Need, needs
 from tenants.models import Customer, Finding
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 BAD = {
     *("incidents", "canary", "finding_leaked_key", "finding_clone", "finding_replayed", "finding_contested"),
     *("credentials_bad", "subscription_stopped", "subscription_suspending", "overdue", "licence_expired"),
-    "round_failures",
+    *("round_failures", "lost_pushes"),
 }
 WARN = {
     *("finding_restored_backup", "finding_changed_key", "finding_other_id", "licence_cases", "drafts", "erasures"),
@@ -30,7 +31,7 @@ WARN = {
 }
 INFO = {"licence_expiring", "sla_credits"}
 MONEY = {"overdue", "drafts", "sla_credits"}
-KEYS = {"credentials_bad", "unknown_answers", *(f"finding_{kind.value}" for kind in Finding.Kind)}
+KEYS = {"credentials_bad", "unknown_answers", "lost_pushes", *(f"finding_{kind.value}" for kind in Finding.Kind)}
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def now(acme: Tenant) -> datetime:
     moment = timezone.now()
     busy(acme, moment)
     recent.push(acme.customer.pk, 3, verdict=table.verdict_of("apns_unknown"))
+    recent.push(acme.customer.pk, 2, verdict=judge.refusal("lost"))
     recent.count()
     return moment
 
@@ -64,6 +66,7 @@ def test_everything_that_needs_somebody_is_said_the_worst_first(now: datetime) -
     assert said["canary"].sentence == "The canary has been missing for 9 min: does the timetable run?"
     assert said["licence_cases"].since == now - 2 * DAY
     assert said["unknown_answers"].number == 3
+    assert said["lost_pushes"].sentence.startswith("2 pushes of the last 24 hours were accepted")
     assert "49.90 EUR" in said["sla_credits"].sentence
 
 

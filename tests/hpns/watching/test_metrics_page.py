@@ -19,6 +19,7 @@ from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
 from delivery.outcomes.judge import refusal
 from delivery.protocol.wire import Push
+from delivery.queue import ledger
 from hpns.watching import metrics_page
 from tenants import network
 from tests.hpns.watching.asking import asked
@@ -38,6 +39,7 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         names = ["push", "workers", "workers:failing", "unreadable", ROWS, writing.SEGMENTS, writing.REJECTED]
+        names += [ledger.OPEN, ledger.STATE]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -209,3 +211,11 @@ def test_the_envelope_of_a_batch_has_a_place_for_when_it_was_put_there() -> None
     _, message = envelope.serialised(with_payload=True)
     headers: dict[str, Any] = msgspec.json.decode(message)["headers"]
     assert headers["at"] == envelope.AT
+
+
+def test_the_ledger_says_what_has_not_ended_what_was_lost_and_when_it_was_checked(valkey: redis.Redis) -> None:
+    assert (value("hpns_ledger_open_batches"), value("hpns_ledger_lost_total")) == (0, 0)
+    valkey.hset(ledger.OPEN, mapping={"p:1": "[]", "p:2": "[]"})
+    valkey.hset(ledger.STATE, mapping={"lost": 3, "checked_at": time.time() - 100})
+    assert (value("hpns_ledger_open_batches"), value("hpns_ledger_lost_total")) == (2, 3)
+    assert 95 < value("hpns_ledger_check_age_seconds") < 200
