@@ -62,6 +62,7 @@ _NOTE: Final = f"""#!lua
 {_RECORD}
 local digests, most, known_first = ARGV[1], tonumber(ARGV[2]), ARGV[3] ~= ''
 local now, none, again = tonumber(redis.call('TIME')[1]), string.rep('\\0', {DIGEST}), nil
+local fresh = packed(now, {ACCEPTED})
 for from = 1, #digests, {DIGEST} do
   local digest = string.sub(digests, from, from + {DIGEST - 1})
   if digest ~= none then
@@ -77,12 +78,12 @@ for from = 1, #digests, {DIGEST} do
         again[#again + 1], again[#again + 2], again[#again + 3] = index, state, age
         redis.call('SETBIT', KEYS[1], 8 + index, 1)
       elseif not known_first or state == {FAILED} then
-        redis.call('SETRANGE', key, at + 5, packed(now, {ACCEPTED}))
+        redis.call('SETRANGE', key, at + 5, fresh)
       end
     elseif #known >= most * 9 then
-      redis.call('SET', key, string.sub(known, math.floor(most / 4) * 9 + 1) .. name .. packed(now, {ACCEPTED}))
+      redis.call('SET', key, string.sub(known, math.floor(most / 4) * 9 + 1) .. name .. fresh)
     else
-      redis.call('APPEND', key, name .. packed(now, {ACCEPTED}))
+      redis.call('APPEND', key, name .. fresh)
     end
   end
 end

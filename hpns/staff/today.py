@@ -246,7 +246,7 @@ def _unknown(now: datetime) -> Iterator[Need]:
 def _lost(now: datetime) -> Iterator[Need]:
     rows = counted(now - DAY, now, by=("code",), unit=HOUR, service=True, outcome=Outcome.LOST.value)
     if count := sum(row.pushes for row in rows):
-        words = f"{_words(count, 'push', 'pushes')} of the last 24 hours were accepted, and nothing was left of them."
+        words = f"{_words(count, 'push', 'pushes')} accepted in the last 24 hours got lost: nothing was left to send."
         yield Need("lost_pushes", BAD, count, words, None, _address("delivery_delivery_changelist", outcome="lost"))
 
 

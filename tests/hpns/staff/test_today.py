@@ -45,7 +45,7 @@ def now(acme: Tenant) -> datetime:
     moment = timezone.now()
     busy(acme, moment)
     recent.push(acme.customer.pk, 3, verdict=table.verdict_of("apns_unknown"))
-    recent.push(acme.customer.pk, 2, verdict=judge.refusal("lost"))
+    recent.push(acme.customer.pk, 1, verdict=judge.refusal("lost"))
     recent.count()
     return moment
 
@@ -66,7 +66,7 @@ def test_everything_that_needs_somebody_is_said_the_worst_first(now: datetime) -
     assert said["canary"].sentence == "The canary has been missing for 9 min: does the timetable run?"
     assert said["licence_cases"].since == now - 2 * DAY
     assert said["unknown_answers"].number == 3
-    assert said["lost_pushes"].sentence.startswith("2 pushes of the last 24 hours were accepted")
+    assert said["lost_pushes"].sentence.startswith("1 push accepted in the last 24 hours got lost")
     assert "49.90 EUR" in said["sla_credits"].sentence
 
 
