@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from delivery.queue import ledger
 from hpns.local.process import descendants
 from tests.faults.rows import rows_of
 from tests.faults.test_power_cut import apns_ids
@@ -114,6 +115,8 @@ def test_pushes_of_a_killed_web_process_are_taken_over_within_15_seconds_and_end
     assert load.with_status("OK") == set(load.answers)
     assert {row["outcome"] for row in rows.values()} == {"sent"}
     assert all(len(found) == 1 for found in ids.values()), "a repeat has the same apns-id"
+    with stage.redis() as valkey:
+        wait_for(lambda: not valkey.exists(ledger.OPEN), PATIENCE, "all that was accepted has ended, by the ledger")
 
 
 def test_a_caller_that_breaks_off_and_comes_again_gets_the_first_ones_answer(stage: Stage) -> None:
