@@ -1,9 +1,10 @@
 """The Celery tasks of the delivery.
 
 No rule of ours lives here: a task hands over to the file that knows. `deliver` carries one batch of pushes; `record`
-moves what ended into the delivery log; `compact` merges what that has added to the rollups; `partitions` keeps the days
-of the one and the months of the other; `recheck` checks credentials again that their provider does not accept;
-`devices` takes what came to the log into the tables of devices, `active_devices` counts them.
+moves what ended into the delivery log, which workers do by a timer of their own (worker/log_timer.py); `compact` merges
+what that has added to the rollups; `partitions` keeps the days of the one and the months of the other; `recheck` checks
+credentials again that their provider does not accept; `devices` takes what came to the log into the tables of devices,
+`active_devices` counts them.
 """
 
 import asyncio
@@ -22,12 +23,10 @@ from kombu.exceptions import OperationalError
 from delivery.devices import absorbing, counting, forgetting
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions, todays_date
-from delivery.log.receipt_lines import QUEUE
 from delivery.log.retention import drop_counts
-from delivery.log.rows import ROWS
 from delivery.queue import receipt, valkey
 from delivery.rollups import compacting
-from delivery.worker import credential_check, dispatch, ledger_watch, log_writer
+from delivery.worker import credential_check, dispatch, ledger_watch, log_timer, log_writer
 from tenants import vault
 from tenants.problem import first_line
 from tenants.supervision import supervise
@@ -47,8 +46,6 @@ __all__ = [
     "record",
 ]
 
-# Seconds between two checks that rows do not pile up in Valkey, and for its answer.
-WATCHDOG_INTERVAL = 5.0
 # Seconds between two looks after the log's partitions; and after one that could not do all.
 PARTITIONS_INTERVAL, PARTITIONS_RETRY = 6 * 3600.0, 300.0
 _PARTITIONS = BoundedExecutor("the log's partitions", threads=1, queued=0)
@@ -173,20 +170,8 @@ def forget_devices() -> int:
     return forgetting.forget()
 
 
-async def _log_watchdog() -> None:
-    """Write the log where no `record` task comes: beat is down, or Valkey too full for its message."""
-    link, waiting = valkey.shared(settings.REDIS_URL), 0
-    while True:
-        await asyncio.sleep(WATCHDOG_INTERVAL)
-        try:
-            async with asyncio.timeout(WATCHDOG_INTERVAL):
-                before, waiting = waiting, 0
-                for waits in await asyncio.gather(*(link.execute("LLEN", key) for key in (ROWS, QUEUE.waiting))):
-                    waiting += waits if isinstance(waits, int) else 0
-        except (ConnectionError, TimeoutError):
-            continue  # the link says so itself
-        if waiting >= before > 0:
-            await log_writer.WRITER.write()
+async def _log_timer() -> None:
+    await log_timer.keep(valkey.shared(settings.REDIS_URL))
 
 
 async def _partitions_watchdog() -> None:
@@ -202,7 +187,7 @@ def _begin(sender: Any = None, **_: Any) -> None:
     _supervised.append(supervise("the dispatcher", dispatch.here().serve, loop=loop))
     ledger = lambda: ledger_watch.watch(valkey.shared(settings.REDIS_URL))  # noqa: E731
     _supervised.append(supervise("the ledger of pushes", ledger, essential=False, loop=loop))
-    _supervised.append(supervise("the watchdog of the log", _log_watchdog, essential=False, loop=loop))
+    _supervised.append(supervise("the timer of the log", _log_timer, essential=False, loop=loop))
     _supervised.append(supervise("the log's partitions", _partitions_watchdog, essential=False, loop=loop))
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple, cast
 
 import redis
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
@@ -38,6 +39,8 @@ RECEIPTS_MOST: Final = 2.0
 REMINDER: Final = 60.0
 _EXECUTOR: Final = BoundedExecutor("the delivery log", threads=1, queued=0)
 _UNMATCHED: Final = Unmatched()
+# By its address, of which a process has one.
+_stores: Final[dict[str, redis.Redis]] = {}
 
 
 class Written(NamedTuple):
@@ -55,25 +58,33 @@ def write(*, with_reports: bool = False) -> Written:
     Raises django.db.Error and redis.RedisError; then nothing is lost, and the next call writes them.
     """
     close_old_connections()
-    with redis_client.connect(STORE_TIMEOUT) as store:
-        told_before = told.waiting(store)
-        written = writing.write(store)
-        try:
-            told.write(store, told_before)
-        except DatabaseError as error:
-            # Such as before an update has given its right: it waits, and holds up nothing.
-            logger.warning("what servers were told late cannot be written down yet: %s", first_line(error))
-        try:
-            key_usage.write(store)
-            rejections.write(store)
-            strangers.write(store)
-            signature_samples.write(store)
-        except DatabaseError as error:
-            logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
-        tally = receipts.write(store, most_seconds=RECEIPTS_MOST)
-        seconds, microseconds = cast("tuple[int, int]", store.time())
-        _UNMATCHED.match(datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds), tally)
-        return Written(written, tally, credential_reports.forwarded(store) if with_reports else ())
+    store = _store()
+    told_before = told.waiting(store)
+    written = writing.write(store)
+    try:
+        told.write(store, told_before)
+    except DatabaseError as error:
+        # Such as before an update has given its right: it waits, and holds up nothing.
+        logger.warning("what servers were told late cannot be written down yet: %s", first_line(error))
+    try:
+        key_usage.write(store)
+        rejections.write(store)
+        strangers.write(store)
+        signature_samples.write(store)
+    except DatabaseError as error:
+        logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
+    tally = receipts.write(store, most_seconds=RECEIPTS_MOST)
+    seconds, microseconds = cast("tuple[int, int]", store.time())
+    _UNMATCHED.match(datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds), tally)
+    return Written(written, tally, credential_reports.forwarded(store) if with_reports else ())
+
+
+def _store() -> redis.Redis:
+    """The client of this process's writings: one connection is kept, which is made anew when it has broken."""
+    url = settings.REDIS_URL
+    if url not in _stores:
+        _stores[url] = redis_client.connect(STORE_TIMEOUT)
+    return _stores[url]
 
 
 class LogWriter:

@@ -68,8 +68,7 @@ app.conf.update(
     beat_schedule={
         # No `expires` anywhere: a worker would judge by its own clock, and one that is ahead would never do anything.
         # While a task runs, a further message of its name ends at once, so that what has come together does no harm.
-        "record": {"task": "delivery.record", "schedule": 1.0},
-        # As above; and a second one does nothing while one merges, in whichever worker.
+        # A second one does nothing while one merges, in whichever worker.
         "compact": {"task": "delivery.compact", "schedule": crontab()},
         "recheck": {"task": "delivery.recheck", "schedule": crontab(minute="*/10")},
         "expiry": {"task": "tenants.warn_of_expiry", "schedule": crontab(minute=23, hour=6)},
@@ -97,7 +96,8 @@ app.conf.update(
         "partitions": {"task": "delivery.partitions", "schedule": crontab(minute=7, hour="*/6")},
     },
     beat_scheduler="hpns.celery.beat_scheduler:BeatScheduler",
-    beat_max_loop_interval=1,
+    # Seconds: after which it notices that its clock was set. What is due wakes it by itself.
+    beat_max_loop_interval=15,
     timezone="UTC",
     enable_utc=True,
     imports=["billing.tasks", "delivery.tasks", "tenants.tasks"],

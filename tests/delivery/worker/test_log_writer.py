@@ -17,7 +17,7 @@ from delivery.metrics import receipt_counts
 from delivery.models import Delivery
 from delivery.queue import key_usage
 from delivery.queue import valkey as queue
-from delivery.worker import log_writer
+from delivery.worker import log_timer, log_writer
 from delivery.worker.log_writer import LogWriter
 from tests.delivery.log.acknowledging import acked, pushed
 from tests.delivery.log.test_writing import a_row
@@ -77,7 +77,7 @@ async def test_while_one_writing_hangs_all_others_end_at_once(writer: LogWriter,
     with session(LOCK):
         first = asyncio.create_task(writer.write())
         await until_held()
-        for _ in range(20):  # messages of the timetable, and looks of the watchdog
+        for _ in range(20):  # messages of the timetable, and looks of the timer
             await asyncio.wait_for(tasks._record({}), PATIENCE)
         assert not first.done()
         assert [thread.name for thread in threading.enumerate()].count("the delivery log") == 1
@@ -164,25 +164,40 @@ async def test_receipts_that_cannot_be_written_hold_up_no_row_and_are_written_la
     assert receipt_counts.take().counters == {("hpns_receipts_matched_total", ("first",)): 1}
 
 
-async def test_the_watchdog_goes_on_after_whatever_a_writing_says(
+async def test_the_timer_goes_on_after_whatever_a_writing_says(
     writer: LogWriter, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that do not become fewer are written by it, also after a try that failed."""
-    monkeypatch.setattr(tasks, "WATCHDOG_INTERVAL", 0.02)
+    """Rows are written by it, also after a try that failed."""
+    monkeypatch.setattr(log_timer, "INTERVAL", 0.02)
+    monkeypatch.setattr(log_timer, "TURN_MS", 10)
     url = tasks.settings.REDIS_URL
     monkeypatch.setattr(queue, "_shared", {})
     options = connection.settings_dict["OPTIONS"]
     monkeypatch.setitem(options, "options", f"{options['options']} -c lock_timeout=1s")
     with session(LOCK):
         valkey.rpush(rows.ROWS, a_row("t-1"))
-        watching = asyncio.create_task(tasks._log_watchdog())
+        timer = asyncio.create_task(tasks._log_timer())
         await until_held()
         valkey.rpush(rows.ROWS, a_row("t-2"))
         await asyncio.sleep(1.2)
-        assert not watching.done()
+        assert not timer.done()
     async with asyncio.timeout(PATIENCE):
         while await asyncio.to_thread(written) < 2:
             await asyncio.sleep(0.05)
-    watching.cancel()
-    await asyncio.wait({watching})
+    timer.cancel()
+    await asyncio.wait({timer})
     queue.shared(url).close()
+
+
+async def test_writings_keep_one_connection_to_valkey_and_make_it_anew_when_it_breaks(
+    writer: LogWriter, valkey: redis.Redis
+) -> None:
+    await writer.write()
+    before = {client["id"] for client in valkey.client_list()}
+    await writer.write()
+    assert {client["id"] for client in valkey.client_list()} == before
+    for number in before - {str(valkey.client_id())}:
+        valkey.client_kill_filter(_id=number)
+    valkey.rpush(rows.ROWS, a_row("t-1"))
+    await writer.write()
+    assert await asyncio.to_thread(written) == 1
