@@ -33,8 +33,8 @@ from delivery.ingest.api import MachineView, machine_views
 from delivery.ingest.misdirected import Misdirected
 from delivery.ingest.outbox import Outbox
 from delivery.ingest.own_delivery import OwnDelivery
-from delivery.metrics import counting
-from delivery.queue import valkey
+from delivery.metrics import exporting
+from delivery.queue import directory_stamp, valkey
 from hpns.celery import DELIVER, commands, lease
 from hpns.celery import app as celery_app
 from hpns.watching.endpoints import Monitoring
@@ -92,9 +92,9 @@ class WebProcess:
         self.outbox.start()
         loop = asyncio.get_running_loop()
         self._tasks = [
-            supervise("the directory's follower", DIRECTORY.follow),
+            supervise("the directory's follower", lambda: DIRECTORY.follow(directory_stamp.reader(self.outbox.link))),
             supervise("the look at the stores", self.observer.observe),
-            supervise("the export of metrics", lambda: counting.export("ingest"), essential=False),
+            supervise("the export of metrics", lambda: exporting.export("ingest"), essential=False),
         ]
         until = loop.time() + STARTUP_TIMEOUT
         while not (self.outbox.ready and DIRECTORY.ready) and loop.time() < until:

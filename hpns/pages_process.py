@@ -31,12 +31,13 @@ from django.urls import get_resolver
 
 from delivery.ingest import trial_push
 from delivery.ingest.outbox import Outbox
-from delivery.metrics import counting
+from delivery.metrics import exporting
+from delivery.queue import directory_stamp
 from hpns.celery import app as celery_app
 from hpns.checks import starting
 from hpns.processes import PR_SET_PDEATHSIG, prctl
 from hpns.web.asgi_types import ASGIApp
-from hpns.web.pages_app import PagesApp, server_config
+from hpns.web.pages_app import PagesApp, PagesServer, server_config
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
 
@@ -69,7 +70,7 @@ def yield_to_pushes() -> None:
 
 async def serve(path: Path, control: int | None) -> None:
     """Serve until SIGTERM, SIGINT or SIGUSR1 (another takes over), and finish what has begun."""
-    server = uvicorn.Server(server_config(PagesApp(cast(ASGIApp, ASGIHandler())), drain_seconds=DRAIN_SECONDS))
+    server = PagesServer(server_config(PagesApp(cast(ASGIApp, ASGIHandler())), drain_seconds=DRAIN_SECONDS))
 
     def stop(*_: object) -> None:
         server.should_exit = True
@@ -81,8 +82,8 @@ async def serve(path: Path, control: int | None) -> None:
     outbox.start()
     trial_push.register(outbox)
     tasks = [
-        supervise("the directory's follower", DIRECTORY.follow),
-        supervise("the export of metrics", lambda: counting.export(ROLE), essential=False),
+        supervise("the directory's follower", lambda: DIRECTORY.follow(directory_stamp.reader(outbox.link))),
+        supervise("the export of metrics", lambda: exporting.export(ROLE), essential=False),
     ]
     own_name = path.with_name(f"{path.name}.{os.getpid()}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

@@ -61,6 +61,11 @@ def failing(*, essential: bool) -> list[str]:
     ]
 
 
+def has_restarts() -> bool:
+    """Whether a task was restarted since the last call of collect_restarts()."""
+    return bool(_restarts)
+
+
 def collect_restarts() -> dict[str, int]:
     """Return how often each task was restarted since the last call."""
     counts = dict(_restarts)

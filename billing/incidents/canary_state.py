@@ -1,11 +1,14 @@
 """The last canary as all processes see it, in Valkey: for health and metrics, which ask no database."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-import redis.asyncio
+
+Ask = Callable[..., Awaitable[Any]]
+"""Sends a command to Valkey and returns its reply, as RESP2 has it. Raises ConnectionError."""
 
 # A hash: by provider's family (and pages) the minute, whether it was good, and why not.
 LAST: Final = "canary:last"
@@ -41,13 +44,10 @@ def decode(found: Mapping[bytes, bytes]) -> dict[str, Last]:
     return known
 
 
-async def look(store: "redis.asyncio.Redis") -> tuple[dict[str, Last], int]:
-    """The last canaries, and the time by Valkey's clock. Raises redis.RedisError."""
-    async with store.pipeline(transaction=False) as together:
-        together.hgetall(LAST)
-        together.time()
-        found, (now, _) = await together.execute()
-    return decode(found), int(now)
+async def look(ask: Ask) -> tuple[dict[str, Last], int]:
+    """The last canaries, and the time by Valkey's clock. Raises ConnectionError."""
+    found, (now, _) = await asyncio.gather(ask("HGETALL", LAST), ask("TIME"))
+    return decode(dict(zip(found[::2], found[1::2], strict=True))), int(now)
 
 
 def describe(last: Mapping[str, Last], now: int) -> str:

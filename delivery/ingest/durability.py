@@ -121,8 +121,11 @@ class DurabilityWatch:
     async def run(self) -> None:
         """Look at the server as long as something is not synced, until cancelled."""
         while True:
+            if self._responses.newest <= self._responses.synced:
+                self._fruitless = 0
+                await self._responses.wait_for_unsynced()
             await asyncio.sleep(LOOK_INTERVAL)
-            if not self._link.up or self._responses.newest <= self._responses.synced:
+            if not self._link.up:
                 self._fruitless = 0
                 continue
             try:

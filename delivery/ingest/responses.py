@@ -61,6 +61,7 @@ class Responses:
         self._process, self.deadline, self._public_url = process, deadline, public_url
         self.batches: dict[int, PendingBatch] = {}
         self._awaited: asyncio.Future[None] | None = None
+        self._unsynced_awaited: asyncio.Future[None] | None = None
         self.waiting = 0
         self.latency = 0.0  # seconds that answers take, of late
         self.kept_bytes = 0
@@ -87,6 +88,16 @@ class Responses:
         """The queue has a batch."""
         pending.published = True
         self.newest = max(self.newest, pending.position)
+        if self._unsynced_awaited is not None and self.newest > self.synced:
+            awaited, self._unsynced_awaited = self._unsynced_awaited, None
+            if not awaited.done():
+                awaited.set_result(None)
+
+    async def wait_for_unsynced(self) -> None:
+        """Return when the queue has batches that it has not saved yet; for one who waits at a time."""
+        if self.newest <= self.synced:
+            self._unsynced_awaited = asyncio.get_running_loop().create_future()
+            await self._unsynced_awaited
 
     def forget(self, pending: PendingBatch, *, queued: bool = True) -> bool:
         """Keep a batch no longer, which the queue has or (queued=False) has not; False if that has been said before."""

@@ -4,31 +4,31 @@ Nothing but Valkey's memory bounds them: they are what was done, and what bills 
 maxmemory Valkey takes no more pushes (they are refused as queue_down), while what is queued still ends.
 """
 
-from typing import Final, cast
-
-import redis.asyncio
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from delivery.log.rows import ROWS
 from delivery.log.writing import SEGMENTS, WRITTEN_AT
 
-# Seconds after which rows count as held up; they are written once a second, or by the watchdog within some.
+Ask = Callable[..., Awaitable[Any]]
+"""Sends a command to Valkey and returns its reply. Raises ConnectionError."""
+
+# Seconds after which rows count as held up; they are written once a second.
 LATE: Final = 30
 
 
-async def describe(store: redis.asyncio.Redis) -> str:
-    """Describe for people what has waited for longer than LATE seconds; "" when nothing has. Raises RedisError."""
-    async with store.pipeline(transaction=False) as together:
-        together.time()
-        together.get(WRITTEN_AT)
-        together.exists(ROWS)
-        together.smembers(SEGMENTS)
-        now, written_at, waiting, names = await together.execute()
+async def describe(ask: Ask) -> str:
+    """Describe for people what has waited for longer than LATE seconds; "" when nothing has. Raises ConnectionError."""
+    (now, _), written_at, waiting, names = await asyncio.gather(
+        ask("TIME"), ask("GET", WRITTEN_AT), ask("EXISTS", ROWS), ask("SMEMBERS", SEGMENTS)
+    )
     if not waiting and not names:
         return ""
-    late = now[0] - int(written_at or 0)
+    late = int(now) - int(written_at or 0)
     if late < LATE:
         return ""
     keys = [ROWS, *(f"{ROWS}:{name.decode()}" for name in names)]
-    used = sum([cast("int", await store.memory_usage(key)) or 0 for key in keys])
+    used = sum([await ask("MEMORY", "USAGE", key) or 0 for key in keys])
     since = f"for {late} s" if written_at else "since ever"
     return f"rows of the delivery log have not been written {since}: {used / 1_000_000:.1f} MB of them wait in Valkey"

@@ -1,11 +1,9 @@
-"""Metrics of the path of a push: plain counters in memory, written to this process's file once a second by export().
+"""Metrics of the path of a push: plain counters in memory, written to this process's file by exporting.py.
 
 Invariants: counting never waits, never fails a push, and knows no customer, text or device; a label has values of ours
 alone, so what a stranger sends cannot add to their number ("other"). delivery/metrics/names.py lists what there is.
 """
 
-import asyncio
-import logging
 import resource
 import time
 from bisect import bisect_left
@@ -13,11 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from django.conf import settings
-
-from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.metrics import receipt_counts
-from delivery.metrics.files import Counts, Key, ProcessFile, encode
+from delivery.metrics.files import Counts, Key
 from delivery.metrics.names import (
     BAD_REQUESTS,
     PHONES,
@@ -35,8 +30,6 @@ from delivery.protocol.wire import Ack, Push
 from tenants import supervision
 from tenants.directory.live import DIRECTORY
 from tenants.providers.table import PROVIDERS, family_of
-
-logger = logging.getLogger(__name__)
 
 _MILLISECONDS: Final = tuple(int(bound * 1000) for bound in SECONDS)
 
@@ -238,60 +231,19 @@ def snapshot(role: str) -> Counts:
     return counts
 
 
+def has_news() -> bool:
+    """Whether anything was counted since the last collection."""
+    return (
+        any((_ended, _attempts, _receipts, _turned_away, _put_aside, _accepted, _rows_lost))
+        or any(_answered[1:])
+        or any(_batches[1:])
+        or receipt_counts.has_news()
+        or supervision.has_restarts()
+    )
+
+
 def reset() -> None:
     """Count from zero: the file with what was counted so far was added to those of the dead."""
     collect()
     for part in (_totals.counters, _totals.histograms, _totals.gauges):
         part.clear()
-
-
-_exporting = False
-# In a thread of its own: a disk that stands still must not hold up the pushes, nor what has threads itself.
-_FILE: Final = BoundedExecutor("the file of metrics", threads=1, queued=0)
-# Seconds for it to be written; from then on the next ones are left out until it is.
-_FILE_TIMEOUT: Final = 10.0
-
-
-async def export(role: str = "worker") -> None:
-    """Write the metrics once a second, until cancelled, to the file of this process in settings.METRICS_DIR.
-
-    Without METRICS_DIR they are only collected, for this process's own page. A second call in one process does nothing.
-    """
-    global _exporting  # noqa: PLW0603  one per process
-    if _exporting:
-        return
-    _exporting = True
-    file = ProcessFile(Path(settings.METRICS_DIR)) if settings.METRICS_DIR else None
-    last_error = ""
-    try:
-        while True:
-            await asyncio.sleep(1)
-            counts = snapshot(role)
-            if file is None:
-                continue
-            try:
-                async with asyncio.timeout(_FILE_TIMEOUT):
-                    if not await _FILE.run(file.write, encode(counts)):
-                        reset()
-                last_error = ""
-            except BlockingIOError:
-                pass  # another process aggregates just now; there is more in a second
-            except (OSError, ExecutorFullError) as error:
-                reason = str(error) or type(error).__name__
-                if not last_error:
-                    logger.error("the metrics cannot be written to METRICS_DIR: %s", reason)
-                last_error = reason
-    finally:
-        _exporting = False
-        if file is not None:
-            _write_last(file, role)
-
-
-def _write_last(file: ProcessFile, role: str) -> None:
-    """Write what was counted in this process's last second, without the gauges."""
-    counts = snapshot(role)
-    counts.gauges.clear()
-    try:
-        file.write(encode(counts))
-    except OSError as error:
-        logger.warning("the last second's metrics could not be written: %s", error)

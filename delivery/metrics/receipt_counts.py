@@ -42,6 +42,11 @@ def acked(family: str, milliseconds: int) -> None:
     cell[-1] += milliseconds / 1000
 
 
+def has_news() -> bool:
+    """Whether anything was counted since the last call of take()."""
+    return bool(_counts.counters or _counts.histograms)
+
+
 def take() -> Counts:
     """What was counted since the last call."""
     taken = Counts(dict(_counts.counters), dict(_counts.histograms))

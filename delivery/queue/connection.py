@@ -2,7 +2,8 @@
 
 It watches over its server: a peer that owes replies and says nothing is broken off, one that owes nothing is sent a
 PING now and then, and the kernel looks after what neither of these sees. Time is counted in looks at the connection,
-not by the clock: a process that stood still itself has looked once, and blames nobody.
+not by the clock: a process that stood still itself has looked once, and blames nobody. A connection that owes nothing is
+looked at seldom, and often again from the next command on.
 
 Invariants: a command is written at most once; each future gets its reply or ConnectionLost, within a bounded time.
 
@@ -24,8 +25,10 @@ pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 
 # Seconds without a byte from a server that owes replies after which its connection is broken off.
 REPLY_TIMEOUT: Final = 2.0
-# Seconds between two looks at a connection, and after which one that owes nothing is sent a PING.
+# Seconds between two looks at a connection while replies are owed; while the server itself holds back the one that comes
+# next; and while none is owed, after which it is sent a PING if it has said nothing meanwhile.
 LOOK_INTERVAL: Final = 0.25
+BLOCKED_INTERVAL: Final = 1.0
 PING_INTERVAL: Final = 2.0
 # Commands that the server itself holds back, and where they say for how many seconds at most (0: without end).
 BLOCKING: Final = {"BLMOVE": -1, "BLPOP": -1, "BRPOP": -1, "BRPOPLPUSH": -1, "BLMPOP": 1}
@@ -61,10 +64,12 @@ class Connection(asyncio.Protocol):
         self._unwritten: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        # Looks that are left to commands with a time of their own.
-        self._looks_left: dict[asyncio.Future[Any], float] = {}
+        # Seconds that are left to commands with a time of their own.
+        self._time_left: dict[asyncio.Future[Any], float] = {}
         self._heard = False
-        self._silent = self._idle = 0  # looks without a byte, one after the other, while replies were owed and not
+        self._silent = 0.0  # seconds of looks without a byte, one after the other, while replies were owed
+        self._pause = LOOK_INTERVAL  # from the last look to the next one
+        self._rests = False  # whether that is longer than it is to be while replies are owed
         self.closed = False
         self.ended: asyncio.Future[None] = loop.create_future()
 
@@ -73,7 +78,7 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             _watch_peer(sock)
-        self._timer = self._loop.call_later(LOOK_INTERVAL, self._look)
+        self._look_after(LOOK_INTERVAL)
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
@@ -82,8 +87,8 @@ class Connection(asyncio.Protocol):
         while (answer := gets()) is not False:
             future = waiting.popleft()
             if future is not None:
-                if self._looks_left:
-                    self._looks_left.pop(future, None)
+                if self._time_left:
+                    self._time_left.pop(future, None)
                 if not future.done():
                     future.set_result(answer)
             elif isinstance(answer, hiredis.ReplyError):
@@ -94,7 +99,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._unwritten.clear()
-        self._looks_left.clear()
+        self._time_left.clear()
         for future in self.waiting:
             if future is not None and not future.done():
                 future.set_exception(ConnectionLost("the connection to Valkey broke"))
@@ -118,6 +123,8 @@ class Connection(asyncio.Protocol):
         waiting.append(last)
         if not self._unwritten:
             self._loop.call_soon(self._write)
+            if self._rests:
+                self._look_after(LOOK_INTERVAL)
         self._unwritten.append(commands)
         return True
 
@@ -131,7 +138,7 @@ class Connection(asyncio.Protocol):
         if timeout is None and command[0] in BLOCKING:
             timeout = (float(command[BLOCKING[command[0]]]) or math.inf) + self._timeout
         if self.post(pack(command), 1, future) and timeout is not None:
-            self._looks_left[future] = timeout / LOOK_INTERVAL + 1
+            self._time_left[future] = timeout + LOOK_INTERVAL
         return future
 
     def _write(self) -> None:
@@ -141,25 +148,38 @@ class Connection(asyncio.Protocol):
         if commands and self._transport is not None:
             self._transport.write(commands)
 
+    def _look_after(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pause, self._rests = seconds, seconds > LOOK_INTERVAL
+        self._timer = self._loop.call_later(seconds, self._look)
+
     def _look(self) -> None:
-        self._timer = self._loop.call_later(LOOK_INTERVAL, self._look)
-        overdue = False
-        for future in self._looks_left:
-            self._looks_left[future] -= 1
-            overdue = overdue or self._looks_left[future] <= 0
+        overdue, passed = False, self._pause
+        for future in self._time_left:
+            self._time_left[future] -= passed
+            overdue = overdue or self._time_left[future] <= 0
         waiting, heard, self._heard = self.waiting, self._heard, False
-        if heard or not waiting or waiting[0] in self._looks_left:  # what has a time of its own holds up all behind it
-            self._silent = 0
+        blocked = bool(waiting) and waiting[0] in self._time_left  # what has a time of its own holds up all behind it
+        if heard or not waiting or blocked:
+            self._silent = 0.0
         else:
-            self._silent += 1
-            overdue = overdue or self._silent * LOOK_INTERVAL > self._timeout
-        self._idle = 0 if heard or waiting else self._idle + 1
-        if self._idle * LOOK_INTERVAL >= PING_INTERVAL:
-            self._idle = 0
+            self._silent += passed
+            overdue = overdue or self._silent > self._timeout
+        if not waiting and not heard and self._rests:
             self.post(pack(("PING",)), 1)
         if overdue:
             logger.error("Valkey owes %d replies and sends none: the connection is broken off", len(waiting))
             self.abort()
+        self._look_after(self._next_pause(blocked=blocked))
+
+    def _next_pause(self, *, blocked: bool) -> float:
+        """Seconds until the next look."""
+        if not self.waiting:
+            return PING_INTERVAL
+        if blocked:
+            return max(LOOK_INTERVAL, min(BLOCKED_INTERVAL, *self._time_left.values()))
+        return LOOK_INTERVAL
 
     def abort(self) -> None:
         """Break the connection off at once; whoever waits gets ConnectionLost."""

@@ -35,6 +35,7 @@ class BatchSender:
     def __init__(self) -> None:
         self.in_flight = 0
         self._batches: set[BatchProgress] = set()
+        self._busy = asyncio.Event()  # set at a batch, for who waits for one
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -76,6 +77,7 @@ class BatchSender:
         counting.batch(len(items))
         self.in_flight += len(items)
         self._batches.add(work)
+        self._busy.set()
         work.finished.add_done_callback(lambda _: self._let_go(work))
         try:
             self._begin_each(work, done)
@@ -109,6 +111,9 @@ class BatchSender:
     async def _enforce_deadlines(self) -> None:
         """End what should have ended long ago: a fault of ours must not hold a batch, and its place, for ever."""
         while True:
+            if not self._batches:
+                self._busy.clear()
+                await self._busy.wait()
             await asyncio.sleep(OVERDUE / 10)
             latest = self.loop.time() - settings.ATTEMPT_DEADLINE - OVERDUE
             for work in [work for work in self._batches if work.open and work.started_at < latest]:

@@ -11,8 +11,8 @@ import logging
 import msgspec
 from django.conf import settings
 
-from delivery.metrics import counting
-from delivery.queue import batch, shared_clock, valkey
+from delivery.metrics import exporting
+from delivery.queue import batch, directory_stamp, shared_clock, valkey
 from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
@@ -48,8 +48,8 @@ class Dispatcher(BatchSender):
         link = valkey.shared(settings.REDIS_URL)
         self.open(link, Reporter(asyncio.get_running_loop()))
         self._tasks += [
-            supervise("the directory's follower", DIRECTORY.follow),
-            supervise("the export of metrics", counting.export, essential=False),
+            supervise("the directory's follower", lambda: DIRECTORY.follow(directory_stamp.reader(link))),
+            supervise("the export of metrics", exporting.export, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(link), essential=False),
         ]
         # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).

@@ -31,8 +31,9 @@ _LISTS: Final = (
     *(ROWS.waiting, ROWS.segments, RECEIPTS.waiting, RECEIPTS.segments, TOLD, credential_reports.REPORTED),
     *(key_usage.SEEN, rejections.SEEN, strangers.SEEN, signature_samples.WAITING),
 )
-# Takes the turn if any of the lists is there; returns 1 if it was taken. KEYS: the turn, since when all rows are written,
-# the lists. ARGV: milliseconds of the turn, 1: take it in any case. Of a Valkey that is full the log is what frees it.
+# Takes the turn if any of the lists is there; returns 1 if it was taken. KEYS: the turn, since when all rows are
+# written, the lists. ARGV: milliseconds of the turn, 1: take it in any case. Of a Valkey that is full, the log is what
+# frees it.
 LOOK: Final = """#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[3], KEYS[4]) == 0 then
   local now = tonumber(redis.call('TIME')[1])
@@ -75,4 +76,4 @@ async def _is_ours(link: valkey.Link, *, whole: bool) -> bool:
     if isinstance(taken, Exception):
         logger.error("Valkey does not say whether rows of the delivery log wait: %s", taken)
         return False
-    return taken == 1
+    return bool(taken == 1)

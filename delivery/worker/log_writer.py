@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import redis
 from django.conf import settings
@@ -74,7 +74,7 @@ def write(*, with_reports: bool = False) -> Written:
     except DatabaseError as error:
         logger.warning("which keys were used cannot be written down yet: %s", first_line(error))
     tally = receipts.write(store, most_seconds=RECEIPTS_MOST)
-    seconds, microseconds = cast("tuple[int, int]", store.time())
+    seconds, microseconds = store.time()
     _UNMATCHED.match(datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds), tally)
     return Written(written, tally, credential_reports.forwarded(store) if with_reports else ())
 

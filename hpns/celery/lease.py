@@ -8,11 +8,10 @@ worker, which writes no state, counts as one that can.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Collection
-from typing import Final, cast
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
 
 import redis
-import redis.asyncio
 
 from delivery.queue import valkey
 from hpns.celery import commands
@@ -132,23 +131,26 @@ def worker_states(client: redis.Redis) -> dict[str, str]:
         return _states(*together.execute())
 
 
-async def look_at_workers(client: redis.asyncio.Redis) -> dict[str, str]:
-    """The same as worker_states(), on an event loop."""
-    since = int((await client.time())[0]) - LEASE_SECONDS
-    async with client.pipeline(transaction=False) as together:
-        together.zrangebyscore(WORKERS, since, "+inf")
-        together.hgetall(FAILING)
-        return _states(*await together.execute())
+async def look_at_workers(link: valkey.Link) -> tuple[dict[str, str], bool]:
+    """The same as worker_states(), on an event loop; and whether any worker has sent its latest heartbeat in time: one
+    that died is missed before its lease expires.
 
-
-async def has_heartbeat(client: redis.asyncio.Redis) -> bool:
-    """Whether any worker has sent its latest heartbeat in time: one that died is missed before its lease expires.
-
-    Raises RedisError.
+    Raises ConnectionError.
     """
-    since = int((await client.time())[0]) - MISSED_SECONDS
-    alive = cast("list[bytes]", await client.zrangebyscore(WORKERS, since, "+inf"))
-    return any(map(_is_worker, alive))
+    (now, _), found, failing = await asyncio.gather(
+        commands.ask(link, "TIME"),
+        commands.ask(link, "ZRANGE", WORKERS, "0", "-1", "WITHSCORES"),
+        commands.ask(link, "HGETALL", FAILING),
+    )
+    heartbeats = {name: float(at) for name, at in _pairs(found)}
+    alive = [name for name, at in heartbeats.items() if at >= int(now) - LEASE_SECONDS]
+    in_time = any(_is_worker(name) and at >= int(now) - MISSED_SECONDS for name, at in heartbeats.items())
+    return _states(alive, dict(_pairs(failing))), in_time
+
+
+def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    """A reply of names and values in turns, as RESP2 has them."""
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _states(alive: list[bytes], failing: dict[bytes, bytes]) -> dict[str, str]:

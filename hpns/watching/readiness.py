@@ -10,18 +10,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 import psycopg
-import redis
-import redis.asyncio
 from django.conf import settings
 from django.db import connections
 
 from billing.incidents import canary_state
 from delivery.log import backlog
-from hpns.celery import lease
-from tenants import redis_client, supervision
+from delivery.queue import valkey
+from hpns.celery import commands, lease
+from tenants import supervision
 from tenants.directory.live import DIRECTORY
 
 # Seconds between two looks; and at what keeps no push from being taken, when nobody has asked for ASKED_SECONDS.
@@ -116,7 +116,7 @@ class Observer:
     def __init__(self, intake: Intake, probe_pages: Probe) -> None:
         """intake: the outbox; probe_pages: why there are no pages ("" for none), within so many seconds."""
         self._intake, self._probe_pages = intake, probe_pages
-        self._valkey: redis.asyncio.Redis | None = None
+        self._valkey: valkey.Link | None = None
         self._database: psycopg.AsyncConnection[Any] | None = None
         self._at_valkey = _Look("the queue and the workers", self._look_at_valkey, of_missing=True)
         self._looks = (
@@ -161,22 +161,23 @@ class Observer:
         finally:
             for task in tasks:
                 task.cancel()
+            if self._valkey is not None:
+                self._valkey.close()
             await self._leave_database()
 
     async def _look_at_valkey(self, health: Health) -> None:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 if self._valkey is None:
-                    self._valkey = redis.asyncio.Redis.from_url(
-                        settings.REDIS_URL, **redis_client.options(LOOK_SECONDS)
-                    )
-                _check_workers(health, await lease.look_at_workers(self._valkey))
-                health.has_heartbeat = await lease.has_heartbeat(self._valkey)
-                if waiting := await backlog.describe(self._valkey):
-                    health.amiss.append(waiting)
-                if missing := canary_state.describe(*await canary_state.look(self._valkey)):
-                    health.amiss.append(missing)
-        except (redis.RedisError, TimeoutError, OSError) as error:
+                    self._valkey = valkey.Link(settings.REDIS_URL, name="readiness", timeout=LOOK_SECONDS)
+                await self._valkey.start()
+                ask = partial(commands.ask, self._valkey)
+                (states, health.has_heartbeat), waiting, canaries = await asyncio.gather(
+                    lease.look_at_workers(self._valkey), backlog.describe(ask), canary_state.look(ask)
+                )
+                _check_workers(health, states)
+                health.amiss += filter(None, (waiting, canary_state.describe(*canaries)))
+        except (TimeoutError, OSError) as error:
             health.missing.append(f"the queue (Valkey) does not answer: {type(error).__name__}")
 
     async def _look_at_database(self, health: Health) -> None:

@@ -33,6 +33,8 @@ BACKLOG: Final = 2048
 REFUSAL_SECONDS: Final = 1.0
 # Threads that keep their connections to the database for the next page: a new one costs as much as ten queries.
 WARM: Final = 2
+# Seconds between two looks of the server whether it is to end.
+EXIT_INTERVAL: Final = 0.5
 PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
 BUSY: Final = {
     Refusal.SHARE: "Too many requests from your address or of this customer are being answered at the moment",
@@ -146,6 +148,16 @@ class PagesApp:
     def _free(self, thread: ThreadPoolExecutor, idle: list[ThreadPoolExecutor], place: Place) -> None:
         idle.append(thread)
         place.end()
+
+
+class PagesServer(uvicorn.Server):
+    """uvicorn's server, which looks twice a second whether it is to end, and not ten times: it makes no dates, and
+    there is no number of requests after which it ends."""
+
+    async def main_loop(self) -> None:
+        """Serve until `should_exit`."""
+        while not self.should_exit:
+            await asyncio.sleep(EXIT_INTERVAL)
 
 
 def server_config(app: PagesApp, *, drain_seconds: int) -> uvicorn.Config:

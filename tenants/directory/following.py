@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 from django.conf import settings
@@ -54,7 +55,11 @@ class Followed(Protocol):
     def load_copy(self, reason: str) -> str: ...
 
 
-async def follow(lookup: Followed) -> None:
+ReadStamp = Callable[[], Awaitable[bytes | None]]
+"""Reads the version stamp in Valkey, within its TIMEOUT. Raises RedisError or ConnectionError."""
+
+
+async def follow(lookup: Followed, read_stamp: ReadStamp | None = None) -> None:
     """Call `update` (in a thread) whenever there is a change, `load` where one may have been missed and once a minute,
     `load_copy` while they hang; until cancelled.
 
@@ -63,7 +68,7 @@ async def follow(lookup: Followed) -> None:
     client = Redis.from_url(
         settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **redis_client.options(version_stamp.TIMEOUT)
     )
-    follower = _Follower(lookup, client)
+    follower = _Follower(lookup, client, read_stamp)
     listener = supervise(
         "the listener for changes of the directory", lambda: _run_forever(follower.listen), essential=False
     )
@@ -75,8 +80,9 @@ async def follow(lookup: Followed) -> None:
 
 
 class _Follower:
-    def __init__(self, lookup: Followed, client: Redis) -> None:
+    def __init__(self, lookup: Followed, client: Redis, read_stamp: ReadStamp | None) -> None:
         self._lookup, self._client = lookup, client
+        self._read_stamp = read_stamp or partial(client.get, version_stamp.VERSION_KEY)
         self._notified = asyncio.Event()
         self._loading: asyncio.Future[str] | None = None
         self._reload_at = self._not_before = 0.0
@@ -94,8 +100,8 @@ class _Follower:
         lookup = self._lookup
         changed = lookup.source != "postgres"
         try:
-            value = await self._client.get(version_stamp.VERSION_KEY)
-        except RedisError as error:
+            value = await self._read_stamp()
+        except (RedisError, ConnectionError) as error:
             # While Valkey is away a change may be made whose stamp never gets there.
             self._missed_change = True
             if not changed:

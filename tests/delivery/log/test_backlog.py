@@ -23,13 +23,15 @@ def described(store: redis.Redis) -> str:
     """What the backlog in this Valkey is called."""
 
     async def asked() -> str:
-        given = store.get_connection_kwargs()
-        async with redis.asyncio.Redis(
-            host=given["host"], port=given["port"], db=given["db"], password=given.get("password")
-        ) as valkey:
-            return await backlog.describe(valkey)
+        async with store_as_async(store) as valkey:
+            return await backlog.describe(valkey.execute_command)
 
     return asyncio.run(asked())
+
+
+def store_as_async(store: redis.Redis) -> redis.asyncio.Redis:
+    given = store.get_connection_kwargs()
+    return redis.asyncio.Redis(host=given["host"], port=given["port"], db=given["db"], password=given.get("password"))
 
 
 def late(store: redis.Redis, seconds: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from delivery.metrics import counting, files
+from delivery.metrics import counting, exporting, files
 from delivery.metrics.names import METERS
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import ANSWERED, MAYBE, Attempt, Verdict
@@ -260,7 +260,7 @@ def test_whoever_finds_the_folder_locked_does_not_wait(tmp_path: Path) -> None:
 
 async def test_the_counts_of_the_last_second_are_kept_when_a_process_ends(tmp_path: Path, settings: Settings) -> None:
     settings.METRICS_DIR = str(tmp_path / "made" / "by" / "us")
-    task = asyncio.create_task(counting.export("ingest"))
+    task = asyncio.create_task(exporting.export("ingest"))
     await asyncio.sleep(0.05)
     counting.accepted(7)
     task.cancel()
@@ -279,8 +279,8 @@ async def test_a_folder_that_cannot_be_written_is_logged_once_and_stops_nothing(
     async def short(seconds: float) -> None:
         await real(0.01 if next(pauses) < 5 else seconds)
 
-    monkeypatch.setattr("delivery.metrics.counting.asyncio.sleep", short)
-    task = asyncio.create_task(counting.export())
+    monkeypatch.setattr("delivery.metrics.exporting.asyncio.sleep", short)
+    task = asyncio.create_task(exporting.export())
     await real(0.3)
     assert not task.done()
     task.cancel()

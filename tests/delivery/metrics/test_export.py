@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from delivery.metrics import counting, files
+from delivery.metrics import exporting, files
 
 
 async def test_a_disk_that_stands_still_is_logged_once_and_keeps_no_other_metric_from_being_counted(
@@ -24,11 +24,11 @@ async def test_a_disk_that_stands_still_is_logged_once_and_keeps_no_other_metric
         begun.append(data)
         return gate.wait(60)
 
-    monkeypatch.setattr("delivery.metrics.counting.asyncio.sleep", short)
-    monkeypatch.setattr(counting, "_FILE_TIMEOUT", 0.05)
+    monkeypatch.setattr("delivery.metrics.exporting.asyncio.sleep", short)
+    monkeypatch.setattr(exporting, "_FILE_TIMEOUT", 0.05)
     with monkeypatch.context() as patched:
         patched.setattr(files.ProcessFile, "write", stands_still)
-        task = asyncio.create_task(counting.export())
+        task = asyncio.create_task(exporting.export())
         while not caplog.records:
             await real(0.02)
         await real(0.2)

@@ -31,6 +31,7 @@ async def server() -> AsyncIterator[SlowServer]:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at connections more often, so that tests may ask for short times."""
     monkeypatch.setattr(connection, "LOOK_INTERVAL", 0.025)
+    monkeypatch.setattr(connection, "BLOCKED_INTERVAL", 0.1)
 
 
 async def up(server: SlowServer, patience: float = 0.2) -> valkey.Link:
@@ -69,6 +70,57 @@ async def test_an_idle_link_finds_out_by_itself(server: SlowServer, monkeypatch:
     assert link.up
     server.silent = True
     await asyncio.wait_for(until(lambda: not link.up), PATIENCE)
+    link.close()
+
+
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How many seconds each connection is told to wait for its next look, from now on."""
+    told: list[float] = []
+    look_after = connection.Connection._look_after
+
+    def noting(self: connection.Connection, seconds: float) -> None:
+        told.append(seconds)
+        look_after(self, seconds)
+
+    monkeypatch.setattr(connection.Connection, "_look_after", noting)
+    return told
+
+
+async def test_a_link_that_rests_is_hardly_looked_at(server: SlowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = pauses(monkeypatch)
+    link = await up(server)
+    await until(lambda: told[-1] == connection.PING_INTERVAL)
+    count = len(told)
+    await asyncio.sleep(0.3)  # a dozen looks
+    assert len(told) == count
+    link.close()
+
+
+async def test_what_is_asked_of_a_link_that_rests_is_missed_as_soon_as_of_any_other(
+    server: SlowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PING_INTERVAL", 1_000.0)
+    told = pauses(monkeypatch)
+    link = await up(server)
+    await until(lambda: told[-1] == 1_000.0)
+    server.silent = True
+    with pytest.raises(valkey.ConnectionLost):
+        await asyncio.wait_for(link.execute("GET", "a"), PATIENCE)
+    link.close()
+
+
+async def test_a_link_that_only_blocks_is_looked_at_seldom_and_given_up_in_time(
+    server: SlowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = pauses(monkeypatch)
+    link = await up(server)
+    server.silent = True
+    waiting = link.execute("BLMOVE", "a", "b", "RIGHT", "LEFT", "0.4")
+    told.clear()
+    with pytest.raises(valkey.ConnectionLost):
+        await asyncio.wait_for(waiting, PATIENCE)
+    assert connection.BLOCKED_INTERVAL in told
+    assert len(told) < 12  # 26, each as long as while replies are owed
     link.close()
 
 

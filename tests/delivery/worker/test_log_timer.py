@@ -1,4 +1,4 @@
-"""The timer of the delivery log: what waits is written within about a second, by one worker; at rest nothing is done."""
+"""The timer of the delivery log: what waits is written within about a second, by one worker, and nothing at rest."""
 
 import asyncio
 from collections.abc import AsyncIterator

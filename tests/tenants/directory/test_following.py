@@ -12,6 +12,8 @@ import redis
 from django.conf import settings
 from django.db import connections
 
+from delivery.queue import directory_stamp
+from delivery.queue import valkey as queue
 from tenants import services, supervision
 from tenants.directory import following, version_stamp
 from tenants.directory.live import Directory
@@ -100,6 +102,25 @@ async def test_the_stamp_alone_is_enough_when_no_message_arrives(acme: Acme, val
         await revoke_silently(acme)
         valkey.set(version_stamp.VERSION_KEY, directory.version + 1)  # without a message
         await until(lambda: refused(directory, acme), HEARD)
+
+
+async def test_the_stamp_is_read_by_a_process_s_own_connection_and_missed_when_that_breaks(
+    acme: Acme, valkey: redis.Redis
+) -> None:
+    link = queue.Link(settings.REDIS_URL)
+    await link.start()
+    directory = Directory()
+    task = supervise("the follower", lambda: directory.follow(directory_stamp.reader(link)))
+    await until(lambda: directory.ready, 60)
+    asked = valkey.info("commandstats")["cmdstat_get"]["calls"]
+    await until(lambda: valkey.info("commandstats")["cmdstat_get"]["calls"] > asked, HEARD)
+    await revoke_silently(acme)
+    valkey.set(version_stamp.VERSION_KEY, directory.version + 1)  # without a message
+    await until(lambda: refused(directory, acme), HEARD)
+    link.close()
+    await until(lambda: "Valkey cannot be reached" in directory.problem, HEARD)
+    task.cancel()
+    await asyncio.wait({task})
 
 
 @pytest.mark.usefixtures("hurried")
