@@ -16,7 +16,7 @@ os.environ["DATABASE_ROLE"] = "web"
 
 from django.conf import settings
 
-from hpns.checks import starting
+from hpns.checks import apart
 from hpns.logs import setup
 from hpns.web.certificates import CertificateError, CertificateReloader
 from hpns.web.child_process import ChildProcess
@@ -69,7 +69,7 @@ def forget_others() -> None:
 def main() -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP replaces the processes one by one. Returns the exit code."""
     options = parse()
-    starting.stop_unless_set_up()
+    apart.stop_unless_set_up()
     forget_others()
     setup.configure(settings.LOGGING)
     try:

@@ -40,6 +40,7 @@ from hpns.web.asgi_types import ASGIApp
 from hpns.web.pages_app import PagesApp, PagesServer, server_config
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
+from tenants.ticks import tick
 
 ROLE: Final = "pages"
 # Of two that want the processor, the kernel gives pages a tenth of what it gives pushes: nice(1), sched(7).
@@ -132,7 +133,7 @@ async def _beat(server: uvicorn.Server, own_name: Path, path: Path, control: int
                 os.write(control, b"1")
             except (BlockingIOError, ConnectionError):
                 pass  # nobody listens for now, or any more, and then the signal to end is on its way
-        await asyncio.sleep(BEAT_SECONDS)
+        await tick(BEAT_SECONDS)
 
 
 def main() -> None:

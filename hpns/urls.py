@@ -8,6 +8,9 @@ from django.urls import include, path
 from hpns.departure import pages
 from hpns.pages import customer_home, front
 
+# Where the app "admin" has not done it (hpns/apps.py): what is registered has its addresses below.
+admin.autodiscover()
+
 handler404 = "hpns.pages.front.not_found"
 handler500 = "hpns.pages.front.server_error"
 

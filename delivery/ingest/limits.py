@@ -8,7 +8,7 @@ own per server, because anybody on the internet can make a Mattermost server sen
 the same reason. Pushes by a server_id, which is no secret, share no limit with those that come with a key.
 """
 
-import asyncio
+import math
 import time
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ from delivery.protocol import policy
 from delivery.protocol.wire import Push
 from delivery.queue import valkey
 from tenants.directory.snapshot import Identity, Limit
+from tenants.ticks import tick
 
 BYTES_PER_TOKEN: Final = 8_192
 TESTS: Final = Limit(5, 200)
@@ -38,6 +39,9 @@ IDLE: Final = 60.0
 # The same of a bucket of somebody whom we know: all that it had leased has long been given back.
 KNOWN_IDLE: Final = 600.0
 TICK: Final = 1.0
+# Seconds without a push after which Valkey's memory is looked at less often, and between two looks then.
+QUIET: Final = 10.0
+QUIET_INTERVAL: Final = 4.5
 
 
 class LimitExceeded(NamedTuple):
@@ -208,12 +212,15 @@ class Limits:
 
     async def maintain(self) -> None:
         """Report pushes in flight, return unused tokens and forget idle buckets, once a second."""
+        polled_at = -math.inf
         while True:
-            await asyncio.sleep(TICK)
+            await tick(TICK)
             if not self._link.up:
                 continue
-            self.memory.poll()
             now, forgotten = time.monotonic(), False
+            if now - polled_at > QUIET_INTERVAL or any(_is_in_use(each, now) for each in self._buckets.values()):
+                polled_at = now
+                self.memory.poll()
             for key, bucket in list(self._buckets.items()):
                 idle = now - bucket.last_used
                 if bucket.limit.in_flight and (bucket.in_flight or bucket.reported or bucket.in_flight_elsewhere):
@@ -235,6 +242,10 @@ class Limits:
             for key, allowance in self._allowances.items()
             if allowance.server.key in buckets and allowance.customer.key in buckets
         }
+
+
+def _is_in_use(bucket: Bucket, now: float) -> bool:
+    return bucket.in_flight > 0 or now - bucket.last_used < QUIET
 
 
 def body_cost(size: int) -> int:

@@ -14,6 +14,7 @@ from django.conf import settings
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.metrics.counting import has_news, reset, snapshot
 from delivery.metrics.files import ProcessFile, encode
+from tenants.ticks import tick
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ async def export(role: str = "worker") -> None:
     written_at = -math.inf
     try:
         while True:
-            await asyncio.sleep(1)
+            await tick(1)
             if not has_news() and time.monotonic() - written_at < QUIET_INTERVAL:
                 continue
             counts = snapshot(role)

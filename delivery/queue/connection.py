@@ -2,8 +2,8 @@
 
 It watches over its server: a peer that owes replies and says nothing is broken off, one that owes nothing is sent a
 PING now and then, and the kernel looks after what neither of these sees. Time is counted in looks at the connection,
-not by the clock: a process that stood still itself has looked once, and blames nobody. A connection that owes nothing is
-looked at seldom, and often again from the next command on.
+not by the clock: a process that stood still itself has looked once, and blames nobody. A connection that owes nothing
+is looked at seldom, and often again from the next command on.
 
 Invariants: a command is written at most once; each future gets its reply or ConnectionLost, within a bounded time.
 
@@ -25,10 +25,10 @@ pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
 
 # Seconds without a byte from a server that owes replies after which its connection is broken off.
 REPLY_TIMEOUT: Final = 2.0
-# Seconds between two looks at a connection while replies are owed; while the server itself holds back the one that comes
-# next; and while none is owed, after which it is sent a PING if it has said nothing meanwhile.
+# Seconds between two looks at a connection while replies are owed; while the server itself holds back the one that
+# comes next; and while none is owed, after which it is sent a PING if it has said nothing meanwhile.
 LOOK_INTERVAL: Final = 0.25
-BLOCKED_INTERVAL: Final = 1.0
+BLOCKED_INTERVAL: Final = 2.0
 PING_INTERVAL: Final = 2.0
 # Commands that the server itself holds back, and where they say for how many seconds at most (0: without end).
 BLOCKING: Final = {"BLMOVE": -1, "BLPOP": -1, "BRPOP": -1, "BRPOPLPUSH": -1, "BLMPOP": 1}

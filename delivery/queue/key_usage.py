@@ -4,7 +4,6 @@ A process remembers what it has seen within the minute, so that a push costs one
 a list in Valkey, which the task `record` empties. Losing some of it does little harm: the next minute sees it again.
 """
 
-import asyncio
 import time
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from delivery.protocol.wire import Push
 from delivery.queue import handover, shared_clock, valkey
 from delivery.queue.signature_samples import SignatureSamples
 from tenants import key_sightings
+from tenants.ticks import tick
 
 SEEN: Final = "usage:seen"
 # Seconds between two looks at what is new, and after which everything counts as new again.
@@ -61,7 +61,7 @@ class KeyUsage:
     async def flush_periodically(self) -> None:
         """Push what is new to Valkey, every two seconds."""
         while True:
-            await asyncio.sleep(TICK)
+            await tick(TICK)
             self.flush()
 
     def flush(self) -> None:

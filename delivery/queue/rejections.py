@@ -5,7 +5,6 @@ within seconds; what follows, by the minute. Invariant: who knows no beginning o
 bounded (an entry is a kilobyte at most), and each customer has a share of it, so that nobody can push out another's.
 """
 
-import asyncio
 import collections
 import time
 from typing import Any, Final, Protocol
@@ -17,6 +16,7 @@ from tenants import rejections
 from tenants.network import RequestInfo, TrustedProxies
 from tenants.refusals import Whose
 from tenants.rejections import News, Place
+from tenants.ticks import tick
 
 SEEN: Final = "usage:rejections"
 # Seconds between two looks at what is new, and between two entries of the same.
@@ -70,7 +70,7 @@ class Rejections:
     async def flush_periodically(self) -> None:
         """Push what is new to Valkey, every two seconds."""
         while True:
-            await asyncio.sleep(TICK)
+            await tick(TICK)
             self.flush()
 
     def flush(self, *, all_of_it: bool = False) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from delivery.queue import valkey
+from tenants.ticks import until_tick
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class SharedClock:
                 await asyncio.sleep(RETRY_INTERVAL)
                 continue
             try:
-                async with asyncio.timeout(POLL_INTERVAL):
+                async with asyncio.timeout(until_tick(POLL_INTERVAL, asyncio.get_running_loop().time())):
                     await self._was_set.wait()
             except TimeoutError:
                 continue

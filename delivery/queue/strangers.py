@@ -4,7 +4,6 @@ Invariant: whatever strangers send, a process keeps a bounded number of entries,
 them on once in a while. What finds no room is only in the metrics.
 """
 
-import asyncio
 from typing import Any, Final
 
 import redis
@@ -14,6 +13,7 @@ from delivery.queue.rejections import DoorRequest
 from tenants import strangers
 from tenants.network import TrustedProxies
 from tenants.strangers import Stranger
+from tenants.ticks import tick
 
 SEEN: Final = "usage:strangers"
 TICK: Final = 5.0
@@ -43,7 +43,7 @@ class Strangers:
     async def flush_periodically(self) -> None:
         """Push what was seen to Valkey, every five seconds."""
         while True:
-            await asyncio.sleep(TICK)
+            await tick(TICK)
             self.flush()
 
     def flush(self) -> None:

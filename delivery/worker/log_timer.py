@@ -16,6 +16,7 @@ from delivery.log.told import TOLD
 from delivery.log.writing import QUEUE as ROWS
 from delivery.queue import key_usage, rejections, signature_samples, strangers, valkey
 from delivery.worker import credential_reports, log_writer
+from tenants.ticks import tick
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ async def keep(link: valkey.Link) -> None:
     whole_at = time.monotonic() + WHOLE_INTERVAL * random.uniform(0.5, 1.0)  # noqa: S311  not all workers at once
     writing: asyncio.Task[None] | None = None
     while True:
-        await asyncio.sleep(INTERVAL)
+        await tick(INTERVAL)
         if writing is not None and not writing.done():
             await log_writer.WRITER.write()  # it says for how long that goes on; the turn is for other workers
             continue

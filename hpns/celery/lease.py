@@ -16,6 +16,7 @@ import redis
 from delivery.queue import valkey
 from hpns.celery import commands
 from hpns.celery.commands import FAILING, HEARTBEAT_SECONDS, LEASE_SECONDS, WORKERS
+from tenants.ticks import tick
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Lease:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._refusal = ""
-                await asyncio.sleep(RECHECK_SECONDS if problems else HEARTBEAT_SECONDS)
+                await tick(RECHECK_SECONDS if problems else HEARTBEAT_SECONDS)
 
     async def _renew(self, state: str) -> None:
         sent_at = self._loop.time()

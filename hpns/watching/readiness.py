@@ -23,6 +23,7 @@ from delivery.queue import valkey
 from hpns.celery import commands, lease
 from tenants import supervision
 from tenants.directory.live import DIRECTORY
+from tenants.ticks import tick
 
 # Seconds between two looks; and at what keeps no push from being taken, when nobody has asked for ASKED_SECONDS.
 LOOK_INTERVAL, IDLE_INTERVAL, ASKED_SECONDS = 1.0, 5.0, 30.0
@@ -102,7 +103,7 @@ class _Look:
             health = Health()
             await self.look(health)
             self.found, self.at = health, time.monotonic()
-            await asyncio.sleep(LOOK_INTERVAL if self.of_missing else _interval(self.asked_at))
+            await tick(LOOK_INTERVAL if self.of_missing else _interval(self.asked_at))
 
 
 def _interval(asked_at: float) -> float:

@@ -28,6 +28,7 @@ from hpns.web.request_head import RequestHead, path_of
 from hpns.web.request_reader import RequestError
 from tenants.network import TrustedProxies
 from tenants.supervision import supervise
+from tenants.ticks import tick
 
 # Seconds that a connection may stay idle: above the 90 s after which Mattermost closes it itself (Go's
 # IdleConnTimeout), for a push that meets a connection just closed by us is lost.
@@ -216,7 +217,7 @@ class FrontDoor:
     async def _watch(self) -> None:
         """Once a second end what waits too long: a timer for each would cost as much as decoding a push."""
         while True:
-            await asyncio.sleep(1)
+            await tick(1)
             self._set_date()
             now = self.now()
             for state in self._states:

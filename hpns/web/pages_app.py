@@ -25,6 +25,7 @@ from hpns.web.page_limit import Refusal, Shares
 from hpns.web.page_spool import FILES_MAX, FILES_SHARE, Spool, SpoolFullError
 from hpns.web.pages_protocol import CLIENT_HEADER, PROBE
 from tenants import waiting_outside
+from tenants.ticks import tick
 
 # Bytes of a body, above what the web process lets through.
 BODY_MAX: Final = 1024 * 1024
@@ -157,7 +158,7 @@ class PagesServer(uvicorn.Server):
     async def main_loop(self) -> None:
         """Serve until `should_exit`."""
         while not self.should_exit:
-            await asyncio.sleep(EXIT_INTERVAL)
+            await tick(EXIT_INTERVAL)
 
 
 def server_config(app: PagesApp, *, drain_seconds: int) -> uvicorn.Config:

@@ -27,6 +27,7 @@ from tenants import redis_client
 from tenants.directory import version_stamp
 from tenants.directory.lookup import DirectoryError
 from tenants.supervision import supervise
+from tenants.ticks import until_tick
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class _Follower:
         self._log_problem()
         with contextlib.suppress(TimeoutError):
             # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the news.
-            async with asyncio.timeout(POLL_INTERVAL):
+            async with asyncio.timeout(until_tick(POLL_INTERVAL, asyncio.get_running_loop().time())):
                 await self._notified.wait()
         self._notified.clear()
 
