@@ -234,7 +234,8 @@ def snapshot(role: str) -> Counts:
 def has_news() -> bool:
     """Whether anything was counted since the last collection."""
     return (
-        any((_ended, _attempts, _receipts, _turned_away, _put_aside, _accepted, _rows_lost))
+        any((_ended, _attempts, _receipts, _turned_away, _put_aside))
+        or any(_pushes.values())
         or any(_answered[1:])
         or any(_batches[1:])
         or receipt_counts.has_news()

@@ -20,6 +20,8 @@ from kombu.asynchronous import Hub, set_event_loop
 from kombu.utils.compat import fileno
 from vine import Thenable, promise
 
+from tenants.ticks import until_tick
+
 # Seconds between two looks at Celery's flags (prefetch) when nothing happens; a signal to stop ends a turn at once.
 TURN_SECONDS = 1.0
 
@@ -98,7 +100,8 @@ class AsyncioHub(Hub):  # type: ignore[misc]
         delay = self.fire_timers(propagate=self.propagate_errors) if self.timer._queue else TURN_SECONDS
         for tick in copy.copy(self.on_tick):
             tick()
-        stop = self.aio.call_later(max(0.0, min(delay, TURN_SECONDS)), self.aio.stop)
+        longest = until_tick(TURN_SECONDS, self.aio.time())
+        stop = self.aio.call_later(max(0.0, min(delay, longest)), self.aio.stop)
         try:
             self.aio.run_forever()
         finally:

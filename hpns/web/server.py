@@ -28,7 +28,7 @@ USER_TIMEOUT_MS = 60_000
 # thousand connections from one address may cost.
 RECEIVE_BUFFER: Final = 128 * 1024
 # Seconds between two looks at the certificate, and for a new process until it serves.
-POLL_INTERVAL, START_TIMEOUT = 0.5, 30.0
+SUPERVISE_INTERVAL, POLL_INTERVAL, START_TIMEOUT = 1.0, 0.5, 30.0
 # Seconds before a process that ended by itself is started again; doubled each time, forgotten after STABLE_SECONDS.
 BACKOFF_MIN, BACKOFF_MAX, STABLE_SECONDS = 0.5, 30.0, 60.0
 # So many ends before the first process has served are no accident.
@@ -87,7 +87,7 @@ class Companion(Protocol):
         """Start it."""
 
     def supervise(self) -> None:
-        """Look after it; called once in POLL_INTERVAL or more often."""
+        """Look after it; called once in SUPERVISE_INTERVAL or more often."""
 
     def replace(self) -> None:
         """Begin to replace it."""
@@ -137,7 +137,7 @@ class WebServer:
         for slot in self._slots:
             self._start(slot)
         while not self._is_stopping and self._failed_starts < START_ATTEMPTS:
-            self._sleep(POLL_INTERVAL)
+            self._sleep(SUPERVISE_INTERVAL)
             self._supervise()
             self._renew()
         self._listener.close()
