@@ -10,7 +10,15 @@ from tests.stage import ROOT
 
 CODE = sorted((ROOT / "hpns").glob("*.py"))
 # Read by the code, and not for operators: what our own programs and the tests set, another spelling.
-INTERNAL = {"HPNS_EMBEDDED", "READ_DOT_ENV", "SANDBOX_URL", "PYTEST_XDIST_WORKER", "DATABASE_ROLE", "HPNS_PAGES_SOCKET"}
+INTERNAL = {
+    "HPNS_EMBEDDED",
+    "READ_DOT_ENV",
+    "SANDBOX_URL",
+    "PYTEST_XDIST_WORKER",
+    "DATABASE_ROLE",
+    "CELERY_SKIP_CHECKS",
+    "HPNS_PAGES_SOCKET",
+}
 # The usual names of what has one of ours.
 INTERNAL |= {"https_proxy", "no_proxy", "HTTP_PROXY", "http_proxy"}
 # Not handed into containers: docker-compose.yml decides it (the address), or it is nothing for production.
