@@ -6,7 +6,7 @@ from typing import Any, Final
 
 # Seconds for whatever has to happen and of which nobody has promised when: a new machine compiles each module that it
 # imports, and a busy one is slow. It only ends a test that would hang; who waits for a promise names its seconds.
-PATIENCE: Final = 90
+PATIENCE: Final = 150
 
 
 def wait_for(done: Callable[[], Any], seconds: float, what: str) -> Any:

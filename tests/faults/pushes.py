@@ -19,6 +19,8 @@ GIVEN_UP = DEADLINE + 2.0
 PROMPT = 3.5
 """Seconds for a push that nothing holds up, on a machine that is busy with other tests; it takes some milliseconds. One
 that something holds up ends at the deadline."""
+FOLLOWED = 6.0
+"""Seconds for a change that is followed within two, which a busy machine asks about by pushes that take their time."""
 CLOCK = """
 import time
 _true = time.time

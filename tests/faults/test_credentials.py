@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.pushes import PROMPT, PushAnswer, android, at_once, iphone, push, rows
+from tests.faults.pushes import FOLLOWED, PROMPT, PushAnswer, android, at_once, iphone, push, rows
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
 
@@ -151,19 +151,23 @@ def test_a_new_credential_takes_effect_within_two_seconds(service: Stage, seen: 
     p8 = str(service.sandbox.demo.apns_key)
     ids = ("--key-id", service.sandbox.demo.key_id, "--team-id", service.sandbox.demo.team_id)
     service.manage("credential", "add", "--customer", "acme", "--label", "apple_strange", "--p8", p8, *ids)
-    wait_for(lambda: push(service, platform="apple_strange-v2").status == "OK", 2, "the new credential is used")
+    wait_for(lambda: push(service, platform="apple_strange-v2").status == "OK", FOLLOWED, "the new credential is used")
 
 
 def test_a_revoked_key_is_refused_within_two_seconds(service: Stage, keys: dict[str, str]) -> None:
     assert push(service, keys["spare"]).status == "OK"
     service.manage("key", "revoke", "--prefix", keys["spare_prefix"])
-    answer = wait_for(lambda: (one := push(service, keys["spare"])).status == "FAIL" and one, 2, "the key is refused")
+    answer = wait_for(
+        lambda: (one := push(service, keys["spare"])).status == "FAIL" and one, FOLLOWED, "the key is refused"
+    )
     assert answer.error.startswith("revoked_key this server key has been revoked: make a new key"), answer
     assert push(service).status == "OK", "the server's other key is good"
 
 
 def test_a_suspended_customer_is_refused_within_two_seconds(service: Stage, keys: dict[str, str]) -> None:
     service.manage("customer", "suspend", "--slug", "hugo", "--reason", "unpaid")
-    answer = wait_for(lambda: (one := push(service, keys["hugo"])).code == "suspended" and one, 2, "he is refused")
+    answer = wait_for(
+        lambda: (one := push(service, keys["hugo"])).code == "suspended" and one, FOLLOWED, "he is refused"
+    )
     assert answer.error.startswith("suspended the account is suspended: ask whoever operates"), answer
     assert push(service).status == "OK", "other customers notice nothing"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.faults.pushes import GIVEN_UP
 from tests.load import Load
 from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
@@ -84,4 +85,4 @@ def test_a_valkey_that_says_nothing_counts_as_away_and_is_back_when_it_speaks(st
         PATIENCE,
         "their rows",
     )
-    assert max(load.seconds.values()) < 5.5
+    assert max(load.seconds.values()) < GIVEN_UP

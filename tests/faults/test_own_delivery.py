@@ -14,6 +14,7 @@ import pytest
 
 from delivery.queue import ledger
 from hpns.local.process import descendants
+from tests.faults.pushes import GIVEN_UP
 from tests.faults.rows import rows_of
 from tests.faults.test_power_cut import apns_ids
 from tests.load import Load
@@ -144,7 +145,7 @@ def test_a_restart_of_valkey_under_load_loses_nothing_that_was_told_ok(stage: St
     load.stop()
     rows = rows_of(stage, load)
     assert {rows[ack_id]["outcome"] for ack_id in load.with_status("OK")} == {"sent"}
-    assert max(load.seconds.values()) < 5.5
+    assert max(load.seconds.values()) < GIVEN_UP
 
 
 def test_a_web_process_that_stands_still_loses_its_batches_to_workers_and_repeats_no_row(stage: Stage) -> None:

@@ -42,7 +42,7 @@ async def test_a_task_that_fails_is_logged_and_restarted(caplog: pytest.LogCaptu
         await asyncio.Event().wait()
 
     task = supervise("the keeper", work)
-    await asyncio.wait_for(second.wait(), 5)
+    await asyncio.wait_for(second.wait(), PATIENCE)
     assert "the keeper failed, to be restarted" in caplog.text
     assert "a fault of the test" in caplog.text
     assert supervision.collect_restarts() == {"the keeper": 1}
@@ -60,7 +60,7 @@ async def test_a_task_that_ends_by_itself_is_restarted(caplog: pytest.LogCapture
             third.set()
 
     task = supervise("the keeper", work)
-    await asyncio.wait_for(third.wait(), 5)
+    await asyncio.wait_for(third.wait(), PATIENCE)
     assert "the keeper has ended by itself" in caplog.text
     await ended(task)
 

@@ -15,6 +15,7 @@ from tests.billing.usage.used import at, devices, known, pushes, since, terms
 from tests.browsing import Tenant, tenant
 from tests.roles import PAGES, WORKER, acting_as
 from tests.tenants.two_customers import refused, sql
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 NOVEMBER = Month(2026, 11)
@@ -181,7 +182,7 @@ def test_not_even_the_owner_of_the_tables_does_so_by_accident(acme: Tenant, tabl
 @pytest.mark.django_db(transaction=True)
 def test_of_two_processes_that_close_a_month_at_once_one_does(acme: Tenant) -> None:
     pushes(acme, at(11, 5), 5)
-    start, done = threading.Barrier(2, timeout=20), []
+    start, done = threading.Barrier(2, timeout=PATIENCE), []
 
     def close() -> None:
         try:

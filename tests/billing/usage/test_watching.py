@@ -23,6 +23,7 @@ from tenants.models import AuditEvent, Entitlement, Role
 from tests.billing.usage.used import at, devices, known, pushes, since, terms
 from tests.browsing import Tenant, member, tenant
 from tests.roles import PAGES, WORKER, acting_as
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -265,7 +266,7 @@ def test_the_worker_may_do_all_of_it(acme: Tenant) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_processes_at_once_tell_and_limit_once(acme: Tenant) -> None:
     pushes(acme, at(11, 3), 1_500)
-    start = threading.Barrier(2, timeout=20)
+    start = threading.Barrier(2, timeout=PATIENCE)
 
     def run(now: datetime, sources: Sources) -> None:
         try:

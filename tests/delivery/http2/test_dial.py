@@ -16,6 +16,7 @@ from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import NOT_SENT
 from tests.delivery.http2.posting import post
 from tests.delivery.http2.rough_server import RoughServer
+from tests.waiting import PATIENCE
 
 OK = "/3/device/ok"
 NAME = "fcm.googleapis.com"
@@ -265,7 +266,7 @@ def test_a_dial_that_is_given_up_leaves_nothing_open(rough: RoughServer, loop: t
         async with server, engine_to(rough.ca_file) as engine:
             seen = await post(engine, f"https://localhost:{server.sockets[0].getsockname()[1]}", OK, seconds=0.3)
             assert (seen.fault, seen.wire) == ("timeout_connect", NOT_SENT)
-            await asyncio.wait_for(ended.wait(), 2)
+            await asyncio.wait_for(ended.wait(), PATIENCE)
             assert still_open() == [False]
 
     run(loop, main())

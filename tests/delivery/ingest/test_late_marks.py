@@ -17,6 +17,7 @@ from delivery.worker.settlement import BatchProgress, Settler
 from tests.delivery.ingest.test_publishing import reconnect
 from tests.delivery.links import until
 from tests.delivery.web_process import ACME, body, error_of, queued, rows
+from tests.waiting import PATIENCE
 
 CALL = {"type": "message", "sub_type": "calls", "transport": "voip"}
 
@@ -41,7 +42,7 @@ async def settle(settler: Settler, outbox: Outbox, store: redis.Redis, code: str
     work.ended = [(index, judge.refusal(code), "") for index in sorted(work.open)]
     work.open.clear()
     settler.settle(work)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await work.finished
 
 

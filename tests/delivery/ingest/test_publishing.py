@@ -21,6 +21,7 @@ from delivery.worker import settlement
 from tests.delivery.links import disconnect, until
 from tests.delivery.web_process import ACME, body, error_of
 from tests.tenants.relay import Relay
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -277,7 +278,7 @@ async def test_answers_reach_their_servers_again_after_the_network_has_split(
     relay.mute()
     await asyncio.sleep(0.6)  # what blocked on the old connection has ended by now, and nobody has heard it
     store.rpush(f"reply:{outbox.process}", batch.pack_results([(1, 0, 1)], []))
-    assert await asyncio.wait_for(answer, 10) == wire.REMOVE_BODY
+    assert await asyncio.wait_for(answer, PATIENCE) == wire.REMOVE_BODY
     await until(lambda: outbox.ready)
     await outbox.close()
     relay.close()

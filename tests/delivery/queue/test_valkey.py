@@ -180,7 +180,7 @@ async def test_on_connect_runs_before_anybody_may_write(valkey_url: str) -> None
 
     seen_up: list[bool] = []
     link = valkey.Link(valkey_url, on_connect=greet, on_up=lambda: seen_up.append(link.up))
-    await asyncio.wait_for(link.start(), 5)
+    await asyncio.wait_for(link.start(), PATIENCE)
     assert await link.execute("RPUSH", "order", "afterwards") == 2
     assert (refused[0], type(refused[1]), refused[2]) == (False, valkey.ConnectionLost, False)
     assert seen_up == [True]
@@ -248,7 +248,7 @@ async def test_a_fault_of_ours_after_connecting_does_not_end_a_link(
             raise ValueError("a fault of the test")
 
     link = valkey.Link(valkey_url, on_connect=stumble, name="tests")
-    await asyncio.wait_for(link.start(), 5)
+    await asyncio.wait_for(link.start(), PATIENCE)
     assert [connection.closed for connection in tries] == [True, False]
     assert "the connection to Valkey for tests failed, to be restarted" in caplog.text
     link.close()

@@ -57,7 +57,7 @@ def test_a_process_that_does_not_stop_in_time_is_killed(folder: Folder, script: 
         supervisor.start(spec)
         assert supervisor.until(_ready_in_log(spec), 60)
         since = time.monotonic()
-    assert time.monotonic() - since < 5
+    assert time.monotonic() - since < 30
     assert printed == ["deaf did not stop within 0 s and was killed."]
 
 
@@ -108,7 +108,7 @@ def test_a_request_to_stop_interrupts_a_wait_at_once(supervisor: Supervisor) -> 
     since = time.monotonic()
     with pytest.raises(StoppedError):
         supervisor.until(lambda: False, 60)
-    assert time.monotonic() - since < 5
+    assert time.monotonic() - since < 30
 
 
 def test_what_an_earlier_start_left_is_ended(

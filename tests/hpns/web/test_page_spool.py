@@ -12,6 +12,7 @@ from hpns.web import pages_app
 from hpns.web.page_limit import Shares
 from hpns.web.page_spool import IN_MEMORY, Spool, SpoolFullError
 from tests.hpns.web.pages_service import serving
+from tests.waiting import PATIENCE
 
 KEYS = ("client 203.0.113.9",)
 
@@ -91,7 +92,7 @@ async def test_where_there_is_no_place_for_the_file_the_reader_and_the_log_are_t
 ) -> None:
     async with serving(large) as service:
         monkeypatch.setattr("tempfile.tempdir", "/nowhere")
-        found = await asyncio.wait_for(service.get(), 10)
+        found = await asyncio.wait_for(service.get(), PATIENCE)
     assert found.status == 500
     assert b"could not be made" in found.body
     assert f"for want of a place for temporary files: {os.strerror(2)}" in caplog.text

@@ -66,7 +66,7 @@ def test_news_replaces_all_that_was_known() -> None:
 
 def test_a_look_costs_less_than_a_microsecond_or_so() -> None:
     directory = lookup(BEN)
-    rounds = 20_000
-    seconds = min(timeit.repeat(lambda: directory.route(BEN, "apple_rn", "apns"), number=rounds, repeat=5))
+    rounds = 1_000  # a millisecond: one of a hundred is not interrupted
+    seconds = min(timeit.repeat(lambda: directory.route(BEN, "apple_rn", "apns"), number=rounds, repeat=100))
     # Four times the promise, for a busy machine.
     assert seconds / rounds < 4e-6
