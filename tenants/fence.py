@@ -109,7 +109,23 @@ class InScope(models.Expression):
         if not path:
             raise FullResultSet
         quote = compiler.quote_name_unless_alias
-        return _condition(self.model, quote(self.column.alias), path, quote), (value,)
+        given = OfScope(self.model) if isinstance(compiler, FilledInLater) else value
+        return _condition(self.model, quote(self.column.alias), path, quote), (given,)
+
+
+class FilledInLater:
+    """A compiler whose SQL is kept for other scopes of the same kind: their values are filled in when it is sent."""
+
+
+class OfScope(NamedTuple):
+    """Among the parameters of such SQL, the place of the value that restricts a model's rows to the scope in force."""
+
+    model: "type[TenantModel]"
+
+    @property
+    def value(self) -> Any:
+        """That value. Raises Unscoped."""
+        return scope_filter(self.model)[1]
 
 
 def scope_filter(model: "type[TenantModel]") -> tuple[str, Any]:

@@ -19,6 +19,7 @@ from delivery.insight.charts import Chart, Kind, Series
 from delivery.models import Device
 from delivery.pages import filters, spans
 from delivery.pages.filters import FAMILIES, Filters
+from delivery.rollups.reading import midnights
 from tenants import keyset
 from tenants.keyset import Cursor
 from tenants.models import Server
@@ -172,7 +173,7 @@ def _active(chosen: Filters, now: datetime) -> tuple[Chart, list[int | None]]:
 
 def _removed_chart(span: spans.Span, chosen: Filters, lookups: dict[str, Any]) -> Chart:
     found = reading.removed_by_day(span.start, span.end, chosen.zone, **lookups)
-    steps = list(spans.days(span, chosen.zone))
+    steps = midnights(span.start, span.end, chosen.zone)
     figures = [found.get(step.astimezone(chosen.zone), 0) for step in steps]
     return Chart("removed", "Removed devices by day", "devices", steps, (Series("Removed", figures),), Kind.BARS)
 

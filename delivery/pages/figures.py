@@ -19,7 +19,7 @@ from delivery.models import Delivery, Grain, Hour
 from delivery.outcomes.verdict import Outcome
 from delivery.pages import spans
 from delivery.pages.filters import FAILED, Filters
-from delivery.rollups.buckets import Histogram
+from delivery.rollups.buckets import Histogram, of_text
 from delivery.rollups.buckets import percentiles as percentiles_of
 from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, split
 from delivery.selectors import count_up_to
@@ -113,16 +113,17 @@ def read(filters: Filters, servers: int) -> Figures:
     # Of those for which no app was found troubles know nothing.
     is_day = span.range == "24h" and filters.values.keys() <= BY_OWNER and filters.values.get("app") != "0"
     splits = _splits(filters, rows, servers) if found.pushes else {}
+    latencies_by_step = _latencies_by_step(timed)
     return Figures(
         Counts(found.pushes, found.sent, found.gone, failures),
         found.acked,
-        _latencies(timed),
+        _added(latencies_by_step.values()),
         before,
         timed_before,
         spans.steps(span, filters.zone),
         spans.latency_steps(span),
         {at: sums for at, sums in totals.items() if at is not None},
-        _latencies_by_step(timed),
+        latencies_by_step,
         splits,
         _devices(filters, found) if found.pushes > found.sent else None,
         of_rows(span.start, span.end, rows, failures, _taking(splits)) if is_day else None,
@@ -182,14 +183,9 @@ def _total(parts: Iterable[Totals]) -> Totals:
     )
 
 
-def _latencies(rows: Iterable[Counted]) -> Latencies:
-    handoff: Histogram = {}
-    receipt: Histogram = {}
-    for row in rows:
-        for into, more in ((handoff, row.handoff), (receipt, row.receipt)):
-            for bucket, count in more.items():
-                into[bucket] = into.get(bucket, 0) + count
-    return Latencies(handoff, receipt)
+def _latencies(rows: Sequence[Counted]) -> Latencies:
+    handoffs, receipts = ([row.handoffs for row in rows], [row.receipts for row in rows])
+    return Latencies(*(of_text(",".join(filter(None, texts))) for texts in (handoffs, receipts)))
 
 
 def _latencies_by_step(rows: Iterable[Counted]) -> dict[datetime, Latencies]:
@@ -198,6 +194,18 @@ def _latencies_by_step(rows: Iterable[Counted]) -> dict[datetime, Latencies]:
         if row.at is not None:
             by_step.setdefault(row.at, []).append(row)
     return {at: _latencies(of) for at, of in by_step.items()}
+
+
+def _added(parts: Iterable[Latencies]) -> Latencies:
+    """Those of all steps together."""
+    handoff: Histogram = {}
+    receipt: Histogram = {}
+    for part in parts:
+        for into, more in ((handoff, part.handoff), (receipt, part.receipt)):
+            get = into.get
+            for bucket, count in more.items():
+                into[bucket] = get(bucket, 0) + count
+    return Latencies(handoff, receipt)
 
 
 def _splits(filters: Filters, rows: list[Counted], servers: int) -> dict[str, Mapping[Any, Totals]]:

@@ -5,12 +5,12 @@ hour does: what is counted is what is said.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
-from delivery.rollups.reading import HOUR, MINUTE, MINUTES_UP_TO, floor, unit_of
+from delivery.rollups.reading import HOUR, MINUTE, MINUTES_UP_TO, floor, midnights, unit_of
 
 DAY: Final = timedelta(days=1)
 RANGES: Final = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY}
@@ -114,12 +114,12 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
 def steps(span: Span, zone: ZoneInfo) -> list[datetime]:
     """When each step of the span begins, ascending; days begin at midnight in `zone`, the first one maybe earlier than
     the span."""
-    return list(days(span, zone) if span.step == DAY else _even(span))
+    return midnights(span.start, span.end, zone) if span.step == DAY else list(_even(span))
 
 
 def latency_steps(span: Span) -> list[datetime]:
     """When each step of a chart of latencies begins, ascending."""
-    return list(days(span, UTC) if span.latency_step == DAY else _even(span))
+    return midnights(span.start, span.end, UTC) if span.latency_step == DAY else list(_even(span))
 
 
 def _even(span: Span) -> Iterator[datetime]:
@@ -127,14 +127,6 @@ def _even(span: Span) -> Iterator[datetime]:
     while at < span.end:
         yield at
         at += span.step
-
-
-def days(span: Span, zone: tzinfo) -> Iterator[datetime]:
-    """When each day of the span begins in this zone, ascending; the first one maybe earlier than the span."""
-    day = span.start.astimezone(zone).date()
-    while (at := datetime.combine(day, time(), zone).astimezone(UTC)) < span.end:
-        yield at
-        day += DAY
 
 
 def words(span: Span, zone: ZoneInfo) -> str:

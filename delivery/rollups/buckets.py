@@ -6,10 +6,11 @@ coarse. A histogram is stored sparsely, as a list of numbers `count * 256 + buck
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from functools import cache
+from itertools import accumulate, pairwise
 from typing import Final
 
 RATIO: Final = 1.1
@@ -53,13 +54,15 @@ def add(into: Histogram, packed: Iterable[int]) -> None:
 def of_text(joined: str) -> Histogram:
     """The histogram of many stored ones together, their numbers joined by commas."""
     found: Histogram = {}
+    if not joined:
+        return found
     get = found.get
     # Most are one latency of one bucket, and counting texts is quicker than adding up numbers.
-    for text, times in Counter(joined.split(",")).items():
-        entry = int(text)
+    texts = Counter(joined.split(","))
+    for entry, times in zip(map(int, texts), texts.values(), strict=True):
         bucket = entry & _SLOT
         found[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS) * times
-    return {bucket: count for bucket, count in found.items() if count}
+    return {bucket: count for bucket, count in found.items() if count} if 0 in found.values() else found
 
 
 def pack(histogram: Mapping[int, int]) -> list[int]:
@@ -85,20 +88,17 @@ def percentile(histogram: Mapping[int, int], share: float) -> int | None:
 
 def percentiles(histogram: Mapping[int, int], shares: Sequence[float]) -> tuple[int | None, ...]:
     """The latencies below which these shares lie, which ascend; see percentile()."""
-    total = sum(histogram.values())
+    if not histogram:
+        return (None,) * len(shares)
+    ascending = sorted(histogram)
+    passed = list(accumulate(map(histogram.__getitem__, ascending)))
+    total = passed[-1]
     if not total:
         return (None,) * len(shares)
-    found: list[int] = []
-    passed = 0
-    for bucket, count in sorted(histogram.items()):
-        passed += count
-        while passed >= shares[len(found)] * total:
-            found.append(_middle(bucket))
-            if len(found) == len(shares):
-                return tuple(found)
-    raise AssertionError("unreachable: the counts add up to the total")
+    return tuple(_middle(ascending[bisect_left(passed, share * total)]) for share in shares)
 
 
+@cache
 def _middle(bucket: int) -> int:
     if bucket == 0:
         return 0

@@ -11,20 +11,17 @@ is counted twice, for a query reads one grain of one unit, and where several que
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from django.db.models import Aggregate, Case, DateTimeField, DurationField, F, Func, Q, QuerySet, Value, When
-
-from delivery.models import CustomerCounts, Day, Grain, Hour, Minute, ServiceHour, ServiceMinute
-from delivery.rollups import buckets
+from delivery.models import Grain
+from delivery.rollups import buckets, queries
 from delivery.rollups.buckets import Histogram
-from delivery.rollups.expressions import BITS, Joined, Moments, Seconds, Total
+from delivery.rollups.expressions import BITS
+from delivery.rollups.queries import DAY, HOUR, MINUTE, Shape, Times, midnights
 
-MINUTE: Final = timedelta(minutes=1)
-HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
+__all__ = ["DAY", "HOUR", "MINUTE", "Counted", "counted", "floor", "midnights", "moment", "split", "unit_of"]
+
 # Longer spans are read by the hour.
 MINUTES_UP_TO: Final = timedelta(hours=25)
 # From so many whole hours on a sum by the minute takes them from the hours' rows, which are a fraction of them.
@@ -35,21 +32,32 @@ DAYS_FROM: Final = 2
 DETAILS: Final = frozenset(("server_id", "app_id", "type"))
 
 
-_Row = tuple[tuple[Any, ...], int, int, Histogram, Histogram, Sequence[int]]
+_Row = tuple[tuple[Any, ...], int, int, str, str, Sequence[int]]
 
 
 class Counted(NamedTuple):
-    """Sums: `at` is when their step begins (None without steps), `of` the value of each dimension asked for. The
-    histograms are empty unless latencies were asked for. `moments`: where they were asked for, when the units began in
-    which there were any, in seconds since 1970, in no order."""
+    """Sums: `at` is when their step begins (None without steps), `of` the value of each dimension asked for.
+    `moments`: where they were asked for, when the units began in which there were any, in seconds since 1970, in no
+    order. `handoffs` and `receipts`: the latencies, if they were asked for, as PostgreSQL has joined their histograms
+    (buckets.of_text); joined by commas those of several rows add up."""
 
     at: datetime | None
     of: dict[str, Any]
     pushes: int
     acked: int
-    handoff: Histogram
-    receipt: Histogram
+    handoffs: str = ""
+    receipts: str = ""
     moments: Sequence[int] = ()
+
+    @property
+    def handoff(self) -> Histogram:
+        """The latencies until the pushes were handed off."""
+        return buckets.of_text(self.handoffs)
+
+    @property
+    def receipt(self) -> Histogram:
+        """The latencies until a phone acknowledged them."""
+        return buckets.of_text(self.receipts)
 
 
 def unit_of(start: datetime, end: datetime) -> timedelta:
@@ -87,24 +95,36 @@ def counted(
     A step of which nothing is known is not in the list.
     """
     unit = unit or unit_of(start, end)
-    grain: dict[str, Any] = {}
+    of_days = step == DAY and zone is not None
+    in_utc = of_days and str(zone) == "UTC"
     if not service:
         named = {*by, *(lookup.partition("__")[0] for lookup in filters)}
-        grain["grain"] = Grain.DETAIL if named & DETAILS else Grain.CUSTOMER
-    keys = [*by]
+        filters["grain"] = Grain.DETAIL if named & DETAILS else Grain.CUSTOMER
+    steps: Sequence[datetime] = [floor(start, DAY if in_utc else unit)]
+    if of_days and not in_utc and zone is not None:
+        steps = midnights(floor(start, unit), end, zone)
     found: list[_Row] = []
     # Steps that are days of UTC are read as such, too.
-    by_day = not service and not moments_of and (step is None or (step == DAY and str(zone) == "UTC"))
+    by_day = not service and not moments_of and (step is None or in_utc)
     parts = _parts(start, end, unit, whole=step is None, by_day=by_day)
     for of_unit, times in parts.items():
-        rows: QuerySet[Any] = _model(of_unit, service=service).objects.filter(_within(times), **grain, **filters)
-        if step is not None:
-            rows = rows.annotate(step_at=_step(step, floor(start, unit), zone))
-            keys = ["step_at", *by]
-        found += _sums(rows, keys, of_unit, moments_of, latencies=latencies, latencies_of=latencies_of)
+        shape = Shape(
+            of_unit,
+            service,
+            tuple(by),
+            len(times),
+            queries.filters_of(filters),
+            step=step,
+            in_days=of_days and not in_utc,
+            latencies=latencies,
+            latencies_of=tuple(latencies_of),
+            moments_of=tuple(moments_of),
+        )
+        found += _sums(shape, queries.run(shape, times, steps, filters))
     if len(parts) > 1:
         found = _merged(found)
-    return sorted((_counted(keys, *row) for row in found), key=lambda row: row.at or start)
+    rows = [_counted(by, *row, stepped=step is not None) for row in found]
+    return sorted(rows, key=lambda row: row.at or start) if len(parts) > 1 else rows
 
 
 def split(
@@ -112,29 +132,25 @@ def split(
 ) -> dict[str, dict[Any, list[int]]]:
     """Sums by each of some dimensions alone, with one look: by its name and value all pushes, those acknowledged, and
     those of each of these outcomes. In the finest grain; else as counted() has it."""
-    sums = [Total("pushes"), Total("acked")]
-    sums += [Total(Case(When(outcome=outcome, then=F("pushes")), default=Value(0))) for outcome in outcomes]
-    of = {f"of_{number}": each for number, each in enumerate(sums)}
     found: dict[str, dict[Any, list[int]]] = {name: {} for name in by}
+    filters["grain"] = Grain.DETAIL
     for of_unit, times in _parts(start, end, unit, whole=True, by_day=True).items():
-        detail: dict[str, Any] = {"grain": Grain.DETAIL, **filters}
-        rows: QuerySet[Any] = _model(of_unit, service=False).objects.filter(_within(times), **detail)
-        for row in rows.order_by().values_list(*by).annotate(**of):
+        named = queries.filters_of(filters)
+        shape = Shape(of_unit, False, tuple(by), len(times), named, outcomes=tuple(outcomes))
+        for row in queries.run(shape, times, (), filters):
+            sums = row[len(by) :]
             for name, value in zip(by, row, strict=False):
                 into = found[name].setdefault(value, [0] * len(sums))
-                for place, number in enumerate(row[len(by) :]):
+                for place, number in enumerate(sums):
                     into[place] += number
     return found
 
 
-_Times = list[tuple[datetime, datetime]]
-
-
-def _parts(start: datetime, end: datetime, unit: timedelta, *, whole: bool, by_day: bool) -> dict[timedelta, _Times]:
+def _parts(start: datetime, end: datetime, unit: timedelta, *, whole: bool, by_day: bool) -> dict[timedelta, Times]:
     """What of a span is read by which unit: of one that is wanted as a whole, its hours and the minutes besides; and in
     the place of hours, its days and the hours besides."""
     start = floor(start, unit)
-    parts: dict[timedelta, _Times] = {unit: [(start, end)]}
+    parts: dict[timedelta, Times] = {unit: [(start, end)]}
     if whole and unit == MINUTE:
         parts = _in_longer(start, end, MINUTE, HOUR, HOURS_FROM)
     if by_day and HOUR in parts:
@@ -145,7 +161,7 @@ def _parts(start: datetime, end: datetime, unit: timedelta, *, whole: bool, by_d
 
 def _in_longer(
     start: datetime, end: datetime, unit: timedelta, longer: timedelta, fewest: int
-) -> dict[timedelta, _Times]:
+) -> dict[timedelta, Times]:
     """The whole ones of the longer unit, if they are so many, and what of the unit is besides."""
     first, last = floor(start + longer - unit, longer), floor(end, longer)
     if last - first < fewest * longer:
@@ -154,33 +170,17 @@ def _in_longer(
     return {longer: [(first, last)], **({unit: besides} if besides else {})}
 
 
-def _within(times: Iterable[tuple[datetime, datetime]]) -> Q:
-    return reduce(or_, (Q(at__gte=begin, at__lt=until) for begin, until in times))
-
-
 def _merged(rows: Iterable[_Row]) -> list[_Row]:
     """The rows of all parts, those of the same key as one."""
     sums: dict[tuple[Any, ...], _Row] = {}
     for row in rows:
-        key, pushes, acked, handoff, receipt, _ = sums.get(row[0], (row[0], 0, 0, {}, {}, ()))
-        for into, more in ((handoff, row[3]), (receipt, row[4])):
-            for bucket, count in more.items():
-                into[bucket] = into.get(bucket, 0) + count
-        sums[key] = key, pushes + row[1], acked + row[2], handoff, receipt, ()
+        key, pushes, acked, handoffs, receipts, _ = sums.get(row[0], (row[0], 0, 0, "", "", ()))
+        sums[key] = key, pushes + row[1], acked + row[2], _and(handoffs, row[3]), _and(receipts, row[4]), ()
     return list(sums.values())
 
 
-def _step(step: timedelta, origin: datetime, zone: tzinfo | None) -> Func:
-    """When the step begins that a row belongs to, in seconds since 1970: thousands of dates would be parsed."""
-    begins: Func
-    if step == DAY and zone is not None:
-        # With its zone, so that it is the moment of midnight there.
-        begins = Func(Value("day"), F("at"), Value(str(zone)), function="date_trunc", output_field=DateTimeField())
-    else:
-        first = Value(origin, DateTimeField())
-        width = Value(step, DurationField())
-        begins = Func(width, F("at"), first, function="date_bin", output_field=DateTimeField())
-    return Seconds(begins)
+def _and(some: str, more: str) -> str:
+    return f"{some},{more}" if some and more else some or more
 
 
 def _moments(start: int, seconds: int, bits: int) -> Iterator[int]:
@@ -192,52 +192,32 @@ def _moments(start: int, seconds: int, bits: int) -> Iterator[int]:
         bits ^= bit
 
 
-def _model(unit: timedelta, *, service: bool) -> type[CustomerCounts] | type[ServiceMinute] | type[ServiceHour]:
-    if service:
-        return ServiceMinute if unit == MINUTE else ServiceHour
-    return {MINUTE: Minute, HOUR: Hour, DAY: Day}[unit]
-
-
-def _sums(
-    rows: "QuerySet[Any]",
-    keys: list[str],
-    unit: timedelta,
-    moments_of: Sequence[str],
-    *,
-    latencies: bool,
-    latencies_of: Sequence[str],
-) -> Iterator[_Row]:
+def _sums(shape: Shape, rows: Iterable[tuple[Any, ...]]) -> Iterator[_Row]:
     """A row of PostgreSQL's for each of ours: the minutes of a day are thousands, with few latencies each."""
-    each: dict[str, Aggregate] = {"all_pushes": Total("pushes"), "all_acked": Total("acked")}
-    if latencies:
-        of = Q(outcome__in=latencies_of) if latencies_of else None
-        each |= {"handoffs": Joined("handoff", filter=of), "receipts": Joined("receipt", filter=of)}
-    seconds = int(unit.total_seconds())
-    if moments_of:
-        each["moments"] = Moments("at", filter=Q(outcome__in=moments_of), seconds=seconds)
-    if not keys:
-        found = [tuple(rows.aggregate(**each).values())]
-    else:
-        found = rows.order_by().values_list(*keys).annotate(**each)
-    for row in found:
-        values, (pushes, acked, *more) = row[: len(keys)], row[len(keys) :]
-        bits = more.pop() if moments_of else None
-        handoff, receipt = (buckets.of_text(each) if each else {} for each in more) if latencies else ({}, {})
-        yield values, pushes or 0, acked or 0, handoff, receipt, [*_moments(row[0], seconds, bits)] if bits else ()
+    keys = len(shape.by) + (shape.step is not None)
+    seconds = int(shape.unit.total_seconds())
+    for row in rows:
+        pushes, acked, *more = row[keys:]
+        bits = more.pop() if shape.moments_of else None
+        handoffs, receipts = more if shape.latencies else ("", "")
+        moments = [*_moments(row[0], seconds, bits)] if bits else ()
+        yield row[:keys], pushes or 0, acked or 0, handoffs or "", receipts or "", moments
 
 
 def _counted(
-    keys: list[str],
+    by: Sequence[str],
     values: tuple[Any, ...],
     pushes: int,
     acked: int,
-    handoff: Histogram,
-    receipt: Histogram,
+    handoffs: str,
+    receipts: str,
     moments: Sequence[int],
+    *,
+    stepped: bool,
 ) -> Counted:
-    of = dict(zip(keys, values, strict=True))
-    seconds = of.pop("step_at", None)
-    return Counted(None if seconds is None else moment(seconds), of, pushes, acked, handoff, receipt, moments)
+    at = moment(values[0]) if stepped else None
+    of = dict(zip(by, values[1:] if stepped else values, strict=True))
+    return Counted(at, of, pushes, acked, handoffs, receipts, moments)
 
 
 # Of one page, and some more: the same steps come back with each row.

@@ -94,6 +94,7 @@ def _counts(row: Counted) -> MinuteCounts:
         return MinuteCounts(**others)
     if not handed_off:
         return MinuteCounts(valid=pushes, failed_ours=pushes if whose == "ours" else 0, **others)
-    in_time = within(row.handoff, int(LATE.total_seconds()) * _MS)
-    quick, soon = within(row.handoff, 1 * _MS), within(row.handoff, 3 * _MS)
+    handoff = row.handoff
+    in_time = within(handoff, int(LATE.total_seconds()) * _MS)
+    quick, soon = within(handoff, 1 * _MS), within(handoff, 3 * _MS)
     return MinuteCounts(valid=pushes, failed_ours=pushes - in_time, le_1s=quick, le_3s=soon, **others)

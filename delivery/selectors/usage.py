@@ -55,6 +55,7 @@ def pushes(customer_id: int, first: date, until: date) -> Pushes:
         _midnight(until),
         by=("server_id",),
         step=DAY,
+        zone=UTC,
         unit=HOUR,
         customer_id=customer_id,
         type__in=BILLED_TYPES,

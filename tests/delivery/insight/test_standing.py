@@ -3,13 +3,13 @@
 import pytest
 
 from delivery.insight.standing import FEWEST, Figures, State, figures, judge, milliseconds, percent
-from delivery.rollups.buckets import bucket_of
+from delivery.rollups.buckets import bucket_of, pack
 from delivery.rollups.reading import Counted
 
 
 def counted(outcome: str, attribution: str, pushes: int, *, counts: bool = True, ms: int = 80) -> Counted:
     of = {"outcome": outcome, "attribution": attribution, "counts": counts}
-    return Counted(None, of, pushes, 0, {bucket_of(ms): pushes}, {})
+    return Counted(None, of, pushes, 0, str(pack({bucket_of(ms): pushes})[0]))
 
 
 def judged(taken: int, theirs: int = 0, ours: int = 0, *, ms: int = 80, recognisable: bool = False):  # type: ignore[no-untyped-def]
