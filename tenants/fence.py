@@ -49,11 +49,23 @@ class ActiveScope:
 
 NOTHING: Final = ActiveScope(ScopeKind.NOTHING)
 _active_scope: ContextVar[ActiveScope | None] = ContextVar("reach", default=None)
+_filled_in_later: ContextVar[bool] = ContextVar("filled_in_later", default=False)
 
 
 def active_scope() -> ActiveScope | None:
     """The scope in force at the moment; None outside of the pages, where queries are unrestricted."""
     return _active_scope.get()
+
+
+@contextmanager
+def filled_in_later() -> Iterator[None]:
+    """SQL that is made in the block is kept for other scopes of the same kind: in the places of their values, also in
+    those of its subqueries, it has OfScope."""
+    token = _filled_in_later.set(True)
+    try:
+        yield
+    finally:
+        _filled_in_later.reset(token)
 
 
 @contextmanager
@@ -109,16 +121,13 @@ class InScope(models.Expression):
         if not path:
             raise FullResultSet
         quote = compiler.quote_name_unless_alias
-        given = OfScope(self.model) if isinstance(compiler, FilledInLater) else value
+        given = OfScope(self.model) if _filled_in_later.get() else value
         return _condition(self.model, quote(self.column.alias), path, quote), (given,)
 
 
-class FilledInLater:
-    """A compiler whose SQL is kept for other scopes of the same kind: their values are filled in when it is sent."""
-
-
 class OfScope(NamedTuple):
-    """Among the parameters of such SQL, the place of the value that restricts a model's rows to the scope in force."""
+    """Among the parameters of SQL that is kept, the place of the value that restricts a model's rows to the scope in
+    force."""
 
     model: "type[TenantModel]"
 

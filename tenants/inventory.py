@@ -8,10 +8,11 @@ inventory.apps, inventory.shared_apps      # its own, and the operator's that it
 import uuid
 from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tenants import scope
 from tenants.models import PushApp, Server
+from tenants.prepared import Prepared
 
 
 class ServerName(NamedTuple):
@@ -25,14 +26,18 @@ class ServerName(NamedTuple):
     removed_at: datetime | None = None
 
 
+_SERVERS: Final = Prepared(lambda: Server.objects.order_by("name").values_list(*ServerName._fields))
+_APPS: Final = Prepared(lambda: PushApp.objects.order_by("label"))
+_SHARED_APPS: Final = Prepared(scope.shared_apps)
+
+
 class Inventory:
     """The servers and apps of the customer in whose scope they are asked for first; what changes later is not seen."""
 
     @cached_property
     def servers(self) -> dict[int, ServerName]:
         """All of them by their id, in the order of their names; removed ones, too, for the log has pushes of theirs."""
-        rows = Server.objects.order_by("name").values_list(*ServerName._fields)
-        return {row[0]: ServerName(*row) for row in rows}
+        return {row[0]: ServerName(*row) for row in _SERVERS.rows()}
 
     @cached_property
     def own_servers(self) -> list[ServerName]:
@@ -47,7 +52,7 @@ class Inventory:
     @cached_property
     def apps(self) -> list[PushApp]:
         """The customer's own, in the order of their labels."""
-        return list(PushApp.objects.order_by("label"))
+        return _APPS.rows()
 
     @cached_property
     def enabled_apps(self) -> list[PushApp]:
@@ -57,4 +62,4 @@ class Inventory:
     @cached_property
     def shared_apps(self) -> list[PushApp]:
         """The operator's that the customer may use."""
-        return list(scope.shared_apps())
+        return _SHARED_APPS.rows()

@@ -1,19 +1,29 @@
 """Selectors of memberships and invitations: of a customer, of a person, of an invitation's link."""
 
+from typing import Final
+
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import User
-from django.db.models import Case, IntegerField, QuerySet, When
+from django.db.models import BigIntegerField, Case, IntegerField, QuerySet, When
 from django.utils import timezone
 
 from tenants import scope
 from tenants.models import Customer, Invitation, Membership, Role
+from tenants.prepared import Given, Prepared
+
+_MEMBERSHIPS: Final = Prepared(
+    lambda: (
+        Membership.objects.filter(user_id=Given("user", BigIntegerField()))
+        .select_related("customer")
+        .order_by("customer__name", "pk")
+    )
+)
 
 
 def memberships_of(user: User) -> list[Membership]:
     """Where somebody is a member, with the customers, by their names."""
-    found = Membership.objects.filter(user_id=user.pk).select_related("customer")
     with scope.person(user.pk):
-        rows = list(found.order_by("customer__name", "pk"))
+        rows: list[Membership] = _MEMBERSHIPS.rows(user=user.pk)
     for row in rows:
         row.user = user
     return rows

@@ -41,7 +41,7 @@ class Given(Expression):
         return "%s", (_Place(self.name),)
 
 
-class _Compiler(fence.FilledInLater, SQLCompiler):
+class _Compiler(SQLCompiler):
     """Makes its SQL at the first run alone."""
 
     made: tuple[str, tuple[Any, ...]] | None = None
@@ -51,7 +51,8 @@ class _Compiler(fence.FilledInLater, SQLCompiler):
     def as_sql(self, with_limits: bool = True, with_col_aliases: bool = False) -> Any:
         """The SQL, and its parameters for this run."""
         if self.made is None:
-            sql, params = super().as_sql(with_limits, with_col_aliases)
+            with fence.filled_in_later():
+                sql, params = super().as_sql(with_limits, with_col_aliases)
             self.made = sql, tuple(params)
         return self.made[0], tuple(self._filled(param) for param in self.made[1])
 
@@ -96,5 +97,5 @@ class Prepared:
         run, compiler = made[0].all(), copy(made[1])
         # Of this run alone: threads run it at the same time, each on a connection of its own.
         compiler.connection, compiler.values = connections[run.db], values
-        run.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign, assignment, misc]
+        run.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
         return list(run)

@@ -1,11 +1,12 @@
 """Published maintenance and incidents, for the SLA, the charts of customers and the status page."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from django.db.models import DateTimeField, F, Prefetch, Q, Value
+from django.db.models import DateTimeField, F, Prefetch, Q, QuerySet, Value
 
 from billing.models import Incident, IncidentUpdate, MaintenanceWindow
+from tenants.prepared import Given, Prepared
 
 # More than that is no chart any more.
 MOST: Final = 100
@@ -61,6 +62,16 @@ def coming(now: datetime) -> list[MaintenanceWindow]:
 
 def spans(start: datetime, end: datetime) -> list[Span]:
     """Incidents and maintenance together, the earliest first; one query, for each page with a chart asks it."""
+    found = []
+    for begins, ends, cut, words, title in _SPANS.rows(start=start, end=end):
+        until = ends if cut is None else min(ends, cut)
+        if until is None or (until > begins and until > start):
+            found.append(Span(begins, until, f"{words}: {title}"))
+    return found
+
+
+def _spans() -> "QuerySet[Any, Any]":
+    start, end = Given("start", DateTimeField()), Given("end", DateTimeField())
     nothing = Value(None, DateTimeField())
     planned = MaintenanceWindow.objects.filter(published_at__isnull=False, starts_at__lt=end, ends_at__gt=start)
     broken = Incident.objects.filter(published_at__isnull=False, started_at__lt=end)
@@ -75,9 +86,7 @@ def spans(start: datetime, end: datetime) -> list[Span]:
         .values_list(*columns),
         all=True,
     )
-    found = []
-    for begins, ends, cut, words, title in rows.order_by("begins")[:MOST]:
-        until = ends if cut is None else min(ends, cut)
-        if until is None or (until > begins and until > start):
-            found.append(Span(begins, until, f"{words}: {title}"))
-    return found
+    return rows.order_by("begins")[:MOST]
+
+
+_SPANS: Final = Prepared(_spans)

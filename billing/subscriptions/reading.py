@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, QuerySet
 from django.utils import timezone
 
 from billing.facts import Basis, OpenInvoice, PlanCharge, Proof, Standing, State, Subscribed, Terms
@@ -17,6 +17,7 @@ from billing.subscriptions.periods import Period, period
 from billing.subscriptions.sources import SOURCES, Sources
 from billing.subscriptions.standing import standing
 from tenants.models import Customer
+from tenants.prepared import Given, Prepared
 from tenants.problem import ProblemError
 
 # What one would rather have, the best first; what has not begun serves nobody.
@@ -64,9 +65,16 @@ def current(customer: Customer, now: datetime | None = None, sources: Sources = 
     return next(iter(judged(customer, now or timezone.now(), sources)), None)
 
 
+_STANDINGS: Final = Prepared(
+    lambda: LastStanding.objects.filter(subscription__customer_id=Given("customer", BigIntegerField())).order_by(
+        "-subscription__starts_at", "-id"
+    )
+)
+
+
 def last(customer: Customer) -> LastStanding | None:
     """The standing that counts as it was applied last: for every page, which needs none of the sources."""
-    rows = LastStanding.objects.filter(subscription__customer=customer).order_by("-subscription__starts_at", "-id")
+    rows: list[LastStanding] = _STANDINGS.rows(customer=customer.pk)
     return min(rows, key=lambda row: _PREFERENCE.index(State(row.state)), default=None)
 
 

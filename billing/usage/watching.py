@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.db.models import BigIntegerField, DateField
 
 from billing.facts import Terms
 from billing.models import UsageNotice, UsageRunning
@@ -22,6 +23,7 @@ from billing.usage.sources import Sources
 from delivery.selectors.usage import Pushes
 from tenants.audit import recording
 from tenants.models import Customer
+from tenants.prepared import Given, Prepared
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +74,16 @@ def state_of(customer: Customer, now: datetime, found: Figures, terms: Terms | N
     return QuotaState(()) if terms is None else quota(now, found.usage, terms, notices(customer))
 
 
+_RUNNING: Final = Prepared(
+    lambda: UsageRunning.objects.filter(
+        customer_id=Given("customer", BigIntegerField()), month=Given("month", DateField())
+    ).order_by()[:1]
+)
+
+
 def kept_state(customer: Customer, now: datetime, known: Sources) -> QuotaState:
     """How the running month stands by what was counted last: one query where nothing is near its end."""
-    row = UsageRunning.objects.filter(customer=customer, month=months.month_of(now).first).first()
+    row = next(iter(_RUNNING.rows(customer=customer.pk, month=months.month_of(now).first)), None)
     if row is None or row.percent is None or row.percent < NEAR_PERCENT:
         return QuotaState(())
     return state_of(customer, now, closing.figures_of(row), known.terms(customer))

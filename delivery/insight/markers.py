@@ -7,13 +7,14 @@ servers were first seen to send for, and from server_ids that its keys were seen
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import Exists, OuterRef
+from django.db.models import BigIntegerField, DateTimeField, Exists, OuterRef, QuerySet
 
 from delivery.insight.charts import Marker, MarkerKind
 from delivery.models import PlatformSighting
 from tenants.models import AuditEvent, Customer, Server, Sighting
+from tenants.prepared import Given, Prepared
 
 # More lines than that explain nothing: the latest are shown.
 MARKERS_MOST: Final = 30
@@ -21,6 +22,8 @@ MARKERS_MOST: Final = 30
 BEFORE: Final = timedelta(minutes=30)
 # Changes that a sentence names.
 NAMED_MOST: Final = 3
+# PostgreSQL's largest bigint.
+ID_MOST: Final = 2**63 - 1
 
 # Action -> the kind, and what happened to the event's target. What changed for pushes alone.
 _ACTS: Final[dict[str, tuple[MarkerKind, str]]] = {
@@ -70,30 +73,59 @@ def with_those_around(
 
 
 def _acts(customer: Customer, start: datetime, end: datetime) -> Iterator[Marker]:
-    rows = AuditEvent.objects.filter(customer_id=customer.pk, at__gte=start, at__lt=end, action__in=_ACTS)
-    for row in rows.order_by("-at", "-id")[:MARKERS_MOST]:
-        kind, words = _ACTS[row.action]
-        yield Marker(row.at, words.format(row.target), kind)
+    for at, action, target in _EVENTS.rows(customer=customer.pk, start=start, end=end):
+        kind, words = _ACTS[action]
+        yield Marker(at, words.format(target), kind)
 
 
 def _platforms(start: datetime, end: datetime, server: Server | None) -> Iterator[Marker]:
-    rows = PlatformSighting.objects.filter(first_at__gte=start, first_at__lt=end)
-    if server is not None:
-        rows = rows.filter(server_id=server.pk)
-    latest = list(rows.order_by("-first_at")[:MARKERS_MOST])
-    servers = Server.objects.filter(pk__in={row.server_id for row in latest})
+    latest = _FIRST_SENT.rows(start=start, end=end, **_of(server))
+    servers = Server.objects.filter(pk__in={server_id for _, server_id, _ in latest})
     names = dict(servers.values_list("pk", "name")) if latest else {}
-    for row in latest:
-        name = names.get(row.server_id, "A server")
-        yield Marker(row.first_at, f"{name} first sent for {row.platform}", MarkerKind.VERSION)
+    for at, server_id, platform in latest:
+        yield Marker(at, f"{names.get(server_id, 'A server')} first sent for {platform}", MarkerKind.VERSION)
 
 
 def _server_ids(start: datetime, end: datetime, server: Server | None) -> Iterator[Marker]:
     """Keys that came with another server_id than before: a server that moved, was cloned or set up anew."""
-    rows = Sighting.objects.filter(first_at__gte=start, first_at__lt=end).select_related("key")
-    if server is not None:
-        rows = rows.filter(key__server=server)
-    earlier = Sighting.objects.filter(key_id=OuterRef("key_id"), first_at__lt=OuterRef("first_at"))
-    for row in rows.filter(Exists(earlier)).order_by("-first_at")[:MARKERS_MOST]:
+    for row in _MOVED.rows(start=start, end=end, **_of(server)):
         words = f"Key {row.key} first came with the server_id {row.mattermost_id}"
         yield Marker(row.first_at, words, MarkerKind.NETWORK)
+
+
+def _of(server: Server | None) -> dict[str, int]:
+    """The bounds of the ids of the servers that are meant."""
+    return {"least": 0, "most": ID_MOST} if server is None else {"least": server.pk, "most": server.pk}
+
+
+def _events() -> QuerySet[Any, Any]:
+    rows = AuditEvent.objects.filter(
+        customer_id=Given("customer", BigIntegerField()), action__in=_ACTS, **_within("at")
+    )
+    return rows.order_by("-at", "-id").values_list("at", "action", "target")[:MARKERS_MOST]
+
+
+def _first_sent() -> QuerySet[Any, Any]:
+    rows = PlatformSighting.objects.filter(**_within("first_at"), **_servers("server_id"))
+    return rows.order_by("-first_at").values_list("first_at", "server_id", "platform")[:MARKERS_MOST]
+
+
+def _moved() -> QuerySet[Any, Any]:
+    rows = Sighting.objects.filter(**_within("first_at"), **_servers("key__server_id")).select_related("key")
+    earlier = Sighting.objects.filter(key_id=OuterRef("key_id"), first_at__lt=OuterRef("first_at"))
+    return rows.filter(Exists(earlier)).order_by("-first_at")[:MARKERS_MOST]
+
+
+def _within(name: str) -> dict[str, Given]:
+    moment = DateTimeField()
+    return {f"{name}__gte": Given("start", moment), f"{name}__lt": Given("end", moment)}
+
+
+def _servers(name: str) -> dict[str, Given]:
+    number = BigIntegerField()
+    return {f"{name}__gte": Given("least", number), f"{name}__lte": Given("most", number)}
+
+
+_EVENTS: Final = Prepared(_events)
+_FIRST_SENT: Final = Prepared(_first_sent)
+_MOVED: Final = Prepared(_moved)

@@ -10,13 +10,10 @@ from tenants.models import Customer, Server
 from tenants.proofs import findings
 from tenants.proofs.words import told
 
-# Findings that are spoken of one by one.
-MOST = 6
-
 
 def of_proofs(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:
     """What was found of the customer's servers, or of one, and is not over."""
-    for row in findings.living(server, now)[:MOST]:
+    for row in findings.latest(now) if server is None else findings.living(server, now)[: findings.LATEST]:
         words = told(row)
         yield Trouble(
             row.kind,

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.postgres.aggregates import BoolOr
-from django.db.models import prefetch_related_objects
+from django.db.models import BigIntegerField, DateTimeField, QuerySet, prefetch_related_objects
 from django.urls import reverse
+from django.utils import timezone
 
 from delivery.insight import stock_app
 from delivery.insight.stock_app import StockApp
 from delivery.insight.trouble import Severity, Trouble, listed
 from tenants.inventory import Inventory, ServerName
 from tenants.models import AuditEvent, Credential, Customer, Entitlement, PushApp, Server, ServerKey
+from tenants.prepared import Given, Prepared
 
 # How long before its end a credential is warned of, as its e-mails are.
 SOON: Final = timedelta(days=30)
@@ -22,9 +24,14 @@ NAMED_MOST: Final = 200
 AnyServer = Server | ServerName
 
 
+_ENTITLEMENT: Final = Prepared(
+    lambda: Entitlement.objects.filter(customer_id=Given("customer", BigIntegerField())).order_by()[:1]
+)
+
+
 def of_agreement(customer: Customer) -> Iterator[Trouble]:
     """A suspension, or what billing no longer entitles to: every push is refused."""
-    entitlement, reason = Entitlement.objects.filter(customer=customer).first(), ""
+    entitlement, reason = next(iter(_ENTITLEMENT.rows(customer=customer.pk)), None), ""
     if customer.status == Customer.Status.SUSPENDED:
         kind, sentence = "suspended", f"{customer.name} is suspended: every push is refused"
         done = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("customer.suspend", "erasure.ask"))
@@ -68,9 +75,16 @@ def _of_subscription(customer: Customer, entitlement: Entitlement) -> Trouble:
     )
 
 
+def _alive(now: Any) -> "QuerySet[Any, Any]":
+    """By the server, whether any of its keys is in use."""
+    return ServerKey.objects.order_by().values_list("server_id").annotate(alive=BoolOr(ServerKey.in_use(now=now)))
+
+
+_ALIVE: Final = Prepared(lambda: _alive(Given("now", DateTimeField())))
+
+
 def of_keys(customer: Customer, inventory: Inventory, server: Server | None = None) -> Iterator[Trouble]:
     """Servers of which no key is in use."""
-    keys = ServerKey.objects.all()
     if server is not None and server.disabled_at is not None:
         yield Trouble(
             "server_disabled",
@@ -83,10 +97,9 @@ def of_keys(customer: Customer, inventory: Inventory, server: Server | None = No
             code="disabled_server",
         )
         return
-    if server is not None:
-        keys = keys.filter(server=server)
     # Held against each other here: on fresh statistics PostgreSQL looks through all keys for each of 10,000 servers.
-    alive = dict(keys.order_by().values_list("server_id").annotate(alive=BoolOr(ServerKey.in_use())))
+    now = timezone.now()
+    alive = dict(_ALIVE.rows(now=now) if server is None else _alive(now).filter(server=server))
     rows = inventory.servers_in_use if server is None else [server] if not server.anonymous else []
     keyless = [row for row in rows if not alive.get(row.pk)]
     ended = [row for row in keyless if row.pk in alive][:NAMED_MOST]

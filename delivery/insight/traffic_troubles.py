@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, DateTimeField, Max, Min, QuerySet, Sum
 from django.urls import reverse
 
 from delivery.insight import silence
@@ -17,6 +17,7 @@ from delivery.insight.trouble import Severity, Trouble, listed, pushes_link
 from delivery.rollups.reading import HOUR
 from tenants.inventory import Inventory
 from tenants.models import Customer, Rejection, Server, ServerKey
+from tenants.prepared import Given, Prepared
 
 # Causes of failures, servers and kinds of rejections that are spoken of one by one.
 CAUSES_MOST: Final = 4
@@ -163,25 +164,36 @@ def _of_all(family: str) -> str:
     return f"Others' pushes fail there, too: {share} of all customers' in the last {standing.span}."
 
 
-def of_door(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:
-    """Requests of the last day that were rejected at the door, or that could not be read, by server, key and code."""
-    rows = Rejection.objects.filter(last_at__gte=now - DAY, code__in=_DOOR)
+def _rejections(since: Any, server: Server | None = None) -> "QuerySet[Any, Any]":
+    """The rejections that are spoken of and one more, the latest first."""
     # Nothing is left to be done about one that was removed.
-    rows = rows.filter(key__server__removed_at=None)
+    rows = Rejection.objects.filter(last_at__gte=since, code__in=_DOOR, key__server__removed_at=None)
     if server is not None:
         rows = rows.filter(key__server=server)
         if server.disabled_at is not None:
             rows = rows.exclude(code="disabled_server")
     names = ("code", "key_id", "key__prefix", "key__server__name", "key__server__public_id", "key__server_id")
-    found = rows.order_by().values(*names)
-    sums = found.annotate(
-        requests=Sum("count"),
-        first=Min("first_at"),
-        last=Max("last_at"),
-        places=Count("address"),
-        address=Max("address"),
-    ).order_by("-last")
-    shown = list(sums[: REJECTIONS_MOST + 1])
+    sums = (
+        rows.order_by()
+        .values(*names)
+        .annotate(
+            requests=Sum("count"),
+            first=Min("first_at"),
+            last=Max("last_at"),
+            places=Count("address"),
+            address=Max("address"),
+        )
+    )
+    latest: QuerySet[Any, Any] = sums.order_by("-last")[: REJECTIONS_MOST + 1]
+    return latest
+
+
+_REJECTIONS: Final = Prepared(lambda: _rejections(Given("since", DateTimeField())))
+
+
+def of_door(customer: Customer, now: datetime, server: Server | None = None) -> Iterator[Trouble]:
+    """Requests of the last day that were rejected at the door, or that could not be read, by server, key and code."""
+    shown = _REJECTIONS.rows(since=now - DAY) if server is None else list(_rejections(now - DAY, server))
     used = ServerKey.objects.filter(server_id__in={row["key__server_id"] for row in shown}).order_by()
     last_good = dict(used.values("server_id").annotate(at=Max("last_used_at")).values_list("server_id", "at"))
     for row in shown[:REJECTIONS_MOST]:

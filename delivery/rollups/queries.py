@@ -126,7 +126,8 @@ def _query(shape: Shape) -> "QuerySet[Any, Any]":
         rows, keys = rows.annotate(**{_WHOLE: Value(1)}), [_WHOLE]
     # The step first: sorted by it PostgreSQL compares numbers, and hardly ever the texts of the dimensions.
     ordered = rows.order_by(*keys[:1] if shape.step is not None else ())
-    return ordered.values_list(*keys).annotate(**_sums(shape))
+    found: QuerySet[Any, Any] = ordered.values_list(*keys).annotate(**_sums(shape))
+    return found
 
 
 def _sums(shape: Shape) -> dict[str, Aggregate]:

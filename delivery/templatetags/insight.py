@@ -1,18 +1,21 @@
 """Template tags of what is known of pushes, for pages of apps below this one: `{% load insight %}`."""
 
 from datetime import datetime
+from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.template.context import Context
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from delivery.insight import server_health as health
 from delivery.insight.server_health import ServerHealth
 from delivery.insight.summary import Clock, summarise
 from delivery.pages import spans
 from delivery.pages.filters import COOKIE, Filters, parse
+from delivery.pages.overview_splits import Group, Split
 from delivery.pages.overview_tables import Links
 from tenants.models import Customer, Server
 
@@ -37,6 +40,32 @@ def day_sentence(context: Context, found: Any, **filters: str) -> dict[str, Any]
     if found.troubles:
         sentence |= {"kind": found.troubles[0].mark, "advice": ""}
     return sentence
+
+
+@register.simple_tag
+def split_rows(split: Split) -> SafeString:
+    """The rows of a split's table: dozens on a page, which were half of what Django's templates did for it."""
+    return SafeString("".join([_split_row(escape(split.column), group) for group in split.groups]))
+
+
+def _split_row(column: str, group: Group) -> str:
+    """A row; what is not a number of ours is escaped here."""
+    totals = group.totals
+    name = f'<bdi title="{escape(group.name)}">{escape(group.name)}</bdi>'
+    failed = "0"
+    if totals.failed:
+        linked = _linked(f"{totals.failed:,}", group.failed_url, ' class="bad"')
+        failed = linked if group.failed_url else f'<strong class="bad">{totals.failed:,}</strong>'
+    return f"""
+<tr><td data-label="{column}">{_linked(name, group.url)}</td>
+<td data-label="Pushes" class="number">{_linked(f"{totals.pushes:,}", group.pushes_url)}</td>
+<td data-label="Handed off" class="number">{escape(group.handed_off)}</td>
+<td data-label="Failed" class="number">{failed}</td>
+<td data-label="Acked" class="number">{escape(group.acked)}</td></tr>"""
+
+
+def _linked(html: str, url: str, attributes: str = "") -> str:
+    return f'<a{attributes} href="{escape(url)}">{html}</a>' if url else html
 
 
 @register.simple_tag(takes_context=True)

@@ -70,7 +70,7 @@ def _chart_row(row: TableRow, *, days: bool) -> str:
     at: str = f"{row.at:%a} {row.at.day} {row.at:%b %Y}" if days else exact_time(row.at)
     if row.url and not days:
         at = f'<a href="{escape(row.url)}">{at}</a>'
-    cells = "".join(f'<td class="number">{escape(cell)}</td>' for cell in row.cells)
+    cells = "".join([f'<td class="number">{cell if cell.isdigit() else escape(cell)}</td>' for cell in row.cells])
     return f'\n<tr><th scope="row">{at}</th>{cells}</tr>'
 
 

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -135,9 +135,10 @@ class ServerKey(TenantModel):
         return f"{keys.MARK}{self.prefix}_..."
 
     @staticmethod
-    def in_use(path: str = "") -> Q:
-        """The condition that a key counts now; `path` leads to the keys, such as "keys__"."""
-        lasting = Q(**{f"{path}expires_at": None}) | Q(**{f"{path}expires_at__gt": timezone.now()})
+    def in_use(path: str = "", now: Any = None) -> Q:
+        """The condition that a key counts now, or at a moment or expression `now`; `path` leads to the keys, such as
+        "keys__"."""
+        lasting = Q(**{f"{path}expires_at": None}) | Q(**{f"{path}expires_at__gt": now or timezone.now()})
         return Q(**{f"{path}revoked_at": None}) & lasting
 
     @staticmethod

@@ -1,16 +1,20 @@
 """Findings: notes what signatures and sites tell that somebody has to look at, and takes back what is over."""
 
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, QuerySet
 from django.utils import timezone
 
 from tenants.audit import recording
 from tenants.models import Finding, Proof, Server, ServerKey
+from tenants.prepared import Given, Prepared
 
 # How long after it was seen last a finding is shown.
 SHOWN = timedelta(days=7)
+# Findings that pages speak of one by one.
+LATEST = 6
 # Within which time both of two copies push.
 BOTH = timedelta(days=1)
 
@@ -60,10 +64,21 @@ def settle(kind: Finding.Kind, *, server: Server, mattermost_id: str, now: datet
 def living(server: Server | None = None, now: datetime | None = None) -> "QuerySet[Finding]":
     """The findings that count now, for the customer's eyes, the latest first: neither settled, nor old, nor of a key
     that is in use no more."""
-    now = now or timezone.now()
-    rows = Finding.objects.filter(settled_at=None, last_at__gte=now - SHOWN, key__revoked_at=None)
-    rows = rows.exclude(kind__in=Finding.FOR_STAFF_ALONE).select_related("server", "key").order_by("-last_at")
+    rows = _living((now or timezone.now()) - SHOWN)
     return rows if server is None else rows.filter(server=server)
+
+
+def _living(since: Any) -> "QuerySet[Finding]":
+    rows = Finding.objects.filter(settled_at=None, last_at__gte=since, key__revoked_at=None)
+    return rows.exclude(kind__in=Finding.FOR_STAFF_ALONE).select_related("server", "key").order_by("-last_at")
+
+
+_LATEST: Final = Prepared(lambda: _living(Given("since", DateTimeField()))[:LATEST])
+
+
+def latest(now: datetime) -> list[Finding]:
+    """The latest LATEST of a customer's findings that count now."""
+    return _LATEST.rows(since=now - SHOWN)
 
 
 def look_again(now: datetime | None = None) -> int:

@@ -1,0 +1,76 @@
+"""Queries whose SQL is made once: what they read is of the scope in force, whoever had them made."""
+
+from unittest.mock import patch
+
+import pytest
+from django.db import connection
+from django.db.models import BigIntegerField, CharField, Exists
+from django.db.models.sql.compiler import SQLCompiler
+from django.test.utils import CaptureQueriesContext
+
+from tenants import fence, scope
+from tenants.fence import Unscoped
+from tenants.models import Server, ServerKey
+from tenants.prepared import Given, Prepared
+from tests.tenants.conftest import Cast
+
+pytestmark = pytest.mark.django_db
+
+
+def names(query: Prepared, customer: object, **given: object) -> list[object]:
+    """What it reads in the scope of a customer."""
+    with fence.activate(fence.NOTHING), scope.customer(customer):  # type: ignore[arg-type]
+        return query.rows(**given)
+
+
+def test_a_prepared_query_reads_the_rows_of_each_scope_that_it_is_run_in(cast: Cast) -> None:
+    query = Prepared(lambda: Server.objects.order_by("name").values_list("name"))
+    assert names(query, cast.acme.customer) == [("chat.acme.example",)]
+    assert names(query, cast.cosmos.customer) == [("chat.cosmos.example",)]
+    assert names(query, cast.acme.customer) == [("chat.acme.example",)]
+
+
+def test_a_subquery_of_a_prepared_query_is_of_the_scope_in_force_too(cast: Cast) -> None:
+    # Whether there is such a key at all, in the scope.
+    of_prefix = ServerKey.objects.filter(prefix=Given("prefix", CharField()))
+    query = Prepared(lambda: Server.objects.filter(Exists(of_prefix)).values_list("name"))
+    of_cosmos = cast.cosmos.key.prefix
+    assert names(query, cast.acme.customer, prefix=of_cosmos) == []
+    assert names(query, cast.cosmos.customer, prefix=of_cosmos) == [("chat.cosmos.example",)]
+    with CaptureQueriesContext(connection) as queries:
+        names(query, cast.cosmos.customer, prefix=of_cosmos)
+    assert f"= {cast.acme.customer.pk}" not in " ".join(each["sql"] for each in queries)
+
+
+def test_a_prepared_query_that_staff_had_made_is_fenced_for_a_customer(cast: Cast) -> None:
+    query = Prepared(lambda: Server.objects.order_by("name").values_list("name"))
+    with fence.activate(fence.NOTHING), scope.staff():
+        assert len(query.rows()) > 1
+    assert names(query, cast.acme.customer) == [("chat.acme.example",)]
+    with fence.activate(fence.NOTHING), pytest.raises(Unscoped):
+        query.rows()
+
+
+def test_a_prepared_query_takes_other_values_at_each_run_and_reads_anew(cast: Cast) -> None:
+    query = Prepared(
+        lambda: (
+            ServerKey.objects.filter(server_id=Given("server", BigIntegerField()), server__pk__gt=0)
+            .select_related("server")
+            .order_by("pk")[:2]
+        )
+    )
+    acme = cast.acme
+    assert [row.server.name for row in names(query, acme.customer, server=acme.server.pk)] == ["chat.acme.example"]  # type: ignore[attr-defined]
+    assert names(query, acme.customer, server=acme.server.pk + 1_000) == []
+    ServerKey.objects.create(server=acme.server, prefix="second00", digest=b"2" * 32)
+    assert len(names(query, acme.customer, server=acme.server.pk)) == 2
+
+
+def test_the_sql_of_a_prepared_query_is_made_once(cast: Cast) -> None:
+    query = Prepared(lambda: Server.objects.filter(pk=_SERVER).values_list("name"))
+    names(query, cast.acme.customer, server=1)
+    with patch.object(SQLCompiler, "as_sql", side_effect=AssertionError("made again")):
+        names(query, cast.cosmos.customer, server=2)
+
+
+_SERVER = Given("server", BigIntegerField())
