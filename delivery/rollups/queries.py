@@ -25,6 +25,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.lookups import In
 
 from delivery.models import CustomerCounts, Day, Hour, Minute, ServiceHour, ServiceMinute
 from delivery.rollups.expressions import Joined, Moments, Seconds, Total
@@ -117,15 +118,15 @@ _kept = lru_cache(maxsize=SHAPES_KEPT)(_prepared)
 def _query(shape: Shape) -> "QuerySet[Any, Any]":
     """The query set of a shape."""
     model = _model(shape.unit, service=shape.service)
-    rows: QuerySet[Any, Any] = model.objects.filter(_within(shape.times), **_conditions(shape))
+    rows: QuerySet[Any, Any] = model.objects.filter(_within(shape.times), *_conditions(shape))
     keys = [*shape.by]
     if shape.step is not None:
         rows, keys = rows.annotate(**{_STEP: _step(shape.step, in_days=shape.in_days)}), [_STEP, *keys]
     elif not keys:
         # One row for all, also where there is none.
         rows, keys = rows.annotate(**{_WHOLE: Value(1)}), [_WHOLE]
-    # The step first: sorted by it PostgreSQL compares numbers, and hardly ever the texts of the dimensions.
-    ordered = rows.order_by(*keys[:1] if shape.step is not None else ())
+    # Where texts are joined PostgreSQL sorts: by the step first it compares numbers, and hardly ever the dimensions.
+    ordered = rows.order_by(*keys[:1] if shape.step is not None and shape.latencies else ())
     found: QuerySet[Any, Any] = ordered.values_list(*keys).annotate(**_sums(shape))
     return found
 
@@ -151,13 +152,16 @@ def _within(times: int) -> Q:
     return reduce(or_, spans)
 
 
-def _conditions(shape: Shape) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _conditions(shape: Shape) -> list[Any]:
+    found: list[Any] = []
     for lookup, count in shape.filters:
         field = TextField()
-        found[lookup] = (
-            Given(lookup, field) if count is None else [Given(f"{lookup} {number}", field) for number in range(count)]
-        )
+        if count is None:
+            found.append(Q(**{lookup: Given(lookup, field)}))
+        else:
+            # As it stands: Django takes no expressions among the values where a column is a foreign key.
+            values = [Given(f"{lookup} {number}", field) for number in range(count)]
+            found.append(In(F(lookup.removesuffix("__in")), values))
     return found
 
 

@@ -124,7 +124,12 @@ def counted(
     if len(parts) > 1:
         found = _merged(found)
     rows = [_counted(by, *row, stepped=step is not None) for row in found]
-    return sorted(rows, key=lambda row: row.at or start) if len(parts) > 1 else rows
+    return rows if step is None else sorted(rows, key=_begins)
+
+
+def _begins(row: Counted) -> datetime:
+    assert row.at is not None  # noqa: S101  there are steps
+    return row.at
 
 
 def split(
