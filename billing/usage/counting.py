@@ -67,9 +67,9 @@ def count_with_pushes(customer: Customer, month: Month, now: datetime, known: So
 
 def count_for_page(customer: Customer, month: Month, now: datetime, known: Sources, settled: Settled | None) -> Figures:
     """As count(), as quickly as a page needs it: devices as they were counted last, at most an hour ago, and of the
-    pushes the hours that are not settled."""
+    pushes the days that are not settled."""
     first = max(month.first, settled.until) if settled is not None else month.first
-    found = pushes(customer.pk, first, months.moved(month, 1).first)
+    found = pushes(customer.pk, first, months.moved(month, 1).first, in_days=True)
     devices = devices_counted(customer.pk, month.first)
     values = _figures(days_begun(month, now), found, devices, settled)
     if values["pushes"] and not devices and settled is None:

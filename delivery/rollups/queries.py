@@ -81,7 +81,7 @@ def run(shape: Shape, times: Times, steps: Sequence[datetime], filters: Mapping[
         values[_STEP] = list(steps) if shape.in_days else steps[0]
     rows = (_kept if few else _prepared)(shape).rows(**values)
     if not shape.by and shape.step is None:
-        return [row[1:] for row in rows]
+        return [row[1:] for row in rows] or [(None,) * len(_sums(shape))]
     if shape.in_days:
         begins = [int(at.timestamp()) for at in steps]
         return [(begins[row[0] - 1], *row[1:]) for row in rows]

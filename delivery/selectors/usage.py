@@ -46,8 +46,12 @@ class Devices(NamedTuple):
     by_day: list[int]
 
 
-def pushes(customer_id: int, first: date, until: date) -> Pushes:
-    """The billable pushes of the days from `first` to before `until`, by day and server; none is left out."""
+def pushes(customer_id: int, first: date, until: date, *, in_days: bool = False) -> Pushes:
+    """The billable pushes of the days from `first` to before `until`, by day and server; none is left out.
+
+    in_days: as their days have them, which are made of the hours, for pages: a tenth of the rows. Bills are made of the
+    hours themselves.
+    """
     if until <= first:
         return {}
     rows = counted(
@@ -55,7 +59,7 @@ def pushes(customer_id: int, first: date, until: date) -> Pushes:
         _midnight(until),
         by=("server_id",),
         step=DAY,
-        zone=UTC,
+        zone=UTC if in_days else None,
         unit=HOUR,
         customer_id=customer_id,
         type__in=BILLED_TYPES,

@@ -64,7 +64,7 @@ def test_the_running_month_is_kept_with_its_share(acme: Tenant) -> None:
     assert UsageRunning.objects.get().percent is None
 
 
-def test_what_is_settled_is_read_out_of_the_last_count_and_the_rest_out_of_the_hours(acme: Tenant) -> None:
+def test_what_is_settled_is_read_out_of_the_last_count_and_the_rest_out_of_the_days(acme: Tenant) -> None:
     for day in (1, 17, 18, 19, 20):
         pushes(acme, at(11, day), day)
     devices(acme, at(11, 1), "ab", 1)
@@ -75,8 +75,9 @@ def test_what_is_settled_is_read_out_of_the_last_count_and_the_rest_out_of_the_h
     with CaptureQueriesContext(connection) as queries:
         found = reading.detail(acme.customer, november, at(11, 20, 11), known()).figures
     assert found == counting.count(acme.customer, november, at(11, 20, 11), known())
-    (hours,) = [each["sql"] for each in queries if "delivery_hour" in each["sql"]]
-    assert "2026-11-19T00:00" in hours or "2026-11-19 00:00" in hours
+    (days,) = [each["sql"] for each in queries if "delivery_day_now" in each["sql"]]
+    assert "2026-11-19T00:00" in days or "2026-11-19 00:00" in days
+    assert not [each["sql"] for each in queries if "delivery_hour" in each["sql"]]
     # What comes late to a settled day is seen after the next count, and exactly at once.
     pushes(acme, at(11, 17), 1_000)
     assert reading.detail(acme.customer, november, at(11, 20, 11), known()).figures.pushes == found.pushes

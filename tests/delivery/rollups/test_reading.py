@@ -1,6 +1,6 @@
 """What is read from the rollups."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -157,3 +157,35 @@ def test_a_long_sum_by_the_minute_needs_no_minute_of_its_whole_hours() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM delivery_minute")
     assert sums(counted(HOUR - 90 * minute, END + 90 * minute, unit=minute)) == [(None, 3)]
+
+
+def test_sums_of_several_customers_are_told_apart_and_none_of_none() -> None:
+    write("d", 30, SENT, customer=9)
+    write("e", 40, SENT, customer=10)
+    rebuilding.rebuild(HOUR, END)
+    by = ("customer_id",)
+    assert sorted(sums(counted(HOUR, END, by=by, customer_id__in=[9, 10]))) == [(None, 9, 1), (None, 10, 1)]
+    assert sorted(sums(counted(HOUR, END, by=by, customer_id__in=[*range(9, 200)]))) == [(None, 9, 1), (None, 10, 1)]
+    assert counted(HOUR, END, by=by, customer_id__in=[]) == []
+    assert sums(counted(HOUR, END, customer_id__in=[])) == [(None, 0)]
+
+
+def test_a_filter_without_a_value_is_refused() -> None:
+    with pytest.raises(TypeError, match="server_id"):
+        counted(HOUR, END, server_id=None)
+
+
+def test_days_of_a_zone_have_23_to_25_hours_and_are_told_by_when_they_begin() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    spring = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    for hours in range(60):
+        write(f"s{hours}", hours * 3600 + (spring - HOUR).total_seconds(), SENT)
+    rebuilding.rebuild(spring, spring + timedelta(hours=60))
+    days = counted(spring, spring + timedelta(hours=60), step=timedelta(days=1), unit=timedelta(hours=1), zone=zone)
+    # The 29th began at 23:00 UTC and the 30th at 22:00 UTC: it had 23 hours.
+    assert [(row.at and row.at.isoformat(), row.pushes) for row in days] == [
+        ("2026-03-27T23:00:00+00:00", 11),
+        ("2026-03-28T23:00:00+00:00", 23),
+        ("2026-03-29T22:00:00+00:00", 24),
+        ("2026-03-30T22:00:00+00:00", 2),
+    ]
