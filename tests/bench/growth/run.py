@@ -70,6 +70,8 @@ def work(options: argparse.Namespace) -> None:
         return
     home = options.state
     out = options.out or home / "growth.json"
+    if options.again and not out.exists():
+        shutil.copyfile(home / "growth.json", out)
     folder = Folder(home, for_servers())
     folder.lock()
     task = home / "task.json"
