@@ -11,7 +11,7 @@ from delivery.insight.catalogue import ENTRIES, Entry
 from delivery.insight.durations import lasting
 from delivery.models import Delivery, Receipt
 from delivery.outcomes import own
-from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Answer, Attempt, Retry, Verdict, WireState
+from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, Answer, Attempt, Retry, Verdict, WireState
 from delivery.providers import table
 from tenants.providers.table import PROVIDERS, family_of
 
@@ -169,12 +169,12 @@ def _verdict(row: Delivery, place: int) -> Verdict:
     if known is not None:
         return known
     logged = row.attempts[place]
-    # Whether it had left is not logged; what was tried again had not.
-    wire: WireState = ANSWERED if logged["status"] else NOT_SENT
+    # Whether it had left is not logged; what was tried again mostly had not.
+    wires: tuple[WireState, ...] = (ANSWERED,) if logged["status"] else (NOT_SENT, MAYBE)
     reason, detail = logged.get("reason", ""), logged.get("detail", "")
-    return table.judge(
-        Attempt(family(row), logged["host"], logged["status"], reason, wire, logged["at"], logged["ms"], detail=detail)
-    )
+    host, status, at, ms = logged["host"], logged["status"], logged["at"], logged["ms"]
+    found = (table.judge(Attempt(family(row), host, status, reason, wire, at, ms, detail=detail)) for wire in wires)
+    return next((verdict for verdict in found if verdict is not own.UNKNOWN_FAULT), own.UNKNOWN_FAULT)
 
 
 def _answered(row: Delivery) -> Step:

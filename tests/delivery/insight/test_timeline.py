@@ -137,3 +137,9 @@ def test_attempts_are_told_in_words_though_neither_app_nor_platform_names_a_prov
 def test_a_row_of_an_older_version_has_its_steps_without_words_for_its_code() -> None:
     row = push({"at": 0.01, "status": 418}, answer="FAIL", outcome="failed", code="of_an_older_version")
     assert [step.label for step in timeline.of(row, ())][-1] == "FAIL"
+
+
+def test_an_attempt_that_was_sent_and_never_answered_is_named_where_it_was_tried_again() -> None:
+    row = push({"at": 0.01, "status": 0, "reason": "timeout", "ms": 1500}, {"at": 1.6, "status": 200}, seconds=2)
+    found = next(step for step in timeline.of(row, ()) if step.label == "No answer")
+    assert found.code == "transport_timeout_unanswered"
