@@ -252,7 +252,7 @@ MODEL_PAGES: Final[dict[str, tuple[Any, Any]]] = {
     "<path:object_id>/delete/": ((302, 403), (302, 403)),
     "<path:object_id>/change/": ((302, 403), (302, 403)),
     "<id>/password/": (404, 404),
-    **{f"<path:object_id>/{act}/": (302, 302) for act in ("payment", "credit", "refund")},
+    **{f"<path:object_id>/{act}/": (302, 302) for act in ("payment", "credit", "refund", "exchange")},
 }
 
 
