@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from tests.stage import Stage
 from tests.vectors import load, replay
-from tests.vectors.http1 import Answer, Connection, request
+from tests.vectors.http1 import Answer, Connection
+from tests.vectors.http1 import request as http_request
 from tests.vectors.load import ServerRequest
+from tests.waiting import PATIENCE, wait_for
 
 # The recorded server's own key; its phones have it and verify each push with it.
 SERVERS_KEY = (
@@ -22,19 +24,37 @@ SERVERS_KEY = (
     "To/oIGXG7w=="
 )
 PREFIX = "/t/acme"
+ADD = """
+import sys
+import django
+django.setup()
+from tenants import services
+from tenants.models import Customer
+server = services.server_add(customer=Customer.objects.get(name="Acme"), name=sys.argv[1]).row
+print(services.key_add(server=server).text)
+"""
+
+
+@pytest.fixture
+def key(stage: Stage, request: pytest.FixtureRequest) -> str:
+    """The key of a server of this test's own: what has come from another server is no repeat."""
+    name = f"chat{abs(hash(request.node.name))}.acme.example"
+    added = stage.run("-c", ADD, name).strip()
+    wait_for(lambda: stage.push(key=added)["status"] == "OK", PATIENCE, "the key is known")
+    return added
 
 
 def in_path(one: ServerRequest, key: str) -> bytes:
     """As from a server whose setting is https://HOST/t/KEY; recorded credentials beside it stay as they are."""
     path = f"/t/{key}{one.path.removeprefix(PREFIX)}"
-    return request(one.method, path, one.headers, one.body)
+    return http_request(one.method, path, one.headers, one.body)
 
 
 def as_password(one: ServerRequest, key: str) -> bytes:
     """As from a server whose setting is https://x:KEY@HOST: the header stands where Go puts it."""
     headers = [(name, value) for name, value in one.headers if name != "Authorization"]
     headers.insert(3, ("Authorization", replay.basic(key)))
-    return request(one.method, one.path.removeprefix(PREFIX), headers, one.body)
+    return http_request(one.method, one.path.removeprefix(PREFIX), headers, one.body)
 
 
 def expected(one: ServerRequest) -> str:
@@ -57,10 +77,10 @@ async def send(port: int, contents: list[bytes]) -> list[Answer]:
 
 @pytest.mark.parametrize("with_key", [in_path, as_password])
 def test_each_request_of_a_real_server_is_answered_rightly(
-    stage: Stage, with_key: Callable[[ServerRequest, str], bytes]
+    stage: Stage, key: str, with_key: Callable[[ServerRequest, str], bytes]
 ) -> None:
     requests = load.server_requests()
-    answers = asyncio.run(send(stage.port, [with_key(one, stage.key) for one in requests]))
+    answers = asyncio.run(send(stage.port, [with_key(one, key) for one in requests]))
     wrong = []
     for one, answer in zip(requests, answers, strict=True):
         seen = replay.Seen(answer)
@@ -90,14 +110,14 @@ def verifies(data: Mapping[str, str], device: str) -> bool:
     return bool(body == {"ack_id": data["ack_id"], "device_id": device})
 
 
-def test_the_servers_signature_reaches_the_phone_as_it_was_and_verifies(stage: Stage) -> None:
+def test_the_servers_signature_reaches_the_phone_as_it_was_and_verifies(stage: Stage, key: str) -> None:
     signed = {}
     for one in load.server_requests():
         body = json.loads(one.body)
         if body.get("signature"):
             signed[body["ack_id"]] = body
     stage.sandbox.clear()
-    asyncio.run(send(stage.port, [in_path(one, stage.key) for one in load.server_requests()]))
+    asyncio.run(send(stage.port, [in_path(one, key) for one in load.server_requests()]))
     relayed = 0
     for got in stage.sandbox.requests():
         if got["provider"] == "oauth":
