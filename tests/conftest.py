@@ -12,8 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
-from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker, Settings
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -167,7 +166,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_forked(number: int) -> None:
     """Give the process a cache of its own, as hpns/settings_test.py gives to those of pytest-xdist."""
-    settings.CACHES["default"]["LOCATION"] = settings_test.cache_url(number)
+    caches.settings["default"]["LOCATION"] = settings_test.cache_url(number + 1)
+    for alias in caches:
+        if hasattr(caches._connections, alias):  # made before the fork, with the parent's
+            del caches[alias]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:

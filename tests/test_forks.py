@@ -1,9 +1,14 @@
 """The plugin that runs tests in forked processes, on small suites of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from django.core.cache import caches
+
+from hpns import settings_test
 from tests.stage import ROOT
 from tests.waiting import PATIENCE
 
@@ -94,3 +99,10 @@ def test_what_no_process_is_left_for_is_failed(tmp_path: Path) -> None:
     said = run(tmp_path, a=DYING, b=DYING, c=GOOD)
     assert "6 failed, 2 passed" in said
     assert "all processes have ended" in said
+
+
+def test_a_forked_process_has_a_cache_of_its_own(pytestconfig: pytest.Config) -> None:
+    # pytest-xdist's are imported with their numbers; a forked one has inherited what its parent had opened.
+    forked = int(pytestconfig.getoption("forks", default=0) > 0)
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    assert caches["default"]._servers == [settings_test.cache_url(number + forked)]

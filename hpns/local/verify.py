@@ -24,8 +24,9 @@ from hpns.local.process import Child, Spec
 from hpns.local.supervisor import StoppedError, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Thrice as many as two cores: many tests wait for a while, for a deadline or a lease.
-PROCESSES = "6"
+# Twice as many as two cores: many tests wait for a while, for a deadline or a lease; with more, services of tests that
+# wait for nothing are held up beyond their leases and deadlines.
+PROCESSES = "4"
 
 # A quick check: its name, its command, what its environment has besides ours.
 Step = tuple[str, list[str], Mapping[str, str]]

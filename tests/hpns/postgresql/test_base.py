@@ -66,7 +66,9 @@ def test_without_a_deadline_of_ours_it_is_waited_for(connect: Connect) -> None:
 
 def options(role: str, alias: str, query: str = "") -> dict[str, Any]:
     """OPTIONS of a connection in a deployment with four users."""
-    urls = {name: f"postgresql://{name}:p@db.example.com/hpns{query}" for name in ("owner", "pages", "worker", "directory")}
+    urls = {
+        name: f"postgresql://{name}:p@db.example.com/hpns{query}" for name in ("owner", "pages", "worker", "directory")
+    }
     found: dict[str, Any] = variables.databases(role, **urls)[alias]["OPTIONS"]
     return found
 
