@@ -26,8 +26,8 @@ from delivery.log.partitions import drop_partitions, make_partitions, todays_dat
 from delivery.log.retention import drop_counts
 from delivery.queue import receipt, valkey
 from delivery.rollups import compacting
-from delivery.worker import credential_check, dispatch, ledger_watch, log_timer, log_writer
-from tenants import vault
+from delivery.worker import credential_check, dispatch, ledger_watch, log_timer, log_writer, remove_reports
+from tenants import redis_client, vault
 from tenants.problem import first_line
 from tenants.supervision import supervise
 
@@ -144,8 +144,13 @@ compact.coroutine = _compact
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
 def recheck() -> int:
-    """Recheck the credentials that their provider does not accept: one may be good again. Returns how many are."""
+    """Recheck the credentials that their provider does not accept: one may be good again. Returns how many are.
+
+    And end the holds on REMOVE whose fuse would not trip any more.
+    """
     close_old_connections()
+    with redis_client.connect(credential_check.SECONDS) as store:
+        remove_reports.release_settled(store)
     return credential_check.recheck()
 
 

@@ -43,6 +43,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "tenants_finding": (_SU, _SIU),
     "tenants_pushapp": (_SIU, _SU),
     "tenants_credential": (_SIUD, _SU),
+    "tenants_removehold": (_SIUD, _SIUD),
     "tenants_auditevent": (_AUDITS, _AUDITS),
     # The worker notes what servers themselves say of their licences; what a proof says is final for both (a trigger).
     "billing_licenceproof": (_SIU, _SU),
@@ -139,7 +140,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
 READ_BY_THE_DIRECTORY: Final = frozenset(
     (
         *("tenants_customer", "tenants_entitlement", "tenants_server", "tenants_serverid", "tenants_serverkey"),
-        *("tenants_pushapp", "tenants_credential", "tenants_proof", "tenants_site"),
+        *("tenants_pushapp", "tenants_credential", "tenants_removehold", "tenants_proof", "tenants_site"),
     )
 )
 # Partitions are reached through the table that they are parts of, whose policies hold for them.

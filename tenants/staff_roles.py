@@ -58,6 +58,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "tenants.unknowncaller": _VIEW,
         "tenants.pushapp": _VIEW,
         "tenants.credential": _VIEW,
+        "tenants.removehold": _VIEW,
         "delivery.delivery": _VIEW,
         "billing.incident": _ALL,
         "billing.incidentupdate": _ADD,
@@ -101,7 +102,7 @@ LOOKING: Final[dict[str, tuple[str, ...]]] = {
 # Nouns of the audit log's actions whose events only those see who have the permission.
 NOUNS: Final[dict[str, tuple[str, ...]]] = {
     MONEY: ("billing", "invoice", "payment", "plan", "sla", "sla_credit", "subscription"),
-    KEYS: ("app", "credential", "key", "site"),
+    KEYS: ("app", "credential", "key", "remove", "site"),
 }
 
 

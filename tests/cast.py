@@ -10,6 +10,7 @@ from billing import customers
 from delivery.sandbox import demo
 from tenants import services
 from tenants.providers import apple_files, google_files
+from tests.settled import settle_credentials
 
 # Label, topic (bundle id or package name), Apple's host: the apps that the reference was recorded with.
 APPS = (
@@ -31,6 +32,7 @@ def seed(folder: Path) -> dict[str, str]:
     for label, topic, host in APPS:
         app = services.app_add(label=label, topic=topic, host=host, customer=acme).row
         services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
+    settle_credentials()
     server = services.server_add(customer=acme, name="chat.acme.example").row
     revoked = services.key_add(server=server, name="old")
     services.key_revoke(key=revoked.row)

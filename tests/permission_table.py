@@ -82,6 +82,7 @@ TABLE: Final[dict[str, Row]] = {
     },
     "c/<slug:slug>/apps/<int:app>/enable/": by_post("apps/0/enable/", 403, 404, 404),
     "c/<slug:slug>/apps/<int:app>/credentials/": by_post("apps/0/credentials/", 403, 404, 404),
+    "c/<slug:slug>/apps/removes/<int:hold>/release/": by_post("apps/removes/0/release/", 403, 403, 404),
     f"{_CREDENTIAL}check/": by_post("apps/0/credentials/0/check/", 403, 404, 404),
     f"{_CREDENTIAL}promote/": by_post("apps/0/credentials/0/promote/", 403, 404, 404),
     f"{_CREDENTIAL}remove/": of_customer(

@@ -37,6 +37,7 @@ SEES = {
     "tenants.unknowncaller": "s",
     "tenants.pushapp": "s",
     "tenants.credential": "s",
+    "tenants.removehold": "s",
     "delivery.delivery": "s",
     "billing.subscription": "sf",
     "billing.override": "sf",

@@ -2,7 +2,7 @@
 
 A push that is turned away here gets its answer and its row at once; all others go to the outbox. Limits come first,
 also for what is then turned away for another reason: a flood of nonsense must cost its sender what a flood of pushes
-costs. What later work adds before the queue (dead devices, repeats) belongs in `_admit`, the cheapest check first.
+costs. What later work adds before the queue (repeats) belongs in `_admit`, the cheapest check first.
 """
 
 import asyncio
@@ -76,6 +76,9 @@ def _admit(
         return outbox.turn_away(who, push, size, "missing_device_id")
     if not push.platform:
         return outbox.turn_away(who, push, size, "missing_platform")
+    # A person's own test of a phone asks its provider.
+    if is_key_use and (known := outbox.dead.find(who.customer_id, who.server_id, push)) is not None:
+        return outbox.remove(who, push, size, known)
     if who.content != "as_sent":
         push = policy.without_text(push, who.content)
         plain = wire.encode_push(push)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from delivery.devices.dead import DeadDevices, Known
 from delivery.ingest.door_log import DoorLog
 from delivery.ingest.durability import DurabilityWatch
 from delivery.ingest.late_marks import LateMarks
@@ -34,6 +35,7 @@ from delivery.queue import batch, seen, shared_clock, valkey
 from delivery.queue.key_usage import KeyUsage
 from delivery.queue.rejections import Rejections
 from delivery.queue.strangers import Strangers
+from tenants.directory.live import DIRECTORY
 from tenants.directory.snapshot import Identity
 from tenants.supervision import supervise
 
@@ -66,6 +68,7 @@ class Outbox:
         self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
         self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY, settings.PUBLIC_URL)
         self.receipts = Receipts(self.link, self.trace)
+        self.dead = DeadDevices(self.link, settings.HASH_KEY, DIRECTORY)
         self.door_log = DoorLog()
         self.key_usage = KeyUsage(self.link)
         self.rejections = Rejections(self.link)
@@ -88,7 +91,7 @@ class Outbox:
         self.loop = asyncio.get_running_loop()
         self.link.start()
         if self._own is not None:
-            self._own.start(self.responses)
+            self._own.start(self.responses, self.dead)
         counting.register_gauges(lambda: [("hpns_pushes_in_flight", (self._role,), self.responses.waiting)])
         self._tasks = [
             supervise("the listener for answers", self.responses.listen),
@@ -96,6 +99,7 @@ class Outbox:
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
             supervise("the record of rejections", self.rejections.flush_periodically, essential=False),
+            supervise("the list of dead devices", self.dead.run, essential=False),
             supervise("the record of strangers", self.strangers.flush_periodically, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
         ]
@@ -137,6 +141,11 @@ class Outbox:
         """Answer and log a push that is not taken on; `code` is one of our own."""
         pending = PendingPush(who, push, self.trace(), shared_clock.now(), size, self.loop.create_future())
         return self.turned_away.turn_away(pending, code, **details)
+
+    def remove(self, who: Identity, push: wire.Push, size: int, known: Known) -> "asyncio.Future[bytes]":
+        """Answer and log a push to a device that is known to be dead."""
+        pending = PendingPush(who, push, self.trace(), shared_clock.now(), size, self.loop.create_future())
+        return self.turned_away.remove(pending, known)
 
     def submit(
         self, who: Identity, push: wire.Push, plain: bytes, size: int, allowance: Allowance

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from django.conf import settings
 
+from delivery.devices.dead import DeadDevices
 from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.responses import Responses
 from delivery.outcomes.verdict import Answer
@@ -62,10 +63,10 @@ class OwnDelivery:
         self._sender = BatchSender()
         self._keeping: asyncio.Task[None] | None = None
 
-    def start(self, responses: Responses) -> None:
+    def start(self, responses: Responses, dead: DeadDevices) -> None:
         """Begin to hold the lease, and make what sends; on the running loop."""
         self._responses = responses
-        self._sender.open(self._link, ForwardingReporter(asyncio.get_running_loop(), self._link))
+        self._sender.open(self._link, ForwardingReporter(asyncio.get_running_loop(), self._link), dead)
         self._keeping = supervise("the lease of this web process", self._lease.keep, essential=False)
 
     def has_room(self, held: int = 0) -> bool:

@@ -12,10 +12,11 @@ import random
 import time
 from typing import Any, NamedTuple
 
+from delivery.devices.dead import Known
 from delivery.ingest.pending import PendingPush
 from delivery.log import rows
-from delivery.metrics import counting
-from delivery.outcomes import judge
+from delivery.metrics import counting, removal_counts
+from delivery.outcomes import judge, removal
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
 from delivery.queue import shared_clock, valkey
@@ -75,6 +76,17 @@ class TurnedAwayPushes:
             counting.ended(pending.push, verdict, shared_clock.now() - pending.at, bool(pending.who.key_id))
         return pending.answer
 
+    def remove(self, pending: PendingPush, known: Known) -> "asyncio.Future[bytes]":
+        """End a push to a device that is known to be dead, without asking its provider."""
+        pending.answer.set_result(wire.REMOVE_BODY)
+        shared = (pending.who.server_id, pending.who.key_id, removal.KNOWN_DEAD.code)
+        self._add_row(pending, removal.KNOWN_DEAD, shared, is_flood=False, was_told=True, app_id=known.app_id)
+        removal_counts.decided(known.decision)
+        if pending.who.customer_id not in DIRECTORY.canaries:
+            seconds = shared_clock.now() - pending.at
+            counting.ended(pending.push, removal.KNOWN_DEAD, seconds, bool(pending.who.key_id))
+        return pending.answer
+
     def log_at_door(self, whose: Whose, code: str, trace: str) -> str:
         """Log a push that was refused for its head alone, of which nothing is known but whose it is; returns the trace
         of its row, which is another one's where it shares that."""
@@ -103,17 +115,18 @@ class TurnedAwayPushes:
         *,
         is_flood: bool,
         was_told: bool = False,
+        app_id: int | None = None,
     ) -> str:
         """Note a row, or count one push more in that which equal ones share; returns the row's trace.
 
-        was_told: its server has its own trace already.
+        was_told: its server has its own trace already; app_id: the app that it was for, if that is known.
         """
         key: tuple[Any, ...] = (refused.trace,)
         aggregated = not was_told and (verdict.code in AGGREGATED or not refused.who.key_id or is_flood)
         if aggregated or len(self._unsaved) >= ROWS_MOST:
             key = shared
         row, count = self._unsaved.get(key, (b"", 0))
-        row = rows.with_count(row, count + 1) if count else self._row(refused, verdict)
+        row = rows.with_count(row, count + 1) if count else self._row(refused, verdict, app_id)
         self._unsaved[key] = (row, count + 1)
         if self.link.up and self._flush_handle is None:
             loop = asyncio.get_running_loop()
@@ -165,14 +178,14 @@ class TurnedAwayPushes:
         if self.link.up and self._flush_handle is None:
             self._flush_handle = asyncio.get_running_loop().call_later(PAUSE, self.flush)
 
-    def _row(self, refused: "PendingPush | _AtDoor", verdict: Verdict) -> bytes:
+    def _row(self, refused: "PendingPush | _AtDoor", verdict: Verdict, app_id: int | None) -> bytes:
         who, device = refused.who, refused.push.device_id
         return rows.row(
             refused.trace,
             refused.at,
             shared_clock.now(),
             f"{who.customer_id}\t{who.server_id}\t{who.key_id or rows.NO_KEY}",
-            None,
+            app_id,
             refused.push,
             rows.fingerprint(device, self.hash_key) if device else "",
             refused.size,

@@ -6,7 +6,7 @@ there is here by itself. Pure.
 
 from typing import Final, NamedTuple
 
-from delivery.outcomes import own
+from delivery.outcomes import own, removal
 from delivery.outcomes.verdict import Answer, Attribution, Outcome, Verdict
 from delivery.providers import table
 from tenants.providers.table import PROVIDERS
@@ -28,8 +28,8 @@ _IN_GENERAL: Final = (
     ("{status} {reason}, which", "something that"),
     ("answered {status} and gave no reason", "answered with an error and no reason"),
     ("within {seconds} s", "in time"),
-    ("{host}", "the provider"),
     (" ({reason})", ""),
+    ("{host}", "the provider"),
     ("{address}", "its address"),
     ("{contact}", "whoever operates this push service"),
 )
@@ -96,8 +96,10 @@ def _in_general(text: str) -> str:
 
 def _replies(verdict: Verdict, family: str) -> tuple[str, ...]:
     answers = table.OUTCOMES[family].answers if family else {}
+    code = verdict.code
+    doubtful = next((each for each, row in table.PROVEN.items() if row.code == code), code)
     # A reason of ours tells two meanings of one word apart behind a slash.
-    said = (key for key, row in answers.items() if row.code == verdict.code)
+    said = (key for key, row in answers.items() if row.code in (code, doubtful))
     return tuple(dict.fromkeys(f"{status} {reason.partition('/')[0]}" for status, reason in said))
 
 
@@ -122,7 +124,10 @@ def _entries() -> dict[str, Entry]:
     for family, rows in table.OUTCOMES.items():
         for verdict in (rows.sent, *rows.answers.values(), rows.unknown, rows.trouble, *rows.transport.values()):
             found.setdefault(verdict.code, _entry(verdict, family))
-    for verdict in (*own.REFUSALS.values(), *own.TRANSPORT.values(), own.UNKNOWN_FAULT):
+            if verdict.remove_when_proven:
+                proven = table.PROVEN[verdict.code]
+                found.setdefault(proven.code, _entry(proven, family))
+    for verdict in (*removal.ROWS, *own.REFUSALS.values(), *own.TRANSPORT.values(), own.UNKNOWN_FAULT):
         found.setdefault(verdict.code, _entry(verdict, ""))
     return found
 

@@ -56,6 +56,7 @@ MetricName = Literal[
     "hpns_receipts_kept_total",
     "hpns_receipts_left_out_total",
     "hpns_receipts_matched_total",
+    "hpns_removes_total",
     "hpns_attempts_total",
     "hpns_attempt_seconds",
     "hpns_accepted_total",
@@ -128,6 +129,9 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
         "Receipts by what was found of their push: first, repeated (acknowledged before), unmatched (nothing yet; "
         "counted as one of the others once it is found).",
         ("result",),
+    ),
+    "hpns_removes_total": Meter(
+        "counter", "Answers that say that a device is gone, by what was decided about them.", ("decision",)
     ),
     "hpns_attempts_total": Meter("counter", "Attempts by the code of their verdict.", ("provider", "host", "result")),
     "hpns_attempt_seconds": Meter("histogram", "Duration of an attempt, by host.", ("provider", "host"), SECONDS),

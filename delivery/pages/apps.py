@@ -18,6 +18,7 @@ from delivery.insight.day import Day
 from delivery.insight.markers import markers
 from delivery.insight.trouble import Trouble
 from delivery.insight.troubles import troubles
+from delivery.pages import remove_holds
 from delivery.pages.app_forms import AppForm, UploadForm
 from delivery.worker import credential_check
 from tenants import scope, services
@@ -61,6 +62,7 @@ def apps(request: CustomerRequest) -> HttpResponse:
         "rows": [_cells(request, row) for row in own],
         "useless": sum(_context(row)["kind"] == "bad" for row in own),
         "shared": scope.shared_apps(),
+        "holds": remove_holds.holds(),
         "form": form,
     }
     return render(request, "delivery/apps/list.html", context)
@@ -215,6 +217,7 @@ def _app_page(request: CustomerRequest, row: PushApp, form: Form) -> HttpRespons
         "chart": day.chart("Pushes of the last 24 hours, by 10 minutes", changes),
         "failures": day.counts.failures,
         "record": credential_record.of(row),
+        "holds": remove_holds.holds(row),
     }
     return render(request, "delivery/apps/app.html", context)
 

@@ -16,6 +16,7 @@ from delivery.pages import (
     overview_csv,
     providers,
     pushes,
+    remove_holds,
     search,
     trial_push,
 )
@@ -40,6 +41,7 @@ urlpatterns = [
     path(f"{_CREDENTIAL}check/", apps.check, name="credential-check"),
     path(f"{_CREDENTIAL}promote/", apps.promote, name="credential-promote"),
     path(f"{_CREDENTIAL}remove/", apps.remove, name="credential-remove"),
+    path("c/<slug:slug>/apps/removes/<int:hold>/release/", remove_holds.release, name="remove-release"),
     path("c/<slug:slug>/delivery/providers/", providers.provider_panel, name="providers"),
     path("c/<slug:slug>/test/", trial_push.test_push, name="test-push"),
     path("c/<slug:slug>/test/live/", trial_push.live, name="test-push-live"),

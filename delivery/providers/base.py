@@ -19,12 +19,16 @@ Setting = Callable[[str], str]
 """Reads one of our settings by its name."""
 
 
+SIGNS_NOT: Final = float("inf")
+
+
 class Target(msgspec.Struct, gc=False):
     """One app with its opened credential, shared by all pushes of the app.
 
     family names the provider and kind its credential, whose secret is as the provider's file in tenants/providers says;
     topic is the bundle id or package name; project is the Firebase project ("" where there is none); origin is
-    "https://host[:port]". Senders keep connections and tokens by credential_id: a changed secret needs a new id.
+    "https://host[:port]"; signs_since: when the credential began to sign for the app as it is (unix seconds; SIGNS_NOT:
+    it does not yet). Senders keep connections and tokens by credential_id: a changed secret needs a new id.
     first_tries counts the pushes that were sent with it (see delivery/worker/retry_budget.py).
     """
 
@@ -37,6 +41,7 @@ class Target(msgspec.Struct, gc=False):
     kind: str
     secret: dict[str, str]
     first_tries: int = 0
+    signs_since: float = 0.0
 
     def __repr__(self) -> str:
         """Return a text without the secret, for logs and tracebacks."""

@@ -7,7 +7,7 @@ its apps and credentials are. tests/delivery/providers/test_third_provider.py ad
 from typing import Final
 
 from delivery.outcomes import judge as judging
-from delivery.outcomes import own
+from delivery.outcomes import own, removal
 from delivery.outcomes.verdict import Attempt, Verdict
 from delivery.providers.apns.provider import APNS
 from delivery.providers.base import Provider
@@ -28,8 +28,14 @@ _BY_CODE: Final[dict[str, Verdict]] = {
         ),
         *own.TRANSPORT.values(),
         own.UNKNOWN_FAULT,
+        *removal.HELD.values(),
     )
 }
+PROVEN: Final[dict[str, Verdict]] = {
+    code: removal.proven(verdict) for code, verdict in _BY_CODE.items() if verdict.remove_when_proven
+}
+"""By the code of a doubtful answer: the verdict on it when it is believed (delivery/outcomes/removal.py)."""
+_BY_CODE.update((verdict.code, verdict) for verdict in PROVEN.values())
 
 CODES: Final = frozenset(_BY_CODE)
 """The codes of all verdicts on attempts."""

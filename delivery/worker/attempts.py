@@ -14,6 +14,8 @@ from typing import Final
 
 from django.conf import settings
 
+from delivery.devices.dead import DeadDevices
+from delivery.devices.remove_fuse import RemoveFuse
 from delivery.http2.engine import Engine
 from delivery.metrics import counting
 from delivery.outcomes import judge
@@ -21,7 +23,7 @@ from delivery.outcomes.verdict import Answer, Attempt, Retry, Verdict
 from delivery.protocol import policy, schedule
 from delivery.providers import table
 from delivery.providers.base import Try
-from delivery.queue import batch
+from delivery.queue import batch, shared_clock
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.retry_budget import RetryBudget
@@ -46,18 +48,29 @@ AT_ONCE = 12
 # what a worker waits for as it stops (DRAIN_SECONDS of hpns/celery/pool.py).
 LATE, LATE_WINDOW = 3.0, 6.0
 _BUDGETED: Final = frozenset((Retry.BACKOFF, Retry.REPLACE, Retry.ONCE))
+# Seconds before its deadline from which on a push may have been answered for it.
+NEARLY = 0.1
 _LEVELS: Final = logging.getLevelNamesMapping()  # made anew at each call
 
 
 class Deliverer:
     """Sends the pushes of batches and follows their attempts to a verdict; one per worker process, on its loop.
 
-    reporter gets the credential faults, settler the batches with ended pushes.
+    reporter gets the credential faults, settler the batches with ended pushes; fuse judges who says a device is gone.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter, settler: Settler) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        engine: Engine,
+        reporter: Reporter,
+        settler: Settler,
+        fuse: RemoveFuse,
+        dead: DeadDevices,
+    ) -> None:
         self.routes = Routes()
-        self._loop, self._reporter, self._settler = loop, reporter, settler
+        self._loop, self._reporter, self._settler, self._fuse = loop, reporter, settler, fuse
+        self._dead = dead
         self._clock, self._budget = engine.clock, RetryBudget(loop.time)
         self._senders = {
             family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
@@ -109,7 +122,10 @@ class Deliverer:
             work.attempts[index] = (*work.attempts[index], attempt)
             counting.attempt(attempt, verdict.code)
             if verdict.answer is Answer.OK:
+                self._fuse.accepted(work.items[index].customer, tried.target.credential_id, tried.push.device_id)
                 return self.end(work, index, verdict)
+            if verdict.answer is Answer.REMOVE or verdict.remove_when_proven:
+                verdict = self._judge_gone(work.items[index], tried, verdict)
             if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, attempt, verdict.retry):
                 return None
             route = work.routes[index]
@@ -133,6 +149,16 @@ class Deliverer:
             # The sender that called us cannot help it.
             logger.exception("an attempt could not be judged", extra={"trace": work.items[index].trace})
             self.end(work, index, judge.refusal("internal_error"))
+
+    def _judge_gone(self, item: batch.Item, tried: Try, verdict: Verdict) -> Verdict:
+        """The verdict on an answer that says that the device is gone; a device that is removed for it is remembered."""
+        push, proven = tried.push, table.PROVEN.get(verdict.code)
+        counts = push.type != "test"
+        judged = self._fuse.judge(item.customer, tried.target, push.device_id, verdict, proven, counts=counts)
+        if judged.answer is Answer.REMOVE:
+            is_late = shared_clock.now() - item.at >= self._push_deadline - NEARLY
+            self._dead.add(item.server, push, owed=is_late)
+        return judged
 
     def _try_again(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, retry: Retry) -> bool:
         """Start another try if the verdict and the time left allow it."""

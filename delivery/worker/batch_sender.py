@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from delivery.devices.dead import DeadDevices
+from delivery.devices.remove_fuse import RemoveFuse
 from delivery.http2.engine import Engine
 from delivery.metrics import counting
 from delivery.outcomes import judge
@@ -21,6 +23,7 @@ from delivery.worker.attempts import Deliverer
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.settlement import Settler
+from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
@@ -47,17 +50,22 @@ class BatchSender:
         """The messages of the batches that are under way, as they stand in a processing list."""
         return frozenset(work.receipt.item for work in self._batches if work.receipt is not None)
 
-    def open(self, link: valkey.Link, reporter: Reporter) -> None:
-        """Make what sends and settles, on the running loop; `link`: for settlements. What can fail comes first."""
+    def open(self, link: valkey.Link, reporter: Reporter, dead: DeadDevices | None = None) -> None:
+        """Make what sends and settles, on the running loop; `link`: for settlements; `dead`: this process's dead
+        devices, if pushes come in here. What can fail comes first."""
         loop = asyncio.get_running_loop()
         engine = Engine(loop, settings.PROVIDER_CA_FILE, settings.HTTPS_PROXY, settings.NO_PROXY)
         engine.clock.second_opinion = shared_clock.at_valkey
         self.loop, self.engine, self.link, self.reporter = loop, engine, link, reporter
         self.settler = Settler(link, loop, settings.HASH_KEY)
-        self.deliverer = Deliverer(loop, engine, reporter, self.settler)
+        self.fuse = RemoveFuse(link, settings.HASH_KEY, DIRECTORY)
+        self.deliverer = Deliverer(
+            loop, engine, reporter, self.settler, self.fuse, dead or DeadDevices(link, settings.HASH_KEY, DIRECTORY)
+        )
         self._tasks = [
             supervise("the reports of credentials", reporter.run, essential=False),
             supervise("the deadlines of batches", self._enforce_deadlines),
+            supervise("the counts of removed devices", self.fuse.run, essential=False),
         ]
         counting.register_gauges(self._gauges)
 

@@ -8,6 +8,8 @@ waits here is bounded by the number of credentials, e-mails by MAILS_MOST.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import redis
@@ -116,22 +118,26 @@ class Reporter:
             del self._waiting[credential_id]
         if fault is None or not fault.news:
             return
+        self.mail(credential_id, partial(_send, fault))
+
+    def mail(self, credential_id: int, send: Callable[[], None]) -> None:
+        """Send an e-mail about a credential beside all else, trying again; `send` blocks, and raises mail.MailError."""
         if len(self._mails) >= MAILS_MOST:
             logger.error("the e-mail about the credential %d is not sent: %d others wait", credential_id, MAILS_MOST)
             return
-        mailing = self._loop.create_task(self._mail(fault))
+        mailing = self._loop.create_task(self._mail(credential_id, send))
         self._mails.add(mailing)
         mailing.add_done_callback(self._mails.discard)
 
-    async def _mail(self, fault: services.CredentialFault) -> None:
+    async def _mail(self, credential_id: int, send: Callable[[], None]) -> None:
         for pause in MAIL_PAUSES:
             await asyncio.sleep(pause)
             try:
-                await _MAILS.run(_send, fault)
+                await _MAILS.run(send)
             except (mail.MailError, DatabaseError, ExecutorFullError) as error:
-                logger.warning("the e-mail about the credential %d was not sent: %s", fault.credential.pk, error)
+                logger.warning("the e-mail about the credential %d was not sent: %s", credential_id, error)
             except Exception:
-                logger.exception("the e-mail about the credential %d could not be made", fault.credential.pk)
+                logger.exception("the e-mail about the credential %d could not be made", credential_id)
                 return
             else:
                 return

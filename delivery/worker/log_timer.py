@@ -11,6 +11,7 @@ import random
 import time
 from typing import Final
 
+from delivery.devices.remove_fuse import TRIPPED
 from delivery.log.receipt_lines import QUEUE as RECEIPTS
 from delivery.log.told import TOLD
 from delivery.log.writing import QUEUE as ROWS
@@ -30,7 +31,7 @@ TURN: Final = "log:turn"
 # The lists that a writing empties. Without the rows of the log among them, all of those are written.
 _LISTS: Final = (
     *(ROWS.waiting, ROWS.segments, RECEIPTS.waiting, RECEIPTS.segments, TOLD, credential_reports.REPORTED),
-    *(key_usage.SEEN, rejections.SEEN, strangers.SEEN, signature_samples.WAITING),
+    *(key_usage.SEEN, rejections.SEEN, strangers.SEEN, signature_samples.WAITING, TRIPPED),
 )
 # Takes the turn if any of the lists is there; returns 1 if it was taken. KEYS: the turn, since when all rows are
 # written, the lists. ARGV: milliseconds of the turn, 1: take it in any case. Of a Valkey that is full, the log is what

@@ -23,9 +23,10 @@ from delivery.log.receipts import Tally
 from delivery.log.unmatched import Unmatched
 from delivery.metrics import receipt_counts
 from delivery.queue import key_usage, rejections, signature_samples, strangers
-from delivery.worker import credential_reports, dispatch
+from delivery.worker import credential_reports, dispatch, remove_reports
 from delivery.worker.credential_reports import Report
 from tenants import redis_client
+from tenants.models import RemoveHold
 from tenants.problem import first_line
 
 logger = logging.getLogger(__name__)
@@ -44,11 +45,13 @@ _stores: Final[dict[str, redis.Redis]] = {}
 
 
 class Written(NamedTuple):
-    """How many rows of the log were written, what was done with receipts, what web processes report of credentials."""
+    """How many rows of the log were written, what was done with receipts, what web processes report of credentials, and
+    the holds on REMOVE that an e-mail is due for."""
 
     rows: int
     receipts: Tally
     reports: Sequence[Report] = ()
+    holds: Sequence[RemoveHold] = ()
 
 
 def write(*, with_reports: bool = False) -> Written:
@@ -76,7 +79,16 @@ def write(*, with_reports: bool = False) -> Written:
     tally = receipts.write(store, most_seconds=RECEIPTS_MOST)
     seconds, microseconds = store.time()
     _UNMATCHED.match(datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds), tally)
-    return Written(written, tally, credential_reports.forwarded(store) if with_reports else ())
+    reports = credential_reports.forwarded(store) if with_reports else []
+    return Written(written, tally, reports, _holds(store) if with_reports else ())
+
+
+def _holds(store: redis.Redis) -> Sequence[RemoveHold]:
+    try:
+        return remove_reports.write(store)
+    except DatabaseError as error:
+        logger.warning("that devices are not removed cannot be written down yet: %s", first_line(error))
+        return ()
 
 
 def _store() -> redis.Redis:
@@ -112,6 +124,8 @@ class LogWriter:
             _count(written.receipts)
             for report in written.reports:
                 dispatcher.reporter.report(report)
+            for hold in written.holds:
+                dispatcher.reporter.mail(hold.credential_id, partial(remove_reports.mail, hold))
             if self._failing_since:
                 logger.warning(
                     "the delivery log is written again, after %.0f s", time.monotonic() - self._failing_since

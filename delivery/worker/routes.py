@@ -12,8 +12,9 @@ import msgspec
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.protocol import policy
-from delivery.providers.base import Target
+from delivery.providers.base import SIGNS_NOT, Target
 from delivery.providers.table import PROVIDERS
+from delivery.queue import shared_clock
 from tenants import vault
 from tenants.credentials import sealing, uploads
 from tenants.directory.live import DIRECTORY, Directory
@@ -54,8 +55,8 @@ class Routes:
         self._earlier: dict[tuple[int, int], Target] = {}
         self._since = time.monotonic()
         self._version: tuple[int, float] = (-1, 0.0)
-        # By app: the credential that was refused, until the directory has another one in its place.
-        self._refused: dict[int, int] = {}
+        # By app: the credential that was refused, and when, until the directory has another one in its place.
+        self._refused: dict[int, tuple[int, float]] = {}
 
     def find(self, customer_id: int, platform: str) -> Route:
         """The route of a push; total."""
@@ -94,7 +95,7 @@ class Routes:
 
     def fall_back(self, app_id: int, credential_id: int) -> None:
         """Let the spare sign for the app from now on, because this credential was refused and the spare was not."""
-        self._refused[app_id] = credential_id
+        self._refused[app_id] = (credential_id, shared_clock.now())
         self._known.clear()
 
     def _make(self, customer_id: int, platform: str) -> Route:
@@ -108,9 +109,9 @@ class Routes:
             refusal = judge.attributed(judge.refusal("no_credential"), shared)
             return Route(app.label, version, app.app_id, shared, None, refusal)
         spare = _by_spare(app)
-        refused = self._refused.get(app.app_id)
+        refused, refused_at = self._refused.get(app.app_id, (None, 0.0))
         if refused == app.credential_id and spare is not None:
-            app, spare = spare, None
+            app, spare = msgspec.structs.replace(spare, signs_since=refused_at), None
         elif refused is not None and refused != app.credential_id:
             del self._refused[app.app_id]  # the directory has heard of it
         try:
@@ -125,6 +126,8 @@ class Routes:
         target = self._targets.get(key) or self._earlier.get(key)
         if target is None or (target.topic, target.origin) != (app.topic, _origin(app)):
             target = target_of(app)
+        elif target.signs_since != app.signs_since:
+            target = msgspec.structs.replace(target, signs_since=app.signs_since)
         self._targets[key] = target
         return target
 
@@ -141,6 +144,7 @@ def target_of(app: AppRow) -> Target:
         credential_id=app.credential_id,
         kind=app.kind,
         secret=secret,
+        signs_since=app.signs_since,
     )
 
 
@@ -149,7 +153,12 @@ def _by_spare(app: AppRow) -> AppRow | None:
     if spare is None:
         return None
     return msgspec.structs.replace(
-        app, credential_id=spare.credential_id, kind=spare.kind, sealed=spare.sealed, spare=None
+        app,
+        credential_id=spare.credential_id,
+        kind=spare.kind,
+        sealed=spare.sealed,
+        spare=None,
+        signs_since=SIGNS_NOT,
     )
 
 

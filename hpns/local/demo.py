@@ -7,10 +7,12 @@ its owner alone; the database knows their hashes, as with every other key. Nothi
 import os
 import secrets
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.utils import timezone
 
 from billing import customers
@@ -22,7 +24,7 @@ from hpns.local.demo_names import CUSTOMER, KEY, NEIGHBOUR, OWN_KEY, OWN_SERVER,
 from hpns.local.folder import Folder
 from tenants import services
 from tenants.keys import parse
-from tenants.models import Membership, Role, Server, ServerKey
+from tenants.models import Credential, Membership, Role, Server, ServerKey
 from tenants.problem import ProblemError
 from tenants.proofs import sites
 from tenants.providers import apple_files, google_files
@@ -63,6 +65,9 @@ def seed(path: Path, credentials: list[Path], site: str = "") -> None:
         for label, topic, host in APPS:
             app = services.app_add(label=label, topic=topic, host=host, customer=customer).row
             services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
+        # It is good, and whoever removes the app from the phone page wants to see that at once.
+        signing = Credential.objects.filter(app__customer=customer)
+        signing.update(signs_since=F("created_at") - timedelta(hours=1))
     if site:
         _read(server, site)
 

@@ -48,7 +48,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Board | str, ...]], ...]] = (
         (
             *("tenants.server", "tenants.serverid", "tenants.serverkey", "tenants.finding", "tenants.proof"),
             *("tenants.unknowncaller",),
-            *("tenants.pushapp", "tenants.credential"),
+            *("tenants.pushapp", "tenants.credential", "tenants.removehold"),
         ),
     ),
     ("Log", ("delivery.delivery", "tenants.auditevent")),

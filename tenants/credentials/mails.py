@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from django.conf import settings
 
 from tenants import mail
-from tenants.models import Credential, Customer, Membership, Role
+from tenants.models import Credential, Customer, Membership, RemoveHold, Role
 from tenants.providers.table import PROVIDERS
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,15 @@ def expires(credential: Credential, days: int) -> None:
     _send("credential_expires", credential, {"days": days})
 
 
-def _send(name: str, credential: Credential, context: Mapping[str, object]) -> None:
+def remove_held(hold: RemoveHold) -> None:
+    """Say that no device of a customer is removed, because too many would be; to the operator as well."""
+    operator = [each for each in settings.OPERATOR_EMAIL if each not in readers(hold.customer)]
+    _send(
+        "remove_held", hold.credential, {"hold": hold, "customer": hold.customer}, [*readers(hold.customer), *operator]
+    )
+
+
+def _send(name: str, credential: Credential, context: Mapping[str, object], to: list[str] | None = None) -> None:
     """Send to all readers; raises mail.MailError after the last of them if one could not be sent to."""
     app = credential.app
     known = {
@@ -44,7 +52,7 @@ def _send(name: str, credential: Credential, context: Mapping[str, object]) -> N
         "provider": PROVIDERS[app.family].name,
         **context,
     }
-    to = readers(app.customer)
+    to = readers(app.customer) if to is None else to
     if not to:
         log.warning("nobody is told by e-mail about the credential %d: there are no contacts", credential.pk)
     failed: mail.MailError | None = None

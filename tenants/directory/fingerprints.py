@@ -39,7 +39,7 @@ _APP: Final = ("pk", "label", "family", "topic", "host", "is_default", "enabled"
 
 
 def read() -> dict[int, int]:
-    """By customer (reading.SHARED: the shared apps), with eight queries of a row for each customer. Raises
+    """By customer (reading.SHARED: the shared apps), with nine queries of a row for each customer. Raises
     django.db.Error."""
     alias = settings.DIRECTORY_DATABASE
     tables: tuple[tuple[str, QuerySet[Any], str, tuple[str, ...]], ...] = (
@@ -51,7 +51,7 @@ def read() -> dict[int, int]:
             "credential",
             reading.standing_credentials(alias),
             "app__customer_id",
-            ("pk", "app_id", "slot", "kind", "sealed"),
+            ("pk", "app_id", "slot", "kind", "sealed", "signs_since"),
         ),
         (
             "proof",
@@ -60,6 +60,7 @@ def read() -> dict[int, int]:
             ("pk", "mattermost_id", "public_key", "proven_at"),
         ),
         ("site", listing.sites(alias), "server__customer_id", ("pk", "mattermost_id", "public_key")),
+        ("remove_hold", reading.remove_holds(alias), "customer_id", ("pk", "held_at", "released_at")),
         ("server_id", ServerId.objects.using(alias), "server__customer_id", _SERVER_ID),
     )
     found: dict[int, int] = {}

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tenants.directory.snapshot import AppRow, Identity, Part, Snapshot
+from tenants.directory.snapshot import AppRow, Identity, Part, RemoveHoldRow, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ class Lookup:
         self._registered: dict[int, frozenset[str]] = {}
         # How many customers have registered it.
         self._registrations: Counter[str] = Counter()
+        # By customer and credential.
+        self._remove_holds: dict[tuple[int, int], RemoveHoldRow] = {}
         # What is taken away with a customer: prefixes of its keys, and server_ids.
         self._prefixes_of: dict[int, tuple[str, ...]] = {}
         self._listed_of: dict[int, set[str]] = {}
@@ -88,6 +90,10 @@ class Lookup:
         own = customer_id != 0 and label in self._switched_off.get(customer_id, ())
         return own or (customer_id in self._sharers and label in self._switched_off.get(0, ()))
 
+    def remove_hold(self, customer_id: int, credential_id: int) -> RemoveHoldRow | None:
+        """What has been said of removing this customer's devices of this credential; None: nothing."""
+        return self._remove_holds.get((customer_id, credential_id))
+
     def accepts_keyless(self, test_service: bool) -> bool:
         """Whether a push without a key can be anything but rejected for that; `test_service`: the setting's value."""
         return bool(self._listed) or bool(self._registrations) or (test_service and self._anonymous is not None)
@@ -121,6 +127,7 @@ class Lookup:
             canaries=sorted(self.canaries),
             switched_off=_pairs(self._switched_off),
             registered=_pairs(self._registered),
+            remove_holds=list(self._remove_holds.values()),
         )
 
     def knows(self, customer_id: int) -> bool:
@@ -146,6 +153,7 @@ class Lookup:
             )
             self._registrations = Counter(name for names in self._registered.values() for name in names)
             self.canaries = frozenset(fresh.canaries)
+            self._remove_holds = _by_pair(fresh.remove_holds)
             if source != self.source:
                 log.info("the directory comes from %s: %d keys, %d apps", source, len(fresh.keys), len(fresh.apps))
             self.version, self.read_at, self.source = fresh.version, fresh.read_at, source
@@ -167,6 +175,7 @@ class Lookup:
                         self._apps[owner] = there
             changed |= self._apply_listed(part)
             changed |= self._apply_names(part)
+            changed |= self._apply_holds(part)
             sharers, anonymous = set(part.sharers), next(iter(part.anonymous), None)
             changed |= (self._sharers & set(part.customers) - {0}) != sharers or anonymous != self._anonymous
             self._sharers |= sharers
@@ -231,6 +240,11 @@ class Lookup:
         self._registered.update(registered)
         return changed
 
+    def _apply_holds(self, part: Part) -> bool:
+        others = {pair: row for pair, row in self._remove_holds.items() if pair[0] not in part.customers}
+        before, self._remove_holds = self._remove_holds, others | _by_pair(part.remove_holds)
+        return before != self._remove_holds
+
     def _list_of(self, listed: dict[str, list[Identity]]) -> None:
         for mattermost_id, candidates in listed.items():
             for each in candidates:
@@ -245,6 +259,10 @@ def _by_owner(apps: Iterable[AppRow]) -> dict[int | None, Apps]:
         if app.is_default:
             of_owner.defaults[app.family] = app
     return found
+
+
+def _by_pair(rows: Iterable[RemoveHoldRow]) -> dict[tuple[int, int], RemoveHoldRow]:
+    return {(row.customer_id, row.credential_id): row for row in rows}
 
 
 def _by_customer(keys: dict[str, Identity]) -> dict[int, tuple[str, ...]]:

@@ -4,6 +4,7 @@ The conditions by which rows are in it are functions here: the fingerprints (`fi
 """
 
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -13,19 +14,32 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from tenants.directory import listing
-from tenants.directory.snapshot import LISTED_LIMIT_MAX, AppRow, Identity, Limit, Part, Snapshot, Spare
-from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerId, ServerKey
+from tenants.directory.snapshot import (
+    LISTED_LIMIT_MAX,
+    AppRow,
+    Identity,
+    Limit,
+    Part,
+    RemoveHoldRow,
+    Snapshot,
+    Spare,
+)
+from tenants.models import Credential, Customer, Entitlement, PushApp, RemoveHold, Server, ServerId, ServerKey
 
 # Limits of pushes by a registered server_id are those of a key divided by this: a server_id is no secret.
 LISTED_DIVISOR: Final = 10
 # The customer that the operator's shared apps stand for among changes.
 SHARED: Final = 0
+# Longer than a release is of any effect.
+RELEASED_LATELY: Final = timedelta(hours=2)
 _APP_COLUMNS: Final = ("id", "customer_id", "label", "family", "topic", "host", "is_default")
+# A credential: its id, kind and sealed secret, the spare beside it, and since when it signs.
+_Signing = tuple[int, str, str, Spare | None, float]
 _KEY_COLUMNS: Final = ("prefix", "id", "server_id", "server__customer_id", "digest", "expires_at", "revoked_at")
 
 
 def read(version: int) -> Snapshot:
-    """Read everything from PostgreSQL with eleven queries. Raises django.db.Error when that cannot be done."""
+    """Read everything from PostgreSQL with twelve queries. Raises django.db.Error when that cannot be done."""
     # The pages process is the pages' role, to whom the second fence would show none of it.
     alias = settings.DIRECTORY_DATABASE
     read_at = _clock(alias)
@@ -41,11 +55,12 @@ def read(version: int) -> Snapshot:
         canaries=_canaries(entitled.values()),
         switched_off=_pairs(switched_off(alias)),
         registered=_pairs(registered(alias)),
+        remove_holds=_remove_holds(remove_holds(alias)),
     )
 
 
 def read_part(since: int, version: int, customers: Collection[int], keys: Collection[int], ids: Iterable[str]) -> Part:
-    """Read what is of these customers (SHARED: the shared apps), and these keys of others, with twelve queries at most.
+    """Read what is of these customers (SHARED: the shared apps), and these keys of others: 13 queries at most.
 
     `ids`: the server_ids under which the customers were listed before. Raises django.db.Error.
     """
@@ -74,6 +89,7 @@ def read_part(since: int, version: int, customers: Collection[int], keys: Collec
         canaries=_canaries(of_them.values()),
         switched_off=_pairs(switched_off(alias).filter(mine)) if customers else [],
         registered=_pairs(registered(alias).filter(server__customer__in=customers)) if customers else [],
+        remove_holds=_remove_holds(remove_holds(alias).filter(customer__in=customers)) if customers else [],
     )
 
 
@@ -89,6 +105,20 @@ def registered(alias: str) -> "QuerySet[ServerId, tuple[int, str]]":
     return rows.order_by("id").values_list("server__customer_id", "mattermost_id")
 
 
+def remove_holds(alias: str) -> "QuerySet[RemoveHold]":
+    """The holds on REMOVE, and those that somebody has released not long ago."""
+    lately = Q(released_at__gt=Now() - RELEASED_LATELY)
+    return RemoveHold.objects.using(alias).filter(~Q(held_at=None) | lately)
+
+
+def _remove_holds(rows: "QuerySet[RemoveHold]") -> list[RemoveHoldRow]:
+    found = rows.order_by("id").values_list("customer_id", "credential_id", "held_at", "released_at")
+    return [
+        RemoveHoldRow(one, two, held is not None, freed.timestamp() if freed else 0.0)
+        for one, two, held, freed in found
+    ]
+
+
 def _pairs(rows: "Iterable[tuple[int | None, str]]") -> list[tuple[int, str]]:
     return [(customer_id or SHARED, name) for customer_id, name in rows]
 
@@ -99,17 +129,17 @@ def standing_credentials(alias: str) -> "QuerySet[Credential]":
     return Credential.objects.using(alias).filter(Q(slot=Credential.Slot.CURRENT) | usable, app__enabled=True)
 
 
-def credentials(alias: str, condition: Q | None = None) -> dict[int, tuple[int, str, str, Spare | None]]:
-    """By app id: the current credential, and its spare."""
+def credentials(alias: str, condition: Q | None = None) -> dict[int, _Signing]:
+    """By app id: the current credential, its spare, and since when it signs."""
     rows = standing_credentials(alias).filter(condition or Q())
     current, spares = {}, {}
-    columns = ("app_id", "slot", "id", "kind", "sealed")
-    for app_id, slot, credential_id, kind, sealed in rows.values_list(*columns):
+    columns = ("app_id", "slot", "id", "kind", "sealed", "signs_since")
+    for app_id, slot, credential_id, kind, sealed, since in rows.values_list(*columns):
         if slot == Credential.Slot.CURRENT:
-            current[app_id] = (credential_id, kind, sealed)
+            current[app_id] = (credential_id, kind, sealed, since.timestamp())
         else:
             spares[app_id] = Spare(credential_id, kind, sealed)
-    return {app_id: (*row, spares.get(app_id)) for app_id, row in current.items()}
+    return {app_id: (*row[:3], spares.get(app_id), row[3]) for app_id, row in current.items()}
 
 
 def _clock(alias: str) -> float:
@@ -119,7 +149,7 @@ def _clock(alias: str) -> float:
     return float(read_at)
 
 
-def _apps(rows: "QuerySet[PushApp]", signing: dict[int, tuple[int, str, str, Spare | None]]) -> list[AppRow]:
+def _apps(rows: "QuerySet[PushApp]", signing: dict[int, _Signing]) -> list[AppRow]:
     enabled = rows.filter(enabled=True).order_by("id").values_list(*_APP_COLUMNS)
     return [AppRow(*row, *signing.get(row[0], ())) for row in enabled]
 

@@ -70,7 +70,8 @@ class Spare(msgspec.Struct, frozen=True, gc=False):
 class AppRow(msgspec.Struct, frozen=True, gc=False):
     """One enabled app with its current credential; `credential_id` is 0 (and `kind`, `sealed` "") when it has none.
 
-    `spare` is there only beside a current one, and only as long as no provider has refused it.
+    `spare` is there only beside a current one, and only as long as no provider has refused it. `signs_since`: when the
+    current one began to sign for the app as it is (unix seconds).
     """
 
     app_id: int
@@ -84,6 +85,17 @@ class AppRow(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""
     sealed: str = ""
     spare: Spare | None = None
+    signs_since: float = 0.0
+
+
+class RemoveHoldRow(msgspec.Struct, frozen=True, gc=False):
+    """What has been said of removing a customer's devices of one credential: that it is `held`, or when somebody has
+    released it last (unix seconds, 0: nobody)."""
+
+    customer_id: int
+    credential_id: int
+    held: bool
+    released_at: float = 0.0
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -91,7 +103,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     shared ones, and whom pushes without a key speak for: by server_id, and of the test service (at most one).
     `canaries`: the customer that is the service's own, whose pushes are in no figures. `switched_off`: labels of apps
     that are not in use, and `registered`: server_ids that servers are registered with, each with its customer (0: the
-    shared apps'): they only say more of what is refused.
+    shared apps'): they only say more of what is refused. `remove_holds`: for whose devices nobody is believed that they
+    are gone, or is so by a person's word.
 
     `version` is the stamp that was in force before the reading began, `read_at` PostgreSQL's clock (unix seconds).
     """
@@ -106,6 +119,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     canaries: list[int] = []
     switched_off: list[tuple[int, str]] = []
     registered: list[tuple[int, str]] = []
+    remove_holds: list[RemoveHoldRow] = []
     form: int = FORM
 
 
@@ -128,6 +142,7 @@ class Part(msgspec.Struct, frozen=True):
     canaries: list[int]
     switched_off: list[tuple[int, str]]
     registered: list[tuple[int, str]]
+    remove_holds: list[RemoveHoldRow] = []
     form: int = FORM
 
 

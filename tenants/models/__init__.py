@@ -11,6 +11,7 @@ from tenants.models.audit import AuditEvent
 from tenants.models.customers import Customer, Entitlement
 from tenants.models.people import Invitation, Membership, Role
 from tenants.models.proofs import Finding, Proof, Site
+from tenants.models.remove_holds import RemoveHold
 from tenants.models.servers import Rejection, Server, ServerId, ServerKey, Sighting, UnknownCaller, Use
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Proof",
     "PushApp",
     "Rejection",
+    "RemoveHold",
     "Role",
     "Server",
     "ServerId",

@@ -5,6 +5,7 @@ from operator import or_
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from tenants.fence import Paths, TenantModel
 from tenants.models.customers import Customer
@@ -116,6 +117,9 @@ class Credential(TenantModel):
     key_id = models.CharField(max_length=200, help_text="Tells this key from others; not a secret.")
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    signs_since = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="When it began to sign for its app as the app is now."
+    )
     checked_at = models.DateTimeField(null=True, blank=True, help_text="When the provider was last asked about it.")
     check_code = models.CharField(max_length=64, blank=True, help_text="What the provider said; good is ok.")
     refused_at = models.DateTimeField(null=True, blank=True, help_text="Since when the provider refuses the key.")

@@ -84,6 +84,8 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "quota.free": "Ended the limits of who had used more than is included",
     "quota.limit": "Limited pushes, because more than is included was used",
     "quota.tell": "Sent an e-mail about what is included",
+    "remove.hold": "Held back the removal of devices, because too many would have been removed at once",
+    "remove.release": "Let devices be removed again",
     "second_factor.reseal": "Sealed second factors with a new key",
     "second_factor.reset": "Reset a person's second factor",
     "server.add": "Added a server",

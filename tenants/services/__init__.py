@@ -25,6 +25,7 @@ from tenants.services.invitations import (
     invitation_withdraw,
 )
 from tenants.services.members import OPERATOR, By, Operator, member_leave, member_remove, member_set_role
+from tenants.services.remove_holds import remove_hold_release, remove_hold_trip
 from tenants.services.resealing import credentials_reseal, reseal
 from tenants.services.second_factors import second_factor_reset, second_factors_reseal
 from tenants.services.server_states import server_enable, server_remove
@@ -78,6 +79,8 @@ __all__ = [
     "member_set_role",
     "notify_processes",
     "password_link",
+    "remove_hold_release",
+    "remove_hold_trip",
     "reseal",
     "second_factor_reset",
     "second_factors_reseal",

@@ -37,7 +37,9 @@ def app_change(*, app: PushApp, topic: str, host: str = "") -> Changed[PushApp]:
         there.topic, there.host = wanted["topic"], wanted["host"]
         there.save(update_fields=["topic", "host"])
         # What the provider said was about the app as it was.
-        Credential.objects.filter(app=there).update(checked_at=None, check_code="", refused_at=None, refused_code="")
+        Credential.objects.filter(app=there).update(
+            checked_at=None, check_code="", refused_at=None, refused_code="", signs_since=timezone.now()
+        )
         recording.record(
             "app.change",
             customer=there.customer_id,

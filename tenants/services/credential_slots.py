@@ -132,5 +132,5 @@ def credential_checked(
 def _swap(app_id: int) -> None:
     """Both at once: the database looks at the one-per-slot rule when the statement is done."""
     Credential.objects.filter(app_id=app_id).update(
-        slot=Case(When(slot=Value(CURRENT), then=Value(NEXT)), default=Value(CURRENT))
+        slot=Case(When(slot=Value(CURRENT), then=Value(NEXT)), default=Value(CURRENT)), signs_since=timezone.now()
     )

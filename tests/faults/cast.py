@@ -17,6 +17,7 @@ from tenants import services
 from tenants.models import Customer, Server
 from tenants.providers import apple_files, google_files
 from tenants.providers.base import Parsed
+from tests.settled import settle_credentials
 from tests.tenants import files
 
 SEED = """
@@ -62,6 +63,7 @@ def seed(folder: Path) -> dict[str, str]:
     _app("apple_certified", CERTIFIED, certified, acme)
 
     _app("apple_shared", "com.mattermost.rn", strange, None)
+    settle_credentials()
     hugo = customers.add(name="Hugo", offer="hpns").row
     server = services.server_add(customer=hugo, name="chat.hugo.example").row
     spare = services.key_add(server=Server.objects.get(customer=acme))

@@ -21,6 +21,7 @@ from tenants.models import (
     Proof,
     PushApp,
     Rejection,
+    RemoveHold,
     Role,
     ServerId,
     Sighting,
@@ -47,6 +48,7 @@ TABLES = {
     "tenants_proof": 1,
     "tenants_finding": 1,
     "tenants_credential": 1,
+    "tenants_removehold": 1,
     "tenants_auditevent": 1,
     "billing_licenceproof": 1,
     "billing_licencecase": 1,
@@ -118,7 +120,8 @@ def furnish(one: Tenant) -> User:
     Proof.objects.create(key=one.key, mattermost_id=name, last="unsigned", last_at=NOW)
     Finding.objects.create(server=one.server, kind="clone", mattermost_id=name, first_at=NOW, last_at=NOW)
     app = PushApp.objects.create(customer=customer, label="apple_own", topic="x", family="apns", host="sandbox")
-    Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
+    credential = Credential.objects.create(app=app, kind="apns_key", sealed="v1:x", key_id=name)
+    RemoveHold.objects.create(customer=customer, app=app, credential=credential, devices=5, tokens=9, code="x")
     recording.record("server.add", customer=customer, target=name)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -19,6 +19,7 @@ django.setup()
 from tenants import services
 from tenants.providers import apple_files, google_files
 from tenants.models import Customer
+from tests.settled import settle_credentials
 acme = Customer.objects.get(name="Acme")
 uris = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
 for label, topic, file in json.loads(sys.argv[1]):
@@ -29,6 +30,7 @@ for label, topic, file in json.loads(sys.argv[1]):
         parsed = google_files.service_account(data, token_uris=uris)
     app = services.app_add(label=label, topic=topic, customer=acme).row
     services.credential_add(app=app, parsed=parsed)
+settle_credentials()
 """
 
 

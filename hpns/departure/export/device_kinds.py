@@ -5,6 +5,7 @@ from typing import Final
 from delivery.models import ActiveDevice, Device, DeviceCount, PlatformSighting
 from hpns.departure.export.schema import Field, Kind
 from tenants.fence import TenantModel
+from tenants.models import RemoveHold
 
 _FILES: Final[tuple[tuple[str, str, type[TenantModel], tuple[tuple[str, str], ...]], ...]] = (
     (
@@ -57,6 +58,21 @@ _FILES: Final[tuple[tuple[str, str, type[TenantModel], tuple[tuple[str, str], ..
             ("server_id", "the server, by its id in servers.jsonl; 0: all together"),
             ("devices", "how many in the month"),
             ("by_day", "how many on each of its days (UTC)"),
+        ),
+    ),
+    (
+        "remove_holds.jsonl",
+        "When so many of your devices would have been removed at once that none was.",
+        RemoveHold,
+        (
+            ("app_id", "the app, by its id in apps.jsonl; or one that is shared"),
+            ("credential_id", "the credential, by its id in credentials.jsonl; or one of a shared app"),
+            ("held_at", "since when none is removed; empty: they are again"),
+            ("released_at", "when somebody has released it last"),
+            ("mailed_at", "when an e-mail was written about it last"),
+            ("devices", "how many would have been removed within ten minutes"),
+            ("tokens", "of how many"),
+            ("code", "what was said of the last of them"),
         ),
     ),
 )

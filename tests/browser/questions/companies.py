@@ -19,6 +19,7 @@ from tenants import services
 from tenants.models import Role
 from tenants.providers import apple_files, google_files
 from tests.browsing import Browser, member
+from tests.settled import settle_credentials
 
 
 @transaction.atomic
@@ -31,6 +32,7 @@ def company(name, key_id, p8, account):
         app = services.app_add(label=label, topic="com.mattermost.rn", host=host, customer=made).row
         services.credential_add(app=app, parsed=apple if app.family == "apns" else google)
         apps[label] = app.pk
+    settle_credentials()
     server = services.server_add(customer=made, name=f"chat.{made.slug}.example").row
     key = services.key_add(server=server)
     ada = Browser().enter(member(f"ada-{made.slug}", made, Role.OWNER))

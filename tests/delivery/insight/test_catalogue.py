@@ -5,12 +5,12 @@ import re
 import pytest
 
 from delivery.insight import catalogue
-from delivery.outcomes import own
+from delivery.outcomes import own, removal
 from delivery.providers import table
 
 
 def test_every_code_of_ours_and_of_the_providers_is_in_it() -> None:
-    assert set(catalogue.ENTRIES) == table.CODES | set(own.REFUSALS)
+    assert set(catalogue.ENTRIES) == table.CODES | set(own.REFUSALS) | {removal.KNOWN_DEAD.code}
     assert {code: row.code for code, row in catalogue.ENTRIES.items()} == {code: code for code in catalogue.ENTRIES}
 
 

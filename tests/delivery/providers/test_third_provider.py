@@ -79,6 +79,7 @@ def pigeons(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     stage.manage("app", "add", *APP, "--topic", "com.example.pigeon")
     added = json.loads(stage.manage("credential", "add", *APP, "--file", str(key), "--check"))
     assert added["check"]["good"], added
+    stage.run("-c", "import django; django.setup(); from tests.settled import settle_credentials; settle_credentials()")
     assert added["check"]["meaning"] == "the pigeons know the way to com.example.pigeon"
     yield server
     server.stop()

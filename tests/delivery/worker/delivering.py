@@ -9,6 +9,8 @@ import pytest
 import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from delivery.devices.dead import DeadDevices
+from delivery.devices.remove_fuse import RemoveFuse
 from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import Attempt, Verdict
 from delivery.protocol.wire import Push
@@ -20,6 +22,7 @@ from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.routes import Route
 from delivery.worker.settlement import Settler
+from tenants.directory.live import Directory
 
 PLATFORM = "apple_rn-v2"
 CUSTOMER = 1
@@ -38,7 +41,9 @@ class Pushes:
             "team_id": "T" * 10,
         }
         target = Target(1, "apns", "com.example.app", "", origin, 1, "apns_key", secret)
-        self._deliverer = Deliverer(loop, engine, Reporter(loop), Settler(link, loop, b"hash key"))
+        self.dead = DeadDevices(link, b"hash key", Directory())
+        fuse = self.fuse = RemoveFuse(link, b"hash key", Directory())
+        self._deliverer = Deliverer(loop, engine, Reporter(loop), Settler(link, loop, b"hash key"), fuse, self.dead)
         self._deliverer.routes._known[CUSTOMER, PLATFORM] = Route("apple_rn", 2, 1, False, target, None)
         self._loop, self._store = loop, store
         self._numbers = itertools.count(1)
