@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import pypdf
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -214,8 +215,7 @@ def paper(pdf: Path, name: str) -> str:
     """What stands on a PDF, in one line; a picture of it where somebody wants to see it."""
     if SHOTS:
         subprocess.run(["pdftoppm", "-png", "-r", "80", pdf, Path(SHOTS) / name], check=True, timeout=30)
-    done = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True, timeout=30)
-    return " ".join(done.stdout.split())
+    return " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(pdf).pages).split())
 
 
 def issue_next(sam: Guest) -> str:

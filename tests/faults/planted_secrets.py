@@ -29,6 +29,7 @@ from delivery.sandbox import demo
 from tenants import services
 from tenants.models import Customer, Membership
 from tenants.providers import apple_files, google_files
+from tests.settled import settle_credentials
 from tests.tenants import files
 
 SEED = """
@@ -51,6 +52,7 @@ def seed(folder: Path) -> dict[str, str]:
     services.key_revoke(key=revoked.row)
     found = {"key": kept.text, "a revoked key": revoked.text}
     found |= _credentials(iris, folder / "demo")
+    settle_credentials()
     services.customer_content(customer=iris, content="generic")
     found |= _people(iris)
     return found

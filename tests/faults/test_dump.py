@@ -56,6 +56,7 @@ def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
         PATIENCE,
         "rows are written",
     )
+    wait_for(lambda: has_receipts(service), PATIENCE, "receipts are written")
     service.stop("worker")
     push(service, key, **devices["a phone in the queue"])  # it waits there, sealed
 
@@ -66,6 +67,12 @@ def secrets(service: Stage, keys: dict[str, str]) -> dict[str, bytes]:
     for name in ("SECRET_KEY", "HASH_KEY", "VAULT_KEYS"):
         found[name] = service.env[name].rpartition(":")[2].encode()
     return dict(_bare(found))
+
+
+def has_receipts(service: Stage) -> bool:
+    """Whether the log's writer has kept any."""
+    with psycopg.connect(service.postgres.url) as connection:
+        return connection.execute("SELECT 1 FROM delivery_receipt LIMIT 1").fetchone() is not None
 
 
 def content_of(service: Stage, key: str) -> str:
