@@ -114,15 +114,8 @@ class DeadDevices:
 
     def _share(self, key: bytes, entry: _Entry) -> None:
         self._put(key, entry)
-        fields = (
-            key,
-            entry.tail.encode("utf-8", "replace"),
-            f"{entry.at:.3f}",
-            f"{entry.until:.3f}",
-            (entry.owed and "1") or "0",
-        )
-        names = ("k", "t", "a", "u", "o")
-        pairs = [part for pair in zip(names, fields, strict=True) for part in pair]
+        times = ("a", f"{entry.at:.3f}", "u", f"{entry.until:.3f}", "o", "1" if entry.owed else "0")
+        pairs = ("k", key, "t", entry.tail.encode("utf-8", "replace"), *times)
         add = valkey.pack(("XADD", STREAM, "MAXLEN", "~", str(MOST), "*", *pairs))
         self._link.post(add + valkey.pack(("EXPIRE", STREAM, str(int(2 * OWED)))), 2)
 

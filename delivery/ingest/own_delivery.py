@@ -3,10 +3,10 @@
 A batch is written to this process's own processing list, as the very message that a worker would have taken from the
 queue, under a lease of this process; and its pushes are begun with Valkey's reply to that, which says which came
 before. One script settles and acknowledges, as a worker's does, and each push is answered as soon as its verdict is
-there. When the process dies, its
-lease lapses, and the workers take the list over as they take over a dead worker's. To the queue goes what exceeds MOST
-batches, and everything while no lease is held. Invariants: nothing is sent that is not on its way into the list; a push
-that was told OK without its provider's word stands in the list, and in the file on the disk.
+there. When the process dies, its lease lapses, and the workers take the list over as they take over a dead worker's. To
+the queue goes what exceeds MOST batches, and everything while no lease is held. Invariants: nothing is sent that is not
+on its way into the list; a push that was told OK without its provider's word stands in the list, and in the file on the
+disk.
 """
 
 import asyncio
