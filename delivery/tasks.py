@@ -14,7 +14,7 @@ from typing import Any
 
 from celery import shared_task
 from celery.exceptions import Reject
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
@@ -194,6 +194,12 @@ def _begin(sender: Any = None, **_: Any) -> None:
     _supervised.append(supervise("the ledger of pushes", ledger, essential=False, loop=loop))
     _supervised.append(supervise("the timer of the log", _log_timer, essential=False, loop=loop))
     _supervised.append(supervise("the log's partitions", _partitions_watchdog, essential=False, loop=loop))
+
+
+@worker_shutting_down.connect
+def _leave(**_: Any) -> None:
+    # From the handler of a signal: the loop comes to it when it has done what it is at.
+    asyncio.get_event_loop_policy().get_event_loop().call_soon_threadsafe(dispatch.here().leave)
 
 
 @worker_shutdown.connect

@@ -109,10 +109,16 @@ class OwnDelivery:
         """
         await self._lease.recover(connection, self.key, self._sender.messages())
 
+    def defer_again(self, pending: PendingBatch) -> None:
+        """Move to the due list once more what Valkey has lost of a batch that is being sent here."""
+        if pending.own is not None:
+            self._sender.defer_again(pending.own)
+
     async def close(self) -> None:
         """Finish what is under way; what is unfinished then is the workers', at once."""
         if self._keeping is None:
             return
+        self._sender.leave()
         try:
             async with asyncio.timeout(settings.ATTEMPT_DEADLINE):
                 await self._sender.wait_until_idle()

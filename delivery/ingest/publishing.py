@@ -199,6 +199,8 @@ class Publisher:
             noting=self._noting(pending, key, surely_first=True),
         )
         self._post(connection, pending, commands)
+        if self._own is not None:
+            self._own.defer_again(pending)
 
     def _give_up(self, pending: PendingBatch) -> None:
         """End the pushes of a batch that does not reach the queue."""

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from delivery.queue import batch, valkey
+from delivery.queue import batch, due_list, valkey
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ MOST: Final = 0.7
 SHARE: Final = 0.25
 # Batches; with so few in the queue, the workers keep up.
 SHORT: Final = 50
+# Pushes that wait to be tried again that count as much as a batch that waits.
+DUE_OF_A_BATCH: Final = 50
 # Bytes in Valkey for one of a push's own: base64, and what a message of the queue has besides.
 FACTOR: Final = 1.5
 
@@ -62,12 +64,13 @@ class QueueMemory:
         self._polling = True
         memory = self._link.execute("INFO", "memory")
         length = self._link.execute("LLEN", batch.QUEUE)
-        length.add_done_callback(lambda _: self._on_replies(memory, length))
+        due = self._link.execute("ZCARD", due_list.DUE)
+        due.add_done_callback(lambda _: self._on_replies(memory, length, due))
 
-    def _on_replies(self, memory: "asyncio.Future[Any]", length: "asyncio.Future[Any]") -> None:
+    def _on_replies(self, *asked: "asyncio.Future[Any]") -> None:
         self._polling = False
         replies = []
-        for reply in (memory, length):
+        for reply in asked:
             if reply.cancelled() or reply.exception() is not None:
                 return
             replies.append(reply.result())
@@ -75,7 +78,11 @@ class QueueMemory:
                 logger.warning("Valkey does not tell its memory: %s", replies[-1])
                 return
         members = dict(line.partition(b":")[::2] for line in replies[0].splitlines())
-        self.update(int(members.get(b"used_memory", 0)), int(members.get(b"maxmemory", 0)), replies[1])
+        self.update(
+            int(members.get(b"used_memory", 0)),
+            int(members.get(b"maxmemory", 0)),
+            replies[1] + replies[2] // DUE_OF_A_BATCH,
+        )
 
     def update(self, used: int, maxmemory: int, waiting: int) -> None:
         """Take note of Valkey's memory in bytes (`maxmemory` 0: it has no bound), and of how many batches wait."""

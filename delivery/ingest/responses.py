@@ -252,7 +252,9 @@ class Responses:
         code = ""
         if not self.is_saved(pending):
             code = "queue_unsaved" if pending.published else "queue_down"
-        pending.mark = told.FAIL if code else told.OK if pending.own or self.is_taken() else told.OK_IF_LASTING
+        pending.mark = (
+            told.FAIL if code else told.OK if _is_in_hands(pending) or self.is_taken() else told.OK_IF_LASTING
+        )
         pending.told = tuple(
             (index, push) for index, push in enumerate(pending.pushes) if push is not None and not push.answer.done()
         )
@@ -279,3 +281,8 @@ class Responses:
         self.answer(push, body)
         if late and pending.own is not None:  # its request is out, whatever was told
             self.on_ended(push, UNCERTAIN)
+
+
+def _is_in_hands(pending: PendingBatch) -> bool:
+    """Whether this process sends all of a batch itself: what is tried again later is the workers'."""
+    return pending.own is not None and not pending.own.has_deferred

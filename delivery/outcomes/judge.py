@@ -11,7 +11,7 @@ import msgspec
 
 from delivery.outcomes import own
 from delivery.outcomes.transport import TransportFault
-from delivery.outcomes.verdict import TROUBLED, Attempt, Outcomes, Retry, Verdict
+from delivery.outcomes.verdict import TROUBLED, Attempt, Outcome, Outcomes, Retry, Verdict
 
 _ABSENT: Final = {
     "address": "its address",
@@ -66,6 +66,15 @@ def judge(attempt: Attempt, outcomes: Outcomes | None) -> Verdict:
 def _passing(unknown: Verdict) -> Verdict:
     """Return the verdict on an answer whose status says that it passes, and whose reason nobody has documented."""
     return msgspec.structs.replace(unknown, retry=Retry.REPLACE)
+
+
+@cache
+def expired(verdict: Verdict) -> Verdict:
+    """Return the verdict on a push that was tried for its whole lifetime, the last time with this one.
+
+    Its code and whose fault it is stay: they say why it expired.
+    """
+    return msgspec.structs.replace(verdict, outcome=Outcome.EXPIRED)
 
 
 def refusal(code: str) -> Verdict:

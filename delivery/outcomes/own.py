@@ -75,7 +75,11 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
         TransportFault.PROTOCOL, "{host} answered with something that is not HTTP/2"
     ),
     (TransportFault.STOPPED, NOT_SENT): failed(
-        "transport_stopped", "the push service stopped before the push was sent", _WAIT, attribution="ours"
+        "transport_stopped",
+        "the push service stopped before the push was sent",
+        _WAIT,
+        attribution="ours",
+        retry=Retry.SAFE,
     ),
     (TransportFault.STOPPED, MAYBE): failed(
         "transport_stopped_unanswered",
@@ -83,6 +87,7 @@ TRANSPORT: Final[dict[tuple[TransportFault, WireState], Verdict]] = {
         _WAIT,
         attribution="ours",
         outcome=Outcome.UNKNOWN,
+        retry=Retry.ONCE,
     ),
     (TransportFault.CREDENTIAL, NOT_SENT): failed(
         "credential_unusable",

@@ -18,7 +18,8 @@ FAIL: Final = b"f"
 OK: Final = b"o"
 OK_IF_LASTING: Final = b"s"
 MARKS: Final = (FAIL, OK, OK_IF_LASTING)
-# Seconds that a mark is kept: as long as the payload may wait for a worker.
+# Seconds that a mark is kept of a batch that nobody has begun: as long as the payload may wait for a worker. That of
+# any other is kept with its progress.
 KEPT: Final = 8 * 24 * 3600
 # Seconds that a push is of use from which on it is lasting: longer than what an outage of all workers takes to end.
 LASTING: Final = 300
@@ -30,7 +31,6 @@ if not before then
   redis.call('SET', KEYS[1], ARGV[1], 'EX', {KEPT})
 elseif string.sub(before, 1, 1) ~= '*' then
   redis.call('SETRANGE', KEYS[1], 0, ARGV[1])
-  redis.call('EXPIRE', KEYS[1], {KEPT})
 end
 return before or ''
 """

@@ -1,15 +1,11 @@
 """Delivers the pushes of a batch: route, send, judge, retry where it is safe, and note the end of each.
 
-What is tried again, and when, is said by the schedule of its type (delivery/protocol/schedule.py) and by what its
-provider answered; repeats of what the provider had in its hands take from a budget (retry_budget.py).
-
-Invariant: every push that is begun ends in exactly one verdict within its deadline. Nothing here waits; senders call
-back.
+Invariant: every push that is begun ends in exactly one verdict, or goes to the due list (retries.py), within its
+deadline. Nothing here waits; senders call back.
 """
 
 import asyncio
 import logging
-import random
 from typing import Final
 
 from django.conf import settings
@@ -26,7 +22,8 @@ from delivery.providers.base import Try
 from delivery.queue import batch, shared_clock
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
-from delivery.worker.retry_budget import RetryBudget
+from delivery.worker.due_room import DueRoom
+from delivery.worker.retries import WORTH, Retries
 from delivery.worker.routes import Routes
 from delivery.worker.settlement import Settler
 from tenants.credentials import uploads
@@ -37,19 +34,14 @@ logger = logging.getLogger(__name__)
 GATHER = 0.003
 # When a provider takes long anyway, a tenth of what it took may be waited, up to this: fewer settlements cost less.
 GATHER_MOST, SHARE = 0.010, 0.1
-# Seconds before the first and each further try after a fault below HTTP, doubled each time; at least this much time
-# must be left for a try to be worth it.
-PAUSE, WORTH = 0.05, 0.1
-# How often a push is sent again at once after its provider ended the connection and disowned it. Those that were
-# disowned together go out first on the next connection, so one is only disowned again behind many others.
-AT_ONCE = 12
 # A push that comes out of the queue when a slow provider (3 s) could not answer in what is left of its time, or nothing
 # is left, gets a fresh window, and a longer one, for others wait with it; its server is told OK meanwhile. Shorter than
 # what a worker waits for as it stops (DRAIN_SECONDS of hpns/celery/pool.py).
 LATE, LATE_WINDOW = 3.0, 6.0
-_BUDGETED: Final = frozenset((Retry.BACKOFF, Retry.REPLACE, Retry.ONCE))
 # Seconds before its deadline from which on a push may have been answered for it.
 NEARLY = 0.1
+# After these a push of the due list that is not tried again is not too old, but has had its tries.
+_FINAL: Final = frozenset((Retry.ONCE, Retry.RENEW))
 _LEVELS: Final = logging.getLevelNamesMapping()  # made anew at each call
 
 
@@ -71,7 +63,8 @@ class Deliverer:
         self.routes = Routes()
         self._loop, self._reporter, self._settler, self._fuse = loop, reporter, settler, fuse
         self._dead = dead
-        self._clock, self._budget = engine.clock, RetryBudget(loop.time)
+        self._clock = engine.clock
+        self.retries = Retries(loop, DueRoom(settler.link, loop), self._send_again, self._on_deferred)
         self._senders = {
             family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
         }
@@ -114,6 +107,25 @@ class Deliverer:
         )
         return None
 
+    def begin_again(self, work: BatchProgress, now: float, clock: float) -> None:
+        """Start the next attempt of the push of the due list that this batch is, or end it where it is too old."""
+        item = work.items[0]
+        push, age = item.push, max(0.0, now - item.at)
+        if not schedule.is_worth(schedule.of(push), age):
+            attempts = work.attempts[0]
+            return self.end(work, 0, judge.expired(table.judge(attempts[-1]) if attempts else judge.refusal("expired")))
+        route = work.routes[0] = self.routes.find(item.customer if item.key else 0, push.platform)
+        target = route.target
+        if target is None:
+            return self.end(work, 0, route.refusal or judge.refusal("no_app"), label=route.label)
+        if not self.retries.begin_due(work, target):
+            return None
+        work.deadlines[0] = clock + LATE_WINDOW
+        push_id = policy.push_id(item.server, push) if target.family in self._with_push_id else ""
+        expires_at = int(self._clock.now() - age) + policy.lifetime(push)
+        again = Try(push, target, push_id, expires_at, route.version, LATE_WINDOW, self._tried, work, 0)
+        return self._senders[target.family].send(again)
+
     def _tried(self, tried: Try, attempt: Attempt) -> None:
         work: BatchProgress = tried.batch  # type: ignore[assignment]
         index = tried.index
@@ -126,8 +138,11 @@ class Deliverer:
                 return self.end(work, index, verdict)
             if verdict.answer is Answer.REMOVE or verdict.remove_when_proven:
                 verdict = self._judge_gone(work.items[index], tried, verdict)
-            if verdict.retry is not Retry.NEVER and self._try_again(work, index, tried, attempt, verdict.retry):
-                return None
+            if verdict.retry is not Retry.NEVER:
+                if self.retries.try_again(work, index, tried, attempt, verdict.retry):
+                    return None
+                if work.claim is not None and verdict.retry not in _FINAL:
+                    verdict = judge.expired(verdict)
             route = work.routes[index]
             assert route is not None  # noqa: S101  it was tried on one
             if verdict.is_key_fault and self._try_spare(work, index, tried, attempt, verdict):
@@ -159,45 +174,6 @@ class Deliverer:
             is_late = shared_clock.now() - item.at >= self._push_deadline - NEARLY
             self._dead.add(item.server, push, owed=is_late)
         return judged
-
-    def _try_again(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, retry: Retry) -> bool:
-        """Start another try if the verdict and the time left allow it."""
-        tries = len(work.attempts[index])
-        if retry in _BUDGETED:
-            if not self._may_repeat(work, index, tried, retry):
-                return False
-            # Not a secret: it keeps those that were sent away together from coming back together.
-            chance = random.random()  # noqa: S311
-            pause = schedule.pause(schedule.of(tried.push), tries, attempt.retry_after, chance)
-        elif retry is Retry.AT_ONCE and tries <= AT_ONCE:
-            pause = 0.0
-        elif retry is Retry.AT_ONCE:
-            pause = PAUSE * 2 ** (tries - AT_ONCE)
-        elif retry is Retry.SAFE:
-            pause = PAUSE * 2 ** (tries - 1)
-        elif retry is Retry.RENEW and self._count(work, index, retry) == 1:
-            pause = 0.0
-        else:
-            return False
-        if work.deadlines[index] - self._loop.time() - pause < WORTH:
-            return False
-        if retry in _BUDGETED and not self._budget.take(tried.target):
-            return False
-        self._loop.call_later(pause, self._send_again, work, index, tried)
-        return True
-
-    def _may_repeat(self, work: BatchProgress, index: int, tried: Try, retry: Retry) -> bool:
-        """Whether a push that its provider had in its hands may be sent again without being shown twice."""
-        if retry is Retry.BACKOFF:
-            return True
-        if retry is Retry.ONCE and self._count(work, index, retry) > 1:
-            return False
-        return table.PROVIDERS[tried.target.family].replaces(tried.push)
-
-    @staticmethod
-    def _count(work: BatchProgress, index: int, retry: Retry) -> int:
-        """How many of a push's attempts ended so."""
-        return sum(table.judge(attempt).retry is retry for attempt in work.attempts[index])
 
     def _try_spare(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
         """Start another try with the app's other credential, because this one was refused for its key."""
@@ -264,6 +240,15 @@ class Deliverer:
         work.open.discard(index)
         if work.answer is not None:
             work.answer(index, verdict.answer, text)
+        self._settle_in_time(work)
+
+    def _on_deferred(self, work: BatchProgress, index: int) -> None:
+        item = work.items[index]
+        logger.info("a push is tried again later", extra={"trace": item.trace, "customer": item.customer})
+        self._settle_in_time(work)
+
+    def _settle_in_time(self, work: BatchProgress) -> None:
+        if work.answer is not None:
             if not work.is_due:
                 self._settler.settle_soon(work)
         elif not work.open:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from delivery.outcomes.verdict import Answer, Attempt, Verdict
-from delivery.queue import batch
+from delivery.queue import batch, due_list
 from delivery.queue.receipt import Receipt
 from delivery.worker.routes import Route
 
@@ -15,10 +15,14 @@ class BatchProgress:
     __slots__ = (
         "answer",
         "attempts",
+        "claim",
         "confirmed",
         "deadlines",
+        "deferred",
+        "deferred_before",
         "ended",
         "finished",
+        "has_deferred",
         "id",
         "is_acknowledged",
         "is_due",
@@ -68,7 +72,14 @@ class BatchProgress:
         self.routes: list[Route | None] = [None] * len(items)
         self.deadlines = [0.0] * len(items)
         self.timer: asyncio.TimerHandle | None = None
+        # Those that are to be tried again later, each with the seconds until then; they are open no longer.
+        self.deferred: list[tuple[int, float]] = []
+        # Those of them that are on their way there, or have arrived; and whether there are any.
+        self.deferred_before: list[tuple[int, float]] = []
+        self.has_deferred = False
+        # Where the one push of this batch stands in the due list, if it comes from there.
+        self.claim: due_list.Claim | None = None
 
     def all_posted(self) -> bool:
         """Whether every push has ended, and been posted for settlement."""
-        return not self.open and not self.ended
+        return not self.open and not self.ended and not self.deferred

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds beyond the deadline of its attempts after which a push counts as forgotten.
 OVERDUE: Final = 10.0
+# Seconds for Valkey to confirm, when the process stops, what has become of the pushes that were cut off.
+SETTLE_TIMEOUT: Final = 1.0
 
 
 class BatchSender:
@@ -112,6 +114,29 @@ class BatchSender:
                 logger.exception("a push could not be begun", extra={"trace": item.trace})
                 self.deliverer.end(work, index, judge.refusal("internal_error"))
 
+    def begin_again(self, work: BatchProgress) -> None:
+        """Begin a push of the due list, which is the only one of its batch, with its attempts so far."""
+        self.in_flight += 1
+        self._batches.add(work)
+        work.finished.add_done_callback(lambda _: self._let_go(work))
+        work.started_at = self.loop.time()
+        try:
+            self.deliverer.begin_again(work, shared_clock.now(), work.started_at)
+        except Exception:  # a fault of ours: the push is in our hands, so it has to end here
+            logger.exception("a push could not be tried again", extra={"trace": work.items[0].trace})
+            self.deliverer.end(work, 0, judge.refusal("internal_error"))
+
+    def defer_again(self, work: BatchProgress) -> None:
+        """Move to the due list once more what Valkey has lost of it."""
+        if work.deferred_before and not work.finished.done():
+            work.deferred, work.deferred_before = work.deferred + work.deferred_before, []
+            self.settler.settle(work)
+
+    def leave(self) -> None:
+        """Let nothing wait here any more for its next try: the process is about to stop."""
+        if self._tasks:
+            self.deliverer.retries.leave()
+
     def _let_go(self, work: BatchProgress) -> None:
         self._batches.discard(work)
         self.in_flight -= len(work.items)
@@ -140,4 +165,8 @@ class BatchSender:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)  # what is kept by one may be its last second's
+            self.leave()
             await self.engine.close()
+            # What that cut off is tried again by others, as soon as Valkey has it.
+            if self._batches and self.link.up:
+                await asyncio.wait([work.finished for work in self._batches], timeout=SETTLE_TIMEOUT)

@@ -17,6 +17,7 @@ from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
 from delivery.worker.credential_reports import Reporter
+from delivery.worker.due_delivery import DueDelivery
 from tenants import vault
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
@@ -47,15 +48,23 @@ class Dispatcher(BatchSender):
             return
         link = valkey.shared(settings.REDIS_URL)
         self.open(link, Reporter(asyncio.get_running_loop()))
+        self.due = DueDelivery(self)
         self._tasks += [
             supervise("the directory's follower", lambda: DIRECTORY.follow(directory_stamp.reader(link))),
             supervise("the export of metrics", exporting.export, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(link), essential=False),
+            supervise("the delivery of what is due", self.due.run),
         ]
         # A push makes no cycles; collecting less often halves the worst waits (BENCHMARKS.md).
         gc.collect()
         gc.set_threshold(20_000, 50, 100)
         self.started = True
+
+    def leave(self) -> None:
+        """Begin nothing that nobody waits for: the process is about to stop."""
+        if self.started:
+            self.due.leave()
+        super().leave()
 
     async def close(self) -> None:
         """Stop what runs beside the batches."""

@@ -13,7 +13,7 @@ from delivery.providers.base import Target
 # Repeats that each first try earns; repeats a second that nobody has to earn; how many can be saved up.
 EARNED: Final = 0.1
 FLOOR: Final = 20.0
-SAVED_MOST: Final = 100.0
+SAVED_MOST: Final = 200.0
 # Credentials with a bucket: full ones are dropped beyond that.
 BUCKETS_MOST: Final = 2_000
 

@@ -3,7 +3,8 @@
 A script in Valkey does all of it atomically and once per push, whoever calls it and however often: a worker that was
 taken for dead and the one that took its batch over may both settle it, and a settlement whose answer got lost is
 simply made again. The last settlement of a batch also acknowledges its message, where the transport has given a receipt
-for it. Invariant: a push has its row and its answer, or neither.
+for it. What is tried again later goes to the due list in the same script (delivery/queue/due_list.py). Invariant: a
+push has its row and its answer, or neither.
 
 Keys: done:BATCH lapses KEPT seconds after the last push of the batch was settled, BEGUN seconds after any other. Its
 first byte is "*" when the whole batch was settled at once; else bit 8 + i tells that push i is settled, and the first
@@ -11,32 +12,25 @@ byte may be a mark of what the servers were told at the deadline (delivery/queue
 """
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Sequence
 from typing import Any
 
-from delivery.log.rows import NO_KEY, ROWS, fingerprint, row, with_answer
+from delivery.log.rows import NO_KEY, fingerprint, row, with_answer
 from delivery.metrics import counting
 from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer, Verdict
 from delivery.protocol.wire import Push
 from delivery.queue import batch, seen, shared_clock, told, valkey
-from delivery.queue.ledger import OPEN
-from delivery.queue.receipt import Receipt
 from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.due_item import DueItem, bounded
+from delivery.worker.due_settlement import DueSettler
+from delivery.worker.settlement_script import BEGUN, KEPT, SCRIPT, SHA, Deferred, command, settled_before
 from tenants.directory.live import DIRECTORY
 
 logger = logging.getLogger(__name__)
 
-# Seconds that progress is remembered: far longer than it takes to notice that a worker died.
-KEPT = 300
-# The same while pushes of the batch are left: as long as its payload may wait for a worker, or those that were settled
-# before an outage would be sent again after it. And where the message was no longer ours to acknowledge: it is on its
-# way to another worker, in whatever time.
-BEGUN = 8 * 24 * 3600
-# Seconds after which answers that no process fetches go away.
-UNFETCHED = 60
+__all__ = ["BEGUN", "KEPT", "SCRIPT", "SHA", "Deferred", "Settler", "command", "settled_before"]
+
 # Seconds before a settlement that may not have been applied is made again, doubled each time.
 PAUSE, PAUSE_MAX = 0.2, 2.0
 # Seconds between two warnings of that, for all batches together.
@@ -45,89 +39,15 @@ WARNING_INTERVAL = 1.0
 # most: nobody waits for it, and a process that dies in between has the pushes sent again under the same ids.
 TOGETHER, TOGETHER_MOST = 0.01, 0.1
 
-# It frees more than it takes, so it must work when memory is full (allow-oom): else nothing would ever drain.
-SCRIPT = f"""#!lua flags=allow-oom
-local done, rows, reply, payload, taken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-if ARGV[1] == 'all' then
-  if not redis.call('SET', done, '*', 'NX', 'EX', {KEPT}) then return 0 end
-  redis.call('RPUSH', rows, ARGV[6])
-else
-  local before = redis.call('GET', done)
-  if before and string.sub(before, 1, 1) == '*' then
-    if taken then redis.call('LREM', taken, 1, ARGV[4]) end
-    if ARGV[2] == 'last' then redis.call('HDEL', '{OPEN}', string.sub(done, 6)) end
-    return 1
-  end
-  local mark = before and string.sub(before, 1, 1)
-  if mark and mark ~= '\\0' and mark ~= ARGV[5] then return mark end
-  for i = 6, #ARGV, 2 do
-    if redis.call('SETBIT', done, 8 + ARGV[i], 1) == 0 then redis.call('RPUSH', rows, ARGV[i + 1]) end
-  end
-  redis.call('EXPIRE', done, ARGV[2] == 'last' and {KEPT} or {BEGUN})
-end
-if ARGV[3] ~= '' then
-  redis.call('RPUSH', reply, ARGV[3])
-  redis.call('EXPIRE', reply, {UNFETCHED})
-end
-if ARGV[2] == 'last' then
-  redis.call('DEL', payload)
-  redis.call('HDEL', '{OPEN}', string.sub(done, 6))
-end
-if taken and redis.call('LREM', taken, 1, ARGV[4]) == 0 then redis.call('EXPIRE', done, {BEGUN}) end
-return 1
-"""
-SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
-
-
-def command(
-    batch_id: str,
-    rows: Sequence[tuple[int, bytes]],
-    reply: bytes,
-    *,
-    whole: bool,
-    last: bool,
-    receipt: Receipt | None = None,
-    by_name: bool = True,
-    mark: bytes = b"",
-) -> bytes:
-    """The packed command that settles `rows` (index, line of the log) of a batch with the results in `reply`; none are
-    left for anybody if it is empty.
-
-    whole: these are all pushes of the batch, and nothing of it has been settled before; the answer 0 says that
-    something had, and the caller repeats with whole=False. last: nothing of the batch is left, its payload goes, and
-    its message, if there is a receipt for it. by_name: refer to the script by its hash; the answer NOSCRIPT means that
-    it has to be sent in full once. mark: what the rows go by; the answer is another mark where the batch has one.
-    """
-    ingest = batch_id.partition(":")[0]
-    keys = [batch.progress_key(batch_id), ROWS, batch.reply_key(ingest), batch.payload_key(batch_id)]
-    item = b""
-    if last and receipt is not None:
-        keys.append(receipt.key)
-        item = receipt.item
-    head = ("EVALSHA", SHA) if by_name else ("EVAL", SCRIPT)
-    common = (*head, str(len(keys)), *keys, "all" if whole else "some", "last" if last else "", reply, item, mark)
-    if whole:
-        return valkey.pack((*common, b"".join([row for _, row in rows])))
-    return valkey.pack((*common, *(part for index, row in rows for part in (str(index), row))))
-
-
-def settled_before(done: bytes | None, index: int) -> bool:
-    """Whether push `index` was settled, going by the value of done:BATCH (None: the key is not there)."""
-    if not done:
-        return False
-    if done[:1] == b"*":
-        return True
-    bit = 8 + index
-    return bit >> 3 < len(done) and bool(done[bit >> 3] & (128 >> (bit & 7)))
-
 
 class _Settlement:
     """One settlement of some pushes of a batch, until the server has confirmed it."""
 
-    __slots__ = ("by_name", "last", "mark", "pause", "reply", "rows", "states", "whole", "work")
+    __slots__ = ("by_name", "deferred", "last", "mark", "pause", "reply", "rows", "states", "whole", "work")
 
     def __init__(self, work: BatchProgress, rows: list[tuple[int, bytes]], reply: bytes, *, whole: bool) -> None:
         self.work, self.rows, self.reply, self.whole = work, rows, reply, whole
+        self.deferred: list[Deferred] = []
         self.last = False
         self.by_name = True
         self.mark = b""
@@ -150,6 +70,7 @@ class Settler:
         self.link, self.loop, self.hash_key = link, loop, hash_key
         self._warn_at = 0.0
         self._due: list[tuple[BatchProgress, float]] = []
+        self.due = DueSettler(link, loop, self.row, hash_key)
 
     def settle_soon(self, work: BatchProgress) -> None:
         """Settle what has ended of a batch together with others: one whose pushes are answered without it."""
@@ -175,8 +96,11 @@ class Settler:
     def settle(self, work: BatchProgress) -> None:
         """Settle what has ended since the last call; `work.finished` is set when nothing of the batch is left."""
         work.timer = None
+        if work.claim is not None:
+            self.due.settle(work)
+            return
         ended, work.ended = work.ended, []
-        if not ended:
+        if not ended and not work.deferred:
             return
         whole = len(ended) == len(work.items) and not work.partly_settled
         work.partly_settled = True
@@ -184,13 +108,8 @@ class Settler:
         rows, short, texts, states = [], [], [], []
         for index, verdict, text in ended:
             item = work.items[index]
-            try:
-                line = self._row(work, index, verdict, now)
-                rows.append((index, with_answer(line, work.told[index]) if index in work.told else line))
-            except Exception:
-                # Its neighbours in the batch shall have their answers, and it has its own.
-                logger.exception("the row of a push could not be made", extra={"trace": item.trace})
-                rows.append((index, self._bare_row(item, now)))
+            line = self.row(work, index, verdict, now)
+            rows.append((index, with_answer(line, work.told[index]) if index in work.told else line))
             if item.customer not in DIRECTORY.canaries:
                 counting.ended(item.push, verdict, now - item.at, item.key != 0)
             if verdict.answer is not Answer.OK and item.push.ack_id:
@@ -203,10 +122,29 @@ class Settler:
             else:
                 short.append((work.number, index, int(verdict.answer)))
         work.unconfirmed += 1
-        reply = batch.pack_results(short, texts) if work.answer is None else b""
+        reply = batch.pack_results(short, texts) if work.answer is None and ended else b""
         settlement = _Settlement(work, rows, reply, whole=whole)
         settlement.states = seen.marking(states) if states else b""
+        if work.deferred:
+            deferred, work.deferred = work.deferred, []
+            work.deferred_before += deferred
+            settlement.deferred = [self._deferred(work, index, pause, now) for index, pause in deferred]
         self._post(settlement)
+
+    def _deferred(self, work: BatchProgress, index: int, pause: float, now: float) -> Deferred:
+        item = work.items[index]
+        sealed = self.due.sealed(DueItem(item, bounded(work.attempts[index]), work.id, index))
+        return Deferred(index, item.trace, int((now + pause) * 1000), sealed)
+
+    def row(self, work: BatchProgress, index: int, verdict: Verdict, now: float) -> bytes:
+        """The row of a push that has ended, even where the best that there is cannot be made."""
+        try:
+            return self._row(work, index, verdict, now)
+        except Exception:
+            # Its neighbours in the batch shall have their answers, and it has its own.
+            item = work.items[index]
+            logger.exception("the row of a push could not be made", extra={"trace": item.trace})
+            return self._bare_row(item, now)
 
     def _row(self, work: BatchProgress, index: int, verdict: Verdict, now: float) -> bytes:
         item = work.items[index]
@@ -248,6 +186,8 @@ class Settler:
                 receipt=work.receipt,
                 by_name=settlement.by_name,
                 mark=settlement.mark,
+                deferred=settlement.deferred,
+                keep=work.has_deferred,
             ),
             2 if settlement.states else 1,
             reply,

@@ -53,7 +53,9 @@ def seen(request: pytest.FixtureRequest, service: Stage) -> Seen:
     service.sandbox.script(silent, {"hang": True})
     first = at_once(service, first={})
     google = {"platform": "android_rn-v2"}
-    wrong = at_once(service, google=google, call=CALL, test={"type": "test"}, silent={"device_id": silent})
+    wrong = at_once(
+        service, google=google, call=CALL, test={"type": "test"}, silent={"device_id": silent, "type": "test"}
+    )
     service.sandbox.clear_scripts()
     set_worker_clock(service, 0.0)
     right = at_once(service, right={}, right_google=google, right_call=CALL, right_test={"type": "test"})

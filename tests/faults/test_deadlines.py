@@ -13,6 +13,7 @@ from tests.stage import Stage
 from tests.waiting import PATIENCE, wait_for
 
 HANG: dict[str, Any] = {"hang": True}
+BUSY: dict[str, Any] = {"status": 503, "json": {"reason": "ServiceUnavailable"}, "headers": {"retry-after": "5"}}
 QUIET_ACCOUNT = "oauth:android_quiet@"
 
 
@@ -31,6 +32,12 @@ SLOW = {
     "google after 10 s": ("android_rn-v2", {"delay": 10}),
     "google never": ("android_rn-v2", HANG),
 }
+# Messages, which are tried again when their servers have had an answer.
+LATER: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "apple silent once": ("apple_rn-v2", [HANG, {"status": 200}]),
+    "google silent once": ("android_rn-v2", [HANG, {"status": 200}]),
+    "apple busy for long": ("apple_rn-v2", [BUSY, {"status": 200}]),
+}
 NO_TOKEN = "no access token"
 
 
@@ -45,12 +52,17 @@ def slow(service: Stage, keys: dict[str, str], bystanders: list[PushAnswer]) -> 
     """A push to each slow provider, all at once, and bystanders meanwhile."""
     wait_for(lambda: push(service, platform="apple_certified-v2").status == "OK", PATIENCE, "the new apps are known")
     at_once(service, apple={}, beta={"platform": "apple_rnbeta-v2"}, google={"platform": "android-v2"})
-    pushes: dict[str, dict[str, Any]] = {NO_TOKEN: {"platform": "android_quiet-v2"}}
+    # Tests are not tried later: their servers are told what came of them.
+    pushes: dict[str, dict[str, Any]] = {NO_TOKEN: {"platform": "android_quiet-v2", "type": "test"}}
     service.sandbox.script(QUIET_ACCOUNT, HANG)
     for name, (platform, script) in SLOW.items():
         device = iphone() if platform.startswith("apple") else android()
         service.sandbox.script(device, script)
-        pushes[name] = {"platform": platform, "device_id": device}
+        pushes[name] = {"platform": platform, "device_id": device, "type": "test"}
+    for name, (platform, scripted) in LATER.items():
+        device = iphone() if platform.startswith("apple") else android()
+        service.sandbox.script(device, scripted)
+        pushes[name] = {"platform": platform, "device_id": device, "post_id": "p" * 26}
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(at_once, service, **pushes)
         while not waiting.done():
@@ -63,6 +75,16 @@ def slow(service: Stage, keys: dict[str, str], bystanders: list[PushAnswer]) -> 
     return {name: Waited(answers[name], row[name]) for name in answers}
 
 
+@pytest.mark.parametrize("name", LATER)
+def test_what_cannot_be_sent_by_the_deadline_is_ok_because_it_is_queued_and_is_sent_later_once(
+    slow: dict[str, Waited], name: str
+) -> None:
+    answer, row = slow[name]
+    assert (answer.status, answer.seconds < GIVEN_UP) == ("OK", True)
+    assert (row["outcome"], row["answer"], len(row["attempts"])) == ("sent", "OK", 2)
+    assert (row["ended_at"] - row["accepted_at"]).total_seconds() > 4
+
+
 @pytest.mark.parametrize("who", ["apple", "google"])
 def test_a_provider_that_answers_after_two_seconds_is_waited_for(slow: dict[str, Waited], who: str) -> None:
     answer, row = slow[f"{who} after 2 s"]
@@ -72,7 +94,7 @@ def test_a_provider_that_answers_after_two_seconds_is_waited_for(slow: dict[str,
 
 
 @pytest.mark.parametrize("name", ["apple after 10 s", "apple never", "google after 10 s", "google never"])
-def test_a_provider_that_answers_too_late_ends_as_unknown_within_the_deadline(
+def test_a_test_that_its_provider_answers_too_late_ends_as_unknown_within_the_deadline(
     slow: dict[str, Waited], name: str
 ) -> None:
     answer, row = slow[name]
@@ -106,7 +128,7 @@ def test_a_provider_that_takes_connections_and_says_nothing_is_given_up_in_time(
     before = service.sandbox.state()["last"]
     service.sandbox.mode("silent")
     try:
-        answers = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+        answers = at_once(service, apple={"type": "test"}, google={"platform": "android_rn-v2", "type": "test"})
     finally:
         service.sandbox.mode("up")
     for one in answers.values():
@@ -122,7 +144,7 @@ def test_a_provider_that_freezes_on_an_open_connection_is_given_up_in_time(servi
     at_once(service, apple={}, google={"platform": "android_rn-v2"})
     os.kill(service.sandbox.pid, signal.SIGSTOP)
     try:
-        answers = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+        answers = at_once(service, apple={"type": "test"}, google={"platform": "android_rn-v2", "type": "test"})
     finally:
         os.kill(service.sandbox.pid, signal.SIGCONT)
     for one in answers.values():

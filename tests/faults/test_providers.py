@@ -166,7 +166,8 @@ def while_away(service: Stage) -> Iterator[Callable[[str], None]]:
 def test_a_wrong_certificate_gets_nothing_and_is_named(service: Stage, while_away: Callable[[str], None]) -> None:
     before = service.sandbox.state()["last"]
     while_away("wrong_certificate")
-    answers = at_once(service, apple={}, google={"platform": "android_rn-v2"})
+    # Tests, which are not tried later.
+    answers = at_once(service, apple={"type": "test"}, google={"platform": "android_rn-v2", "type": "test"})
     for one in answers.values():
         assert one.error.startswith("transport_tls no encrypted connection to localhost could be agreed on ("), one
         assert "certificate" in one.error
@@ -184,7 +185,7 @@ def test_a_provider_that_is_down_is_tried_again_until_the_deadline(
     service: Stage, while_away: Callable[[str], None]
 ) -> None:
     while_away("down")
-    answers = {"push": push(service)}
+    answers = {"push": push(service, type="test")}
     assert answers["push"].error.startswith("transport_connect no connection to localhost could be opened: "), answers
     assert answers["push"].seconds < GIVEN_UP
     row = rows(service, answers)["push"]

@@ -14,11 +14,12 @@ class Expected:
     """What a replay must show.
 
     requests: to providers; grants: to Google's token endpoint (ranges where the clock decides); code: the beginning of
-    a FAIL's text, "" for any; encoded: the path is not compared, it only has to be one segment.
+    a FAIL's text, "" for any; verdict: several where the push's type decides; encoded: the path is not compared, it
+    only has to be one segment.
     """
 
     status: int
-    verdict: str | None
+    verdict: str | tuple[str, ...] | None
     requests: int | range
     grants: int | range
     code: str = ""

@@ -92,7 +92,7 @@ def _faults(vector: Vector, seen: Seen, hosts: Mapping[str, str], rows: Iterable
     if expected.code:
         shown["code"] = (seen.code, expected.code)
     for what, (ours, wanted) in shown.items():
-        if ours not in wanted if isinstance(wanted, range) else ours != wanted:
+        if ours not in wanted if isinstance(wanted, range | tuple) else ours != wanted:
             yield f"{what}: {ours} {seen.answer.body[:200].decode(errors='replace')} instead of {wanted}"
     if _form(seen.answer.body) != _form(vector.response["body"]):
         yield f"the answer's form: {seen.answer.body[:200].decode(errors='replace')}"

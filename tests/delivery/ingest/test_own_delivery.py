@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from delivery.ingest import own_delivery
 from delivery.log.rows import ROWS
-from delivery.queue import batch
+from delivery.queue import batch, due_list, told
 from hpns.celery import commands
 from tests.delivery.links import disconnect, until
 from tests.delivery.own_sender import NAME, TAKEN, Sender
@@ -132,3 +132,38 @@ async def test_the_row_of_a_push_that_ends_after_its_deadline_says_what_its_serv
     await until(lambda: len(sender.traces()) == 3)
     told = sorted(line.rsplit(b"\t", 4)[1].decode() for line in b"".join(sender.store.lrange(ROWS, 0, -1)).splitlines())
     assert told == ["FAIL", "OK", "OK"]
+
+
+async def test_what_is_tried_again_later_is_ok_at_the_deadline_because_it_is_queued(sender: Sender) -> None:
+    sender.outbox.responses.deadline = 0.5
+    sender.outbox.responses.is_taken = lambda: False
+    assert await sender.send("busy_1_60") == b'{"status":"OK"}'
+    assert sender.store.zcard(due_list.DUE) == 1
+    await until(lambda: not sender.store.exists(TAKEN))
+    assert sender.traces() == []
+    (done,) = sender.store.keys("done:*")
+    await until(lambda: sender.store.getrange(done, 0, 0) == told.OK_IF_LASTING)  # no worker is known to be there
+    sender.outbox.responses.synced = 0
+    assert (await error_of(sender.send("busy_1_61"))).startswith("queue_unsaved")
+
+
+async def test_what_valkey_has_lost_of_the_due_list_goes_there_again_while_its_batch_is_being_sent(
+    sender: Sender,
+) -> None:
+    sender.send("busy_1_62"), sender.send("silence_8")
+    await until(lambda: sender.store.zcard(due_list.DUE))
+    await until(lambda: all(work.deferred_before for work in sender.own._sender._batches))
+    done = sender.store.keys("done:*")
+    sender.store.delete(TAKEN, f"sent:{sender.outbox.process}", due_list.DUE, due_list.ITEMS, due_list.BYTES, *done)
+    disconnect(sender.store)
+    await until(lambda: sender.store.zcard(due_list.DUE))
+    await until(lambda: sender.store.llen(TAKEN))
+    assert sender.server.complete["busy_1_62"] == 1
+
+
+async def test_who_leaves_hands_what_waits_for_its_next_try_to_the_workers(sender: Sender) -> None:
+    sender.send("busy_1_3")
+    await sender.begun("busy_1_3")
+    await until(lambda: sender.own._sender.deliverer.retries._waiting)
+    await sender.outbox.close()
+    assert (sender.store.zcard(due_list.DUE), sender.store.llen(TAKEN), sender.store.llen(batch.QUEUE)) == (1, 0, 0)

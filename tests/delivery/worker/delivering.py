@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,18 +30,29 @@ CUSTOMER = 1
 PROCESS = "abcdef"
 
 
+def apple_target(origin: str) -> Target:
+    """An app of Apple's with a key, whose pushes go there."""
+    secret = {
+        "key_pem": demo.private_pem(ec.generate_private_key(ec.SECP256R1())).decode(),
+        "key_id": "K" * 10,
+        "team_id": "T" * 10,
+    }
+    return Target(1, "apns", "com.example.app", "", origin, 1, "apns_key", secret)
+
+
+def a_push(token: str, **members: Any) -> Push:
+    """A push to a device token."""
+    usual = {"platform": PLATFORM, "ack_id": token, "server_id": "s1", "type": "message", "message": "hi"}
+    return Push(device_id=token, **{**usual, **members})
+
+
 class Pushes:
     """Sends pushes of one app, each a batch of its own."""
 
     def __init__(self, engine: Engine, origin: str, link: valkey.Link, store: redis.Redis) -> None:
         """origin: where the app's pushes go; link and store: the same Valkey, to settle in and to look at."""
         loop = asyncio.get_running_loop()
-        secret = {
-            "key_pem": demo.private_pem(ec.generate_private_key(ec.SECP256R1())).decode(),
-            "key_id": "K" * 10,
-            "team_id": "T" * 10,
-        }
-        target = Target(1, "apns", "com.example.app", "", origin, 1, "apns_key", secret)
+        target = apple_target(origin)
         self.dead = DeadDevices(link, b"hash key", Directory())
         fuse = self.fuse = RemoveFuse(link, b"hash key", Directory())
         self._deliverer = Deliverer(loop, engine, Reporter(loop), Settler(link, loop, b"hash key"), fuse, self.dead)
@@ -78,9 +90,7 @@ class Pushes:
         await asyncio.wait_for(work.finished, 30)
 
     def _work(self, token: str, **members: str) -> BatchProgress:
-        usual = {"platform": PLATFORM, "ack_id": token, "server_id": "s1", "type": "message", "message": "hi"}
-        one = Push(device_id=token, **{**usual, **members})  # type: ignore[arg-type]
-        item = batch.Item("trace", time.time(), CUSTOMER, 1, 1, 100, one)
+        item = batch.Item("trace", time.time(), CUSTOMER, 1, 1, 100, a_push(token, **members))
         work = BatchProgress(f"{PROCESS}:{next(self._numbers)}", [item], self._loop.create_future())
         work.started_at = self._loop.time()
         return work

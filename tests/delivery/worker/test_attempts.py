@@ -11,7 +11,7 @@ from delivery.http2.engine import Engine
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT
 from delivery.providers import table
 from delivery.queue import valkey
-from delivery.worker import attempts
+from delivery.worker import attempts, retries
 from hpns.celery import pool
 from tests.delivery.http2.rough_server import RoughServer
 from tests.delivery.worker.delivering import Pushes
@@ -45,7 +45,7 @@ async def test_no_push_fails_though_every_tenth_request_is_disowned_with_all_beh
         ("goaway", NOT_SENT, "GOAWAY NO_ERROR")
     }
     assert server.complete.total() - complete == len(disowned) + 384, "each request on the wire is one attempt"
-    assert max(map(len, made)) < attempts.AT_ONCE
+    assert max(map(len, made)) < retries.AT_ONCE
     # The first of all that wait are the first on the next connection, and those get no more than the one before took.
     assert len(disowned) < 2 * 384
     assert server.connections - before < 60
@@ -67,11 +67,11 @@ async def test_a_push_that_is_disowned_for_ever_is_sent_so_many_times_and_told_w
 ) -> None:
     monkeypatch.setattr("delivery.http2.backoff.LONGEST_PAUSE", 0.001)
     monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 3.0)
-    monkeypatch.setattr(attempts, "WORTH", 1.0)  # time enough for the last try, too
+    monkeypatch.setattr(retries, "WORTH", 1.0)  # time enough for the last try, too
     server.disown_every, server.goaway = 1, (2, b"restarting")
-    made = await pushes.push("ok_never")
+    made = await pushes.push("ok_never", type="test")
     assert {one.reason for one in made} == {"goaway"}
-    assert 6 < len(made) <= attempts.AT_ONCE + 6, "with a pause before each it would be six at most"
+    assert 6 < len(made) <= retries.AT_ONCE + 6, "with a pause before each it would be six at most"
     [told] = pushes.told()
     assert told.startswith(
         "transport_goaway localhost ended the connection and did not take the push"
@@ -98,7 +98,7 @@ async def test_a_push_that_is_refused_is_sent_again_on_the_same_connection_after
     before = server.connections
     made = await pushes.push("refuse_once")
     assert (len(made), made[0].reason, made[-1].status) == (2, "refused_stream", 200)
-    assert made[1].at - made[0].at >= attempts.PAUSE
+    assert made[1].at - made[0].at >= retries.PAUSE
     assert (server.connections, pushes.told()) == (before, ["OK", "OK"])
 
 
@@ -106,7 +106,7 @@ async def test_a_push_that_is_refused_for_ever_is_told_so(
     server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 1.0)
-    made = await pushes.push("refuse_always")
+    made = await pushes.push("refuse_always", type="test")
     assert {one.reason for one in made} == {"refused_stream"}
     [told] = pushes.told()
     assert told.startswith("transport_refused_stream localhost refused to take the push (RST_STREAM REFUSED_STREAM): ")
@@ -117,7 +117,7 @@ async def test_a_push_to_a_provider_that_is_away_is_one_attempt_that_says_so(
 ) -> None:
     pushes = Pushes(plain, "https://localhost:9", link, store)
     monkeypatch.setattr(pushes._deliverer, "_attempt_deadline", 0.5)
-    [made] = await pushes.push("ok")
+    [made] = await pushes.push("ok", type="test")
     assert (made.reason, made.wire, made.status) == ("connect", NOT_SENT, 0)
     [told] = pushes.told()
     assert told.startswith("transport_connect no connection to localhost could be opened: ")
@@ -215,6 +215,6 @@ async def test_a_call_that_may_have_rung_is_not_sent_again(server: RoughServer, 
 async def test_without_a_budget_nothing_that_the_provider_had_is_sent_again(
     server: RoughServer, pushes: Pushes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushes._deliverer._budget, "take", lambda target: False)
+    monkeypatch.setattr(pushes._deliverer.retries.budget, "take", lambda target: False)
     [made] = await pushes.push("busy_1_0", type="test")
     assert made.status == 503
