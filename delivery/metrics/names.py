@@ -67,7 +67,6 @@ MetricName = Literal[
     "hpns_task_restarts_total",
     "hpns_batch_pushes",
     "hpns_pushes_in_flight",
-    "hpns_pushes_due",
     "hpns_provider_connections",
     "hpns_provider_requests",
     "hpns_directory_age_seconds",
@@ -150,7 +149,6 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     "hpns_pushes_in_flight": Meter(
         "gauge", "Pushes waiting for an answer, or (worker) being sent by whomever.", ("role",)
     ),
-    "hpns_pushes_due": Meter("gauge", "Pushes that wait in Valkey for their next try.", (), highest=True),
     "hpns_provider_connections": Meter("gauge", "Open connections to the provider.", ("host",)),
     "hpns_provider_requests": Meter("gauge", "Requests in flight at the provider.", ("host",)),
     "hpns_directory_age_seconds": Meter("gauge", "Age of the oldest copy of the directory.", ("role",), highest=True),

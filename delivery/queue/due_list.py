@@ -5,6 +5,9 @@ script that writes its row. Whoever sends it claims it, which moves its time on 
 as queues call it): when that process dies, somebody else claims it then. Invariants: a push is in its batch or here,
 never in neither; it has its row once; a claim that has lapsed changes nothing but that row.
 
+In the ledger (delivery/queue/ledger.py) a push that waits here is in flight: its batch is struck out when the last of
+it has ended or come here. What is here and cannot be sent, since its item is gone or was altered, is lost.
+
 Keys: due (sorted set: push by its time, unix milliseconds by the server's clock) · due:items (hash: push to its sealed
 item) · due:bytes (of those items) · due:unreadable (items that no key opens). A push is known by its trace.
 """
@@ -12,7 +15,7 @@ item) · due:bytes (of those items) · due:unreadable (items that no key opens).
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from delivery.queue import batch, valkey
+from delivery.queue import batch, ledger, valkey
 
 DUE: Final = "due"
 ITEMS: Final = "due:items"
@@ -37,7 +40,8 @@ local function put(id, due, sealed)
   redis.call('ZADD', '{DUE}', due, id)
 end
 """
-# ARGV: how many at most, and how many bytes. Gives the length of the list, the claim, and each push with its item.
+# ARGV: how many at most, and how many bytes. Gives the length of the list, the claim, and each push with its item: ""
+# for one that has none, and has left the list for that.
 CLAIM: Final = f"""#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -47,6 +51,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', '{DUE}', '-inf', now, 'LIMIT', 0
   local sealed = redis.call('HGET', '{ITEMS}', id)
   if not sealed then
     redis.call('ZREM', '{DUE}', id)
+    redis.call('HINCRBY', '{ledger.STATE}', 'lost', 1)
+    table.insert(claimed, id)
+    table.insert(claimed, '')
   else
     bytes = bytes + string.len(sealed)
     if bytes > tonumber(ARGV[2]) and #claimed > 2 then break end
@@ -94,7 +101,7 @@ redis.call('HDEL', '{ITEMS}', ARGV[1])
 redis.call('DECRBY', '{BYTES}', before)
 return 1
 """
-# ARGV: the push, its claim.
+# KEYS: the rows of the log. ARGV: the push, its claim, its row.
 PUT_ASIDE: Final = f"""#!lua flags=allow-oom
 if redis.call('ZSCORE', '{DUE}', ARGV[1]) ~= ARGV[2] then return 0 end
 local sealed = redis.call('HGET', '{ITEMS}', ARGV[1])
@@ -103,7 +110,17 @@ redis.call('LTRIM', '{UNREADABLE}', 0, {UNREADABLE_MOST - 1})
 redis.call('ZREM', '{DUE}', ARGV[1])
 redis.call('HDEL', '{ITEMS}', ARGV[1])
 redis.call('DECRBY', '{BYTES}', string.len(sealed))
+if ARGV[3] ~= '' then redis.call('RPUSH', KEYS[1], ARGV[3]) end
+redis.call('HINCRBY', '{ledger.STATE}', 'lost', 1)
 return 1
+"""
+# ARGV: pushes. Those that have an item and no time are due at once; gives how many that were.
+RELIST: Final = f"""#!lua flags=allow-oom
+local found = 0
+for _, id in ipairs(ARGV) do
+  if redis.call('HEXISTS', '{ITEMS}', id) == 1 then found = found + redis.call('ZADD', '{DUE}', 'NX', 1, id) end
+end
+return found
 """
 
 
@@ -144,6 +161,12 @@ def ending(claim: Claim, rows: str, row: bytes, reply: bytes) -> bytes:
     return valkey.pack(("EVAL", END, "3", *keys, claim.id, row, reply, claim.mark))
 
 
-def putting_aside(claim: Claim) -> bytes:
-    """The packed command that takes an item that no key opens out of the way."""
-    return valkey.pack(("EVAL", PUT_ASIDE, "0", claim.id, claim.claim))
+def putting_aside(claim: Claim, rows: str, row: bytes) -> bytes:
+    """The packed command that takes an item that no key opens out of the way: it is lost, by its row for the list
+    `rows`, which is empty where nobody knows whose it is."""
+    return valkey.pack(("EVAL", PUT_ASIDE, "1", rows, claim.id, claim.claim, row))
+
+
+def relisting(ids: Sequence[bytes]) -> tuple[Any, ...]:
+    """The command that gives those of these pushes a time, at once, that have an item and none; it says how many."""
+    return ("EVAL", RELIST, "0", *ids)

@@ -5,15 +5,16 @@ Invariant: no more is claimed than is sent at once, so that a claim is settled b
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from typing import Final
 
+from delivery.log.rows import ROWS
 from delivery.metrics import counting
-from delivery.queue import due_list
+from delivery.queue import due_list, shared_clock
 from delivery.queue.due_list import Claim
+from delivery.worker import lost_pushes
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
-from delivery.worker.due_item import unseal
+from delivery.worker.due_item import head, unseal
 from tenants import vault
 from tenants.directory.live import DIRECTORY
 
@@ -33,13 +34,9 @@ class DueDelivery:
 
     def __init__(self, sender: BatchSender) -> None:
         self._sender = sender
-        self._in_hands = self._length = 0
+        self._in_hands = 0
         self._leaving = False
         self._warn_at = 0.0
-        counting.register_gauges(self._gauges)
-
-    def _gauges(self) -> Iterator[counting.Gauge]:
-        yield "hpns_pushes_due", (), self._length
 
     def leave(self) -> None:
         """Claim nothing more."""
@@ -63,9 +60,12 @@ class DueDelivery:
         if isinstance(reply, Exception):
             logger.error("Valkey does not give what is due: %s", reply)
             return 0
-        self._length, claim, pushes = due_list.claimed(reply)
+        _, claim, pushes = due_list.claimed(reply)
         for trace, sealed in pushes:
-            self._begin(trace, claim, sealed)
+            if sealed:
+                self._begin(trace, claim, sealed)
+            else:
+                logger.critical("a push was accepted and is lost", extra={"trace": trace})
         return len(pushes)
 
     def _begin(self, trace: str, claim: bytes, sealed: bytes) -> None:
@@ -74,7 +74,9 @@ class DueDelivery:
         except vault.AlteredError:
             logger.critical("a push that was to be tried again was altered and is put aside", extra={"trace": trace})
             counting.put_aside(due_list.DUE)
-            self._sender.link.post(due_list.putting_aside(Claim(trace, claim, "", 0)), 1)
+            whose = head(sealed)
+            row = b"" if whose is None else lost_pushes.end(whose, shared_clock.now())
+            self._sender.link.post(due_list.putting_aside(Claim(trace, claim, "", 0), ROWS, row), 1)
             return
         except vault.VaultError as error:
             if self._sender.loop.time() >= self._warn_at:

@@ -13,15 +13,9 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 import msgspec
-from django.conf import settings
 
-from delivery.log.rows import NO_KEY, fingerprint, row
-from delivery.metrics import counting
-from delivery.outcomes import judge
-from delivery.protocol.wire import Push
-from delivery.queue import batch, ledger, shared_clock, told, valkey
-from delivery.worker import settlement
-from tenants.directory.live import DIRECTORY
+from delivery.queue import batch, due_list, ledger, shared_clock, told, valkey
+from delivery.worker import lost_pushes, settlement_script
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +31,6 @@ PUT_ASIDE_MOST: Final = 24 * 3600.0
 MESSAGES_MOST: Final = 5_000
 CHUNK: Final = 200
 _PUT_ASIDE: Final = "unreadable"  # hpns/celery/commands.py
-_NOWHERE: Final = judge.refusal("lost")
 
 
 class _Headers(msgspec.Struct):
@@ -84,10 +77,26 @@ async def check(link: valkey.Link) -> int:
     lost = 0
     for name, heads in old.items():
         lost += await _end(link, name, heads)
+    await _check_due(link)
     await _ask(link, "HSET", ledger.STATE, "checked_at", f"{now:.3f}")
     if lost:
         await _ask(link, "HINCRBY", ledger.STATE, "lost", str(lost))
     return lost
+
+
+async def _check_due(link: valkey.Link) -> None:
+    """Give what waits to be tried again, and would never be, a time again: one change by hand may have taken it."""
+    if await _ask(link, "ZCARD", due_list.DUE) >= await _ask(link, "HLEN", due_list.ITEMS):
+        return
+    cursor, found = b"0", 0
+    while True:
+        cursor, items = await _ask(link, "HSCAN", due_list.ITEMS, cursor, "COUNT", str(CHUNK))
+        if items:
+            found += await _ask(link, *due_list.relisting(items[::2]))
+        if cursor == b"0":
+            break
+    if found:
+        logger.error("%d pushes that were to be tried again had no time, and are due at once", found)
 
 
 async def _entries(link: valkey.Link) -> "AsyncIterator[tuple[str, list[ledger.Head | None]]]":
@@ -143,18 +152,16 @@ async def _end(link: valkey.Link, name: str, heads: list[ledger.Head | None]) ->
     lost = [
         (index, head)
         for index, head in enumerate(heads)
-        if head is not None and not settlement.settled_before(done, index)
+        if head is not None and not settlement_script.settled_before(done, index)
     ]
-    lines = [(index, _line(head, now)) for index, head in lost]
+    lines = [(index, lost_pushes.line(head, now)) for index, head in lost]
     reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    settling = settlement.command(name, lines, b"", whole=False, last=True, by_name=False, mark=told_mark(done))
+    settling = settlement_script.command(name, lines, b"", whole=False, last=True, by_name=False, mark=told_mark(done))
     link.post(settling, 1, reply)
     if isinstance(refused := await reply, Exception):
         raise ConnectionError(str(refused))
     for _, head in lost:
-        logger.critical("a push was accepted and is lost", extra={"trace": head.trace, "customer": head.customer})
-        if head.customer not in DIRECTORY.canaries:
-            counting.ended(Push(), _NOWHERE, now - head.at, head.key != 0)
+        lost_pushes.report(head, now)
     return len(lost)
 
 
@@ -162,12 +169,6 @@ def told_mark(done: bytes | None) -> bytes:
     """What the servers of a batch's pushes were told at its deadline, by its progress; b"" where nothing was."""
     mark = (done or b"")[:1]
     return mark if mark in told.MARKS else b""
-
-
-def _line(head: ledger.Head, now: float) -> bytes:
-    who = f"{head.customer}\t{head.server}\t{head.key or NO_KEY}"
-    device = fingerprint("", settings.HASH_KEY)
-    return row(head.trace, head.at, now, who, None, Push(), device, head.size, _NOWHERE, ())
 
 
 async def _ask(link: valkey.Link, *command: Any) -> Any:

@@ -28,7 +28,7 @@ from delivery.log.receipt_lines import SHARES
 from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
-from delivery.queue import ledger
+from delivery.queue import due_list, ledger
 from hpns.celery import DELIVER, lease
 from hpns.celery.commands import UNREADABLE
 from tenants import redis_client
@@ -138,10 +138,12 @@ class _QueueCollector(Collector):
             together.hget(SHARES, "all")
             together.hlen(ledger.OPEN)
             together.hgetall(ledger.STATE)
+            together.zcard(due_list.DUE)
+            together.zrange(due_list.DUE, 0, 0, withscores=True)
             together.hgetall(LAST)
             together.time()
             depth, oldest, rows, rejected, segments, unreadable, receipts, *more = together.execute()
-        entered, checked, canary, (now, _) = more
+        entered, checked, due, first, canary, (now, _) = more
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest, now))
@@ -151,6 +153,9 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily("hpns_receipts_waiting", "Receipts of phones that nobody has begun to log.", waiting)
         yield GaugeMetricFamily("hpns_messages_unreadable", "Messages of a queue that were put aside.", unreadable)
         yield from _ledger(entered, checked, now)
+        late = max(0.0, now - first[0][1] / 1000) if first else 0.0
+        yield GaugeMetricFamily("hpns_pushes_due", "Pushes that wait in Valkey for their next try.", due)
+        yield GaugeMetricFamily("hpns_pushes_due_late_seconds", "For which the first of them is due.", late)
         yield from _canary(canary, now)
         states = lease.worker_states(valkey).values()
         failing = sum(map(bool, states))

@@ -161,6 +161,14 @@ class _Connection(asyncio.Protocol):
         self._h2.send_headers(stream_id, [(":status", "503"), *fields])
         self._h2.send_data(stream_id, b'{"reason":"ServiceUnavailable"}', end_stream=True)
 
+    def _do_dying(self, stream_id: int) -> None:
+        """503 with a pause of a minute, and from then on Apple's word that the device is dead."""
+        if self._server.complete[self._names[stream_id]] > 1:
+            self._do_gone(stream_id)
+            return
+        self._h2.send_headers(stream_id, [(":status", "503"), ("retry-after", "60")])
+        self._h2.send_data(stream_id, b'{"reason":"ServiceUnavailable"}', end_stream=True)
+
     def _do_trouble(self, stream_id: int) -> None:
         """502 with a page, as a proxy in front of a provider writes one, the first time."""
         if self._server.complete[self._names[stream_id]] > 1:

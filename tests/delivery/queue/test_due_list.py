@@ -11,7 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from delivery.log.rows import ROWS
-from delivery.queue import batch, due_list, told
+from delivery.queue import batch, due_list, ledger, told
 from delivery.queue.due_list import Claim
 from delivery.worker import settlement
 from delivery.worker.settlement import Deferred
@@ -161,13 +161,21 @@ def test_a_lapsed_claim_postpones_nothing(store: redis.Redis) -> None:
     assert in_bytes(store) == len(b"sealed again")
 
 
-def test_what_no_key_opens_is_put_aside(store: redis.Redis) -> None:
+def test_what_no_key_opens_is_put_aside_and_is_lost(store: redis.Redis) -> None:
     defer(store, "one")
     ((claimed, _),) = claim(store)
-    assert run(store, due_list.putting_aside(claimed)) == 1
-    assert run(store, due_list.putting_aside(claimed)) == 0
+    assert run(store, due_list.putting_aside(claimed, ROWS, b"row\n")) == 1
+    assert run(store, due_list.putting_aside(claimed, ROWS, b"row\n")) == 0
     assert store.lrange(due_list.UNREADABLE, 0, -1) == [b"sealed one"]
     assert (store.zcard(due_list.DUE), in_bytes(store)) == (0, 0)
+    assert (store.lrange(ROWS, 0, -1), store.hget(ledger.STATE, "lost")) == ([b"row\n"], b"1")
+
+
+def test_what_stands_there_without_its_item_is_lost_and_is_said_to_be(store: redis.Redis) -> None:
+    defer(store, "one", "two")
+    store.hdel(due_list.ITEMS, "one")
+    assert [(claimed.id, sealed) for claimed, sealed in claim(store)] == [("one", b""), ("two", b"sealed two")]
+    assert (store.zrange(due_list.DUE, 0, -1), store.hget(ledger.STATE, "lost")) == ([b"two"], b"1")
 
 
 def test_it_works_when_valkeys_memory_is_full(store: redis.Redis) -> None:

@@ -11,13 +11,14 @@ from pytest_django import Settings
 
 from delivery.log.rows import ROWS
 from delivery.protocol import schedule
-from delivery.queue import batch, due_list, shared_clock, told, valkey
-from delivery.worker import due_delivery, due_item, retries
+from delivery.queue import batch, due_list, ledger, shared_clock, told, valkey
+from delivery.worker import due_delivery, retries
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.due_delivery import DueDelivery
 from delivery.worker.routes import Route, Routes
+from tests.delivery import due_pushes
 from tests.delivery.http2.rough_server import RoughServer
 from tests.delivery.links import until
 from tests.delivery.worker.delivering import a_push, apple_target
@@ -46,22 +47,15 @@ class Worker:
 
     def waiting(self) -> list[str]:
         """The pushes of the list."""
-        return [id_.decode() for id_ in self.store.zrange(due_list.DUE, 0, -1)]  # type: ignore[union-attr]
+        return due_pushes.waiting(self.store)
 
     def age(self, trace: str, seconds: float) -> None:
         """Let a push of the list have been accepted so long ago."""
-        settler = self.sender.settler.due
-        due = due_item.unseal(settler.cipher, trace, self.store.hget(due_list.ITEMS, trace))  # type: ignore[arg-type]
-        due.item.at -= seconds
-        sealed = settler.sealed(due)
-        self.store.hset(due_list.ITEMS, trace, sealed)  # type: ignore[arg-type]
+        due_pushes.age(self.store, self.sender, trace, seconds)
 
     async def deliver(self) -> None:
         """Let the time of all that waits come, and send it until it is settled."""
-        self.store.zadd(due_list.DUE, dict.fromkeys(self.waiting(), 1))
-        await self.due._claim(100)
-        async with asyncio.timeout(30):
-            await self.sender.wait_until_idle()
+        await due_pushes.deliver(self.store, self.sender, self.due)
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of what has ended, in short."""
@@ -268,17 +262,15 @@ async def test_what_valkey_does_not_confirm_is_handed_over_again(worker: Worker)
     assert (len(posted), len(worker.rows())) == (1, 1)
 
 
-async def test_what_was_altered_is_put_aside_and_harms_no_other(worker: Worker) -> None:
+async def test_what_was_altered_is_lost_in_a_row_of_its_own_and_harms_no_other(worker: Worker) -> None:
     await asyncio.wait_for(worker.begin("busy_1_60", "busy_1_61").finished, 10)
-    worker.store.hset(
-        due_list.ITEMS,
-        "trace-busy_1_60",
-        worker.store.hget(due_list.ITEMS, "trace-busy_1_61"),  # type: ignore[arg-type]
-    )
+    sealed = worker.store.hget(due_list.ITEMS, "trace-busy_1_60")
+    worker.store.hset(due_list.ITEMS, "trace-busy_1_60", sealed[:-1] + b"!")  # type: ignore[arg-type,index,operator]
     await worker.deliver()
     await until(lambda: not worker.waiting())
-    assert [row["trace"] for row in worker.rows()] == ["trace-busy_1_61"]
-    assert worker.store.llen(due_list.UNREADABLE) == 1
+    ended = {row["trace"]: (row["outcome"], row["whose"]) for row in worker.rows()}
+    assert ended == {"trace-busy_1_60": ("lost", "ours"), "trace-busy_1_61": ("sent", "provider")}
+    assert (worker.store.llen(due_list.UNREADABLE), worker.store.hget(ledger.STATE, "lost")) == (1, b"1")
 
 
 def _parts(packed: bytes) -> list[bytes]:

@@ -1,7 +1,7 @@
 """What was accepted has ended or is in somebody's hands; what is nowhere ends as lost, in a row of its own."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import pytest
 import redis
@@ -10,7 +10,7 @@ from delivery.ingest import intake
 from delivery.ingest.outbox import Outbox
 from delivery.log.rows import COLUMNS, ROWS
 from delivery.metrics import counting
-from delivery.queue import batch, ledger, valkey
+from delivery.queue import batch, due_list, ledger, valkey
 from delivery.worker import ledger_watch, settlement
 from delivery.worker.ledger_watch import check
 from hpns.celery import commands
@@ -49,10 +49,13 @@ def lost(store: redis.Redis) -> list[dict[str, str]]:
     return [dict(zip(COLUMNS, line.split("\t"), strict=True)) for line in joined.splitlines()]
 
 
-def settle(store: redis.Redis, link: valkey.Link, name: str, *indexes: int, last: bool) -> None:
-    """End pushes of a batch."""
+def settle(link: valkey.Link, name: str, *indexes: int, last: bool, deferred: Collection[int] = ()) -> None:
+    """End pushes of a batch, or move them to the due list."""
+    rows = [(index, b"row\n") for index in indexes]
+    later = [settlement.Deferred(index, f"{name}/{index}", 1, b"sealed") for index in deferred]
+    keep = bool(deferred)
     link.post(
-        settlement.command(name, [(index, b"row\n") for index in indexes], b"", whole=False, last=last, by_name=False),
+        settlement.command(name, rows, b"", whole=False, last=last, by_name=False, deferred=later, keep=keep),
         1,
     )
 
@@ -77,7 +80,7 @@ async def test_what_is_nowhere_ends_as_lost_with_its_customers_row(
 ) -> None:
     counting.reset()
     name = await queue(outbox, 2)
-    settle(store, link, name, 1, last=False)
+    settle(link, name, 1, last=False)
     await link.drain()
     store.delete(ROWS, batch.QUEUE)
     assert await check(link) == 1
@@ -116,7 +119,7 @@ async def test_what_had_ended_and_was_not_struck_out_is_no_loss(
     outbox: Outbox, store: redis.Redis, link: valkey.Link
 ) -> None:
     name = await queue(outbox)
-    settle(store, link, name, 0, last=False)
+    settle(link, name, 0, last=False)
     await link.drain()
     store.delete(batch.QUEUE)
     assert await check(link) == 0
@@ -142,6 +145,19 @@ async def test_a_batch_that_was_refused_is_not_entered(outbox: Outbox, store: re
     assert not store.exists(ledger.OPEN)
 
 
+async def test_what_waits_to_be_tried_again_is_in_flight_and_gets_a_time_again_that_it_has_lost(
+    outbox: Outbox, store: redis.Redis, link: valkey.Link
+) -> None:
+    name = await queue(outbox, 2)
+    settle(link, name, 0, last=True, deferred=[1])
+    await link.drain()
+    store.delete(batch.QUEUE)
+    assert (await check(link), store.hlen(ledger.OPEN), store.zcard(due_list.DUE)) == (0, 0, 1)
+    store.delete(due_list.DUE)
+    assert await check(link) == 0
+    assert store.zrange(due_list.DUE, 0, -1) == [f"{name}/1".encode()]
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_happens_what_was_accepted_has_ended_or_is_in_flight(
     outbox: Outbox, store: redis.Redis, link: valkey.Link, seed: int
@@ -156,10 +172,12 @@ async def test_whatever_happens_what_was_accepted_has_ended_or_is_in_flight(
             accepted += size
             continue
         name = choose.choice(list(left))
-        if step < 0.8:  # some of it ends
+        if step < 0.8:  # some of it ends, or is to be tried again later
             indexes = choose.sample(sorted(left[name]), choose.randrange(len(left[name]) + 1))
             left[name] -= set(indexes)
-            settle(store, link, name, *indexes, last=not left[name])
+            deferred = [index for index in indexes if choose.random() < 0.3]
+            ended = [index for index in indexes if index not in deferred]
+            settle(link, name, *ended, last=not left[name], deferred=deferred)
         elif step < 0.9:  # somebody takes a message, whatever it is
             store.lmove(batch.QUEUE, "taken:worker:push")
         else:  # or it is deleted
@@ -172,6 +190,6 @@ async def test_whatever_happens_what_was_accepted_has_ended_or_is_in_flight(
             del left[name]
         await link.drain()
     await check(link)
-    in_flight = sum(map(len, left.values()))
+    in_flight = sum(map(len, left.values())) + store.zcard(due_list.DUE)  # type: ignore[operator]
     assert len(b"".join(store.lrange(ROWS, 0, -1)).splitlines()) == accepted - in_flight
     assert set(store.hkeys(ledger.OPEN)) == {name.encode() for name in left}

@@ -19,7 +19,7 @@ from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
 from delivery.outcomes.judge import refusal
 from delivery.protocol.wire import Push
-from delivery.queue import ledger
+from delivery.queue import due_list, ledger
 from hpns.watching import metrics_page
 from tenants import network
 from tests.hpns.watching.asking import asked
@@ -39,7 +39,7 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         names = ["push", "workers", "workers:failing", "unreadable", ROWS, writing.SEGMENTS, writing.REJECTED]
-        names += [ledger.OPEN, ledger.STATE]
+        names += [ledger.OPEN, ledger.STATE, due_list.DUE]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -219,3 +219,14 @@ def test_the_ledger_says_what_has_not_ended_what_was_lost_and_when_it_was_checke
     valkey.hset(ledger.STATE, mapping={"lost": 3, "checked_at": time.time() - 100})
     assert (value("hpns_ledger_open_batches"), value("hpns_ledger_lost_total")) == (2, 3)
     assert 95 < value("hpns_ledger_check_age_seconds") < 200
+
+
+def test_what_waits_to_be_tried_again_is_in_flight_and_how_late_it_is_shows_whether_anybody_comes_for_it(
+    valkey: redis.Redis,
+) -> None:
+    assert (value("hpns_pushes_due"), value("hpns_pushes_due_late_seconds")) == (0, 0)
+    valkey.zadd(due_list.DUE, {"a": time.time() * 1000 + 60_000})
+    assert (value("hpns_pushes_due"), value("hpns_pushes_due_late_seconds")) == (1, 0)
+    valkey.zadd(due_list.DUE, {"b": time.time() * 1000 - 500_000})
+    assert value("hpns_pushes_due") == 2
+    assert 499 <= value("hpns_pushes_due_late_seconds") < 600
