@@ -4,9 +4,9 @@ A batch is written to this process's own processing list, as the very message th
 queue, under a lease of this process; and its pushes are begun with Valkey's reply to that, which says which came
 before. One script settles and acknowledges, as a worker's does, and each push is answered as soon as its verdict is
 there. When the process dies, its lease lapses, and the workers take the list over as they take over a dead worker's. To
-the queue goes what exceeds MOST batches, and everything while no lease is held. Invariants: nothing is sent that is not
-on its way into the list; a push that was told OK without its provider's word stands in the list, and in the file on the
-disk.
+the queue goes what exceeds its places (delivery/worker/places.py), and everything while no lease is held. Invariants:
+nothing is sent that is not on its way into the list; a push that was told OK without its provider's word stands in the
+list, and in the file on the disk.
 """
 
 import asyncio
@@ -31,8 +31,6 @@ from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
-# Batches in this process's hands at a time: as many as a worker takes (hpns/celery/__init__.py).
-MOST: Final = 100
 # Seconds for the workers to be handed what is unfinished when the process leaves.
 GIVE_UP_TIMEOUT: Final = 2.0
 
@@ -70,8 +68,8 @@ class OwnDelivery:
         self._keeping = supervise("the lease of this web process", self._lease.keep, essential=False)
 
     def has_room(self, held: int = 0) -> bool:
-        """Whether one more batch may be taken; `held`: how many are to come."""
-        return self._sender.batches + held < MOST and self._lease.is_valid() and DIRECTORY.ready
+        """Whether one more batch may be taken; `held`: the bytes of memory (places.cost) that are to come."""
+        return self._sender.places.has_room(held) and self._lease.is_valid() and DIRECTORY.ready
 
     def deliver(self, pending: PendingBatch, message: bytes, repeated: Collection[int] = ()) -> None:
         """Begin to send a batch whose message was written to the list; its pushes are answered as they end.
@@ -96,7 +94,7 @@ class OwnDelivery:
                 if push is not None and not push.answer.done():
                     push.answer.set_result(body)
 
-        pending.own = work = BatchProgress(pending.id, _items(pending), finished, receipt, answer)
+        pending.own = work = BatchProgress(pending.id, _items(pending), finished, receipt, answer, len(pending.sealed))
         finished.add_done_callback(lambda _: _part(work))
         work.confirmed += repeated
         self._sender.begin(work, seen.progress(repeated) if repeated else None)

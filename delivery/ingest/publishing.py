@@ -34,6 +34,7 @@ from delivery.ingest.responses import Responses
 from delivery.metrics import counting
 from delivery.protocol import wire
 from delivery.queue import batch, ledger, seen, valkey
+from delivery.worker.places import cost
 from tenants import redis_client, vault
 
 logger = logging.getLogger(__name__)
@@ -61,8 +62,10 @@ class Publisher:
     ) -> None:
         self._process, self._link, self._responses, self._turned_away = process, link, responses, turned_away
         self._repeats, self._memory = repeats, memory
-        # Those that wait for Valkey's reply, by number, with their messages and until when in the loop's time.
-        self._held: dict[int, tuple[PendingBatch, bytes, float]] = {}
+        # Those that wait for Valkey's reply, by number, with their messages, until when in the loop's time, and the
+        # bytes of memory that they will take up.
+        self._held: dict[int, tuple[PendingBatch, bytes, float, int]] = {}
+        self._held_bytes = 0
         self._held_timer: asyncio.TimerHandle | None = None
         self._reload_at = 0.0
         self._cipher, self._own = vault.queue_cipher("queue"), own
@@ -93,7 +96,7 @@ class Publisher:
             return
         # While the link is not up nothing is written, and on_reconnected() comes to it.
         message = self._envelope.message(batch_id, sealed)
-        own = self._own if self._own is not None and self._link.up and self._own.has_room(len(self._held)) else None
+        own = self._own if self._own is not None and self._link.up and self._own.has_room(self._held_bytes) else None
         key = own.key if own is not None else ""
         noting = self._noting(pending, key)
         entering = ledger.entering(batch_id, items)
@@ -105,7 +108,9 @@ class Publisher:
             own.deliver(pending, message)
             return
         loop = asyncio.get_running_loop()
-        self._held[number] = (pending, message, loop.time() + HELD_MOST)
+        size = cost(len(pushes), len(sealed))
+        self._held[number] = (pending, message, loop.time() + HELD_MOST, size)
+        self._held_bytes += size
         if self._held_timer is None:
             self._held_timer = loop.call_later(HELD_MOST, self._on_held_long)
 
@@ -119,7 +124,7 @@ class Publisher:
         """Begin what Valkey has not replied to in time; it is the oldest that are held."""
         loop = asyncio.get_running_loop()
         self._held_timer = None
-        for number, (_, _, until) in list(self._held.items()):
+        for number, (_, _, until, _) in list(self._held.items()):
             if until > loop.time():
                 self._held_timer = loop.call_at(until, self._on_held_long)
                 break
@@ -129,7 +134,8 @@ class Publisher:
         """Send a batch that was held, but for those of its pushes that came before."""
         if (held := self._held.pop(number, None)) is None or self._own is None:
             return
-        pending, message, _ = held
+        pending, message, _, size = held
+        self._held_bytes -= size
         if len(repeats) < len(pending.pushes):
             self._own.deliver(pending, message, [repeat.place for repeat in repeats])
 

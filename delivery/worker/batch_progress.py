@@ -33,6 +33,7 @@ class BatchProgress:
         "partly_settled",
         "receipt",
         "routes",
+        "size",
         "started_at",
         "timer",
         "told",
@@ -46,9 +47,10 @@ class BatchProgress:
         finished: "asyncio.Future[None]",
         receipt: Receipt | None = None,
         answer: "Callable[[int, Answer, str], None] | None" = None,
+        size: int = 0,
     ) -> None:
-        """`answer`: gets each push's index, answer and text when it ends, in the process that its server waits at; the
-        results are left in Valkey for that process otherwise."""
+        """`size`: its bytes as it travels; `answer`: gets each push's index, answer and text when it ends, in the
+        process that its server waits at; the results are left in Valkey for that process otherwise."""
         self.id = batch_id
         self.answer = answer
         # What the servers of these were told before they ended, where this process knows it.
@@ -57,7 +59,7 @@ class BatchProgress:
         self.confirmed: list[int] = []
         self.receipt = receipt  # of its message; it goes with the last settlement
         self.number = int(batch_id.rpartition(":")[2])
-        self.items = items
+        self.items, self.size = items, size
         self.open = set(range(len(items)))  # indices of the pushes that have no verdict yet
         self.finished = finished
         # Settlements that the server has not confirmed; and those of them that wait to be made again.

@@ -22,6 +22,7 @@ from delivery.worker import settlement
 from delivery.worker.attempts import Deliverer
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.credential_reports import Reporter
+from delivery.worker.places import Places, cost
 from delivery.worker.settlement import Settler
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
@@ -37,8 +38,10 @@ SETTLE_TIMEOUT: Final = 1.0
 class BatchSender:
     """See the module. open() before the first batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places | None = None) -> None:
+        """places: of this process, if others look at them."""
         self.in_flight = 0
+        self.places = places or Places()
         self._batches: set[BatchProgress] = set()
         self._busy = asyncio.Event()  # set at a batch, for who waits for one
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,6 +89,7 @@ class BatchSender:
         items = work.items
         counting.batch(len(items))
         self.in_flight += len(items)
+        self.places.take(cost(len(items), work.size))
         self._batches.add(work)
         self._busy.set()
         work.finished.add_done_callback(lambda _: self._let_go(work))
@@ -117,6 +121,7 @@ class BatchSender:
     def begin_again(self, work: BatchProgress) -> None:
         """Begin a push of the due list, which is the only one of its batch, with its attempts so far."""
         self.in_flight += 1
+        self.places.take(cost(1, work.size))
         self._batches.add(work)
         work.finished.add_done_callback(lambda _: self._let_go(work))
         work.started_at = self.loop.time()
@@ -140,6 +145,7 @@ class BatchSender:
     def _let_go(self, work: BatchProgress) -> None:
         self._batches.discard(work)
         self.in_flight -= len(work.items)
+        self.places.give_back(cost(len(work.items), work.size))
 
     async def _enforce_deadlines(self) -> None:
         """End what should have ended long ago: a fault of ours must not hold a batch, and its place, for ever."""

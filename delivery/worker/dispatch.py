@@ -14,6 +14,7 @@ from django.conf import settings
 from delivery.metrics import exporting
 from delivery.queue import batch, directory_stamp, shared_clock, valkey
 from delivery.queue.receipt import Receipt
+from delivery.worker import places
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
 from delivery.worker.credential_reports import Reporter
@@ -33,7 +34,7 @@ class Dispatcher(BatchSender):
     """See the module. Made by here(); serve() beside the batches, which wait until it has started."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(places.WORKER)
         self.cipher = vault.queue_cipher("queue")
         self.started = False
 
@@ -85,7 +86,8 @@ class Dispatcher(BatchSender):
             if not again:
                 logger.error("the pushes of a batch are gone from Valkey", extra={"batch": batch_id})
             return  # settled before: its payload went with it
-        work = BatchProgress(batch_id, self._opened(batch_id, payload), self.loop.create_future(), receipt)
+        items, finished = self._opened(batch_id, payload), self.loop.create_future()
+        work = BatchProgress(batch_id, items, finished, receipt, size=len(payload))
         self.begin(work, done)
         await work.finished
 

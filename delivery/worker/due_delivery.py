@@ -83,7 +83,7 @@ class DueDelivery:
                 self._warn_at = self._sender.loop.time() + WARNING_INTERVAL
                 logger.critical("pushes that are to be tried again cannot be opened and wait until they can: %s", error)
             return
-        work = BatchProgress(due.batch_id, [due.item], self._sender.loop.create_future())
+        work = BatchProgress(due.batch_id, [due.item], self._sender.loop.create_future(), size=len(sealed))
         work.claim = Claim(trace, claim, due.batch_id, due.place, due.mark)
         work.attempts[0] = tuple(due.attempts)
         self._in_hands += 1

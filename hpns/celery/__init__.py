@@ -54,11 +54,12 @@ app.conf.update(
     task_routes={"delivery.deliver": {"queue": DELIVER}},
     task_create_missing_queues=False,
     worker_pool="hpns.celery.pool:LoopPool",
-    # Their product, 400, is how many batches a worker has in its hands at a time, and with it the bound of its memory:
-    # a batch has 200 pushes and a megabyte at most, and hardly ever a tenth of either. Both queues share it, of which
-    # RECORD never holds more than one message for each of its tasks (pool.py, the tasks).
+    # Their product, 4,000, is how many messages a worker has in its hands at a time, each of at most 9 kB: as many
+    # batches of one push as a silent provider holds of a thousand a second. What bounds the memory of their pushes are
+    # the places of delivery/worker/places.py. Both queues share it, of which RECORD never holds more than one message
+    # for each of its tasks (pool.py, the tasks).
     worker_concurrency=100,
-    worker_prefetch_multiplier=4,
+    worker_prefetch_multiplier=40,
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_disable_rate_limits=True,

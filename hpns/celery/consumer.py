@@ -51,14 +51,15 @@ class _Unacked:
 
 
 class Consumer:
-    """See the module. can_take: whether Celery has room for one more; with_receipts: see delivery/queue/receipt.py."""
+    """See the module. can_take: whether there is room for one more of a queue; with_receipts: see
+    delivery/queue/receipt.py."""
 
     def __init__(
         self,
         url: str,
         link: valkey.Link,
         loop: asyncio.AbstractEventLoop,
-        can_take: Callable[[], bool],
+        can_take: Callable[[str], bool],
         *,
         with_receipts: bool,
     ) -> None:
@@ -155,7 +156,7 @@ class Consumer:
             if not self.lease.is_valid():
                 self._waiting_since[queue] = math.inf
                 await self.lease.wait_until_valid()
-            elif not self._can_take() or len(self.lists.unconfirmed) >= UNCONFIRMED_MOST:
+            elif not self._can_take(queue) or len(self.lists.unconfirmed) >= UNCONFIRMED_MOST:
                 self._waiting_since[queue] = math.inf
                 self.room.clear()
                 await self.room.wait()

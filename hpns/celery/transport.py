@@ -14,7 +14,8 @@ from typing import Any
 from django.conf import settings
 from kombu.transport import redis as kombu_redis
 
-from delivery.queue import valkey
+from delivery.queue import batch, valkey
+from delivery.worker import places
 from hpns.celery import publishing
 from hpns.celery.consumer import Consumer
 from hpns.celery.hub import AsyncioHub
@@ -64,11 +65,16 @@ class Channel(publishing.Channel):
                 url,
                 valkey.shared(url, hub.aio),
                 hub.aio,
-                self.qos.can_consume,
+                self._can_take,
                 with_receipts=url == settings.REDIS_URL,
             )
             hub.on_drain.append(self._consumer.stop)
         return self._consumer
+
+    def _can_take(self, queue: str) -> bool:
+        """Whether there is room for one more: of pushes by their bytes, of anything by Celery's count."""
+        can_take: bool = self.qos.can_consume()
+        return can_take and (queue != batch.QUEUE or places.WORKER.has_room())
 
     def basic_consume(
         self, queue: str, no_ack: bool, callback: Callable[[Any], Any], consumer_tag: str, **_kwargs: Any

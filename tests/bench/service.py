@@ -78,11 +78,12 @@ class Service:
         root: Path = ROOT,
         settings: Mapping[str, str] | None = None,
         python: str = sys.executable,
+        web: int = 1,
     ) -> None:
-        """settings: more of an operator's. python: the interpreter with what the checkout needs."""
+        """settings: more of an operator's. python: the interpreter with what the checkout needs. web: processes."""
         self._folder = folder
         self.root = root
-        self._python = python
+        self._python, self._web = python, web
         self._more = dict(settings or {})
         self._provider = provider
         self._home = folder.path / "service"
@@ -101,6 +102,7 @@ class Service:
         self._child = self._run(
             "service",
             *("hpns.local.run", "--no-sandbox", "--state", str(self._home), "--port", str(self.port)),
+            *("--ingest", str(self._web)),
             env=self._environment(),
         )
         run_file = self._home / RUN_FILE

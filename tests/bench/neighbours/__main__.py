@@ -11,6 +11,7 @@ import sys
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from hpns.local.account import for_servers
 from hpns.local.folder import Folder
@@ -43,6 +44,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--alone", type=float, default=5, help="seconds without others before each flood (default: %(default)s)"
     )
+    parser.add_argument("--rate", type=float, default=20, help="the quiet customer's pushes a second")
+    parser.add_argument("--web", type=int, default=1, help="web processes (default: %(default)s)")
     parser.add_argument("--state", type=Path, default=ROOT / ".state" / "neighbours", help="folder for everything")
     parser.add_argument("--out", type=Path, help="where the run is saved (default: a new file in the folder)")
     return parser.parse_args(arguments)
@@ -85,7 +88,7 @@ class Neighbours:
             stack.callback(far.stop)
             far.wait_until_ready(READY_SECONDS)
             more = {"APNS_SANDBOX_ORIGIN": f"https://127.0.0.1:{far_port}", "TEST_SERVICE": "true"}
-            service = Service(self.folder, self.provider, self.options.root.resolve(), more)
+            service = Service(self.folder, self.provider, self.options.root.resolve(), more, web=self.options.web)
             stack.callback(service.stop)
             print_now(f"Starting the service of {service.root} on fresh data.")
             service.start()
@@ -109,11 +112,12 @@ class Neighbours:
         print_now(f"{multiply_rows(self.scene.service, self.scene.cast.neighbour.pk):,} rows for the neighbour.")
 
     def _measure(self, flood: Flood) -> None:
+        order: dict[str, Any] = {"rate": self.options.rate}
         if flood.door == "tls":
             port = self.scene.service.tls_port
-            order = {"port": port, "page_port": port, "ca_file": self.scene.ca_file}
-        else:
-            order = {"platform": FAR} if flood.door == "far" else {}
+            order.update({"port": port, "page_port": port, "ca_file": self.scene.ca_file})
+        elif flood.door == "far":
+            order["platform"] = FAR
         case = Case(flood.name, flood.what, flood.door, self.scene.seen(seconds=self.options.alone, **order))
         case.load_before = Path("/proc/loadavg").read_text().split()[0]
         self.run.cases.append(case)

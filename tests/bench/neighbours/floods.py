@@ -19,6 +19,8 @@ Begin = Callable[[Scene], list[Running]]
 BIG: Final = 240_000
 """Bytes of one member of a large push; the front door takes 256 KB."""
 FAR: Final = "apple_rnbeta-v2"
+OWN: Final = "apple_own-v2"
+SILENT_RATE: Final = 600.0
 
 
 class Flood(msgspec.Struct, frozen=True):
@@ -39,6 +41,15 @@ def _pushes(connections: int, **members: object) -> Begin:
 def _overdrawn(scene: Scene) -> list[Running]:
     request = scene.push(scene.cast.neighbour.key)
     return [scene.load("open", 512, request, rate=10 * RATE)]
+
+
+def _unlimited(scene: Scene) -> list[Running]:
+    return [scene.closed(512, scene.push(scene.cast.large.key))]
+
+
+def _silent(scene: Scene) -> list[Running]:
+    request = scene.push(scene.cast.large.key, platform=OWN, device_id=SILENT + "ab" * 24)
+    return [scene.load("open", 4000, request, rate=SILENT_RATE)]
 
 
 def _acks(scene: Scene) -> list[Running]:
@@ -156,6 +167,8 @@ def _temporary_bytes(scene: Scene) -> str:
 FLOODS: Final = (
     Flood("ten-times", "a neighbour at ten times its limit, in open loop", _overdrawn),
     Flood("closed-64", "the same neighbour on 64 connections, in closed loop", _pushes(64)),
+    Flood("closed-512", "a large customer, whom no limit holds, on 512 connections, in closed loop", _unlimited),
+    Flood("silent-own", "the same at 600/s by a key of its own, to a provider that says nothing", _silent),
     Flood("acks", "receipts of pushes that there never were, with its key, on 64 connections", _acks),
     Flood("malformed", "bodies that are no push, with its key, on 64 connections", _malformed),
     Flood("session", "`session` pushes with a text, with a free key, on 64 connections", _free(type="session")),

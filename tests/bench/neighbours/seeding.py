@@ -1,4 +1,5 @@
-"""The cast: a quiet customer that pays, a neighbour with agreed limits, and whoever has a free key; with their people.
+"""The cast: a quiet customer that pays, a neighbour with agreed limits, whoever has a free key, and a large customer
+whose limits no load reaches; with their people. The large one has a credential of its own for its own app.
 
 SEED runs inside the measured service's own environment, by its own code.
 """
@@ -40,12 +41,12 @@ for label, host in (("apple_rn", "production"), ("apple_rnbeta", "sandbox")):
     services.credential_add(app=app, parsed=apple)
     shared[host] = app.pk
 cast = {"far_app": shared["sandbox"]}
-for name, offer in (("quiet", "hpns"), ("neighbour", "hpns"), ("free", "tpns")):
+for name, offer in (("quiet", "hpns"), ("neighbour", "hpns"), ("free", "tpns"), ("large", "hpns")):
     row = customers.add(name=name, offer=offer).row
     server = services.server_add(customer=row, name=f"chat.{name}.example").row
     ada = person(name)
     Membership.objects.create(user=ada, customer=row, role="owner")
-    own = services.app_add(label="apple_own", topic="com.example.own", customer=row).row
+    own = services.app_add(label="apple_own", topic="com.example.own", host="sandbox", customer=row).row
     cast[name] = {
         "key": services.key_add(server=server).text, "pk": row.pk, "slug": row.slug, "app": own.pk,
         "server": str(server.public_id), "session": browser(ada).cookies["sessionid"].value,
@@ -53,6 +54,10 @@ for name, offer in (("quiet", "hpns"), ("neighbour", "hpns"), ("free", "tpns")):
     if name == "neighbour":
         rate = int(sys.argv[2])
         entitlements.change(customer=row, rate=rate, burst=2 * rate, server_rate=rate, server_burst=2 * rate)
+    if name == "large":
+        services.credential_add(app=own, parsed=apple)
+        limits = ("rate", "burst", "in_flight", "server_rate", "server_burst", "server_in_flight")
+        entitlements.change(customer=row, **dict.fromkeys(limits))
 print(json.dumps(cast))
 """
 
@@ -74,6 +79,7 @@ class Cast(msgspec.Struct, frozen=True):
     quiet: Somebody
     neighbour: Somebody
     free: Somebody
+    large: Somebody
     far_app: int
 
 

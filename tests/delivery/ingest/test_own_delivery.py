@@ -3,12 +3,11 @@
 import asyncio
 import json
 
-import pytest
 from pytest_django import Settings
 
-from delivery.ingest import own_delivery
 from delivery.log.rows import ROWS
 from delivery.queue import batch, due_list, told
+from delivery.worker import places
 from hpns.celery import commands
 from tests.delivery.links import disconnect, until
 from tests.delivery.own_sender import NAME, TAKEN, Sender
@@ -62,13 +61,24 @@ async def test_without_a_lease_it_goes_to_the_workers(sender: Sender) -> None:
     assert not sender.server.complete["ok_3"]
 
 
-async def test_beyond_its_bound_it_goes_to_the_workers(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_delivery, "MOST", 1)
+async def test_beyond_its_bound_it_goes_to_the_workers(sender: Sender) -> None:
+    sender.own._sender.places._most = 1
     sender.send("silence_2")
     await sender.begun("silence_2")
     sender.send("ok_4")
     await until(lambda: sender.store.llen(batch.QUEUE))
     assert not sender.server.complete["ok_4"]
+
+
+async def test_what_waits_for_a_silent_provider_leaves_room_for_others(sender: Sender) -> None:
+    assert await sender.send("ok_before") == b'{"status":"OK"}'  # so that more connections are opened
+    for number in range(120):
+        sender.send(f"silence_own_{number}")
+        sender.outbox._flush()  # each is a batch of its own
+    await until(lambda: sender.own._sender.batches == 120)
+    assert await sender.send("ok_beside") == b'{"status":"OK"}'
+    assert sender.store.llen(batch.QUEUE) == 0, "none had to go to the workers"
+    assert places.cost(120, 0) < sender.own._sender.places.held < 2 * places.cost(120, 120 * 1000)
 
 
 async def test_a_push_that_valkey_refuses_to_keep_gets_its_own_answer_and_one_row(sender: Sender) -> None:

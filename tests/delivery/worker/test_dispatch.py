@@ -15,7 +15,7 @@ from delivery.protocol.wire import Push
 from delivery.providers import table
 from delivery.providers.base import Target, Try
 from delivery.queue import batch, shared_clock, valkey
-from delivery.worker import batch_sender, dispatch
+from delivery.worker import batch_sender, dispatch, places
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.dispatch import Dispatcher
 from tenants import supervision
@@ -123,3 +123,20 @@ async def test_a_call_that_waited_longer_than_it_rings_is_expired_and_counts_aga
     assert fields.count(b"expired") == 2  # the outcome and the code
     assert b"ours" in fields
     assert b"[]" in fields
+
+
+async def test_a_worker_holds_the_bytes_of_a_batch_until_it_is_settled(
+    dispatcher: Dispatcher, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatcher.start()
+    before, seen = places.WORKER.held, []
+    refresh = dispatcher.deliverer.routes.refresh
+    monkeypatch.setattr(
+        dispatcher.deliverer.routes, "refresh", lambda: (seen.append(places.WORKER.held - before), refresh())
+    )
+    push = b'{"platform":"nobodys","device_id":"one","type":"message","server_id":"s"}'
+    sealed = dispatcher.cipher.seal_bytes(batch.join([batch.encode_item("t-1", 1e9, 1, 1, 1, 9, push)]), BATCH.encode())
+    await dispatcher.run(BATCH, base64.b64encode(sealed).decode(), False)
+    assert seen == [places.cost(1, len(sealed))]
+    assert places.WORKER.held == before
+    assert store.llen(ROWS) == 1

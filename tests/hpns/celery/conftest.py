@@ -49,7 +49,7 @@ class Worker:
         self.room = True
         self.tags: list[str] = []
         self.messages: dict[str, dict[str, Any]] = {}
-        self.consumer = Consumer(url, self.link, loop, lambda: self.room, with_receipts=True)
+        self.consumer = Consumer(url, self.link, loop, lambda _: self.room, with_receipts=True)
 
     def begin(self, deliver: Callable[[dict[str, Any]], None] | None = None) -> None:
         self.consumer.consume(QUEUE, deliver or self.deliver)

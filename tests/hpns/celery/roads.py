@@ -108,7 +108,7 @@ class Worker:
         self.running: dict[str, dict[str, Any]] = {}
         self.settling: set[str] = set()
         self.consumer = Consumer(
-            name, self.commands, machine.loop, lambda: len(self.consumer.unacked) < ROOM, with_receipts=True
+            name, self.commands, machine.loop, lambda _: len(self.consumer.unacked) < ROOM, with_receipts=True
         )
         self.settler = Settler(self.commands, machine.loop, b"k" * 32)
         # Its lease is what the server makes of it here, at any moment.
