@@ -90,12 +90,26 @@ def context(folder: Path, name: str) -> ssl.SSLContext:
     """
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    tls.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    load_chain(tls, folder, name)
     tls.set_alpn_protocols(["h2", "http/1.1"])
     tls.load_verify_locations(folder / CA_FILE)
     tls.verify_mode = ssl.CERT_OPTIONAL
     tls.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return tls
+
+
+def load_chain(tls: ssl.SSLContext, folder: Path, name: str) -> None:
+    """Let a listener show the certificate that is in the folder now; connections that there are go on."""
+    tls.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+
+
+def renew(folder: Path) -> None:
+    """Make another server certificate of the same CA, with another key; who has the old one loaded goes on with it."""
+    ca = x509.load_pem_x509_certificate((folder / CA_FILE).read_bytes())
+    ca_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    if not isinstance(ca_key, _Key):
+        raise TypeError("the sandbox's CA has a key of another kind")
+    _store(folder, "server", *_server(ca, ca_key), ca)
 
 
 def trust(tls: ssl.SSLContext, pem: str) -> None:

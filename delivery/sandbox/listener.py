@@ -2,7 +2,7 @@
 
 Modes: `up`; `down` (connections are refused); `silent` (accepted, and then nothing: no handshake, no answer);
 `wrong_certificate` (a certificate of a CA that nobody trusts). Invariant: a change of mode drops all connections, so
-that what comes next meets the new mode; the port stays the same throughout.
+that what comes next meets the new mode; the port stays the same throughout. `up` reads the certificate anew, too.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import ssl
 from pathlib import Path
 from typing import Any, Literal
 
-from delivery.sandbox.certificates import context, trust
+from delivery.sandbox.certificates import context, load_chain, trust
 from delivery.sandbox.connections import Connections
 from delivery.sandbox.http1 import Http1
 from delivery.sandbox.http2 import Http2
@@ -26,7 +26,7 @@ class Listener:
 
     def __init__(self, host: str, port: int, folder: Path, connections: Connections) -> None:
         """host, port: where to listen (port 0: any free one); folder: the certificates."""
-        self._host, self.connections = host, connections
+        self._host, self._folder, self.connections = host, folder, connections
         self._server: asyncio.Server | None = None
         self._trusted = 0
         self._tls: dict[str, ssl.SSLContext] = {name: context(folder, name) for name in ("server", "wrong")}
@@ -52,6 +52,8 @@ class Listener:
         self.mode = mode
         if mode == "down":
             return
+        if mode == "up":
+            load_chain(self._tls["server"], self._folder, "server")
         self.trust()
         bound = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -9,6 +9,7 @@ bin/bench --marks --against COMMAND busy  the closed loops against their marks, 
 bin/bench --marks --against COMMAND quiet   the same with what a service does for most of its life, and idle
 bin/bench --marks --markdown A.json B.json  one table of two such runs
 bin/bench many                     start, memory and changes with very many customers (tests/bench/many.py)
+bin/bench faults                   what becomes of pushes when things die (tests/bench/faults/run.py)
 bin/bench growth                   pages, rollups and retention on millions of rows (tests/bench/growth/run.py)
 """
 
@@ -26,6 +27,7 @@ from hpns.local.account import for_servers
 from hpns.local.folder import Folder
 from hpns.local.problem import ProblemError
 from tests.bench import bodies, cases, figures, many, marks, profile, programs, record, window
+from tests.bench.faults import run as faults
 from tests.bench.growth import run as growth
 from tests.bench.other import Other
 from tests.bench.provider import Provider
@@ -236,6 +238,8 @@ def main() -> int:
     if sys.argv[1:2] == ["growth"]:
         growing = growth.parse(sys.argv[2:])
         return programs.exit_code(lambda: growth.work(growing))
+    if sys.argv[1:2] == ["faults"]:
+        return faults.main(sys.argv[2:])
     if sys.argv[1:2] == ["many"]:
         wanted = many.parse(sys.argv[2:])
         return programs.exit_code(lambda: many.work(wanted))

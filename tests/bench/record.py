@@ -52,6 +52,12 @@ def begin(arguments: list[str], programs: dict[str, str]) -> Run:
     )
 
 
+def commit() -> str:
+    """The commit of this checkout, with a plus where something is not in it."""
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+
+
 def machine() -> dict[str, str]:
     """What the figures depend on and no commit says."""
     cpus = Path("/proc/cpuinfo").read_text().splitlines()
