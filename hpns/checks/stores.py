@@ -45,7 +45,7 @@ def _postgres(alias: str) -> Iterator[CheckMessage]:
 def valkey_is_durable(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """For a deployment. E032: no answer; E033: too old; E034: it may throw pushes away; W030: it may lose them;
+    """For a deployment. E032: no answer; E033: too old; E034: it may throw pushes away; W030, W032: it may lose them;
     W031: it may grow without a bound."""
     if not databases:  # Django runs all checks and leaves it to them not to ask servers
         return []
@@ -99,3 +99,9 @@ def check_info(info: dict[str, Any]) -> Iterator[CheckMessage]:
     if not info.get("maxmemory"):
         text = "Valkey has no maxmemory: a queue that nobody empties grows until the machine's memory is full."
         yield Caution(text, hint="Set maxmemory, such as 1gb: pushes are refused well before.", id="hpns.W031")
+    if info.get("connected_slaves") and "min_slaves_good_slaves" not in info:
+        text = (
+            "A replica follows Valkey, and Valkey takes pushes without one, too: while none follows, nobody knows that "
+            "one has to, and what was told OK is lost when one that was away takes its place."
+        )
+        yield Caution(text, hint="Set min-replicas-to-write 1 on each of them.", id="hpns.W032")

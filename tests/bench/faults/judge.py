@@ -12,8 +12,9 @@ import msgspec
 
 from tests.bench.faults.records import NO_ANSWER, UNREACHED, OnWire, Record, Row, Told
 
-LONGEST_ANSWER: Final = 7.5
-"""Seconds within which a server has its answer: the deadline of 5 s, and what a busy machine takes to notice it."""
+LONGEST_ANSWER, LONGEST_WAIT = 7.5, 28.0
+"""Seconds within which a server has its answer: the deadline of 5 s, and what a busy machine takes to notice it; and
+where it has to wait for a process to start, less than a Mattermost server waits."""
 RECOVERY: Final = 60.0
 """Seconds after the last fault within which all has to be well."""
 # Outcomes of pushes that were never taken on.
@@ -100,7 +101,8 @@ def _answers(tally: Tally, told: dict[str, Told]) -> None:
     tally.fail = dict(Counter(push.code for push in told.values() if push.status == "FAIL").most_common())
     wrong = (push.ack_id for push in told.values() if push.status == "REMOVE" and not push.gone)
     tally.wrongly_removed = tally.note("wrongly_removed", wrong)
-    tally.longest = max((push.seconds for push in told.values() if push.status != UNREACHED), default=0.0)
+    silent = (UNREACHED, NO_ANSWER)
+    tally.longest = max((push.seconds for push in told.values() if push.status not in silent), default=0.0)
     tally.note("no_answer", (push.ack_id for push in told.values() if push.status == NO_ANSWER))
 
 
@@ -118,9 +120,7 @@ def _wire(tally: Tally, by_ack: dict[str, list[OnWire]]) -> None:
     tally.phone_repeats, tally.other_ids = tally.note("phone_repeats", twice), tally.note("other_ids", other)
 
 
-def _ends(
-    tally: Tally, told: dict[str, Told], by_ack: dict[str, list[OnWire]], rows: dict[str, list[Row]]
-) -> None:
+def _ends(tally: Tally, told: dict[str, Told], by_ack: dict[str, list[OnWire]], rows: dict[str, list[Row]]) -> None:
     lost, otherwise, delivered_all_the_same, accepted = [], [], [], 0
     for ack_id, push in told.items():
         arrived = any(each.delivered for each in by_ack.get(ack_id, ()))
@@ -161,7 +161,7 @@ def breaches(tally: Tally, may: Iterable[str] = (), longest: float = LONGEST_ANS
         for name, words in BREACHES.items()
         if name not in allowed and (count := getattr(tally, name))
     ]
-    if tally.longest > longest and "longest" not in allowed:
+    if tally.longest > (LONGEST_WAIT if "longest" in allowed else longest):
         found.append(f"the longest answer took {tally.longest:.1f} s")
     if tally.recovered is None or tally.recovered > RECOVERY:
         found.append(f"all was not well {RECOVERY:.0f} s after the last fault")

@@ -56,7 +56,7 @@ class Load:
         self.port, self.customers, self.rate = port, customers, rate
         self.name = f"f{secrets.token_hex(3)}"  # begins each ack_id
         self.told: dict[str, Told] = {}
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - replayed by its seed
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)

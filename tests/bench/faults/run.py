@@ -50,7 +50,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, help="pushes a second (default: 60, --soak 300)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of all that is random (default: the time)")
     parser.add_argument("--workers-send", action="store_true", help="web processes hand everything to the workers")
-    parser.add_argument("--state", type=Path, default=ROOT / ".state" / "faults", help="folder (default: .state/faults)")
+    parser.add_argument(
+        "--state", type=Path, default=ROOT / ".state" / "faults", help="folder (default: .state/faults)"
+    )
     parser.add_argument("--out", type=Path, help="where the run is saved (default: a new file in the folder)")
     parser.add_argument("--markdown", type=Path, nargs="+", metavar="RUN", help="print the tables of saved runs")
     return parser.parse_args(arguments)
@@ -98,7 +100,7 @@ class Tour:
     def _scene(self, stack: ExitStack) -> Scene:
         settings = {"DELIVER_FROM": "workers"} if self.options.workers_send else {}
         scene = stack.enter_context(running_scene(self.folder, self.options.seed, **settings))
-        found, problems = scene.wait_until(scene.problems, RECOVERY)
+        found, problems = scene.wait_until(scene.unserved, RECOVERY)
         if found is None:
             raise ProblemError(f"The service does not become well: {'; '.join(problems)}")
         return scene
@@ -135,7 +137,7 @@ class Tour:
             _, unserved = scene.wait_until(scene.unserved, RECOVERY)  # while pushes go on
         finally:
             load.stop()
-        took, unwell = scene.wait_until(scene.problems, RECOVERY)
+        took, unwell = scene.wait_until(scene.unended, RECOVERY)
         recovered = None if took is None else time.monotonic() - ended
         record = finished(scene, load, journal, recovered)
         save(record, self.folder / f"{name}.record.json")

@@ -1,6 +1,6 @@
-"""The service under faults: a stage with several customers, two web processes and two workers, and what is seen of it.
+"""A service for faults: a stage with several customers, two web processes and two workers, and what is seen of it.
 
-Invariant: whatever a fault leaves behind is found by problems(), which says in words what is not as it was.
+Invariant: whatever a fault leaves behind, unserved() or unended() finds it, and says in words what is not as it was.
 """
 
 import json
@@ -20,9 +20,11 @@ import psycopg
 import redis
 
 from delivery.sandbox import certificates
+from hpns.local.postgres import Postgres
 from hpns.local.process import descendants
 from tests import cluster
 from tests.bench.faults import records
+from tests.bench.faults.cast import BENT, MORE
 from tests.bench.faults.load import Customer, Load
 from tests.bench.faults.records import Record
 from tests.sandbox_fixture import running_sandbox
@@ -35,52 +37,6 @@ PROMPT: Final = 2.0
 """Seconds within which a push is answered when all is well, on a machine that is busy."""
 DISK_MIB: Final = {"valkey": 256, "postgres": 512}
 """The size of each store's own disk."""
-MORE = """
-import json, os, sys
-from pathlib import Path
-import django
-django.setup()
-from billing import customers
-from delivery.sandbox import demo
-from tenants import services
-from tenants.providers import apple_files, google_files
-from tests.settled import settle_credentials
-folder = Path(sys.argv[1])
-key = (folder / f"AuthKey_{demo.KEY_ID}.p8").read_bytes()
-apple = apple_files.apple_key(key, key_id=demo.KEY_ID, team_id=demo.TEAM_ID)
-made = demo.make(folder, os.environ["GOOGLE_TOKEN_ORIGIN"])
-uris = [os.environ["GOOGLE_TOKEN_ORIGIN"] + "/token"]
-google = google_files.service_account(made.service_account.read_bytes(), token_uris=uris)
-keys = {}
-for name in ("Birch", "Cedar"):
-    customer = customers.add(name=name, offer="eas").row
-    for label, parsed in (("apple_rn", apple), ("android_rn", google)):
-        app = services.app_add(label=label, topic="com.mattermost.rn", customer=customer).row
-        services.credential_add(app=app, parsed=parsed)
-    server = services.server_add(customer=customer, name=f"chat.{name.lower()}.example").row
-    keys[name] = services.key_add(server=server).text
-settle_credentials()
-print(json.dumps(keys))
-"""
-# A sitecustomize module by which files set the clock of a process, and what names mean to it.
-BENT: Final = '''
-import asyncio, time
-import uvloop
-_true, _resolve = time.time, uvloop.Loop.getaddrinfo
-_clock, _names = {clock!r}, {names!r}
-def _read(path):
-    with open(path) as file:
-        return file.read().strip()
-def _set():
-    return _true() + float(_read(_clock))
-async def _bent(self, host, port, **options):
-    word = _read(_names)
-    if word == "silent":
-        await asyncio.sleep(3600)
-    return await _resolve(self, word or host, port, **options)
-time.time = _set
-uvloop.Loop.getaddrinfo = _bent
-'''
 
 
 class Scene:
@@ -101,6 +57,14 @@ class Scene:
         """The processes that serve pushes, below their parent."""
         child = self.stage.children.get("ingest")
         return [pid for pid in descendants(child.pid) if _runs(pid, b"hpns.asgi")] if child else []
+
+    def serving(self) -> set[str]:
+        """The names of the web processes that take pushes, by the traces of some that they turn away."""
+        found = set()
+        for _ in range(20):
+            error = self.stage.push(platform="nobody's").get("error", "")
+            found.add(error.rpartition("(trace ")[2].partition("-")[0])
+        return found
 
     def ensure(self) -> None:
         """Start again whatever a fault has ended and not started."""
@@ -140,9 +104,9 @@ class Scene:
 
     # --- Looking
 
-    def problems(self) -> list[str]:
-        """What is not well, in words; [] when all is."""
-        return self.unserved() or self._asked(self._left)
+    def unended(self) -> list[str]:
+        """What has not ended or is not written, in words; [] when all is."""
+        return self._asked(self._left)
 
     def unserved(self) -> list[str]:
         """Whose pushes are not answered OK promptly, and other words for a service that does not serve; [] if none."""
@@ -182,7 +146,7 @@ class Scene:
 
     @staticmethod
     def wait_until(look: Callable[[], list[str]], seconds: float) -> tuple[float | None, list[str]]:
-        """Seconds until a look finds nothing, or None after so many, and what the last one found that found something."""
+        """Seconds until a look finds nothing, or None after so many, and what was found last."""
         started = time.monotonic()
         last: list[str] = []
         while problems := look():
@@ -255,6 +219,7 @@ def running_scene(folder: Path, seed: int, **settings: str) -> Iterator[Scene]:
             (bent / name).write_text(word)
         (bent / "sitecustomize.py").write_text(BENT.format(clock=str(bent / "clock"), names=str(bent / "names")))
         stage = Stage(home / "service", sandbox, settings)
+        stage.postgres = Postgres(stage.folder, cluster.PASSWORD)  # durable: what it has committed survives its death
         stage.env["PYTHONPATH"] = f"{bent}{os.pathsep}{stage.env['PYTHONPATH']}"
         stack.callback(stage.close)
         cluster.copy_into(stage.folder, stage.env)
@@ -265,7 +230,7 @@ def running_scene(folder: Path, seed: int, **settings: str) -> Iterator[Scene]:
         more = json.loads(stage.run("-c", MORE, str(folder / "sandbox" / "demo")))
         stage.key = seeded["key"]
         customers = [Customer("Acme", stage.key), *(Customer(name, key) for name, key in more.items())]
-        scene = Scene(stage, customers, random.Random(seed), disks)
+        scene = Scene(stage, customers, random.Random(seed), disks)  # noqa: S311 - replayed by its seed
         scene.ensure()
         wait_for(stage.ready, PATIENCE, "the service is ready")
         yield scene

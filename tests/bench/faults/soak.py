@@ -109,7 +109,7 @@ def soaked(scene: Scene, rate: float, seconds: float, say: Callable[[str], None]
             say("  " + ", ".join(f"{name} {value:g}" for name, value in samples[-1].items()))
     ended = time.monotonic()
     load.stop()
-    took, problems = scene.wait_until(scene.problems, RECOVERY)
+    took, problems = scene.wait_until(scene.unended, RECOVERY)
     record = finished(scene, load, journal, None if took is None else time.monotonic() - ended)
     tally = judge(record)
     for name, grown in growth(samples).items():

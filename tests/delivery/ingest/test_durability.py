@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -109,7 +110,7 @@ def test_with_a_good_disk_all_is_known_to_be_synced_within_two_and_a_half_second
 
 def looked(**changes: Any) -> Look:
     """A look at a Valkey as it should be, but for these changes of INFO (_ for -) and of the policies."""
-    policies = {b"appendfsync": b"everysec", b"no-appendfsync-on-rewrite": b"no"}
+    policies = {b"appendfsync": b"everysec", b"no-appendfsync-on-rewrite": b"no", b"min-replicas-to-write": b"0"}
     info = {
         "run_id": "one",
         "server_time_usec": "1000000000",
@@ -136,6 +137,9 @@ def looked(**changes: Any) -> Look:
         ({"aof_last_write_status": "err"}, "a full disk?"),
         ({"appendfsync": "no"}, "appendfsync no"),
         ({"aof_rewrite_in_progress": "1", "no_appendfsync_on_rewrite": "yes"}, "no-appendfsync-on-rewrite yes"),
+        ({"min_replicas_to_write": "1"}, "0 replicas follow it, of 1 that have to"),
+        ({"connected_slaves": "1", "slave0": "ip=1.1.1.1,state=wait_bgsave,offset=0"}, "0 replicas follow it, of 1"),
+        ({"role": "slave"}, "it is a replica"),
     ],
 )
 def test_a_valkey_that_saves_nothing_is_recognised(changes: dict[str, str], why: str) -> None:
@@ -169,6 +173,30 @@ def test_a_sync_that_is_under_way_is_waited_for() -> None:
     times = ((0, 0), (1.3, 1), (1.6, 1), (1.9, 1), (2.2, 0))
     looks = [looked(server_time_usec=str(int((1000 + at) * 1e6)), aof_pending_bio_fsync=str(n)) for at, n in times]
     assert [tracker.observe(look) for look in looks] == [0, 0, 0, 0, 7]
+
+
+@pytest.mark.parametrize(("needed", "known"), [("0", True), ("1", True), ("2", False)])
+def test_what_too_few_replicas_have_acknowledged_is_not_saved(needed: str, known: bool) -> None:
+    def at(seconds: float, first: int, second: int) -> Look:
+        return looked(
+            server_time_usec=str(int((1000 + seconds) * 1e6)),
+            min_replicas_to_write=needed,
+            connected_slaves="2",
+            slave0=f"ip=1.1.1.1,port=1,state=online,offset={first},lag=0",
+            slave1=f"ip=1.1.1.2,port=1,state=online,offset={second},lag=0",
+            master_repl_offset=str(500 + int(seconds * 100)),
+        )
+
+    tracker = SyncTracker()
+    assert [tracker.observe(look) for look in (at(0, 400, 400), at(1.3, 499, 400), at(1.6, 499, 400))] == [0] * 3
+    assert tracker.waits_for_replicas
+    assert (tracker.observe(at(2.0, 500, 499)) == 7) is known
+
+
+def test_where_replicas_follow_a_sync_at_once_is_not_enough() -> None:
+    replica = {"connected_slaves": "1", "slave0": "ip=1.1.1.1,port=1,state=online,offset=0,lag=0"}
+    assert looked(appendfsync="always").saves_at_once
+    assert not looked(appendfsync="always", **replica).saves_at_once
 
 
 def test_where_the_policy_may_not_be_read_the_rest_counts() -> None:
@@ -260,6 +288,42 @@ async def test_where_each_write_is_synced_at_once_nobody_waits_for_looks(outbox:
     await until(lambda: outbox.responses.newest == 1)
     late(outbox)
     assert await error_of(answer) == ""
+
+
+@pytest.fixture
+def replica(server: redis.Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """A replica that follows the Valkey."""
+    valkey = Valkey(Folder(tmp_path_factory.mktemp("replica"), for_servers()), "s3cret")
+    child = Child(valkey.spec())
+    primary = server.connection_pool.connection_kwargs
+    try:
+        wait_for(valkey.spec().ready, PATIENCE, "the replica serves")
+        with redis.Redis.from_url(valkey.url) as client:
+            client.config_set("masterauth", "s3cret")
+            client.replicaof("127.0.0.1", str(primary["port"]))
+        wait_for(lambda: server.info("replication").get("slave0", {}).get("state") == "online", PATIENCE, "it follows")
+        yield child
+    finally:
+        child.kill()
+        wait_for(lambda: not server.info("replication")["connected_slaves"], PATIENCE, "it follows no more")
+
+
+async def test_a_late_push_that_the_replica_may_not_have_fails_and_is_ok_when_it_has_caught_up(
+    outbox: Outbox, replica: Child
+) -> None:
+    followed = intake.accept(outbox, ACME, body(ack_id="followed"))
+    await until(lambda: outbox.responses.synced == 1)
+    late(outbox)
+    assert await error_of(followed) == ""
+    replica.signal_group(signal.SIGSTOP)
+    try:
+        behind = intake.accept(outbox, ACME, body(ack_id="behind"))
+        await asyncio.sleep(3.0)  # on the primary's disk after two and a half
+        late(outbox)
+        assert (await error_of(behind)).startswith("queue_unsaved ")
+    finally:
+        replica.signal_group(signal.SIGCONT)
+    await until(lambda: outbox.responses.synced == 2)
 
 
 async def test_an_idle_process_does_not_look(outbox: Outbox, server: redis.Redis) -> None:

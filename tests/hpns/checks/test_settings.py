@@ -218,6 +218,8 @@ def test_a_valkey_that_does_not_answer_is_named(settings: Settings) -> None:
         ({}, []),
         ({"aof_enabled": 0}, ["hpns.W030"]),
         ({"maxmemory": 0}, ["hpns.W031"]),
+        ({"connected_slaves": 1}, ["hpns.W032"]),
+        ({"connected_slaves": 1, "min_slaves_good_slaves": 1}, []),
         ({"maxmemory_policy": "allkeys-lru"}, ["hpns.E034"]),
         ({"redis_version": "6.2.14"}, ["hpns.E033"]),
     ],
