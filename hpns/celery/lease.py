@@ -26,6 +26,10 @@ RETRY_SECONDS, RECHECK_SECONDS = 0.1, 0.25
 WEB: Final = "web@"
 # Seconds without a heartbeat after which one was missed; the server counts whole ones.
 MISSED_SECONDS = HEARTBEAT_SECONDS + 1
+# Seconds for which one that has missed a heartbeat, or sends its first, takes nothing over: the server may have been
+# away, so that nobody could renew a lease, and whoever lives has reconnected by then (valkey.RETRY_MOST) and renews it.
+# What an unharmed process is sending would be sent twice, and a call rings twice.
+PATIENCE_SECONDS: Final = 3.0
 # Characters of a state that are published.
 STATE_LENGTH = 300
 
@@ -48,7 +52,7 @@ class Lease:
         self.worker = worker
         self.queues: list[str] = []
         self._link, self._loop, self._problems, self._on_renewed = link, loop, problems, on_renewed
-        self._renewed_at = -math.inf
+        self._renewed_at = self._patient_until = -math.inf
         self._renewed = asyncio.Event()
         self._refusal = ""
 
@@ -67,9 +71,11 @@ class Lease:
         while True:
             problems = self._problems()
             try:
+                in_time = self._loop.time() - self._renewed_at < MISSED_SECONDS
                 await self._renew("; ".join(problems)[:STATE_LENGTH])
                 self._on_renewed()
-                await self._requeue_expired("")
+                if self._may_take_over(in_time=in_time):
+                    await self._requeue_expired("")
             except commands.CommandRefused as error:
                 if str(error) != self._refusal:
                     logger.error("Valkey refuses this worker's heartbeat: %s", error)
@@ -81,6 +87,14 @@ class Lease:
             else:
                 self._refusal = ""
                 await tick(RECHECK_SECONDS if problems else HEARTBEAT_SECONDS)
+
+    def _may_take_over(self, *, in_time: bool) -> bool:
+        """Whether an expired lease means that its worker is gone; in_time: no heartbeat of this one was missed."""
+        now = self._loop.time()
+        # A process that always comes late, on a machine that is busy, is patient for a part of the time only.
+        if not in_time and now >= self._patient_until + LEASE_SECONDS:
+            self._patient_until = now + PATIENCE_SECONDS
+        return now >= self._patient_until
 
     async def _renew(self, state: str) -> None:
         sent_at = self._loop.time()

@@ -150,11 +150,14 @@ def full_disk(name: str) -> Begin:
 
 
 def _fill(filler: Path) -> None:
-    with filler.open("wb") as file, suppress(OSError):
+    file = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    try:
         for size in (1 << 20, 4096):
             with suppress(OSError):
-                while file.write(b"\0" * size):
-                    file.flush()
+                while os.write(file, b"\0" * size):
+                    pass
+    finally:
+        os.close(file)
 
 
 # --- PostgreSQL

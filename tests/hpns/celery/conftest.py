@@ -108,4 +108,5 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(lease, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(lease, "RECHECK_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(consumer_module, "PAUSE_MIN", 0.01)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -15,6 +16,18 @@ pytestmark = pytest.mark.usefixtures("hurry")
 
 
 # --- Leases
+
+
+def test_who_always_comes_late_takes_over_all_the_same_most_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    made = lease.Lease("late", None, SimpleNamespace(time=lambda: clock.now), list, lambda: None)  # type: ignore[arg-type]
+    monkeypatch.setattr(lease, "PATIENCE_SECONDS", 3.0)
+    times = []
+    for _ in range(60):
+        clock.now += 1
+        times.append(made._may_take_over(in_time=False))
+    assert times[:2] == [False, False]
+    assert times.count(True) >= 36
 
 
 async def lapse(store: redis.Redis, made: Worker) -> None:
@@ -40,6 +53,27 @@ async def test_a_worker_whose_lease_expired_takes_nothing_from_who_took_over(wir
             await until(lambda: not store.exists(second.taken), "it is gone")
             assert not store.exists(first.taken, QUEUE)
             await nothing_more(second)
+
+
+async def test_when_valkey_was_away_for_longer_than_leases_nobody_takes_over_from_who_lives(
+    wire: Wire, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(lease, "MISSED_SECONDS", 0.5)  # a heartbeat is sent every twentieth of a second
+    async with worker(wire.url) as first, worker(wire.url) as second:
+        store.lpush(QUEUE, PUBLISHED)
+        await until(lambda: first.tags or second.tags, "one of them has the message")
+        holder, other = (first, second) if first.tags else (second, first)
+        monkeypatch.setattr(second.consumer.lease, "_patient_until", 0.0)
+        monkeypatch.setattr(first.consumer.lease, "_patient_until", 0.0)
+        for made in (first, second):  # nobody could renew a lease, and the other is back first
+            await lapse(store, made)
+            monkeypatch.setattr(made.consumer.lease, "_renewed_at", made.consumer.lease._loop.time() - 60)
+        keeping = asyncio.ensure_future(other.consumer.lease.keep())
+        await until(other.consumer.lease.is_valid, "the other has renewed its lease")
+        await asyncio.sleep(0.2)
+        assert store.lrange(holder.taken, 0, -1) == [PUBLISHED]
+        keeping.cancel()
 
 
 @pytest.mark.parametrize("item", [PUBLISHED, redelivered(PUBLISHED)], ids=["first", "redelivered"])
