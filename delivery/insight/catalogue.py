@@ -7,7 +7,7 @@ there is here by itself. Pure.
 from typing import Final, NamedTuple
 
 from delivery.outcomes import own, removal
-from delivery.outcomes.verdict import Answer, Attribution, Outcome, Verdict
+from delivery.outcomes.verdict import Answer, Attribution, Outcome, Retry, Verdict
 from delivery.providers import table
 from tenants.providers.table import PROVIDERS
 
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     `provider` is the family whose word it is ("apns", "fcm"), "" for the codes of our own; cause and fix are parts of
     a sentence, without a capital and a full stop; `answer` is what the server is told (OK, REMOVE, FAIL); `replies`
     are the provider's own words that lead to it, such as "400 BadTopic"; of_credential: its cause lies in the app's
-    credential or set-up, and is ours where the app is ours.
+    credential or set-up, and is ours where the app is ours; `retry` says whether, and how, such a push is tried again.
     """
 
     code: str
@@ -59,6 +59,7 @@ class Entry(NamedTuple):
     counts_in_sla: bool
     of_credential: bool
     replies: tuple[str, ...]
+    retry: Retry
 
     @property
     def title(self) -> str:
@@ -116,6 +117,7 @@ def _entry(verdict: Verdict, family: str) -> Entry:
         verdict.counts_in_sla,
         verdict.is_credential_fault,
         _replies(verdict, family) if verdict.code != "sent" else (),
+        verdict.retry,
     )
 
 

@@ -11,7 +11,7 @@ from delivery.insight.catalogue import ENTRIES, Entry
 from delivery.insight.durations import lasting
 from delivery.models import Delivery, Receipt
 from delivery.outcomes import own
-from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, Answer, Attempt, Retry, Verdict, WireState
+from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, Answer, Attempt, Outcome, Retry, Verdict, WireState
 from delivery.providers import table
 from tenants.providers.table import PROVIDERS, family_of
 
@@ -30,6 +30,8 @@ BEHIND_THE_QUEUE: Final = frozenset(
         "internal_error",
     )
 )
+# Seconds between two attempts from which on the push has waited to be tried again.
+PAUSE: Final = 1.0
 # Seconds within which most phones have said that they were woken.
 SOON: Final = 60
 SILENCE: Final = (
@@ -131,8 +133,22 @@ def _attempts(row: Delivery) -> list[Step]:
             tried = how.replace(" and sent", " that tried to send it").replace(": sent", ": tried")
             steps.append(Step(f"{tried} to {host}", _after(row, at), "quiet", "Tried"))
         ended = datetime.fromtimestamp(attempt["at"] + attempt["ms"] / 1000, UTC)
-        steps.append(_result(attempt, verdicts[place], host, _after(row, ended)))
+        result = _result(attempt, verdicts[place], host, _after(row, ended))
+        if place + 1 < len(attempts):
+            result = _tried_again(result, attempts[place + 1]["at"] - ended.timestamp())
+        steps.append(result)
+    if row.outcome == Outcome.EXPIRED.value and attempts:
+        took = lasting(_after(row, row.ended_at))
+        text = f"Given up {took} after it came in: it would come too late to be of use"
+        steps.append(Step(text, _after(row, row.ended_at), "bad", "Expired"))
     return steps
+
+
+def _tried_again(failed: Step, pause: float) -> Step:
+    """What came of an attempt, with the seconds after which the next one was made where that was a pause."""
+    if pause < PAUSE:
+        return failed
+    return failed._replace(note=f"{failed.note} Tried again {lasting(pause * 1000)} later.".strip())
 
 
 def _how(before: Sequence[Verdict], place: int, count: int) -> str:

@@ -77,6 +77,12 @@ def expired(verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(verdict, outcome=Outcome.EXPIRED)
 
 
+@cache
+def late_by_others(verdict: Verdict) -> Verdict:
+    """Return the verdict on a push that ended so at a later try, and not by our doing: it is no event of the SLA."""
+    return msgspec.structs.replace(verdict, counts_in_sla=False)
+
+
 def refusal(code: str) -> Verdict:
     """Return the verdict for a refusal of our own, made before any attempt; KeyError for a code that has no row."""
     return own.REFUSALS[code]

@@ -16,7 +16,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
 from delivery.insight.catalogue import ENTRIES, Entry
-from delivery.outcomes.verdict import Outcome
+from delivery.insight.durations import lasting
+from delivery.outcomes.verdict import Outcome, Retry
+from delivery.protocol import schedule
 from tenants.providers.table import PROVIDERS
 
 # The texts change with a version, and whoever follows a link out of a log does not mind an hour.
@@ -38,6 +40,35 @@ PHONE: Final = {
     Outcome.FAILED: "This push is not shown. The device stays registered, and the next push is sent to it.",
     Outcome.EXPIRED: "This push is not shown: it would have come too late to be of use.",
     Outcome.LOST: "Nobody knows whether it was shown. The next push is sent to the device.",
+}
+_PLANS: Final = {
+    "a message": schedule.MESSAGE,
+    "a wipe": schedule.WIPE,
+    "a call": schedule.CALL,
+    "a clear or a badge": schedule.STATE,
+}
+_FOR: Final = ", ".join(f"{what} for {lasting(plan.lifetime * 1000)}" for what, plan in _PLANS.items())
+_LATER: Final = (
+    f"after growing pauses, no sooner than the provider asks for: {_FOR}. When the deadline of its answer comes, the"
+    " server is told OK, because the push is queued; FAIL only where it is not tried for so long: a test push, one"
+    " whose time is over before its next try, and any push while the queue has no room for it. What is not taken in"
+    " all that time ends as expired, with the code of its last try"
+)
+AGAIN: Final = {
+    Retry.SAFE: f"Yes, for nothing was sent: {_LATER}.",
+    Retry.AT_ONCE: f"Yes, at once on a new connection, for the provider took nothing; then {_LATER}.",
+    Retry.BACKOFF: f"Yes, for the provider took nothing: {_LATER}.",
+    Retry.REPLACE: (
+        "Yes, where a second one would take the place of the first on the phone, for the first may have been taken:"
+        f" {_LATER}. A call, and what names no post, is not sent to an Android phone again."
+    ),
+    Retry.ONCE: (
+        "Once, under the same ids, where a second one would take the place of the first on the phone, for the first may"
+        " have been taken. Meanwhile the server is told OK when the deadline of its answer comes, because the push is"
+        " queued; a test push is FAIL. A call, and what names no post, is not sent to an Android phone again."
+    ),
+    Retry.RENEW: "Once and at once, with a new token.",
+    Retry.NEVER: "No: it would end in the same way.",
 }
 PHONE_OF_ACKS: Final = "The notification is shown all the same; only its receipt is not counted."
 
@@ -77,6 +108,7 @@ def code(_request: HttpRequest, code: str) -> HttpResponse:
     context = {
         "entry": entry,
         "told": TOLD[entry.answer],
+        "again": AGAIN[entry.retry] if entry.outcome is not Outcome.SENT and not of_ack else "",
         "phone": PHONE_OF_ACKS if of_ack else PHONE[entry.outcome],
         "version": settings.VERSION,
     }

@@ -1,7 +1,9 @@
 """Reading what the SLA needs of deliveries: counts by customer and minute, and what became of single pushes.
 
 A push that was handed off a minute or more after it was accepted failed by our doing: a provider's answer is waited for
-a few seconds only (ATTEMPT_DEADLINE), so that all else of the time was spent in our queue.
+a few seconds only (ATTEMPT_DEADLINE), so that all else of the time was spent in our queue. What its provider could not
+take in that time, and took when it was tried again later, is no event (delivery/outcomes/judge.py), unless an attempt
+had failed by our doing.
 """
 
 from collections.abc import Iterator, Sequence

@@ -6,6 +6,7 @@ deadline. Nothing here waits; senders call back.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from django.conf import settings
@@ -135,9 +136,11 @@ class Deliverer:
             counting.attempt(attempt, verdict.code)
             if verdict.answer is Answer.OK:
                 self._fuse.accepted(work.items[index].customer, tried.target.credential_id, tried.push.device_id)
-                return self.end(work, index, verdict)
+                return self.end(work, index, verdict if work.claim is None else _of_late(work.attempts[index], verdict))
             if verdict.answer is Answer.REMOVE or verdict.remove_when_proven:
                 verdict = self._judge_gone(work.items[index], tried, verdict)
+                if work.claim is not None and verdict.answer is Answer.REMOVE:
+                    verdict = _of_late(work.attempts[index], verdict)
             if verdict.retry is not Retry.NEVER:
                 if self.retries.try_again(work, index, tried, attempt, verdict.retry):
                     return None
@@ -259,3 +262,10 @@ class Deliverer:
         elif work.timer is None:
             gather = min(GATHER_MOST, max(GATHER, SHARE * (self._loop.time() - work.started_at)))
             work.timer = self._loop.call_later(gather, self._settler.settle, work)
+
+
+def _of_late(attempts: Sequence[Attempt], verdict: Verdict) -> Verdict:
+    """The verdict on a push of the due list that its provider has dealt with: an event of the SLA only where we had a
+    part in its being late."""
+    ours = any(table.judge(attempt).attribution == "ours" for attempt in attempts[:-1])
+    return verdict if ours else judge.late_by_others(verdict)

@@ -68,6 +68,29 @@ def test_the_steps_say_what_was_refused_and_what_was_never_answered_in_the_provi
     assert steps[4].text == "Attempt 2 of 2: sent once more to h"
 
 
+def test_a_push_that_was_tried_again_later_says_of_each_attempt_when_and_how_long_it_waited() -> None:
+    busy = {"status": 503, "reason": "ServiceUnavailable"}
+    row = push(
+        {**busy, "at": 0.01}, {**busy, "at": 0.5}, {**busy, "at": 12.52}, {"at": 80.0, "status": 200}, seconds=80.1
+    )
+    steps = timeline.of(row, ())
+    assert [(step.label, step.after) for step in steps[2:-2]] == [
+        *[("Sent", 10), ("Refused", 30), ("Sent", 500), ("Refused", 520), ("Sent", 12_520), ("Refused", 12_540)],
+        *[("Sent", 80_000), ("Handed off", 80_020)],
+    ]
+    waited = [step.note.partition("Tried again ")[2] for step in steps if step.label == "Refused"]
+    assert waited == ["", "12 s later.", "1 min 7 s later."]
+    assert "had been told OK after 5 s: the push stood safely in the queue" in steps[-2].text
+
+
+def test_a_push_that_was_tried_for_its_whole_lifetime_says_that_it_was_given_up() -> None:
+    busy = {"status": 503, "reason": "ServiceUnavailable"}
+    row = push({**busy, "at": 1}, {**busy, "at": 70}, seconds=120, outcome="expired", code="apns_service_unavailable")
+    step = timeline.of(row, ())[-2]
+    assert (step.label, step.after, step.kind) == ("Expired", 120_000, "bad")
+    assert step.text.startswith("Given up 2 min after it came in")
+
+
 def test_an_attempt_whose_name_was_not_found_is_not_said_to_be_sent() -> None:
     row = push({"at": 0.01, "status": 0, "ms": 5, "reason": "dns"}, answer="FAIL", outcome="failed", code="x")
     steps = timeline.of(row, ())

@@ -1,5 +1,7 @@
 """The public pages of outcome codes."""
 
+import html
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -44,3 +46,27 @@ def test_the_texts_in_servers_logs_end_with_the_address_of_their_page() -> None:
         text = judge.text(judge.refusal("no_app"), "t-1", base, label="x")
         assert text.endswith(f"(trace t-1) https://push.example.com{reverse('code', args=['no_app'])}")
     assert judge.text(judge.refusal("no_app"), "t-1", label="x").endswith("(trace t-1)")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("apns_service_unavailable", "Yes, for the provider took nothing: after growing pauses"),
+        ("transport_connect", "a message for 1 d, a wipe for 7 d, a call for 1 min, a clear or a badge for 2 min"),
+        ("transport_timeout_unanswered", "Once, under the same ids, where a second one would take the place of the"),
+        ("apns_trouble", "Yes, where a second one would take the place of the first on the phone"),
+        ("apns_bad_topic", "No: it would end in the same way."),
+    ],
+)
+def test_a_codes_page_says_whether_such_a_push_is_tried_again_and_what_the_server_is_told(
+    code: str, words: str
+) -> None:
+    text = html.unescape(Client().get(f"/codes/{code}/").content.decode())
+    assert "Whether it is tried again" in text
+    assert words in text
+    assert ("told OK" in text) == (code != "apns_bad_topic")
+
+
+@pytest.mark.parametrize("code", ["sent", "missing_ack_id"])
+def test_what_nothing_failed_of_has_no_word_on_trying_again(code: str) -> None:
+    assert "tried again" not in Client().get(f"/codes/{code}/").content.decode()

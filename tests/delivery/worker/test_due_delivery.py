@@ -68,6 +68,7 @@ class Worker:
                 "code": part[-5],
                 "answer": part[-4],
                 "whose": part[-3],
+                "counts": part[-2],
                 "attempts": part[9 if part[9].startswith("[") else 8].count('"at"'),
             }
             for part in parts
@@ -110,6 +111,7 @@ async def test_it_is_sent_when_its_time_has_come_and_has_one_row_with_all_attemp
         "code": "sent",
         "answer": "OK",
         "whose": "provider",
+        "counts": "f",
         "attempts": 2,
     }
     assert (worker.waiting(), worker.store.exists(due_list.ITEMS)) == ([], 0)
