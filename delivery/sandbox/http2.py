@@ -162,7 +162,14 @@ class Http2(asyncio.Protocol):
             self._flush()
 
     def _answer(self, stream: int, ready: Ready) -> None:
-        """Puts the answer, or the fault that stands for it, on the wire."""
+        """Puts the answer, or the fault that stands for it, on the wire; nothing where the client has reset its stream,
+        perhaps in the same read as the end of its request."""
+        try:
+            self._put(stream, ready)
+        except h2.exceptions.ProtocolError:
+            self._forget(stream)
+
+    def _put(self, stream: int, ready: Ready) -> None:
         answer = ready.answer
         if answer.hang:
             self._answering[stream] = None

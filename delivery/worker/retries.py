@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import Attempt, Retry
 from delivery.protocol import schedule
 from delivery.providers import table
@@ -33,6 +34,9 @@ LATER_FROM: Final = 4
 NO_BUDGET: Final = (0.5, 2.0)
 # Pushes of the due list that one credential may have in hands: who is silent must not take the places of all.
 DUE_MOST: Final = 100
+# Seconds, at least and at most, until the one repeat out of the due list of a push that was never answered: it is to
+# meet another moment of its provider's.
+UNANSWERED: Final = (10.0, 20.0)
 _BUDGETED: Final = frozenset((Retry.BACKOFF, Retry.REPLACE, Retry.ONCE))
 
 
@@ -74,6 +78,9 @@ class Retries:
             wait.handle = self._loop.call_later(pause, self._wake, wait)
             self._waiting.add(wait)
             return True
+        if retry is Retry.ONCE and attempt.reason != TransportFault.STOPPED:
+            least, most = UNANSWERED
+            return self._put(work, index, schedule.of(tried.push), least + _chance() * (most - least))
         return retry is not Retry.RENEW and self._defer(work, index, pause, attempt.retry_after)
 
     def _pause(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, retry: Retry) -> float | None:

@@ -193,6 +193,17 @@ def test_an_upload_that_is_given_up_is_not_counted(sandbox: SandboxClient, push:
     assert [request["token"] for request in sandbox.requests()] == ["b2" * 32]
 
 
+def test_a_request_that_is_given_up_as_it_ends_harms_no_other(sandbox: SandboxClient, push: Pusher) -> None:
+    frames = Frames(sandbox)
+    stream = frames.send(DEVICE, push, end=False)
+    frames.h2.end_stream(stream)
+    frames.h2.reset_stream(stream)
+    other = frames.send("b2" * 32, push)
+    answered = [event for event in frames.until(h2.events.StreamEnded) if isinstance(event, h2.events.StreamEnded)]
+    frames.close()
+    assert [event.stream_id for event in answered] == [other]
+
+
 def test_what_is_no_http_2_ends_its_connection_and_no_other(sandbox: SandboxClient, push: Pusher) -> None:
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=30) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")

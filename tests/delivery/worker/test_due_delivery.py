@@ -195,6 +195,9 @@ async def test_silence_is_tried_once_more_and_then_the_end_is_unknown(
     monkeypatch.setattr("delivery.worker.attempts.LATE_WINDOW", 0.2)
     await asyncio.wait_for(worker.begin("silence_1").finished, 10)
     assert worker.waiting() == ["trace-silence_1"]
+    due = worker.store.zscore(due_list.DUE, "trace-silence_1")
+    least, most = retries.UNANSWERED
+    assert least - 1 < due / 1000 - shared_clock.now() < most, "its one repeat is to meet another moment"  # type: ignore[operator]
     await worker.deliver()
     (row,) = worker.rows()
     assert (row["outcome"], row["code"], row["attempts"]) == ("unknown", "transport_timeout_unanswered", 2)
