@@ -29,6 +29,7 @@ from delivery.ingest.recent_pushes import RecentPushes
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.repeats import Repeats
 from delivery.ingest.responses import TICK, Responses
+from delivery.ingest.seen_log import SeenLog
 from delivery.metrics import counting
 from delivery.protocol import wire
 from delivery.queue import batch, seen, shared_clock, valkey
@@ -79,11 +80,14 @@ class Outbox:
         self.responses = Responses(
             self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL, self._late_marks.add, self._recent.on_ended
         )
-        self._repeats = Repeats(self.link, self.responses, self.turned_away)
+        self._seen = SeenLog(self.link, self.limits.memory)
+        self._repeats = Repeats(self._seen, self.responses, self.turned_away)
         self._own = own(self.link) if own is not None else None
         self._publisher = Publisher(
-            self.process, self.link, self.responses, self.turned_away, self._repeats, self._own, self.limits.memory
+            self.process, self.link, self.responses, self.turned_away, self._repeats, self._own, self._seen
         )
+        # The pages process has tests alone, and those have no name.
+        self._knows_repeats = role == "ingest" and not self._publisher.via_celery
         self._durability = DurabilityWatch(self._publisher.sent, self.link, self.responses)
 
     def start(self) -> None:
@@ -105,6 +109,8 @@ class Outbox:
         ]
         if not self._publisher.via_celery:  # of another broker's file Valkey knows nothing
             self._tasks.append(supervise("the watch over the queue's file", self._durability.run))
+        if self._knows_repeats:
+            self._tasks.append(supervise("the log of pushes", self._seen.follow, essential=False))
 
     @property
     def ready(self) -> bool:
@@ -188,7 +194,9 @@ class Outbox:
             self._publisher.publish([pending for pending, _ in collected], [item for _, item in collected])
 
     async def _on_reconnected(self, connection: valkey.Connection) -> None:
-        await connection.execute(*seen.loading())
+        if self._knows_repeats:
+            await connection.execute(*seen.loading())
+            await self._seen.load(connection)
         if not self._publisher.via_celery:
             await self._durability.look(connection)
             await self._publisher.on_reconnected(connection)

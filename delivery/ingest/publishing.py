@@ -7,7 +7,7 @@ only written in the order of their positions, to one connection at a time (deliv
 append-only file keeps that order: so the newest position of the list is the last that the queue has. One that is
 published again gets a new position: what is saved up to a position is so without exception.
 
-With a batch goes which pushes it has (delivery/queue/seen.py), and Valkey's reply says which of them came before. What
+With a batch goes which pushes it has (seen_log.py), and Valkey's reply says which of them came before. What
 this process sends itself is held until then, a round trip, or HELD_MOST where Valkey takes longer: rather send a push
 that may have come before than none. Invariant: a batch stands in the queue at most once; one that may be known to a
 worker already says so.
@@ -27,10 +27,10 @@ from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.ingest import envelope
 from delivery.ingest.own_delivery import OwnDelivery
 from delivery.ingest.pending import NOWHERE, PendingBatch, PendingPush
-from delivery.ingest.queue_memory import QueueMemory
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.repeats import Repeats
 from delivery.ingest.responses import Responses
+from delivery.ingest.seen_log import Note, SeenLog
 from delivery.metrics import counting
 from delivery.protocol import wire
 from delivery.queue import batch, ledger, seen, valkey
@@ -58,10 +58,10 @@ class Publisher:
         turned_away: TurnedAwayPushes,
         repeats: Repeats,
         own: OwnDelivery | None,
-        memory: QueueMemory,
+        seen_log: SeenLog,
     ) -> None:
         self._process, self._link, self._responses, self._turned_away = process, link, responses, turned_away
-        self._repeats, self._memory = repeats, memory
+        self._repeats, self._seen = repeats, seen_log
         # Those that wait for Valkey's reply, by number, with their messages, until when in the loop's time, and the
         # bytes of memory that they will take up.
         self._held: dict[int, tuple[PendingBatch, bytes, float, int]] = {}
@@ -98,13 +98,14 @@ class Publisher:
         message = self._envelope.message(batch_id, sealed)
         own = self._own if self._own is not None and self._link.up and self._own.has_room(self._held_bytes) else None
         key = own.key if own is not None else ""
-        noting = self._noting(pending, key)
+        where = key or self._envelope.queue
+        noting, note = self._seen.note(pending, where, in_queue=not key, surely_first=False)
         entering = ledger.entering(batch_id, items)
         commands = self._envelope.commands(batch_id, number, sealed, message, key=key, entering=entering, noting=noting)
-        self._post(self._link, pending, commands)
+        self._post(self._link, pending, commands, note)
         if own is None:
             return
-        if not noting:
+        if note is None:
             own.deliver(pending, message)
             return
         loop = asyncio.get_running_loop()
@@ -113,12 +114,6 @@ class Publisher:
         self._held_bytes += size
         if self._held_timer is None:
             self._held_timer = loop.call_later(HELD_MOST, self._on_held_long)
-
-    def _noting(self, pending: PendingBatch, key: str, *, surely_first: bool = False) -> bytes:
-        digests = [seen.NONE if push is None else push.digest for push in pending.pushes]
-        most = seen.records_most(self._memory.maxmemory)
-        where = key or self._envelope.queue
-        return seen.noting(pending.id, digests, where, most, in_queue=not key, surely_first=surely_first)
 
     def _on_held_long(self) -> None:
         """Begin what Valkey has not replied to in time; it is the oldest that are held."""
@@ -149,23 +144,29 @@ class Publisher:
         self._own = None
 
     def _post(
-        self, writer: valkey.Link | valkey.Connection, pending: PendingBatch, commands: tuple[bytes, int]
+        self,
+        writer: valkey.Link | valkey.Connection,
+        pending: PendingBatch,
+        commands: tuple[bytes, int],
+        note: Note | None,
     ) -> None:
         confirmation: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        confirmation.add_done_callback(lambda future: self._on_published(future, pending))
+        confirmation.add_done_callback(lambda future: self._on_published(future, pending, note))
         writer.post(*commands, confirmation)
 
-    def _on_published(self, confirmation: "asyncio.Future[Any]", pending: PendingBatch) -> None:
+    def _on_published(self, confirmation: "asyncio.Future[Any]", pending: PendingBatch, note: Note | None) -> None:
         if confirmation.cancelled():
             return
         if confirmation.exception() is not None:  # whether it arrived is found out when the connection is back
             self._begin_held(pending.number, [])
             return
         reply = confirmation.result()
-        noted = reply[-1] if isinstance(reply, list) else None
-        if isinstance(noted, Exception):
-            self._on_forgotten(noted)
-        repeats = seen.repeats(noted)
+        repeats: list[seen.Repeat] = []
+        if note is not None:
+            noted = reply[-1] if isinstance(reply, list) else reply
+            if isinstance(noted, Exception) and noted is not reply:
+                self._on_forgotten(noted)
+            repeats = self._seen.noted(note, pending, noted)
         self._begin_held(pending.number, repeats)
         if isinstance(confirmation.result(), Exception):
             logger.error("Valkey does not take pushes: %s", confirmation.result())
@@ -194,6 +195,8 @@ class Publisher:
             message, key = receipt.item, receipt.key
         else:  # perhaps a worker has it all the same, or had it before the queue forgot it
             message, key = envelope.redelivered(self._envelope.message(pending.id, pending.sealed)), ""
+        where = key or self._envelope.queue
+        noting, note = self._seen.note(pending, where, in_queue=not key, surely_first=True)
         commands = self._envelope.commands(
             pending.id,
             pending.position,
@@ -202,9 +205,9 @@ class Publisher:
             key=key,
             settled=settled,
             entering=ledger.entering_again(pending.id, [_head(push) for push in pending.pushes]),
-            noting=self._noting(pending, key, surely_first=True),
+            noting=noting,
         )
-        self._post(connection, pending, commands)
+        self._post(connection, pending, commands, note)
         if self._own is not None:
             self._own.defer_again(pending)
 

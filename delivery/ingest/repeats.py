@@ -2,8 +2,8 @@
 
 What comes again to the process that has the first one in flight, or had it in the last minutes, is found in memory
 (recent_pushes.py): both wait for one result, also where whoever sent the first has broken off. What another process has
-had, or this one's predecessor, is found with the batch's publication (delivery/queue/seen.py), which is why a batch is
-sent with Valkey's reply to that and not before (publishing.py). It is answered as its first one was, and waits until
+had, or this one's predecessor, is found with the batch's publication (seen_log.py), which is why a batch is sent with
+Valkey's reply to that and not before (publishing.py). It is answered as its first one was, and waits until
 that is known, for no longer than the first one's deadline.
 
 One that failed may be tried anew, for its failure may have passed; not one that may yet arrive, for it would show
@@ -13,16 +13,17 @@ Invariants: whoever waits is answered by the deadline; OK is said only of what w
 
 import asyncio
 import logging
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from delivery.ingest.limits import Allowance
 from delivery.ingest.pending import PendingBatch, PendingPush
 from delivery.ingest.recent_pushes import UNCERTAIN
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.responses import Responses
+from delivery.ingest.seen_log import SeenLog
 from delivery.metrics import counting
 from delivery.protocol import wire
-from delivery.queue import seen, valkey
+from delivery.queue import seen
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,8 @@ class _Waiting(NamedTuple):
 class Repeats:
     """Answers the pushes of one web process that have come before."""
 
-    def __init__(self, link: valkey.Link, responses: Responses, turned_away: TurnedAwayPushes) -> None:
-        self._link, self._responses, self._turned_away = link, responses, turned_away
+    def __init__(self, seen_log: SeenLog, responses: Responses, turned_away: TurnedAwayPushes) -> None:
+        self._seen, self._responses, self._turned_away = seen_log, responses, turned_away
         self._waiting: list[_Waiting] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -82,14 +83,12 @@ class Repeats:
 
     def _look(self) -> None:
         asked, self._waiting = self._waiting, []
-        reply = self._link.execute(*seen.looking(each.push.digest for each in asked))
-        reply.add_done_callback(lambda reply: self._on_looked(asked, reply))
+        self._seen.refresh().add_done_callback(lambda _: self._on_looked(asked))
 
-    def _on_looked(self, asked: list[_Waiting], reply: "asyncio.Future[Any]") -> None:
-        found = None if reply.cancelled() or reply.exception() is not None else reply.result()
-        known = found if isinstance(found, list) else [seen.ACCEPTED, 0] * len(asked)
-        for number, each in enumerate(asked):
-            if not self._answered(each, *known[2 * number : 2 * number + 2]):
+    def _on_looked(self, asked: list[_Waiting]) -> None:
+        for each in asked:
+            state, age = self._seen.find(each.push.digest) or (seen.ACCEPTED, 0)
+            if not self._answered(each, state, age):
                 self._waiting.append(each)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(LOOK_INTERVAL, self._look) if self._waiting else None

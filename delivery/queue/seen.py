@@ -1,27 +1,32 @@
-"""Deduplication store: the last day's pushes in Valkey, for all processes, so that one that comes again is recognised.
+"""Deduplication log: the last day's pushes in Valkey, for all processes, so that one that comes again is recognised.
 
-A push is (server, device, ack_id, type), of which a keyed digest of eight bytes is kept. The first two bytes choose one
-of 65,536 strings, `seen:XX`, the other six stand in it with the time of acceptance in seconds (22 bits) and a state
-(2 bits): nine bytes a push. A record is written in the transaction that enqueues its batch, so the one is there if the
-other is, also after a power cut, and no command is sent for it alone. Accepted is the state of nearly all; that a push
-ended as anything but sent is written with its settlement.
+A push is (server, device, ack_id, type), of which a keyed digest of eight bytes is kept. With three more for a time in
+seconds (22 bits) and a state (2 bits) that is a record of eleven bytes; whoever comes later overrules what stands
+before. The records stand one behind the other in a string for each hour of Valkey's clock, `seen:HOUR`. A batch's are
+appended by a script in the transaction that enqueues the batch, so the ones are there if the other is, also after a
+power cut; accepted is the state of nearly all, and that a push ended as anything but sent is appended with its
+settlement. Nothing is looked for in Valkey: every web process follows the log into a table of its own
+(delivery/ingest/seen_log.py) and says with a batch how far it has come, and how long the log is then with what it has
+on its way itself. Only where others have written since does the script look, in what that is, and only then does it
+reply; what came before it appends as nothing, so that the log is as long as expected. So of two that enqueue the same
+push one is told of the other, and a push costs Valkey its eleven bytes.
 
-Bounded: where a string has its most records the oldest quarter goes. By maxmemory that is an eighth of Valkey's memory
-at most (records_most()); without one 528 records, which are 26 to 35 million pushes, a day at 300 a second, and at most
-some 470 MB: nine bytes each, and half as much again for what Valkey allocates ahead.
+Bounded: an hour's string lapses after a day, and the oldest goes where all together have more than records_most()
+allows: by maxmemory that is an eighth of Valkey's memory; without one 34 million pushes, a day at 400 a second, and
+380 MB, and nine bytes of each in every web process.
 
-Invariants: a record is of a push that was enqueued; of two that enqueue the same push one is told of the other. That a
-push has another one's digest is one in 500,000 million, and nobody without the key can bring it about.
+Invariants: a record is of a push that was enqueued, in the order of all. That a push has another one's digest is one in
+500,000 million, and nobody without the key can bring it about.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from delivery.outcomes.verdict import Answer, Outcome, Verdict
 from delivery.protocol.wire import Push
-from delivery.queue import batch, valkey
+from delivery.queue import batch, shared_clock, valkey
 from delivery.queue.ledger import OPEN
 
 # Seconds for which a push is remembered, where there is room.
@@ -33,98 +38,85 @@ DIGEST: Final = 8
 NONE: Final = bytes(DIGEST)
 # Seconds for which it is kept which pushes of a batch came again: as long as the batch's message may wait.
 KEPT: Final = 8 * 24 * 3600
-# Records in a string where Valkey's memory has no bound; where it is not known; the fewest of all.
+# Bytes of a record; and in it of the digest's rest, by which it stands in a table of 65,536 (seen_table.py).
+RECORD: Final = DIGEST + 3
+NOTHING: Final = bytes(RECORD)
+# Records for each two first bytes of a digest where Valkey's memory has no bound; where it is not known; the fewest.
 MOST, MOST_UNKNOWN, FEWEST = 528, 64, 32
-# Of Valkey's memory; and the bytes that a record of every string takes together.
+# Of Valkey's memory; and the bytes that one record for each two first bytes takes together.
 SHARE: Final = 8
-BYTES_A_RECORD: Final = 65_536 * 14
+BYTES_A_RECORD: Final = 65_536 * RECORD
+# Seconds of one string, and for which it is kept from its first record on.
+SLOT: Final = 3600
+SLOT_KEPT: Final = WINDOW + 2 * SLOT
+SLOTS: Final = WINDOW // SLOT
+# A time's seconds begin anew after so many; and by how many a clock may be ahead of another.
+_TURN, _AHEAD = 1 << 22, 60
 
-_RECORD: Final = """
-local function find(known, name)
-  local at = string.find(known, name, 1, true)
-  while at and (at - 1) % 9 ~= 0 do at = string.find(known, name, at + 1, true) end
-  return at
-end
-local function packed(seconds, state)
-  local value = (seconds % 4194304) * 4 + state
-  return string.char(math.floor(value / 65536), math.floor(value / 256) % 256, value % 256)
-end
-local function read(known, at)
-  local a, b, c = string.byte(known, at + 6, at + 8)
-  local value = a * 65536 + b * 256 + c
-  return math.floor(value / 4), value % 4
-end
-"""
-# Gives {index, state, age, ...} of what was accepted before, nil where nothing was. KEYS: the batch's progress, the
-# list that its message stands at the head of, its payload. ARGV: digests, records in a string, "known" where the pushes
-# are surely the first.
+# KEYS: the batch's progress, the list that its message stands at the head of, its payload. ARGV: the hour that the
+# process has come to, how many bytes of it it has read, and how many there are with what it has on its way; the records
+# of the batch, their indexes in it, a byte each, and which of them it knows, a byte each, if it knows any; how many
+# pushes the batch has; "first" where they surely are the first; "queue" where the message is marked for whoever takes
+# it. Gives {hour, its bytes now, indexes of what came before, and for each hour since: hour, from which byte, bytes},
+# nil where nothing came before and nobody else has written.
 _NOTE: Final = f"""#!lua
-{_RECORD}
-local digests, most, known_first = ARGV[1], tonumber(ARGV[2]), ARGV[3] ~= ''
-local now, none, again = tonumber(redis.call('TIME')[1]), string.rep('\\0', {DIGEST}), nil
-local fresh = packed(now, {ACCEPTED})
-for from = 1, #digests, {DIGEST} do
-  local digest = string.sub(digests, from, from + {DIGEST - 1})
-  if digest ~= none then
-    local key, name = 'seen:' .. string.sub(digest, 1, 2), string.sub(digest, 3)
-    local known = redis.call('GET', key) or ''
-    local at = find(known, name)
-    if at then
-      local seconds, state = read(known, at)
-      local age = (now - seconds) % 4194304
-      if not known_first and state ~= {FAILED} and age < {WINDOW} then
-        again = again or {{}}
-        local index = (from - 1) / {DIGEST}
-        again[#again + 1], again[#again + 2], again[#again + 3] = index, state, age
-        redis.call('SETBIT', KEYS[1], 8 + index, 1)
-      elseif not known_first or state == {FAILED} then
-        redis.call('SETRANGE', key, at + 5, fresh)
-      end
-    elseif #known >= most * 9 then
-      redis.call('SET', key, string.sub(known, math.floor(most / 4) * 9 + 1) .. name .. fresh)
+local first, from, expected = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local records, indexes, known, total = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local hour = math.max(first, math.floor(redis.call('TIME')[1] / {SLOT}))
+local key = 'seen:' .. hour
+local length, others, again = redis.call('STRLEN', key), {{}}, ''
+local function state_in(all, digest)
+  local state, at = nil, string.find(all, digest, 1, true)
+  while at do
+    if (at - 1) % {RECORD} == 0 then state = string.byte(all, at + {RECORD - 1}) % 4 end
+    at = string.find(all, digest, at + 1, true)
+  end
+  return state
+end
+if hour ~= first or length ~= expected then
+  for each = math.max(first, hour - {SLOTS}), hour do
+    local start = each == first and from or 0
+    others[#others + 1], others[#others + 2] = each, start
+    others[#others + 1] = redis.call('GETRANGE', 'seen:' .. each, start, -1)
+  end
+end
+if ARGV[8] == '' and (known ~= '' or #others > 0) then
+  local parts, kept = {{}}, {{}}
+  for i = 3, #others, 3 do parts[#parts + 1] = others[i] end
+  local all = table.concat(parts)
+  for at = 1, #records, {RECORD} do
+    local i = (at - 1) / {RECORD} + 1
+    local state = state_in(all, string.sub(records, at, at + {DIGEST - 1}))
+    if state == nil and known ~= '' and string.byte(known, i) == 1 then state = {ACCEPTED} end
+    if state == nil or state == {FAILED} then
+      kept[#kept + 1] = string.sub(records, at, at + {RECORD - 1})
     else
-      redis.call('APPEND', key, name .. fresh)
+      again = again .. string.sub(indexes, i, i)
+      kept[#kept + 1] = string.rep('\\0', {RECORD})
     end
   end
+  records = table.concat(kept)
 end
-if again then
-  if #again / 3 == #digests / {DIGEST} then
-    redis.call('LPOP', KEYS[2])
-    redis.call('DEL', KEYS[1], KEYS[3])
-    redis.call('HDEL', '{OPEN}', string.sub(KEYS[1], 6))
-  else
-    redis.call('EXPIRE', KEYS[1], {KEPT})
-    local message, count = string.gsub(redis.call('LINDEX', KEYS[2], 0), '"redelivered":false', '"redelivered":true', 1)
-    if count > 0 and ARGV[4] == 'queue' then redis.call('LSET', KEYS[2], 0, message) end
-  end
+if records ~= '' and redis.call('APPEND', key, records) == #records then
+  redis.call('EXPIRE', key, {SLOT_KEPT})
 end
-return again or false
+if #again == total then
+  redis.call('LPOP', KEYS[2])
+  redis.call('DEL', KEYS[1], KEYS[3])
+  redis.call('HDEL', '{OPEN}', string.sub(KEYS[1], 6))
+elseif again ~= '' then
+  for i = 1, #again do redis.call('SETBIT', KEYS[1], 8 + string.byte(again, i), 1) end
+  redis.call('EXPIRE', KEYS[1], {KEPT})
+  local message, count = string.gsub(redis.call('LINDEX', KEYS[2], 0), '"redelivered":false', '"redelivered":true', 1)
+  if count > 0 and ARGV[9] == 'queue' then redis.call('LSET', KEYS[2], 0, message) end
+end
+if again == '' and #others == 0 then return false end
+return {{hour, length + #records, again, unpack(others)}}
 """
-# Gives {state, age, ...} for each digest, -1 for one that is not known.
-_LOOK: Final = f"""#!lua flags=no-writes
-{_RECORD}
-local now, found = tonumber(redis.call('TIME')[1]), {{}}
-for from = 1, #ARGV[1], {DIGEST} do
-  local known = redis.call('GET', 'seen:' .. string.sub(ARGV[1], from, from + 1)) or ''
-  local at, seconds, state = find(known, string.sub(ARGV[1], from + 2, from + {DIGEST - 1})), now, -1
-  if at then seconds, state = read(known, at) end
-  found[#found + 1], found[#found + 2] = state, (now - seconds) % 4194304
-end
-return found
-"""
-# ARGV: of each push its digest and the digit of its state.
+# ARGV: records of pushes that have ended as anything but sent.
 _MARK: Final = f"""#!lua flags=allow-oom
-{_RECORD}
-for from = 1, #ARGV[1], {DIGEST + 1} do
-  local key = 'seen:' .. string.sub(ARGV[1], from, from + 1)
-  local known = redis.call('GET', key) or ''
-  local at = find(known, string.sub(ARGV[1], from + 2, from + {DIGEST - 1}))
-  if at then
-    local seconds = read(known, at)
-    local state = tonumber(string.sub(ARGV[1], from + {DIGEST}, from + {DIGEST}))
-    redis.call('SETRANGE', key, at + 5, packed(seconds, state))
-  end
-end
+local key = 'seen:' .. math.floor(redis.call('TIME')[1] / {SLOT})
+if redis.call('APPEND', key, ARGV[1]) == #ARGV[1] then redis.call('EXPIRE', key, {SLOT_KEPT}) end
 """
 _NOTE_SHA: Final = hashlib.sha1(_NOTE.encode(), usedforsecurity=False).hexdigest()
 
@@ -157,7 +149,10 @@ def digest(customer: int, server: int, push: Push, hash_key: bytes) -> bytes:
 
 
 def records_most(maxmemory: int | None) -> int:
-    """How many records a string may have, by Valkey's maxmemory in bytes: 0 for none, None where it is not known."""
+    """How many records there may be for each two first bytes of a digest, by Valkey's maxmemory in bytes.
+
+    0: it has none, None: it is not known.
+    """
     if not maxmemory:
         return MOST_UNKNOWN if maxmemory is None else MOST
     return max(FEWEST, min(MOST, maxmemory // SHARE // BYTES_A_RECORD))
@@ -168,34 +163,53 @@ def loading() -> tuple[str, ...]:
     return ("SCRIPT", "LOAD", _NOTE)
 
 
+def slot_key(slot: int) -> str:
+    """The key of the records of an hour, by its number since 1970."""
+    return f"seen:{slot}"
+
+
+def stamp(seconds: float, state: int) -> bytes:
+    """The three bytes of a record after the digest, for a time in unix seconds."""
+    return ((int(seconds) % _TURN << 2) + state).to_bytes(3, "big")
+
+
+def age_of(value: int, now: float) -> int:
+    """Seconds since the time of a record, by the number in its last three bytes; `now` in unix seconds."""
+    return max(0, (int(now) - (value >> 2) + _AHEAD) % _TURN - _AHEAD)
+
+
+class Known(NamedTuple):
+    """How far a process has read the log: the hour, its bytes that were read, and with what is on its way to it."""
+
+    slot: int
+    size: int
+    expected: int
+
+
 def noting(
-    batch_id: str, digests: Sequence[bytes], key: str, most: int, *, in_queue: bool, surely_first: bool
+    batch_id: str,
+    key: str,
+    where: Known,
+    records: bytes,
+    indexes: bytes,
+    known: bytes,
+    total: int,
+    *,
+    in_queue: bool,
+    surely_first: bool,
 ) -> bytes:
-    """The packed command that records a batch's pushes; "" where there is nothing to record.
+    """The packed command that records a batch's pushes.
 
     It belongs in the transaction that has put the batch's message at the head of the list `key`: the pushes that were
-    accepted before are marked as settled, and a message of nothing else is taken off again. in_queue: the message is
-    marked for whoever takes it; surely_first: it is published again, and whatever is known of its pushes is of
-    themselves. Its reply: repeats().
+    accepted before are marked as settled, and a message of nothing else is taken off again. records: of those of its
+    `total` pushes that have a name; indexes: their places in it; known: b"", or 1 for each that is known to have come
+    before, else 0. in_queue: the message is marked for whoever takes it; surely_first: it is published again, and
+    whatever is known of its pushes is of themselves. Its reply: None, or a list (see the script).
     """
-    joined = b"".join(digests)
-    if not joined.strip(b"\0"):
-        return b""
     keys = (batch.progress_key(batch_id), key, batch.payload_key(batch_id))
-    known, where = "known" if surely_first else "", "queue" if in_queue else ""
-    return valkey.pack(("EVALSHA", _NOTE_SHA, "3", *keys, joined, str(most), known, where))
-
-
-def repeats(reply: Any) -> list[Repeat]:
-    """Which pushes of a batch were accepted before, by the reply to noting(); none where the server refused it."""
-    if not isinstance(reply, list):
-        return []
-    return [Repeat(*reply[at : at + 3]) for at in range(0, len(reply), 3)]
-
-
-def looking(digests: Iterable[bytes]) -> tuple[Any, ...]:
-    """The command whose reply is the state (-1: not known) and the age in seconds of each of these, in one list."""
-    return ("EVAL", _LOOK, "0", b"".join(digests))
+    read = (str(where.slot), str(where.size), str(where.expected))
+    flags = ("first" if surely_first else "", "queue" if in_queue else "")
+    return valkey.pack(("EVALSHA", _NOTE_SHA, "3", *keys, *read, records, indexes, known, str(total), *flags))
 
 
 def state_of(verdict: Verdict) -> int:
@@ -208,8 +222,9 @@ def state_of(verdict: Verdict) -> int:
 
 
 def marking(states: Iterable[tuple[bytes, int]]) -> bytes:
-    """The packed command that writes the states of pushes, each a digest and its state; it may be repeated."""
-    return valkey.pack(("EVAL", _MARK, "0", b"".join(b"%b%d" % each for each in states)))
+    """The packed command that appends the states of pushes, each a digest and its state; it may be repeated."""
+    now = shared_clock.now()
+    return valkey.pack(("EVAL", _MARK, "0", b"".join([digest + stamp(now, state) for digest, state in states])))
 
 
 def progress(indexes: Iterable[int]) -> bytes:
