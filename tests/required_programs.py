@@ -36,6 +36,10 @@ def running_chromium() -> Iterator[Browser]:
     # Seconds for what has to be on a page by and by; it only ends a test that would fail (playwright's own are five).
     expect.set_options(timeout=PATIENCE * 1_000)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        # No thread or process draws by a graphics card that is none.
+        drawing = ("--disable-gpu", "--disable-software-rasterizer")
+        started = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", *drawing]
+        )
         yield started
         started.close()

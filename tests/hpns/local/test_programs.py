@@ -13,7 +13,7 @@ from playwright._impl._driver import compute_driver_executable
 from hpns.local import programs
 from tests import required_programs
 
-NO_BROWSER = "not run: browser tests (missing: apt install chromium libatomic1)"
+NO_BROWSER = "not run: browser tests (missing: apt install chromium-headless-shell libatomic1)"
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
@@ -49,6 +49,46 @@ def test_a_program_that_is_there_with_its_library_is_found(place: Path) -> None:
     path = add_program(place, "google-chrome")
     add_library(place, "libatomic.so.1")
     assert programs.find(str(place)) == {"CHROMIUM": path}
+
+
+def test_the_browser_without_windows_comes_before_the_whole_one(place: Path) -> None:
+    whole = add_program(place, "chromium")
+    add_library(place, "libatomic.so.1")
+    assert programs.find(str(place)) == {"CHROMIUM": whole}
+    shell = add_program(place, "chromium-headless-shell")
+    assert programs.find(str(place)) == {"CHROMIUM": shell}
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_the_better_browser_is_installed_beside_the_one_that_does_which_serves_without(
+    comes: bool, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = add_program(place, "chromium")
+    for name in (names[0] for variable, (names, *_) in programs.WANTED.items() if variable != "CHROMIUM"):
+        add_program(place, name)
+    for variable in programs.WANTED:
+        monkeypatch.delenv(variable, raising=False)
+    asked: list[list[str]] = []
+
+    def install(missing: list[str], _log: Path) -> bool:
+        asked.append(missing)
+        if comes:
+            add_program(place, "chromium-headless-shell")
+        return comes
+
+    monkeypatch.setenv("PATH", str(place))
+    monkeypatch.setattr(programs, "install", install)
+    said: list[str] = []
+    found = programs.provide(place / "log", said.append)
+    assert asked == [["CHROMIUM"]]
+    assert found["CHROMIUM"] == (str(place / "chromium-headless-shell") if comes else whole)
+    slower = f"slower: browser tests (with {whole}: apt install chromium-headless-shell)"
+    assert said == ([] if comes else [slower])
+
+
+def test_a_browser_that_is_named_is_the_wanted_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHROMIUM", add_program(place, "mine"))
+    assert programs.substitutes(programs.find()) == []
 
 
 @pytest.mark.parametrize("spoil", [lambda *_: None, add_broken_library], ids=["missing", "broken"])
