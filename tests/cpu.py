@@ -15,6 +15,8 @@ from typing import Final
 import pytest
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
+# By this name a report carries the figure.
+PROPERTY: Final = "processor_seconds"
 SHOWN: Final = 60
 # prctl(2): who has lost its parent becomes a child of this process, and what it has used is found in /proc still.
 # Chromium, for one, waits for none of its processes.
@@ -65,18 +67,31 @@ class Counting:
     def _name(self, nodeid: str) -> str:
         return nodeid if self.by_test else nodeid.partition("::")[0]
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-        """Look before the first test of a file and after its last: a look walks through all processes."""
-        root = os.getpid() if self.forks else os.getppid()
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Look before the first test."""
         if self.last is None:
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-            self.last = used(root)
+            self.last = used(self._root())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        """Look after the last test of a file: a look walks through all processes."""
         yield
         if nextitem is None or self._name(nextitem.nodeid) != self._name(item.nodeid):
-            now = used(root)
-            self.sums[self._name(item.nodeid)] += now - self.last
+            now = used(self._root())
+            item.user_properties.append((PROPERTY, now - (self.last or 0)))
             self.last = now
+
+    def _root(self) -> int:
+        return os.getpid() if self.forks else os.getppid()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up; in the parent of forked processes, too."""
+        if report.when == "teardown":
+            self.sums[self._name(report.nodeid)] += sum(
+                value for name, value in report.user_properties if name == PROPERTY and isinstance(value, float)
+            )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Tell the dearest, and the sum."""
