@@ -19,6 +19,7 @@ from django.conf import settings
 from delivery.devices.dead import DeadDevices, Known
 from delivery.ingest.door_log import DoorLog
 from delivery.ingest.durability import DurabilityWatch
+from delivery.ingest.fair_intake import FairIntake
 from delivery.ingest.late_marks import LateMarks
 from delivery.ingest.limits import Allowance, Limits
 from delivery.ingest.own_delivery import OwnDelivery
@@ -65,6 +66,7 @@ class Outbox:
         self._collected: list[tuple[PendingPush, bytes]] = []
         self._collected_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._fair = FairIntake(self._collect)
         self._tasks: list[asyncio.Task[Any]] = []
         self.link = valkey.Link(settings.REDIS_URL, on_connect=self._on_reconnected, on_up=self._on_up, name="pushes")
         self.turned_away = TurnedAwayPushes(self.link, settings.HASH_KEY, settings.PUBLIC_URL)
@@ -119,6 +121,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Publish what is collected and close the connections."""
+        self._fair.flush()
         self._flush()
         self.key_usage.flush()
         self.rejections.flush(all_of_it=True)
@@ -166,23 +169,34 @@ class Outbox:
             return self.turned_away.turn_away(pending, "queue_down")
         if responses.waiting >= self.waiting_limit or responses.kept_bytes >= KEPT_MOST:
             return self.turned_away.turn_away(pending, "overloaded")
+        now = self.loop.time()
+        at_once = self._fair.take_now(who.customer_id, now)
+        if not at_once and not self._fair.may_wait(who, len(plain), pending.at):
+            return self.turned_away.turn_away(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
         responses.waiting += 1
         pending.allowance = allowance
         allowance.acquire()
-        self._recent.begin(pending, self.loop.time())
+        self._recent.begin(pending, now)
+        if at_once:
+            self._collect(pending, item)
+        else:
+            self._fair.wait(pending, item)
+        return answer
+
+    def _collect(self, pending: PendingPush, item: bytes) -> None:
+        """Add a push to the batch that is being collected."""
         collected = self._collected
         collected.append((pending, item))
         self._collected_bytes += len(item)
         if len(collected) >= batch.MOST or self._collected_bytes >= batch.MOST_BYTES:
             self._flush()
         elif len(collected) == 1:
-            if responses.waiting < LINGER_FROM:
+            if self.responses.waiting < LINGER_FROM:
                 self.loop.call_soon(self._flush)
             else:
-                linger = min(LINGER_MOST, max(LINGER, LINGER_SHARE * responses.latency))
+                linger = min(LINGER_MOST, max(LINGER, LINGER_SHARE * self.responses.latency))
                 self._timer = self.loop.call_later(linger, self._flush)
-        return answer
 
     def _flush(self) -> None:
         if self._timer is not None:

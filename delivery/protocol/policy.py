@@ -95,6 +95,15 @@ def is_wipe(push: Push) -> bool:
     return push.type == "session" and push.cont_ava == 1 and not push.message and not push.is_id_loaded
 
 
+def is_urgent(push: Push) -> bool:
+    """Tell whether a push goes ahead of others where some have to wait.
+
+    A call rings for somebody who hangs up soon, of a test somebody waits for the answer, and what ends a session wipes
+    a phone that may be in wrong hands.
+    """
+    return push.type in ("session", "test") or push.sub_type == "calls" or is_voip(push)
+
+
 def lifetime(push: Push) -> int:
     """Return for how many seconds a push is worth delivering to a phone that is off (apns-expiration, FCM ttl).
 

@@ -106,7 +106,7 @@ class Service:
             env=self._environment(),
         )
         run_file = self._home / RUN_FILE
-        limit = time.monotonic() + 120
+        limit = time.monotonic() + 240
         while not run_file.exists():
             self._alive(self._child, limit)
         run_info: dict[str, Any] = Folder(self._home, self._folder.account).read(RUN_FILE)
