@@ -69,6 +69,7 @@ MetricName = Literal[
     "hpns_pushes_in_flight",
     "hpns_provider_connections",
     "hpns_provider_requests",
+    "hpns_breakers_open",
     "hpns_directory_age_seconds",
     "hpns_directory_source",
     "hpns_processes",
@@ -151,6 +152,9 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     ),
     "hpns_provider_connections": Meter("gauge", "Open connections to the provider.", ("host",)),
     "hpns_provider_requests": Meter("gauge", "Requests in flight at the provider.", ("host",)),
+    "hpns_breakers_open": Meter(
+        "gauge", "Credentials with which nothing is sent, for their provider gives no answers.", ("host",)
+    ),
     "hpns_directory_age_seconds": Meter("gauge", "Age of the oldest copy of the directory.", ("role",), highest=True),
     "hpns_directory_source": Meter("gauge", "Processes by the source of their directory.", ("role", "source")),
     "hpns_processes": Meter("gauge", "Running processes.", ("role",)),

@@ -280,6 +280,13 @@ REFUSALS: Final[dict[str, Verdict]] = {
         _ours("lost", "the push was accepted and its end is not known", "report it with the trace id", Outcome.LOST),
     )
 }
+REFUSALS["provider_away"] = failed(
+    "provider_away",
+    "{host} did not answer the last pushes with the app's credential ({reason}), so that none is sent to it for some "
+    "seconds",
+    _WAIT,
+    attribution="provider",
+)
 REFUSALS["expired"] = failed(
     "expired",
     "the push was no longer of use before it could be sent",

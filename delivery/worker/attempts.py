@@ -19,9 +19,10 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import Answer, Attempt, Retry, Verdict
 from delivery.protocol import policy, schedule
 from delivery.providers import table
-from delivery.providers.base import Try
+from delivery.providers.base import Target, Try
 from delivery.queue import batch, shared_clock
 from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.breaker import Breakers
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.due_room import DueRoom
 from delivery.worker.retries import WORTH, Retries
@@ -65,6 +66,7 @@ class Deliverer:
         self._loop, self._reporter, self._settler, self._fuse = loop, reporter, settler, fuse
         self._dead = dead
         self._clock = engine.clock
+        self.breakers = Breakers(loop.time)
         self.retries = Retries(loop, DueRoom(settler.link, loop), self._send_again, self._on_deferred)
         self._senders = {
             family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
@@ -91,6 +93,8 @@ class Deliverer:
         if target is None:
             return self.end(work, index, route.refusal or judge.refusal("no_app"), label=route.label)
         work.deadlines[index] = clock + window
+        if self.breakers.troubled and self._hold_back(work, index, target):
+            return None
         target.first_tries += 1
         family = target.family
         self._senders[family].send(
@@ -119,13 +123,26 @@ class Deliverer:
         target = route.target
         if target is None:
             return self.end(work, 0, route.refusal or judge.refusal("no_app"), label=route.label)
-        if not self.retries.begin_due(work, target):
+        if self.breakers.troubled and self._hold_back(work, 0, target):
             return None
+        if not self.retries.begin_due(work, target):
+            return self.breakers.on_let_go(target, (work, 0))
         work.deadlines[0] = clock + LATE_WINDOW
         push_id = policy.push_id(item.server, push) if target.family in self._with_push_id else ""
         expires_at = int(self._clock.now() - age) + policy.lifetime(push)
         again = Try(push, target, push_id, expires_at, route.version, LATE_WINDOW, self._tried, work, 0)
         return self._senders[target.family].send(again)
+
+    def _hold_back(self, work: BatchProgress, index: int, target: Target) -> bool:
+        """Whether a push is not sent now, because its provider gives no answers: it is tried later, or has ended."""
+        pause = self.breakers.wait(target, (work, index))
+        if not pause:
+            return False
+        if not self.retries.put_off(work, index, pause):
+            verdict, (host, reason) = judge.refusal("provider_away"), self.breakers.trouble(target)
+            verdict = verdict if work.claim is None else judge.expired(verdict)
+            self.end(work, index, verdict, host=host, reason=reason)
+        return True
 
     def _tried(self, tried: Try, attempt: Attempt) -> None:
         work: BatchProgress = tried.batch  # type: ignore[assignment]
@@ -134,6 +151,8 @@ class Deliverer:
             verdict = table.judge(attempt)
             work.attempts[index] = (*work.attempts[index], attempt)
             counting.attempt(attempt, verdict.code)
+            if self.breakers.troubled or verdict.answer is not Answer.OK:
+                self.breakers.on_attempt(tried.target, (work, index), attempt)
             if verdict.answer is Answer.OK:
                 self._fuse.accepted(work.items[index].customer, tried.target.credential_id, tried.push.device_id)
                 return self.end(work, index, verdict if work.claim is None else _of_late(work.attempts[index], verdict))
@@ -219,6 +238,8 @@ class Deliverer:
             self._tried(tried, attempt)
 
     def _send_again(self, work: BatchProgress, index: int, tried: Try) -> None:
+        if self.breakers.troubled and self._hold_back(work, index, tried.target):
+            return
         tried.timeout = work.deadlines[index] - self._loop.time()
         try:
             self._senders[tried.target.family].send(tried)

@@ -80,6 +80,8 @@ class BatchSender:
             host = urlsplit(state.origin).hostname or ""
             yield "hpns_provider_connections", (host,), state.connections
             yield "hpns_provider_requests", (host,), state.in_flight
+        for breaker in self.deliverer.breakers.open():
+            yield "hpns_breakers_open", (breaker.host,), 1
 
     def begin(self, work: BatchProgress, done: bytes | None = None) -> None:
         """Begin all pushes of a batch but those that `done` (see settlement.py) has as settled; never waits.
@@ -99,7 +101,7 @@ class BatchSender:
             logger.exception("a batch could not be begun", extra={"batch": work.id})
             for index in list(work.open):
                 self.deliverer.end(work, index, judge.refusal("internal_error"))
-        if not (work.open or work.ended) and not work.finished.done():
+        if not (work.open or work.ended or work.has_deferred) and not work.finished.done():
             work.finished.set_result(None)
 
     def _begin_each(self, work: BatchProgress, done: bytes | None) -> None:

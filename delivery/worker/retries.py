@@ -133,6 +133,10 @@ class Retries:
         self._on_deferred(work, index)
         return True
 
+    def put_off(self, work: BatchProgress, index: int, pause: float) -> bool:
+        """Move a push that is not sent now to the due list, for at least so many seconds, if it is of use then."""
+        return self._put(work, index, schedule.of(work.items[index].push), pause + _chance() * max(1.0, pause))
+
     def begin_due(self, work: BatchProgress, target: Target) -> bool:
         """Whether a push of the due list may be sent now; else it waits for its credential's budget, or places."""
         held = self._due.get(target.credential_id, 0)
