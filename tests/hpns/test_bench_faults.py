@@ -34,7 +34,7 @@ def sound() -> Record:
         Row("a", "sent", "sent", "OK"),
         Row("b", "sent", "sent", "OK"),
         Row("c", "gone", "apns_unregistered", "REMOVE"),
-        Row("d", "refused", "queue_down", "FAIL"),
+        Row("d", "failed", "queue_down", "FAIL"),
     ]
     return Record(told, wire, rows, 1.0)
 
@@ -144,11 +144,17 @@ def test_an_answer_that_takes_longer_than_a_server_waits_is_never_allowed() -> N
     assert not breaches(judge(record), {"longest"})
 
 
+def test_a_phone_whose_end_is_known_after_the_deadline_may_be_told_ok() -> None:
+    record = sound()
+    record.told["c"].status = record.rows[2].answer = "OK"
+    assert breaches(judge(record)) == []
+
+
 def test_refusals_that_share_a_row_are_counted_in_it() -> None:
     record = sound()
     for number in range(5):
         record.told[f"d{number}"] = Told(f"d{number}", "Acme", "message", 5.0, status="FAIL", code="queue_down")
-    record.rows.append(Row("d0", "refused", "queue_down", "FAIL", count=5))
+    record.rows.append(Row("d0", "failed", "queue_down", "FAIL", count=5))
     assert breaches(judge(record)) == []
     record.rows[-1].count = 3
     assert judge(record).unlogged == 2

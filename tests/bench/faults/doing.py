@@ -172,7 +172,7 @@ def locked(scene: Scene) -> Iterator[None]:
         session.rollback()
 
 
-# --- The timetable, the clock, names
+# --- The clock, names
 
 
 def clock(seconds: float) -> Begin:
@@ -245,3 +245,12 @@ def answers(*answers: dict[str, Any]) -> Begin:
 def storm(**fault: Any) -> Begin:
     """For every fourth request, again and again."""
     return answers(*([{"status": 200}] * 3 + [fault]) * 2_000)
+
+
+@contextmanager
+def fickle(scene: Scene) -> Iterator[None]:
+    """A web process is killed while the providers refuse every second request: who takes a push over may hear another
+    word than its server was told."""
+    refused = {"status": 400, "json": {"reason": "BadTopic"}}
+    with answers(*[{"status": 200}, refused] * 4_000)(scene), web(signal.SIGKILL)(scene):
+        yield

@@ -17,8 +17,8 @@ LONGEST_ANSWER, LONGEST_WAIT = 7.5, 28.0
 where it has to wait for a process to start, less than a Mattermost server waits."""
 RECOVERY: Final = 60.0
 """Seconds after the last fault within which all has to be well."""
-# Outcomes of pushes that were never taken on.
-_TURNED_AWAY: Final = ("refused",)
+# Codes of pushes that were never taken on.
+_TURNED_AWAY: Final = ("queue_down", "queue_full", "overloaded", "over_limit", "internal_error", "repeated")
 _EXAMPLES: Final = 5
 
 
@@ -124,9 +124,11 @@ def _ends(tally: Tally, told: dict[str, Told], by_ack: dict[str, list[OnWire]], 
     lost, otherwise, delivered_all_the_same, accepted = [], [], [], 0
     for ack_id, push in told.items():
         arrived = any(each.delivered for each in by_ack.get(ack_id, ()))
-        outcomes = {row.outcome for row in rows.get(ack_id, ()) if row.count == 1}
-        accepted += bool(arrived or push.status in ("OK", "REMOVE") or outcomes - set(_TURNED_AWAY))
-        if push.status == "OK" and not arrived:
+        own = [row for row in rows.get(ack_id, ()) if row.count == 1]
+        outcomes = {row.outcome for row in own}
+        accepted += bool(arrived or push.status in ("OK", "REMOVE") or {row.code for row in own} - set(_TURNED_AWAY))
+        # That a phone is gone is told with the device's next push, where nobody knew it by the deadline.
+        if push.status == "OK" and not arrived and not (push.gone and outcomes == {"gone"}):
             (lost if outcomes <= {"sent", "lost"} else otherwise).append(ack_id)
         if push.status == "FAIL" and arrived:
             delivered_all_the_same.append(ack_id)
