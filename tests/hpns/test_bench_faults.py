@@ -214,9 +214,9 @@ def test_what_a_phone_shows_and_whose_place_it_takes_is_read_from_the_journal() 
 
 
 def samples(name: str, each: Callable[[int], float]) -> list[soak.Sample]:
-    """Twenty samples, 20,000 pushes apart, in which one thing is what `each` says and all else stands still."""
+    """Twenty samples, 30,000 pushes apart, in which one thing is what `each` says and all else stands still."""
     still = dict.fromkeys(soak.LIMITS, 100.0)
-    return [{"seconds": 60.0 * n, "pushes": 20_000.0 * n, **still, name: each(n)} for n in range(20)]
+    return [{"seconds": 60.0 * n, "pushes": 30_000.0 * n, **still, name: each(n)} for n in range(20)]
 
 
 @pytest.mark.parametrize("name", soak.LIMITS)
@@ -227,6 +227,13 @@ def test_what_grows_with_every_push_is_not_flat(name: str) -> None:
 
 def test_what_grows_at_first_alone_is_flat() -> None:
     assert soak.verdict(samples("web MiB", lambda n: 100.0 + 20 * min(n, 5))) == []
+
+
+def test_what_a_short_load_needs_for_itself_is_no_growth() -> None:
+    short = samples("web MiB", lambda n: 100.0 + 0.2 * n)
+    for each in short:
+        each["pushes"] /= 100
+    assert soak.verdict(short) == []
 
 
 def test_too_few_samples_are_no_proof() -> None:

@@ -32,6 +32,8 @@ LIMITS: Final = {
     "Valkey MiB": 4.0,
     "PostgreSQL connections": 1.0,
 }
+# What comes and goes with any load, in the same units: less than this is no growth, however few the pushes were.
+NOISE: Final = {"web MiB": 5.0, "worker MiB": 5.0, "beat MiB": 2.0, "descriptors": 10.0, "PostgreSQL connections": 5.0}
 # Seconds after which the memory of progress lapses: until then its keys grow, whatever is well.
 _LAPSE: Final = 320.0
 # Fewer samples tell nothing.
@@ -89,11 +91,13 @@ def verdict(samples: Sequence[Sample]) -> list[str]:
     if len(samples) < _FEWEST:
         return [f"only {len(samples)} samples: too few to judge"]
     grown, short = growth(samples), samples[-1]["seconds"] * 2 / 3 < _LAPSE
+    pushes = samples[-1]["pushes"] - samples[len(samples) // 3]["pushes"]
     exempt = {"Valkey keys", "Valkey MiB"} if short else set()
     return [
         f"{name}: {grown[name]:+.2f} in 100,000 pushes, {most:g} at most"
         for name, most in LIMITS.items()
         if grown.get(name, 0.0) > most and name not in exempt
+        if grown[name] * pushes / 100_000 > NOISE.get(name, 0.0)
     ]
 
 

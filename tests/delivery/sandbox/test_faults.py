@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ import h2.events
 import pycurl
 import pytest
 
-from delivery.sandbox import behaviours
+from delivery.sandbox import behaviours, certificates
 from tests.delivery.sandbox.client import DEVICE, FCM_DEVICE, Frames, Pusher
 from tests.sandbox_fixture import SandboxClient
 
@@ -139,6 +140,18 @@ def test_the_port_can_be_down_silent_and_untrusted_and_come_back(sandbox: Sandbo
         assert push.post(path, b'{"aps":{}}', headers, timeout=0.5).error == error
     assert sandbox.requests() == []
     sandbox.mode("up")
+    assert push.apns().status == OK
+
+
+def test_a_renewed_certificate_is_shown_once_the_port_comes_up_again(sandbox: SandboxClient, push: Pusher) -> None:
+    def shown() -> str:
+        return ssl.get_server_certificate(("localhost", sandbox.port), ca_certs=sandbox.ca_file)
+
+    before = shown()
+    certificates.renew(sandbox.folder)
+    assert shown() == before
+    sandbox.mode("up")
+    assert shown() != before
     assert push.apns().status == OK
 
 
