@@ -32,7 +32,7 @@ from delivery.ingest.repeats import Repeats
 from delivery.ingest.responses import TICK, Responses
 from delivery.ingest.seen_log import SeenLog
 from delivery.metrics import counting
-from delivery.protocol import wire
+from delivery.protocol import policy, wire
 from delivery.queue import batch, seen, shared_clock, valkey
 from delivery.queue.key_usage import KeyUsage
 from delivery.queue.rejections import Rejections
@@ -50,6 +50,9 @@ LINGER_MOST, LINGER_SHARE = 0.010, 0.1
 # Bytes of sealed batches that are kept until their pushes are answered; what comes beyond them is turned away. That is
 # 13 MB a second for the five seconds that a push waits at most.
 KEPT_MOST: Final = 64_000_000
+# Pushes that one customer may have waiting for each that could still be taken on: two thirds of all, if nobody else has
+# any, and the rest is for others (dynamic thresholds, see queue_memory.py).
+SHARE: Final = 2
 
 
 class Outbox:
@@ -167,8 +170,10 @@ class Outbox:
             return self._repeats.join(first, pending, allowance)
         if not self.link.up:
             return self.turned_away.turn_away(pending, "queue_down")
-        if responses.waiting >= self.waiting_limit or responses.kept_bytes >= KEPT_MOST:
-            return self.turned_away.turn_away(pending, "overloaded")
+        if 2 * responses.waiting >= self.waiting_limit or 2 * responses.kept_bytes >= KEPT_MOST:
+            left = self._places_left()
+            if not left or (allowance.customer.in_flight >= SHARE * left and not policy.is_wipe(push)):
+                return self.turned_away.turn_away(pending, "overloaded")
         now = self.loop.time()
         at_once = self._fair.take_now(who.customer_id, now)
         if not at_once and not self._fair.may_wait(who, len(plain), pending.at):
@@ -183,6 +188,12 @@ class Outbox:
         else:
             self._fair.wait(pending, item)
         return answer
+
+    def _places_left(self) -> int:
+        """How many more pushes could be taken on, by their number and by their bytes."""
+        limit, responses = self.waiting_limit, self.responses
+        by_bytes = limit * (KEPT_MOST - responses.kept_bytes) // KEPT_MOST
+        return max(0, min(limit - responses.waiting, by_bytes))
 
     def _collect(self, pending: PendingPush, item: bytes) -> None:
         """Add a push to the batch that is being collected."""

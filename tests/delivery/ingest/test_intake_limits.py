@@ -263,3 +263,15 @@ async def test_pushes_that_valkey_refuses_are_no_longer_waiting(outbox: Outbox) 
         assert text.startswith("queue_down")
     assert {bucket.in_flight for bucket in outbox.limits._buckets.values()} == {0}
     assert outbox.responses.waiting == 0
+
+
+async def test_a_customer_whose_pushes_wait_leaves_places_for_others_and_for_wipes(outbox: Outbox) -> None:
+    outbox.waiting_limit, waiting = 30, lambda: outbox.responses.waiting
+    flood = [intake.accept(outbox, ACME, body(ack_id=f"flood-{number}")) for number in range(40)]
+    assert waiting() == 20, "two thirds of the places"
+    assert (await error_of(flood[-1])).startswith("overloaded")
+    flood += [intake.accept(outbox, ACME, body(ack_id=f"more-{number}")) for number in range(40)]
+    before, other = waiting(), msgspec.structs.replace(ACME, customer_id=7, server_id=7, key_id=7)
+    intake.accept(outbox, other, body())
+    intake.accept(outbox, ACME, body(type="session", cont_ava=1, message=""))
+    assert waiting() == before + 2
