@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from delivery.ingest.pending import PendingBatch
 from delivery.ingest.queue_memory import QueueMemory
 from delivery.ingest.seen_table import Found, SeenTable
-from delivery.queue import seen, shared_clock, valkey
+from delivery.queue import batch, seen, shared_clock, valkey
 from tenants.ticks import tick
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ CHUNK: Final = 6_000 * seen.RECORD
 MOST_AT_ONCE: Final = 16 * CHUNK
 # Buckets that are swept at each look: all of them twice in a day.
 SWEPT: Final = 16
+_INDEXES: Final = bytes(range(batch.MOST))
 
 
 class Note(NamedTuple):
@@ -53,38 +54,43 @@ class SeenLog:
 
         See seen.noting().
         """
-        now = shared_clock.now()
-        accepted = seen.stamp(now, seen.ACCEPTED)
-        records, indexes, known, any_known = [], bytearray(), bytearray(), False
-        find = self.table.find
-        for index, push in enumerate(pending.pushes):
-            if push is None or push.digest is seen.NONE:
-                continue
-            found = find(push.digest, now)
-            comes_again = found is not None and found.state != seen.FAILED
-            if surely_first and comes_again and found is not None and found.state != seen.ACCEPTED:
-                continue  # that is how it has ended
-            records.append(push.digest + accepted)
-            indexes.append(index)
-            known.append(comes_again)
-            any_known = any_known or comes_again
+        records, indexes, known = self._records(pending, surely_first=surely_first)
         if not records:
             return b"", None
         size = self._sizes.get(self.slot, 0)
-        note = Note(seen.Known(self.slot, size, size + self._on_their_way), b"".join(records), bytes(indexes))
-        self._on_their_way += len(note.records)
+        note = Note(seen.Known(self.slot, size, size + self._on_their_way), records, indexes)
+        self._on_their_way += len(records)
         command = seen.noting(
             pending.id,
             key,
             note.where,
-            note.records,
-            note.indexes,
-            bytes(known) if any_known and not surely_first else b"",
+            records,
+            indexes,
+            known,
             len(pending.pushes),
             in_queue=in_queue,
             surely_first=surely_first,
         )
         return command, note
+
+    def _records(self, pending: PendingBatch, *, surely_first: bool) -> tuple[bytes, bytes, bytes]:
+        """The records of a batch's pushes, their places in it, and which are known to have come before, if any are."""
+        now = shared_clock.now()
+        accepted = seen.stamp(now, seen.ACCEPTED)
+        digests = [seen.NONE if push is None else push.digest for push in pending.pushes]
+        if seen.NONE not in digests and self.table.knows_none_of(digests):  # as good as always
+            return accepted.join(digests) + accepted, _INDEXES[: len(digests)], b""
+        records, indexes, known = [], bytearray(), bytearray()
+        for index, digest in enumerate(digests):
+            if digest == seen.NONE:
+                continue
+            found = self.table.find(digest, now)
+            if surely_first and found is not None and found.state in (seen.GONE, seen.UNCERTAIN):
+                continue  # that is how it has ended
+            records.append(digest + accepted)
+            indexes.append(index)
+            known.append(not surely_first and found is not None and found.state != seen.FAILED)
+        return b"".join(records), bytes(indexes), bytes(known) if any(known) else b""
 
     def noted(self, note: Note, pending: PendingBatch, reply: Any) -> list[seen.Repeat]:
         """Take Valkey's reply to a note() over; returns which pushes came before. None of them where it refused it."""
@@ -149,7 +155,7 @@ class SeenLog:
                 if isinstance(part := reply.result(), bytes):
                     self._read(slot, start, part)
             # Not into the next hour for what stands there, for somebody may still write into this one.
-            is_late = shared_clock.now() >= slots[1] * seen.SLOT + LATE
+            is_late = shared_clock.at_valkey() >= slots[1] * seen.SLOT + LATE
             self.slot = max(current, slots[1]) if is_late else current
 
         replies[-1].add_done_callback(take_over)

@@ -123,8 +123,9 @@ async def test_the_next_hour_is_read_and_followed_only_when_nobody_writes_into_t
     log = processes[0].log
     this = log.slot
     store.append(seen.slot_key(this + 1), name(1) + seen.stamp(shared_clock.now(), seen.ACCEPTED))
-    for seconds, slot in ((30, this), (90, this + 1)):
-        monkeypatch.setattr(shared_clock, "now", lambda seconds=seconds: (this + 1) * seen.SLOT + seconds)
+    # 0: what Valkey's clock says is not known.
+    for seconds, slot in ((-(this + 1) * seen.SLOT, this), (30, this), (90, this + 1)):
+        monkeypatch.setattr(shared_clock, "at_valkey", lambda seconds=seconds: (this + 1) * seen.SLOT + seconds)
         assert await processes[0].knows(name(1)) == seen.ACCEPTED
         assert log.slot == slot
 
