@@ -59,7 +59,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "tenants.pushapp": _VIEW,
         "tenants.credential": _VIEW,
         "tenants.removehold": _VIEW,
-        "delivery.delivery": _VIEW,
+        "delivery.delivery": _CHANGE,
         "billing.incident": _ALL,
         "billing.incidentupdate": _ADD,
         "billing.maintenancewindow": _ALL,

@@ -26,7 +26,7 @@ from tests.permission_rows import (
 
 _SERVER: Final = "c/<slug:slug>/servers/<uuid:server>/"
 _NONE: Final = "00000000-0000-4000-8000-000000000000"
-BOARDS: Final = ("", "volume/", "silent/", "unknown/", "providers/")
+BOARDS: Final = ("", "volume/", "silent/", "unknown/", "providers/", "dead-letters/")
 _CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/"
 
 # Route, as urls.py spells it -> what is told.

@@ -67,6 +67,7 @@ ADDRESSES = {
     "/admin/boards/volume/": "s",
     "/admin/boards/silent/": "s",
     "/admin/boards/unknown/": "s",
+    "/admin/boards/dead-letters/": "s",
     "/admin/boards/providers/": "s",
     "/admin/boards/sla/": "sf",
     "/admin/find/": "sf",

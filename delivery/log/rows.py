@@ -134,6 +134,12 @@ def trace_of(line: bytes) -> bytes:
     return line.split(b"\t", 3)[2]
 
 
+def with_trace(line: bytes, trace: str) -> bytes:
+    """A row with another trace: the same line, of a push that is sent once more."""
+    *head, _, rest = line.split(b"\t", 3)
+    return b"\t".join((*head, trace.encode(), rest))
+
+
 def with_count(line: bytes, count: int) -> bytes:
     """A row with another count: the same line, standing for `count` pushes."""
     return b"%b\t%d\n" % (line.rpartition(b"\t")[0], count)

@@ -18,6 +18,7 @@ from delivery.insight import announced, credentials, customers, providers, unkno
 from delivery.insight.customers import Health, Silent
 from delivery.insight.standing import Figures, Standing, milliseconds, percent
 from delivery.pages import board_parts as parts
+from delivery.pages import dead_letters
 from tenants.models import Customer
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -34,6 +35,7 @@ TITLES: Final = {
     "boards-silent": "Silent customers",
     "boards-unknown": "Answers that nobody knows",
     "boards-providers": "Providers and credentials",
+    "boards-dead-letters": "Dead letters",
 }
 STANDINGS: Final = ("Provider", "Last", "State", "Handed off", "By provider", "By us", "Pushes", "p50", "p95")
 # Credentials of a page, besides the providers and their chart.
@@ -263,6 +265,7 @@ BOARDS: Final[tuple[tuple[str, View, str], ...]] = (
     ("silent/", silent, "boards-silent"),
     ("unknown/", unknown_answers, "boards-unknown"),
     ("providers/", provider_panel, "boards-providers"),
+    ("dead-letters/", dead_letters.board, "boards-dead-letters"),
 )
 
 

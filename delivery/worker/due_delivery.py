@@ -9,7 +9,7 @@ from typing import Final
 
 from delivery.log.rows import ROWS
 from delivery.metrics import counting
-from delivery.queue import due_list, shared_clock
+from delivery.queue import dead_letters, due_list, shared_clock
 from delivery.queue.due_list import Claim
 from delivery.worker import lost_pushes
 from delivery.worker.batch_progress import BatchProgress
@@ -70,7 +70,7 @@ class DueDelivery:
 
     def _begin(self, trace: str, claim: bytes, sealed: bytes) -> None:
         try:
-            due = unseal(self._sender.settler.due.cipher, trace, sealed)
+            due = unseal(self._sender.settler.due.cipher, dead_letters.trace_of(trace), sealed)
         except vault.AlteredError:
             logger.critical("a push that was to be tried again was altered and is put aside", extra={"trace": trace})
             counting.put_aside(due_list.DUE)

@@ -11,14 +11,18 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from delivery.log.rows import ROWS, with_answer
+from delivery.log.rows import KEPT, ROWS, with_answer, with_count, with_trace
 from delivery.metrics import counting
-from delivery.outcomes.verdict import Answer, Verdict
-from delivery.queue import batch, due_list, seen, shared_clock, told, valkey
+from delivery.outcomes import judge
+from delivery.outcomes.verdict import Answer, Outcome, Verdict
+from delivery.protocol import schedule
+from delivery.providers import table
+from delivery.queue import batch, dead_letters, due_list, seen, shared_clock, told, valkey
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.due_item import DueItem, bounded, seal
 from tenants import vault
 from tenants.directory.live import DIRECTORY
+from tenants.providers.table import family_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +64,35 @@ class DueSettler:
             item = work.items[0]
             if item.customer not in DIRECTORY.canaries:
                 counting.ended(item.push, verdict, now - item.at, item.key != 0)
-            states = b""
-            if verdict.answer is not Answer.OK and item.push.ack_id:
+            before = []
+            is_replay = dead_letters.is_replay(_claim(work).id)
+            if (verdict.answer is not Answer.OK or is_replay) and item.push.ack_id:
                 name = seen.digest(item.customer, item.server, item.push, self._hash_key)
-                states = seen.marking([(name, seen.state_of(verdict))])
-            result = self._result(work, verdict, text, now - item.at)
-            self._end(work, self._row(work, 0, verdict, now), result, states)
+                before.append(seen.marking([(name, seen.state_of(verdict))]))
+            if is_replay:  # its push was counted when it ended
+                verdict = judge.late_by_others(verdict)
+                row = with_count(with_trace(self._row(work, 0, verdict, now), dead_letters.replay_trace(item.trace)), 0)
+            else:
+                row = self._row(work, 0, verdict, now)
+                before += self._letter(work, verdict, now)
+            self._end(work, row, self._result(work, verdict, text, now - item.at), before)
+
+    def _letter(self, work: BatchProgress, verdict: Verdict, now: float) -> list[bytes]:
+        """The command that keeps a push that has failed, where sending it once more may help and harms nobody."""
+        item = work.items[0]
+        until = min(item.at + schedule.of(item.push).lifetime, now + dead_letters.KEPT)
+        if verdict.answer is not Answer.FAIL or until - now < dead_letters.LEAST or item.customer in DIRECTORY.canaries:
+            return []
+        family = family_of(item.push.platform)
+        if verdict.outcome is Outcome.UNKNOWN and not (family and table.PROVIDERS[family].replaces(item.push)):
+            return []  # it may have been shown
+        outcome, attempts, claim = verdict.outcome.value, work.attempts[0], _claim(work)
+        letter = dead_letters.Letter(
+            *(item.trace, item.customer, item.server, item.push.type[:KEPT], item.at, now),
+            *(outcome, verdict.code, len(attempts), until),
+        )
+        due = DueItem(item, bounded(attempts), claim.batch_id, claim.place, claim.mark)
+        return [dead_letters.keeping(letter, self.sealed(due))]
 
     def _result(self, work: BatchProgress, verdict: Verdict, text: str, age: float) -> bytes:
         """What is left for the web process, as long as a server may wait there."""
@@ -82,12 +109,12 @@ class DueSettler:
         command = due_list.postponing(claim, due_ms, self.sealed(due))
         self._post(work, command, lambda: self._postpone(work, due_ms))
 
-    def _end(self, work: BatchProgress, line: bytes, result: bytes, states: bytes) -> None:
+    def _end(self, work: BatchProgress, line: bytes, result: bytes, before: list[bytes]) -> None:
         claim = _claim(work)
         if claim.mark:  # the server was told something at its deadline, and the row has to say what
             line = with_answer(line, told.answer(work.items[0].push, claim.mark))
-        command = states + due_list.ending(claim, ROWS, line, result)
-        self._post(work, command, lambda: self._end(work, line, result, states), count=2 if states else 1)
+        command = b"".join(before) + due_list.ending(claim, ROWS, line, result)
+        self._post(work, command, lambda: self._end(work, line, result, before), count=1 + len(before))
 
     def _post(
         self, work: BatchProgress, command: bytes, again: Callable[[], None], *, count: int = 1, pause: float = PAUSE

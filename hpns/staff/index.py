@@ -37,7 +37,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Board | str, ...]], ...]] = (
     (
         "Service",
         (
-            Board("Boards: trouble, volume, silence, answers, providers", "boards", staff_roles.PUSHES),
+            Board("Boards: trouble, volume, silence, answers, providers, dead letters", "boards", staff_roles.PUSHES),
             Board("Service level: this month", "boards-sla", "billing.view_slamonth"),
             *("billing.slamonth", "billing.incident", "billing.maintenancewindow", "billing.canaryminute"),
             *("billing.roundfailure", "billing.subscriber"),

@@ -59,6 +59,8 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "invoice.withdraw_draft": "Withdrew a draft",
     "key.add": "Made a key",
     "key.revoke": "Revoked a key",
+    "letter.discard": "Discarded pushes that had failed",
+    "letter.replay": "Had pushes sent once more that had failed",
     "licence.bind": "Said which server a licence is for",
     "licence.dispute": "Sent a licence that staff have to look at",
     "licence.end": "Ended a licence, as staff",

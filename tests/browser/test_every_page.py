@@ -6,12 +6,14 @@ from django.core.cache import cache
 from playwright.sync_api import Page, expect
 
 from delivery.providers import table
+from tenants import redis_client
 from tenants.models import Credential, PushApp
 from tests.browser.conftest import NewPage
 from tests.browser.looks import NARROW, NARROWEST, WIDE, assert_accessible, assert_no_sideways_scroll
 from tests.browser.through_client import ORIGIN, answered_by
 from tests.browsing import Browser, staff
 from tests.delivery.insight import recent
+from tests.delivery.pages.test_dead_letters import keep
 from tests.permission_table import BOARDS
 from tests.tenants.two_customers import Cast, two_customers
 
@@ -128,7 +130,10 @@ def test_the_boards_of_the_staff(page: Page, cast: Cast) -> None:
     recent.push(cast.cosmos.customer.pk, 1, verdict=table.verdict_of("apns_unknown"))
     recent.count()
     answered_by(page, Browser().enter(staff(), factor=True))
-    look(page, *(f"/admin/boards/{each}" for each in BOARDS), "/admin/boards/silent/?for=7d")
+    with redis_client.connect(5) as valkey:
+        keep(valkey, cast.acme.customer.pk, 1)
+    letters = "/admin/boards/dead-letters/?code=apns_bad_topic"
+    look(page, *(f"/admin/boards/{each}" for each in BOARDS), "/admin/boards/silent/?for=7d", letters)
 
 
 def test_the_pages_of_ones_account(page: Page, cast: Cast) -> None:

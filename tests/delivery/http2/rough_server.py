@@ -169,6 +169,17 @@ class _Connection(asyncio.Protocol):
         self._h2.send_headers(stream_id, [(":status", "503"), ("retry-after", "60")])
         self._h2.send_data(stream_id, b'{"reason":"ServiceUnavailable"}', end_stream=True)
 
+    def _do_failing(self, stream_id: int) -> None:
+        """503 with a pause of a minute, then that the topic is bad; "failing_2" is taken the third time."""
+        tries = self._server.complete[self._names[stream_id]]
+        if tries > 2 and self._names[stream_id] == "failing_2":
+            self._do_ok(stream_id)
+            return
+        status, reason = (b"503", b"ServiceUnavailable") if tries == 1 else (b"400", b"BadTopic")
+        fields = [("retry-after", "60")] if tries == 1 else []
+        self._h2.send_headers(stream_id, [(":status", status.decode()), *fields])
+        self._h2.send_data(stream_id, b'{"reason":"%b"}' % reason, end_stream=True)
+
     def _do_trouble(self, stream_id: int) -> None:
         """502 with a page, as a proxy in front of a provider writes one, the first time."""
         if self._server.complete[self._names[stream_id]] > 1:

@@ -75,7 +75,7 @@ LINES: Final = st.lists(
         st.one_of(st.floats(-100, 700_000), st.sampled_from((0.0, 0.999, 0.9996, 1.0, 3.0, 4.999, 5.0, 60.0, -0.5))),
         st.sampled_from(VERDICTS),
         st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(0, 1)),
-        st.sampled_from((1, 1, 1, 2, 70_000)),
+        st.sampled_from((1, 1, 1, 2, 70_000, 0)),
         st.tuples(st.sampled_from(PLATFORMS), st.sampled_from(TYPES)),
     )
     | st.sampled_from((b"nonsense\n", b"\t" * 21 + b"\n", b"a\tb\n")),

@@ -132,7 +132,7 @@ def test_a_customer_leads_to_its_delivery_page_and_looking_on_is_noted(somebody:
 def test_each_board_leads_to_all_others(somebody: Browser, name: str) -> None:
     text = somebody.get(f"/admin/boards/{name}").text
     tabs = text.partition('aria-label="Boards"')[2].partition("</nav>")[0]
-    assert tabs.count("<li>") == 6
+    assert tabs.count("<li>") == 7
     assert f'<a href="/admin/boards/{name}" aria-current="page">' in tabs
 
 
