@@ -60,8 +60,13 @@ def _expired(record: Record) -> None:
     record.rows[0] = Row("a", "expired", "expired", "OK")
 
 
-def _call_again(record: Record) -> None:
+def _shown_again(record: Record) -> None:
     record.wire[1].place = record.wire[2].place = ""
+
+
+def _rings_again(record: Record) -> None:
+    _shown_again(record)
+    record.told["b"].kind = "call"
 
 
 def _other_id(record: Record) -> None:
@@ -101,7 +106,8 @@ DOCTORED: dict[str, tuple[str, Change]] = {
     "told OK and neither delivered nor ended": ("lost", _unsent),
     "told OK and without a trace": ("lost", _unsent_without_row),
     "told OK and expired": ("ok_otherwise", _expired),
-    "a phone rings twice": ("phone_repeats", _call_again),
+    "a phone shows it twice": ("phone_repeats", _shown_again),
+    "a phone rings twice": ("rings_again", _rings_again),
     "a repeat under another id": ("other_ids", _other_id),
     "a living phone is muted": ("wrongly_removed", _muted),
     "a push without its row": ("rows_missing", _no_row),

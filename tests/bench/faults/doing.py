@@ -5,6 +5,7 @@ What a fault has ended it starts again; what it has changed in a running store i
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -254,3 +255,16 @@ def fickle(scene: Scene) -> Iterator[None]:
     refused = {"status": 400, "json": {"reason": "BadTopic"}}
     with answers(*[{"status": 200}, refused] * 4_000)(scene), web(signal.SIGKILL)(scene):
         yield
+
+
+def while_slow(begin: Begin, seconds: float = 3.0) -> Begin:
+    """A fault while the providers take their time for every answer; it begins when all that is under way waits."""
+
+    @contextmanager
+    def slowly(scene: Scene) -> Iterator[None]:
+        with answers({"status": 200, "delay": seconds})(scene):
+            time.sleep(seconds)
+            with begin(scene):
+                yield
+
+    return slowly

@@ -39,6 +39,7 @@ class Tally(msgspec.Struct):
     delivered: int = 0
     wire_repeats: int = 0
     phone_repeats: int = 0
+    rings_again: int = 0
     other_ids: int = 0
     lost: int = 0
     ok_otherwise: int = 0
@@ -64,6 +65,7 @@ class Tally(msgspec.Struct):
 BREACHES: Final = {
     "lost": "told OK, and neither delivered nor honestly ended",
     "phone_repeats": "shown twice on a phone",
+    "rings_again": "calls that rang twice",
     "other_ids": "repeated under another apns-id",
     "wrongly_removed": "REMOVE for a phone that is not gone",
     "rows_missing": "without a row",
@@ -88,7 +90,7 @@ def judge(record: Record) -> Tally:
     for row in record.rows:
         rows[row.ack_id].append(row)
     _answers(tally, told)
-    _wire(tally, by_ack)
+    _wire(tally, told, by_ack)
     _ends(tally, told, by_ack, rows)
     _rows(tally, told, rows)
     return tally
@@ -106,18 +108,19 @@ def _answers(tally: Tally, told: dict[str, Told]) -> None:
     tally.note("no_answer", (push.ack_id for push in told.values() if push.status == NO_ANSWER))
 
 
-def _wire(tally: Tally, by_ack: dict[str, list[OnWire]]) -> None:
+def _wire(tally: Tally, told: dict[str, Told], by_ack: dict[str, list[OnWire]]) -> None:
     tally.delivered = sum(any(each.delivered for each in requests) for requests in by_ack.values())
     tally.wire_repeats = sum(len(requests) - 1 for requests in by_ack.values())
-    twice, other = [], []
+    twice, other, rang = [], [], []
     for ack_id, requests in by_ack.items():
         screen = [each for each in requests if each.delivered and each.shown]
         # What takes another's place on the phone is no second notification; what takes nobody's is one.
         if len({each.place for each in screen if each.place}) + sum(not each.place for each in screen) > 1:
-            twice.append(ack_id)
+            (rang if told[ack_id].kind == "call" else twice).append(ack_id)
         if len({each.apns_id for each in requests}) > 1:
             other.append(ack_id)
     tally.phone_repeats, tally.other_ids = tally.note("phone_repeats", twice), tally.note("other_ids", other)
+    tally.rings_again = tally.note("rings_again", rang)
 
 
 def _ends(tally: Tally, told: dict[str, Told], by_ack: dict[str, list[OnWire]], rows: dict[str, list[Row]]) -> None:
