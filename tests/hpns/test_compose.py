@@ -209,10 +209,11 @@ def test_the_secrets_are_made_once_and_each_fits_what_reads_it(tmp_path: Path, s
     wanted = {secret["source"] for service in services.values() for secret in service["secrets"]}
     assert set(made) == wanted
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
     files = {f"{name.upper()}_FILE": str(folder / name) for name in wanted if not name.endswith("_password")}
     done = subprocess.run(
         [ROOT / "bin/serve", "manage", "check", "--tag", "security"],
-        env={"PATH": os.environ["PATH"], "READ_DOT_ENV": "false", **NEEDED, **files},
+        env={**kept, "READ_DOT_ENV": "false", **NEEDED, **files},
         capture_output=True,
         text=True,
         check=False,

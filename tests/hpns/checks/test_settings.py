@@ -233,7 +233,8 @@ def test_what_a_valkey_says_of_itself_is_judged(info: dict[str, Any], expected: 
 
 
 def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    stores = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "PATH")}
+    wanted = ("DATABASE_URL", "REDIS_URL", "PATH", "PYTHONPYCACHEPREFIX")
+    stores = {name: os.environ[name] for name in wanted if name in os.environ}
     command = [sys.executable, "manage.py", "check", *arguments]
     return subprocess.run(command, env={**stores, **environment}, cwd=ROOT, capture_output=True, text=True, check=False)
 

@@ -20,7 +20,9 @@ SET_UP = {
 
 def python(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run Python with these settings and no others."""
-    env = {"PATH": os.environ["PATH"], "READ_DOT_ENV": "false", "PYTHONPATH": str(ROOT), **settings}
+    # The last: where modules are kept compiled, which else each first process of a new clone would do again.
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
+    env = {**kept, "READ_DOT_ENV": "false", "PYTHONPATH": str(ROOT), **settings}
     return subprocess.run(
         [sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )

@@ -80,7 +80,8 @@ def test_cookies_are_bound_to_our_host_alone_where_everything_is_https() -> None
         "from django.conf import settings as s; print(s.SESSION_COOKIE_NAME, s.SESSION_COOKIE_SECURE, "
         "s.SESSION_COOKIE_PATH, s.SESSION_COOKIE_DOMAIN)"
     )
-    env = {**verify.deployment(), "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "hpns.settings"}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
+    env = {**verify.deployment(), **kept, "DJANGO_SETTINGS_MODULE": "hpns.settings"}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60
     )
