@@ -185,6 +185,19 @@ FAULTS: Final = (
     Fault("new-certificate", "the providers renew their certificate", Scene.renewed_certificate, (1.0, 3.0), 2),
     Fault("silent-names", "no name of a provider is resolved", doing.silent_names, (2.0, 6.0), 2),
     Fault("moved", "the providers move to another address, and back", doing.moved, (2.0, 6.0), 2),
+    # What is longer than a push's deadline is tried again out of the due list.
+    Fault("asked-to-wait", "503 with Retry-After: 2", doing.asked_to_wait(2), (30.0, 30.0), 1, shaken=False),
+    Fault("long-down", "the providers refuse connections", doing.mode("down"), (10.0, 10.0), 1, shaken=False),
+    Fault(
+        "hanging",
+        "every fourth request is never answered",
+        doing.storm(hang=True),
+        (10.0, 10.0),
+        1,
+        UNANSWERED,
+        shaken=False,
+    ),
+    Fault("slow-stop", "SIGTERM of a worker while answers take 3 s", doing.slow_stop, (5.0, 5.0), 1, shaken=False),
 )
 
 

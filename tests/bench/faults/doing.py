@@ -248,6 +248,24 @@ def storm(**fault: Any) -> Begin:
     return answers(*([{"status": 200}] * 3 + [fault]) * 2_000)
 
 
+def asked_to_wait(seconds: int) -> Begin:
+    """Every request is answered 503 with Retry-After."""
+    headers = {"retry-after": str(seconds)}
+    return answers({"status": 503, "json": {"reason": "ServiceUnavailable"}, "headers": headers})
+
+
+@contextmanager
+def slow_stop(scene: Scene) -> Iterator[None]:
+    """Each answer takes three seconds, and a worker is asked to stop meanwhile."""
+    scene.stage.sandbox.script("*", {"status": 200, "delay": 3.0})
+    try:
+        yield
+        scene.stage.stop("worker", PATIENCE)
+        scene.ensure()
+    finally:
+        scene.stage.sandbox.clear_scripts()
+
+
 @contextmanager
 def fickle(scene: Scene) -> Iterator[None]:
     """A web process is killed while the providers refuse every second request: who takes a push over may hear another
