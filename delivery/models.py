@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from delivery.protocol import mattermost_id
-from tenants.fence import Paths, TenantModel
+from tenants.fence import LookedUpModel, Paths, TenantModel
 from tenants.models import Customer, PushApp, Server, ServerKey
 
 
@@ -34,7 +34,7 @@ class MattermostIdField(models.Field):  # type: ignore[type-arg]  # Django's own
         return value if isinstance(value, str) else mattermost_id.unpack(value)
 
 
-class Delivery(TenantModel):
+class Delivery(LookedUpModel):
     """What became of one push. `code`, `answer` and `attribution` are the words of delivery/outcomes/verdict.py.
 
     The references are kept without constraints: checking them would cost the log as much again as writing it, and a
@@ -80,7 +80,7 @@ class Delivery(TenantModel):
         return self.trace
 
 
-class Receipt(TenantModel):
+class Receipt(LookedUpModel):
     """What a phone has acknowledged: that it was woken by a push, through its server.
 
     `trace` and `push_at` (its accepted_at) name the push, once its row is found; `repeated` says that the same push had
@@ -219,6 +219,7 @@ class Device(TenantModel):
     last_at = models.DateTimeField(help_text="Of the last push that named it.")
     sent_at = models.DateTimeField(null=True, help_text="Of the last push that a provider took.")
     acked_at = models.DateTimeField(null=True, help_text="Of the last push that the phone acknowledged.")
+    session_at = models.DateTimeField(null=True, help_text="Of the last push that said that its session had ended.")
     removed_at = models.DateTimeField(null=True, help_text="Of the last push that was answered with REMOVE.")
     removed_code = models.TextField(help_text="Why.")
     failed_at = models.DateTimeField(null=True, help_text="Of the last push that came to nothing otherwise.")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from delivery.rollups.cells import FAMILY
 
 KEY: Final = ("customer_id", "device", "server_id", "app_id", "family")
-TIMES: Final = ("first_at", "last_at", "sent_at", "acked_at", "removed_at", "failed_at")
+TIMES: Final = ("first_at", "last_at", "sent_at", "acked_at", "removed_at", "failed_at", "session_at")
 CODES: Final = ("removed_code", "failed_code")
 COLUMNS: Final = (*KEY, *TIMES, *CODES)
 LOCK: Final = "hashtext('delivery devices')"
@@ -30,6 +30,7 @@ FACTS: Final = f"""
         max(r.push_at) AS acked_at,
         max(d.accepted_at) FILTER (WHERE {_GONE}) AS removed_at,
         max(d.accepted_at) FILTER (WHERE {_FAILED}) AS failed_at,
+        max(d.accepted_at) FILTER (WHERE d.type = 'session') AS session_at,
         {_latest_code(_GONE)} AS removed_code, {_latest_code(_FAILED)} AS failed_code
     FROM delivery_delivery d LEFT JOIN delivery_receipt r
         ON r.trace = d.trace AND r.push_at = d.accepted_at AND NOT r.repeated AND {{matched}}

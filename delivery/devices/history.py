@@ -1,27 +1,24 @@
-"""What the log has of one device, read in one look, in the scope in force (tenants/scope.py).
+"""What the log has of one device: its latest pushes, one page of them, in the scope in force (tenants/scope.py).
 
-Planning a look at the log costs more than the rows of a device do, for it has a partition for each day: pages of the
-device, the ends of its sessions and what it was sent since a receipt are told out of the same rows. Only of a device
-with more than ROWS pushes the log is asked for what came before them, and only where that can matter.
+The rows of a device lie each on a page of the disk of its own, so that no more of them are read than are shown. What is
+told besides comes out of the tables of devices; what is counted is counted among the latest, and said to be more where
+those do not reach back far enough.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
-from django.db.models import Q, QuerySet
-
-from delivery.devices import reading
+from delivery.devices.latest import SESSION
 from delivery.devices.reading import Page
+from delivery.log import looking
 from delivery.models import Delivery, Device
 from delivery.outcomes.verdict import Outcome
 from tenants.keyset import Cursor
 
-# Some milliseconds, and a phone's pushes of weeks.
-ROWS: Final = 1_000
-# Rows about sessions.
-SESSIONS: Final = 10
+# Rows of a page.
+ROWS: Final = 25
 # What pages say of a push; the attempts are most of a row.
 COLUMNS: Final = (
     "trace",
@@ -36,8 +33,16 @@ COLUMNS: Final = (
     "outcome",
     "code",
 )
-SESSION: Final = "session"
 SENT: Final = Outcome.SENT.value
+# By how much the tables of devices may be behind a row that came late.
+LATE: Final = timedelta(days=1)
+
+
+class Count(NamedTuple):
+    """How many there are, and whether there may be more."""
+
+    least: int
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -48,59 +53,59 @@ class History:
     rows: Sequence[Delivery]
     complete: bool
 
-    def page(self, before: Cursor | None) -> Page:
-        """A page of them, and of those before."""
-        rows = list(self.rows)
-        if before is not None:
-            rows = [row for row in rows if (row.accepted_at, row.trace) < (before.at, before.key)]
-        if len(rows) <= reading.SIZE:
-            return Page(rows, None) if self.complete else reading.pushes(self.device, before)
-        last = rows[reading.SIZE - 1]
-        return Page(rows[: reading.SIZE], Cursor(last.accepted_at, last.trace))
+    def page(self) -> Page:
+        """The first page of its pushes."""
+        last = self.rows[-1] if self.rows else None
+        return Page(list(self.rows), None if self.complete or last is None else Cursor(last.accepted_at, last.trace))
 
-    def sessions(self) -> list[Delivery]:
-        """The last pushes that say that the device's session has ended: a logout by the server, or a wipe."""
-        found = [row for row in self.rows if row.type == SESSION][:SESSIONS]
-        if self.complete or len(found) == SESSIONS:
-            return found
-        return list(_log(self.device).filter(type=SESSION).order_by("-accepted_at")[:SESSIONS])
+    def sessions(self, ways: Sequence[Device]) -> list[Delivery]:
+        """The last pushes that say that the device's session has ended, a logout by the server or a wipe, of each of
+        its rows `ways` with what the latest pushes say besides, the latest first."""
+        known = {row.trace: row for row in self.rows if row.type == SESSION}
+        older = {way.session_at for way in ways if way.session_at and not self.begins_before(way.session_at)}
+        if older:
+            found = Delivery.by_id.filter(device=self.device, accepted_at__in=older, type=SESSION).only(*COLUMNS)
+            known |= {row.trace: row for row in found.order_by()}
+        return sorted(known.values(), key=lambda row: (row.accepted_at, row.trace), reverse=True)
 
-    def handed_off_since(self, moment: datetime, most: int) -> int:
-        """How many pushes, other than those about sessions, came after this moment and a provider took; counted no
-        further than `most`."""
+    def handed_off_since(self, moment: datetime, ways: Sequence[Device]) -> Count:
+        """How many pushes, other than those about sessions, came after this moment and a provider took."""
         count = sum(row.accepted_at > moment and row.outcome == SENT and row.type != SESSION for row in self.rows)
-        if count >= most or self._begins_before(moment):
-            return min(count, most)
-        rows = _log(self.device).filter(accepted_at__gt=moment, outcome=SENT).exclude(type=SESSION)
-        return rows.order_by()[:most].count()
+        if self.begins_before(moment):
+            return Count(count, more=False)
+        # The moment is the last session's: what was sent later is none.
+        sent = any(way.sent_at and way.sent_at > moment for way in ways)
+        return Count(max(count, int(sent)), more=True)
 
-    def unacknowledged(self, ways: Sequence[Device], most: int) -> list[int]:
-        """For each of the device's rows the pushes by its server and app that a provider took after the last
-        acknowledged one, of the days that the log has; counted no further than `most`."""
-        times: dict[tuple[int, int], list[datetime]] = {}
-        for row in self.rows:
-            if row.outcome == SENT:
-                times.setdefault((row.server_id, row.app_id or 0), []).append(row.accepted_at)
-        return [self._unacknowledged(way, times.get((way.server_id, way.app_id), ()), most) for way in ways]
+    def unacknowledged(self, way: Device) -> Count:
+        """How many pushes by the server and app of a device's row a provider took after the last acknowledged one, of
+        the days that the log has."""
+        count = sum(
+            (row.server_id, row.app_id or 0, row.outcome) == (way.server_id, way.app_id, SENT)
+            and (way.acked_at is None or row.accepted_at > way.acked_at)
+            for row in self.rows
+        )
+        return Count(count, more=not self.begins_before(way.acked_at))
 
-    def _unacknowledged(self, way: Device, times: Sequence[datetime], most: int) -> int:
-        count = sum(not way.acked_at or at > way.acked_at for at in times)
-        if count >= most or self._begins_before(way.acked_at):
-            return min(count, most)
-        since = Q(accepted_at__gt=way.acked_at) if way.acked_at else Q()
-        of_way = _log(self.device).filter(since, server_id=way.server_id, app_id=way.app_id or None, outcome=SENT)
-        return of_way.order_by()[:most].count()
-
-    def _begins_before(self, moment: datetime | None) -> bool:
+    def begins_before(self, moment: datetime | None) -> bool:
         """Whether all that came after a moment (None: at any time) is in the rows."""
-        return self.complete or (moment is not None and self.rows[-1].accepted_at <= moment)
+        return self.complete or (moment is not None and bool(self.rows) and self.rows[-1].accepted_at <= moment)
 
 
-def read(device: str) -> History:
-    """The history of a device."""
-    rows = list(_log(device).only(*COLUMNS).order_by("-accepted_at", "-trace")[: ROWS + 1])
+def read(device: str, ways: Sequence[Device]) -> History:
+    """The history of a device; ways: what the tables have of it."""
+    rows = _rows(device, ways, None)
     return History(device, rows[:ROWS], len(rows) <= ROWS)
 
 
-def _log(device: str) -> "QuerySet[Delivery]":
-    return Delivery.objects.filter(device=device)
+def page(device: str, ways: Sequence[Device], before: Cursor | None) -> Page:
+    """The page of its pushes behind a cursor."""
+    rows = _rows(device, ways, before)
+    last = rows[ROWS - 1] if len(rows) > ROWS else None
+    return Page(rows[:ROWS], Cursor(last.accepted_at, last.trace) if last else None)
+
+
+def _rows(device: str, ways: Sequence[Device], before: Cursor | None) -> list[Delivery]:
+    since = min((way.first_at for way in ways), default=None)
+    rows = Delivery.by_id.filter(device=device).only(*COLUMNS)
+    return looking.latest(rows, ROWS + 1, before, since and since - LATE)

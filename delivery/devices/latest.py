@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from delivery.models import Delivery, Device
 from delivery.outcomes.verdict import Outcome
 from delivery.rollups.cells import family
+
+# The type of pushes that say that a session has ended.
+SESSION: Final = "session"
 
 
 def with_latest(rows: Sequence[Device], pushes: Sequence[Delivery], acked: Mapping[str, datetime]) -> list[Device]:
@@ -43,6 +47,8 @@ def _new(push: Delivery, server_id: int, app_id: int, family_of_it: str) -> Devi
 def _add(row: Device, push: Delivery) -> None:
     at = push.accepted_at
     row.first_at, row.last_at = min(row.first_at, at), max(row.last_at, at)
+    if push.type == SESSION:
+        row.session_at = _later(row.session_at, at)
     if push.outcome == Outcome.SENT.value:
         row.sent_at = _later(row.sent_at, at)
     elif push.outcome == Outcome.GONE.value:

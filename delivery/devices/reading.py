@@ -1,21 +1,19 @@
 """Reading the tables of devices, for pages: in the scope in force (tenants/scope.py). Nothing here counts a whole table
 of a customer's without a bound."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce, TruncDay
 
-from delivery.models import Delivery, Device, DeviceCount, Receipt
+from delivery.models import Device, DeviceCount
 from tenants import keyset
 from tenants.keyset import Cursor
 
 # Counted no further.
 COUNTED: Final = 10_000
-# By how much a receipt may seem to be older than its push, as in delivery/selectors.py.
-CLOCKS: Final = timedelta(days=1)
 # Rows of a page.
 SIZE: Final = 25
 
@@ -82,23 +80,6 @@ def total(rows: "QuerySet[Any]") -> str:
 def of_device(device: str) -> list[Device]:
     """A device's rows, one for each server and app that reached it, the last pushed to first."""
     return list(Device.objects.filter(device=device).order_by("-last_at")[:SIZE])
-
-
-def pushes(device: str, before: Cursor | None) -> Page:
-    """A page of the pushes of a device that the log has, the latest first."""
-    return _page(Delivery.objects.filter(device=device), "accepted_at", "trace", before)
-
-
-def acknowledged(rows: Iterable[Delivery]) -> dict[str, datetime]:
-    """When the first receipt of each of these pushes came, by trace."""
-    wanted = {row.trace: row for row in rows if row.ack_id}
-    if not wanted:
-        return {}
-    # Leaves out whole days.
-    since = min(row.accepted_at for row in wanted.values()) - CLOCKS
-    acks = {row.ack_id for row in wanted.values()}
-    found = Receipt.objects.filter(ack_id__in=acks, repeated=False, received_at__gte=since).order_by()
-    return {trace: at for trace, at in found.values_list("trace", "received_at") if trace in wanted}
 
 
 def months_until(last: date, count: int) -> Iterator[date]:

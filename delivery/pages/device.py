@@ -1,6 +1,7 @@
 """One device of a customer: /c/<slug>/delivery/devices/<fingerprint>/: what became of its pushes, and how it is now."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,9 +11,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from delivery.devices import history, latest, reading
-from delivery.devices.history import History
+from delivery.devices.history import Count, History
 from delivery.insight import devices as sayings
 from delivery.insight.devices import Saying
+from delivery.log import acknowledged
 from delivery.models import Delivery, Device
 from delivery.outcomes.verdict import Outcome
 from delivery.pages.devices import SILENT_DAYS, server_names, short
@@ -22,8 +24,6 @@ from tenants.models import PushApp
 from tenants.pages.door import CustomerRequest, customer_page
 
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{32}")
-# Pushes after a receipt, or after a session's end, are counted no further.
-COUNTED: Final = 100
 # Columns of one word.
 WORDS: Final = frozenset(("Type", "Push"))
 _KINDS: Final = {Outcome.SENT.value: "good", Outcome.GONE.value: "warn"}
@@ -36,17 +36,16 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         raise Http404
     now = timezone.now()
     before = keyset.parse(request.GET.get("before", ""))
-    log = history.read(device)
-    newest = log.page(None)
-    found = newest if before is None else log.page(before)
-    acked = reading.acknowledged({row.trace: row for row in (*found.rows, *newest.rows)}.values())
-    rows = latest.with_latest(reading.of_device(device), newest.rows, acked)
+    known = reading.of_device(device)
+    log = history.read(device, known)
+    found = log.page() if before is None else history.page(device, known, before)
+    acked = _acked({row.trace: row for row in (*found.rows, *log.rows)}.values())
+    rows = latest.with_latest(known, log.rows, acked)
     if not rows:
         raise Http404
     servers = {row.server_id for row in (*rows, *found.rows)}
     names, apps = server_names(servers), _apps(rows)
-    counts = log.unacknowledged(rows, COUNTED + 1)
-    sessions = log.sessions()
+    sessions = log.sessions(rows)
     here = reverse("device", args=(request.customer.slug, device))
     context = {
         "device": device,
@@ -56,11 +55,11 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         "ways_columns": _columns(
             "Server", "App", "State", "Last receipt", "Last sent to", "Sent to since a receipt", "First push"
         ),
-        "ways_rows": [_way(row, names, apps, now, silent) for row, silent in zip(rows, counts, strict=True)],
+        "ways_rows": [_way(row, names, apps, now, log.unacknowledged(row)) for row in rows],
         "several": len({row.server_id for row in rows}) > 1,
-        "session": _session(log, sessions),
-        "session_columns": _columns("Time", "What", "What became of it", "Push"),
-        "session_rows": [_session_row(request, row) for row in sessions],
+        "session": _session(log, rows, sessions),
+        "session_columns": _columns("Time", "What", "Server", "What became of it", "Push"),
+        "session_rows": [_session_row(request, row, names) for row in sessions],
         "columns": _columns("Time", "Type", "Server", "What became of it", "Receipt", "Push"),
         "rows": [_push(request, row, names, acked) for row in found.rows],
         "newest": here if before else "",
@@ -68,6 +67,11 @@ def device(request: CustomerRequest, device: str) -> HttpResponse:
         "before": before,
     }
     return render(request, "delivery/devices/device.html", context)
+
+
+def _acked(pushes: Iterable[Delivery]) -> dict[str, datetime]:
+    """When the first receipt of each push came, by trace."""
+    return {trace: found[0].received_at for trace, found in acknowledged.receipts(pushes).items()}
 
 
 def _columns(*labels: str) -> list[dict[str, Any]]:
@@ -87,7 +91,7 @@ def _saying(rows: list[Device], now: datetime, servers: set[int]) -> Saying:
     return found
 
 
-def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime, silent: int) -> list[Any]:
+def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime, silent: Count) -> list[Any]:
     state = sayings.state(row, now, SILENT_DAYS[0])
     app = apps.get(row.app_id, "one of the operator's") if row.app_id else "none was found"
     return [
@@ -96,30 +100,31 @@ def _way(row: Device, names: dict[int, str], apps: dict[int, str], now: datetime
         {"kind": state.kind, "text": state.word},
         {"at": row.acked_at} if row.acked_at else "none ever",
         {"at": row.sent_at} if row.sent_at else "never",
-        _up_to(silent),
+        _words(silent),
         {"at": row.first_at},
     ]
 
 
-def _up_to(count: int) -> str:
-    return f"more than {COUNTED}" if count > COUNTED else str(count)
+def _words(count: Count) -> str:
+    return f"{count.least} or more" if count.more else str(count.least)
 
 
-def _session(log: History, sessions: list[Delivery]) -> dict[str, Any]:
-    """The end of the last session, and how many pushes were handed off since."""
-    if not sessions:
+def _session(log: History, ways: list[Device], sessions: list[Delivery]) -> dict[str, Any]:
+    """The end of the last session, also one that the log has forgotten, and how many pushes were handed off since."""
+    at = max((way.session_at for way in ways if way.session_at), default=None)
+    if at is None:
         return {}
-    last = sessions[0]
-    count = log.handed_off_since(last.accepted_at, COUNTED + 1)
-    sent = last.outcome == Outcome.SENT.value
-    kind = "good" if sent and not count else "warn"
-    return {"kind": kind, "at": last.accepted_at, "after": count, "words": _up_to(count), "sent": sent}
+    after = log.handed_off_since(at, ways)
+    told = not sessions or sessions[0].outcome == Outcome.SENT.value
+    kind = "good" if told and not after.least else "warn"
+    return {"kind": kind, "at": at, "after": after.least, "words": _words(after), "told": told}
 
 
-def _session_row(request: CustomerRequest, row: Delivery) -> list[Any]:
+def _session_row(request: CustomerRequest, row: Delivery, names: dict[int, str]) -> list[Any]:
     return [
         {"at": row.accepted_at, "exact": True},
         "Session ended or wiped",
+        names.get(row.server_id, ""),
         _outcome(row, acked=False),
         _way_to(request, row),
     ]

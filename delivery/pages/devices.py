@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from delivery.devices import reading
+from delivery.devices import history, reading
 from delivery.devices.naming import NoDeviceError, fingerprint_of
 from delivery.insight import devices as sayings
 from delivery.insight.charts import Chart, Kind, Series
@@ -77,7 +77,7 @@ def devices(request: CustomerRequest) -> HttpResponse:
 
 def known(device: str) -> bool:
     """Whether anything of this fingerprint is known of the customer."""
-    return bool(reading.of_device(device) or reading.pushes(device, None).rows)
+    return bool(reading.of_device(device) or history.page(device, (), None).rows)
 
 
 def short(device: str) -> str:

@@ -9,6 +9,7 @@ from django.shortcuts import render
 
 from delivery.insight import pushes, timeline
 from delivery.insight.catalogue import ENTRIES, whose
+from delivery.log import acknowledged, looking
 from delivery.models import Delivery
 from delivery.pages import push_words
 from delivery.pages.push_words import address
@@ -33,7 +34,7 @@ def push(request: CustomerRequest, trace: str) -> HttpResponse:
     row = pushes.by_trace(trace)
     if row is None:
         raise Http404
-    receipts = pushes.receipts_of(row)
+    receipts = acknowledged.receipts_of(row)
     entry = ENTRIES.get(row.code)
     context = {
         "push": row,
@@ -54,17 +55,18 @@ def push(request: CustomerRequest, trace: str) -> HttpResponse:
 @customer_page("delivery.see")
 def post(request: CustomerRequest, post_id: str) -> HttpResponse:
     """All pushes of a post, with what came of them: `?code=` those with one code, `?before=` the next page."""
-    rows = pushes.of_post(post_id) if len(post_id) <= POST_MOST else Delivery.objects.none()
+    rows = pushes.of_post(post_id) if len(post_id) <= POST_MOST else Delivery.by_id.none()
     splits = pushes.split(rows)
     if not splits:
         raise Http404
     before, code = keyset.parse(request.GET.get("before", "")), request.GET.get("code", "")
     chosen = {"code": code} if code else {}
-    found, following = pushes.page(rows.filter(**chosen), before)
-    receipts, slug = pushes.receipts(found), request.customer.slug
+    rows = pushes.within(rows, splits)
+    found, following = pushes.page(rows.filter(**chosen), before, min(each.first_at for each in splits))
+    receipts, slug = acknowledged.receipts(found), request.customer.slug
     context = {
         "post_id": post_id,
-        "sentence": push_words.split_sentence(splits, pushes.acknowledged(rows)),
+        "sentence": push_words.split_sentence(splits, pushes.count_acknowledged(rows)),
         "searched": _searched(request, post=post_id),
         "split_columns": push_words.SPLIT_COLUMNS,
         "split_rows": [push_words.split_row(each) for each in splits],
@@ -87,8 +89,8 @@ def _searched(request: CustomerRequest, **ids: str) -> str:
 
 
 def _of_post(row: Delivery) -> dict[str, Any]:
-    """What came of the pushes of its post, where there are others."""
-    splits = pushes.split(pushes.of_post(row.post_id)) if row.post_id else []
+    """What came of the pushes of its post, of about the same time, where there are others."""
+    splits = pushes.split(pushes.of_post(row.post_id).filter(looking.near(row.accepted_at))) if row.post_id else []
     others = pushes.total(splits) - row.count
     return {"others": others, "of_post": push_words.split_sentence(splits, 0) if others > 0 else ""}
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from django.db.models import Min
-
-from delivery.models import Delivery, Receipt
+from delivery.log import acknowledged
+from delivery.models import Delivery
 from delivery.outcomes.verdict import Outcome
 from delivery.pages.filter_bar import OUTCOMES, TYPE_LABELS, app_label
 from delivery.pages.overview_tables import duration
@@ -65,8 +64,8 @@ def names() -> Names:
 def push_rows(rows: Sequence[Delivery], named: Names | None = None) -> list[PushRow]:
     """These rows of one customer in words, in its scope."""
     named = named or _names_of(rows)
-    acked = _acked(rows)
-    return [_push_row(row, named, acked.get((row.server_id, row.ack_id))) for row in rows]
+    acked = {trace: found[0].received_at for trace, found in acknowledged.receipts(rows).items()}
+    return [_push_row(row, named, acked.get(row.trace)) for row in rows]
 
 
 def _names_of(rows: Iterable[Delivery]) -> Names:
@@ -75,18 +74,6 @@ def _names_of(rows: Iterable[Delivery]) -> Names:
     wanted = {row.app_id for row in rows if row.app_id}
     apps = [*PushApp.objects.filter(pk__in=wanted), *scope.shared_apps().filter(pk__in=wanted)]
     return Names(dict(servers.values_list("pk", "name")), {app.pk: app_label(app) for app in apps})
-
-
-def _acked(rows: Iterable[Delivery]) -> dict[tuple[int, str], datetime]:
-    """When the first receipt of each came, by server and ack_id."""
-    wanted = {row.ack_id: row for row in rows if row.ack_id}
-    if not wanted:
-        return {}
-    first = min(row.accepted_at for row in wanted.values())
-    found = Receipt.objects.filter(ack_id__in=list(wanted), received_at__gte=first).order_by()
-    return {
-        (server, ack): at for server, ack, at in found.values_list("server_id", "ack_id").annotate(Min("received_at"))
-    }
 
 
 def _push_row(row: Delivery, named: Names, acked_at: datetime | None) -> PushRow:

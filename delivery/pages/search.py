@@ -18,6 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from delivery.insight import pushes
 from delivery.insight.catalogue import ENTRIES
 from delivery.insight.search_terms import LINE, LINK, MOST, Kind, Term, understand
+from delivery.log import acknowledged
 from delivery.log.rows import fingerprint
 from delivery.models import Delivery
 from delivery.pages import devices, push_words
@@ -96,10 +97,10 @@ def _to_push(slug: str, term: Term) -> str:
 
 def _to_pushes(rows: "QuerySet[Delivery]", slug: str, term: Term) -> str:
     """The page of the only push, or the list of several."""
-    traces = list(rows.order_by().values_list("trace", flat=True)[:2])
-    if not traces:
+    found = pushes.some(rows)
+    if not found:
         return ""
-    there = address("push", slug, traces[0]) if len(traces) == 1 else ""
+    there = address("push", slug, found[0].trace) if len(found) == 1 else ""
     return _by(there, term) if there else f"{reverse('search', args=[slug])}?{urlencode({term.kind.value: term.value})}"
 
 
@@ -108,7 +109,7 @@ def _to_ack(slug: str, term: Term) -> str:
 
 
 def _to_post(slug: str, term: Term) -> str:
-    return _by(address("post", slug, term.value), term) if pushes.of_post(term.value).order_by()[:1] else ""
+    return _by(address("post", slug, term.value), term) if pushes.some(pushes.of_post(term.value)) else ""
 
 
 def _to_id(slug: str, term: Term) -> str:
@@ -184,14 +185,14 @@ def _found(request: CustomerRequest, term: Term) -> dict[str, Any]:
         servers = list(_servers(term.value)[:SERVERS_SHOWN])
         return {**context, "servers": [(each.name, address("server", slug, each.public_id)) for each in servers]}
     rows = {
-        Kind.TRACE: Delivery.objects.filter(trace=term.value),
+        Kind.TRACE: Delivery.by_id.filter(trace=term.value),
         Kind.ACK: pushes.by_ack(term.value),
         Kind.POST: pushes.of_post(term.value),
         Kind.PRINT: pushes.of_device(term.value),
     }.get(term.kind, Delivery.objects.none())
     before = keyset.parse(request.GET.get("before", ""))
     found, following = pushes.page(rows, before)
-    receipts = pushes.receipts(found)
+    receipts = acknowledged.receipts(found)
     return {
         **context,
         "pushes": found,

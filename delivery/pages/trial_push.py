@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from delivery import selectors
 from delivery.ingest import trial_push
-from delivery.insight import catalogue, pushes, timeline
+from delivery.insight import catalogue, timeline
 from delivery.insight.troubles import troubles
+from delivery.log import acknowledged
 from delivery.models import Delivery
 from delivery.pages.trial_form import TestPushForm
 from delivery.protocol import policy
@@ -105,7 +106,7 @@ def _steps(row: Delivery | None) -> dict[str, Any]:
     """The steps of a test push that the log knows, and whether its phone may still acknowledge it."""
     if row is None:
         return {"steps": [], "acked": False, "acks": False}
-    receipts = pushes.receipts_of(row)
+    receipts = acknowledged.receipts_of(row)
     young = timezone.now() - row.accepted_at < RECEIPT_AWAITED
     return {"steps": timeline.of(row, receipts), "acked": bool(receipts), "acks": row.answer == "OK" and young}
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.db import connection
 
 from delivery.log.rows import COPY, NO_KEY, row
-from delivery.models import Receipt
+from delivery.models import Delivery, Receipt
 from delivery.outcomes.verdict import ANSWERED, Attempt, Verdict
 from delivery.protocol.wire import Push
 from delivery.providers import table
@@ -58,9 +58,12 @@ def log(
 
 
 def acknowledge(whose: Tenant, at: float, ack_id: str = ACK, **more: Any) -> Receipt:
-    """Keep a receipt that came at `at`, in unix seconds."""
+    """Keep a receipt that came at `at`, in unix seconds; trace: of the push in the log that it was joined with."""
     moment = datetime.fromtimestamp(at, UTC)
     given = {"id": f"r-{at}-{ack_id}", "type": "message", "platform": "ios", "phone_at": moment, **more}
+    if "trace" in more:
+        push = Delivery.objects.filter(trace=more["trace"]).first()
+        given["push_at"] = push.accepted_at if push else moment
     return Receipt.objects.create(
         received_at=moment, customer=whose.customer, server=whose.server, ack_id=ack_id, **given
     )

@@ -26,6 +26,7 @@ _FILES: Final[tuple[tuple[str, str, type[TenantModel], tuple[tuple[str, str], ..
             ("removed_code", "why"),
             ("failed_at", "the last that came to nothing otherwise"),
             ("failed_code", "why"),
+            ("session_at", "the last that said that its session had ended"),
         ),
     ),
     (

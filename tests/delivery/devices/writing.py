@@ -37,7 +37,7 @@ def tables() -> dict[str, list[tuple[Any, ...]]]:
     """What the tables of devices hold."""
     columns = {
         "delivery_device": "customer_id, device, server_id, app_id, family, first_at, last_at, sent_at, acked_at, "
-        "removed_at, removed_code, failed_at, failed_code",
+        "removed_at, removed_code, failed_at, failed_code, session_at",
         "delivery_active_device": "month, customer_id, server_id, device, days",
         "delivery_device_count": "customer_id, server_id, month, devices, by_day",
     }

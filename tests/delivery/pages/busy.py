@@ -33,7 +33,9 @@ class Pushes:
     def write(self, minutes_ago: float, verdict: Verdict | None, *, acked: float | None = None, **more: Any) -> None:
         """A push of some minutes ago; acked: after how many seconds a phone acknowledged it."""
         assert verdict is not None
+        # The log has milliseconds, and receipts name a push by its very time.
         at = self.now - timedelta(minutes=minutes_ago)
+        at = at.replace(microsecond=at.microsecond // 1000 * 1000)
         self.oldest, self.written = min(self.oldest, at), self.written + 1
         trace = f"{self.written:012x}-{self.acme.customer.pk:x}"
         of: dict[str, Any] = {"customer": self.acme.customer.pk, "server": self.acme.server.pk, "app": None}

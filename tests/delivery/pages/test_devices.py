@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from delivery.devices import absorbing, counting, reading
+from delivery.devices import absorbing, counting, history, reading
 from delivery.log.rows import fingerprint
 from delivery.models import Device
 from delivery.providers import table
@@ -275,7 +275,7 @@ def test_a_device_of_which_only_the_table_knows_is_shown(ada: Browser, customer:
 
 
 def test_its_pushes_are_paged(ada: Browser, phone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "SIZE", 2)
+    monkeypatch.setattr(history, "ROWS", 2)
     for days in (1, 2, 3):
         phone(days)
     taken_in()

@@ -140,7 +140,7 @@ def test_a_posts_pushes_are_split_by_what_came_of_them(acme: Tenant, ben: Browse
     for number in range(7):
         at = log(acme, f"0123456789ab-{number:x}", ack_id=f"ack-{number}")
         if number < 3:
-            acknowledge(acme, at + 1, f"ack-{number}")
+            acknowledge(acme, at + 1, f"ack-{number}", trace=f"0123456789ab-{number:x}")
     log(acme, "0123456789ab-a", BAD_TOPIC, ack_id="ack-a")
     log(acme, "0123456789ab-b", GONE, ack_id="ack-b")
     log(acme, "0123456789ab-c", ack_id="ack-c", post_id="another")

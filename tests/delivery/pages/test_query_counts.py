@@ -23,9 +23,9 @@ MOST = {
     "/c/acme/delivery/": 36,
     "/c/acme/delivery/?range=30d": 41,
     "/c/acme/delivery/?range=90d": 39,
-    f"/c/acme/delivery/devices/{DEVICE}/": 20,
-    "/c/acme/": 35,
-    "/c/acme/delivery/PUSH/": 18,
+    f"/c/acme/delivery/devices/{DEVICE}/": 25,
+    "/c/acme/": 36,
+    "/c/acme/delivery/PUSH/": 19,
 }
 # Queries of a delivery page whose SQL Django makes anew each time, about a millisecond for each.
 SQL_MADE_MOST = 7
@@ -83,5 +83,6 @@ def test_a_page_makes_few_queries_and_no_more_for_many_servers_and_apps(cast: Ca
         add(made, number)
     made.count()
     many = statements(cast.ada, page)
-    assert len(many) == len(few), sorted(many)
+    # Fewer where a page is full sooner.
+    assert len(many) <= len(few), sorted(many)
     assert len(few) <= MOST[address], few
