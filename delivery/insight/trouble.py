@@ -56,6 +56,16 @@ class Trouble:
         return f"{self.sentence}{f' since {since}' if since else ''}{self.more}."
 
     @property
+    def page(self) -> str:
+        """The address of the page that its link leads to, without the part of it."""
+        return self.link.partition("#")[0]
+
+    @property
+    def part(self) -> str:
+        """The part of the page that its link leads to, "" for none."""
+        return self.link.partition("#")[2]
+
+    @property
     def mark(self) -> str:
         """The kind of its mark: "bad" or "warn"."""
         return "warn" if self.severity is Severity.WARNING else "bad"

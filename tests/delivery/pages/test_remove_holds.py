@@ -181,3 +181,15 @@ def test_of_a_shared_app_it_is_said_on_the_page_of_all_apps(acme: Tenant, valkey
     assert "SHARED1234" not in text
     answer = owner.post(f"/c/acme/apps/removes/{RemoveHold.objects.get().pk}/release/")
     assert answer["Location"] == "/c/acme/apps/"
+
+
+def test_the_apps_own_page_leads_to_the_part_that_is_meant_and_not_to_itself(
+    acme: Tenant, credential: Credential, valkey: redis.Redis
+) -> None:
+    trip(valkey, acme, credential)
+    owner, page = Browser().enter(member("ada", acme.customer, Role.OWNER)), f"/c/acme/apps/{credential.app_id}/"
+    assert f'href="{page}#removes">See the app</a>' in owner.get("/c/acme/").content.decode()
+    for query in ("", "?x=1"):
+        text = owner.get(page + query).content.decode()
+        assert '<a href="#removes">See below</a>' in text
+        assert "See the app" not in text
