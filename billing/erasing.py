@@ -27,6 +27,7 @@ from billing.models import (
     SlaLedger,
     SlaMinute,
     SlaMonth,
+    SlaRenewal,
     Subscription,
     SubscriptionMail,
     UsageCorrection,
@@ -38,6 +39,7 @@ from billing.models import (
 from tenants.fence import TenantModel
 from tenants.models import Customer
 
+SLA_ROWS: Final = (SlaMinute, SlaFile, SlaDay, SlaRenewal, SlaCorrection, SlaMonth, SlaCredit, SlaLedger)
 # In this order, so that nothing points at what is gone, each with the lookup of the customer's number.
 ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
     (SubscriptionMail, "subscription__customer_id"),
@@ -45,7 +47,7 @@ ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
     (PlanChange, "subscription__customer_id"),
     (Override, "subscription__customer_id"),
     (Subscription, "customer_id"),
-    *((model, "customer_id") for model in (SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger)),
+    *((model, "customer_id") for model in SLA_ROWS),
     *((model, "customer_id") for model in (UsageCorrection, UsageMonth, UsageRunning, UsageNotice, UsageLimit)),
     (InvoiceMail, "invoice__customer_id"),
     (InvoiceDraft, "customer_id"),

@@ -49,7 +49,7 @@ WORDS: Final[dict[str, str]] = {
     Round.INVOICE_MAILS: "a document is not mailed to it",
     Round.REMINDERS: "it is not reminded of an overdue invoice",
     Round.SLA_MINUTES: "its SLA minutes are not written",
-    Round.SLA_SEAL: "its SLA ledger is not sealed: days go without a file of it",
+    Round.SLA_SEAL: "its SLA ledger is not sealed: its chain is to be begun anew, on the list of ledgers",
     Round.SLA_MONTHS: "its SLA month is not closed, and no credit given",
 }
 

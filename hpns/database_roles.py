@@ -82,6 +82,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_sladay": (_S, _SI),
     "billing_slafile": (_S, _SI),
     "billing_slacorrection": (_S, _SI),
+    "billing_slarenewal": (_SI, _SI),
     "billing_slamonth": (_S, _SIU),
     "billing_slacredit": (_S, _SI),
     "billing_slaroot": (_S, _SI),

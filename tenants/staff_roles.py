@@ -37,6 +37,8 @@ _COMMON: Final = {
     "billing.usagenotice": _VIEW,
     "billing.usagelimit": _VIEW,
     "billing.slamonth": _VIEW,
+    "billing.slaledger": _VIEW,
+    "billing.slarenewal": _VIEW,
     "billing.canaryminute": _VIEW,
     "billing.roundfailure": _VIEW,
     "billing.incident": _VIEW,
@@ -60,6 +62,8 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "tenants.credential": _VIEW,
         "tenants.removehold": _VIEW,
         "delivery.delivery": _CHANGE,
+        # A broken chain of the SLA's ledger is begun anew by who knows why it broke; none is ever changed.
+        "billing.slarenewal": ("view", "add"),
         "billing.incident": _ALL,
         "billing.incidentupdate": _ADD,
         "billing.maintenancewindow": _ALL,

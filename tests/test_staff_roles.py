@@ -49,6 +49,7 @@ SEES = {
     "billing.usagenotice": "sf",
     "billing.usagelimit": "sf",
     "billing.slamonth": "sf",
+    "billing.slaledger": "sf",
     "billing.canaryminute": "sf",
     "billing.roundfailure": "sf",
     "billing.incident": "sf",

@@ -31,6 +31,7 @@ from billing.models.sla import (
     SlaLedger,
     SlaMinute,
     SlaMonth,
+    SlaRenewal,
     SlaRoot,
     SlaSecret,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "SlaLedger",
     "SlaMinute",
     "SlaMonth",
+    "SlaRenewal",
     "SlaRoot",
     "SlaSecret",
     "StatusDay",

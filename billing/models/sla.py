@@ -18,6 +18,9 @@ class SlaLedger(TenantModel):
     public_id = models.UUIDField(unique=True)
     begins = models.DateField(help_text="The first day that it has a file of.")
 
+    class Meta:
+        verbose_name = "SLA ledger"
+
     def __str__(self) -> str:
         return str(self.public_id)
 
@@ -76,6 +79,32 @@ class SlaDay(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.day}: {self.head}"
+
+
+class SlaRenewal(TenantModel):
+    """A broken chain that is begun anew: what its new genesis is made of (billing/sla/ledger.py's Break). Final."""
+
+    paths = OF_CUSTOMER
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, db_index=False, related_name="+")
+    broke_on = models.DateField(help_text="The first day without a head that follows.")
+    old_head = models.CharField(max_length=64, help_text="The last good head of the old chain: of the day before.")
+    begins = models.DateField(help_text="The new chain's first day. The days from the break on are sealed in its file.")
+    decided_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=254, help_text="The person's e-mail address, or the name of the command.")
+    reason = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ("begins",)
+        constraints = (
+            models.UniqueConstraint(fields=("customer", "begins"), name="billing_slarenewal_once"),
+            models.CheckConstraint(
+                condition=models.Q(broke_on__lt=models.F("begins")), name="billing_slarenewal_after_the_break"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"broken on {self.broke_on}, begun anew on {self.begins}"
 
 
 class SlaFile(TenantModel):

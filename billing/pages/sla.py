@@ -1,6 +1,6 @@
 """A customer's SLA: /c/<slug>/sla/. A month in a sentence, its figures, its bad minutes, its files."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -14,7 +14,7 @@ from billing import money
 from billing.facts import Month, SlaMonth
 from billing.models import SlaCorrection
 from billing.pages import sla_words as words
-from billing.sla import judging, keeping, months, packing, reading
+from billing.sla import breaks, judging, months, packing, reading
 from billing.sla.credits import credit, given
 from billing.sla.judging import MINUTE, Row
 from billing.sla.sources import wired
@@ -61,7 +61,7 @@ def sla(request: CustomerRequest) -> HttpResponse:
         return render(request, "billing/sla/sla.html", context)
     rows = reading.rows(customer, month)
     troubled = [row for row in rows if row.verdict != judging.OK]
-    last = keeping.sealed_to()
+    last = reading.sealed_to_of(customer)
     ahead = months.ahead(of, month, reading.known_until(now)) if month == current else 0
     context |= {
         "told": told,
@@ -75,11 +75,13 @@ def sla(request: CustomerRequest) -> HttpResponse:
         "listed": LISTED,
         "credit": _credit(request, told, month == current),
         "month_columns": MONTH_COLUMNS,
-        "month_rows": [_month(request, each) for each in reading.past_months(customer)],
+        "month_rows": [_month(request, each, last) for each in reading.past_months(customer)],
         "corrections": SlaCorrection.objects.filter(
             customer=customer, minute__year=month.year, minute__month=month.month
         ),
         "ledger": of,
+        "broken": words.broken(breaks.broke_on(of)) if breaks.left_out().filter(pk=of.pk).exists() else "",
+        "breaks": breaks.renewals(customer.pk),
         "sealed_to": last,
         "has_files": last is not None and max(of.begins, month.first) <= last,
     }
@@ -171,7 +173,7 @@ def _given(request: CustomerRequest, month: Month) -> str:
     return f"{rows[-1].percent} %" + (f", {amount}" if request.may("billing.read") else "")
 
 
-def _month(request: CustomerRequest, told: SlaMonth) -> list[Any]:
+def _month(request: CustomerRequest, told: SlaMonth, sealed_to: date | None) -> list[Any]:
     """A line of the past months."""
     month, slug = told.month, request.customer.slug
     page = f"{reverse('sla', args=(slug,))}?month={month.first:%Y-%m}"
@@ -183,5 +185,7 @@ def _month(request: CustomerRequest, told: SlaMonth) -> list[Any]:
         words.percent(told.by_requests),
         words.percent(told.within_3s) if told.valid else "no push",
         _given(request, month) or "none",
-        {"href": zipped, "text": f"{month.first:%Y-%m}.zip"},
+        {"href": zipped, "text": f"{month.first:%Y-%m}.zip"}
+        if sealed_to and month.first <= sealed_to
+        else "not sealed",
     ]

@@ -92,6 +92,15 @@ def _advice(told: SlaMonth, *, so_far: bool, has_sla: bool, ahead: int) -> str:
     return f"The promise of {judging.PROMISED} % is kept so far; until the month ends it bears {left}{more}."
 
 
+def broken(since: date) -> str:
+    """What is said of a chain that is broken since a day."""
+    return (
+        f"The chain of your sealed files broke on {since.day} {since:%B %Y}: your file of that day could not be made. "
+        "Your minutes are counted and credited all the same, but no day since then is sealed, so that you cannot check "
+        "it yet. Our staff have it on their list: they begin the chain anew, with the break named in it."
+    )
+
+
 def stats(told: SlaMonth, ahead: int = 0) -> list[dict[str, Any]]:
     """The figures of a month, for parts/stat.html. ahead: minutes of the month to come."""
     minutes, requests = judging.budget(told, ahead)

@@ -8,6 +8,7 @@ decimal without leading zeros, minutes read 2026-11-29T00:01Z. The file is the c
     sha(d)  = SHA-256(file of day d)
     head(0) = SHA-256("sla-1" || LF || public id || LF)         the public id: 36 characters of a lower-case UUID
     head(d) = SHA-256(head(d-1) || sha(d))                      one file for each day from the ledger's first one on
+    anew    = SHA-256("sla-1 anew" LF public id LF the break's line LF)     in the place of head(d-1), see Break
     leaf    = SHA-256(0x00 || head(d))                          the heads of all customers of a day, ascending as bytes
     inner   = SHA-256(0x01 || left || right)                    split as RFC 6962 §2.1: at the largest power of two
     root    = the hash of the tree of all leaves; SHA-256("") of no leaf
@@ -19,17 +20,37 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from billing.sla.judging import BAD, CANARIES, EXCLUDED, OK, VERSION, Row
 
 HEADER: Final = ",".join(Row._fields)
 CORRECTION: Final = "correction: "
+SEALED_LATE: Final = f"{CORRECTION}sealed late"
+"""The reason of a minute of a day whose own file is missing: it stands in the file that its chain begins anew with."""
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 _MINUTE: Final = "%Y-%m-%dT%H:%MZ"
 _REASON: Final = re.compile(r"[ -+\--~]{0,250}")  # ASCII that prints, without a comma
 FREE_TEXT: Final = re.compile(r"[A-Za-z0-9 .:;()/'_-]{3,200}")
 """What the reason of a correction may read."""
+
+
+class Break(NamedTuple):
+    """A chain that broke and was begun anew: the first day without a head that follows, the head before it in hex (the
+    old chain's last good one), the new chain's first day, and when, by whom and why that was decided.
+
+    The new chain's genesis is made of it and of the ledger's public id, so that none of it can be changed or left out.
+    """
+
+    broke_on: date
+    old_head: str
+    begins: date
+    decided_at: datetime
+    decided_by: str
+    reason: str
+
+
+BREAKS_HEADER: Final = ",".join(Break._fields)
 
 
 class LedgerError(ValueError):
@@ -91,6 +112,17 @@ def sha(content: bytes) -> bytes:
 def genesis(public_id: str) -> bytes:
     """The head before the first day."""
     return hashlib.sha256(f"{VERSION}\n{public_id}\n".encode("ascii")).digest()
+
+
+def break_line(of: Break) -> str:
+    """The line of a break in breaks.csv, without its end."""
+    decided = of.decided_at.astimezone(UTC).strftime(_MINUTE)
+    return ",".join((of.broke_on.isoformat(), of.old_head, of.begins.isoformat(), decided, of.decided_by, of.reason))
+
+
+def anew(public_id: str, of: Break) -> bytes:
+    """The head before the first day of a chain that is begun anew."""
+    return hashlib.sha256(f"{VERSION} anew\n{public_id}\n{break_line(of)}\n".encode("ascii")).digest()
 
 
 def chained(previous: bytes, file_hash: bytes) -> bytes:

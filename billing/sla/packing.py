@@ -2,9 +2,10 @@
 
     statement.json   what the service says of the month: verify_sla.py computes it again
     chain.csv        day, SHA-256 of the day file and head, from the ledger's first day on
+    breaks.csv       only where the chain broke and was begun anew: when, from which head, who decided it and why
     proofs.json      of each day file the place of its head in that day's Merkle tree, and the path to the root
     roots.json       the signed roots of these days and the public keys; the same stand in the published hpns-sla.json
-    days/DAY.csv     the day files of the month, and later ones with corrections of it
+    days/DAY.csv     the day files of the month, and later ones with corrections of it, or with days that had no file
 
 Invariant: each digit in them is bound by a hash, a signature or the figures themselves, so that a change of any is
 found. What nothing binds, such as when a root was made, is not in them.
@@ -20,6 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from billing.facts import SlaMonth
 from billing.sla.judging import VERSION
+from billing.sla.ledger import BREAKS_HEADER, Break, break_line
 
 # The archive of the same month is the same bytes.
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)
@@ -54,13 +56,17 @@ class SignedRoot(NamedTuple):
     signature: str
 
 
-def statement(public_id: str, figures: SlaMonth, sealed_to: date | None) -> dict[str, Any]:
-    """What is said of a month, as verify_sla.py computes it, too. `sealed_to`: None before the first sealed day."""
+def statement(
+    public_id: str, figures: SlaMonth, sealed_to: date | None, sealed_late: Sequence[date] = ()
+) -> dict[str, Any]:
+    """What is said of a month, as verify_sla.py computes it, too. `sealed_to`: None before the first sealed day;
+    `sealed_late`: the days of the month that stand in the first file of a chain that was begun anew."""
     given = figures._asdict()
     month = given.pop("month")
     told = {name: str(value) if isinstance(value, Decimal) else value for name, value in given.items()}
     head = {"version": VERSION, "customer": public_id, "month": f"{month.year:04d}-{month.month:02d}"}
-    return {**head, "sealed_to": sealed_to.isoformat() if sealed_to else None, **told}
+    late = {"sealed_late": [day.isoformat() for day in sealed_late]} if sealed_late else {}
+    return {**head, "sealed_to": sealed_to.isoformat() if sealed_to else None, **late, **told}
 
 
 def roots_document(roots: Iterable[SignedRoot], keys: Mapping[str, str]) -> dict[str, Any]:
@@ -78,14 +84,17 @@ def files(
     days: Sequence[SealedFile],
     roots: Sequence[SignedRoot],
     keys: Mapping[str, str],
+    breaks: Sequence[Break] = (),
 ) -> dict[str, bytes]:
-    """The files by name; `days` and `roots` are of the same days, ascending."""
+    """The files by name; `days` and `roots` are of the same days, ascending, `breaks` those of the chain."""
+    broken = [BREAKS_HEADER, *map(break_line, breaks)]
     links = [CHAIN_HEADER, *(f"{link.day.isoformat()},{link.sha},{link.head}" for link in chain)]
     proofs = [{"day": day.day.isoformat(), "index": day.place, "size": day.size, "path": [*day.path]} for day in days]
     used = {root.key: keys[root.key] for root in roots}
     return {
         "statement.json": _json(told),
         "chain.csv": ("\n".join(links) + "\n").encode("ascii"),
+        **({"breaks.csv": ("\n".join(broken) + "\n").encode("ascii")} if breaks else {}),
         "proofs.json": _json(proofs),
         "roots.json": _json(roots_document(roots, used)),
         **{f"days/{day.day.isoformat()}.csv": day.content for day in days},

@@ -1,13 +1,13 @@
 """Reading the ledger: a customer's months, its files, the published roots. What pages, invoices and commands ask."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from billing.facts import Month, SlaMonth
 from billing.models import SlaDay, SlaFile, SlaKey, SlaLedger, SlaRoot
 from billing.models import SlaMonth as Kept
-from billing.sla import judging, keys, ledger, months, packing, sealing
+from billing.sla import breaks, judging, keys, ledger, months, packing, sealing
 from billing.sla.judging import Row
 from billing.sla.keeping import sealed_to
 from tenants.models import Customer
@@ -26,7 +26,7 @@ def ledger_of(customer: Customer) -> SlaLedger | None:
 
 def sealed_to_of(customer: Customer) -> date | None:
     """The last sealed day of a customer's own ledger."""
-    return SlaDay.objects.filter(customer=customer).order_by("-day").values_list("day", flat=True).first()
+    return breaks.last_file(customer.pk)
 
 
 def month(customer: Customer, month: Month, now: datetime) -> SlaMonth | None:
@@ -61,27 +61,39 @@ class Package(NamedTuple):
 
 
 def package(customer: Customer, month: Month) -> Package:
-    """The sealed files of a month, and of later days with corrections of it. Raises ProblemError without any."""
-    of, last = ledger_of(customer), sealed_to()
-    days = [day for day in judging.days_of(month) if of is not None and last is not None and of.begins <= day <= last]
+    """The sealed files of a month, and of later days with corrections of it, or with minutes of days that had no file.
+
+    Raises ProblemError without any.
+    """
+    of, known = ledger_of(customer), breaks.renewals(customer.pk)
+    own = [row for row in SlaDay.objects.filter(customer=customer).order_by("day") if _in_chain(row.day, known)]
+    last = own[-1].day if own else None
+    days = [day for day in judging.days_of(month) if of is not None and of.begins <= day]
+    days = [day for day in days if last is not None and breaks.file_of(known, day) <= last]
     if of is None or last is None or not days:
         raise ProblemError(f"no day of {month.first:%Y-%m} is sealed yet: a day is sealed two days later")
     start, end = judging.midnight(days[0]), judging.midnight(days[-1]) + timedelta(days=1)
-    filed = sealing.filed_days(of.customer_id, start, end, last)
-    chosen = sorted({*days, *filed})
-    files = dict(SlaFile.objects.filter(customer=customer, day__in=chosen).values_list("day", "content"))
-    if set(days) - set(files):
+    late = [day for day in days if not _in_chain(day, known)]
+    wanted = {*(set(days) - set(late)), *sealing.filed_days(of.customer_id, start, end, last)}
+    chosen = [row for row in own if row.day in wanted]
+    files = dict(SlaFile.objects.filter(customer=customer, day__in=wanted).values_list("day", "content"))
+    if {row.day for row in chosen} - set(files):
         raise ProblemError(f"the files of {month.first:%Y-%m} were kept for 25 months and are gone")
-    chain = [packing.Link(*each) for each in _days(customer, last).values_list("day", "sha", "head")]
+    chain = [packing.Link(row.day, row.sha, row.head) for row in own]
     sealed = [
-        packing.SealedFile(row.day, files[row.day].encode("ascii"), row.index, row.size, row.path)
-        for row in _days(customer, last).filter(day__in=chosen)
+        packing.SealedFile(row.day, files[row.day].encode("ascii"), row.index, row.size, row.path) for row in chosen
     ]
-    roots = signed_roots(day__in=chosen)
+    roots = signed_roots(day__in=[row.day for row in chosen])
     corrected = judging.corrected(*_read(sealed, month))
     figures = judging.summed(corrected, month, judging.DAY_MINUTES * len(days))
-    told = packing.statement(str(of.public_id), figures, last)
-    return Package(packing.files(told, chain, sealed, roots, keys.public_keys()), last)
+    told = packing.statement(str(of.public_id), figures, last, late)
+    mended = [each for each in known if each.begins <= last]
+    return Package(packing.files(told, chain, sealed, roots, keys.public_keys(), mended), last)
+
+
+def _in_chain(day: date, known: Sequence[ledger.Break]) -> bool:
+    """Whether a day has a file of its own, for it is no day of a break."""
+    return breaks.file_of(known, day) == day
 
 
 def signed_roots(**lookups: Any) -> list[packing.SignedRoot]:
@@ -111,13 +123,14 @@ def check_chain(customer: Customer) -> tuple[int, list[str]]:
     of, wrong, count = ledger_of(customer), [], 0
     if of is None:
         return 0, ["there is no ledger"]
-    head, expected = ledger.genesis(str(of.public_id)), of.begins
+    known, broken = breaks.renewals(customer.pk), breaks.broken(of)
+    if broken is not None:
+        wrong.append(f"the chain is broken since {broken.broke_on}: no later day of it is sealed until `sla renew`")
     files = dict(SlaFile.objects.filter(customer=customer).values_list("day", "content"))
     roots = {each.day: each for each in signed_roots()}
     for row in SlaDay.objects.filter(customer=customer).order_by("day"):
-        head = ledger.chained(head, bytes.fromhex(row.sha))
-        if row.day != expected or head.hex() != row.head:
-            wrong.append(f"the chain is broken at {row.day}")
+        if not _in_chain(row.day, known):
+            continue
         content = files.get(row.day)
         if content is not None and ledger.sha(content.encode("ascii")).hex() != row.sha:
             wrong.append(f"the file of {row.day} is not the one that was sealed")
@@ -125,12 +138,8 @@ def check_chain(customer: Customer) -> tuple[int, list[str]]:
         tree = ledger.proven_root(bytes.fromhex(row.head), row.index, row.size, path)
         if root is None or tree is None or tree.hex() != root.root:
             wrong.append(f"the head of {row.day} is not in that day's signed tree")
-        expected, count = row.day + timedelta(days=1), count + 1
+        count += 1
     return count, wrong
-
-
-def _days(customer: Customer, last: date) -> Any:
-    return SlaDay.objects.filter(customer=customer, day__lte=last).order_by("day")
 
 
 def _read(sealed: Iterable[packing.SealedFile], month: Month) -> tuple[list[Row], list[Row]]:

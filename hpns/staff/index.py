@@ -39,8 +39,8 @@ SECTIONS: Final[tuple[tuple[str, tuple[Board | str, ...]], ...]] = (
         (
             Board("Boards: trouble, volume, silence, answers, providers, dead letters", "boards", staff_roles.PUSHES),
             Board("Service level: this month", "boards-sla", "billing.view_slamonth"),
-            *("billing.slamonth", "billing.incident", "billing.maintenancewindow", "billing.canaryminute"),
-            *("billing.roundfailure", "billing.subscriber"),
+            *("billing.slamonth", "billing.slaledger", "billing.incident", "billing.maintenancewindow"),
+            *("billing.canaryminute", "billing.roundfailure", "billing.subscriber"),
         ),
     ),
     (
@@ -55,7 +55,11 @@ SECTIONS: Final[tuple[tuple[str, tuple[Board | str, ...]], ...]] = (
 )
 
 # What Django makes of an abbreviation.
-NAMES: Final = {"billing.slamonth": "SLA months", "billing.slacredit": "SLA credits"}
+NAMES: Final = {
+    "billing.slamonth": "SLA months",
+    "billing.slacredit": "SLA credits",
+    "billing.slaledger": "SLA ledgers",
+}
 
 
 def sections(apps: dict[str, Any], may: Callable[[str], bool]) -> list[dict[str, Any]]:

@@ -5,79 +5,42 @@ those that their role includes. In the scope of everything. Raises django.db.Err
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from django.db.models import Min
-from django.urls import reverse
 
 from billing import customers, money
-from billing.incidents import canary_state
 from billing.invoices import converting
 from billing.invoices import reading as invoices
 from billing.licences import cases
 from billing.licences.states import in_state
-from billing.models import PAGES, CanaryMinute, Incident, LicenceProof, RoundFailure, SlaCredit, Subscription
+from billing.models import LicenceProof, SlaCredit, Subscription
 from billing.subscriptions.needing import SOON, needing
 from billing.usage import months
 from delivery.insight import credentials, unknown
 from delivery.outcomes.verdict import Outcome
 from delivery.rollups.reading import HOUR, counted
+from hpns.staff import needs_of_service
+from hpns.staff.need import BAD, INFO, RANKS, WARN, Need, address, first, midnight, number_of
 from tenants import staff_roles
-from tenants.models import Customer, Finding
+from tenants.models import Finding
 
-BAD, WARN, INFO = "bad", "warn", "info"
-_RANKS: Final = (BAD, WARN, INFO)
-MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
-
-
-class Need(NamedTuple):
-    """Something to be done. since: None where it is not known; url: the list of what is counted."""
-
-    key: str
-    kind: str
-    number: int
-    sentence: str
-    since: datetime | None
-    url: str
-
-    @property
-    def urgency(self) -> str:
-        """The kind in a word, so that it is told by more than a colour."""
-        return {BAD: "Urgent", WARN: "To do", INFO: "To know"}[self.kind]
 
 
 def needs(may: Callable[[str], bool], now: datetime) -> list[Need]:
     """What needs somebody who `may` see it, by Django's names of permissions: the worst first."""
     found = [need for permission, look in LOOKS if may(permission) for need in look(now)]
-    return sorted(found, key=lambda need: _RANKS.index(need.kind))
-
-
-def _address(name: str, *args: Any, **query: Any) -> str:
-    return reverse(f"admin:{name}", args=args) + (f"?{urlencode(query)}" if query else "")
-
-
-def _words(count: int, one: str, several: str) -> str:
-    return f"{count:,} {one if count == 1 else several}"
-
-
-def _first(rows: Any, column: str) -> datetime | None:
-    found: datetime | None = rows.aggregate(first=Min(column))["first"]
-    return found
-
-
-def _midnight(day: date | None) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(), UTC)
+    return sorted(found, key=lambda need: RANKS.index(need.kind))
 
 
 def _licence_cases(_now: datetime) -> Iterator[Need]:
     rows = cases.unresolved()
     if count := rows.count():
-        words = _words(count, "licence waits for a decision.", "licences wait for a decision.")
-        url = _address("billing_licencecase_changelist", state="open")
-        yield Need("licence_cases", WARN, count, words, _first(rows, "first_at"), url)
+        words = number_of(count, "licence waits for a decision.", "licences wait for a decision.")
+        url = address("billing_licencecase_changelist", state="open")
+        yield Need("licence_cases", WARN, count, words, first(rows, "first_at"), url)
 
 
 FINDINGS: Final = {
@@ -99,18 +62,18 @@ def _findings(_now: datetime) -> Iterator[Need]:
     for kind, (rank, one, several) in FINDINGS.items():
         rows = Finding.objects.filter(kind=kind, settled_at=None)
         if count := rows.count():
-            url = _address("tenants_finding_changelist", kind__exact=kind.value, settled_at__isempty=1)
+            url = address("tenants_finding_changelist", kind__exact=kind.value, settled_at__isempty=1)
             yield Need(
-                f"finding_{kind.value}", rank, count, f"{_words(count, one, several)}.", _first(rows, "first_at"), url
+                f"finding_{kind.value}", rank, count, f"{number_of(count, one, several)}.", first(rows, "first_at"), url
             )
 
 
 def _drafts(now: datetime) -> Iterator[Need]:
     rows = invoices.ready(now.astimezone(UTC).date())
     if count := rows.count():
-        url = _address("billing_invoicedraft_changelist", ready="yes", kind__exact="invoice")
-        since = _midnight(rows.aggregate(first=Min("ready_on"))["first"])
-        yield Need("drafts", WARN, count, f"{_words(count, 'invoice', 'invoices')} to be issued.", since, url)
+        url = address("billing_invoicedraft_changelist", ready="yes", kind__exact="invoice")
+        since = midnight(rows.aggregate(first=Min("ready_on"))["first"])
+        yield Need("drafts", WARN, count, f"{number_of(count, 'invoice', 'invoices')} to be issued.", since, url)
 
 
 def _overdue(now: datetime) -> Iterator[Need]:
@@ -119,9 +82,9 @@ def _overdue(now: datetime) -> Iterator[Need]:
         sums: dict[str, int] = {}
         for each in found:
             sums[each.invoice.currency] = sums.get(each.invoice.currency, 0) + each.open_minor
-        words = _words(len(found), "invoice is overdue", "invoices are overdue")
-        url = _address("billing_invoice_changelist", overdue="yes")
-        since = _midnight(found[0].invoice.due_on)
+        words = number_of(len(found), "invoice is overdue", "invoices are overdue")
+        url = address("billing_invoice_changelist", overdue="yes")
+        since = midnight(found[0].invoice.due_on)
         yield Need("overdue", BAD, len(found), f"{words}: {_amounts(sums)} open.", since, url)
 
 
@@ -146,9 +109,9 @@ def _subscriptions(now: datetime) -> Iterator[Need]:
     for need, rank, one, several in SUBSCRIPTIONS:
         rows = needing(Subscription.objects.all(), need, now)
         if count := rows.count():
-            url = _address("billing_subscription_changelist", needs=need)
-            since = None if need == "trial" else _first(rows, "last_standing__since")
-            yield Need(f"subscription_{need}", rank, count, f"{_words(count, one, several)}.", since, url)
+            url = address("billing_subscription_changelist", needs=need)
+            since = None if need == "trial" else first(rows, "last_standing__since")
+            yield Need(f"subscription_{need}", rank, count, f"{number_of(count, one, several)}.", since, url)
 
 
 def _licences(now: datetime) -> Iterator[Need]:
@@ -158,20 +121,20 @@ def _licences(now: datetime) -> Iterator[Need]:
     ):
         rows = in_state(LicenceProof.objects.all(), state, now)
         if count := rows.count():
-            since = _first(rows, "expires_at") if state == "expired" else None
-            url = _address("billing_licenceproof_changelist", state=state)
-            yield Need(f"licence_{state}", rank, count, f"{_words(count, one, several)}.", since, url)
+            since = first(rows, "expires_at") if state == "expired" else None
+            url = address("billing_licenceproof_changelist", state=state)
+            yield Need(f"licence_{state}", rank, count, f"{number_of(count, one, several)}.", since, url)
 
 
 def _unused_credits(_now: datetime) -> Iterator[Need]:
     rows = converting.unused()
     if count := rows.count():
         words = (
-            f"{_words(count, 'SLA credit is', 'SLA credits are')} in another currency than the customer's "
+            f"{number_of(count, 'SLA credit is', 'SLA credits are')} in another currency than the customer's "
             "invoices, which do not use them. Exchange it at a rate, on an invoice's page, or pay it out."
         )
-        url = _address("billing_ledgerentry_changelist", unused="yes")
-        yield Need("credits_unused", WARN, count, words, _first(rows, "at"), url)
+        url = address("billing_ledgerentry_changelist", unused="yes")
+        yield Need("credits_unused", WARN, count, words, first(rows, "at"), url)
 
 
 def _credits(now: datetime) -> Iterator[Need]:
@@ -181,73 +144,35 @@ def _credits(now: datetime) -> Iterator[Need]:
         sums: dict[str, int] = {}
         for row in rows:
             sums[row.currency] = sums.get(row.currency, 0) + row.amount_minor
-        who = _words(len({row.customer_id for row in rows}), "customer was", "customers were")
+        who = number_of(len({row.customer_id for row in rows}), "customer was", "customers were")
         words = f"{who} credited {_amounts(sums)} for {months.words(month)}, whose promise was not kept."
-        url = _address("billing_slacredit_changelist", month=months.text(month))
+        url = address("billing_slacredit_changelist", month=months.text(month))
         yield Need("sla_credits", INFO, len(rows), words, min(row.made_at for row in rows), url)
-
-
-def _canary(now: datetime) -> Iterator[Need]:
-    if not Customer.objects.filter(canary=True).exists():
-        return
-    url = _address("billing_canaryminute_changelist")
-    last = CanaryMinute.objects.exclude(family=PAGES).order_by("-at").first()
-    if last is None:
-        yield Need("canary", BAD, 1, "The canary has never run: is CANARY_DEVICES set?", None, url)
-    elif now - last.at > timedelta(seconds=canary_state.MISSING):
-        minutes = int((now - last.at) / MINUTE)
-        words = f"The canary has been missing for {minutes:,} min: does the timetable run?"
-        yield Need("canary", BAD, minutes, words, last.at, url)
-    else:
-        failed = CanaryMinute.objects.filter(at=last.at, good=False)
-        why = "; ".join(f"{row.family}: {row.why}" for row in failed.order_by("family"))
-        if why:
-            yield Need("canary", BAD, len(failed), f"The last canary failed ({why}).", last.at, url)
-
-
-def _incidents(_now: datetime) -> Iterator[Need]:
-    rows = Incident.objects.filter(resolved_at=None, published_at__isnull=False)
-    if count := rows.count():
-        url = _address("billing_incident_changelist", resolved_at__isempty=1, published_at__isempty=0)
-        yield Need(
-            "incidents",
-            BAD,
-            count,
-            f"{_words(count, 'incident is', 'incidents are')} open.",
-            _first(rows, "started_at"),
-            url,
-        )
-
-
-def _failures(_now: datetime) -> Iterator[Need]:
-    rows = RoundFailure.objects.all()
-    if count := rows.count():
-        words = f"{_words(count, 'thing', 'things')} could not be done for a customer by the timetable."
-        url = _address("billing_roundfailure_changelist")
-        yield Need("round_failures", BAD, count, words, _first(rows, "first_at"), url)
 
 
 def _erasures(_now: datetime) -> Iterator[Need]:
     asked = customers.erasure_requests()
     if asked:
-        who = _words(len(asked), "customer waits to be erased", "customers wait to be erased")
-        url = _address("tenants_customer_changelist", erasure="asked")
+        who = number_of(len(asked), "customer waits to be erased", "customers wait to be erased")
+        url = address("tenants_customer_changelist", erasure="asked")
         yield Need("erasures", WARN, len(asked), f"{who}, as an owner asked.", asked[0].at, url)
 
 
 def _unknown(now: datetime) -> Iterator[Need]:
     found = unknown.work_list(now)
     if count := sum(found.totals.values()):
-        words = f"{_words(count, 'push', 'pushes')} of the last 7 days got an answer that no table knows."
+        words = f"{number_of(count, 'push', 'pushes')} of the last 7 days got an answer that no table knows."
         since = min((each.first_at for each in found.answers), default=None)
-        yield Need("unknown_answers", WARN, count, words, since, _address("boards-unknown"))
+        yield Need("unknown_answers", WARN, count, words, since, address("boards-unknown"))
 
 
 def _lost(now: datetime) -> Iterator[Need]:
     rows = counted(now - DAY, now, by=("code",), unit=HOUR, service=True, outcome=Outcome.LOST.value)
     if count := sum(row.pushes for row in rows):
-        words = f"{_words(count, 'push', 'pushes')} accepted in the last 24 hours got lost: nothing was left to send."
-        yield Need("lost_pushes", BAD, count, words, None, _address("delivery_delivery_changelist", outcome="lost"))
+        words = (
+            f"{number_of(count, 'push', 'pushes')} accepted in the last 24 hours got lost: nothing was left to send."
+        )
+        yield Need("lost_pushes", BAD, count, words, None, address("delivery_delivery_changelist", outcome="lost"))
 
 
 def _shared_credentials(now: datetime) -> Iterator[Need]:
@@ -259,8 +184,8 @@ def _shared_credentials(now: datetime) -> Iterator[Need]:
         found = [each for each in shared if each.kind == rank]
         if found:
             since = _earliest(each.since for each in found)
-            words = f"{_words(len(found), one, several)}."
-            yield Need(f"credentials_{rank}", rank, len(found), words, since, _address("boards-providers"))
+            words = f"{number_of(len(found), one, several)}."
+            yield Need(f"credentials_{rank}", rank, len(found), words, since, address("boards-providers"))
 
 
 def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
@@ -269,9 +194,10 @@ def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
 
 # Who may see it, and what looks for it.
 LOOKS: Final[tuple[tuple[str, Callable[[datetime], Iterator[Need]]], ...]] = (
-    ("billing.view_incident", _incidents),
-    ("billing.view_canaryminute", _canary),
-    ("billing.view_roundfailure", _failures),
+    ("billing.view_incident", needs_of_service.incidents),
+    ("billing.view_canaryminute", needs_of_service.canary),
+    ("billing.view_roundfailure", needs_of_service.failures),
+    ("billing.view_slaledger", needs_of_service.ledgers),
     ("tenants.view_finding", _findings),
     ("tenants.view_credential", _shared_credentials),
     ("billing.view_licencecase", _licence_cases),

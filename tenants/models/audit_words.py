@@ -103,6 +103,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "server_id.remove": "Removed a server_id",
     "sla.correct": "Corrected a minute of the SLA",
     "sla.credit": "Credited a month whose SLA was not kept",
+    "sla.renew": "Began the broken chain of an SLA ledger anew",
     "sla.key": "Made a signing key of the SLA's ledger",
     "sla_credit.grant": "Credited a month whose promise was not kept",
     "sla_credit.exchange": "Changed SLA credit into another currency",

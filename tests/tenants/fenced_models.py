@@ -19,6 +19,7 @@ from billing.models import (
     SlaLedger,
     SlaMinute,
     SlaMonth,
+    SlaRenewal,
     Subscription,
     SubscriptionMail,
     UsageCorrection,
@@ -54,6 +55,6 @@ ALL = {
     *(Site, Proof, Finding, RemoveHold),
     *(LicenceCase, LicenceProof),
     *(Subscription, Override, PlanChange, LastStanding, SubscriptionMail),
-    *(SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger),
+    *(SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger, SlaRenewal),
     *(UsageCorrection, UsageMonth, UsageRunning, UsageNotice, UsageLimit),
 }

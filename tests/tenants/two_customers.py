@@ -66,6 +66,7 @@ TABLES = {
     "billing_sladay": 1,
     "billing_slafile": 1,
     "billing_slacorrection": 1,
+    "billing_slarenewal": 1,
     "billing_slamonth": 1,
     "billing_slacredit": 1,
     "billing_subscription": 1,

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing.facts import Month
 from billing.models import SlaCredit, SlaLedger
-from billing.sla import comparing, correcting, judging, keeping, keys, months, packing, reading, running
+from billing.sla import comparing, correcting, judging, keeping, keys, months, packing, reading, renewing, running
 from billing.sla.sources import wired
 from tenants import selectors
 from tenants.management.subcommands import CUSTOMER, Failing, Option, SubcommandsCommand, subcommand
@@ -30,7 +30,7 @@ class _Action(Option):
 class Command(SubcommandsCommand):
     """See the help of each verb."""
 
-    help = "The ledger of the service level: show months, verify and seal it, correct minutes, make keys."
+    help = "The ledger of the service level: show months, verify, seal and mend it, correct minutes, make keys."
 
     @subcommand("Show a month of a customer, or of all customers.", Option("--customer", "the customer's slug"), _MONTH)
     def show(self, *, customer: str, month: str) -> dict[str, Any]:
@@ -76,6 +76,16 @@ class Command(SubcommandsCommand):
             "sealed": [day.isoformat() for day in done.sealed],
             "sealed_to": last and last.isoformat(),
         }
+
+    @subcommand(
+        "Begin a customer's broken chain anew; its new genesis names the break for good. See `sla verify`.",
+        CUSTOMER,
+        Option("--reason", "what broke it, for the customer", required=True),
+    )
+    def renew(self, *, customer: str, reason: str) -> dict[str, Any]:
+        """Print where it broke, and with which day it begins anew."""
+        made = renewing.renew(selectors.customer(customer), reason=reason, now=timezone.now())
+        return {"broke_on": made.broke_on.isoformat(), "old_head": made.old_head, "begins": made.begins.isoformat()}
 
     @subcommand(
         "Correct a sealed minute. Against the customer's favour it is mailed to the customer first.",

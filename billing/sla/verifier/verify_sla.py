@@ -3,12 +3,16 @@
 
     python3 verify_sla.py MONTH.zip                          # as downloaded, or the folder that it was unpacked to
     python3 verify_sla.py MONTH.zip --roots hpns-sla.json    # held against the roots that the service publishes
+    python3 verify_sla.py MONTH.zip --earlier OLDER.zip      # held against a month that was downloaded before
     python3 verify_sla.py MONTH.zip --price 49900            # the credit on a month's fee of 499.00
 
 It needs Python 3.10 and nothing else: no package, no network, nothing of the service. What it checks:
 
 1. each day file is in its canonical form, and each verdict in it follows from its figures by the rules of sla-1;
-2. SHA-256 of each file is in the chain, which is unbroken from the ledger's first day and begins with the public id;
+2. SHA-256 of each file is in the chain, which is unbroken from the ledger's first day and begins with the public id.
+   A chain that broke goes on only from a new beginning whose hash names the break (when, from which head, who decided
+   it and why): then the days between are in its first file, and the report says so. With --earlier, that it continues
+   the chain of older files: nobody can begin one anew in silence;
 3. the head of each day is a leaf of that day's Merkle tree (RFC 6962), whose root is signed (Ed25519, RFC 8032);
 4. uptime, latency shares and credit, recomputed out of the files, are those of the statement.
 
@@ -39,6 +43,8 @@ NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 HEX64 = re.compile(r"[0-9a-f]{64}")
 CREDITS = ((95_000, 50), (99_000, 25), (99_900, 10))  # thousandths of a percent, percent
 PACKED_MAX = 64 * 1024 * 1024
+BREAKS = "broke_on,old_head,begins,decided_at,decided_by,reason"
+BREAK = re.compile(r"[0-9-]{10},[0-9a-f]{64},[0-9-]{10},[0-9TZ:-]{17},[ -+\--~]+,[ -+\--~]+")
 UNPUBLISHED = "; hold it against the published roots with --roots"
 
 
@@ -195,20 +201,54 @@ def figures_of(rows: list[Row], minutes: int) -> dict[str, Any]:
     return dict(zip(FIGURES, (valid, failed, minutes, bad, excluded, *shares, credit), strict=True))
 
 
-def chain_of(content: bytes, public_id: str) -> dict[str, tuple[str, bytes]]:
-    """{day: (sha, head)} of chain.csv, recomputed from the public id on."""
+def breaks_of(content: bytes) -> list[str]:
+    """The lines of breaks.csv. Raises Wrong for one that cannot be read, or a break that takes no day."""
+    lines = content.decode("ascii").split("\n")
+    require(lines[0] == BREAKS and lines[-1] == "" and len(lines) > 2, "breaks.csv cannot be read")
+    for line in lines[1:-1]:
+        require(BREAK.fullmatch(line) and line[:10] < line[76:86], f"breaks.csv cannot be read: {line}")
+    return lines[1:-1]
+
+
+def chain_of(content: bytes, public_id: str, breaks: list[str]) -> tuple[dict[str, tuple[str, bytes]], dict[str, str]]:
+    """{day: (sha, head)} of chain.csv, recomputed from the public id on, and {day: the file that it is in} of the days
+    of breaks. Raises Wrong for a chain that is broken where no line of breaks.csv says so."""
     require(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", public_id), "the statement has no public id")
     lines = content.decode("ascii").split("\n")
     require(lines[0] == "day,sha256,head" and lines[-1] == "" and len(lines) > 2, "chain.csv cannot be read")
     head, expected, found = hashlib.sha256((f"sla-1\n{public_id}\n").encode()).digest(), "", {}
+    coming, between, late = [*breaks], [], {}
     for text in lines[1:-1]:
         day, sha, told = [*text.split(","), "", ""][:3]
         require(text.count(",") == 2 and HEX64.fullmatch(sha), f"chain.csv cannot be read: {text}")
-        require(expected in ("", day), f"the chain is broken: {day} follows where {expected} should")
-        expected = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+        while coming and coming[0][76:86] <= day:
+            broke_on, old_head, begins = (line := coming.pop(0)).split(",")[:3]
+            holds = expected in ("", broke_on) and old_head == head.hex()
+            require(holds, f"the break of {broke_on} does not follow from the chain before it")
+            head, expected = hashlib.sha256(f"sla-1 anew\n{public_id}\n{line}\n".encode()).digest(), begins
+            between += days_from(broke_on, begins)
+        late.update(dict.fromkeys(between, day))
+        between = []
+        require(expected in ("", day), f"the chain is broken in silence: {day} follows where {expected} should")
+        expected = next_day(day)
         head = hashlib.sha256(head + bytes.fromhex(sha)).digest()
         require(head.hex() == told, f"the chain is broken on {day}: the head does not follow")
         found[day] = sha, head
+    require(not coming, f"breaks.csv names a break that the chain does not have: {coming}")
+    return found, late
+
+
+def next_day(day: str) -> str:
+    """The day after a day."""
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def days_from(day: str, end: str) -> list[str]:
+    """The days from a day to before another."""
+    found = []
+    while day < end:
+        found.append(day)
+        day = next_day(day)
     return found
 
 
@@ -235,7 +275,7 @@ def check_roots(document: Any) -> dict[str, tuple[int, str]]:
 def verify(read: Callable[[str], bytes], names: list[str], published: Any = None) -> dict[str, Any]:
     """Check a month: `read` gives the bytes of a file by its name, `names` are those there are. The statement."""
     statement = json.loads(read("statement.json"))
-    chain = chain_of(read("chain.csv"), statement["customer"])
+    chain, between = chain_of(read("chain.csv"), statement["customer"], named_breaks(read, names))
     roots, proofs = check_roots(json.loads(read("roots.json"))), json.loads(read("proofs.json"))
     days = sorted(name[5:-4] for name in names if re.fullmatch(r"days/.{10}\.csv", name))
     require(sorted(roots) == days == [one["day"] for one in proofs], "files, proofs and roots are of different days")
@@ -253,13 +293,15 @@ def verify(read: Callable[[str], bytes], names: list[str], published: Any = None
         own += rows
         corrections += later
     month = statement["month"]
-    covered = [day for day in days if day[:7] == month]
-    require(covered and covered == [day for day in chain if day[:7] == month], "days of the month are missing")
+    covered, late = ([day for day in found if day[:7] == month] for found in (days, between))
+    require(covered + late and covered == [day for day in chain if day[:7] == month], "days of the month are missing")
+    require({between[day] for day in late} <= {*days}, "the file with the days of a break is missing")
     effective = {row[0]: row for row in own + corrections if row[0][:7] == month}
-    require({minute[:10] for minute in effective} <= {*covered}, "a row is of a day that is not in the ledger")
+    require({minute[:10] for minute in effective} <= {*covered, *late}, "a row is of a day that is not in the ledger")
     require(sum(row[6] == "maintenance" for row in effective.values()) <= 240, "more than 240 minutes are excluded")
     told = {"version": "sla-1", "customer": statement["customer"], "month": month, "sealed_to": max(chain)}
-    computed = {**told, **figures_of(list(effective.values()), 1440 * len(covered))}
+    told |= {"sealed_late": late} if late else {}
+    computed = {**told, **figures_of(list(effective.values()), 1440 * len(covered + late))}
     for name in sorted({*computed, *statement}):
         same = name in computed and name in statement and computed[name] == statement[name]
         require(same, f"the statement's {name} is {statement.get(name)}, and {computed.get(name)} by the files")
@@ -268,6 +310,30 @@ def verify(read: Callable[[str], bytes], names: list[str], published: Any = None
         differ = [day for day in days if known.get(day) != roots[day]]
         require(not differ, f"the published roots are not those of the files: {', '.join(differ)}")
     return computed
+
+
+def named_breaks(read: Callable[[str], bytes], names: list[str]) -> list[str]:
+    """The breaks that the files name, each as its line."""
+    return breaks_of(read("breaks.csv")) if "breaks.csv" in names else []
+
+
+def continues(read: Callable[[str], bytes], names: list[str], before: Callable[[str], bytes], had: list[str]) -> None:
+    """Raise Wrong unless the chain of the files goes on from that of files that were downloaded `before`."""
+    public_id = json.loads(read("statement.json"))["customer"]
+    require(json.loads(before("statement.json"))["customer"] == public_id, "the earlier files are of another ledger")
+    chain, between = chain_of(read("chain.csv"), public_id, named_breaks(read, names))
+    earlier, _ = chain_of(before("chain.csv"), public_id, named_breaks(before, had))
+    differ = [day for day in earlier if chain.get(day) != earlier[day] and day not in between]
+    require(not differ and min(chain) <= min(earlier), f"the chain is not the one of the earlier files: {differ[:3]}")
+
+
+def told_of(line: str) -> str:
+    """What the report says of a break."""
+    broke_on, head, begins, at, who, why = line.split(",")
+    return (
+        f"A BREAK IS NAMED: the chain broke on {broke_on}, after the head {head}, and begins anew on {begins}. Decided "
+        f"{at} by {who}: {why}. The days between were sealed late, in one file.\n"
+    )
 
 
 def opened(path: Path) -> tuple[Callable[[str], bytes], list[str]]:
@@ -284,15 +350,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("month", type=Path, help="the zip of a month, or the folder that it was unpacked to")
     parser.add_argument("--roots", type=Path, help="the published hpns-sla.json, fetched by yourself")
+    parser.add_argument("--earlier", type=Path, help="a month that you downloaded before: is its chain continued?")
     parser.add_argument("--price", type=int, help="a month's fee in minor units (cents), to compute the credit on it")
     asked = parser.parse_args(arguments)
     try:
         published = json.loads(asked.roots.read_bytes()) if asked.roots else None
-        found = verify(*opened(asked.month), published)
+        files = opened(asked.month)
+        found, breaks = verify(*files, published), named_breaks(*files)
+        if asked.earlier:
+            continues(*files, *opened(asked.earlier))
     except (Wrong, OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         sys.exit(f"NOT VERIFIED: {error if isinstance(error, Wrong) else f'unreadable files: {error!r}'}")
     if asked.price is not None:
         found["credit_minor"] = -(-asked.price * found["credit_percent"] // 100)
+    sys.stdout.writelines(map(told_of, breaks))
     sys.stdout.write(f"{json.dumps(found, indent=2)}\nVERIFIED{'' if asked.roots else UNPUBLISHED}\n")
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from billing.models import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaLedger, SlaMinute, SlaMonth
+from billing.models import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaLedger, SlaMinute, SlaMonth, SlaRenewal
 from hpns.departure.export.schema import Field, Kind
 
 _COUNTS: Final = (
@@ -56,6 +56,20 @@ SLA: Final = (
         ),
     ),
     Kind(
+        "sla_breaks.jsonl",
+        "Breaks of this chain after which it was begun anew.",
+        SlaRenewal,
+        "customer_id",
+        (
+            Field("broke_on", "the first day without a head that follows"),
+            Field("old_head", "the last good head before it"),
+            Field("begins", "the new chain's first day, whose file holds the days between"),
+            Field("decided_at", "when it was decided"),
+            Field("decided_by", "who decided it"),
+            Field("reason", "why"),
+        ),
+    ),
+    Kind(
         "sla_corrections.jsonl",
         "Corrections of sealed minutes.",
         SlaCorrection,
@@ -105,6 +119,6 @@ SLA: Final = (
 )
 SLA_LEFT_OUT: Final = {
     (model.__name__, name): reason
-    for model in (SlaLedger, SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit)
+    for model in (SlaLedger, SlaMinute, SlaFile, SlaDay, SlaRenewal, SlaCorrection, SlaMonth, SlaCredit)
     for name, reason in (("id", "nothing refers to it"), ("customer", "the whole archive is one customer's"))
 }

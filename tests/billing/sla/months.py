@@ -50,8 +50,25 @@ def correction(dice: random.Random, old: Row) -> Row:
     return Row(old.minute, valid, failed, 0, 0, 0, fast, valid, old.canary, word, ledger.CORRECTION + "late rows")
 
 
-def sealed_month(dice: random.Random, days: int, most: int, others: int) -> Sealed:
-    """A month whose ledger began `days` days before its end, with corrections in it and on two days after it."""
+def random_breaks(dice: random.Random, days: list[date]) -> list[ledger.Break]:
+    """One to three breaks among these days, without the heads that they follow: the last day is in none."""
+    found: list[ledger.Break] = []
+    for _ in range(dice.randint(1, 3)):
+        first = days.index(found[-1].begins) if found else 0
+        if len(days) - first < 2:
+            break
+        broke = dice.randint(first, len(days) - 2)
+        begins = dice.randint(broke + 1, len(days) - 1)
+        decided = judging.midnight(days[begins - 1]) + timedelta(minutes=dice.randrange(1440))
+        found.append(
+            ledger.Break(days[broke], "", days[begins], decided, "ops@hpns.example", "a minute was unreadable")
+        )
+    return found
+
+
+def sealed_month(dice: random.Random, days: int, most: int, others: int, *, broken: bool = False) -> Sealed:
+    """A month whose ledger began `days` days before its end, with corrections in it and on two days after it; broken:
+    its chain breaks in these days and is begun anew."""
     month = Month(dice.randint(2024, 2027), dice.randint(1, 12))
     in_month = judging.days_of(month)[-days:]
     keys = [Ed25519PrivateKey.from_private_bytes(dice.randbytes(32)) for _ in range(2)]
@@ -60,12 +77,26 @@ def sealed_month(dice: random.Random, days: int, most: int, others: int) -> Seal
     head, chain, sealed, roots = ledger.genesis(public_id), [], [], []
     rows: list[Row] = []
     corrections: list[Row] = []
-    for day in [*in_month, *(in_month[-1] + timedelta(days=number) for number in (1, 2))]:
+    all_days = [*in_month, *(in_month[-1] + timedelta(days=number) for number in (1, 2))]
+    breaks = random_breaks(dice, all_days) if broken else []
+    named: list[ledger.Break] = []
+    left_out: list[Row] = []
+    unfiled: list[Row] = []
+    for day in all_days:
         own = random_rows(dice, day, most)
+        for number, each in enumerate(breaks):
+            if each.begins == day:
+                named.append(each._replace(old_head=head.hex()))
+                head = ledger.anew(public_id, named[number])
         filed = [correction(dice, old) for old in rows if dice.random() < 0.02] if rows else []
         if day.month == month.month:
             rows += own
         corrections += filed
+        if any(each.broke_on <= day < each.begins for each in breaks):
+            left_out, unfiled = [*left_out, *own], [*unfiled, *filed]
+            continue
+        late = [old._replace(reason=ledger.SEALED_LATE) for old in left_out]
+        filed, left_out, unfiled = [*late, *unfiled, *filed], [], []
         content = ledger.day_file(own, filed)
         head = ledger.chained(head, ledger.sha(content))
         heads = sorted([head, *(dice.randbytes(32) for _ in range(others))])
@@ -73,7 +104,8 @@ def sealed_month(dice: random.Random, days: int, most: int, others: int) -> Seal
         tree = ledger.root(heads)
         signature = key.sign(ledger.message(day, len(heads), tree)).hex()
         chain.append(packing.Link(day, ledger.sha(content).hex(), head.hex()))
-        if day.month != month.month and not filed:
+        in_it = day.month == month.month or any(each.begins == day for each in breaks)
+        if not in_it and not filed:
             continue
         index = heads.index(head)
         path = [each.hex() for each in ledger.proof(heads, index)]
@@ -81,9 +113,10 @@ def sealed_month(dice: random.Random, days: int, most: int, others: int) -> Seal
         name = ledger.key_id(key.public_key().public_bytes_raw())
         roots.append(packing.SignedRoot(day, len(heads), tree.hex(), name, signature))
     figures = judging.summed(judging.corrected(rows, corrections), month, 1440 * len(in_month))
-    told = packing.statement(public_id, figures, chain[-1].day)
+    late_days = [day for day in in_month if any(each.broke_on <= day < each.begins for each in breaks)]
+    told = packing.statement(public_id, figures, chain[-1].day, late_days)
     public_hex = {name: key.public_key().public_bytes_raw().hex() for name, key in publics.items()}
-    return Sealed(packing.files(told, chain, sealed, roots, public_hex), figures)
+    return Sealed(packing.files(told, chain, sealed, roots, public_hex, named), figures)
 
 
 def at(text: str) -> datetime:

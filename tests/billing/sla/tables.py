@@ -4,7 +4,7 @@ import uuid
 from datetime import date
 from decimal import Decimal
 
-from billing.models import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaLedger, SlaMinute, SlaMonth
+from billing.models import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaLedger, SlaMinute, SlaMonth, SlaRenewal
 from tenants.models import Customer
 from tests.billing.sla.months import at, row
 
@@ -17,6 +17,10 @@ def ledger_rows(customer: Customer) -> None:
     SlaMinute.objects.create(customer=customer, **row(at("2026-01-02T03:04"), 20, 2)._asdict())
     SlaDay.objects.create(customer=customer, day=DAY, sha="a" * 64, head="b" * 64, index=0, size=1, path=[])
     SlaFile.objects.create(customer=customer, day=DAY, content="minute\n")
+    SlaRenewal.objects.create(
+        customer=customer, broke_on=date(2026, 1, 3), old_head="b" * 64, begins=date(2026, 1, 9),
+        decided_at=at("2026-01-08T10:00"), decided_by="ops@hpns.example", reason="no minutes",
+    )  # fmt: skip
     fixed = row(at("2026-01-02T03:04"), 20, 3)._replace(reason="correction: late rows")
     SlaCorrection.objects.create(
         customer=customer, day=date(2026, 1, 5), favours_customer=True, made_at=at("2026-01-05"), **fixed._asdict()

@@ -1,5 +1,6 @@
 """A day on which everything needs somebody: rows as the parts of the service would have left them."""
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -16,6 +17,8 @@ from billing.models import (
     PlanVersion,
     RoundFailure,
     SlaCredit,
+    SlaLedger,
+    SlaRoot,
     Subscription,
 )
 from billing.usage import months
@@ -61,6 +64,9 @@ def busy(acme: Tenant, now: datetime) -> None:
     RoundFailure.objects.create(
         customer_id=acme.customer.pk, round="sla_months", why="x", first_at=now - DAY, last_at=now
     )
+    yesterday = (now - DAY).date()
+    SlaLedger.objects.create(customer=acme.customer, public_id=uuid.uuid4(), begins=yesterday)
+    SlaRoot.objects.create(day=yesterday, size=0, root="ab" * 32, key="k", signature="s", sealed_at=now)
     customers.request_erasure(customer=customers.add(name="Leaving", offer="hpns").row)
 
 

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 BAD = {
     *("incidents", "canary", "finding_leaked_key", "finding_clone", "finding_replayed", "finding_contested"),
     *("credentials_bad", "subscription_stopped", "subscription_suspending", "overdue", "licence_expired"),
-    *("round_failures", "lost_pushes"),
+    *("round_failures", "lost_pushes", "sla_ledgers"),
 }
 WARN = {
     *("finding_restored_backup", "finding_changed_key", "finding_other_id", "licence_cases", "drafts", "erasures"),
@@ -64,6 +64,7 @@ def test_everything_that_needs_somebody_is_said_the_worst_first(now: datetime) -
     assert said["overdue"].sentence == "1 invoice is overdue: 119.00 EUR open."
     assert said["subscription_past_due"].sentence == "2 subscriptions are past due or restricted."
     assert said["canary"].sentence == "The canary has been missing for 9 min: does the timetable run?"
+    assert said["sla_ledgers"].sentence.startswith("1 SLA ledger has a broken chain: no day of it is sealed")
     assert said["licence_cases"].since == now - 2 * DAY
     assert said["unknown_answers"].number == 3
     assert said["lost_pushes"].sentence.startswith("1 push accepted in the last 24 hours got lost")

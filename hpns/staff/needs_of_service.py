@@ -1,0 +1,68 @@
+"""What of the service itself needs somebody of the staff: incidents, the canary, rounds that fail, ledgers."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from billing.incidents import canary_state
+from billing.models import PAGES, CanaryMinute, Incident, RoundFailure
+from billing.sla import breaks
+from hpns.staff.need import BAD, Need, address, first, midnight, number_of
+from tenants.models import Customer
+
+MINUTE: Final = timedelta(minutes=1)
+
+
+def incidents(_now: datetime) -> Iterator[Need]:
+    """Incidents that go on."""
+    rows = Incident.objects.filter(resolved_at=None, published_at__isnull=False)
+    if count := rows.count():
+        url = address("billing_incident_changelist", resolved_at__isempty=1, published_at__isempty=0)
+        yield Need(
+            "incidents",
+            BAD,
+            count,
+            f"{number_of(count, 'incident is', 'incidents are')} open.",
+            first(rows, "started_at"),
+            url,
+        )
+
+
+def canary(now: datetime) -> Iterator[Need]:
+    """A canary that is missing, or failed."""
+    if not Customer.objects.filter(canary=True).exists():
+        return
+    url = address("billing_canaryminute_changelist")
+    last = CanaryMinute.objects.exclude(family=PAGES).order_by("-at").first()
+    if last is None:
+        yield Need("canary", BAD, 1, "The canary has never run: is CANARY_DEVICES set?", None, url)
+    elif now - last.at > timedelta(seconds=canary_state.MISSING):
+        minutes = int((now - last.at) / MINUTE)
+        words = f"The canary has been missing for {minutes:,} min: does the timetable run?"
+        yield Need("canary", BAD, minutes, words, last.at, url)
+    else:
+        failed = CanaryMinute.objects.filter(at=last.at, good=False)
+        why = "; ".join(f"{row.family}: {row.why}" for row in failed.order_by("family"))
+        if why:
+            yield Need("canary", BAD, len(failed), f"The last canary failed ({why}).", last.at, url)
+
+
+def failures(_now: datetime) -> Iterator[Need]:
+    """What rounds could not do for a customer."""
+    rows = RoundFailure.objects.all()
+    if count := rows.count():
+        words = f"{number_of(count, 'thing', 'things')} could not be done for a customer by the timetable."
+        url = address("billing_roundfailure_changelist")
+        yield Need("round_failures", BAD, count, words, first(rows, "first_at"), url)
+
+
+def ledgers(_now: datetime) -> Iterator[Need]:
+    """Ledgers whose chain is broken."""
+    rows = breaks.left_out()
+    if count := rows.count():
+        words = (
+            f"{number_of(count, 'SLA ledger has a broken chain', 'SLA ledgers have broken chains')}: no day of it is "
+            "sealed, and nothing new can be proven. Begin it anew, by the list's action."
+        )
+        since = midnight(min(breaks.broke_on(row) for row in rows))
+        yield Need("sla_ledgers", BAD, count, words, since, address("billing_slaledger_changelist", chain="broken"))
