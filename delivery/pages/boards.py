@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 
-from delivery.insight import announced, credentials, customers, providers, unknown
+from delivery.insight import announced, credentials, customers, providers, refusing, unknown
 from delivery.insight.customers import Health, Silent
 from delivery.insight.standing import Figures, Standing, milliseconds, percent
 from delivery.pages import board_parts as parts
@@ -212,6 +212,7 @@ def provider_panel(request: HttpRequest) -> HttpResponse:
         "board": "boards-providers",
         "answer": " ".join(each.sentence for each in providers.provider_standings()),
         "note": announced.line(now),
+        "refusing": refusing.sentences(with_counts=True),
         "rows": rows,
         "columns": parts.columns(
             "Provider", "Last", "State", "Handed off", "By provider", "By us", "Pushes", "p50", "p95"

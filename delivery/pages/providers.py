@@ -3,7 +3,7 @@
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from delivery.insight import providers
+from delivery.insight import providers, refusing
 from delivery.insight.standing import Standing, milliseconds, percent
 from tenants.pages.door import CustomerRequest, customer_page
 
@@ -14,6 +14,7 @@ def provider_panel(request: CustomerRequest) -> HttpResponse:
     now, day = providers.provider_standings(), providers.provider_standings(providers.DAY)
     context = {
         "standings": now,
+        "refusing": refusing.sentences(),
         "well": all(not each.is_the_provider for each in now),
         "columns": [
             {"label": "Provider"},

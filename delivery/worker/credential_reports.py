@@ -21,7 +21,8 @@ from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
 from delivery.providers import table
 from delivery.providers.base import Target
 from delivery.queue import handover, valkey
-from tenants import mail, services
+from delivery.worker import refusal_incidents
+from tenants import mail, redis_client, services
 from tenants.credentials import mails
 from tenants.models import Credential
 from tenants.problem import ProblemError, first_line
@@ -36,6 +37,9 @@ PAUSE: Final = 5.0
 MAIL_PAUSES: Final = (0.0, 30.0, 300.0)
 # E-mails that one process has to send at a time.
 MAILS_MOST: Final = 100
+# Seconds before news are looked at while a report is held back, and for Valkey.
+NEWS: Final = 0.5
+STORE_TIMEOUT: Final = 2.0
 # What web processes hand over (delivery/queue/handover.py): a list, and how many of it are kept.
 REPORTED: Final = "credentials:reported"
 REPORTED_MOST: Final = 1_000
@@ -45,12 +49,14 @@ _MAILS: Final = BoundedExecutor("e-mails about credentials", threads=1, queued=M
 
 
 class Report(NamedTuple):
-    """A credential that was refused with this code; `spare_id` was accepted in its place, 0 when nothing was."""
+    """A credential of this provider's family that was refused with this code; `spare_id` was accepted in its place, 0
+    when nothing was."""
 
     app_id: int
     credential_id: int
     code: str
     spare_id: int = 0
+    family: str = ""
 
 
 class Reporter:
@@ -60,13 +66,15 @@ class Reporter:
         self._loop = loop
         self._reported: dict[int, tuple[int, float]] = {}
         self._waiting: dict[int, Report] = {}
+        # When each of them was noted, for the fuse that looks at all of them.
+        self._noted: dict[int, float] = {}
         self._wake = asyncio.Event()
         self._mails: set[asyncio.Task[None]] = set()
 
     def report_fault(self, target: Target, attempt: Attempt, verdict: Verdict) -> None:
         """Report that a target's credential was refused, unless our own clock may be why."""
         if _blames_credential(attempt, verdict):
-            self.report(Report(target.app_id, target.credential_id, verdict.code))
+            self.report(Report(target.app_id, target.credential_id, verdict.code, family=target.family))
 
     def spare_tried(self, target: Target, spare: Target, first: Attempt, attempt: Attempt) -> bool:
         """Whether the provider accepted the spare after it had refused the target's credential; reports either.
@@ -79,7 +87,7 @@ class Reporter:
         if table.judge(attempt).outcome not in (Outcome.SENT, Outcome.GONE):
             self.report_fault(target, first, verdict)
             return False
-        self.report(Report(target.app_id, target.credential_id, verdict.code, spare.credential_id))
+        self.report(Report(target.app_id, target.credential_id, verdict.code, spare.credential_id, target.family))
         return True
 
     def report(self, report: Report) -> None:
@@ -101,11 +109,18 @@ class Reporter:
             await self._wake.wait()
 
     async def _record_next(self) -> None:
+        fresh = [each for number, each in self._waiting.items() if number not in self._noted]
+        if fresh:
+            await self._note(fresh)
         credential_id, report = next(iter(self._waiting.items()))
+        held = self._noted[credential_id] + refusal_incidents.HOLD - time.monotonic()
+        if held > 0:
+            await asyncio.sleep(min(held, NEWS))  # the next are noted meanwhile
+            return
         # To the end: one that cannot be written down must not stand in the way of the others.
         self._waiting[credential_id] = self._waiting.pop(credential_id)
         try:
-            fault = await _REPORTS.run(record_fault, report)
+            fault = await _REPORTS.run(follow_up, report)
         except (DatabaseError, ProblemError, ExecutorFullError) as error:
             logger.warning("a refused credential cannot be written down yet: %s", first_line(error))
             await asyncio.sleep(PAUSE)
@@ -116,6 +131,7 @@ class Reporter:
             fault = None
         if self._waiting.get(credential_id) is report:
             del self._waiting[credential_id]
+            del self._noted[credential_id]
         if fault is None or not fault.news:
             return
         self.mail(credential_id, partial(_send, fault))
@@ -128,6 +144,17 @@ class Reporter:
         mailing = self._loop.create_task(self._mail(credential_id, send))
         self._mails.add(mailing)
         mailing.add_done_callback(self._mails.discard)
+
+    async def _note(self, reports: list[Report]) -> None:
+        """Note refused credentials for the fuse. It does not hold up what follows where that cannot be done."""
+        try:
+            await _REPORTS.run(_note, reports)
+        except (DatabaseError, redis.RedisError, ExecutorFullError) as error:
+            logger.warning("refused credentials cannot be noted: %s", first_line(error))
+        except Exception:
+            logger.exception("refused credentials cannot be noted")
+        now = time.monotonic()
+        self._noted |= {each.credential_id: now for each in reports}
 
     async def _mail(self, credential_id: int, send: Callable[[], None]) -> None:
         for pause in MAIL_PAUSES:
@@ -168,6 +195,34 @@ def forwarded(store: redis.Redis) -> list[Report]:
 
 def _blames_credential(attempt: Attempt, verdict: Verdict) -> bool:
     return verdict.attribution == "customer" and CLOCK not in attempt.detail
+
+
+def _note(reports: list[Report]) -> None:
+    try:
+        with redis_client.connect(STORE_TIMEOUT) as store:
+            refusal_incidents.note(
+                store, [refusal_incidents.Refusal(each.family, each.app_id, each.credential_id) for each in reports]
+            )
+    finally:
+        connections.close_all()
+
+
+def follow_up(report: Report) -> services.CredentialFault | None:
+    """Write one report down, unless its provider refuses too many for that to be the credentials' fault. Blocks;
+    raises django.db.Error."""
+    try:
+        with redis_client.connect(STORE_TIMEOUT) as store:
+            incident = refusal_incidents.current(store, report.family)
+    except redis.RedisError as error:
+        logger.warning("whether a provider refuses many credentials is not known: %s", first_line(error))
+        incident = None
+    if incident is None:
+        return record_fault(report)
+    logger.error(
+        "that the credential %d is refused (%s) is not marked: its provider refuses %d credentials of %d customers",
+        *(report.credential_id, report.code, incident.credentials, incident.customers),
+    )
+    return None
 
 
 def record_fault(report: Report) -> services.CredentialFault | None:

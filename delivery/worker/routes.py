@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 SHOWN = 64
 # Seconds after which an opened credential that no push has asked for is forgotten: its customer may be gone.
 FORGET_SECONDS = 1800.0
+# Seconds after which a credential is tried again that was refused here and is current still: that was its provider's
+# incident, or nobody could write it down.
+FALLEN_BACK_SECONDS = 900.0
 
 
 class Route(msgspec.Struct, gc=False, frozen=True):
@@ -110,6 +113,9 @@ class Routes:
             return Route(app.label, version, app.app_id, shared, None, refusal)
         spare = _by_spare(app)
         refused, refused_at = self._refused.get(app.app_id, (None, 0.0))
+        if refused is not None and shared_clock.now() - refused_at > FALLEN_BACK_SECONDS:
+            del self._refused[app.app_id]
+            refused = None
         if refused == app.credential_id and spare is not None:
             app, spare = msgspec.structs.replace(spare, signs_since=refused_at), None
         elif refused is not None and refused != app.credential_id:

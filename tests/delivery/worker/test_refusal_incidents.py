@@ -1,0 +1,118 @@
+"""Many refused credentials of several customers are their provider's incident: nothing follows from a refusal then."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import redis
+from django.core import mail as outbox
+from django.db import connections
+
+from billing import customers
+from delivery.worker import refusal_incidents
+from delivery.worker.credential_reports import Report, Reporter, follow_up
+from delivery.worker.refusal_incidents import Refusal, current, note
+from tenants import services
+from tenants.models import AuditEvent, Credential
+from tenants.providers import apple_files
+from tests.tenants import files
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CODE = "apns_invalid_provider_token"
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    connections.close_all()
+
+
+def make(customer_count: int, apps: int) -> list[Refusal]:
+    """So many customers with so many apps each: what it would be if all their credentials were refused."""
+    parsed = apple_files.apple_key(files.p8(), key_id="CURRENT123", team_id="TEAM123456")
+    made = []
+    for number in range(customer_count):
+        customer = customers.add(name=f"Acme {number}", offer="eas").row
+        services.customer_contacts(customer=customer, contacts=[f"ada@acme{number}.example"])
+        for label in range(apps):
+            app = services.app_add(label=f"apple_{label}", topic="com.example.app", customer=customer).row
+            made.append(Refusal("apns", app.pk, services.credential_add(app=app, parsed=parsed).row.pk))
+    return made
+
+
+def report_of(refusal: Refusal) -> Report:
+    return Report(refusal.app_id, refusal.credential_id, CODE, family=refusal.family)
+
+
+def marked() -> int:
+    return Credential.objects.exclude(refused_at=None).count()
+
+
+def test_more_than_five_credentials_of_three_customers_are_an_incident_in_which_nothing_is_marked(
+    valkey: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = make(3, 2)
+    note(valkey, refused[:5])
+    assert current(valkey, "apns") is None
+    note(valkey, refused)
+    incident = current(valkey, "apns")
+    assert incident is not None
+    assert (incident.credentials, incident.customers) == (6, 3)
+    assert "Apple refuses 6 credentials of 3 customers" in caplog.text
+    assert [follow_up(report_of(each)) for each in refused] == [None] * 6
+    assert (marked(), AuditEvent.objects.filter(action__startswith="credential.refused").count()) == (0, 0)
+
+
+def test_another_providers_credentials_are_marked_meanwhile(valkey: redis.Redis) -> None:
+    refused = make(3, 2)
+    note(valkey, refused)
+    assert follow_up(report_of(refused[0])._replace(family="fcm")) is not None
+    assert marked() == 1
+
+
+def test_one_customers_key_in_many_apps_is_no_incident(valkey: redis.Redis) -> None:
+    refused = make(1, 10)
+    note(valkey, refused)
+    assert current(valkey, "apns") is None
+    assert follow_up(report_of(refused[0])) is not None
+
+
+def test_it_ends_when_no_more_are_refused_and_what_is_refused_then_is_marked(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = make(3, 2)
+    note(valkey, refused)
+    assert current(valkey, "apns") is not None
+    seconds, _ = valkey.time()
+    monkeypatch.setattr(refusal_incidents, "_now", lambda _store: seconds + refusal_incidents.WINDOW + 5.0)
+    assert current(valkey, "apns") is None
+    assert follow_up(report_of(refused[0])) is not None
+    assert marked() == 1
+
+
+def test_without_valkey_a_refusal_is_what_it_was(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: object
+) -> None:
+    (refused,) = make(1, 1)
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(settings, "REDIS_SOCKET", "")
+    assert follow_up(report_of(refused)) is not None
+
+
+async def test_what_is_refused_together_is_held_back_until_the_others_are_known_and_nobody_is_written_to(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusal_incidents, "HOLD", 1.0)
+    refused = await asyncio.to_thread(make, 3, 2)
+    reporter = Reporter(asyncio.get_running_loop())
+    running = asyncio.create_task(reporter.run())
+    for each in refused:
+        reporter.report(report_of(each))
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while reporter._waiting:
+            await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(marked) == 0
+    assert outbox.outbox == []
+    assert reporter._noted == {}
+    running.cancel()
