@@ -22,10 +22,11 @@ TIMEOUT: Final = 1.0
 
 def sentences(*, with_counts: bool = False) -> list[str]:
     """What is said of each provider's incident; with_counts: for the staff alone."""
-    return [_sentence(each, with_counts=with_counts) for each in _incidents()]
+    return [_sentence(each, with_counts=with_counts) for each in incidents()]
 
 
-def _incidents() -> list[Incident]:
+def incidents() -> list[Incident]:
+    """The providers' incidents at the moment."""
     found: list[Incident] = kept.kept("providers:refusing", _read)
     return found
 
@@ -37,6 +38,11 @@ def _read() -> list[Incident]:
     except redis.RedisError as error:
         logger.warning("whether a provider refuses many credentials is not known: %s", first_line(error))
         return []
+
+
+def of_provider(family: str) -> Incident | None:
+    """The incident of a provider; None where there is none."""
+    return next((each for each in incidents() if each.family == family), None)
 
 
 def _sentence(incident: Incident, *, with_counts: bool) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from delivery.insight import day as days
-from delivery.insight import proof_troubles, remove_troubles, setup_troubles, traffic_troubles
+from delivery.insight import proof_troubles, refusing_troubles, remove_troubles, setup_troubles, traffic_troubles
 from delivery.insight.day import Day
 from delivery.insight.summary import some_of
 from delivery.insight.trouble import Severity, Trouble
@@ -30,6 +30,7 @@ _ORDER: Final = (
     "suspended",
     "not_entitled",
     "subscription",
+    "provider_refuses",
     "credential_refused",
     "credential_ended",
     "no_credential",
@@ -64,6 +65,7 @@ def troubles(
         apps = list(setup_troubles.of_apps(customer, inventory, now, app, taking=day.taking))
         found += _with_counts(apps, day, filters)
         found += remove_troubles.of_removes(customer, app)
+        found += refusing_troubles.of_providers(customer, inventory, app)
     if app is None:
         found += setup_troubles.of_keys(customer, inventory, server)
         found += proof_troubles.of_proofs(customer, now, server)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from delivery.metrics import receipt_counts, removal_counts
+from delivery.metrics import receipt_counts, refusal_counts, removal_counts
 from delivery.metrics.files import Counts, Key
 from delivery.metrics.names import (
     BAD_REQUESTS,
@@ -163,6 +163,7 @@ def collect() -> Counts:
         cell[1:] = [0.0, *([0] * (len(cell) - 2))]
     _totals.add(receipt_counts.take())
     _totals.add(removal_counts.take())
+    _totals.add(refusal_counts.take())
     for total, count in _pushes.items():
         _count(total, (), count)
         _pushes[total] = 0

@@ -57,6 +57,7 @@ MetricName = Literal[
     "hpns_receipts_left_out_total",
     "hpns_receipts_matched_total",
     "hpns_removes_total",
+    "hpns_credential_refusals_held_total",
     "hpns_attempts_total",
     "hpns_attempt_seconds",
     "hpns_accepted_total",
@@ -133,6 +134,11 @@ _METERS: Final[Mapping[MetricName, Meter]] = {
     ),
     "hpns_removes_total": Meter(
         "counter", "Answers that say that a device is gone, by what was decided about them.", ("decision",)
+    ),
+    "hpns_credential_refusals_held_total": Meter(
+        "counter",
+        "Refused credentials that were not marked, swapped or written about, for their provider refuses many.",
+        ("provider",),
     ),
     "hpns_attempts_total": Meter("counter", "Attempts by the code of their verdict.", ("provider", "host", "result")),
     "hpns_attempt_seconds": Meter("histogram", "Duration of an attempt, by host.", ("provider", "host"), SECONDS),

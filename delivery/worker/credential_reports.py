@@ -17,6 +17,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from delivery.executors import BoundedExecutor, ExecutorFullError
+from delivery.metrics import refusal_counts
 from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
 from delivery.providers import table
 from delivery.providers.base import Target
@@ -120,7 +121,7 @@ class Reporter:
         # To the end: one that cannot be written down must not stand in the way of the others.
         self._waiting[credential_id] = self._waiting.pop(credential_id)
         try:
-            fault = await _REPORTS.run(follow_up, report)
+            done = await _REPORTS.run(follow_up, report)
         except (DatabaseError, ProblemError, ExecutorFullError) as error:
             logger.warning("a refused credential cannot be written down yet: %s", first_line(error))
             await asyncio.sleep(PAUSE)
@@ -128,13 +129,14 @@ class Reporter:
         except Exception:
             # A fault of ours: the reports behind it shall be written down. The next refusal reports it again.
             logger.exception("the refused credential %d cannot be written down", credential_id)
-            fault = None
+            done = None
         if self._waiting.get(credential_id) is report:
             del self._waiting[credential_id]
             del self._noted[credential_id]
-        if fault is None or not fault.news:
-            return
-        self.mail(credential_id, partial(_send, fault))
+        if isinstance(done, refusal_incidents.Incident):
+            refusal_counts.held(report.family)
+        elif done is not None and done.news:
+            self.mail(credential_id, partial(_send, done))
 
     def mail(self, credential_id: int, send: Callable[[], None]) -> None:
         """Send an e-mail about a credential beside all else, trying again; `send` blocks, and raises mail.MailError."""
@@ -207,9 +209,9 @@ def _note(reports: list[Report]) -> None:
         connections.close_all()
 
 
-def follow_up(report: Report) -> services.CredentialFault | None:
-    """Write one report down, unless its provider refuses too many for that to be the credentials' fault. Blocks;
-    raises django.db.Error."""
+def follow_up(report: Report) -> services.CredentialFault | refusal_incidents.Incident | None:
+    """Write one report down, unless its provider refuses too many for that to be the credentials' fault: then its
+    incident. Blocks; raises django.db.Error."""
     try:
         with redis_client.connect(STORE_TIMEOUT) as store:
             incident = refusal_incidents.current(store, report.family)
@@ -222,7 +224,7 @@ def follow_up(report: Report) -> services.CredentialFault | None:
         "that the credential %d is refused (%s) is not marked: its provider refuses %d credentials of %d customers",
         *(report.credential_id, report.code, incident.credentials, incident.customers),
     )
-    return None
+    return incident
 
 
 def record_fault(report: Report) -> services.CredentialFault | None:

@@ -49,15 +49,18 @@ def note(store: redis.Redis, refusals: Iterable[Refusal]) -> None:
     """Note refused credentials. Blocks; raises redis.RedisError and django.db.Error."""
     refused = list(refusals)
     owners = dict(PushApp.objects.filter(pk__in=[each.app_id for each in refused]).values_list("pk", "customer_id"))
+    members: dict[str, dict[str, float]] = {}
     now = _now(store)
     for each in refused:
-        name = _name(each.family)
-        if each.app_id not in owners:
-            continue
-        store.zadd(name, {f"{owners[each.app_id] or 0}:{each.credential_id}": now})
-        store.zremrangebyrank(name, 0, -MOST - 1)
-        store.expire(name, WINDOW)
-        current(store, each.family)
+        if each.app_id in owners:
+            members.setdefault(each.family, {})[f"{owners[each.app_id] or 0}:{each.credential_id}"] = now
+    for family, noted in members.items():
+        name, pipe = _name(family), store.pipeline(transaction=False)
+        pipe.zadd(name, noted)
+        pipe.zremrangebyrank(name, 0, -MOST - 1)
+        pipe.expire(name, WINDOW)
+        pipe.execute()
+        current(store, family)
 
 
 def current(store: redis.Redis, family: str) -> Incident | None:
@@ -69,14 +72,14 @@ def current(store: redis.Redis, family: str) -> Incident | None:
         if store.delete(f"{name}:since"):
             logger.warning("%s refuses few credentials again: what it refuses from now on is marked", _called(family))
         return None
-    if store.set(f"{name}:since", now, nx=True, ex=WINDOW * 2):
+    if store.set(f"{name}:since", now, nx=True, ex=WINDOW):
         logger.critical(
             "%s refuses %d credentials of %d customers: nothing is marked as refused, no credential takes another's "
             "place, and nobody is written to",
             *(_called(family), len(members), len(customers)),
         )
     else:
-        store.expire(f"{name}:since", WINDOW * 2)
+        store.expire(f"{name}:since", WINDOW)
     return Incident(family, len(members), len(customers), float(store.get(f"{name}:since") or now))
 
 

@@ -1,12 +1,13 @@
 """What of the service itself needs somebody of the staff: incidents, the canary, rounds that fail, ledgers."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from billing.incidents import canary_state
 from billing.models import PAGES, CanaryMinute, Incident, RoundFailure
 from billing.sla import breaks
+from delivery.insight import refusing
 from hpns.staff.need import BAD, Need, address, first, midnight, number_of
 from tenants.models import Customer
 
@@ -66,3 +67,12 @@ def ledgers(_now: datetime) -> Iterator[Need]:
         )
         since = midnight(min(breaks.broke_on(row) for row in rows))
         yield Need("sla_ledgers", BAD, count, words, since, address("billing_slaledger_changelist", chain="broken"))
+
+
+def refusing_providers(_now: datetime) -> Iterator[Need]:
+    """Providers that refuse the credentials of many customers at once."""
+    found = refusing.incidents()
+    if found:
+        since = datetime.fromtimestamp(min(each.since for each in found), UTC)
+        sentence = " ".join(refusing.sentences(with_counts=True))
+        yield Need("refusing_providers", BAD, len(found), sentence, since, address("boards-providers"))

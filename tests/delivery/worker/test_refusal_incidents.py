@@ -6,14 +6,20 @@ from collections.abc import Iterator
 import pytest
 import redis
 from django.core import mail as outbox
+from django.core.cache import cache
 from django.db import connections
+from django.utils import timezone
 
 from billing import customers
+from delivery.insight import refusing, refusing_troubles
+from delivery.metrics import counting
 from delivery.worker import refusal_incidents
 from delivery.worker.credential_reports import Report, Reporter, follow_up
 from delivery.worker.refusal_incidents import Refusal, current, note
-from tenants import services
-from tenants.models import AuditEvent, Credential
+from hpns.staff import needs_of_service
+from tenants import scope, services
+from tenants.inventory import Inventory
+from tenants.models import AuditEvent, Credential, PushApp
 from tenants.providers import apple_files
 from tests.tenants import files
 
@@ -59,7 +65,7 @@ def test_more_than_five_credentials_of_three_customers_are_an_incident_in_which_
     assert incident is not None
     assert (incident.credentials, incident.customers) == (6, 3)
     assert "Apple refuses 6 credentials of 3 customers" in caplog.text
-    assert [follow_up(report_of(each)) for each in refused] == [None] * 6
+    assert [follow_up(report_of(each)) for each in refused] == [incident] * 6
     assert (marked(), AuditEvent.objects.filter(action__startswith="credential.refused").count()) == (0, 0)
 
 
@@ -115,4 +121,52 @@ async def test_what_is_refused_together_is_held_back_until_the_others_are_known_
     assert await asyncio.to_thread(marked) == 0
     assert outbox.outbox == []
     assert reporter._noted == {}
+    assert counting.collect().counters["hpns_credential_refusals_held_total", ("apns",)] >= 6
     running.cancel()
+
+
+async def test_what_two_processes_are_refused_is_one_incident(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusal_incidents, "HOLD", 1.0)
+    refused = await asyncio.to_thread(make, 6, 1)
+    reporters = [Reporter(asyncio.get_running_loop()) for _ in range(2)]
+    running = [asyncio.create_task(each.run()) for each in reporters]
+    for number, each in enumerate(refused):  # neither of them sees more than three
+        reporters[number % 2].report(report_of(each))
+    async with asyncio.timeout(60):
+        while any(each._waiting for each in reporters):
+            await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(marked) == 0
+    for task in running:
+        task.cancel()
+
+
+def test_what_is_noted_is_bounded_and_forgotten(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusal_incidents, "MOST", 8)
+    refused = make(1, 1)
+    note(valkey, [refused[0]._replace(credential_id=number) for number in range(100)])
+    (name,) = valkey.keys("credentials:refused:*")
+    assert valkey.zcard(name) == 8
+    assert 0 < valkey.ttl(name) <= refusal_incidents.WINDOW
+
+
+def test_pages_of_customers_and_staff_say_whose_trouble_it_is_while_it_lasts(valkey: redis.Redis) -> None:
+    cache.clear()
+    refused = make(3, 2)
+    acme = customers.add(name="Acme", offer="hpns").row
+    with scope.customer(acme):
+        assert list(refusing_troubles.of_providers(acme, Inventory())) == []
+    cache.clear()
+    note(valkey, refused)
+    app = PushApp.objects.get(pk=refused[0].app_id)
+    assert app.customer is not None
+    with scope.customer(app.customer):
+        (trouble,) = refusing_troubles.of_providers(app.customer, Inventory(), app)
+    assert (trouble.kind, trouble.attribution, trouble.provider) == ("provider_refuses", "provider", "apns")
+    assert trouble.told().startswith("Apple refuses the credentials of many customers at once")
+    assert "6 credentials of 3 customers" in refusing.sentences(with_counts=True)[0]
+    assert "6 credentials" not in refusing.sentences()[0]
+    (need,) = needs_of_service.refusing_providers(timezone.now())
+    assert (need.kind, need.number) == ("bad", 1)
+    cache.clear()
