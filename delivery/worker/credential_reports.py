@@ -111,8 +111,9 @@ class Reporter:
 
     async def _record_next(self) -> None:
         fresh = [each for number, each in self._waiting.items() if number not in self._noted]
-        if fresh:
-            await self._note(fresh)
+        if fresh and not await self._note(fresh):
+            await asyncio.sleep(NEWS)
+            return
         credential_id, report = next(iter(self._waiting.items()))
         held = self._noted[credential_id] + refusal_incidents.HOLD - time.monotonic()
         if held > 0:
@@ -147,16 +148,19 @@ class Reporter:
         self._mails.add(mailing)
         mailing.add_done_callback(self._mails.discard)
 
-    async def _note(self, reports: list[Report]) -> None:
-        """Note refused credentials for the fuse. It does not hold up what follows where that cannot be done."""
+    async def _note(self, reports: list[Report]) -> bool:
+        """Note refused credentials for the fuse; False: another time. Where a store is away it holds up nothing."""
         try:
             await _REPORTS.run(_note, reports)
-        except (DatabaseError, redis.RedisError, ExecutorFullError) as error:
+        except ExecutorFullError:
+            return False
+        except (DatabaseError, redis.RedisError) as error:
             logger.warning("refused credentials cannot be noted: %s", first_line(error))
         except Exception:
             logger.exception("refused credentials cannot be noted")
         now = time.monotonic()
         self._noted |= {each.credential_id: now for each in reports}
+        return True
 
     async def _mail(self, credential_id: int, send: Callable[[], None]) -> None:
         for pause in MAIL_PAUSES:

@@ -12,7 +12,7 @@ from django.db import connections
 from billing import customers
 from delivery.outcomes.verdict import ANSWERED, NOT_SENT, Attempt
 from delivery.providers import table
-from delivery.worker import credential_reports
+from delivery.worker import credential_reports, refusal_incidents
 from delivery.worker.credential_reports import Report, Reporter, record_fault
 from delivery.worker.routes import Route, Routes
 from tenants import services
@@ -126,8 +126,9 @@ def refusal(detail: str = "") -> Attempt:
 
 
 @pytest.fixture
-async def reporter(app: PushApp) -> AsyncIterator[Reporter]:
-    """A reporter that runs."""
+async def reporter(app: PushApp, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reporter]:
+    """A reporter that runs, and holds reports back for a moment only."""
+    monkeypatch.setattr(refusal_incidents, "HOLD", 0.2)
     made = Reporter(asyncio.get_running_loop())
     running = asyncio.create_task(made.run())
     yield made

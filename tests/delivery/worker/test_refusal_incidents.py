@@ -9,6 +9,7 @@ from django.core import mail as outbox
 from django.core.cache import cache
 from django.db import connections
 from django.utils import timezone
+from pytest_django import Settings
 
 from billing import customers
 from delivery.insight import refusing, refusing_troubles
@@ -96,12 +97,9 @@ def test_it_ends_when_no_more_are_refused_and_what_is_refused_then_is_marked(
     assert marked() == 1
 
 
-def test_without_valkey_a_refusal_is_what_it_was(
-    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch, settings: object
-) -> None:
+def test_without_valkey_a_refusal_is_what_it_was(valkey: redis.Redis, settings: Settings) -> None:
     (refused,) = make(1, 1)
-    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
-    monkeypatch.setattr(settings, "REDIS_SOCKET", "")
+    settings.REDIS_URL, settings.REDIS_SOCKET = "redis://127.0.0.1:1/0", ""
     assert follow_up(report_of(refused)) is not None
 
 
