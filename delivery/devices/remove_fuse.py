@@ -111,21 +111,24 @@ class RemoveFuse:
         proven: Verdict | None,
         *,
         counts: bool,
+        is_back: bool = False,
     ) -> Verdict:
         """Return the verdict on an answer that says that a device is gone: REMOVE if that is believed, else FAIL.
 
         proven: the verdict on a doubtful answer that is believed, None for one that means it by itself. counts: whether
         the token counts in the fuse; not that of a test push, which anybody can have any server send to any token.
+        is_back: its app has registered since the moment that the provider names; then it counts neither.
         """
         pair, now = (customer_id, target.credential_id), self._now()
         token, watch = token_hash(device_id, self._hash_key), self._watch(pair, now)
         watch.code = verdict.code
         first = watch.doubted.get(token)
-        if counts:
+        if counts and not is_back:
             self._note(watch, token, now, by_itself=proven is None)
         hold = self._holds.remove_hold(*pair)
         decision = removal.decide(
             by_itself=proven is None,
+            is_back=is_back,
             since_change=now - target.signs_since,
             is_held=hold is not None and hold.held,
             is_released=hold is not None and now - hold.released_at < removal.RELEASED,

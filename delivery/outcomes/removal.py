@@ -51,6 +51,8 @@ class Decision(StrEnum):
     """FAIL: the fuse has tripped."""
     UNPROVEN = "unproven"
     """FAIL: the answer is doubtful, and the credential has not proven itself."""
+    REGISTERED = "registered"
+    """FAIL: the provider says since when the device is gone, and its app has registered later than that."""
     FIRST = "first"
     """FAIL: the answer is doubtful, and the first of this token."""
     KNOWN_DEAD = "known_dead"
@@ -83,6 +85,7 @@ class Counts(NamedTuple):
 def decide(
     *,
     by_itself: bool,
+    is_back: bool,
     since_change: float,
     is_held: bool,
     is_released: bool,
@@ -91,11 +94,14 @@ def decide(
 ) -> Decision:
     """Decide about an answer that says that a device is gone.
 
-    by_itself: the answer means it by itself; since_change: seconds since the credential, or its app, changed; is_held:
-    the fuse is known to have tripped; is_released: somebody has lifted it; counts: what all processes have counted
+    by_itself: the answer means it by itself; is_back: the device's app has registered since the moment that the
+    provider names; since_change: seconds since the credential, or its app, changed; is_held: the fuse is known to have
+    tripped; is_released: somebody has lifted it; counts: what all processes have counted
     lately, None where that is not known; since_first: seconds since the first doubtful answer about this token, None
     where this is the first.
     """
+    if is_back:
+        return Decision.REGISTERED
     if since_change < AFTER_CHANGE:
         return Decision.AFTER_CHANGE
     if not is_released and (is_held or (counts is not None and counts.has_tripped)):
@@ -129,6 +135,11 @@ def _kept(code: str, cause: str, fix: str) -> Verdict:
 
 
 HELD: Final[dict[Decision, Verdict]] = {
+    Decision.REGISTERED: _kept(
+        "remove_registered_since",
+        "{host} says that the app is no longer on this device ({reason}), of a moment before it registered again",
+        "nothing to do: the device stays; the next push asks {host} anew",
+    ),
     Decision.AFTER_CHANGE: _kept(
         "remove_after_change",
         "{host} says that the app is no longer on this device ({reason}), and the app's credential, id or host was"

@@ -155,9 +155,11 @@ class Deliverer:
                 self.breakers.on_attempt(tried.target, (work, index), attempt)
             if verdict.answer is Answer.OK:
                 self._fuse.accepted(work.items[index].customer, tried.target.credential_id, tried.push.device_id)
+                if tried.push.type == "test":
+                    self._dead.registered(work.items[index].server, tried.push)
                 return self.end(work, index, verdict if work.claim is None else _of_late(work.attempts[index], verdict))
             if verdict.answer is Answer.REMOVE or verdict.remove_when_proven:
-                verdict = self._judge_gone(work.items[index], tried, verdict)
+                verdict = self._judge_gone(work.items[index], tried, verdict, attempt.gone_at / 1000)
                 if work.claim is not None and verdict.answer is Answer.REMOVE:
                     verdict = _of_late(work.attempts[index], verdict)
             if verdict.retry is not Retry.NEVER:
@@ -187,14 +189,20 @@ class Deliverer:
             logger.exception("an attempt could not be judged", extra={"trace": work.items[index].trace})
             self.end(work, index, judge.refusal("internal_error"))
 
-    def _judge_gone(self, item: batch.Item, tried: Try, verdict: Verdict) -> Verdict:
-        """The verdict on an answer that says that the device is gone; a device that is removed for it is remembered."""
+    def _judge_gone(self, item: batch.Item, tried: Try, verdict: Verdict, gone_at: float) -> Verdict:
+        """The verdict on an answer that says that the device is gone; a device that is removed for it is remembered.
+
+        gone_at: since when, in unix seconds by the provider's clock; 0 where it does not say.
+        """
         push, proven = tried.push, table.PROVEN.get(verdict.code)
         counts = push.type != "test"
-        judged = self._fuse.judge(item.customer, tried.target, push.device_id, verdict, proven, counts=counts)
+        is_back = self._dead.is_back(item.server, push, gone_at)
+        judged = self._fuse.judge(
+            item.customer, tried.target, push.device_id, verdict, proven, counts=counts, is_back=is_back
+        )
         if judged.answer is Answer.REMOVE:
             is_late = shared_clock.now() - item.at >= self._push_deadline - NEARLY
-            self._dead.add(item.server, push, owed=is_late)
+            self._dead.add(item.server, push, owed=is_late, gone_at=gone_at)
         return judged
 
     def _try_spare(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:

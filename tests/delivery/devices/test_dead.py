@@ -156,3 +156,43 @@ async def test_memory_is_bounded_and_no_token_is_in_valkey(
     processes.now += dead.OWED + 1
     await processes.hear()
     assert (len(each._entries), len(each._tails)) == (0, 0)
+
+
+TEST = msgspec.structs.replace(PUSH, type="test")
+
+
+async def test_a_word_about_a_moment_before_the_app_registered_again_makes_nobody_dead(processes: Processes) -> None:
+    processes.each[0].registered(SERVER, TEST)
+    await processes.hear()
+    processes.now += 60.0
+    for process in processes.each:
+        assert process.is_back(SERVER, PUSH, processes.now - 70.0)
+    processes.each[0].add(SERVER, PUSH, owed=True, gone_at=processes.now - 70.0)
+    await processes.hear()
+    processes.restart(1)
+    await processes.hear()
+    assert [processes.find(process) for process in (0, 1)] == [None, None]
+
+
+async def test_a_word_about_a_moment_after_the_app_registered_is_believed_and_so_is_one_of_no_moment(
+    processes: Processes,
+) -> None:
+    processes.each[0].registered(SERVER, TEST)
+    processes.now += 60.0
+    assert not processes.each[0].is_back(SERVER, PUSH, processes.now - 30.0)
+    assert not processes.each[0].is_back(SERVER, PUSH, 0.0)
+    processes.each[0].add(SERVER, PUSH, owed=False, gone_at=processes.now - 30.0)
+    assert processes.find() is Decision.KNOWN_DEAD
+
+
+async def test_what_is_known_of_registered_apps_is_bounded_and_forgotten(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead, "MOST", 10)
+    one = processes.each[0]
+    for number in range(30):
+        one.registered(SERVER, msgspec.structs.replace(TEST, device_id=f"{number:016}"))
+    assert len(one._registered) == 10
+    processes.now += dead.REGISTERED + 1
+    await one.read()
+    assert one._registered == {}

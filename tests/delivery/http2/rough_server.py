@@ -9,6 +9,7 @@ import collections
 import random
 import socket
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,12 @@ class _Connection(asyncio.Protocol):
         """Apple's word that the device is dead."""
         self._h2.send_headers(stream_id, [(":status", "410")])
         self._h2.send_data(stream_id, b'{"reason":"Unregistered"}', end_stream=True)
+
+    def _do_ago(self, stream_id: int) -> None:
+        """The same, with since when: a minute ago."""
+        self._h2.send_headers(stream_id, [(":status", "410")])
+        moment = int((time.time() - 60) * 1000)
+        self._h2.send_data(stream_id, b'{"reason":"Unregistered","timestamp":%d}' % moment, end_stream=True)
 
     def _do_refuse(self, stream_id: int) -> None:
         """REFUSED_STREAM; of the name "refuse_once" only the first time."""

@@ -22,6 +22,7 @@ def decide(**given: Any) -> Decision:
     """What is decided about a doubtful answer of a credential that has proven itself, but for what is given."""
     usual = {
         "by_itself": False,
+        "is_back": False,
         "since_change": LONG,
         "is_held": False,
         "is_released": False,
@@ -29,6 +30,11 @@ def decide(**given: Any) -> Decision:
         "since_first": removal.REPEATED,
     }
     return removal.decide(**{**usual, **given})
+
+
+def test_an_app_that_has_registered_since_is_there_whatever_else_is_known() -> None:
+    for by_itself in (True, False):
+        assert decide(by_itself=by_itself, is_back=True, is_released=True) is Decision.REGISTERED
 
 
 def test_what_means_it_by_itself_is_believed_of_a_credential_of_which_nothing_is_known() -> None:

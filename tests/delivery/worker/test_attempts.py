@@ -218,3 +218,12 @@ async def test_without_a_budget_nothing_that_the_provider_had_is_sent_again(
     monkeypatch.setattr(pushes._deliverer.retries.budget, "take", lambda target: False)
     [made] = await pushes.push("busy_1_0", type="test")
     assert made.status == 503
+
+
+async def test_a_device_whose_app_has_registered_since_apples_moment_is_not_removed(pushes: Pushes) -> None:
+    await pushes.push("ago_other")
+    pushes.dead.registered(1, pushes._work("ago_back", type="test").items[0].push)  # Apple's moment is a minute ago
+    await pushes.push("ago_back")
+    removed, kept = pushes.told()
+    assert "no longer on this device" not in removed
+    assert kept.startswith("remove_registered_since ")
