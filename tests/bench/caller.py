@@ -177,7 +177,7 @@ class Caller:
 
 
 def requests(bodies: Path, prefix: str, run: str) -> Iterator[bytes]:
-    """The requests of a run without end, each under an ack_id of its own."""
+    """The requests of a run without end, each under an ack_id of its own; as they are where `run` is ""."""
     lines = bodies.read_bytes().splitlines()
     mark, number = b'"ack_id":"', 0
     while True:
@@ -185,7 +185,7 @@ def requests(bodies: Path, prefix: str, run: str) -> Iterator[bytes]:
             number += 1
             start = line.index(mark) + len(mark)
             count = f"{number:011d}".translate(LETTERS)
-            body = line[:start] + f"{run}{count}y".encode() + line[start + 26 :]
+            body = line[:start] + f"{run}{count}y".encode() + line[start + 26 :] if run else line
             yield (
                 f"POST {prefix}/api/v1/send_push HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mattermost-Bot/1.1\r\n"
                 f"Content-Length: {len(body)}\r\nAccept-Encoding: gzip\r\n\r\n"

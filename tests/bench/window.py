@@ -88,13 +88,23 @@ def why_void(answered: int, provided: int, in_flight: int, errors: int) -> str:
 
 
 def measure(
-    case: Case, service: Under, provider: Provider, bodies: Path, programs: Mapping[str, str], seconds: int
+    case: Case,
+    service: Under,
+    provider: Provider,
+    bodies: Path,
+    programs: Mapping[str, str],
+    seconds: int,
+    *,
+    as_they_are: bool = False,
 ) -> Window:
-    """Run one window of `seconds` of load. Raises ProblemError when the load cannot be run at all."""
+    """Run one window of `seconds` of load. as_they_are: the bodies keep their ack_ids, and are enough for the window.
+    Raises ProblemError when the load cannot be run at all."""
     roots = service.roots(tls=case.load == "tls")
     counted = provider.count()
     before = processes.look()
-    measured = _load(case, service, provider, bodies / f"{case.provider}.jsonl", programs, seconds)
+    # Fresh ack_ids: the same for no two windows.
+    run = "" if as_they_are else "".join(secrets.choice(ALPHABET) for _ in range(14))
+    measured = _load(case, service, provider, bodies / f"{case.provider}.jsonl", programs, seconds, run)
     time.sleep(SETTLE)
     after = processes.look()
     provided = provider.count() - counted
@@ -133,9 +143,8 @@ def _spent(
 
 
 def _load(
-    case: Case, service: Under, provider: Provider, bodies: Path, programs: Mapping[str, str], seconds: int
+    case: Case, service: Under, provider: Provider, bodies: Path, programs: Mapping[str, str], seconds: int, run: str
 ) -> dict[str, Any]:
-    run = "".join(secrets.choice(ALPHABET) for _ in range(14))  # fresh ack_ids: the same for no two windows
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     if case.load == "wrk":
         env |= {"BODIES": str(bodies), "PREFIX": service.prefix, "RUN": run}

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from hpns.local.mattermost_site import Installation
 from hpns.local.problem import ProblemError
-from tests.bench import bodies, caller, cases, figures, processes, profile, programs, record, service, window
+from tenants.proofs import signatures
+from tests.bench import bodies, caller, cases, figures, processes, profile, programs, record, service, signed, window
 
 STAT = "1 (odd) name ) " + " ".join(["S", "7", *["0"] * 9, "10", "20", "3", "4", *["0"] * 4, "555", "0"])
 """A process with 30 ticks of its own and 7 of its children."""
@@ -245,3 +247,17 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
+
+
+def test_signed_pushes_go_out_as_they_are_and_their_signatures_are_true(tmp_path: Path) -> None:
+    home, path = Installation(), tmp_path / "apns.jsonl"
+    signed.write(path, home, "apns", 3, signed=True)
+    stream = caller.requests(path, "/t/key", "")
+    sent = [json.loads(next(stream).partition(b"\r\n\r\n")[2]) for _ in range(3)]
+    assert len({push["ack_id"] for push in sent}) == 3
+    for push in sent:
+        read = signatures.read(push["signature"], push["ack_id"], push["device_id"])
+        assert signatures.verify(home.public_key, read)
+    signed.write(path, home, "apns", 1, signed=False)
+    (plain,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert (plain["server_id"], plain["signature"], len(plain["ack_id"])) == (home.diagnostic_id, "", 26)
