@@ -53,7 +53,7 @@ def invoice(request: CustomerRequest, number: str) -> HttpResponse:
     row = _row(number)
     document, state = documents.from_json(row.document), reading.standing(row, _today())
     priced = row.kind != DocumentKind.STATEMENT
-    cells = [wording.cells(line, row.currency) for line in document.lines]
+    cells = [(*wording.cells(line, row.currency), _ledger(request, line.month)) for line in document.lines]
     context = {
         "invoice": row,
         "document": document,
@@ -211,6 +211,11 @@ def _entries(row: Invoice) -> list[dict[str, Any]]:
         {"at": each.at, "kind": each.get_kind_display(), "amount": text(each.amount_minor, each.currency)}
         for each in found
     ]
+
+
+def _ledger(request: CustomerRequest, month: str) -> str:
+    """The page of the SLA's month that a credit is for; "" of any other line."""
+    return f"{reverse('sla', args=(request.customer.slug,))}?month={month}" if month else ""
 
 
 def _row(number: str) -> Invoice:

@@ -166,6 +166,11 @@ def _bound(most: int | None) -> str:
     return "no bound" if most is None else f"{most:,}"
 
 
+def _devices(most: int | None) -> str:
+    """What a plan includes, as a sentence."""
+    return "Active devices without a bound." if most is None else f"{most:,} active devices a month."
+
+
 def _per(months: int) -> str:
     return "a year" if months == 12 else "a month"
 
@@ -214,5 +219,6 @@ def _shown(offered: Quote) -> dict[str, Any]:
         "amount_minor": offered.amount_minor,
         "period": offered.period,
         "included": _bound(version.included_devices),
+        "devices": _devices(version.included_devices),
         "sla": version.sla,
     }

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from billing.incidents import canary_state
-from billing.models import PAGES, CanaryMinute, Incident, RoundFailure
-from billing.sla import breaks
+from billing.models import PAGES, CanaryMinute, Incident, RoundFailure, Subscription
+from billing.sla import breaks, keys
 from delivery.insight import refusing
 from hpns.staff.need import BAD, Need, address, first, midnight, number_of
 from tenants.models import Customer
@@ -57,8 +57,14 @@ def failures(_now: datetime) -> Iterator[Need]:
         yield Need("round_failures", BAD, count, words, first(rows, "first_at"), url)
 
 
-def ledgers(_now: datetime) -> Iterator[Need]:
-    """Ledgers whose chain is broken."""
+def ledgers(now: datetime) -> Iterator[Need]:
+    """That nothing is measured though it was promised; ledgers whose chain is broken."""
+    if keys.first_made_at() is None:
+        running = Subscription.objects.filter(version__sla=True).exclude(cancel_at__lte=now)
+        if promised := running.values("customer_id").distinct().count():
+            who = number_of(promised, "customer is", "customers are")
+            words = f"{who} promised the SLA, and nothing is measured: make its key by `manage.py sla key new`."
+            yield Need("sla_key", BAD, promised, words, first(running, "starts_at"), address("boards-sla"))
     rows = breaks.left_out()
     if count := rows.count():
         words = (

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from billing.models import SlaRenewal
 from billing.sla import sources as wiring
 from billing.sla.sources import Price
 from tests.billing.sla.facts import sources
@@ -61,6 +63,19 @@ def test_a_customers_sla_and_reconciliation(new_page: NewPage, acme: Tenant) -> 
     page.get_by_role("button", name="Reconcile").press("Enter")
     expect(page.locator("main")).to_contain_text("3 of 4 ack_ids are known")
     look(page, "reconcile-found")
+    begins = timezone.now().date()
+    SlaRenewal.objects.create(
+        customer=acme.customer,
+        broke_on=begins - timedelta(days=2),
+        old_head="ab" * 32,
+        begins=begins,
+        decided_at=timezone.now(),
+        decided_by="somebody.with.a.long.name@operator.example",
+        reason="the file of the day before could not be made",
+    )
+    page.goto(f"{ORIGIN}/c/acme/sla/")
+    expect(page.locator("main")).to_contain_text("the chain of your files broke")
+    look(page, "sla-begun-anew")
 
 
 def test_the_staffs_board_and_a_customer_without_a_ledger(new_page: NewPage, acme: Tenant) -> None:

@@ -89,6 +89,12 @@ def test_what_comes_next_balance_and_credit_are_shown(acme: Customer, ada: Brows
         assert each in found
 
 
+def test_a_credit_on_a_document_leads_to_the_month_that_it_is_for(acme: Customer, ada: Browser) -> None:
+    ledger.grant(acme, Credit(acme.pk, Month(2026, 10), 10, 4_990, "EUR", "ab" * 32), NOW)
+    made = issued(billed(acme), 49_900)
+    assert f'href="/c/{acme.slug}/sla/?month=2026-10"' in text(ada, f"{PAGE}{made.number}/")
+
+
 def test_an_owner_says_who_is_billed_and_an_admin_reads_it(acme: Customer, ada: Browser) -> None:
     answer = ada.post(f"{PAGE}billing/", FORM)
     assert (answer.status_code, answer["Location"]) == (302, PAGE)

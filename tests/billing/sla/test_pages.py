@@ -90,6 +90,13 @@ def test_a_month_that_is_over_tells_what_was_credited_and_money_to_those_who_may
     assert "49.90" not in viewer
 
 
+def test_nothing_is_said_to_come_by_itself_where_there_is_no_sla(acme: Tenant) -> None:
+    one = browser(acme.customer, "viewer")
+    assert "It is given by itself" in one.get("/c/acme/sla/").content.decode()
+    wiring.wire(sources(canary={}))
+    assert "It is given by itself" not in one.get("/c/acme/sla/").content.decode()
+
+
 def test_a_customer_without_a_ledger_learns_when_it_begins(db: None) -> None:
     found = tenant("Acme")
     page = browser(found.customer, "viewer").get("/c/acme/sla/").content.decode()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from billing.models import LastStanding, PlanChange, Subscription
+from billing.models import LastStanding, PlanChange, PlanVersion, Subscription
 from billing.subscriptions import applying, changing, reading
 from tenants.models import AuditEvent
 from tests.billing.subscriptions.agreed import DAY, invoice
@@ -35,6 +35,9 @@ def test_the_price_is_shown_to_those_who_may_read_bills_and_changes_to_owners_al
     assert "499.00 EUR a month" in of_owner
     assert "Cancel the subscription" in of_owner
     assert "See what EAS comes to" in of_owner
+    assert "1,000 active devices a month." in of_owner
+    PlanVersion.objects.filter(plan__code="eas").update(included_devices=None)
+    assert "Active devices without a bound." in text(owner)
     of_admin, of_viewer = (text(browser(acme.customer, role)) for role in ("admin", "viewer"))
     assert "499.00 EUR" in of_admin
     assert "EUR" not in of_viewer

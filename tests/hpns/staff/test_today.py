@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 
 from billing import customers
-from billing.models import CanaryMinute, LicenceProof, Subscription
+from billing.models import CanaryMinute, LicenceProof, Plan, PlanVersion, Subscription
+from billing.sla import keys
 from billing.subscriptions.needing import needing
 from delivery.outcomes import judge
 from delivery.providers import table
@@ -111,6 +112,17 @@ def test_a_customer_that_was_resumed_waits_for_no_erasure(now: datetime) -> None
     assert "erasures" in {need.key for need in all_of(now)}
     customers.resume(customer=Customer.objects.get(slug="leaving"))
     assert "erasures" not in {need.key for need in all_of(now)}
+
+
+def test_a_promise_that_nothing_measures_is_told_until_there_is_a_key(now: datetime) -> None:
+    plan = Plan.objects.create(code="promised", name="Promised", basis="paid", offer="hpns")
+    promised = PlanVersion.objects.create(plan=plan, version=1, sla=True)
+    customer = customers.add(name="Promised", offer="hpns").row
+    Subscription.objects.create(customer=customer, version=promised, basis="paid", starts_at=now, anchor_at=now)
+    said = {need.key: need.sentence for need in all_of(now)}
+    assert said["sla_key"].startswith("1 customer is promised the SLA, and nothing is measured")
+    keys.new(now=now)
+    assert "sla_key" not in {need.key for need in all_of(now)}
 
 
 def test_the_command_says_the_same_as_json(now: datetime) -> None:
