@@ -37,7 +37,8 @@ def troubled(service: Stage, keys: dict[str, str]) -> dict[str, PushAnswer]:
     service.post(f"/t/{service.key}x/api/v1/send_push", json.dumps(a_push(message=TEXT)).encode())
     service.post(f"/t/{service.key}/api/v1/send_push", b'{"message":"' + TEXT.encode())
     service.get(f"/t/{service.key}/nowhere")
-    rows(service, answers)
+    # What was told OK is tried again for a day, and has no row before.
+    rows(service, {name: answer for name, answer in answers.items() if answer.status != "OK"})
     service.stop("worker")  # its last lines too
     return answers
 
