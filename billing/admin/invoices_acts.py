@@ -170,7 +170,7 @@ class ExchangeForm(Act):
     title, button, permission = "Use SLA credit of another currency", "Exchange this credit", "billing.add_ledgerentry"
 
     amount = None  # type: ignore[assignment]
-    source = forms.ChoiceField(label="Credit in", choices=[(each, each) for each in CURRENCIES])
+    source = forms.ChoiceField(label="Credit in")
     rate = forms.DecimalField(max_digits=10, decimal_places=6, max_value=converting.LARGEST_RATE)
     reason = forms.CharField(max_length=200, help_text="Why, and where the rate is from. It stands in the audit log.")
 
@@ -178,8 +178,12 @@ class ExchangeForm(Act):
         """See Act."""
         super().__init__(*args, row=row, **kwargs)
         self.fields["rate"].help_text = f"How much {row.currency} for 1 of the other currency, such as 0.9312."
-        others = (each for each in CURRENCIES if each != row.currency and ledger.credit_minor(row.customer_id, each))
-        self.fields["source"].initial = next(others, None)
+        others = [each for each in CURRENCIES if each != row.currency]
+        left = {each: ledger.credit_minor(row.customer_id, each) for each in others}
+        told = ", ".join(text(minor, each) for each, minor in left.items() if minor)
+        self.fields["source"].choices = [(each, each) for each in others]  # type: ignore[attr-defined]
+        self.fields["source"].initial = next((each for each, minor in left.items() if minor), None)
+        self.fields["source"].help_text = f"What is left: {told or 'nothing in another currency'}."
 
     def preview(self, given: dict[str, Any]) -> str:
         """See Act."""

@@ -10,12 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing.dates import day
 from billing.models import SlaDay, SlaLedger
-from billing.sla import breaks, judging, renewing
+from billing.sla import breaks, judging, ledger, renewing
 from tenants.admin import ReadOnlyAdmin
 from tenants.problem import ProblemError
 
@@ -44,8 +45,11 @@ class ChainFilter(admin.SimpleListFilter):
 class RenewForm(forms.Form):
     """Why a chain is begun anew."""
 
-    reason = forms.CharField(
+    reason = forms.RegexField(
+        rf"\A{ledger.FREE_TEXT.pattern}\Z",
         max_length=200,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        error_messages={"invalid": "The reason is 3 to 200 of letters, digits, spaces and .:;()/'_-"},
         help_text="What broke it, for the customer to read: it stands in its files for good. Letters, digits, spaces "
         "and .:;()/'_-",
     )
@@ -113,9 +117,9 @@ class SlaLedgerAdmin(ReadOnlyAdmin):
                 self.message_user(request, f"{row.customer}: the chain begins anew with {begins}.", messages.SUCCESS)
 
     @admin.display(description="sealed up to", ordering="last", empty_value="nothing yet")
-    def sealed_to(self, row: Any) -> Any:
+    def sealed_to(self, row: Any) -> str | None:
         """The last day of its own chain."""
-        return row.last
+        return None if row.last is None else date_format(row.last)
 
     @admin.display(ordering="broken")
     def chain(self, row: Any) -> str:

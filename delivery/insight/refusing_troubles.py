@@ -23,7 +23,7 @@ def of_providers(customer: Customer, inventory: Inventory, app: PushApp | None =
                 Severity.FAILING,
                 f"{name} refuses the credentials of many customers at once",
                 datetime.fromtimestamp(incident.since, UTC),
-                f"It is {name}'s trouble, and yours are not marked as refused for it: leave them as they are.",
+                "Yours are not marked as refused for it: leave them as they are.",
                 reverse("providers", args=(customer.slug,)),
                 f"See how {name} stands",
                 "provider",

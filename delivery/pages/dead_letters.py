@@ -34,7 +34,10 @@ COLUMNS: Final = ("Push", "Customer", "Type", "Accepted", "Ended", "Attempts", "
 
 
 def board(request: HttpRequest) -> HttpResponse:
-    """The causes with their counts; ?code= also the pushes of one. POST: act and code, of all pushes of a cause."""
+    """The causes with their counts; ?code= also the pushes of one; ?discard= asks once more before one is discarded.
+
+    POST: act and code, of all pushes of a cause.
+    """
     try:
         with redis_client.connect(TIMEOUT) as valkey:
             letters = _letters(valkey)
@@ -44,6 +47,9 @@ def board(request: HttpRequest) -> HttpResponse:
         letters, problem = [], "Valkey does not answer, so that nobody knows what is kept."
     else:
         problem = ""
+    going = [letter for letter in letters if letter.code == request.GET.get("discard", "")]
+    if going:
+        return _ask(request, going)
     code = request.GET.get("code", "")
     context = {
         "board": "boards-dead-letters",
@@ -70,10 +76,13 @@ def _letters(valkey: redis.Redis) -> list[Letter]:
 def _sentence(letters: Sequence[Letter]) -> str:
     if not letters:
         return "No push that failed after its server was told OK could still be sent."
+    return f"{_counted(letters)} failed after their servers were told OK, and can still be sent once more."
+
+
+def _counted(letters: Sequence[Letter]) -> str:
     what = "1 push" if len(letters) == 1 else f"{len(letters):,} pushes"
     customers = len({letter.customer for letter in letters})
-    whose = "1 customer" if customers == 1 else f"{customers:,} customers"
-    return f"{what} of {whose} failed after their servers were told OK, and can still be sent once more."
+    return f"{what} of {'1 customer' if customers == 1 else f'{customers:,} customers'}"
 
 
 def _causes(letters: Sequence[Letter]) -> list[dict[str, Any]]:
@@ -110,6 +119,16 @@ def _of_cause(request: HttpRequest, letters: list[Letter]) -> dict[str, Any]:
         for letter in shown
     ]
     return {"rows": rows, "columns": parts.columns(*COLUMNS), **pages}
+
+
+def _ask(request: HttpRequest, letters: Sequence[Letter]) -> HttpResponse:
+    """The page that asks once more whether all pushes of a cause shall be discarded."""
+    if not request.user.has_perm(ACT):
+        raise PermissionDenied
+    context = {"board_title": f"Discard what failed with {letters[0].code}", "counted": _counted(letters)}
+    return render(
+        request, "delivery/boards/discard.html", {**context, "code": letters[0].code, "one": len(letters) == 1}
+    )
 
 
 def _act(request: HttpRequest, valkey: redis.Redis, letters: list[Letter]) -> HttpResponse:

@@ -68,8 +68,8 @@ def ledgers(now: datetime) -> Iterator[Need]:
     rows = breaks.left_out()
     if count := rows.count():
         words = (
-            f"{number_of(count, 'SLA ledger has a broken chain', 'SLA ledgers have broken chains')}: no day of it is "
-            "sealed, and nothing new can be proven. Begin it anew, by the list's action."
+            f"{number_of(count, 'SLA ledger has a broken chain', 'SLA ledgers have broken chains')}: no day is "
+            "sealed, and nothing new can be proven. Begin each anew, by the list's action."
         )
         since = midnight(min(breaks.broke_on(row) for row in rows))
         yield Need("sla_ledgers", BAD, count, words, since, address("billing_slaledger_changelist", chain="broken"))

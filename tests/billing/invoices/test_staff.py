@@ -113,13 +113,17 @@ def test_sla_credit_in_another_currency_is_told_shown_and_used_at_a_stated_rate(
     somebody: Browser, acme: Customer
 ) -> None:
     made = issued_again(acme)
+    address, form = f"{INVOICES}{made.pk}/exchange/", {"source": "USD", "rate": "0.85", "reason": "ECB of today"}
+    assert "What is left: nothing in another currency." in text(somebody.get(address))
     for month, minor in ((9, 1_001), (10, 2_000)):
         ledger.grant(acme, Credit(acme.pk, Month(2026, month), 10, minor, "USD", "ab" * 32), made.issued_at)
     told = {need.key: need for need in needs(lambda _: True, made.issued_at)}["credits_unused"]
     assert told.number == 2
     assert "Exchange it at a rate" in told.sentence
     assert text(somebody.get(told.url)).count("SLA credit</td>") == 2
-    address, form = f"{INVOICES}{made.pk}/exchange/", {"source": "USD", "rate": "0.85", "reason": "ECB of today"}
+    empty = text(somebody.get(address))
+    assert "What is left: 30.01 USD." in empty
+    assert 'value="EUR"' not in empty, "it cannot become what it is"
     assert "more than 0" in text(somebody.post(address, {**form, "rate": "0"}))
     shown, answer = confirmed(somebody, address, form)
     assert "30.01 USD of SLA credit become 25.51 EUR at 0.85 EUR for 1 USD" in shown, shown

@@ -47,6 +47,9 @@ def test_the_customer_is_told_and_staff_begin_it_anew_after_a_look_at_what_happe
     asked = act(sam, acme)
     assert "are sealed in its first file. The customer sees all of it, and it cannot be taken back." in asked
     assert "this field is required" in act(sam, acme, preview="1").lower()
+    refused = act(sam, acme, reason="a minute, <b>", preview="1")
+    assert "The reason is 3 to 200 of letters" in refused
+    assert "Begin it anew for good" not in refused
     assert "Begin it anew for good" in act(sam, acme, reason="a minute was unreadable", preview="1")
     assert not SlaRenewal.objects.exists()
     assert "the reason is" in act(sam, acme, reason="a, b", confirm="1").lower()

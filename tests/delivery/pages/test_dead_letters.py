@@ -63,6 +63,21 @@ def test_all_pushes_of_a_cause_are_replayed_or_discarded_and_the_audit_log_says_
     assert (event.customer_id, event.target, event.details["pushes"]) == (customer.pk, "apns_bad_topic", 2)
 
 
+def test_before_a_cause_is_discarded_a_page_says_what_goes_and_changes_nothing(
+    somebody: Browser, valkey: redis.Redis, customer: Customer
+) -> None:
+    for number in (1, 2):
+        keep(valkey, customer.pk, number)
+    page = somebody.get(BOARD).content.decode()
+    assert 'value="discard"' not in page
+    assert 'href="?discard=apns_bad_topic"' in page
+    asked = somebody.get(f"{BOARD}?discard=apns_bad_topic").content.decode()
+    assert "2 pushes of 1 customer are forgotten at once" in asked
+    assert 'name="act" value="discard">Discard 2 pushes of 1 customer</button>' in asked
+    assert valkey.zcard(dead_letters.DEAD) == 2
+    assert "Dead letters</h1>" in somebody.get(f"{BOARD}?discard=apns_trouble").content.decode()
+
+
 def test_whoever_may_only_look_is_not_obeyed(valkey: redis.Redis, customer: Customer) -> None:
     cache.clear()
     somebody = staff()
@@ -74,4 +89,5 @@ def test_whoever_may_only_look_is_not_obeyed(valkey: redis.Redis, customer: Cust
     page = browser.get(BOARD)
     assert (page.status_code, "Send once more" in page.content.decode()) == (200, False)
     assert browser.post(BOARD, {"act": "replay", "code": "apns_bad_topic"}).status_code == 403
+    assert browser.get(f"{BOARD}?discard=apns_bad_topic").status_code == 403
     assert valkey.zcard(dead_letters.DEAD) == 1

@@ -65,7 +65,7 @@ def test_everything_that_needs_somebody_is_said_the_worst_first(now: datetime) -
     assert said["overdue"].sentence == "1 invoice is overdue: 119.00 EUR open."
     assert said["subscription_past_due"].sentence == "2 subscriptions are past due or restricted."
     assert said["canary"].sentence == "The canary has been missing for 9 min: does the timetable run?"
-    assert said["sla_ledgers"].sentence.startswith("1 SLA ledger has a broken chain: no day of it is sealed")
+    assert said["sla_ledgers"].sentence.startswith("1 SLA ledger has a broken chain: no day is sealed")
     assert said["licence_cases"].since == now - 2 * DAY
     assert said["unknown_answers"].number == 3
     assert said["lost_pushes"].sentence.startswith("1 push accepted in the last 24 hours got lost")
