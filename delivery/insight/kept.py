@@ -1,4 +1,4 @@
-"""What is read once for many pages, and kept in the cache for a minute. A cache that is away costs the reading."""
+"""What is read once for many pages, and kept in the cache for a while. A cache that is away costs the reading."""
 
 import logging
 from collections.abc import Callable
@@ -13,18 +13,18 @@ SECONDS: Final = 60
 Value = TypeVar("Value")
 
 
-def kept(name: str, read: Callable[[], Value]) -> Value:
-    """What is in the cache by this name, or was read now and put there. Raises what read() raises."""
+def kept(name: str, read: Callable[[], Value], seconds: int = SECONDS) -> Value:
+    """What is in the cache by this name, or was read now and put there for so long. Raises what read() raises."""
     key = f"insight:{name}"
     try:
         known: Value | None = cache.get(key)
         if known is not None:
             return known
     except RedisError as error:
-        logger.warning("what pages keep for a minute cannot be read: %s", error)
+        logger.warning("what pages keep for a while cannot be read: %s", error)
     value = read()
     try:
-        cache.set(key, value, SECONDS)
+        cache.set(key, value, seconds)
     except RedisError as error:
-        logger.warning("what pages keep for a minute cannot be kept: %s", error)
+        logger.warning("what pages keep for a while cannot be kept: %s", error)
     return value

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags, quote_etag
 
+from delivery.insight import waiting
 from delivery.pages import push_reading, spans
 from delivery.pages.filter_bar import filter_bar
 from delivery.pages.filters import parse
@@ -31,7 +32,8 @@ def live(request: CustomerRequest) -> HttpResponse:
     filters = replace(parse(request, now=now), span=spans.last(spans.DEFAULT, now))
     found = push_reading.page(filters, None, SIZE, SECONDS, with_total=False)
     rows = push_rows(found.rows)
-    etag = _etag(rows, complete=found.complete)
+    waits = waiting.sentence(request.customer.pk)
+    etag = _etag(rows, waits, complete=found.complete)
     part = bool(request.headers.get("HX-Request"))
     bar = {} if part else filter_bar(filters)
     context = {
@@ -40,6 +42,7 @@ def live(request: CustomerRequest) -> HttpResponse:
         "fields": [field for field in bar.get("fields", ()) if field.name in ("app", "outcome")],
         "rows": rows,
         "found": found,
+        "waits": waits,
         "at": now,
         "etag": etag,
         "every": EVERY,
@@ -54,7 +57,7 @@ def live(request: CustomerRequest) -> HttpResponse:
     return answer
 
 
-def _etag(rows: list[PushRow], *, complete: bool) -> str:
+def _etag(rows: list[PushRow], waits: str, *, complete: bool) -> str:
     """A digest of what is shown: which pushes, and what of them can change. Names are few, and seen at a reload."""
     shown = "\n".join(f"{row.push.trace} {row.state}" for row in rows)
-    return quote_etag(hashlib.sha256(f"{complete}\n{shown}".encode()).hexdigest()[:32])
+    return quote_etag(hashlib.sha256(f"{complete}\n{waits}\n{shown}".encode()).hexdigest()[:32])

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from delivery.insight import announced, summary
+from delivery.insight import announced, summary, waiting
 from delivery.insight.markers import markers, with_those_around
 from delivery.insight.summary import Clock
 from delivery.insight.trouble import Trouble
@@ -38,17 +38,18 @@ def overview(request: CustomerRequest) -> HttpResponse:
     now = timezone.now()
     filters = _counted_alone(parse(request, now=now))
     clock = Clock(now, filters.zone)
-    stale = freshness.stale_since(clock)
+    stale, waits = freshness.stale_since(clock), waiting.sentence(request.customer.pk)
     poll = bool(request.headers.get("HX-Request"))
     known = request.headers.get("If-None-Match", "") if poll else ""
-    if known and known == (etag := _etag(filters, stale, figures.totals(filters))):
+    if known and known == (etag := _etag(filters, stale + waits, figures.totals(filters))):
         return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
     links = overview_tables.Links(request.customer.slug, filters)
     inventory = Inventory()
     found = figures.read(filters, len(inventory.servers))
-    etag = _etag(filters, stale, (found.counts.pushes, found.acked))
+    etag = _etag(filters, stale + waits, (found.counts.pushes, found.acked))
     context = _figures(request, found, links, clock, inventory)
     live = filters.span.range in LIVE
+    context |= {"waits": waits if live else ""}
     context |= {"stale": stale, "tag": etag.strip('"'), "live": live, "now": now, "poll": f"?{filters.query()}"}
     if poll:
         answer = render(request, "delivery/deliveries/live.html", context)
@@ -63,10 +64,10 @@ def overview(request: CustomerRequest) -> HttpResponse:
     return render(request, "delivery/deliveries/overview.html", context)
 
 
-def _etag(filters: Filters, stale: str, totals: tuple[int, int]) -> str:
+def _etag(filters: Filters, said: str, totals: tuple[int, int]) -> str:
     """The ETag of the part with the figures: another where more was counted (see figures.totals), and in the next
     minute."""
-    what = (filters.query(), str(filters.zone), filters.start, totals, stale, settings.VERSION)
+    what = (filters.query(), str(filters.zone), filters.start, totals, said, settings.VERSION)
     return f'"{hashlib.blake2b(repr(what).encode(), digest_size=12).hexdigest()}"'
 
 

@@ -122,6 +122,19 @@ for _, id in ipairs(ARGV) do
 end
 return found
 """
+# ARGV: how many at most. Gives the length of the list, and each of the next pushes with what stands before its seal.
+HEADS: Final = f"""#!lua flags=no-writes
+local found = {{redis.call('ZCARD', '{DUE}')}}
+for _, id in ipairs(redis.call('ZRANGE', '{DUE}', 0, ARGV[1] - 1)) do
+  local sealed = redis.call('HGET', '{ITEMS}', id)
+  local stop = sealed and string.find(sealed, '\\0', 1, true)
+  if stop then
+    table.insert(found, id)
+    table.insert(found, string.sub(sealed, 1, stop - 1))
+  end
+end
+return found
+"""
 
 
 class Claim(NamedTuple):
@@ -147,6 +160,17 @@ def claimed(reply: Sequence[Any]) -> tuple[int, bytes, list[tuple[str, bytes]]]:
     """What a reply to claiming() says: the length of the list, the claim, and the pushes with their sealed items."""
     length, claim, *rest = reply
     return length, claim, [(id_.decode(), sealed) for id_, sealed in zip(rest[::2], rest[1::2], strict=True)]
+
+
+def reading_heads(most: int) -> tuple[Any, ...]:
+    """The command that reads whose the next pushes are; see heads_read() for its reply."""
+    return "EVAL", HEADS, "0", str(most)
+
+
+def heads_read(reply: Sequence[Any]) -> tuple[int, list[tuple[str, bytes]]]:
+    """What a reply to reading_heads() says: the length of the list, and the names of pushes with their heads."""
+    length, *rest = reply
+    return length, [(id_.decode(), head) for id_, head in zip(rest[::2], rest[1::2], strict=True)]
 
 
 def postponing(claim: Claim, due_ms: int, sealed: bytes) -> bytes:

@@ -9,6 +9,7 @@
       old.replaceChildren(...fresh.childNodes);
       return;
     }
+    old.querySelector("[data-tail-waits]").replaceWith(fresh.querySelector("[data-tail-waits]"));
     const top = [...body.rows].find((row) => row.getBoundingClientRect().bottom > 0);
     const before = top && top.getBoundingClientRect().top;
     const there = new Map([...body.rows].map((row) => [row.dataset.key, row]));
