@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -212,11 +212,22 @@ class InvoiceAdmin(ReadOnlyAdmin):
 class LedgerEntryAdmin(ReadOnlyAdmin):
     """Every amount that moved, by customer; nothing here is ever changed."""
 
-    list_display = ("at", "customer_id", "account", "kind", "amount", "invoice", "month", "reference", "actor")
+    list_display = ("at", "customer", "account", "kind", "amount", "invoice", "month", "reference", "actor")
     list_filter = (UnusedFilter, "account", "kind", "currency")
     list_select_related = ("invoice",)
     search_fields = ("reference", "invoice__number", "invoice__customer_name")
     search_help_text = "The bank's reference, a document's number, or the company on it"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        """With the names of customers, which an entry outlives."""
+        names = Customer.objects.filter(pk=OuterRef("customer_id")).values("name")
+        found: QuerySet[LedgerEntry] = super().get_queryset(request).annotate(known_as=Subquery(names))
+        return found
+
+    @admin.display(ordering="customer_id")
+    def customer(self, row: Any) -> str:
+        """Its name, or the number of one that was erased."""
+        return row.known_as or f"{row.customer_id} (erased)"
 
     @admin.display(description="amount")
     def amount(self, row: LedgerEntry) -> str:

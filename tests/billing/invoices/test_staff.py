@@ -120,7 +120,9 @@ def test_sla_credit_in_another_currency_is_told_shown_and_used_at_a_stated_rate(
     told = {need.key: need for need in needs(lambda _: True, made.issued_at)}["credits_unused"]
     assert told.number == 2
     assert "Exchange it at a rate" in told.sentence
-    assert text(somebody.get(told.url)).count("SLA credit</td>") == 2
+    listed = text(somebody.get(told.url))
+    assert listed.count("SLA credit</td>") == 2
+    assert listed.count('field-customer">Acme</td>') == 2
     empty = text(somebody.get(address))
     assert "What is left: 30.01 USD." in empty
     assert 'value="EUR"' not in empty, "it cannot become what it is"
