@@ -163,7 +163,8 @@ def of_apps(
 def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble]:
     slots = {each.slot: each for each in row.credentials.all()}
     current, spare = slots.get(Credential.Slot.CURRENT), slots.get(Credential.Slot.NEXT)
-    link, provider = reverse("app", args=(customer.slug, row.pk)), row.get_family_display()
+    page, provider = reverse("app", args=(customer.slug, row.pk)), row.get_family_display()
+    upload, next_one = f"{page}#upload", f"{page}#c{spare.pk}" if spare is not None else ""
     if current is None:
         yield Trouble(
             "no_credential",
@@ -171,7 +172,7 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             f"{row.label} has no credential: no push can be sent to it",
             None,
             f"Upload its key from {provider}.",
-            link,
+            upload,
             "Upload a key",
             app_id=row.pk,
             code="no_credential",
@@ -188,7 +189,7 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             f"Promote the next one, {spare.key_id}."
             if good and spare
             else f"Upload a new key, or check that this one is still listed in your {provider} account.",
-            link,
+            next_one if good else upload,
             "Promote the next key" if good else "Upload a new key",
             app_id=row.pk,
             code=current.refused_code,
@@ -201,7 +202,7 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             f"{name[:1].upper()}{name[1:]} has ended",
             current.expires_at,
             "Upload a new one: the old one is of no use any more.",
-            link,
+            upload,
             "Upload a new key",
             app_id=row.pk,
         )
@@ -213,7 +214,7 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             f"{name[:1].upper()}{name[1:]} ends in {days} day{'' if days == 1 else 's'}",
             None,
             _next_step(spare, now),
-            link,
+            next_one or upload,
             "See the next key" if spare else "Upload the next key",
             app_id=row.pk,
         )
@@ -224,7 +225,7 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             f"{provider} refuses the next key {spare.key_id} of {row.label}",
             spare.refused_at,
             "Pushes are signed with the current one. Replace the next one before it is needed.",
-            link,
+            upload,
             "Replace the next key",
             app_id=row.pk,
             code=spare.refused_code,

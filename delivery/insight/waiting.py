@@ -19,7 +19,7 @@ from tenants.problem import first_line
 logger = logging.getLogger(__name__)
 TIMEOUT: Final = 1.0
 SECONDS: Final = 10
-# A millisecond of Valkey's.
+# Two milliseconds of Valkey's at most, with pushes of the usual size.
 MOST: Final = 500
 
 

@@ -76,7 +76,7 @@ def test_a_refused_credential_says_how_many_pushes_it_cost_and_they_are_not_said
     )
     assert (found.severity, found.since, found.count) == (Severity.STOPPED, since, 36)
     assert found.what_to_do == "Upload a new key, or check that this one is still listed in your Apple account."
-    assert found.link == f"/c/acme/apps/{own.pk}/"
+    assert found.link == f"/c/acme/apps/{own.pk}/#upload"
     assert only(acme, app=own).kind == "credential_refused"
 
 
@@ -100,6 +100,8 @@ def test_a_credential_that_is_about_to_end_says_whether_the_next_one_is_good(
     assert (found.kind, found.mark) == ("credential_ends", "warn")
     assert found.sentence == "The key ABC123 of apple_own ends in 7 days"
     assert found.what_to_do == text
+    part = "upload" if spare is None else f"c{Credential.objects.get(slot='next').pk}"
+    assert found.link == f"/c/acme/apps/{own.pk}/#{part}"
 
 
 def test_a_credential_that_has_ended_and_an_app_without_one_stop_its_pushes(acme: Tenant, own: PushApp) -> None:
