@@ -140,7 +140,8 @@ def _act(request: HttpRequest, valkey: redis.Redis, letters: list[Letter]) -> Ht
     count = 0
     with transaction.atomic():  # what Valkey refuses is not recorded
         for customer, pushes in Counter(letter.customer for letter in chosen).items():
-            recording.record(f"letter.{act}", customer=customer, target=code, code=code, pushes=pushes)
+            done = "letter.replay" if act == "replay" else "letter.discard"
+            recording.record(done, customer=customer, target=code, code=code, pushes=pushes)
         if chosen:
             traces = [letter.trace for letter in chosen]
             found: list[bytes] = valkey.execute_command(*ACTS[act](traces))  # type: ignore[no-untyped-call]

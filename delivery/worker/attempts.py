@@ -152,7 +152,7 @@ class Deliverer:
             work.attempts[index] = (*work.attempts[index], attempt)
             counting.attempt(attempt, verdict.code)
             if self.breakers.troubled or verdict.answer is not Answer.OK:
-                self.breakers.on_attempt(tried.target, (work, index), attempt)
+                self.breakers.on_attempt(tried.target, (work, index), attempt, again=len(work.attempts[index]) > 1)
             if verdict.answer is Answer.OK:
                 self._fuse.accepted(work.items[index].customer, tried.target.credential_id, tried.push.device_id)
                 if tried.push.type == "test":

@@ -1,13 +1,14 @@
 """Circuit breaker for each credential at each origin: no push waits for a provider that is silent or broken.
 
 The pattern is that of "Release It!" (Nygard) and https://martinfowler.com/bliki/CircuitBreaker.html. Closed, it counts
-from the first failure on; when at least FEWEST attempts of WINDOW seconds have failed, and at least half of them, it
-opens: no push is sent, each is to be tried later, or ends. After a pause it is half open: PROBES real pushes may be
-under way; when so many in a row were answered it closes, and the first that fails opens it again, for twice as long.
-A failure is what says that nobody is there to take pushes: a fault of the connection, no answer in time, 500, 502, 503
-and 504. What the provider says of a push, a device or a key is an answer, and 429 is neither: it says itself when to
-come again. Nothing is kept of credentials without failures, and a push of theirs costs one comparison. Invariant:
-between two openings at most PROBES pushes at a time wait for a provider that gives no answer. Pure, but for its log.
+from the first failure on; when at least FEWEST pushes of WINDOW seconds have failed at their first try, and at least
+half of the attempts, it opens: no push is sent, each is to be tried later, or ends. After a pause it is half open:
+PROBES real pushes may be under way; when so many in a row were answered it closes, and the first that fails opens it
+again, for twice as long. A failure is what says that nobody is there to take pushes: a fault of the connection, no
+answer in time, 500, 502, 503 and 504. What the provider says of a push, a device or a key is an answer, and 429 is
+neither: it says itself when to come again. Nothing is kept of credentials without failures, and a push of theirs costs
+one comparison. Invariant: between two openings at most PROBES pushes at a time wait for a provider that gives no
+answer. Pure, but for its log.
 """
 
 import logging
@@ -101,8 +102,11 @@ class Breakers:
         breaker = self.troubled.get((target.credential_id, target.origin))
         return ("", "") if breaker is None else (breaker.host, breaker.reason)
 
-    def on_attempt(self, target: Target, push: Hashable, attempt: Attempt) -> None:
-        """Count what came of an attempt, if it says something: needed of failures, and of all while `troubled`."""
+    def on_attempt(self, target: Target, push: Hashable, attempt: Attempt, *, again: bool = False) -> None:
+        """Count what came of an attempt, if it says something: needed of failures, and of all while `troubled`.
+
+        again: the push was tried before; that it fails once more says nothing new.
+        """
         key = (target.credential_id, target.origin)
         is_failure = attempt.status in BROKEN or (not attempt.status and attempt.reason in FAULTS)
         breaker = self.troubled.get(key)
@@ -114,7 +118,7 @@ class Breakers:
             breaker.reason = attempt.reason if not attempt.status else str(attempt.status)
         if breaker.since:
             self._on_probe(key, breaker, push, is_answer=not is_failure and bool(attempt.status), is_failure=is_failure)
-        elif is_failure or (attempt.status and attempt.status != 429):
+        elif (is_failure and not again) or (not is_failure and attempt.status and attempt.status != 429):
             self._on_counted(key, breaker, is_failure=is_failure)
 
     def _on_counted(self, key: tuple[int, str], breaker: _Breaker, *, is_failure: bool) -> None:

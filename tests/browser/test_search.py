@@ -30,7 +30,7 @@ def cast(db: None) -> Cast:
     assert BAD_TOPIC is not None
     device = fingerprint(TOKEN, settings.HASH_KEY)
     at = log(made.acme, attempts=[attempt(503, "Shutdown"), attempt(200, after=0.4)], ended=0.45, device=device)
-    acknowledge(made.acme, at + 1.2)
+    acknowledge(made.acme, at + 1.2, trace=TRACE)
     log(made.acme, "0123456789ab-8", BAD_TOPIC, attempts=[attempt(400, "BadTopic")], ack_id="x" * 64)
     return made
 

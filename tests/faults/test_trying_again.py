@@ -94,7 +94,7 @@ def test_no_repeat_came_sooner_than_the_provider_had_asked_for(pushes: dict[str,
     for name, one in pushes.items():
         at = [attempt["at"] for attempt in one.row["attempts"]]
         if name.startswith("asked"):
-            assert len(at) == 4
+            assert len(at) >= 4
             assert min(after - before for before, after in itertools.pairwise(at)) >= 2
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from tests.vectors.company import Company
 from tests.vectors.http1 import Answer, Connection, request
 from tests.vectors.load import Vector
 
@@ -86,16 +87,17 @@ def is_slow(vector: Vector) -> bool:
     return any({"hang", "delay", "reset", "goaway", "cut"} & answer.keys() for answer in answers)
 
 
-def replay(vectors: Sequence[Vector], port: int, key: str) -> dict[str, Seen]:
-    """Send every vector's request to the service on this port; returns what was answered, by the vector's name."""
-    return asyncio.run(_replay(vectors, port, key))
+def replay(vectors: Sequence[Vector], port: int, key: str) -> tuple[dict[str, Seen], Company]:
+    """Send every vector's request to the service on this port: what was answered, by its name, and who kept company."""
+    company = Company(port, key)
+    return asyncio.run(_replay(vectors, port, key, company)), company
 
 
-async def _replay(vectors: Sequence[Vector], port: int, key: str) -> dict[str, Seen]:
+async def _replay(vectors: Sequence[Vector], port: int, key: str, company: Company) -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
     alone = [vector for vector in vectors if vector.serial]
     slow = [vector for vector in vectors if is_slow(vector) and not vector.serial]
-    quick = iter([vector for vector in vectors if not is_slow(vector) and not vector.serial])
+    quick = iter(_spread([vector for vector in vectors if not is_slow(vector) and not vector.serial]))
 
     in_path = {vector.name for vector in vectors[::2]}
 
@@ -104,10 +106,28 @@ async def _replay(vectors: Sequence[Vector], port: int, key: str) -> dict[str, S
             seen[vector.name] = Seen(await _one(connection, vector, port, key, in_path=vector.name in in_path))
         await connection.close()
 
+    keeping = asyncio.create_task(company.keep())
     await asyncio.gather(*(run(Connection(port), quick) for _ in range(CONNECTIONS)))
     await asyncio.gather(*(run(Connection(port), [vector]) for vector in slow))
+    keeping.cancel()
+    await asyncio.wait([keeping])
     await run(Connection(port), alone)
     return seen
+
+
+def _spread(vectors: Sequence[Vector]) -> list[Vector]:
+    """In order, but for those that a provider fails, which stand together in the recordings: evenly among all."""
+    failed = [vector for vector in vectors if _is_failed(vector)]
+    others = [vector for vector in vectors if not _is_failed(vector)]
+    step = len(others) // (len(failed) + 1)
+    for number, vector in enumerate(failed):
+        others.insert((number + 1) * step + number, vector)
+    return others
+
+
+def _is_failed(vector: Vector) -> bool:
+    answers = (vector.provider_answer or {}).get("sequence", ())
+    return any(answer.get("status", 0) >= 500 for answer in answers)
 
 
 async def _one(connection: Connection, vector: Vector, port: int, key: str, *, in_path: bool) -> Answer:

@@ -104,6 +104,15 @@ class Company:
         wait_for(lambda: self._logged() >= wanted, PATIENCE, f"{wanted} pushes of {self.name} in the log")
         self.stage.manage("devices", "absorb")
 
+    def refused(self) -> None:
+        """That a provider refuses one of its credentials is written down: some seconds after the push that met it."""
+        query = (
+            "SELECT 1 FROM tenants_credential c JOIN tenants_pushapp a ON a.id = c.app_id "
+            "WHERE a.customer_id = %s AND c.refused_at IS NOT NULL"
+        )
+        with psycopg.connect(self.stage.postgres.url, autocommit=True) as connection:
+            wait_for(lambda: connection.execute(query, [self.pk]).fetchone(), PATIENCE, f"a key of {self.name} refused")
+
     def _logged(self) -> int:
         with psycopg.connect(self.stage.postgres.url) as connection:
             query = "SELECT coalesce(sum(count), 0)::int FROM delivery_delivery WHERE customer_id = %s"

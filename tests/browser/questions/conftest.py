@@ -33,6 +33,9 @@ def company(companies: Companies) -> Iterator[Company]:
     if stage.sandbox.state()["mode"] != "up":
         stage.sandbox.mode("up")
     stage.sandbox.clear_scripts()
+    with stage.redis() as valkey:  # else the keys of all questions together are an incident of their provider
+        for refused in valkey.scan_iter("credentials:refused:*"):
+            valkey.delete(refused)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ def test_nobody_gets_pushes_and_it_is_our_key(company: Company, ada: Enter) -> N
     for _ in range(4):
         company.push()
     company.taken_in()
+    company.refused()
     admin = ada(company)
     admin.reads(
         sentence=re.compile(

@@ -79,6 +79,15 @@ def test_a_few_failures_among_many_answers_open_nothing(scene: Scene) -> None:
     assert not scene.open()
 
 
+def test_a_push_that_fails_again_and_again_counts_once(scene: Scene) -> None:
+    for push in range(FEWEST - 1):
+        for attempt in range(4):
+            scene.breakers.on_attempt(target(), push, SILENT, again=attempt > 0)
+    assert not scene.open()
+    scene.push(SILENT)
+    assert scene.open()
+
+
 def test_failures_of_long_ago_do_not_count(scene: Scene) -> None:
     for _ in range(5 * FEWEST):
         scene.push(SILENT)
