@@ -29,9 +29,8 @@ def test_the_first_page_and_the_search_of_the_staff(new_page: NewPage) -> None:
             if os.environ.get("SHOTS"):
                 name = address.strip("/").replace("/", "-").replace("?", "-")
                 page.screenshot(path=f"{os.environ['SHOTS']}/{name}-{window['width']}.png", full_page=True)
-    # Before the page comes: Django's links fade from one colour to the other, and in between have neither.
-    page.emulate_media(color_scheme="dark")
     page.goto(f"{ORIGIN}/admin/")
+    page.emulate_media(color_scheme="dark")
     assert_accessible(page, colours_only=True)
     page.get_by_label("Find a customer").fill("leaving")
     page.get_by_role("button", name="Find").click()
