@@ -175,6 +175,7 @@ def analyze() -> None:
     """What autovacuum does in time: statistics, and the map of what everybody may see."""
     tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, "tenants_customer", "tenants_server")
     with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '60s'")  # autovacuum may be at the same
         for name in tables:
             vacuum = "ANALYZE" if connection.in_atomic_block else "VACUUM (ANALYZE)"
             cursor.execute(sql.SQL(vacuum + " {}").format(sql.Identifier(name)))
