@@ -251,9 +251,7 @@ class Publisher:
         """
         if self._own is not None:
             await self._own.on_reconnected(connection)
-        answer = await connection.execute("LRANGE", self.sent, "0", "-1")
-        if isinstance(answer, Exception):
-            raise ConnectionError(str(answer))
+        answer = await valkey.ask(connection, "LRANGE", self.sent, "0", "-1")
         self._envelope.on_lost()
         listed = frozenset(map(int, answer))
         # Older ones than a full list has are long confirmed.

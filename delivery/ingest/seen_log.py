@@ -169,17 +169,19 @@ class SeenLog:
         self._on_their_way = 0
         slot, size, record = self._tail
         if record:
-            stands = await _ask(connection, "GETRANGE", seen.slot_key(slot), str(size - seen.RECORD), str(size - 1))
+            stands = await valkey.ask(
+                connection, "GETRANGE", seen.slot_key(slot), str(size - seen.RECORD), str(size - 1)
+            )
         if not record or stands != record:
             self.table.clear()
             self._sizes.clear()
             self.slot, self._tail = 0, (0, 0, b"")
-        seconds, _ = await _ask(connection, "TIME")
+        seconds, _ = await valkey.ask(connection, "TIME")
         newest = int(seconds) // seen.SLOT
         for each in range(max(self.slot, newest - seen.SLOTS), newest + 1):
             while True:
                 start = self._sizes.get(each, 0)
-                part = await _ask(connection, "GETRANGE", seen.slot_key(each), str(start), str(start + CHUNK - 1))
+                part = await valkey.ask(connection, "GETRANGE", seen.slot_key(each), str(start), str(start + CHUNK - 1))
                 self._read(each, start, part)
                 if len(part) < CHUNK:
                     break
@@ -203,10 +205,3 @@ class SeenLog:
             oldest = min(self._sizes)
             del self._sizes[oldest]
             self._link.execute("DEL", seen.slot_key(oldest))
-
-
-async def _ask(connection: valkey.Connection | valkey.Link, *command: str) -> Any:
-    reply = await connection.execute(*command)
-    if isinstance(reply, Exception):
-        raise ConnectionError(str(reply))
-    return reply

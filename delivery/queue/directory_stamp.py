@@ -15,7 +15,5 @@ def reader(link: valkey.Link) -> ReadStamp:
 
 
 async def _read(link: valkey.Link) -> bytes | None:
-    found: bytes | Exception | None = await link.execute("GET", version_stamp.VERSION_KEY)
-    if isinstance(found, Exception):
-        raise ConnectionError(str(found))
+    found: bytes | None = await valkey.ask(link, "GET", version_stamp.VERSION_KEY)
     return found

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from delivery.queue import valkey
 from tenants.ticks import until_tick
@@ -69,9 +69,7 @@ class SharedClock:
 
     async def _compare(self, link: valkey.Link) -> None:
         asked = time.monotonic()
-        answer: Any = await link.execute("TIME")
-        if isinstance(answer, Exception):
-            raise ConnectionError(str(answer))
+        answer = await valkey.ask(link, "TIME")
         middle = (asked + time.monotonic()) / 2
         self._valkey_base = int(answer[0]) + int(answer[1]) / 1e6 - middle
         ours = self._wall() - time.monotonic()

@@ -27,7 +27,7 @@ from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Connection", "ConnectionLost", "Link", "pack", "shared"]
+__all__ = ["Connection", "ConnectionLost", "Link", "ask", "pack", "shared"]
 
 # Seconds between two tries to connect, growing while none of them lasts for STABLE_SECONDS.
 RETRY_FIRST, RETRY_MOST = 0.05, 1.0
@@ -140,10 +140,10 @@ class Link:
         self._protocol = connection
         if parts.password:
             user = (unquote(parts.username),) if parts.username else ()
-            await _expect(connection.execute("AUTH", *user, unquote(parts.password)))
+            await ask(connection, "AUTH", *user, unquote(parts.password))
         if db != "0":
-            await _expect(connection.execute("SELECT", db))
-        await _expect(connection.execute("PING"))  # answers LOADING while it still reads its append-only file
+            await ask(connection, "SELECT", db)
+        await ask(connection, "PING")  # answers LOADING while it still reads its append-only file
         await self._fence(connection)
         return connection
 
@@ -224,10 +224,11 @@ class Link:
             self._was_up.cancel()
 
 
-async def _expect(answer: "asyncio.Future[Any]") -> None:
-    """Wait for an answer that has to be no error."""
-    if isinstance(result := await answer, Exception):
-        raise ConnectionError(str(result))
+async def ask(connection: "Connection | Link", *command: Any) -> Any:
+    """The answer to a command, which has to be no error. Raises ConnectionError."""
+    if isinstance(answer := await connection.execute(*command), Exception):
+        raise ConnectionError(str(answer))
+    return answer
 
 
 _shared: dict[str, Link] = {}

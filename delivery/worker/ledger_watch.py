@@ -50,7 +50,7 @@ async def watch(link: valkey.Link) -> None:
     while True:
         await asyncio.sleep(INTERVAL)
         try:
-            if await _ask(link, "SET", ledger.TURN, "1", "NX", "EX", str(int(INTERVAL - 5))):
+            if await valkey.ask(link, "SET", ledger.TURN, "1", "NX", "EX", str(int(INTERVAL - 5))):
                 await check(link)
         except (ConnectionError, msgspec.DecodeError) as error:
             logger.warning("the ledger of pushes cannot be checked: %s", error)
@@ -78,21 +78,21 @@ async def check(link: valkey.Link) -> int:
     for name, heads in old.items():
         lost += await _end(link, name, heads)
     await _check_due(link)
-    await _ask(link, "HSET", ledger.STATE, "checked_at", f"{now:.3f}")
+    await valkey.ask(link, "HSET", ledger.STATE, "checked_at", f"{now:.3f}")
     if lost:
-        await _ask(link, "HINCRBY", ledger.STATE, "lost", str(lost))
+        await valkey.ask(link, "HINCRBY", ledger.STATE, "lost", str(lost))
     return lost
 
 
 async def _check_due(link: valkey.Link) -> None:
     """Give what waits to be tried again, and would never be, a time again: one change by hand may have taken it."""
-    if await _ask(link, "ZCARD", due_list.DUE) >= await _ask(link, "HLEN", due_list.ITEMS):
+    if await valkey.ask(link, "ZCARD", due_list.DUE) >= await valkey.ask(link, "HLEN", due_list.ITEMS):
         return
     cursor, found = b"0", 0
     while True:
-        cursor, items = await _ask(link, "HSCAN", due_list.ITEMS, cursor, "COUNT", str(CHUNK))
+        cursor, items = await valkey.ask(link, "HSCAN", due_list.ITEMS, cursor, "COUNT", str(CHUNK))
         if items:
-            found += await _ask(link, *due_list.relisting(items[::2]))
+            found += await valkey.ask(link, *due_list.relisting(items[::2]))
         if cursor == b"0":
             break
     if found:
@@ -102,7 +102,7 @@ async def _check_due(link: valkey.Link) -> None:
 async def _entries(link: valkey.Link) -> "AsyncIterator[tuple[str, list[ledger.Head | None]]]":
     cursor = b"0"
     while True:
-        cursor, found = await _ask(link, "HSCAN", ledger.OPEN, cursor, "COUNT", str(CHUNK))
+        cursor, found = await valkey.ask(link, "HSCAN", ledger.OPEN, cursor, "COUNT", str(CHUNK))
         for name, entry in zip(found[::2], found[1::2], strict=True):
             yield name.decode(), ledger.heads(entry)
         if cursor == b"0":
@@ -114,7 +114,7 @@ async def _listed(link: valkey.Link, now: float) -> set[str] | None:
     # The queue first: what is taken from it meanwhile is found in the list of whoever took it.
     keys, cursor = [batch.QUEUE.encode()], b"0"
     while True:
-        cursor, found = await _ask(link, "SCAN", cursor, "MATCH", f"taken:*:{batch.QUEUE}", "COUNT", "1000")
+        cursor, found = await valkey.ask(link, "SCAN", cursor, "MATCH", f"taken:*:{batch.QUEUE}", "COUNT", "1000")
         keys += found
         if cursor == b"0":
             break
@@ -122,7 +122,7 @@ async def _listed(link: valkey.Link, now: float) -> set[str] | None:
     left = MESSAGES_MOST
     for key in (*keys, _PUT_ASIDE):
         start = 0
-        while messages := await _ask(link, "LRANGE", key, str(start), str(start + CHUNK - 1)):
+        while messages := await valkey.ask(link, "LRANGE", key, str(start), str(start + CHUNK - 1)):
             listed.update(_names(messages, now if key == _PUT_ASIDE else None))
             start += CHUNK
             left -= len(messages)
@@ -146,9 +146,9 @@ def _names(messages: Iterable[bytes], now: float | None) -> set[str]:
 
 async def _end(link: valkey.Link, name: str, heads: list[ledger.Head | None]) -> int:
     """End what is left of a batch that is nowhere; returns how many pushes that was."""
-    if not await _ask(link, "HEXISTS", ledger.OPEN, name):
+    if not await valkey.ask(link, "HEXISTS", ledger.OPEN, name):
         return 0  # it has ended meanwhile
-    done, now = await _ask(link, "GET", batch.progress_key(name)), shared_clock.now()
+    done, now = await valkey.ask(link, "GET", batch.progress_key(name)), shared_clock.now()
     lost = [
         (index, head)
         for index, head in enumerate(heads)
@@ -169,10 +169,3 @@ def told_mark(done: bytes | None) -> bytes:
     """What the servers of a batch's pushes were told at its deadline, by its progress; b"" where nothing was."""
     mark = (done or b"")[:1]
     return mark if mark in told.MARKS else b""
-
-
-async def _ask(link: valkey.Link, *command: Any) -> Any:
-    reply = await link.execute(*command)
-    if isinstance(reply, Exception):
-        raise ConnectionError(str(reply))
-    return reply
