@@ -59,7 +59,7 @@ def test_who_looks_sees_what_is_wrong_and_comes_to_the_pushes_with_one_press(pag
     verdict = page.locator(".verdict")
     expect(verdict).to_contain_text("14 failed, 12 of them because Apple refused the signing token")
     expect(verdict).to_contain_text("It is yours to mend")
-    assert page.locator("canvas").count() == 3
+    expect(page.locator("canvas")).to_have_count(3)
     page.get_by_role("link", name="14 failed").first.click()
     expect(page).to_have_url(re.compile(r"/delivery/pushes/\?range=24h&outcome=failures"))
 
@@ -129,7 +129,7 @@ def test_it_follows_what_comes_without_moving_what_is_held(page: Page, acme: Ten
     expect(page.locator("#why-no-receipt")).to_have_attribute("open", "")
     assert page.evaluate("scrollY") == 300
     # No push was acknowledged.
-    assert page.locator("canvas").count() == 2
+    expect(page.locator("canvas")).to_have_count(2)
 
 
 def test_nothing_new_changes_nothing_a_fault_is_said_and_a_pause_is_kept(page: Page, acme: Tenant) -> None:

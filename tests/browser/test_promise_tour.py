@@ -156,8 +156,9 @@ def prove_server(ada: Guest, stage: Stage, site: Site) -> None:
     made = stage.manage("key", "add", "--customer", SLUG, "--server", f"chat.{SLUG}.example")
     ada.go(f"/c/{SLUG}/servers/")
     ada.page.get_by_role("link", name=f"chat.{SLUG}.example").first.click()
-    server = ada.page.url
     part = ada.page.locator("section[aria-labelledby=identity]")
+    expect(part).to_be_visible()
+    server = ada.page.url
     part.get_by_text("Fetch its site", exact=True).click()
     part.get_by_label("Address of the site").fill(site.url)
     part.get_by_role("button", name="Fetch the site's documents").click()

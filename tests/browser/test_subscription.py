@@ -2,7 +2,7 @@
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from billing.subscriptions import applying, changing
 from billing.subscriptions.sources import SOURCES
@@ -70,6 +70,6 @@ def test_the_staffs_lists_and_previews(new_page: NewPage, acme: Tenant) -> None:
     page.get_by_label("Last day").fill((now + 10 * DAY).date().isoformat())
     page.get_by_label("Reason").fill("Order signed")
     page.get_by_role("button", name="Show what will happen").click()
-    assert "The trial runs until" in page.locator("#content").inner_text()
+    expect(page.locator("#content")).to_contain_text("The trial runs until")
     page.get_by_role("button", name="Do it").click()
-    assert "1 of 1 subscriptions were changed." in page.locator("body").inner_text()
+    expect(page.locator("body")).to_contain_text("1 of 1 subscriptions were changed.")

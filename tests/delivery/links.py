@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import redis
 
@@ -29,6 +30,29 @@ def disconnect(store: redis.Redis) -> None:
     for client in store.client_list(_type="normal"):
         if client["db"] == database and client["id"] != str(own):
             store.client_kill_filter(_id=client["id"])
+
+
+class Swallowing:
+    """A transport that writes nothing, and is else what it was."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Lose it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def swallow(link: valkey.Link) -> None:
+    """Let nothing arrive that is written from now on, as when a connection is about to break.
+
+    What was written before is answered, and no later command gets the reply to one that is lost.
+    """
+    protocol = link._protocol
+    assert protocol is not None
+    protocol._transport = cast(asyncio.Transport, Swallowing(protocol._transport))
 
 
 async def until(done: Callable[[], object]) -> None:

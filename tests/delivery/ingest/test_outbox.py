@@ -17,7 +17,7 @@ from delivery.protocol import mattermost_id, wire
 from delivery.queue import batch
 from tenants import vault
 from tenants.directory.snapshot import Identity
-from tests.delivery.links import disconnect
+from tests.delivery.links import disconnect, swallow
 from tests.delivery.web_process import SAVED
 from tests.waiting import PATIENCE
 
@@ -195,8 +195,8 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
     (first,) = outbox.responses.batches.values()
     first.published = False
     lost = submit(outbox, ack_id="lost")
+    swallow(outbox.link)
     outbox._flush()
-    outbox.link._protocol._unwritten.clear()
     disconnect(store)
     messages = await asyncio.wait_for(taken(store, 2), PATIENCE)
     await asyncio.sleep(0.1)
@@ -208,8 +208,8 @@ async def test_a_batch_whose_arrival_is_unknown_is_sent_again_only_if_it_did_not
 
 async def test_a_batch_that_never_arrived_ends_as_a_row_once_nobody_waits(outbox: Outbox, store: redis.Redis) -> None:
     answer = submit(outbox, ack_id="never")
+    swallow(outbox.link)
     outbox._flush()
-    outbox.link._protocol._unwritten.clear()
     outbox.responses.synced = 0
     answered = json.loads(await asyncio.wait_for(answer, PATIENCE))
     assert answered["error"].startswith("queue_down")
