@@ -38,6 +38,7 @@ class BatchProgress:
         "timer",
         "told",
         "unconfirmed",
+        "waiting",
     )
 
     def __init__(
@@ -66,6 +67,7 @@ class BatchProgress:
         self.unconfirmed = self.lost = 0
         self.is_acknowledged = False  # by a settlement that was its last, as far as was known
         self.started_at = 0.0  # by the loop's clock
+        self.waiting = 0  # how many of its pushes wait for their customers' turns, and are not begun yet
         self.is_due = False  # see Settler.settle_soon()
         self.partly_settled = False  # some of it was settled by another worker, or earlier by this one
         self.ended: list[tuple[int, Verdict, str]] = []

@@ -17,7 +17,7 @@ from delivery.devices.remove_fuse import RemoveFuse
 from delivery.http2.engine import Engine
 from delivery.metrics import counting
 from delivery.outcomes import judge
-from delivery.queue import shared_clock, valkey
+from delivery.queue import batch, shared_clock, valkey
 from delivery.worker import settlement
 from delivery.worker.attempts import Deliverer
 from delivery.worker.batch_progress import BatchProgress
@@ -108,17 +108,21 @@ class BatchSender:
         now, clock = shared_clock.now(), self.loop.time()
         work.started_at = clock
         self.deliverer.routes.refresh()  # what follows waits for nothing, so they stay as they are
-        begin = self.deliverer.begin
+        begin = self._begin_one
         for index, item in enumerate(work.items):
             if done is not None and settlement.settled_before(done, index):
                 work.open.discard(index)
                 work.partly_settled = True
-                continue
-            try:
+            else:
                 begin(work, index, item, now, clock)
-            except Exception:
-                logger.exception("a push could not be begun", extra={"trace": item.trace})
-                self.deliverer.end(work, index, judge.refusal("internal_error"))
+
+    def _begin_one(self, work: BatchProgress, index: int, item: batch.Item, now: float, clock: float) -> None:
+        """Begin one push; now: the shared time, clock: the loop's."""
+        try:
+            self.deliverer.begin(work, index, item, now, clock)
+        except Exception:
+            logger.exception("a push could not be begun", extra={"trace": item.trace})
+            self.deliverer.end(work, index, judge.refusal("internal_error"))
 
     def begin_again(self, work: BatchProgress) -> None:
         """Begin a push of the due list, which is the only one of its batch, with its attempts so far."""
@@ -157,7 +161,8 @@ class BatchSender:
                 await self._busy.wait()
             await asyncio.sleep(OVERDUE / 10)
             latest = self.loop.time() - settings.ATTEMPT_DEADLINE - OVERDUE
-            for work in [work for work in self._batches if work.open and work.started_at < latest]:
+            overdue = [work for work in self._batches if work.open and not work.waiting and work.started_at < latest]
+            for work in overdue:
                 for index in list(work.open):
                     logger.critical("a push has not ended in time", extra={"trace": work.items[index].trace})
                     self.deliverer.end(work, index, judge.refusal("internal_error"))

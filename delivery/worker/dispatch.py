@@ -1,29 +1,38 @@
 """Batch consumer: decrypts a batch of the queue, begins its pushes (batch_sender.py), waits until all are settled.
 
-One Dispatcher per worker process. Invariant: a batch is given up (acknowledged) only after all of it is settled.
+The pushes of several customers are begun in turn (delivery/queue/fair_turns.py), whichever batches they came in, and
+whoever crowds the others out has to wait outside (crowding.py). One Dispatcher per worker process. Invariant: a batch
+is given up (acknowledged) only after all of it is settled.
 """
 
 import asyncio
 import base64
 import gc
 import logging
+from typing import Final
 
 import msgspec
 from django.conf import settings
 
 from delivery.metrics import exporting
+from delivery.protocol import policy
 from delivery.queue import batch, directory_stamp, shared_clock, valkey
+from delivery.queue.fair_turns import FREE_WEIGHT, WEIGHT, FairTurns
 from delivery.queue.receipt import Receipt
-from delivery.worker import places
+from delivery.worker import crowding, places
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.batch_sender import BatchSender
 from delivery.worker.credential_reports import Reporter
+from delivery.worker.crowding import Crowding
 from delivery.worker.due_delivery import DueDelivery
 from tenants import vault
 from tenants.directory.live import DIRECTORY
 from tenants.supervision import supervise
 
 logger = logging.getLogger(__name__)
+
+# Pushes that are begun in one turn of the loop where customers share it: about three milliseconds' work.
+TURN: Final = 32
 
 
 class UnreadableBatch(Exception):
@@ -36,6 +45,7 @@ class Dispatcher(BatchSender):
     def __init__(self) -> None:
         super().__init__(places.WORKER)
         self.cipher = vault.queue_cipher("queue")
+        self.turns: FairTurns[tuple[BatchProgress, int]] = FairTurns(self._begin_waiting, TURN)
         self.started = False
 
     async def serve(self) -> None:
@@ -50,6 +60,7 @@ class Dispatcher(BatchSender):
         link = valkey.shared(settings.REDIS_URL)
         self.open(link, Reporter(asyncio.get_running_loop()))
         self.due = DueDelivery(self)
+        self._crowding = Crowding(self.places, self._batches, self.deliverer.routes.known, self.loop.time)
         self._tasks += [
             supervise("the directory's follower", lambda: DIRECTORY.follow(directory_stamp.reader(link))),
             supervise("the export of metrics", exporting.export, essential=False),
@@ -90,6 +101,31 @@ class Dispatcher(BatchSender):
         work = BatchProgress(batch_id, items, finished, receipt, size=len(payload))
         self.begin(work, done)
         await work.finished
+
+    def _begin_one(self, work: BatchProgress, index: int, item: batch.Item, now: float, clock: float) -> None:
+        if self.turns.take_now(item.customer, clock):
+            self._begin_or_put_off(work, index, item, now, clock)
+            return
+        free = DIRECTORY.anonymous()
+        weight = FREE_WEIGHT if free is not None and item.customer == free.customer_id else WEIGHT
+        work.waiting += 1
+        self.turns.put(item.customer, (work, index), item.size, weight=weight, urgent=policy.is_urgent(item.push))
+
+    def _begin_waiting(self, whose_turn: tuple[BatchProgress, int]) -> None:
+        work, index = whose_turn
+        work.waiting -= 1
+        work.started_at = clock = self.loop.time()
+        self.deliverer.routes.refresh()
+        self._begin_or_put_off(work, index, work.items[index], shared_clock.now(), clock)
+
+    def _begin_or_put_off(self, work: BatchProgress, index: int, item: batch.Item, now: float, clock: float) -> None:
+        if (
+            self.places.are_few()
+            and self._crowding.is_crowding(item)
+            and self.deliverer.retries.put_off(work, index, crowding.PAUSE)
+        ):
+            return
+        super()._begin_one(work, index, item, now, clock)
 
     def _opened(self, batch_id: str, payload: bytes) -> list[batch.Item]:
         try:

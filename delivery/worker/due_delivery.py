@@ -25,6 +25,8 @@ INTERVAL: Final = 1.0
 # Pushes of the list that are in hands at a time, and their bytes at one claim.
 MOST: Final = 400
 MOST_BYTES: Final = 4_000_000
+# Pushes that are begun in one turn of the loop.
+TURN: Final = 32
 # Seconds between two warnings of a missing key.
 WARNING_INTERVAL: Final = 30.0
 
@@ -61,7 +63,9 @@ class DueDelivery:
             logger.error("Valkey does not give what is due: %s", reply)
             return 0
         _, claim, pushes = due_list.claimed(reply)
-        for trace, sealed in pushes:
+        for number, (trace, sealed) in enumerate(pushes):
+            if number % TURN == TURN - 1:
+                await asyncio.sleep(0)  # what came meanwhile is not to wait for all of them
             if sealed:
                 self._begin(trace, claim, sealed)
             else:

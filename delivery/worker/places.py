@@ -28,6 +28,15 @@ class Places:
         self._most = most
         self.held = 0
 
+    @property
+    def left(self) -> int:
+        """The bytes that are not held; fewer than 0 where the last batch was larger."""
+        return self._most - self.held
+
+    def are_few(self) -> bool:
+        """Whether more than half of them are held."""
+        return 2 * self.held > self._most
+
     def has_room(self, more: int = 0) -> bool:
         """Whether one more batch may be taken; `more`: bytes that are to come before it."""
         return self.held + more < self._most
