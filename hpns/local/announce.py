@@ -131,7 +131,7 @@ class RunInfo:
     def _next_step(self) -> list[str]:
         """What to try now. The demo customer's apps reach the sandbox's phones and no real ones."""
         if "phone" not in self.ports:
-            return ["  To reach real phones add your apps and keys: README.md, Connect Apple and Google."]
+            return ["  To reach real phones add your apps and keys: docs/APPS_AND_KEYS.md."]
         return [
             "  In Mattermost: System Console, Environment, Push Notification Server, enter manually:",
             f"  {self.own_url}",

@@ -1,6 +1,6 @@
 """Erases a customer: deletes its rows and its people's accounts, and leaves of its audit log what has to be kept.
 
-By the owner of the tables alone: nobody else may touch the audit log. What is kept, and why, is in README.md.
+By the owner of the tables alone: nobody else may touch the audit log. What is kept, and why: docs/OPERATIONS.md.
 """
 
 import logging

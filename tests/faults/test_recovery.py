@@ -143,7 +143,7 @@ def test_a_backup_of_the_first_format_brings_the_service_back(
 def test_age_and_pg_restore_open_a_backup_without_this_program(service: Stage, backup: Path, beside: Stage) -> None:
     keys, database = json.loads((backup / "backup.json").read_text())["opened_without_hpns_by"]
     assert (keys, database) == backup_folder.WITHOUT_US
-    assert all(f"    {command}" in (ROOT / "README.md").read_text() for command in (keys, database))
+    assert all(f"    {command}" in (ROOT / "docs/OPERATIONS.md").read_text() for command in (keys, database))
     environment = {"PATH": str(wheels.postgres_program("pg_restore").parent)}
     settings = json.loads(typed(keys, WORDS, backup, environment))["settings"]
     assert settings == {name: service.env[name] for name in ("SECRET_KEY", "VAULT_KEYS", "HASH_KEY")}

@@ -47,10 +47,8 @@ def test_the_front_door_listens_where_the_env_file_says(tmp_path: Path) -> None:
 def test_each_unit_file_starts_a_part_that_there_is(unit: Path) -> None:
     [part] = re.findall(r"^ExecStart=/opt/hpns/bin/serve (\w+)", unit.read_text(), re.MULTILINE)
     assert re.search(rf"^    {part}\) start ", (ROOT / "bin" / "serve").read_text(), re.MULTILINE)
-    assert (
-        f"docs/systemd/{unit.name}" in (ROOT / "README.md").read_text()
-        or "docs/systemd/*.service" in (ROOT / "README.md").read_text()
-    )
+    steps = (ROOT / "docs" / "OPERATIONS.md").read_text()
+    assert f"docs/systemd/{unit.name}" in steps or "docs/systemd/*.service" in steps
 
 
 def test_there_is_a_unit_file_for_each_part_that_runs_on() -> None:
