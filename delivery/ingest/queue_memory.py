@@ -11,11 +11,11 @@ together never more than Valkey's memory has grown by since the queue was short.
 whatever else takes up memory: Valkey does that when it is full. Where it has no maxmemory, there is nothing to keep to.
 """
 
-import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
-from delivery.queue import batch, due_list, valkey
+from delivery.queue import batch, due_list, memory, valkey
 
 logger = logging.getLogger(__name__)
 
@@ -62,27 +62,13 @@ class QueueMemory:
         if self._polling:
             return
         self._polling = True
-        memory = self._link.execute("INFO", "memory")
-        length = self._link.execute("LLEN", batch.QUEUE)
-        due = self._link.execute("ZCARD", due_list.DUE)
-        due.add_done_callback(lambda _: self._on_replies(memory, length, due))
+        memory.look(self._link, [("LLEN", batch.QUEUE), ("ZCARD", due_list.DUE)], self._on_looked)
 
-    def _on_replies(self, *asked: "asyncio.Future[Any]") -> None:
+    def _on_looked(self, found: memory.Memory | None, replies: Sequence[Any]) -> None:
         self._polling = False
-        replies = []
-        for reply in asked:
-            if reply.cancelled() or reply.exception() is not None:
-                return
-            replies.append(reply.result())
-            if isinstance(replies[-1], Exception):
-                logger.warning("Valkey does not tell its memory: %s", replies[-1])
-                return
-        members = dict(line.partition(b":")[::2] for line in replies[0].splitlines())
-        self.update(
-            int(members.get(b"used_memory", 0)),
-            int(members.get(b"maxmemory", 0)),
-            replies[1] + replies[2] // DUE_OF_A_BATCH,
-        )
+        if found is not None:
+            length, due = replies
+            self.update(found.used, found.most, length + due // DUE_OF_A_BATCH)
 
     def update(self, used: int, maxmemory: int, waiting: int) -> None:
         """Take note of Valkey's memory in bytes (`maxmemory` 0: it has no bound), and of how many batches wait."""

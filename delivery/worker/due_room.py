@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
-from delivery.queue import due_list, valkey
+from delivery.queue import due_list, memory, valkey
 
 logger = logging.getLogger(__name__)
 
@@ -24,23 +25,14 @@ class DueRoom:
         """Whether there is room for more, as far as is known."""
         if self._loop.time() >= self._look_at:
             self._look_at = self._loop.time() + LOOK_INTERVAL
-            used = self._link.execute("GET", due_list.BYTES)
-            memory = self._link.execute("INFO", "memory")
-            memory.add_done_callback(lambda _: self._on_replies(used, memory))
+            memory.look(self._link, [("GET", due_list.BYTES)], self._on_looked)
         return self._bytes < self._most
 
-    def _on_replies(self, used: "asyncio.Future[Any]", memory: "asyncio.Future[Any]") -> None:
-        replies = []
-        for reply in (used, memory):
-            if reply.cancelled() or reply.exception() is not None:
-                return  # the link says so
-            replies.append(reply.result())
-            if isinstance(replies[-1], Exception):
-                logger.warning("Valkey does not tell how much waits to be tried again: %s", replies[-1])
-                return
-        members = dict(line.partition(b":")[::2] for line in replies[1].splitlines())
-        had_room, bound = self._bytes < self._most, int(members.get(b"maxmemory", 0))
+    def _on_looked(self, found: memory.Memory | None, replies: Sequence[Any]) -> None:
+        if found is None:
+            return
+        had_room = self._bytes < self._most
         self._bytes = int(replies[0] or 0)
-        self._most = int(bound * due_list.PART) if bound else due_list.MOST_BYTES
+        self._most = int(found.most * due_list.PART) if found.most else due_list.MOST_BYTES
         if had_room and self._bytes >= self._most:
             logger.error("the due list is full (%d bytes): what cannot be sent now fails", self._bytes)
