@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from delivery import selectors
 from delivery.ingest import trial_push
-from delivery.insight import catalogue, timeline
+from delivery.insight import catalogue, phone_tests, pushes, timeline
 from delivery.insight.troubles import troubles
 from delivery.log import acknowledged
 from delivery.models import Delivery
@@ -76,7 +76,8 @@ def test_push(request: CustomerRequest) -> HttpResponse:
 @customer_page("delivery.see")
 def result(request: CustomerRequest, ack_id: str) -> HttpResponse:
     """What became of a test push; the live part of it is asked for until the log knows."""
-    row = selectors.since(timezone.now() - RECENT).filter(ack_id=ack_id).first()
+    since = timezone.now() - RECENT
+    row = pushes.named(pushes.by_ack(ack_id)).filter(accepted_at__gte=since).order_by("-accepted_at").first()
     context: dict[str, Any] = {
         "ack_id": ack_id,
         "row": row,
@@ -97,7 +98,7 @@ def live(request: CustomerRequest) -> HttpResponse:
     since = timezone.now() - LIVE
     if opened_at.isascii() and opened_at.isdigit() and len(opened_at) < 12:
         since = max(since, timezone.datetime.fromtimestamp(int(opened_at), timezone.get_current_timezone()))  # type: ignore[attr-defined]
-    row = selectors.since(since).filter(type="test").first()
+    row = selectors.since(since).filter(type=phone_tests.TYPE).first()
     context = {"row": row, **_steps(row), "since": opened_at, "now": timezone.now()}
     return render(request, "delivery/test/live.html", context)
 
@@ -113,8 +114,8 @@ def _steps(row: Delivery | None) -> dict[str, Any]:
 
 def _phones_tests(now: datetime) -> list[PhonesTest]:
     """The last `test` pushes that phones have had sent, the latest first, each with its reason where it failed."""
-    rows = selectors.since(now - TESTS_SINCE).filter(type="test")
-    return [PhonesTest(row, catalogue.entry(row.code)) for row in rows[:TESTS_SHOWN]]
+    rows = phone_tests.latest(now - TESTS_SINCE, now, TESTS_SHOWN)
+    return [PhonesTest(row, catalogue.entry(row.code)) for row in rows]
 
 
 def _wanted(request: CustomerRequest, form: TestPushForm) -> tuple[Identity, Push] | None:
