@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
+from delivery.devices import rebuilding as devices_rebuilding
+from delivery.devices.reading import silent
 from delivery.log.partitions import drop_partitions
-from delivery.models import Delivery, Receipt
+from delivery.models import Delivery, Device, DeviceCount, Receipt
 from delivery.rollups.reading import counted
 from delivery.rollups.rebuilding import rebuild
 from hpns.local.problem import ProblemError
@@ -53,6 +55,11 @@ def test_a_small_service_is_filled_with_posts_devices_failures_and_receipts() ->
     assert many > 0
     assert traces == PLAN.rows
     assert 200 < devices < 2_000
+    assert Device.objects.values("device").distinct().count() == devices
+    days = [day.start.date() for day in PLAN.days_of()]
+    assert [day for day in days if devices_rebuilding.compare(day)] == []
+    assert silent(end, 2).count() > 3
+    assert DeviceCount.objects.filter(server_id=0).count() == len(tenants)
     acked = Receipt.objects.count()
     assert 0.5 < acked / PLAN.rows < 0.8
     (total,) = counted(start - timedelta(days=1), end)

@@ -1,4 +1,5 @@
-"""Fills a migrated database with a grown service's rows: customers, the log by day, receipts, and the rollups.
+"""Fills a migrated database with a grown service's rows: customers, the log by day, receipts, the rollups,
+and the tables of devices.
 
 A day's table is filled before it becomes a partition, so that its indexes are made at once and not row by row.
 Progress is told by `say`. Raises django.db.Error.
@@ -12,12 +13,13 @@ from typing import Any, Final
 from django.db import connection, transaction
 from psycopg import sql
 
+from delivery.devices import counting, facts, platforms
 from delivery.log import partitions
 from delivery.log.rows import COLUMNS
 from delivery.rollups import compacting
 from tenants.models import Credential, Customer, Entitlement, PushApp, Server, ServerKey
 from tests.bench.growth.lines import RECEIPT_COLUMNS, Lines, Tenant, Writer
-from tests.bench.growth.plan import Day, Plan
+from tests.bench.growth.plan import DAY, Day, Plan
 
 Say = Callable[[str], None]
 
@@ -29,6 +31,7 @@ ROLLUPS: Final = (
     "delivery_service_minute",
     "delivery_service_hour",
 )
+DEVICES: Final = ("delivery_device", "delivery_active_device", "delivery_device_count", "delivery_platform_sighting")
 # Those of all customers together, which come in both units at once.
 _OF_ALL: Final = ("delivery_service_minute", "delivery_service_hour")
 # Lines that are handed to psycopg together.
@@ -122,6 +125,8 @@ def fill(plan: Plan, say: Say, *, at_once: bool = False) -> list[Tenant]:
         if at_once:
             pool.submit(lambda: connection.close()).result()  # noqa: PLW0108  that thread's
     _merged_by_default(False)
+    say(f"Devices, after {time.monotonic() - began:.0f} s")
+    fill_devices(plan)
     analyze()
     say(f"Filled after {time.monotonic() - began:.0f} s")
     return tenants
@@ -137,6 +142,16 @@ def load(day: Day, lines: Lines) -> None:
         lines.counts.write(cursor)
         compacting.close_customer(cursor, None)
         compacting.make_days(cursor, *partitions.LOG.bounds(day.start.date()))
+        cursor.execute("TRUNCATE delivery_written_minute, delivery_matched_receipt")  # for fill_devices()
+
+
+def fill_devices(plan: Plan) -> None:
+    """What the timetable would have taken in minute by minute, at once: a device's row is written once, then."""
+    start, end = plan.days_of()[0].start, plan.days_of()[-1].start + DAY
+    with transaction.atomic(), connection.cursor() as cursor:
+        facts.add(cursor, start, end)
+        platforms.add(cursor, start, end)
+    counting.count_active()
 
 
 def _merged_by_default(merged: bool) -> None:
@@ -173,7 +188,7 @@ def _copy(cursor: Any, table: sql.Identifier, columns: tuple[str, ...], lines: l
 
 def analyze() -> None:
     """What autovacuum does in time: statistics, and the map of what everybody may see."""
-    tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, "tenants_customer", "tenants_server")
+    tables = ("delivery_delivery", "delivery_receipt", *ROLLUPS, *DEVICES, "tenants_customer", "tenants_server")
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '60s'")  # autovacuum may be at the same
         for name in tables:

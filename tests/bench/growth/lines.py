@@ -47,6 +47,10 @@ BURSTS: Final = {
 }
 BURST_CHANCE: Final = 0.04
 ACKED: Final = {"apns": 0.62, "fcm": 0.81}
+# One device of so many acknowledges nothing, as one whose notifications are off.
+SILENT_EACH: Final = 31
+# The share of pushes by the server that a phone is logged in to.
+ONE_SERVER: Final = 0.98
 TYPES: Final = ("message", *("message",) * 16, "clear", "clear", "update_badge")
 # The order of a line, which is put together by hand: what each push has of its own stands at these places.
 FIRST: Final = ("accepted_at", "ended_at", "trace")
@@ -178,18 +182,22 @@ class Writer:
     def _post(self, place: int, start: float, second: float, people: int, burst: Burst | None, into: Lines) -> None:
         draw = self._random.random
         tenant = self._tenants[place]
-        server, key = tenant.servers[int(draw() ** 2 * len(tenant.servers))]
+        servers = len(tenant.servers)
+        place_of_server = int(draw() ** 2 * servers)
+        server, key = tenant.servers[place_of_server]
         type_ = TYPES[int(draw() * len(TYPES))]
         post = f"\\\\x{self._random.getrandbits(128):032x}" if type_ == "message" else "\\N"
-        devices = self._devices[place]
+        devices = max(1, self._devices[place] // servers)
         for number in range(people):
-            device = int(draw() * draw() * devices)
-            family = "fcm" if device % 5 < 2 else "apns"
+            # A phone is logged in to one server, mostly.
+            of_server = int(draw() * draw() * devices)
+            device = of_server * servers + (place_of_server if draw() < ONE_SERVER else int(draw() * servers))
+            family = "fcm" if of_server % 5 < 2 else "apns"
             codes, mix = _mix(family)
             code = codes[mix.pick(draw())]
             if burst is not None and burst.family == family and burst.start <= second < burst.end and draw() < 0.9:
                 code = burst.code
-            platform = PLATFORMS[family][device % len(PLATFORMS[family])]
+            platform = PLATFORMS[family][of_server % len(PLATFORMS[family])]
             head, size, cell_end = _kind(tenant.customer, server, key, tenant.apps[family], platform, type_, code)
             self._serial += 1
             came = int((start + second) * 1000) + number
@@ -205,7 +213,7 @@ class Writer:
                 _minute(came // 60_000), tenant.customer, server, tenant.apps[family], family, type_, *_what(code)
             )
             into.counts.push(cell, 1, bucket)
-            if code == "sent" and draw() < ACKED[family]:
+            if code == "sent" and (of_server + 1) % SILENT_EACH and draw() < ACKED[family]:
                 late, bucket = self._receipt[int(draw() * 4096)]
                 phone = "ios" if family == "apns" else "android"
                 into.receipts.append(

@@ -77,7 +77,9 @@ def of_customer(slug: str, pushes: list[Push]) -> Iterator[Ask]:
     yield Ask("search by trace", "search", here, form=lambda number: {"q": at(number).trace})
     # Of a phone that nobody has: what is looked for is its fingerprint, and rows have nothing else.
     yield Ask("search by device id", "search", here, form=lambda number: {"q": f"{number:064x}"})
-    yield Ask("devices", "devices", here)
+    yield Ask("devices, silent for 7 d, removed in 30 d", "devices", here)
+    yield Ask("devices, silent for 30 d, removed in 90 d", "devices", here, "days=30&range=90d")
+    yield Ask("devices, by device id", "devices", here, form=lambda number: {"device_id": f"{number:064x}"})
     yield Ask("one device", "device", lambda number: (slug, at(number).device))
     yield Ask("providers", "providers", here)
     yield Ask("home", "customer", here)

@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 
 from hpns.local.account import for_servers
+from hpns.local.demo_names import SELLER
 from hpns.local.folder import Folder
 from hpns.local.postgres import Postgres
 from hpns.local.problem import ProblemError
@@ -126,6 +127,7 @@ def _stores(folder: Folder, stack: ExitStack) -> Mapping[str, str]:
         **settings_on(postgres, valkey),
         "RETENTION_DAYS": "60",
         "ALLOWED_HOSTS": "testserver",
+        "SELLER": SELLER,  # for the demo's invoice
         "PYTHONUNBUFFERED": "1",
     }
 

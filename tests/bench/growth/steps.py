@@ -12,7 +12,10 @@ from tests.bench.growth.lines import Tenant
 from tests.bench.growth.plan import Plan
 from tests.bench.growth.report import Growth
 
-TABLES: Final = ("delivery_delivery", "delivery_receipt", "delivery_minute", "delivery_hour", "delivery_service_minute")
+TABLES: Final = (
+    *("delivery_delivery", "delivery_receipt", "delivery_minute", "delivery_hour", "delivery_service_minute"),
+    "delivery_device",
+)
 # A small customer: one of the many.
 SMALL: Final = 0.5
 
