@@ -20,6 +20,7 @@ from billing.models import (
     LicenceProof,
     Override,
     PlanChange,
+    SlaBreakMail,
     SlaCorrection,
     SlaCredit,
     SlaDay,
@@ -39,7 +40,10 @@ from billing.models import (
 from tenants.fence import TenantModel
 from tenants.models import Customer
 
-SLA_ROWS: Final = (SlaMinute, SlaFile, SlaDay, SlaRenewal, SlaCorrection, SlaMonth, SlaCredit, SlaLedger)
+SLA_ROWS: Final = (
+    *(SlaMinute, SlaFile, SlaDay, SlaRenewal, SlaBreakMail),
+    *(SlaCorrection, SlaMonth, SlaCredit, SlaLedger),
+)
 # In this order, so that nothing points at what is gone, each with the lookup of the customer's number.
 ROWS: Final[tuple[tuple[type[TenantModel], str], ...]] = (
     (SubscriptionMail, "subscription__customer_id"),

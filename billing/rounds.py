@@ -36,6 +36,7 @@ class Round(StrEnum):
     SLA_MINUTES = "sla_minutes"
     SLA_SEAL = "sla_seal"
     SLA_MONTHS = "sla_months"
+    SLA_MAILS = "sla_mails"
 
 
 # What staff read: what is not done for the customer while it fails.
@@ -51,6 +52,7 @@ WORDS: Final[dict[str, str]] = {
     Round.SLA_MINUTES: "its SLA minutes are not written",
     Round.SLA_SEAL: "its SLA ledger is not sealed: its chain is to be begun anew, on the list of ledgers",
     Round.SLA_MONTHS: "its SLA month is not closed, and no credit given",
+    Round.SLA_MAILS: "it is not written to about a break of its SLA ledger",
 }
 
 

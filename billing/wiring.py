@@ -71,7 +71,15 @@ def wire() -> None:
             left_out=_canaries,
         )
     )
-    sla_sources.wire(sla_sources.Sources(canary=_canary, windows=_windows, price=price, left_out=_canaries))
+    sla_sources.wire(
+        sla_sources.Sources(
+            canary=_canary,
+            windows=_windows,
+            price=price,
+            left_out=_canaries,
+            contacts=profiles.contacts,
+        )
+    )
     erasing.wire(invoices_erasing.documented)
     listeners.wire(licensed=servers.is_licensed, read=servers.note_read)
 

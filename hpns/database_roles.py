@@ -83,6 +83,7 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     "billing_slafile": (_S, _SI),
     "billing_slacorrection": (_S, _SI),
     "billing_slarenewal": (_SI, _SI),
+    "billing_slabreakmail": (_S, _SIUD),
     "billing_slamonth": (_S, _SIU),
     "billing_slacredit": (_S, _SI),
     "billing_slaroot": (_S, _SI),

@@ -36,7 +36,7 @@ class ChainFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SlaLedger]) -> QuerySet[SlaLedger]:
         """The rows with such a chain."""
-        broken = breaks.left_out().values("pk")
+        broken = breaks.all_broken().values("pk")
         if self.value() == "broken":
             return queryset.filter(pk__in=broken)
         return queryset.exclude(pk__in=broken) if self.value() == "whole" else queryset
@@ -72,7 +72,7 @@ class SlaLedgerAdmin(ReadOnlyAdmin):
         """With its last sealed day, and whether it is left out of the trees."""
         own = SlaDay.objects.filter(customer_id=OuterRef("customer_id")).order_by()
         last = own.values("customer_id").annotate(last=Max("day")).values("last")
-        left_out = breaks.left_out().filter(pk=OuterRef("pk"))
+        left_out = breaks.all_broken().filter(pk=OuterRef("pk"))
         # Not by Django's own, which would order by what is not there yet.
         return SlaLedger.objects.annotate(last=Subquery(last), broken=Exists(left_out))
 

@@ -23,6 +23,7 @@ from billing.models.invoices import (
 )
 from billing.models.licences import LicenceCase, LicenceProof
 from billing.models.sla import (
+    SlaBreakMail,
     SlaCorrection,
     SlaCredit,
     SlaDay,
@@ -69,6 +70,7 @@ __all__ = [
     "PlanChange",
     "PlanVersion",
     "RoundFailure",
+    "SlaBreakMail",
     "SlaCorrection",
     "SlaCredit",
     "SlaDay",

@@ -107,6 +107,31 @@ class SlaRenewal(TenantModel):
         return f"broken on {self.broke_on}, begun anew on {self.begins}"
 
 
+class SlaBreakMail(TenantModel):
+    """An e-mail about a break of a chain: one when it is found, one when the chain was begun anew; each once."""
+
+    class Kind(models.TextChoices):
+        """What it says."""
+
+        BROKEN = "broken", "the chain broke"
+        ANEW = "anew", "the chain was begun anew"
+
+    paths = OF_CUSTOMER
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, db_index=False, related_name="+")
+    kind = models.CharField(max_length=8, choices=Kind)
+    day = models.DateField(help_text="The first day without a head that follows; of a new chain its first one.")
+    found_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, help_text="Empty: nobody could be written to yet.")
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (models.UniqueConstraint(fields=("customer", "kind", "day"), name="billing_slabreakmail_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.day}"
+
+
 class SlaFile(TenantModel):
     """The file of a sealed day, byte for byte; kept for 25 months."""
 

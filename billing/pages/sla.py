@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from billing import money
 from billing.facts import Month, SlaMonth
-from billing.models import SlaCorrection
+from billing.models import SlaCorrection, SlaDay, SlaLedger
 from billing.pages import sla_words as words
-from billing.sla import breaks, judging, months, packing, reading
+from billing.sla import breaks, judging, months, packing, reading, telling
 from billing.sla.credits import credit, given
 from billing.sla.judging import MINUTE, Row
 from billing.sla.sources import wired
@@ -80,8 +80,8 @@ def sla(request: CustomerRequest) -> HttpResponse:
             customer=customer, minute__year=month.year, minute__month=month.month
         ),
         "ledger": of,
-        "broken": words.broken(breaks.broke_on(of)) if breaks.left_out().filter(pk=of.pk).exists() else "",
-        "breaks": breaks.renewals(customer.pk),
+        "broken": _broken(of),
+        "breaks": _breaks(customer, last),
         "sealed_to": last,
         "has_files": last is not None and max(of.begins, month.first) <= last,
     }
@@ -126,6 +126,27 @@ def pushes_url(customer: Customer, start: datetime, end: datetime, now: datetime
         return ""
     span = {"from": f"{start:%Y-%m-%dT%H:%M}Z", "to": f"{end:%Y-%m-%dT%H:%M}Z"}
     return f"{reverse('delivery-pushes', args=(customer.slug,))}?{urlencode({**span, **filters})}"
+
+
+def _broken(of: SlaLedger) -> str:
+    """What is said of a broken chain; "" of one that goes on."""
+    if not breaks.all_broken().filter(pk=of.pk).exists():
+        return ""
+    since = breaks.broke_on(of)
+    missing = not SlaDay.objects.filter(customer_id=of.customer_id, day=since).exists()
+    return words.broken(since, of.begins, missing=missing)
+
+
+def _breaks(customer: Customer, last: date | None) -> list[dict[str, Any]]:
+    """The breaks after which the chain is begun anew. last: the last day with a file."""
+    return [
+        {
+            "one": each,
+            "months": telling.months_of(each.broke_on, each.begins),
+            "begun": last is not None and each.begins <= last,
+        }
+        for each in breaks.renewals(customer.pk)
+    ]
 
 
 def _grid(customer: Customer, rows: list[Row], month: Month, begins: Any, now: datetime) -> list[words.Day]:

@@ -92,12 +92,21 @@ def _advice(told: SlaMonth, *, so_far: bool, has_sla: bool, ahead: int) -> str:
     return f"The promise of {judging.PROMISED} % is kept so far; until the month ends it bears {left}{more}."
 
 
-def broken(since: date) -> str:
-    """What is said of a chain that is broken since a day."""
+def broken(since: date, begins: date, *, missing: bool) -> str:
+    """What is said of a chain that is broken since a day. begins: the ledger's first day. missing: there is no file."""
+    why = "your file of that day could not be made"
+    if not missing:
+        why = "what is sealed of that day does not follow from the day before"
+    before = since - timedelta(days=1)
+    kept = (
+        f"What was sealed up to {before.day} {before:%B %Y} stays verifiable: keep the files that you have downloaded. "
+        if since > begins
+        else ""
+    )
     return (
-        f"The chain of your sealed files broke on {since.day} {since:%B %Y}: your file of that day could not be made. "
-        "Your minutes are counted and credited all the same, but no day since then is sealed, so that you cannot check "
-        "it yet. Our staff have it on their list: they begin the chain anew, with the break named in it."
+        f"The chain of your sealed files broke on {since.day} {since:%B %Y}: {why}. Your minutes are counted and "
+        f"credited all the same, but no day from then on can be checked yet. {kept}You need to do nothing: our staff "
+        "begin the chain anew, with the break named in it, and you are told by e-mail when that is done."
     )
 
 
@@ -106,7 +115,7 @@ def stats(told: SlaMonth, ahead: int = 0) -> list[dict[str, Any]]:
     minutes, requests = judging.budget(told, ahead)
     broken = minutes < 0 or (requests is not None and requests < 0)
     left = "used up" if broken else f"{minutes:,} min"
-    budget = f"of {judging.budget_minutes(told, ahead):,} bad minutes in the month"
+    budget = f"of {number(judging.budget_minutes(told, ahead), 'bad minute')} in the month"
     if requests is not None:
         budget += f"; {max(requests, 0):,} of {told.valid // 1000:,} failed pushes{' so far' if ahead else ''}"
     return [
@@ -119,7 +128,7 @@ def stats(told: SlaMonth, ahead: int = 0) -> list[dict[str, Any]]:
 
 
 def _by_requests(told: SlaMonth) -> dict[str, Any]:
-    failed = f"{told.failed_ours:,} of {told.valid:,} pushes failed"
+    failed = f"{told.failed_ours:,} of {number(told.valid, 'push', 'pushes')} failed"
     if told.by_requests is None:
         return _stat("Uptime by requests", "not counted", f"{failed}: fewer than 1,000")
     return _stat("Uptime by requests", percent(told.by_requests), failed)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from billing.models import SlaDay, SlaLedger, SlaRenewal
+from billing.models import SlaBreakMail, SlaDay, SlaLedger, SlaRenewal
 from billing.sla import keeping, ledger
 from billing.sla.ledger import Break
 
@@ -73,18 +73,29 @@ def broken(of: SlaLedger) -> Broken | None:
     return Broken(expected, head.hex()) if last is not None and expected <= last else None
 
 
-def left_out() -> QuerySet[SlaLedger]:
-    """The ledgers that have no file of the last sealed day though they had begun, and are not begun anew since."""
+def noted() -> QuerySet[SlaBreakMail]:
+    """What was found broken when days were sealed (billing/sla/telling.py), and was not begun anew since."""
+    renewed = SlaRenewal.objects.filter(customer_id=OuterRef("customer_id"), begins__gt=OuterRef("day"))
+    return SlaBreakMail.objects.filter(~Exists(renewed), kind=SlaBreakMail.Kind.BROKEN)
+
+
+def all_broken() -> QuerySet[SlaLedger]:
+    """The ledgers whose chain is broken and not begun anew since: by what was noted of them; or they have no file of
+    the last sealed day though they had begun. To walk the chain itself is broken()'s."""
     last = keeping.sealed_to()
     if last is None:
         return SlaLedger.objects.none()
     sealed = SlaDay.objects.filter(customer_id=OuterRef("customer_id"), day=last)
     renewed = SlaRenewal.objects.filter(customer_id=OuterRef("customer_id"), begins__gt=last)
-    return SlaLedger.objects.filter(~Exists(sealed), ~Exists(renewed), begins__lte=last)
+    found = Exists(noted().filter(customer_id=OuterRef("customer_id")))
+    return SlaLedger.objects.filter(found | Q(~Exists(sealed), ~Exists(renewed), begins__lte=last))
 
 
 def broke_on(of: SlaLedger) -> date:
-    """The first day without a file of a ledger that is left_out()."""
+    """The first day without a head that follows, of a ledger that is in all_broken()."""
+    found = noted().filter(customer_id=of.customer_id).order_by("day").values_list("day", flat=True).first()
+    if found is not None:
+        return found
     ends = [each.begins for each in renewals(of.customer_id)]
     last = last_file(of.customer_id)
     return max([of.begins, *ends, *([last + _DAY] if last is not None else [])])

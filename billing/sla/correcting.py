@@ -7,17 +7,16 @@ and is not made where the mail cannot be sent.
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from billing.facts import SlaMonth
 from billing.models import SlaCorrection
-from billing.sla import judging, keeping, ledger, months, reading, sealing
+from billing.sla import judging, keeping, ledger, months, reading, sealing, telling
 from billing.sla.judging import Row
 from billing.sla.sources import Sources
 from tenants import mail
 from tenants.audit import recording
-from tenants.models import Customer, Membership, Role
+from tenants.models import Customer
 from tenants.problem import ProblemError
 
 
@@ -46,7 +45,7 @@ def correct(
     after = _after(before, reason, excluded, changes)
     favours = judging.in_favour(before, after)
     if not favours:
-        _tell(customer, before, after, reason)
+        _tell(customer, before, after, reason, sources)
     with transaction.atomic():
         keeping.hold()
         filed = max(now.date(), _sealed() + timedelta(days=1))
@@ -94,10 +93,8 @@ def _after(before: Row, reason: str, excluded: bool | None, changes: dict[str, A
     return row
 
 
-def _tell(customer: Customer, before: Row, after: Row, reason: str) -> None:
-    """Mail a correction against the customer to its contacts and owners, or to the operator where there are none."""
-    owners = Membership.objects.filter(customer=customer, role=Role.OWNER, user__is_active=True)
-    people = {*customer.contacts, *(address for address in owners.values_list("user__email", flat=True) if address)}
+def _tell(customer: Customer, before: Row, after: Row, reason: str, sources: Sources) -> None:
+    """Mail a correction against the customer to telling.readers()."""
     context = {"customer": customer, "before": before, "after": after, "reason": reason}
-    for address in sorted(people) or settings.OPERATOR_EMAIL:
+    for address in telling.readers(customer, sources):
         mail.send("billing/mail/sla_corrected", to=address, context=context)

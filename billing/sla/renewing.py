@@ -37,7 +37,7 @@ class Renewal(NamedTuple):
             f"The chain broke on {day(broke_on)}. It begins anew with {day(self.begins)}, in a genesis that names the "
             f"break, the last good head {self.broken.old_head[:12]}…, you and your reason; the {self.minutes:,} kept "
             f"minutes of the {days:,} day{'' if days == 1 else 's'} between are sealed in its first file. The customer "
-            "sees all of it, and it cannot be taken back."
+            "sees all of it, is told by e-mail once that file is sealed, and it cannot be taken back."
         )
 
 

@@ -1,4 +1,4 @@
-"""The SLA's round: writes minutes, seals days, closes months. Catches up by itself.
+"""The SLA's round: writes minutes, seals days, closes months, tells of chains that broke. Catches up by itself.
 
 Invariant: forty days without a round end in the same files, heads, months and credits as daily rounds; and what cannot
 be done for one customer is done for the others (billing/rounds.py).
@@ -13,7 +13,7 @@ from django.db import connection
 
 from billing import rounds
 from billing.models import SlaLedger
-from billing.sla import judging, keeping, keys, months, sealing
+from billing.sla import judging, keeping, keys, months, sealing, telling
 from billing.sla.judging import MINUTE
 from billing.sla.sources import Sources
 from tenants.problem import ProblemError
@@ -50,8 +50,11 @@ def round_(now: datetime, sources: Sources) -> Round:
     for of, month in months.unclosed():
         isolation.attempt(of.customer_id, partial(months.close, of, month, now=now, sources=sources))
     if sealed:
+        telling.note(now)
         log.info("The SLA's days from %s to %s are sealed.", sealed[0], sealed[-1])
-    return Round(keeping.write(_from(now), _settled(now), sources), sealed)
+    written = keeping.write(_from(now), _settled(now), sources)
+    telling.send_due(now, sources)
+    return Round(written, sealed)
 
 
 def check_clock(now: datetime) -> None:

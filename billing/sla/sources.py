@@ -4,7 +4,7 @@ Invariant: none of them looks at a clock: asked twice about the same span they s
 was dead for weeks comes to what daily runs had come to.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -24,12 +24,13 @@ class Sources(NamedTuple):
     """canary: the verdicts (good, bad, or off before there was one) by minute from the first to before the second
     moment, a minute that is not in it is missing; None where none has run. windows: maintenance that overlaps the span.
     price: of a customer's month; None without the SLA. left_out: the ids of customers that are no customers, such as
-    the canary's own."""
+    the canary's own. contacts: whom a customer has named for billing, by e-mail address."""
 
     canary: Callable[[datetime, datetime], Mapping[datetime, str] | None]
     windows: Callable[[datetime, datetime], Iterable[Window]]
     price: Callable[[Customer, Month], Price | None]
     left_out: Callable[[], set[int]]
+    contacts: Callable[[Customer], Sequence[str]]
 
 
 _wired: list[Sources] = []
@@ -61,4 +62,8 @@ def _nobody() -> set[int]:
     return set()
 
 
-NOTHING = Sources(_no_canary, _no_windows, _no_price, _nobody)
+def _no_contacts(customer: Customer) -> tuple[str, ...]:
+    return ()
+
+
+NOTHING = Sources(_no_canary, _no_windows, _no_price, _nobody, _no_contacts)

@@ -65,7 +65,7 @@ def ledgers(now: datetime) -> Iterator[Need]:
             who = number_of(promised, "customer is", "customers are")
             words = f"{who} promised the SLA, and nothing is measured: make its key by `manage.py sla key new`."
             yield Need("sla_key", BAD, promised, words, first(running, "starts_at"), address("boards-sla"))
-    rows = breaks.left_out()
+    rows = breaks.all_broken()
     if count := rows.count():
         words = (
             f"{number_of(count, 'SLA ledger has a broken chain', 'SLA ledgers have broken chains')}: no day is "

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from billing.models import SlaRenewal
+from billing.models import SlaBreakMail, SlaRenewal
 from billing.sla import sources as wiring
 from billing.sla.sources import Price
 from tests.billing.sla.facts import sources
@@ -74,8 +74,12 @@ def test_a_customers_sla_and_reconciliation(new_page: NewPage, acme: Tenant) -> 
         reason="the file of the day before could not be made",
     )
     page.goto(f"{ORIGIN}/c/acme/sla/")
-    expect(page.locator("main")).to_contain_text("the chain of your files broke")
+    expect(page.locator("main")).to_contain_text("You are told by e-mail when it is sealed.")
     look(page, "sla-begun-anew")
+    SlaBreakMail.objects.create(customer=acme.customer, kind="broken", day=begins, found_at=timezone.now())
+    page.goto(f"{ORIGIN}/c/acme/sla/")
+    expect(page.locator("main")).to_contain_text("You need to do nothing")
+    look(page, "sla-broken")
 
 
 def test_the_staffs_board_and_a_customer_without_a_ledger(new_page: NewPage, acme: Tenant) -> None:

@@ -12,6 +12,7 @@ from billing.models import (
     LicenceProof,
     Override,
     PlanChange,
+    SlaBreakMail,
     SlaCorrection,
     SlaCredit,
     SlaDay,
@@ -55,6 +56,6 @@ ALL = {
     *(Site, Proof, Finding, RemoveHold),
     *(LicenceCase, LicenceProof),
     *(Subscription, Override, PlanChange, LastStanding, SubscriptionMail),
-    *(SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger, SlaRenewal),
+    *(SlaMinute, SlaFile, SlaDay, SlaCorrection, SlaMonth, SlaCredit, SlaLedger, SlaRenewal, SlaBreakMail),
     *(UsageCorrection, UsageMonth, UsageRunning, UsageNotice, UsageLimit),
 }

@@ -67,6 +67,7 @@ TABLES = {
     "billing_slafile": 1,
     "billing_slacorrection": 1,
     "billing_slarenewal": 1,
+    "billing_slabreakmail": 1,
     "billing_slamonth": 1,
     "billing_slacredit": 1,
     "billing_subscription": 1,

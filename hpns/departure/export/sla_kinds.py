@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from billing.models import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaLedger, SlaMinute, SlaMonth, SlaRenewal
+from billing.models import (
+    SlaBreakMail,
+    SlaCorrection,
+    SlaCredit,
+    SlaDay,
+    SlaFile,
+    SlaLedger,
+    SlaMinute,
+    SlaMonth,
+    SlaRenewal,
+)
 from hpns.departure.export.schema import Field, Kind
 
 _COUNTS: Final = (
@@ -70,6 +80,18 @@ SLA: Final = (
         ),
     ),
     Kind(
+        "sla_break_mails.jsonl",
+        "E-mails about such breaks.",
+        SlaBreakMail,
+        "customer_id",
+        (
+            Field("kind", "broken, or anew: the chain was begun anew"),
+            Field("day", "the first day without a head that follows; of a new chain its first one"),
+            Field("found_at", "when that was found"),
+            Field("sent_at", "when it went out; empty: not yet"),
+        ),
+    ),
+    Kind(
         "sla_corrections.jsonl",
         "Corrections of sealed minutes.",
         SlaCorrection,
@@ -119,6 +141,9 @@ SLA: Final = (
 )
 SLA_LEFT_OUT: Final = {
     (model.__name__, name): reason
-    for model in (SlaLedger, SlaMinute, SlaFile, SlaDay, SlaRenewal, SlaCorrection, SlaMonth, SlaCredit)
+    for model in (
+        *(SlaLedger, SlaMinute, SlaFile, SlaDay, SlaRenewal, SlaBreakMail),
+        *(SlaCorrection, SlaMonth, SlaCredit),
+    )
     for name, reason in (("id", "nothing refers to it"), ("customer", "the whole archive is one customer's"))
 }

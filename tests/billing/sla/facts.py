@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection
 
 from billing.facts import Month
+from billing.invoices import profiles
 from billing.sla.judging import Window
 from billing.sla.sources import Price, Sources
 from delivery.rollups.buckets import bucket_of
@@ -56,7 +57,7 @@ def sources(
     def priced(customer: Customer, month: Month) -> Price | None:
         return price
 
-    return Sources(said, lambda start, end: windows, priced, lambda: set(left_out))
+    return Sources(said, lambda start, end: windows, priced, lambda: set(left_out), profiles.contacts)
 
 
 BEGIN = at("2026-01-30T08:00")

@@ -4,7 +4,17 @@ import uuid
 from datetime import date
 from decimal import Decimal
 
-from billing.models import SlaCorrection, SlaCredit, SlaDay, SlaFile, SlaLedger, SlaMinute, SlaMonth, SlaRenewal
+from billing.models import (
+    SlaBreakMail,
+    SlaCorrection,
+    SlaCredit,
+    SlaDay,
+    SlaFile,
+    SlaLedger,
+    SlaMinute,
+    SlaMonth,
+    SlaRenewal,
+)
 from tenants.models import Customer
 from tests.billing.sla.months import at, row
 
@@ -21,6 +31,7 @@ def ledger_rows(customer: Customer) -> None:
         customer=customer, broke_on=date(2026, 1, 3), old_head="b" * 64, begins=date(2026, 1, 9),
         decided_at=at("2026-01-08T10:00"), decided_by="ops@hpns.example", reason="no minutes",
     )  # fmt: skip
+    SlaBreakMail.objects.create(customer=customer, kind="broken", day=date(2026, 1, 3), found_at=at("2026-01-05"))
     fixed = row(at("2026-01-02T03:04"), 20, 3)._replace(reason="correction: late rows")
     SlaCorrection.objects.create(
         customer=customer, day=date(2026, 1, 5), favours_customer=True, made_at=at("2026-01-05"), **fixed._asdict()

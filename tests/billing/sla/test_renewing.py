@@ -60,15 +60,15 @@ def test_a_broken_chain_is_in_the_tree_and_provable_again_with_the_break_named(
 ) -> None:
     acme = with_trouble
     broken(acme, monkeypatch)
-    assert breaks.left_out().get().customer == acme
-    assert breaks.broken(breaks.left_out().get()) == (date(2026, 1, 31), SlaDay.objects.get().head)
+    assert breaks.all_broken().get().customer == acme
+    assert breaks.broken(breaks.all_broken().get()) == (date(2026, 1, 31), SlaDay.objects.get().head)
     assert [row.size for row in SlaRoot.objects.order_by("day")] == [1, 0, 0, 0, 0][: SlaRoot.objects.count()]
     count, wrong = reading.check_chain(acme)
     assert (count, len(wrong)) == (1, 1)
     assert "broken since 2026-01-31" in wrong[0]
     made = renew(acme)
     assert (made.broke_on, made.begins, made.decided_by) == (date(2026, 1, 31), date(2026, 2, 4), "sam@hpns.example")
-    assert not breaks.left_out().exists()
+    assert not breaks.all_broken().exists()
     running.round_(at("2026-02-08T00:05"), PRICED)
     assert SlaRoot.objects.get(day="2026-02-05").size == 1
     assert not RoundFailure.objects.exists()

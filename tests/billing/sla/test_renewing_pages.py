@@ -45,7 +45,7 @@ def test_the_customer_is_told_and_staff_begin_it_anew_after_a_look_at_what_happe
     assert "Broken: no day is sealed until it is begun anew" in sam.get(LIST, {"chain": "broken"}).content.decode()
     assert sam.get(LIST, {"chain": "whole"}).context["cl"].result_count == 0
     asked = act(sam, acme)
-    assert "are sealed in its first file. The customer sees all of it, and it cannot be taken back." in asked
+    assert "are sealed in its first file. The customer sees all of it, is told by e-mail once" in asked
     assert "this field is required" in act(sam, acme, preview="1").lower()
     refused = act(sam, acme, reason="a minute, <b>", preview="1")
     assert "The reason is 3 to 200 of letters" in refused

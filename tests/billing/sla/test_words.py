@@ -33,6 +33,23 @@ def test_a_month_is_told_in_a_sentence(bad: int, so_far: bool, has_sla: bool, ki
     assert ("no push has been counted yet" if so_far else "no push came") in told["words"][0]["text"]
 
 
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_broken_chain_is_told_with_what_stays_verifiable_and_what_to_do(missing: bool) -> None:
+    told = words.broken(FIRST.date() + timedelta(days=1), FIRST.date(), missing=missing)
+    assert "broke on 2 November 2026" in told
+    assert ("could not be made" if missing else "does not follow from the day before") in told
+    assert "sealed up to 1 November 2026 stays verifiable: keep the files" in told
+    assert "You need to do nothing" in told
+    assert "you are told by e-mail" in told
+    assert "stays verifiable" not in words.broken(FIRST.date(), FIRST.date(), missing=missing)
+
+
+def test_one_of_something_is_said_as_one() -> None:
+    stats = words.stats(judging.summed([row(FIRST, 1, 0)], NOVEMBER, 1_000))
+    assert stats[1]["change"] == "0 of 1 push failed: fewer than 1,000"
+    assert stats[-1]["change"] == "of 1 bad minute in the month"
+
+
 def test_the_first_hours_of_a_month_have_the_whole_months_budget() -> None:
     hours = judging.summed([row(FIRST, 2_000, 1, "bad")], NOVEMBER, 120)
     told = words.sentence(hours, so_far=True, has_sla=True, ahead=43_080)
