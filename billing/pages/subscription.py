@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from billing.facts import State
+from billing.facts import Basis, State
 from billing.money import text
 from billing.pages.subscription_forms import CancelForm, ConfirmPlanForm, end_of_day
 from billing.subscriptions import changing, plan_changes, reading, words
@@ -36,28 +36,33 @@ def subscription(request: CustomerRequest) -> HttpResponse:
 
 @customer_page("subscription.change", change="subscription.change")
 def cancel(request: CustomerRequest) -> HttpResponse:
-    """Ask for the date; by POST, let it end then."""
+    """Ask for the date; by POST, let it end then. Of the one that counts, or of ?subscription=."""
     now = timezone.now()
-    found = reading.current(request.customer, now)
+    rows = reading.judged(request.customer, now)
+    found = _asked(rows, request.GET.get("subscription", ""))
     if found is None or found.standing.state is State.ENDED:
         return redirect("subscription", request.customer.slug)
+    # What serves the customer all the same, once this one has ended.
+    stays = next((each for each in rows if each is not found and _goes_on(each)), None)
     earliest = reading.period_of(found.row, now).end if found.row.version.price_minor else None
     suggested = (earliest - TICK if earliest else now).date()
     form = CancelForm(request.POST or None, expected=request.customer.slug, today=now.date(), suggested=suggested)
+    if stays is not None:
+        form.fields["on"].help_text = "Its last day (UTC)."
     if request.method == "POST" and form.is_valid():
         # With the period where it ends on that day: nobody pays for the hours of another one.
         at = earliest if earliest and form.cleaned_data["on"] == suggested else end_of_day(form.cleaned_data["on"])
         if _done(request, lambda: changing.cancel(subscription=found.row, at=at, now=now), form.add_error_of):
             return redirect("subscription", request.customer.slug)
-    context = {"form": form, "found": found, "paid_until": earliest, "tab": "subscription"}
+    context = {"form": form, "found": found, "stays": stays, "paid_until": earliest, "tab": "subscription"}
     return render(request, "billing/subscriptions/cancel.html", context)
 
 
 @customer_page("subscription.change", methods=("POST",))
 def keep(request: CustomerRequest) -> HttpResponse:
-    """Take a cancellation back."""
+    """Take a cancellation back: of the one that counts, or of `subscription`."""
     now = timezone.now()
-    found = _cancelled(request.customer, now)
+    found = _asked(reading.judged(request.customer, now), request.POST.get("subscription", ""))
     if found is not None:
         _done(request, lambda: changing.keep(subscription=found.row, now=now))
     return redirect("subscription", request.customer.slug)
@@ -104,10 +109,21 @@ def _done(
     return True
 
 
-def _cancelled(customer: Customer, now: datetime) -> Judged | None:
-    """The subscription whose cancellation can be taken back."""
-    rows = reading.judged(customer, now)
-    return next((each for each in rows if each.row.cancel_at is not None and each.row.cancel_at > now), None)
+def _asked(rows: list[Judged], number: str) -> Judged | None:
+    """The customer's subscription of this number; without one, the one that counts."""
+    if not number:
+        return next(iter(rows), None)
+    return next((each for each in rows if str(each.row.pk) == number), None)
+
+
+def _goes_on(each: Judged) -> bool:
+    """Whether it serves the customer, and is not cancelled."""
+    return each.standing.serves and each.row.cancel_at is None
+
+
+def _can_be_kept(each: Judged, now: datetime) -> bool:
+    """Whether its cancellation can be taken back."""
+    return each.row.cancel_at is not None and each.row.cancel_at > now
 
 
 def _offered(customer: Customer, code: str, now: datetime) -> Quote | None:
@@ -122,10 +138,12 @@ def _page(request: CustomerRequest, now: datetime) -> HttpResponse:
     context: dict[str, Any] = {
         "tab": "subscription",
         "found": found,
-        "others": [_line(each) for each in rows[1:]],
+        "others": [_line(each, now) for each in rows[1:]],
+        "paid_beside": _paid_beside(rows),
         "may_change": may_change,
-        "can_cancel": found is not None and found.row.cancel_at is None and found.standing.serves,
-        "cancelled": _cancelled(request.customer, now) if rows else None,
+        "sees_prices": request.may("billing.read"),
+        "can_cancel": found is not None and _goes_on(found),
+        "can_be_kept": found is not None and _can_be_kept(found, now),
         "choices": [_shown(row) for row in plan_changes.choices(found, now)] if may_change else [],
     }
     if found is not None:
@@ -145,10 +163,25 @@ def _open(override: Any, now: datetime) -> bool:
     return override.withdrawn_at is None and override.until > now
 
 
-def _line(each: Judged) -> dict[str, Any]:
+def _line(each: Judged, now: datetime) -> dict[str, Any]:
     """Another subscription of the customer's, in a line."""
     state = each.standing.state
-    return {"plan": each.row.version.plan, "kind": words.KINDS[state], "state": words.NAMES[state], "row": each}
+    return {
+        "plan": each.row.version.plan,
+        "kind": words.KINDS[state],
+        "state": words.NAMES[state],
+        "row": each,
+        "price": _price(each) if each.row.version.price_minor else "",
+        "can_cancel": _goes_on(each),
+        "can_be_kept": _can_be_kept(each, now),
+    }
+
+
+def _paid_beside(rows: list[Judged]) -> list[Any]:
+    """The plans that are paid for, and go on, beside a licence that includes the service."""
+    if not rows or rows[0].subscribed.basis is not Basis.LICENCE:
+        return []
+    return [each.row.version.plan for each in rows[1:] if each.subscribed.basis is Basis.PAID and _goes_on(each)]
 
 
 def _included(found: Judged) -> list[tuple[str, str]]:

@@ -110,6 +110,46 @@ def test_an_owner_cancels_with_a_day_and_takes_it_back(acme: Tenant, owner: Brow
     assert owner.post(f"{PAGE}keep/").status_code == 302
 
 
+def test_what_is_paid_beside_a_licence_is_named_with_its_price_and_cancelled_by_itself(
+    acme: Tenant, owner: Browser, facts: Facts
+) -> None:
+    now = timezone.now()
+    paid = begin(acme, "hpns", facts, now - 3 * DAY)
+    assert "is billed beside it" not in text(owner)
+    included = begin(acme, "e1", facts, now - DAY)
+    changing.override(subscription=included, until=now + 9 * DAY, reason="Its licence comes.", now=now)
+    page = text(owner)
+    assert "HPNS stand-alone is billed beside it, until it is cancelled" in page
+    assert "499.00 EUR a month" in page
+    assert "499.00 EUR" not in text(browser(acme.customer, "viewer"))
+    address = f"{PAGE}cancel/?subscription={paid.pk}"
+    assert address in page
+    asked = text(owner, address)
+    assert "Pushes go on after that day: E1 included stays." in asked
+    assert "pushes are refused" not in asked
+    last = (now + 40 * DAY).date().isoformat()
+    assert owner.post(address, {"on": last, "typed": "acme"}).status_code == 302
+    cancelled = {row.pk: row.cancel_at is not None for row in Subscription.objects.all()}
+    assert cancelled == {paid.pk: True, included.pk: False}
+    page = text(owner)
+    assert "is billed beside it" not in page
+    assert "Take the cancellation of HPNS stand-alone back" in page
+    assert owner.post(f"{PAGE}keep/", {"subscription": str(paid.pk)}).status_code == 302
+    assert not Subscription.objects.exclude(cancel_at=None).exists()
+
+
+@pytest.mark.parametrize("number", ["0", "x", "9" * 30])
+def test_nobody_cancels_a_subscription_that_is_not_the_customers(
+    acme: Tenant, owner: Browser, facts: Facts, number: str
+) -> None:
+    begin(acme, "hpns", facts, timezone.now())
+    last = timezone.now().date().isoformat()
+    answer = owner.post(f"{PAGE}cancel/?subscription={number}", {"on": last, "typed": "acme"})
+    assert answer.headers["Location"] == PAGE
+    assert owner.post(f"{PAGE}keep/", {"subscription": number}).status_code == 302
+    assert Subscription.objects.get().cancel_at is None
+
+
 def test_owners_alone_see_on_every_page_that_something_is_owed(acme: Tenant, owner: Browser, facts: Facts) -> None:
     now = timezone.now()
     row = begin(acme, "hpns", facts, now - 60 * DAY)
