@@ -156,9 +156,15 @@ def _link(customer: Any, number: str) -> dict[str, str]:
 
 def _stats(customer: Any) -> list[dict[str, str]]:
     """Balance and SLA credit, where there is any."""
-    held = [("Balance", text(amount, currency)) for currency, amount in ledger.balances(customer.pk).items()]
-    credit = [("SLA credit", text(amount, currency)) for currency, amount in reading.credit(customer).items()]
-    return [{"label": label, "value": value} for label, value in (*held, *credit)]
+    kinds = (
+        ("Balance", "counts towards the next invoice by itself", ledger.balances(customer.pk)),
+        ("SLA credit", "comes off the next fee by itself", reading.credit(customer)),
+    )
+    return [
+        {"label": label, "value": text(amount, currency), "change": what}
+        for label, what, held in kinds
+        for currency, amount in held.items()
+    ]
 
 
 def _drafts(customer: Any, today: date) -> list[dict[str, Any]]:
@@ -169,7 +175,7 @@ def _drafts(customer: Any, today: date) -> list[dict[str, Any]]:
         net = sum(line.amount_minor for line in lines)
         shown.append(
             {
-                "title": draft.get_kind_display(),
+                "title": draft.get_kind_display().capitalize(),
                 "on": draft.ready_on,
                 "ready": draft.ready_on <= today,
                 "rows": [[line.text, line.detail, text(line.amount_minor, draft.currency)] for line in lines],

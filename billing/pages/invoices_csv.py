@@ -41,7 +41,7 @@ def of_document(document: Document) -> str:
 def _document(each: Standing) -> tuple[str, ...]:
     row = each.invoice
     return (
-        *(row.number, row.get_kind_display(), row.issued_at.date().isoformat()),
+        *(row.number, row.get_kind_display().lower(), row.issued_at.date().isoformat()),
         row.due_on.isoformat() if row.due_on else "",
         row.currency,
         *(_units(minor) for minor in (row.net_minor, row.tax_minor, row.gross_minor, each.open_minor)),

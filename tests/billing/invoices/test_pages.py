@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 
 import pytest
 from django.core import mail
@@ -9,7 +10,7 @@ from pytest_django import Settings
 
 from billing import customers
 from billing.facts import Credit, Month
-from billing.invoices import drafting, issuing, ledger, mails
+from billing.invoices import drafting, issuing, ledger, mails, payments
 from billing.invoices.document import Line
 from billing.models import BillingProfile, Invoice, InvoiceFile, InvoiceMail, RoundFailure
 from tenants.models import AuditEvent, Customer
@@ -71,6 +72,21 @@ def test_a_document_is_shown_as_it_is_and_its_files_are_had(acme: Customer, ada:
     assert [(line["text"], line["amount"]) for line in lines] == [("Set-up", "100.00")]
     (row,) = csv.DictReader(io.StringIO(ada.get("/c/acme/invoices.csv").content.decode()))
     assert (row["number"], row["total"], row["open"], row["state"]) == (made.number, "100.00", "100.00", "open")
+    assert row["kind"] == "invoice"
+
+
+def test_what_was_paid_is_shown_with_its_day_and_what_is_too_much_with_what_becomes_of_it(
+    acme: Customer, ada: Browser
+) -> None:
+    billed(acme)
+    made = issued(acme)
+    when = datetime(2026, 3, 9, 12, tzinfo=UTC)
+    paid = made.gross_minor + 1_000
+    payments.record(made, amount_minor=paid, currency=made.currency, reference="BANK-1", now=when)
+    assert "<li>9 Mar 2026: Payment, " in text(ada, f"{PAGE}{made.number}/")
+    found = text(ada, PAGE)
+    assert "10.00 EUR" in found
+    assert "counts towards the next invoice by itself" in found
 
 
 def test_another_customers_document_is_not_there(acme: Customer, ada: Browser) -> None:
