@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from delivery.insight import pausing
 from delivery.insight.customers import DAY, FINE
 from delivery.rollups.reading import HOUR, counted
+from delivery.worker.breaker_reports import Paused
 from tenants.models import Credential
 
 # How long before its end a credential is spoken of.
@@ -34,7 +36,9 @@ class State:
 def states(now: datetime) -> list[State]:
     """Every credential in use, the worst first, without counts (counted_for). Raises django.db.Error."""
     current = Credential.objects.filter(slot=Credential.Slot.CURRENT, app__enabled=True).select_related("app__customer")
-    return sorted((_state(row, now) for row in current.order_by("app__label", "pk")), key=lambda each: each.rank)
+    paused = {each.credential_id: each for each in pausing.breakers()}
+    found = (_state(row, now, paused.get(row.pk)) for row in current.order_by("app__label", "pk"))
+    return sorted(found, key=lambda each: each.rank)
 
 
 def counted_for(found: list[State], now: datetime) -> list[State]:
@@ -54,11 +58,13 @@ def _counted(each: State, counts: dict[int, tuple[int, int]]) -> State:
     return replace(each, pushes=pushes, refused=refused)
 
 
-def _state(row: Credential, now: datetime) -> State:
+def _state(row: Credential, now: datetime, paused: Paused | None) -> State:
     if row.refused_at is not None:
         return State(row, "bad", "Refused", row.refused_code, row.refused_at)
     if row.expires_at is not None and row.expires_at <= now:
         return State(row, "bad", "Ended", "", row.expires_at)
+    if paused is not None:
+        return State(row, "bad", "Paused", paused.reason, pausing.since(paused))
     if row.expires_at is not None and row.expires_at <= now + SOON:
         return State(row, "warn", "Ends soon")
     if row.check_code not in ("", "ok"):

@@ -15,7 +15,14 @@ from typing import Any, Final
 from django.utils import timezone
 
 from delivery.insight import day as days
-from delivery.insight import proof_troubles, refusing_troubles, remove_troubles, setup_troubles, traffic_troubles
+from delivery.insight import (
+    pausing_troubles,
+    proof_troubles,
+    refusing_troubles,
+    remove_troubles,
+    setup_troubles,
+    traffic_troubles,
+)
 from delivery.insight.day import Day
 from delivery.insight.summary import some_of
 from delivery.insight.trouble import Severity, Trouble
@@ -31,6 +38,7 @@ _ORDER: Final = (
     "not_entitled",
     "subscription",
     "provider_refuses",
+    "credential_paused",
     "credential_refused",
     "credential_ended",
     "no_credential",
@@ -66,6 +74,7 @@ def troubles(
         found += _with_counts(apps, day, filters)
         found += remove_troubles.of_removes(customer, app)
         found += refusing_troubles.of_providers(customer, inventory, app)
+        found += pausing_troubles.of_breakers(customer, inventory, app)
     if app is None:
         found += setup_troubles.of_keys(customer, inventory, server)
         found += proof_troubles.of_proofs(customer, now, server)

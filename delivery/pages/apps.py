@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from delivery.insight import credential_record
+from delivery.insight import credential_record, pausing
 from delivery.insight import day as days
 from delivery.insight.charts import MarkerKind
 from delivery.insight.day import Day
@@ -249,4 +249,8 @@ def _context(row: PushApp) -> dict[str, Any]:
             kind, text = "bad", "Expired"
         elif current.expires_at is not None and current.expires_at - now < SOON:
             kind, text = "warn", "Expires soon"
-    return {"app": row, "current": current, "next": slots.get(Credential.Slot.NEXT), "kind": kind, "text": text}
+    paused = pausing.of_apps().get(row.pk)
+    if paused is not None and kind in ("good", "warn"):
+        kind, text = "bad", "Paused"
+    following = slots.get(Credential.Slot.NEXT)
+    return {"app": row, "current": current, "next": following, "kind": kind, "text": text, "paused": paused}

@@ -15,7 +15,7 @@ SHOWN: Final = 50
 NUMBERS: Final = frozenset(
     (
         *("Pushes", "By us", "By provider", "By customer", "Failed", "Customers", "Before", "Change", "Acked"),
-        *("Of all", "Pushes in 30 days", "Handed off", "p50", "p95"),
+        *("Of all", "Pushes in 30 days", "Handed off", "p50", "p95", "Held back"),
     )
 )
 

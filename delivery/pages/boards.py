@@ -18,7 +18,7 @@ from delivery.insight import announced, credentials, customers, providers, refus
 from delivery.insight.customers import Health, Silent
 from delivery.insight.standing import Figures, Standing, milliseconds, percent
 from delivery.pages import board_parts as parts
-from delivery.pages import dead_letters
+from delivery.pages import breaker_rows, dead_letters
 from tenants.models import Customer
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -213,6 +213,9 @@ def provider_panel(request: HttpRequest) -> HttpResponse:
         "answer": " ".join(each.sentence for each in providers.provider_standings()),
         "note": announced.line(now),
         "refusing": refusing.sentences(with_counts=True),
+        "breakers": breaker_rows.sentence(),
+        "breaker_rows": breaker_rows.rows(),
+        "breaker_columns": breaker_rows.COLUMNS,
         "rows": rows,
         "columns": parts.columns(
             "Provider", "Last", "State", "Handed off", "By provider", "By us", "Pushes", "p50", "p95"

@@ -135,7 +135,7 @@ class Deliverer:
 
     def _hold_back(self, work: BatchProgress, index: int, target: Target) -> bool:
         """Whether a push is not sent now, because its provider gives no answers: it is tried later, or has ended."""
-        pause = self.breakers.wait(target, (work, index))
+        pause = self.breakers.wait(target, (work, index), counts=work.claim is None)
         if not pause:
             return False
         if not self.retries.put_off(work, index, pause):

@@ -21,6 +21,7 @@ from delivery.queue import batch, shared_clock, valkey
 from delivery.worker import settlement
 from delivery.worker.attempts import Deliverer
 from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.breaker_reports import BreakerReports
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.places import Places, cost
 from delivery.worker.settlement import Settler
@@ -67,10 +68,12 @@ class BatchSender:
         self.deliverer = Deliverer(
             loop, engine, reporter, self.settler, self.fuse, dead or DeadDevices(link, settings.HASH_KEY, DIRECTORY)
         )
+        self._breakers = BreakerReports(self.deliverer.breakers, link, loop)
         self._tasks = [
             supervise("the reports of credentials", reporter.run, essential=False),
             supervise("the deadlines of batches", self._enforce_deadlines),
             supervise("the counts of removed devices", self.fuse.run, essential=False),
+            supervise("the reports of open circuit breakers", self._breakers.run, essential=False),
         ]
         counting.register_gauges(self._gauges)
 
@@ -177,7 +180,8 @@ class BatchSender:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1)  # what is kept by one may be its last second's
+            withdrawing = self.loop.create_task(self._breakers.withdraw())
+            await asyncio.wait((*self._tasks, withdrawing), timeout=1)  # what is kept by one may be its last second's
             self.leave()
             await self.engine.close()
             # What that cut off is tried again by others, as soon as Valkey has it.

@@ -49,23 +49,28 @@ BROKEN: Final = frozenset((500, 502, 503, 504))
 
 
 class Open(NamedTuple):
-    """A breaker that is open or half open: of which credential, where, since when (the clock's), and for what."""
+    """A breaker that is open or half open (`is_probing`): of which app and credential, where, since when and until when
+    (the clock's), for what, and how many pushes were held back."""
 
+    app_id: int
     credential_id: int
     host: str
     since: float
+    probe_at: float
     reason: str
+    held: int
+    is_probing: bool
 
 
 class _Breaker:
     __slots__ = (
-        *("answered", "began", "failed", "host", "open_until", "pause", "probed_at", "probes", "reason", "since"),
-        "well",
+        *("answered", "app_id", "began", "failed", "held", "host", "open_until", "pause", "probed_at", "probes"),
+        *("reason", "since", "well"),
     )
 
-    def __init__(self, now: float, host: str) -> None:
-        self.began, self.host = now, host
-        self.failed = self.answered = self.well = 0
+    def __init__(self, now: float, app_id: int, host: str) -> None:
+        self.began, self.app_id, self.host = now, app_id, host
+        self.failed = self.answered = self.well = self.held = 0
         self.open_until = self.since = self.probed_at = 0.0  # 0: closed
         self.pause = PAUSE
         self.probes: set[Hashable] = set()
@@ -80,17 +85,24 @@ class Breakers:
         self._clock = clock
         # Those that have failed lately; whoever looks whether it is empty need not ask.
         self.troubled: dict[tuple[int, str], _Breaker] = {}
+        # Called when one opens.
+        self.on_opened: Callable[[], None] = _nobody
 
-    def wait(self, target: Target, push: Hashable) -> float:
-        """The seconds for which a push is not to be sent; 0: send it, and let on_attempt() know what came of it."""
+    def wait(self, target: Target, push: Hashable, *, counts: bool = True) -> float:
+        """The seconds for which a push is not to be sent; 0: send it, and let on_attempt() know what came of it.
+
+        counts: whether it is one more push that is held back, and not one that was before.
+        """
         breaker = self.troubled.get((target.credential_id, target.origin))
         if breaker is None or not breaker.since:
             return 0.0
         now = self._clock()
         if breaker.open_until > now:
+            breaker.held += counts
             return breaker.open_until - now
         if len(breaker.probes) >= PROBES:
             if now - breaker.probed_at < PROBE_MOST:
+                breaker.held += counts
                 return PAUSE
             breaker.probes.clear()
         breaker.probes.add(push)
@@ -113,7 +125,7 @@ class Breakers:
         if breaker is None:
             if not is_failure or (len(self.troubled) >= KEPT_MOST and not self._forget()):
                 return
-            breaker = self.troubled[key] = _Breaker(self._clock(), attempt.host)
+            breaker = self.troubled[key] = _Breaker(self._clock(), target.app_id, attempt.host)
         if is_failure:
             breaker.reason = attempt.reason if not attempt.status else str(attempt.status)
         if breaker.since:
@@ -133,6 +145,7 @@ class Breakers:
         if breaker.failed >= FEWEST and breaker.failed >= RATIO * (breaker.failed + breaker.answered):
             breaker.since = now
             breaker.open_until = now + breaker.pause
+            self.on_opened()
             logger.warning(
                 "no pushes are sent with the credential %d to %s for a while: %d of %d attempts failed, the last by %s",
                 key[0], breaker.host, breaker.failed, breaker.failed + breaker.answered, breaker.reason,
@@ -170,6 +183,20 @@ class Breakers:
 
     def open(self) -> Iterator[Open]:
         """Those that are open or half open."""
+        now = self._clock()
         for (credential_id, _), breaker in self.troubled.items():
             if breaker.since:
-                yield Open(credential_id, breaker.host, breaker.since, breaker.reason)
+                yield Open(
+                    breaker.app_id,
+                    credential_id,
+                    breaker.host,
+                    breaker.since,
+                    breaker.open_until,
+                    breaker.reason,
+                    breaker.held,
+                    breaker.open_until <= now,
+                )
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

@@ -7,7 +7,7 @@ from typing import Final
 from billing.incidents import canary_state
 from billing.models import PAGES, CanaryMinute, Incident, RoundFailure, Subscription
 from billing.sla import breaks, keys
-from delivery.insight import refusing
+from delivery.insight import pausing, refusing
 from hpns.staff.need import BAD, Need, address, first, midnight, number_of
 from tenants.models import Customer
 
@@ -82,3 +82,13 @@ def refusing_providers(_now: datetime) -> Iterator[Need]:
         since = datetime.fromtimestamp(min(each.since for each in found), UTC)
         sentence = " ".join(refusing.sentences(with_counts=True))
         yield Need("refusing_providers", BAD, len(found), sentence, since, address("boards-providers"))
+
+
+def paused_credentials(_now: datetime) -> Iterator[Need]:
+    """Credentials with which nothing is sent, because no answers come."""
+    found = pausing.breakers()
+    if found:
+        who = number_of(len(found), "credential is", "credentials are")
+        words = f"{who} paused, because nobody answers at the provider."
+        url = f"{address('boards-providers')}#breakers"
+        yield Need("paused_credentials", BAD, len(found), words, pausing.since(found[0]), url)

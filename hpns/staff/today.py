@@ -200,6 +200,7 @@ LOOKS: Final[tuple[tuple[str, Callable[[datetime], Iterator[Need]]], ...]] = (
     ("billing.view_slaledger", needs_of_service.ledgers),
     ("tenants.view_finding", _findings),
     ("tenants.view_credential", needs_of_service.refusing_providers),
+    ("tenants.view_credential", needs_of_service.paused_credentials),
     ("tenants.view_credential", _shared_credentials),
     ("billing.view_licencecase", _licence_cases),
     ("billing.view_subscription", _subscriptions),

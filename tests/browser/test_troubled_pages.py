@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+import redis
+from django.core.cache import cache
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -12,8 +14,9 @@ from tenants.models import Credential, Customer, PushApp, Rejection, ServerKey
 from tests.browser.conftest import NewPage
 from tests.browser.looks import NARROW, NARROWEST, WIDE, assert_accessible, assert_no_sideways_scroll
 from tests.browser.through_client import ORIGIN, answered_by
-from tests.browsing import Browser
+from tests.browsing import Browser, staff
 from tests.delivery.insight.traffic import REFUSED, came, count_all
+from tests.delivery.paused import pause
 from tests.delivery.rollups.pushes import SENT
 from tests.tenants.two_customers import Cast, two_customers
 
@@ -83,6 +86,32 @@ def test_from_home_a_click_leads_to_where_a_trouble_is_mended(page: Page) -> Non
         "The request comes from an address that this server may not push from"
     )
     expect(page.locator(".door")).to_contain_text("TLS 1.3")
+
+
+def test_a_paused_credential_on_the_pages_of_its_customer_and_of_the_staff(
+    new_page: NewPage, cast: Cast, valkey: redis.Redis
+) -> None:
+    Credential.objects.update(refused_at=None, refused_code="")
+    app = PushApp.objects.get(customer=cast.acme.customer)
+    ada, staff_member = Browser().enter(cast.ada), Browser().enter(staff(), factor=True)
+    for scheme in ("light", "dark"):
+        page = new_page(viewport=WIDE, color_scheme=scheme)
+        for client, address, words in (
+            (ada, "/c/acme/", "does not answer in time, so that we have held back pushes to apple_own since"),
+            (ada, f"/c/acme/apps/{app.pk}/", "its pushes are held back until api.push.apple.com answers again"),
+            (ada, "/c/acme/apps/", "Paused"),
+            (staff_member, "/admin/boards/providers/", "Open circuit breakers"),
+        ):
+            answered_by(page, client)
+            for window in (WIDE, NARROW):
+                cache.clear()
+                pause(valkey, app, ago=-3600)  # however long the machine takes
+                page.set_viewport_size(window)
+                page.goto(f"{ORIGIN}{address}")
+                expect(page.locator("main")).to_contain_text(words)
+                assert_no_sideways_scroll(page)
+            assert_accessible(page)
+    cache.clear()
 
 
 def test_the_troubles_beyond_a_few_are_folded_and_can_be_read(page: Page) -> None:
