@@ -24,6 +24,8 @@ from tenants.admin.filters import whether
 from tenants.audit import recording
 from tenants.problem import ProblemError
 
+_ANNOUNCED: Final = "It is announced: on the status page within a minute."
+_PUBLISHED: Final = "It is published: on the status page within a minute."
 FIXED: Final = "It is published: its times stand. Cancel it and announce another."
 
 
@@ -76,7 +78,8 @@ def _mail(kind: str, context: dict[str, Any], *, customers: bool) -> SafeString:
     """A mail as it goes out, and to how many."""
     to = announcing.recipients(customers=customers)
     subscribed = sum(to.values())
-    who = f"{len(to):,} addresses: {len(to) - subscribed:,} of customers, {subscribed:,} subscribed"
+    noun = "address" if len(to) == 1 else "addresses"
+    who = f"{len(to):,} {noun}: {len(to) - subscribed:,} of customers, {subscribed:,} subscribed"
     subject = " ".join(render_to_string(f"billing/mail/{kind}_subject.txt", context).split())
     text = render_to_string(f"billing/mail/{kind}_message.txt", {**context, "status": "(the status page)"})
     return format_html("<p>To {}</p><p><strong>{}</strong></p><pre>{}</pre>", who, subject, text.strip())
@@ -109,7 +112,7 @@ class MaintenanceWindowAdmin(AnnouncementAdmin):
     def acts(self, obj: Any) -> dict[str, tuple[Callable[[], Any], str]]:
         """Announce, and cancel."""
         return {
-            "_publish": (lambda: announcing.publish_window(window=obj, now=timezone.now()), "It is announced."),
+            "_publish": (lambda: announcing.publish_window(window=obj, now=timezone.now()), _ANNOUNCED),
             "_cancel": (lambda: announcing.cancel_window(window=obj, now=timezone.now()), "It is cancelled."),
         }
 
@@ -192,7 +195,7 @@ class IncidentAdmin(AnnouncementAdmin):
 
     def acts(self, obj: Any) -> dict[str, tuple[Callable[[], Any], str]]:
         """Publish what is new."""
-        return {"_publish": (lambda: announcing.publish_incident(incident=obj, now=timezone.now()), "It is published.")}
+        return {"_publish": (lambda: announcing.publish_incident(incident=obj, now=timezone.now()), _PUBLISHED)}
 
     @admin.display
     def state(self, row: Incident) -> str:

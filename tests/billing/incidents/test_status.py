@@ -146,6 +146,7 @@ def test_an_incident_and_maintenance_are_told_and_drafts_are_not() -> None:
     incident(title="A draft", published_at=None)
     window(title="A draft, too", published_at=None)
     assert words() == "Everything works."
+    assert "There was no incident in the last 90 days." in rendering.html(status.read(NOW))
     incident()
     window()
     found = status.read(NOW)
@@ -155,6 +156,7 @@ def test_an_incident_and_maintenance_are_told_and_drafts_are_not() -> None:
     page = rendering.html(found)
     assert "We look &lt;b&gt;into&lt;/b&gt; it." in page
     assert "A draft" not in page
+    assert "There was no other incident in the last 90 days." in page
 
 
 def test_what_fails_while_it_is_maintained_is_under_maintenance() -> None:

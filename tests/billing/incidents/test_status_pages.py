@@ -98,7 +98,7 @@ def test_staff_see_the_mail_before_it_goes_out_and_a_draft_is_told_to_nobody(bos
     Subscriber.objects.create(email="sue@example.com", confirmed_at=timezone.now())
     answer = boss.post("/admin/billing/maintenancewindow/add/", FIELDS, follow=True)
     page = answer.content.decode()
-    assert "To 1 addresses: 0 of customers, 1 subscribed" in page
+    assert "To 1 address: 0 of customers, 1 subscribed" in page
     assert "Maintenance on 2 Jan 2099, 10:00 UTC: New disks" in page
     assert "Its minutes are left out" in page
     assert mailing.send_due(timezone.now()) == 0
@@ -131,7 +131,8 @@ def test_an_incident_is_published_by_its_button_and_what_was_said_stands(boss: B
     form = {**INCIDENT, "updates-INITIAL_FORMS": "1", "updates-0-id": str(update.pk), "updates-0-incident": str(row.pk)}
     page = boss.get(there).content.decode()
     assert "We look into it." in page
-    boss.post(there, {**form, "_publish": "1"})
+    answer = boss.post(there, {**form, "_publish": "1"}, follow=True)
+    assert "It is published: on the status page within a minute." in answer.content.decode()
     assert Incident.objects.get().published_at is not None
     answer = boss.post(there, {**form, "updates-0-text": "It was nothing."})
     assert "What was published stands" in answer.content.decode()
