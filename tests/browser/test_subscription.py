@@ -1,5 +1,7 @@
 """The pages of a subscription and the staff's lists of them, in each state that needs somebody."""
 
+import os
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -16,10 +18,12 @@ from tests.browsing import Browser, Tenant, member, staff, tenant
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 PAGE = "/c/acme/subscription/"
+# For whoever wants to look at them: SHOTS=/some/folder bin/test tests/browser/test_subscription.py
+SHOTS = os.environ.get("SHOTS", "")
 
 
-def looked_at(page: Page, address: str) -> None:
-    """Accessible light and dark, wide and narrow, and never wider than the window."""
+def looked_at(page: Page, address: str, name: str = "") -> None:
+    """Accessible light and dark, wide and narrow, and never wider than the window. name: of a picture, if any."""
     answer = page.goto(ORIGIN + address)
     assert answer is not None
     assert answer.ok
@@ -29,6 +33,8 @@ def looked_at(page: Page, address: str) -> None:
             page.set_viewport_size(window)  # type: ignore[arg-type]
             assert_accessible(page, colours_only=scheme == "dark")
             assert_no_sideways_scroll(page)
+            if SHOTS and name:
+                page.screenshot(path=f"{SHOTS}/{name}-{window['width']}-{scheme}.png", full_page=True)
     page.set_viewport_size(NARROWEST)  # type: ignore[arg-type]
     assert_no_sideways_scroll(page)
 
@@ -51,6 +57,11 @@ def test_the_pages_of_a_subscription_in_each_state(new_page: NewPage, acme: Tena
     changing.cancel(subscription=row, at=now + 30 * DAY, now=now)
     looked_at(page, PAGE)
     changing.keep(subscription=row, now=now)
+    included = begin(acme, "e1", facts, now - DAY)
+    changing.override(subscription=included, until=now + 9 * DAY, reason="Its licence comes.", now=now)
+    looked_at(page, PAGE, "beside")
+    looked_at(page, f"{PAGE}cancel/?subscription={row.pk}", "cancel-beside")
+    changing.cancel(subscription=included, at=now, now=now)
     facts.invoices.append(invoice(now - 2 * DAY, row.pk))
     applying.apply(acme.customer, now, facts.sources)
     looked_at(page, "/c/acme/settings/")  # with the banner

@@ -17,6 +17,7 @@ from tests.billing.sla.facts import PRICED
 from tests.billing.sla.months import at
 from tests.billing.sla.renewals import left_out_once
 from tests.billing.sla.test_renewing import REASON, broken, renew
+from tests.roles import WORKER, acting_as
 
 pytestmark = pytest.mark.django_db
 ADA, PAYABLE = "ada@acme.example", "payable@acme.example"
@@ -152,6 +153,15 @@ def test_what_is_whole_again_without_a_renewal_is_no_longer_called_broken(acme: 
             SlaDay.objects.filter(day="2026-02-01").update(head=value)
         running.round_(at(hour), PRICED)
         assert breaks.all_broken().exists() is found
+
+
+def test_the_worker_may_do_all_of_it(acme: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with acting_as(WORKER):
+        broken(acme, monkeypatch)
+    renew(acme)
+    with acting_as(WORKER):
+        running.round_(at("2026-02-08T00:05"), PRICED)
+    assert told() == [(ADA, BROKE), (ADA, ANEW), (PAYABLE, BROKE), (PAYABLE, ANEW)]
 
 
 def test_without_an_owner_or_a_contact_the_operator_is_told(
