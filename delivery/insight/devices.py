@@ -11,6 +11,7 @@ from delivery.models import Device
 from delivery.providers.base import Cause, Silence
 from delivery.providers.table import PROVIDERS
 from delivery.rollups.reading import counted
+from tenants.providers.table import PROVIDERS as NAMED
 
 # How long nothing of a server has been acknowledged when its receipts are said not to come.
 MUTE: Final = timedelta(days=30)
@@ -50,6 +51,11 @@ def silence(row: Device, mute: set[int]) -> Cause:
     return reasons.stopped if row.acked_at else reasons.never
 
 
+def _provider(row: Device) -> str:
+    known = NAMED.get(row.family)
+    return known.name if known else "The provider"
+
+
 def reason(code: str) -> str:
     """The cause that a code stands for, and the provider's own words for it: part of a sentence."""
     known = catalogue.entry(code)
@@ -69,4 +75,4 @@ def state(row: Device, now: datetime, days: int) -> Saying:
     heard = row.acked_at or row.first_at
     if row.sent_at and heard < now - timedelta(days=days) <= row.sent_at:
         return Saying("warn", SILENT, "")
-    return Saying("quiet", "Handed off", "The provider took the last push; the phone has not acknowledged it.")
+    return Saying("quiet", "Handed off", f"{_provider(row)} took the last push; the phone has not acknowledged it.")

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from delivery.insight.catalogue import ENTRIES, Entry
 from delivery.insight.durations import lasting
+from delivery.insight.summary import capitalised
 from delivery.models import Delivery, Receipt
 from delivery.outcomes import own
 from delivery.outcomes.verdict import ANSWERED, MAYBE, NOT_SENT, Answer, Attempt, Outcome, Retry, Verdict, WireState
@@ -125,13 +126,11 @@ def _attempts(row: Delivery) -> list[Step]:
     for place, attempt in enumerate(attempts):
         at = datetime.fromtimestamp(attempt["at"], UTC)
         host = attempt["host"] or provider(row)
-        how = _how(verdicts[:place], place, len(attempts))
         # Without an answer nobody knows that anything has left, and often it surely has not.
-        if attempt["status"]:
-            steps.append(Step(f"{how} to {host}", _after(row, at), "good", "Sent"))
-        else:
-            tried = how.replace(" and sent", " that tried to send it").replace(": sent", ": tried")
-            steps.append(Step(f"{tried} to {host}", _after(row, at), "quiet", "Tried"))
+        sent = bool(attempt["status"])
+        how = _how(verdicts[:place], place, len(attempts), sent=sent)
+        kind, label = ("good", "Sent") if sent else ("quiet", "Tried")
+        steps.append(Step(f"{how} to {host}", _after(row, at), kind, label))
         ended = datetime.fromtimestamp(attempt["at"] + attempt["ms"] / 1000, UTC)
         result = _result(attempt, verdicts[place], host, _after(row, ended))
         if place + 1 < len(attempts):
@@ -151,11 +150,12 @@ def _tried_again(failed: Step, pause: float) -> Step:
     return failed._replace(note=f"{failed.note} Tried again {lasting(pause * 1000)} later.".strip())
 
 
-def _how(before: Sequence[Verdict], place: int, count: int) -> str:
+def _how(before: Sequence[Verdict], place: int, count: int, *, sent: bool) -> str:
     """How an attempt came about, after those before it."""
     if not place:
-        return "Taken by a worker and sent" if count == 1 else f"Attempt 1 of {count}: taken by a worker and sent"
-    head, last = f"Attempt {place + 1} of {count}: sent", before[-1]
+        first = "taken up and sent" if sent else "tried to send it"
+        return capitalised(first) if count == 1 else f"Attempt 1 of {count}: {first}"
+    head, last = f"Attempt {place + 1} of {count}: {'sent' if sent else 'tried'}", before[-1]
     renewed = sum(verdict.retry is Retry.RENEW for verdict in before)
     if last.retry is Retry.RENEW and renewed == 1:
         return f"{head} once more, with a new token,"

@@ -96,7 +96,7 @@ def test_an_attempt_whose_name_was_not_found_is_not_said_to_be_sent() -> None:
     steps = timeline.of(row, ())
     assert "Sent" not in [step.label for step in steps]
     assert (steps[2].label, steps[2].kind) == ("Tried", "quiet")
-    assert steps[2].text == "Taken by a worker that tried to send it to h"
+    assert steps[2].text == "Tried to send it to h"
 
 
 def test_a_second_attempt_after_a_refused_key_is_the_spare_credentials() -> None:

@@ -256,7 +256,7 @@ def test_a_phone_that_was_not_told_of_its_sessions_end_is_told_of(ada: Browser, 
 
 def test_what_the_tables_do_not_know_yet_is_said_at_once(ada: Browser, phone: Any) -> None:
     phone(3)
-    assert "The provider took the last push; the phone has not acknowledged it." in page_of(ada)
+    assert "Apple took the last push; the phone has not acknowledged it." in page_of(ada)
     taken_in()
     phone(0.001, GONE)
     text = page_of(ada)
