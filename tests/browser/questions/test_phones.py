@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from tests.browser.questions.admin import Admin, Search
 from tests.browser.questions.company import Company
@@ -46,9 +47,13 @@ def test_was_the_phone_of_somebody_who_left_told_to_wipe(company: Company, ada: 
 
 
 def test_how_many_phones_do_we_have(company: Company, ada: Enter) -> None:
+    month = (datetime.now(UTC) - timedelta(seconds=200)).month
     company.past(*({"ago": 200, "device": f"{number:064x}"} for number in (1, 2, 2)))
     company.taken_in()
     admin = ada(company)
     # What they cost is the subscription's page to say.
-    admin.reads("Delivery", "Devices", sentence="2 phones were reached this month.")
+    admin.reads("Delivery", "Devices", sentence="this month")
     admin.sees("Active devices by month")
+    # In its first minutes none of a month has been counted.
+    if datetime.now(UTC).month == month:
+        admin.sees("2 phones were reached this month.")
