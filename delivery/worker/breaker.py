@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 WINDOW: Final = 10.0
 FEWEST: Final = 20
 RATIO: Final = 0.5
-# Seconds that it is open at first, and at most.
-PAUSE, PAUSE_MOST = 2.0, 30.0
+# Seconds that it is open at first, and at most: much less than a call lives, so that a provider that answers again is
+# found out in time for it. A few pushes in so many seconds are nothing to a provider.
+PAUSE, PAUSE_MOST = 2.0, 8.0
 PROBES: Final = 3
 # Seconds after which a probe that has not ended is not waited for any longer; each ends within its deadline.
 PROBE_MOST: Final = 10.0

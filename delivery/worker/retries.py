@@ -134,8 +134,13 @@ class Retries:
         return True
 
     def put_off(self, work: BatchProgress, index: int, pause: float) -> bool:
-        """Move a push that is not sent now to the due list, for at least so many seconds, if it is of use then."""
-        return self._put(work, index, schedule.of(work.items[index].push), pause + _chance() * max(1.0, pause))
+        """Move a push that is not sent now to the due list, for about so many seconds, if it is of use then.
+
+        What has little time, such as a call, comes back after its own longest pause: the wait may be over sooner.
+        """
+        plan = schedule.of(work.items[index].push)
+        latest = plan.longest * (1 + _chance()) / 2
+        return self._put(work, index, plan, min(pause + _chance() * max(1.0, pause), latest))
 
     def begin_due(self, work: BatchProgress, target: Target) -> bool:
         """Whether a push of the due list may be sent now; else it waits for its credential's budget, or places."""

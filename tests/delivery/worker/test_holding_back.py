@@ -1,9 +1,12 @@
 """Pushes to a provider that gives no answers: they are not sent, and tried later or ended with the reason."""
 
+import time
+
 import pytest
 import redis
 
 from delivery.http2.engine import Engine
+from delivery.protocol import schedule
 from delivery.queue import due_list, valkey
 from delivery.worker import breaker
 from tests.delivery.http2.rough_server import RoughServer
@@ -53,3 +56,15 @@ async def test_real_pushes_find_out_that_the_provider_answers_again(
         (attempt,) = await pushes.push(f"ok_{number}", type="test")
         assert attempt.status == 200
     await until(lambda: not held.troubled)
+
+
+async def test_a_call_does_not_wait_for_longer_than_it_is_of_use_for(
+    pushes: Pushes, store: redis.Redis, quick: None
+) -> None:
+    await _open(pushes)
+    (state,) = pushes._deliverer.breakers.troubled.values()
+    state.open_until += schedule.CALL.lifetime
+    assert await pushes.push("ok_call", transport="voip") == ()
+    await until(lambda: store.zcard(due_list.DUE) == 1)
+    [(_, due)] = store.zrange(due_list.DUE, 0, -1, withscores=True)
+    assert due / 1000 - time.time() <= schedule.CALL.longest
