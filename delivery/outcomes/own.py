@@ -140,8 +140,8 @@ def _refused(code: str, cause: str, fix: str, *, is_credential_fault: bool = Fal
     )
 
 
-def _ours(code: str, cause: str, fix: str, outcome: Outcome = Outcome.FAILED) -> Verdict:
-    return failed(code, cause, fix, attribution="ours", outcome=outcome, level="error")
+def _ours(code: str, cause: str, fix: str, outcome: Outcome = Outcome.FAILED, level: str = "error") -> Verdict:
+    return failed(code, cause, fix, attribution="ours", outcome=outcome, level=level)
 
 
 _SETTING = "copy the value for Mattermost's Push Notification Server setting again"
@@ -278,6 +278,14 @@ REFUSALS: Final[dict[str, Verdict]] = {
             "the app tests again when it connects the next time",
         ),
         _ours("lost", "the push was accepted and its end is not known", "report it with the trace id", Outcome.LOST),
+        _ours(
+            "interrupted",
+            "what had begun to send the push ended before the provider's answer; the push may have been delivered, and "
+            "is not sent again because it would ring or show twice",
+            _WAIT,
+            Outcome.UNKNOWN,
+        ),
+        _ours("expired", "the push was no longer of use before it could be sent", _WAIT, Outcome.EXPIRED, "warning"),
     )
 }
 REFUSALS["provider_away"] = failed(
@@ -286,11 +294,4 @@ REFUSALS["provider_away"] = failed(
     "seconds",
     _WAIT,
     attribution="provider",
-)
-REFUSALS["expired"] = failed(
-    "expired",
-    "the push was no longer of use before it could be sent",
-    _WAIT,
-    attribution="ours",
-    outcome=Outcome.EXPIRED,
 )

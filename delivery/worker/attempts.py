@@ -20,11 +20,13 @@ from delivery.outcomes.verdict import Answer, Attempt, Retry, Verdict
 from delivery.protocol import policy, schedule
 from delivery.providers import table
 from delivery.providers.base import Target, Try
-from delivery.queue import batch, shared_clock
+from delivery.queue import batch
 from delivery.worker.batch_progress import BatchProgress
+from delivery.worker.begun_marks import BegunMarks, may_show_twice
 from delivery.worker.breaker import Breakers
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.due_room import DueRoom
+from delivery.worker.gone_devices import GoneDevices
 from delivery.worker.retries import WORTH, Retries
 from delivery.worker.routes import Routes
 from delivery.worker.settlement import Settler
@@ -40,8 +42,6 @@ GATHER_MOST, SHARE = 0.010, 0.1
 # is left, gets a fresh window, and a longer one, for others wait with it; its server is told OK meanwhile. Shorter than
 # what a worker waits for as it stops (DRAIN_SECONDS of hpns/celery/pool.py).
 LATE, LATE_WINDOW = 3.0, 6.0
-# Seconds before its deadline from which on a push may have been answered for it.
-NEARLY = 0.1
 # After these a push of the due list that is not tried again is not too old, but has had its tries.
 _FINAL: Final = frozenset((Retry.ONCE, Retry.RENEW))
 _LEVELS: Final = logging.getLevelNamesMapping()  # made anew at each call
@@ -63,10 +63,11 @@ class Deliverer:
         dead: DeadDevices,
     ) -> None:
         self.routes = Routes()
-        self._loop, self._reporter, self._settler, self._fuse = loop, reporter, settler, fuse
-        self._dead = dead
+        self._loop, self._reporter, self._settler = loop, reporter, settler
+        self._gone = GoneDevices(fuse, dead, settings.PUSH_DEADLINE)
         self._clock = engine.clock
         self.breakers = Breakers(loop.time)
+        self._marks = BegunMarks(settler.link, loop, self._send, self._on_interrupted)
         self.retries = Retries(loop, DueRoom(settler.link, loop), self._send_again, self._on_deferred)
         self._senders = {
             family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
@@ -97,20 +98,20 @@ class Deliverer:
             return None
         target.first_tries += 1
         family = target.family
-        self._senders[family].send(
-            Try(
-                push,
-                target,
-                policy.push_id(item.server, push) if family in self._with_push_id else "",
-                int(self._clock.now() - age) + lifetime,
-                route.version,
-                window,
-                self._tried,
-                work,
-                index,
-            )
+        first = Try(
+            push,
+            target,
+            policy.push_id(item.server, push) if family in self._with_push_id else "",
+            int(self._clock.now() - age) + lifetime,
+            route.version,
+            window,
+            self._tried,
+            work,
+            index,
         )
-        return None
+        if may_show_twice(first):
+            return self._marks.send(work, index, first)
+        return self._senders[family].send(first)
 
     def begin_again(self, work: BatchProgress, now: float, clock: float) -> None:
         """Start the next attempt of the push of the due list that this batch is, or end it where it is too old."""
@@ -131,7 +132,7 @@ class Deliverer:
         push_id = policy.push_id(item.server, push) if target.family in self._with_push_id else ""
         expires_at = int(self._clock.now() - age) + policy.lifetime(push)
         again = Try(push, target, push_id, expires_at, route.version, LATE_WINDOW, self._tried, work, 0)
-        return self._senders[target.family].send(again)
+        return self._marks.send(work, 0, again) if may_show_twice(again) else self._send(work, 0, again)
 
     def _hold_back(self, work: BatchProgress, index: int, target: Target) -> bool:
         """Whether a push is not sent now, because its provider gives no answers: it is tried later, or has ended."""
@@ -142,6 +143,8 @@ class Deliverer:
             verdict, (host, reason) = judge.refusal("provider_away"), self.breakers.trouble(target)
             verdict = verdict if work.claim is None else judge.expired(verdict)
             self.end(work, index, verdict, host=host, reason=reason)
+        else:
+            self._marks.take_back(work, index)
         return True
 
     def _tried(self, tried: Try, attempt: Attempt) -> None:
@@ -154,16 +157,15 @@ class Deliverer:
             if self.breakers.troubled or verdict.answer is not Answer.OK:
                 self.breakers.on_attempt(tried.target, (work, index), attempt, again=len(work.attempts[index]) > 1)
             if verdict.answer is Answer.OK:
-                self._fuse.accepted(work.items[index].customer, tried.target.credential_id, tried.push.device_id)
-                if tried.push.type == "test":
-                    self._dead.registered(work.items[index].server, tried.push)
+                self._gone.accepted(work.items[index], tried)
                 return self.end(work, index, verdict if work.claim is None else _of_late(work.attempts[index], verdict))
             if verdict.answer is Answer.REMOVE or verdict.remove_when_proven:
-                verdict = self._judge_gone(work.items[index], tried, verdict, attempt.gone_at / 1000)
+                verdict = self._gone.judge(work.items[index], tried, verdict, attempt)
                 if work.claim is not None and verdict.answer is Answer.REMOVE:
                     verdict = _of_late(work.attempts[index], verdict)
             if verdict.retry is not Retry.NEVER:
                 if self.retries.try_again(work, index, tried, attempt, verdict.retry):
+                    self._marks.take_back(work, index)
                     return None
                 if work.claim is not None and verdict.retry not in _FINAL:
                     verdict = judge.expired(verdict)
@@ -188,22 +190,6 @@ class Deliverer:
             # The sender that called us cannot help it.
             logger.exception("an attempt could not be judged", extra={"trace": work.items[index].trace})
             self.end(work, index, judge.refusal("internal_error"))
-
-    def _judge_gone(self, item: batch.Item, tried: Try, verdict: Verdict, gone_at: float) -> Verdict:
-        """The verdict on an answer that says that the device is gone; a device that is removed for it is remembered.
-
-        gone_at: since when, in unix seconds by the provider's clock; 0 where it does not say.
-        """
-        push, proven = tried.push, table.PROVEN.get(verdict.code)
-        counts = push.type != "test"
-        is_back = self._dead.is_back(item.server, push, gone_at)
-        judged = self._fuse.judge(
-            item.customer, tried.target, push.device_id, verdict, proven, counts=counts, is_back=is_back
-        )
-        if judged.answer is Answer.REMOVE:
-            is_late = shared_clock.now() - item.at >= self._push_deadline - NEARLY
-            self._dead.add(item.server, push, owed=is_late, gone_at=gone_at)
-        return judged
 
     def _try_spare(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, verdict: Verdict) -> bool:
         """Start another try with the app's other credential, because this one was refused for its key."""
@@ -248,12 +234,23 @@ class Deliverer:
     def _send_again(self, work: BatchProgress, index: int, tried: Try) -> None:
         if self.breakers.troubled and self._hold_back(work, index, tried.target):
             return
+        if may_show_twice(tried):
+            self._marks.send(work, index, tried)
+        else:
+            self._send(work, index, tried)
+
+    def _send(self, work: BatchProgress, index: int, tried: Try) -> None:
+        """Send what has waited, within what is left of its time."""
         tried.timeout = work.deadlines[index] - self._loop.time()
         try:
             self._senders[tried.target.family].send(tried)
         except Exception:
-            logger.exception("a push could not be tried again", extra={"trace": work.items[index].trace})
+            logger.exception("a push could not be sent", extra={"trace": work.items[index].trace})
             self.end(work, index, judge.refusal("internal_error"))
+
+    def _on_interrupted(self, work: BatchProgress, index: int, tried: Try) -> None:
+        self.breakers.on_let_go(tried.target, (work, index))
+        self.end(work, index, judge.refusal("interrupted"))
 
     def end(self, work: BatchProgress, index: int, verdict: Verdict, **details: object) -> None:
         """Note the end of one push; settle when the batch is complete, else in a moment together with others."""
@@ -281,7 +278,9 @@ class Deliverer:
 
     def _settle_in_time(self, work: BatchProgress) -> None:
         if work.answer is not None:
-            if not work.is_due:
+            if work.holder:  # what is not sent again must not end otherwise than its server was told
+                self._loop.call_soon(self._settler.settle, work)
+            elif not work.is_due:
                 self._settler.settle_soon(work)
         elif not work.open:
             if work.timer is not None:

@@ -23,6 +23,7 @@ class BatchProgress:
         "ended",
         "finished",
         "has_deferred",
+        "holder",
         "id",
         "is_acknowledged",
         "is_due",
@@ -76,6 +77,8 @@ class BatchProgress:
         self.routes: list[Route | None] = [None] * len(items)
         self.deadlines = [0.0] * len(items)
         self.timer: asyncio.TimerHandle | None = None
+        # By whom those of its pushes that would ring twice are marked as begun (begun_marks.py); "" before the first.
+        self.holder = ""
         # Those that are to be tried again later, each with the seconds until then; they are open no longer.
         self.deferred: list[tuple[int, float]] = []
         # Those of them that are on their way there, or have arrived; and whether there are any.

@@ -13,10 +13,7 @@ from tests.bench.faults.doing import Begin
 from tests.bench.faults.scene import Scene
 
 # Whose process was killed has no answer; while nobody listens nobody is refused, and who is not accepted yet waits.
-WEB_GONE: Final = frozenset({"no_answer", "unreached", "longest", "rings_again"})
-# A call that was on its way when its process died, or was held still for longer than its lease, is sent again by who
-# takes over, since nobody knows whether it was taken: it rings again. All else takes its own place on the phone.
-SENDER_GONE: Final = frozenset({"rings_again"})
+WEB_GONE: Final = frozenset({"no_answer", "unreached", "longest"})
 # What is turned away while Valkey is away waits in memory, within a bound.
 QUEUE_GONE: Final = frozenset({"unlogged"})
 # What was told OK because it was queued may be answered by nobody then, twice: an honest row says so.
@@ -71,7 +68,7 @@ FAULTS: Final = (
         3,
         WEB_GONE,
     ),
-    Fault("kill-worker", "SIGKILL of a worker, which writes the log", doing.child("worker", KILL), may=SENDER_GONE),
+    Fault("kill-worker", "SIGKILL of a worker, which writes the log", doing.child("worker", KILL)),
     Fault("term-worker", "SIGTERM of a worker", doing.child("worker", TERM)),
     Fault(
         "still-worker",
@@ -79,11 +76,8 @@ FAULTS: Final = (
         doing.still(doing.pids("worker")),
         (8.0, 14.0),
         1,
-        SENDER_GONE,
     ),
-    Fault(
-        "kill-workers", "SIGKILL of all workers, and none for a while", doing.all_workers, (2.0, 12.0), 2, SENDER_GONE
-    ),
+    Fault("kill-workers", "SIGKILL of all workers, and none for a while", doing.all_workers, (2.0, 12.0), 2),
     Fault(
         "term-slow-worker",
         "SIGTERM of a worker while providers take 3 s",
@@ -95,7 +89,6 @@ FAULTS: Final = (
         "SIGKILL of a worker while providers take 3 s",
         doing.while_slow(doing.child("worker", KILL)),
         times=2,
-        may=SENDER_GONE,
     ),
     Fault(
         "kill-slow-web",
