@@ -37,7 +37,7 @@ def of_agreement(customer: Customer) -> Iterator[Trouble]:
         done = AuditEvent.objects.filter(customer_id=customer.pk, action__in=("customer.suspend", "erasure.ask"))
         since = done.order_by("-at").values_list("at", flat=True).first()
         told = done.filter(action="customer.suspend").order_by("-at").values_list("details", flat=True).first()
-        reason = str((told or {}).get("reason", ""))
+        reason = str((told or {}).get("reason", "")).rstrip(". ")
     elif entitlement is None or not entitlement.active:
         kind, sentence = "not_entitled", f"{customer.name} has no subscription that includes pushes: each is refused"
         since = entitlement.updated_at if entitlement else None

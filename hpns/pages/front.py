@@ -4,6 +4,7 @@ import logging
 import secrets
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseServerError
@@ -13,7 +14,7 @@ from django.urls import resolve
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
-from delivery.pages.codes import TOLD
+from delivery.protocol.schedule import MESSAGE
 from tenants.pages.door import CustomerRequest, customer_page
 from tenants.providers.table import PROVIDERS
 
@@ -37,7 +38,8 @@ def docs(_request: HttpRequest) -> HttpResponse:
         "url": f"{base}/t/KEY",
         "userinfo": f"{scheme}://mattermost:KEY@{host}",
         "labels": [label for provider in PROVIDERS.values() for label in provider.labels],
-        "answers": {word: means.removeprefix(f"{word}: ").removeprefix(f"{word}, ") for word, means in TOLD.items()},
+        "scheme": scheme,
+        "port": urlsplit(base).port or (443 if scheme == "https" else 80),
         "deadline": f"{settings.PUSH_DEADLINE:g}",
         "retention": settings.RETENTION_DAYS,
     }
@@ -55,10 +57,12 @@ def nothing_here(request: CustomerRequest, rest: str) -> HttpResponse:
 
 
 def _known() -> dict[str, Any]:
-    """What both pages say: the version, and whom to ask, as an e-mail address where it is one."""
+    """What both pages say: the version, for how long a text may wait, and whom to ask, as an e-mail address where it
+    is one."""
     contact = settings.SUPPORT_CONTACT
     is_email = "@" in contact and " " not in contact
-    return {"version": settings.VERSION, "contact": contact, "contact_is_email": is_email}
+    known = {"version": settings.VERSION, "hours": MESSAGE.lifetime // 3600}
+    return {**known, "contact": contact, "contact_is_email": is_email}
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -47,7 +47,8 @@ class RepetitionValidator:
         if _piece(text) != text or (mostly and _piece(letters) != letters):
             raise ValidationError("This password only repeats a shorter one: it is guessed as quickly.", "repeated")
         if mostly and letters in self._common:
-            raise ValidationError("This password is a common one with a little added: it is guessed as quickly.", "common")
+            message = "This password is a common one with a little added: it is guessed as quickly."
+            raise ValidationError(message, "common")
 
     def get_help_text(self) -> str:
         """For a form."""

@@ -41,6 +41,14 @@ def test_a_suspension_is_said_with_its_time_and_what_was_refused_since(acme: Ten
     assert only(acme, server=acme.server).kind == "suspended"
 
 
+@pytest.mark.parametrize("reason", ["Unpaid since May", "Unpaid since May."])
+def test_the_reason_of_a_suspension_ends_with_one_full_stop(acme: Tenant, reason: str) -> None:
+    acme.customer.status = "suspended"
+    acme.customer.save()
+    recording.record("customer.suspend", customer=acme.customer, target="Acme", reason=reason)
+    assert only(acme).what_to_do.startswith("The reason given: Unpaid since May. Ask")
+
+
 def test_who_is_not_entitled_is_told(acme: Tenant) -> None:
     acme.customer.entitlement.active = False
     acme.customer.entitlement.save()

@@ -13,6 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from delivery.insight.catalogue import ENTRIES
+from delivery.protocol.schedule import MESSAGE
 from tenants.models import Credential, PushApp, ServerKey
 from tests.browsing import Browser, browser, staff
 from tests.delivery.logged_pushes import acknowledge, log
@@ -189,7 +190,7 @@ def test_the_front_page_says_what_it_is_for_whom_what_becomes_of_contents_and_wh
         for link in ("/status/", "/codes/", "/docs/"):
             assert f'href="{link}' in text, (address, link)
     front = Browser().get("/").content.decode()
-    for words in ("HPNS", "EAS", "Test service", "kept nowhere", "How to become a customer"):
+    for words in ("HPNS", "EAS", "Test service", "sealed in the queue", "How to become a customer"):
         assert words in front
     settings.SUPPORT_CONTACT = "whoever operates this push service"
     assert "mailto" not in Browser().get("/").content.decode()
@@ -201,3 +202,32 @@ def test_the_documentation_recommends_the_form_that_mattermosts_log_masks(settin
     assert "https://mattermost:KEY@push.example.com" in text
     for word in ("OK", "REMOVE", "FAIL", "apple_rn", "android_rn"):
         assert f"<code>{word}</code>" in text
+
+
+def test_what_becomes_of_texts_is_said_as_long_as_a_message_is_tried_again() -> None:
+    for address in ("/", "/docs/"):
+        text = Browser().get(address).content.decode()
+        assert f"for {MESSAGE.lifetime // 3600} hours at most" in text
+        assert "kept nowhere" not in text
+
+
+@pytest.mark.parametrize(
+    ("address", "way"),
+    [
+        ("https://push.example.com", "HTTPS on port 443"),
+        ("https://push.example.com:8443/", "HTTPS on port 8443"),
+        ("http://push.example.com", "HTTP on port 80"),
+        ("https://[2001:db8::1]:8066", "HTTPS on port 8066"),
+    ],
+)
+def test_the_documentation_says_the_port_that_a_firewall_has_to_let_through(
+    settings: Settings, address: str, way: str
+) -> None:
+    settings.PUBLIC_URL = address
+    assert f"reaches this service by {way}." in Browser().get("/docs/").content.decode()
+
+
+def test_the_documentation_says_what_each_answer_means_for_the_push() -> None:
+    text = Browser().get("/docs/").content.decode()
+    for words in ("took it, or it is safely queued", "no longer on this device", "does not send the push again"):
+        assert words in text
