@@ -99,6 +99,12 @@ def test_the_history_of_an_object_is_its_audit_log(sam: Browser, acme: Customer,
     assert "any single object" not in text
 
 
+def test_the_first_page_has_no_list_of_acts_beside_the_audit_log(sam: Browser) -> None:
+    text = sam.get("/admin/").content.decode()
+    assert "Recent actions" not in text
+    assert 'href="/admin/tenants/auditevent/"' in text
+
+
 def test_a_history_tells_nobody_what_their_role_does_not_include(acme: Customer, chat: Server) -> None:
     services.key_add(server=chat)
     text = of_role("finance").get(f"/admin/tenants/customer/{acme.pk}/history/").content.decode()
