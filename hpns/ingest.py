@@ -33,7 +33,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", default=settings.HOST)
     parser.add_argument("--port", type=int, default=settings.PORT)
     parser.add_argument("--workers", type=int, default=settings.INGEST_WORKERS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    # As the settings, which the start-up check looks at. A port that is too large would become another one.
+    settings.PORT, settings.INGEST_WORKERS = options.port, options.workers
+    return options
 
 
 def server(options: argparse.Namespace) -> WebServer:

@@ -29,11 +29,13 @@ BROKER_SCHEMES: Final = tuple(scheme for scheme in TRANSPORT_ALIASES if not sche
 DATABASE_FORM: Final = "It has the form postgresql://USER:PASSWORD@HOST:5432/NAME; %-escape what is special in it."
 # Of DELIVER_FROM: the web processes themselves while all is well, or workers alone.
 SENDERS: Final = ("web", "workers")
+# One more than there are.
+PORTS: Final = 65_536
 REDIS_FORM: Final = "It has the form redis://:PASSWORD@HOST:6379/0, or rediss:// with TLS."
 
 
 def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E006, W001 to W006; see the texts."""
+    """E001 to E006, E010 to E013, W001 to W006; see the texts."""
     return [*_secret_key(), *_web(), *_stores(), *_watching()]
 
 
@@ -70,7 +72,7 @@ def settings_are_for_production(app_configs: Sequence[AppConfig] | None, **kwarg
         text = "SUPPORT_CONTACT is not set: customers are told to ask somebody whom no page names."
         hint = "Set it to an e-mail address or a page, such as support@example.com."
         found.append(Caution(text, hint=hint, id="hpns.W014"))
-    if settings.PUBLIC_URL and urlsplit(settings.PUBLIC_URL).scheme != "https":
+    if settings.PUBLIC_URL.startswith("http:"):
         text = "PUBLIC_URL is not https: server keys and messages would travel in the clear."
         hint = "Set TLS_CERT_FILE and TLS_KEY_FILE, or put a proxy with TLS in front and name it in TRUSTED_PROXIES."
         found.append(Caution(text, hint=hint, id="hpns.W010"))
@@ -101,6 +103,19 @@ def _web() -> Iterator[CheckMessage]:
         if not urlsplit(origin).scheme or not urlsplit(origin).netloc:
             text = "CSRF_TRUSTED_ORIGINS has an entry without a scheme: forms would be refused."
             yield Error(text, hint="Entries look like https://push.example.com.", id="hpns.E002")
+    if settings.PUBLIC_URL and not _is_address(settings.PUBLIC_URL):
+        text = (
+            "PUBLIC_URL is no address: links in e-mails, and what customers copy out of the pages, would lead nowhere."
+        )
+        yield Error(text, hint="Set it to such as https://push.example.com.", id="hpns.E010")
+    if not 0 < settings.PORT < PORTS:
+        yield Error(f"PORT is {settings.PORT}, which is no port.", hint=f"Use 1 to {PORTS - 1}.", id="hpns.E011")
+    if settings.INGEST_WORKERS < 1:
+        text = f"INGEST_WORKERS is {settings.INGEST_WORKERS}: nothing would take a push."
+        yield Error(text, hint="Use 1 or more.", id="hpns.E012")
+    if settings.SECURE_HSTS_SECONDS < 0:
+        text = f"HSTS_SECONDS is {settings.SECURE_HSTS_SECONDS}, which no browser reads."
+        yield Error(text, hint="Use 0 for none.", id="hpns.E013")
 
 
 def _stores() -> Iterator[CheckMessage]:
@@ -179,3 +194,12 @@ def _can_be_written(folder: Path) -> bool:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is one of a web site: a scheme, a host, perhaps a port."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

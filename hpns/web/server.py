@@ -52,9 +52,9 @@ def listening(family: int, kind: int) -> socket.socket:
 
 def listen(host: str, port: int) -> socket.socket:
     """Open the listening socket; ends the program with one line when that is not possible."""
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = listening(family, kind)
     try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = listening(family, kind)
         listener.bind(address)
     except OSError as error:
         sys.exit(f"Cannot listen on {host} port {port}: {error.strerror}.")

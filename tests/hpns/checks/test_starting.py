@@ -58,6 +58,25 @@ def test_a_setting_of_the_way_out_that_cannot_be_meant_ends_each_part_at_its_sta
 
 
 @pytest.mark.parametrize(
+    ("given", "arguments", "name"),
+    [
+        ({"PORT": "99999"}, (), "PORT"),
+        ({}, ("--port", "99999"), "PORT"),
+        ({"INGEST_WORKERS": "0"}, (), "INGEST_WORKERS"),
+        ({}, ("--workers", "-3"), "INGEST_WORKERS"),
+        ({"PUBLIC_URL": "push.example.com"}, (), "PUBLIC_URL"),
+        ({"HOST": "fe80::1%nowhere"}, (), "Cannot"),
+    ],
+)
+def test_a_front_door_that_would_serve_nobody_does_not_start(
+    given: dict[str, str], arguments: tuple[str, ...], name: str
+) -> None:
+    done = python("-m", "hpns.ingest", *arguments, **SET_UP, **given)
+    assert done.returncode == 1
+    assert [line.split()[0] for line in done.stderr.splitlines()] == [name], done.stderr
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         ({"HTTP_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
