@@ -65,6 +65,12 @@ def open_month() -> date:
     return (timezone.now().date() - timedelta(days=2)).replace(day=1)
 
 
+def is_early() -> bool:
+    """Whether the pushes of today, of up to forty minutes ago, may be another month's than the one that is shown."""
+    now = timezone.now()
+    return (now - timedelta(minutes=45)).month != now.month
+
+
 def last_month() -> Month:
     return judging.month_of(open_month() - timedelta(days=1))
 
@@ -74,8 +80,9 @@ def test_the_month_so_far_is_answered_in_a_sentence_with_its_credit(acme: Tenant
     page = owner.get("/c/acme/sla/").content.decode()
     assert f"% uptime so far in {timezone.now():%B %Y}" in page
     assert "Error budget left" in page
-    assert "more pushes failed by us than the promise bears" in page
-    assert "delivery/pushes/?from=" in page
+    if not is_early():
+        assert "more pushes failed by us than the promise bears" in page
+        assert "delivery/pushes/?from=" in page
     for month in ("2026-13", "x", "9999-01", "0001-01", ""):
         assert owner.get(f"/c/acme/sla/?month={month}").status_code == 200, month
 
@@ -198,9 +205,11 @@ def test_staff_see_the_worst_customer_first_and_who_had_bad_minutes(acme: Tenant
         pushes(one.customer, both, ours=30)
     measured(cosmos, outage=0)
     board = Browser().enter(staff(), factor=True).get("/admin/boards/sla/").content.decode()
-    assert board.index(">Acme<") < board.index(">Cosmos<")
-    assert "Acme, Cosmos" in board
-    assert "We failed" in board
+    assert ">Cosmos<" in board
+    if not is_early():
+        assert board.index(">Acme<") < board.index(">Cosmos<")
+        assert "Acme, Cosmos" in board
+        assert "We failed" in board
     assert "/c/acme/sla/" in board
 
 
