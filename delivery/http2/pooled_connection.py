@@ -66,7 +66,7 @@ class PooledConnection(PooledRequests):
         if connection is not None and not self._pending and connection.can_send(len(stream.unsent_body)):
             connection.send(stream)
         else:
-            self._add_pending(stream)
+            self._pending.add(stream)
             if connection is None and self._dial_task is None:
                 self._dial_task = self._loop.create_task(self._dial())
         self._watch(stream.deadline - now)
@@ -109,14 +109,14 @@ class PooledConnection(PooledRequests):
         connection, pending = self._connection, self._pending
         if connection is None:
             return
-        while pending and connection.can_send(len(pending[0].unsent_body)):
-            connection.send(pending.popleft())
+        while pending and connection.can_send(len(pending.first().unsent_body)):
+            connection.send(pending.take())
         if connection.settings_received and not connection.accepts_streams:
             self._unusable = True
             if connection.refusal:  # elsewhere it would be turned down as well
-                self._fail_all(self._take_pending(), TransportFault.CREDENTIAL, connection.refusal)
+                self._fail_all(self._pending.take_all(), TransportFault.CREDENTIAL, connection.refusal)
             else:
-                self._resubmit_all(self._take_pending())
+                self._resubmit_all(self._pending.take_all())
             self._close_if_drained()
 
     def _resubmit_all(self, unsent: list[Stream]) -> None:
@@ -208,7 +208,7 @@ class PooledConnection(PooledRequests):
         """Fail all requests."""
         if not self.closed:
             self._close_now()
-            self._fail_all([*self._take_sent(), *self._take_pending()], fault, error)
+            self._fail_all([*self._take_sent(), *self._pending.take_all()], fault, error)
 
     def _connection_lost(self, fault: TransportFault, error: str) -> None:
         """Fail the requests that are under way, and let another connection send the others."""
@@ -219,7 +219,7 @@ class PooledConnection(PooledRequests):
             self._end(fault, error)
             return
         self._close_now()
-        sent, pending = self._take_sent(), self._take_pending()
+        sent, pending = self._take_sent(), self._pending.take_all()
         self._fail_all(sent, fault, error)
         self._resubmit_all(pending)
 

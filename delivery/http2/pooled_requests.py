@@ -7,13 +7,12 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from bisect import bisect_right
-from collections import deque
 from typing import Final
 
 from delivery.http2.addresses import DialError
 from delivery.http2.connection import Connection
 from delivery.http2.stream import Stream
+from delivery.http2.waiting_streams import WaitingStreams
 from delivery.outcomes.transport import TransportFault
 from delivery.outcomes.verdict import NOT_SENT
 
@@ -37,7 +36,7 @@ class PooledRequests(ABC):
         self.unresponsive_since = time.monotonic()
         self.closed = False
         self._loop = loop
-        self._pending: deque[Stream] = deque()
+        self._pending = WaitingStreams()
         self._streams: dict[int, Stream] = {}  # the connection's own
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -64,16 +63,6 @@ class PooledRequests(ABC):
     def _is_hanging(self, now: float, since: float) -> bool:
         """Tell whether the connection has answered nothing since a request began (time.monotonic)."""
 
-    def _add_pending(self, stream: Stream) -> None:
-        """Let a request wait its turn: who has the least time left goes first, so what was disowned goes before what is
-        new.
-        """
-        pending = self._pending
-        if not pending or stream.deadline >= pending[-1].deadline:
-            pending.append(stream)
-        else:
-            pending.insert(bisect_right(pending, stream.deadline, key=_deadline), stream)
-
     def _watch(self, time_left: float) -> None:
         """Start the timer for a request that has so many seconds left."""
         if self._timer is None:
@@ -94,12 +83,6 @@ class PooledRequests(ABC):
             stream.discard_body()
         return sent
 
-    def _take_pending(self) -> list[Stream]:
-        """Remove and return what was never written."""
-        pending = list(self._pending)
-        self._pending.clear()
-        return pending
-
     def _fail_all(self, streams: list[Stream], fault: TransportFault, error: str) -> None:
         for stream in streams:
             if not stream.status:
@@ -116,9 +99,7 @@ class PooledRequests(ABC):
         """End the requests whose deadline is reached."""
         now = time.monotonic()
         limit = now + TIMER_INTERVAL
-        expired_pending = [stream for stream in self._pending if stream.deadline <= limit]
-        if expired_pending:
-            self._pending = deque(stream for stream in self._pending if stream.deadline > limit)
+        expired_pending = self._pending.take_until(limit)
         expired_sent = [stream for stream in self._streams.values() if stream.deadline <= limit]
         for stream in expired_sent:
             if self._connection is not None:
@@ -154,7 +135,3 @@ class PooledRequests(ABC):
             on_done(stream)
         except Exception:
             log.exception("the callback of a request raised; the connection goes on")
-
-
-def _deadline(stream: Stream) -> float:
-    return stream.deadline

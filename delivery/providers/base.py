@@ -53,7 +53,8 @@ class Try:
 
     push_id is the apns-id (a UUID; "" for a provider that takes none); expires_at is in unix seconds; app_version is
     the number behind "-v" of the platform; timeout is a hard limit in seconds for everything: dial, handshake, access
-    token and answer. batch and index belong to the caller. on_done(try, attempt) must not raise.
+    token and answer. batch and index belong to the caller; tenant is the customer whose turn it may have to wait for.
+    on_done(try, attempt) must not raise.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Try:
         "push",
         "push_id",
         "target",
+        "tenant",
         "timeout",
     )
 
@@ -79,6 +81,7 @@ class Try:
         on_done: "Callable[[Try, Attempt], None]",
         batch: object = None,
         index: int = 0,
+        tenant: int = 0,
     ) -> None:
         """Take the values as they are; see the class for their units."""
         self.push = push
@@ -90,6 +93,7 @@ class Try:
         self.on_done = on_done
         self.batch = batch
         self.index = index
+        self.tenant = tenant
 
 
 FORGET_SECONDS: Final = 1800.0

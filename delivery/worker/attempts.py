@@ -98,17 +98,9 @@ class Deliverer:
             return None
         target.first_tries += 1
         family = target.family
-        first = Try(
-            push,
-            target,
-            policy.push_id(item.server, push) if family in self._with_push_id else "",
-            int(self._clock.now() - age) + lifetime,
-            route.version,
-            window,
-            self._tried,
-            work,
-            index,
-        )
+        push_id = policy.push_id(item.server, push) if family in self._with_push_id else ""
+        expires_at = int(self._clock.now() - age) + lifetime
+        first = Try(push, target, push_id, expires_at, route.version, window, self._tried, work, index, item.customer)
         if may_show_twice(first):
             return self._marks.send(work, index, first)
         return self._senders[family].send(first)
@@ -131,7 +123,7 @@ class Deliverer:
         work.deadlines[0] = clock + LATE_WINDOW
         push_id = policy.push_id(item.server, push) if target.family in self._with_push_id else ""
         expires_at = int(self._clock.now() - age) + policy.lifetime(push)
-        again = Try(push, target, push_id, expires_at, route.version, LATE_WINDOW, self._tried, work, 0)
+        again = Try(push, target, push_id, expires_at, route.version, LATE_WINDOW, self._tried, work, 0, item.customer)
         return self._marks.send(work, 0, again) if may_show_twice(again) else self._send(work, 0, again)
 
     def _hold_back(self, work: BatchProgress, index: int, target: Target) -> bool:
@@ -212,6 +204,7 @@ class Deliverer:
                 self._tried_spare,
                 work,
                 index,
+                tried.tenant,
             ),
         )
         return True

@@ -167,7 +167,7 @@ class ApnsSender:
         if collapse_id := policy.collapse_id(push):
             head += _collapse_id(collapse_id)
         body = payload.body(push, t.app_version)
-        route.channel.post("/3/device/" + segment, head, body, t.timeout, self._ended, (t, route))
+        route.channel.post("/3/device/" + segment, head, body, t.timeout, self._ended, (t, route), t.tenant)
 
     def _refuse(self, t: Try, fault: TransportFault, detail: str) -> None:
         host = urlsplit(t.target.origin).hostname or ""

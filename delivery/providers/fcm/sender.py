@@ -140,7 +140,7 @@ class FcmSender:
             self._refuse(t, route, TransportFault.TOO_LARGE, str(error))
             return
         try:
-            route.channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route))
+            route.channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route), t.tenant)
         except ValueError as error:  # a project's name that no request can carry
             self._refuse(t, route, TransportFault.CREDENTIAL, str(error))
 
