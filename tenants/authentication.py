@@ -27,6 +27,7 @@ from tenants.access_policy import AccessPolicy
 from tenants.directory.live import DIRECTORY, Directory
 from tenants.directory.snapshot import Identity
 from tenants.forgeries import Forgeries
+from tenants.known_key import KnownKey
 from tenants.network import RequestInfo
 from tenants.proofs import signatures
 from tenants.refusals import (
@@ -58,10 +59,14 @@ _NO_DIGEST: Final = bytes(keys.DIGEST_LENGTH)
 
 
 class KeyedRequest(RequestInfo, Protocol):
-    """A request that may carry a server key: its path beside what network.RequestInfo says."""
+    """A request that may carry a server key: its path beside what network.RequestInfo says, and what its connection
+    is known by."""
 
     @property
     def path(self) -> str: ...
+
+    @property
+    def known_key(self) -> KnownKey: ...
 
 
 _REJECTIONS: Final[dict[str, type[CallerRejected]]] = {
@@ -129,28 +134,33 @@ class KeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: KeyedRequest) -> tuple[Identity, None]:  # type: ignore[override]
         """Authenticate a request: the identity behind its key, or KEYLESS; raises a CallerRejected with its `code`."""
-        try:
-            key = find_key(request.path, request.headers_get("authorization"))
-        except TwoKeys:
-            raise TwoKeys(self.named(find_key(request.path, None))) from None
-        except NoKey:
-            key = _key_from_auth_header(request)
-            if not key:
-                if self._directory.accepts_keyless(settings.TEST_SERVICE):
-                    return KEYLESS, None
-                raise NoKey if self._directory.ready else NotReady from None
-        parts = keys.parse(key)
-        if parts is None:
-            raise UnreadableKey(self.named(key))
-        identity = self._directory.find(parts[0])
+        known, path, authorization = request.known_key, request.path, request.headers_get("authorization")
+        if known.path != path or known.authorization != authorization:
+            try:
+                key = find_key(path, authorization)
+            except TwoKeys:
+                raise TwoKeys(self.named(find_key(path, None))) from None
+            except NoKey:
+                key = _key_from_auth_header(request)
+                if not key:
+                    if self._directory.accepts_keyless(settings.TEST_SERVICE):
+                        return KEYLESS, None
+                    raise NoKey if self._directory.ready else NotReady from None
+                known = KnownKey()  # two headers more would have to be compared
+            parts = keys.parse(key)
+            if parts is None:
+                raise UnreadableKey(self.named(key))
+            known.path, known.authorization = path, authorization
+            known.prefix, known.digest = parts[0], keys.digest(key, self._hash_key)
+        identity = self._directory.find(known.prefix)
         digest = _NO_DIGEST if identity is None else identity.digest
-        if not compare_digest(digest, keys.digest(key, self._hash_key)) or identity is None:
+        if not compare_digest(digest, known.digest) or identity is None:
             raise UnknownKey(_whose(identity)) if self._directory.ready else NotReady
         if identity.rejection_code:
             raise _REJECTIONS.get(identity.rejection_code, Suspended)(_bearer(identity))
         if identity.expires_at and identity.expires_at <= self._clock():
             raise ExpiredKey(_bearer(identity))
-        self._access_policy.check_access(identity, request, _bearer(identity))
+        self._access_policy.check_access(identity, request, _bearer)
         return identity, None
 
     def named(self, text: str) -> Whose | None:
@@ -260,7 +270,7 @@ class Keyless:
             whose = _bearer(identity)
         if identity.rejection_code:
             raise _REJECTIONS.get(identity.rejection_code, Suspended)(whose)
-        self._access_policy.check_access(identity, request, whose)
+        self._access_policy.check_access(identity, request, lambda _: whose)
         return identity
 
     def rate_limit_network(self, request: RequestInfo) -> str:

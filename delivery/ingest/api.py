@@ -10,7 +10,7 @@ method is 405, for that is no push at all.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from delivery.outcomes.verdict import Verdict
 from delivery.protocol import wire
 from tenants.authentication import KEYLESS, SERVER_ID_HEADER, KeyAuthentication, Keyless
 from tenants.directory.snapshot import Identity
+from tenants.known_key import KnownKey
 from tenants.network import TrustedProxies
 from tenants.refusals import CallerRejected, NoKey, NotReady, Whose
 
@@ -62,6 +63,11 @@ class LeanRequest(HttpRequest):
         """The body, which this request keeps no longer: its answer may take seconds."""
         payload, self.payload = self.payload, b""
         return payload
+
+    @property
+    def known_key(self) -> KnownKey:
+        """What is known of the key of its connection."""
+        return self.scope.known_key  # type: ignore[no-any-return]
 
     @property
     def peer(self) -> str:
@@ -142,12 +148,24 @@ class MachineView(APIView):
             return self.error_response(error, request)
         return None
 
+    def begin(self, request: LeanRequest) -> "HttpResponse | asyncio.Future[bytes] | Coroutine[Any, Any, HttpResponse]":
+        """Begin to answer a request whose head was let pass, and whose body is there or known to be none: the response,
+        or what end() makes it of, or a coroutine that is it. Never raises."""
+        return self.respond(request)
+
+    def end(self, request: LeanRequest, answer: "asyncio.Future[bytes]") -> HttpResponse:
+        """The response to a request of which begin() has given this future, which is done. Never raises."""
+        raise NotImplementedError
+
     async def respond(self, request: LeanRequest) -> HttpResponse:
         """Answer a request whose head was let pass, and whose body is there or known to be none."""
         try:
             return await self.handle(request.user, request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
-            response = self.error_response(error, request)
+            return self._on_error(error, request)
+
+    def _on_error(self, error: Exception, request: LeanRequest) -> HttpResponse:
+        response = self.error_response(error, request)
         self.note_stranger(request, b"")
         return response
 
@@ -197,20 +215,38 @@ class SendPush(MachineView):
             request.rejected = error
         return outbox.door_log.note(error.code, outbox.trace(), str(self.proxies.client(request) or ""))
 
+    def begin(self, request: LeanRequest) -> "HttpResponse | asyncio.Future[bytes]":
+        """Submit the push. Its answer is waited for without a task, which would cost more than decoding the push."""
+        try:
+            return self._submit(request.user, request)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001  error_response() logs what is ours
+            return self._on_error(error, request)
+
+    def end(self, request: LeanRequest, answer: "asyncio.Future[bytes]") -> HttpResponse:
+        """The response with the answer of a push."""
+        try:
+            return self._response(request.user, answer.result(), request)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001  error_response() logs what is ours
+            return self._on_error(error, request)
+
     async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
         """Submit the push and wait for its answer."""
+        return self._response(who, await self._submit(who, request), request)
+
+    def _submit(self, who: Identity, request: LeanRequest) -> "asyncio.Future[bytes]":
         if who is KEYLESS and (request.too_large or request.body_error):
             raise NoKey
         if request.too_large or request.body_error:
             self._note_unreadable(who, "too_large" if request.too_large else "malformed", request)
         if request.too_large:
-            body = await intake.too_large(self.outbox, who, request.too_large)
-        elif request.body_error:
-            body = await intake.unreadable(self.outbox, who, request.body_error)
-        elif who is KEYLESS:
-            body = await intake.accept_keyless(self.outbox, self.keyless, request, request.take_payload())
-        else:
-            body = await intake.accept(self.outbox, who, request.take_payload())
+            return intake.too_large(self.outbox, who, request.too_large)
+        if request.body_error:
+            return intake.unreadable(self.outbox, who, request.body_error)
+        if who is KEYLESS:
+            return intake.accept_keyless(self.outbox, self.keyless, request, request.take_payload())
+        return intake.accept(self.outbox, who, request.take_payload())
+
+    def _response(self, who: Identity, body: bytes, request: LeanRequest) -> HttpResponse:
         return _PREPARED.get(body) or self._failed(who, body, request)
 
     def _failed(self, who: Identity, body: bytes, request: LeanRequest) -> HttpResponse:

@@ -1,9 +1,9 @@
 """One request and its answer on a connection: what http1.py needs of each kind, and what each kind gets from it."""
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from delivery.ingest.api import LeanRequest
+from delivery.ingest.api import LeanRequest, MachineView
 from hpns.web.body_budget import BodyBudget
 from hpns.web.connections import ConnectionTable, Waiting
 from hpns.web.discard_pace import DiscardPace
@@ -45,11 +45,20 @@ class Exchange(Protocol):
         """The connection is gone."""
 
 
+class Routed(NamedTuple):
+    """Where a target leads that is a machine endpoint's: its path and view."""
+
+    target: bytes
+    path: str
+    view: MachineView
+
+
 class Connection(Protocol):
     """What an exchange needs of its connection. `is_lost`: nothing that is written arrives any more; `has_more`: other
-    requests wait for the end of this answer."""
+    requests wait for the end of this answer; `routed`: where its last request to a machine endpoint went."""
 
     is_lost: bool
+    routed: Routed | None
 
     @property
     def has_more(self) -> bool: ...

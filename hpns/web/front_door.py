@@ -21,7 +21,7 @@ from hpns.web.asgi_types import ASGIApp, Message
 from hpns.web.body_budget import BodyBudget
 from hpns.web.connections import TOTAL, ConnectionTable, Waiting, network_of
 from hpns.web.discard_pace import DiscardPace
-from hpns.web.exchange import Connection, Exchange
+from hpns.web.exchange import Connection, Exchange, Routed
 from hpns.web.http1 import HttpConnection
 from hpns.web.machine_exchange import MachineExchange
 from hpns.web.request_head import RequestHead, path_of
@@ -167,11 +167,18 @@ class FrontDoor:
 
     def exchange(self, connection: Connection, head: RequestHead, *, keep_alive: bool) -> Exchange:
         """See exchange.Host."""
+        routed = connection.routed
+        if routed is not None and routed.target == head.target:
+            return MachineExchange(self, connection, routed.view, head, routed.path, keep_alive=keep_alive)
         try:
             path, raw_path, query, authority = path_of(head.target)
         except ValueError:
             raise RequestError(400) from None
-        view = self.route(path) or self._misdirected(head)
+        view = self.route(path)
+        if view is not None:
+            connection.routed = Routed(head.target, path, view)
+        else:
+            view = self._misdirected(head)
         if view is not None:
             return MachineExchange(self, connection, view, head, path, keep_alive=keep_alive)
         headers = list(head.headers.pairs())

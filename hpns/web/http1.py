@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from hpns.web.connections import AddressEntry, Waiting
-from hpns.web.exchange import Exchange, Host
+from hpns.web.exchange import Exchange, Host, Routed
 from hpns.web.flow_control import FlowControl, Pause
 from hpns.web.request_head import RequestHead
 from hpns.web.request_reader import RequestError, RequestReader
@@ -33,7 +33,7 @@ class HttpConnection(FlowControl):
 
     __slots__ = (
         "_active", "_buffer", "_current", "_error", "_host", "_is_at_eof", "_is_feeding", "_is_released", "_peer",
-        "_queue", "_raw", "_reader", "accepting", "address", "waiting",
+        "_queue", "_raw", "_reader", "accepting", "address", "routed", "waiting",
     )  # fmt: skip
 
     def __init__(self, host: Host, address: AddressEntry, peer: str) -> None:
@@ -45,6 +45,7 @@ class HttpConnection(FlowControl):
         self._is_released = self._is_at_eof = self._is_feeding = False
         self._active: Exchange | None = None  # whose turn it is to write
         self._queue: collections.deque[Exchange] | None = None  # those after it
+        self.routed: Routed | None = None
         self._current: Exchange | None = None  # the last one whose head was read
         self._error = 0  # the status of what could not be read; its answer is the last
         self._raw = 0  # bytes that came since the head of the current request, or since nothing is read any more

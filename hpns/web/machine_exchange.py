@@ -5,7 +5,9 @@ the body being read; a body is kept no longer than until it is decoded; the view
 caller is known, also when its body did not come, for that is counted and logged.
 """
 
-from typing import Final
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from django.http import HttpResponse
 
@@ -136,7 +138,13 @@ class MachineExchange:
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             encoding = request.headers_get("content-encoding")
             request.payload = self._decoded(body, encoding) if encoding else body
-        self._host.spawn(self._answer())
+        begun = self._view.begin(request)
+        if isinstance(begun, asyncio.Future):
+            begun.add_done_callback(self._on_answer)
+        elif isinstance(begun, HttpResponse):
+            self._respond(begun)
+        else:
+            self._host.spawn(self._answer(begun))
 
     def _decoded(self, body: bytes, encoding: str) -> bytes:
         try:
@@ -147,8 +155,12 @@ class MachineExchange:
             self._request.body_error = str(error)
         return b""
 
-    async def _answer(self) -> None:
-        self._respond(await self._view.respond(self._request))
+    def _on_answer(self, answer: "asyncio.Future[bytes]") -> None:
+        if not answer.cancelled():
+            self._respond(self._view.end(self._request, answer))
+
+    async def _answer(self, response: Coroutine[Any, Any, HttpResponse]) -> None:
+        self._respond(await response)
 
     def _respond(self, response: HttpResponse) -> None:
         if self._is_lost:
@@ -167,8 +179,22 @@ class MachineExchange:
             self._host.budget.release(reservation)
 
 
+# The last response to a connection that is kept, with its date: mostly that which nearly all get.
+_last: Final[list[Any]] = [None, b"", b""]
+
+
 def rendered(response: HttpResponse, date: bytes, *, keep_alive: bool) -> bytes:
     """The bytes of a response."""
+    last, last_date, text = _last
+    if response is last and date is last_date and keep_alive:
+        return text  # type: ignore[no-any-return]
+    text = _rendered(response, date, keep_alive=keep_alive)
+    if keep_alive:
+        _last[:] = response, date, text
+    return text
+
+
+def _rendered(response: HttpResponse, date: bytes, *, keep_alive: bool) -> bytes:
     content = response.content
     if response.status_code == 200:
         return b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b" % (

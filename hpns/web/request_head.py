@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 import httptools
 
+from tenants.known_key import KnownKey
+
 # A target that is its own path: visible ASCII, nothing escaped, no query, no fragment.
 PLAIN_PATH: Final = re.compile(rb"/[!-\"$&->@-~]*\Z")
 # What may stand in a header's value that is read as text: visible ASCII, blanks and tabs (RFC 9110, 5.5).
@@ -62,9 +64,9 @@ class Headers:
 
 class RequestHead:
     """One request's head. `client`: the peer, "address:port"; `scheme`: of the connection; `version`: 1.0 or 1.1;
-    `tls`: the connection's version of TLS, such as "TLSv1.3", "" for none."""
+    `tls`: the connection's version of TLS, such as "TLSv1.3", "" for none; `known_key`: its last request's key."""
 
-    __slots__ = ("client", "headers", "method", "scheme", "target", "tls", "version")
+    __slots__ = ("client", "headers", "known_key", "method", "scheme", "target", "tls", "version")
 
     def __init__(
         self,
@@ -76,9 +78,11 @@ class RequestHead:
         client: str = "",
         scheme: str = "http",
         tls: str = "",
+        known_key: KnownKey | None = None,
     ) -> None:
         self.method, self.target, self.version, self.headers = method, target, version, headers
         self.client, self.scheme, self.tls = client, scheme, tls
+        self.known_key = known_key or KnownKey()
 
 
 def path_of(target: bytes) -> tuple[str, bytes, bytes, bytes]:

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 import httptools
 
 from hpns.web.request_head import Headers, RequestHead
+from tenants.known_key import KnownKey
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class RequestReader:
     request, on_body with each piece of its body, on_complete at its end."""
 
     __slots__ = (
-        "_begun", "_head_size", "_headers", "_is_upgrading", "_on_complete", "_on_head", "_parser", "_peer", "_scheme",
-        "_status", "_target", "_tls", "is_in_head", "on_body",
+        "_begun", "_head_size", "_headers", "_is_upgrading", "_known_key", "_on_complete", "_on_head", "_parser",
+        "_peer", "_scheme", "_status", "_target", "_tls", "is_in_head", "on_body",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +50,7 @@ class RequestReader:
     ) -> None:
         self._peer, self._scheme, self._tls = peer, scheme, tls
         self._on_head, self.on_body, self._on_complete = on_head, on_body, on_complete
+        self._known_key = KnownKey()
         self.is_in_head = False  # a head has begun and is not whole
         self._is_upgrading = False
         self._head_size = self._status = self._begun = 0
@@ -126,7 +128,14 @@ class RequestReader:
             self._reject(417)
         self.is_in_head = False
         head = RequestHead(
-            method, self._target, version, self._headers, client=self._peer, scheme=self._scheme, tls=self._tls
+            method,
+            self._target,
+            version,
+            self._headers,
+            client=self._peer,
+            scheme=self._scheme,
+            tls=self._tls,
+            known_key=self._known_key,
         )
         try:
             # A connection of HTTP/1.0 is not kept: a client of it that wants that has to be told in its own way.

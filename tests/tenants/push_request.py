@@ -1,5 +1,7 @@
 """A request as asgi.py hands it on, for the tests of authentication."""
 
+from tenants.known_key import KnownKey
+
 
 class Headers(dict[str, str | list[str]]):
     """Headers as hpns/web/request_head.py has them: `get` gives the first line of a name, `get_all` those that are
@@ -30,6 +32,7 @@ class Request:
         **headers: str | list[str],
     ) -> None:
         self.path, self.peer, self.scheme, self.tls = path, peer, scheme, tls
+        self.known_key = KnownKey()
         self.raw_headers = Headers((name.replace("_", "-"), value) for name, value in headers.items())
         if authorization is not None:
             self.raw_headers["authorization"] = authorization

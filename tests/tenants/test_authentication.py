@@ -4,6 +4,7 @@ import base64
 import hmac
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from pytest_django import Settings
 
@@ -38,6 +39,7 @@ class AuthCase:
             text, prefix, digest = keys.new_key(HASH_KEY)
             self.keys[name] = text
             known[prefix] = Identity(number, number, number, not rejection_code, rejection_code, digest, expires_at)
+        self.known = known
         self.directory = Directory()
         self.directory.install(Snapshot(1, 1.0, known, [], []), "postgres")
         self._authentication = KeyAuthentication(self.directory, clock=lambda: NOW)
@@ -95,6 +97,56 @@ def test_a_key_that_no_longer_counts_is_told_why(
     case: AuthCase, place: Callable[[str], Request], name: str, code: str
 ) -> None:
     assert case.rejection(place(case.keys[name])) == code
+
+
+def next_on_its_connection(before: Request, path: str, authorization: str | None = None, **headers: str) -> Request:
+    after = Request(path, authorization, **headers)
+    after.known_key = before.known_key
+    return after
+
+
+@pytest.mark.parametrize("place", IN_PLACES)
+@pytest.mark.parametrize("other", IN_PLACES)
+def test_each_request_of_a_connection_is_judged_by_its_own_key(
+    case: AuthCase, place: Callable[[str], Request], other: Callable[[str], Request]
+) -> None:
+    ada, ben = place(case.keys["ada"]), other(case.keys["ben"])
+    assert case.customer_of(ada) == 1
+    ben.known_key = ada.known_key
+    assert case.customer_of(ben) == 2
+    wrong = place(case.keys["ben"][:-3] + "...")
+    wrong.known_key = ada.known_key
+    assert case.rejection(wrong) == "unknown_key"
+    assert case.rejection(next_on_its_connection(ada, "/api/v1/send_push")) == "no_key"
+    assert case.customer_of(ada) == 1
+    assert case.customer_of(ben) == 2
+
+
+def test_a_second_key_beside_that_of_a_connection_is_noticed(case: AuthCase) -> None:
+    path = f"/t/{case.keys['ada']}/api/v1/send_push"
+    first = Request(path)
+    assert case.customer_of(first) == 1
+    both = next_on_its_connection(first, path, basic(f":{case.keys['ben']}"))
+    assert case.rejection(both) == "two_keys"
+    assert case.customer_of(next_on_its_connection(both, path, "Bearer of-a-proxy")) == 1
+
+
+def test_a_key_in_a_header_of_its_own_is_not_taken_for_that_of_the_next_request(case: AuthCase) -> None:
+    pair = {"x_mattermost_auth": case.keys["ada"], "x_mattermost_serverid": "b" * 26}
+    first = Request("/api/v1/send_push", **pair)  # type: ignore[arg-type]
+    assert case.customer_of(first) == 1
+    assert case.rejection(next_on_its_connection(first, "/api/v1/send_push")) == "no_key"
+
+
+def test_a_key_that_is_revoked_counts_no_longer_on_the_connection_that_it_came_on(case: AuthCase) -> None:
+    request = Request(f"/t/{case.keys['ada']}/api/v1/send_push")
+    assert case.customer_of(request) == 1
+    identity = case.known[keys.prefix(case.keys["ada"])]
+    revoked = msgspec.structs.replace(identity, active=False, rejection_code="revoked_key")
+    case.directory.install(Snapshot(2, 2.0, {keys.prefix(case.keys["ada"]): revoked}, [], []), "postgres")
+    assert case.rejection(request) == "revoked_key"
+    case.directory.install(Snapshot(3, 3.0, {}, [], []), "postgres")
+    assert case.rejection(request) == "unknown_key"
 
 
 def test_a_key_counts_until_its_last_second(case: AuthCase) -> None:
