@@ -60,7 +60,7 @@ def copy_text(text: str) -> str:
     """The packed id as COPY reads a bytea in its text format: NULL, or two backslashes, x and hex digits."""
     number = _number(text)
     if number is not None:
-        return f"\\\\x{number >> _SPARE_BITS:032x}"
+        return f"\\\\x{(number >> _SPARE_BITS).to_bytes(_SIZE, 'big').hex()}"
     packed = pack(text)
     return NULL if packed is None else f"\\\\x{packed.hex()}"
 
@@ -75,5 +75,7 @@ def copy_texts(first: str, second: str) -> str:
         else:
             high, low = number >> _BITS, number & _LOW
             if not (high | low) & _SPARE:
-                return f"\\\\x{high >> _SPARE_BITS:032x}\t\\\\x{low >> _SPARE_BITS:032x}"
+                # A format of numbers as hex digits costs three times as much.
+                packed = ((high >> _SPARE_BITS) << 8 * _SIZE | low >> _SPARE_BITS).to_bytes(2 * _SIZE, "big").hex()
+                return f"\\\\x{packed[: 2 * _SIZE]}\t\\\\x{packed[2 * _SIZE :]}"
     return f"{copy_text(first)}\t{copy_text(second)}"
