@@ -142,12 +142,15 @@ def test_what_is_paid_beside_a_licence_is_named_with_its_price_and_cancelled_by_
 def test_nobody_cancels_a_subscription_that_is_not_the_customers(
     acme: Tenant, owner: Browser, facts: Facts, number: str
 ) -> None:
-    begin(acme, "hpns", facts, timezone.now())
-    last = timezone.now().date().isoformat()
+    now = timezone.now()
+    row = begin(acme, "hpns", facts, now)
+    last = (now + 9 * DAY).date().isoformat()
     answer = owner.post(f"{PAGE}cancel/?subscription={number}", {"on": last, "typed": "acme"})
     assert answer.headers["Location"] == PAGE
-    assert owner.post(f"{PAGE}keep/", {"subscription": number}).status_code == 302
     assert Subscription.objects.get().cancel_at is None
+    changing.cancel(subscription=row, at=now + 9 * DAY, now=now)
+    assert owner.post(f"{PAGE}keep/", {"subscription": number}).status_code == 302
+    assert Subscription.objects.get().cancel_at == now + 9 * DAY
 
 
 def test_owners_alone_see_on_every_page_that_something_is_owed(acme: Tenant, owner: Browser, facts: Facts) -> None:
