@@ -1,6 +1,6 @@
 """The figures of a customer's last 24 hours, of one server or app if wanted, read once for all that speaks of them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -86,13 +86,13 @@ def of_rows(
     at least, its failures, and the apps that a provider took a push of, if they are known."""
     sums: Counter[str] = Counter()
     recent: Counter[tuple[str, str]] = Counter()
-    by_step: dict[datetime, Counter[str]] = {}
+    by_step: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
     for row in rows:
         assert row.at is not None  # noqa: S101  there are steps
         kind = _kind(row)
         sums[kind] += row.pushes
         sums["acked"] += row.acked
-        by_step.setdefault(row.at, Counter())[kind] += row.pushes
+        by_step[row.at][kind] += row.pushes
         if row.at + STEP > now - HOUR:
             recent["", ""] += row.pushes
             if kind == "failed":

@@ -113,17 +113,16 @@ def read(filters: Filters, servers: int) -> Figures:
     # Of those for which no app was found troubles know nothing.
     is_day = span.range == "24h" and filters.values.keys() <= BY_OWNER and filters.values.get("app") != "0"
     splits = _splits(filters, rows, servers) if found.pushes else {}
-    latencies_by_step = _latencies_by_step(timed)
     return Figures(
         Counts(found.pushes, found.sent, found.gone, failures),
         found.acked,
-        _added(latencies_by_step.values()),
+        _latencies(timed),
         before,
         timed_before,
         spans.steps(span, filters.zone),
         spans.latency_steps(span),
         {at: sums for at, sums in totals.items() if at is not None},
-        latencies_by_step,
+        _latencies_by_step(timed),
         splits,
         _devices(filters, found) if found.pushes > found.sent else None,
         of_rows(span.start, span.end, rows, failures, _taking(splits)) if is_day else None,
@@ -194,18 +193,6 @@ def _latencies_by_step(rows: Iterable[Counted]) -> dict[datetime, Latencies]:
         if row.at is not None:
             by_step.setdefault(row.at, []).append(row)
     return {at: _latencies(of) for at, of in by_step.items()}
-
-
-def _added(parts: Iterable[Latencies]) -> Latencies:
-    """Those of all steps together."""
-    handoff: Histogram = {}
-    receipt: Histogram = {}
-    for part in parts:
-        for into, more in ((handoff, part.handoff), (receipt, part.receipt)):
-            get = into.get
-            for bucket, count in more.items():
-                into[bucket] = get(bucket, 0) + count
-    return Latencies(handoff, receipt)
 
 
 def _splits(filters: Filters, rows: list[Counted], servers: int) -> dict[str, Mapping[Any, Totals]]:
