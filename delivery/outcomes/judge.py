@@ -96,6 +96,12 @@ def attributed(verdict: Verdict, shared: bool) -> Verdict:
     return verdict
 
 
+@cache
+def by_provider(verdict: Verdict) -> Verdict:
+    """Return the verdict on a push whose credential was refused while its provider refused everybody's."""
+    return msgspec.structs.replace(verdict, attribution="provider")
+
+
 def text(verdict: Verdict, trace: str, public_url: str = "", **details: object) -> str:
     """Return what the server's admin reads: "<code> <cause>: <what to do> (trace <id>) <address of the code's page>".
 

@@ -27,6 +27,7 @@ from delivery.worker.breaker import Breakers
 from delivery.worker.credential_reports import Reporter
 from delivery.worker.due_room import DueRoom
 from delivery.worker.gone_devices import GoneDevices
+from delivery.worker.incident_watch import IncidentWatch
 from delivery.worker.retries import WORTH, Retries
 from delivery.worker.routes import Routes
 from delivery.worker.settlement import Settler
@@ -67,6 +68,7 @@ class Deliverer:
         self._gone = GoneDevices(fuse, dead, settings.PUSH_DEADLINE)
         self._clock = engine.clock
         self.breakers = Breakers(loop.time)
+        self._incidents = IncidentWatch(settler.link, loop)
         self._marks = BegunMarks(settler.link, loop, self._send, self._on_interrupted)
         self.retries = Retries(loop, DueRoom(settler.link, loop), self._send_again, self._on_deferred)
         self._senders = {
@@ -168,7 +170,7 @@ class Deliverer:
             return self.end(
                 work,
                 index,
-                judge.attributed(verdict, route.shared),
+                self._incidents.attributed(verdict, tried.target.family, shared=route.shared),
                 label=route.label,
                 topic=tried.target.topic,
                 project=tried.target.project,
@@ -213,8 +215,7 @@ class Deliverer:
         work: BatchProgress = tried.batch  # type: ignore[assignment]
         try:
             route = work.routes[tried.index]
-            assert route is not None  # noqa: S101  a spare is the spare of a route
-            assert route.target is not None  # noqa: S101
+            assert route is not None and route.target is not None  # noqa: S101, PT018  a spare is the spare of a route
             first = work.attempts[tried.index][-1]
             if self._reporter.spare_tried(route.target, tried.target, first, attempt):
                 self.routes.fall_back(route.target.app_id, route.target.credential_id)

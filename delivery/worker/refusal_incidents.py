@@ -69,24 +69,29 @@ def current(store: redis.Redis, family: str) -> Incident | None:
     members = cast("list[bytes]", store.zrangebyscore(name, now - WINDOW, "+inf"))
     customers = {member.partition(b":")[0] for member in members}
     if len(members) <= CREDENTIALS or len(customers) < CUSTOMERS:
-        if store.delete(f"{name}:since"):
+        if store.delete(since_key(family)):
             logger.warning("%s refuses few credentials again: what it refuses from now on is marked", _called(family))
         return None
-    if store.set(f"{name}:since", now, nx=True, ex=WINDOW):
+    if store.set(since_key(family), now, nx=True, ex=WINDOW):
         logger.critical(
             "%s refuses %d credentials of %d customers: nothing is marked as refused, no credential takes another's "
             "place, and nobody is written to",
             *(_called(family), len(members), len(customers)),
         )
     else:
-        store.expire(f"{name}:since", WINDOW)
-    return Incident(family, len(members), len(customers), float(store.get(f"{name}:since") or now))
+        store.expire(since_key(family), WINDOW)
+    return Incident(family, len(members), len(customers), float(store.get(since_key(family)) or now))
 
 
 def all_current(store: redis.Redis) -> Mapping[str, Incident]:
     """The incidents of all providers, by family. Blocks; raises redis.RedisError."""
     found = {family: current(store, family) for family in PROVIDERS}
     return {family: incident for family, incident in found.items() if incident is not None}
+
+
+def since_key(family: str) -> str:
+    """The key that is there while a provider has an incident: since when."""
+    return f"{_name(family)}:since"
 
 
 def _name(family: str) -> str:
