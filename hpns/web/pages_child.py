@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 PATH_MAX: Final = 108 - len(b"/pages.sock.1234567\0")
 # Seconds without a sign of life, which comes once a second. Counted while the parent itself was awake.
 SILENCE_MAX: Final = 30.0
+# The same before the first one: what it imports takes seconds, and half a minute on a machine that has much else to do.
+START_SILENCE_MAX: Final = 180.0
 # Seconds for one that was replaced, above the longest page; and for the last one, which has nothing to do any more.
 REPLACED_SECONDS, STOP_SECONDS = 120.0, 3.0
 
@@ -62,6 +64,10 @@ class _Process:
         self.ready |= heard
         self.silence = 0.0 if heard else self.silence + seconds
         return self._process.poll()
+
+    def is_stuck(self) -> bool:
+        """Whether it has been silent for longer than one that runs, or starts, may be."""
+        return self.silence > (SILENCE_MAX if self.ready else START_SILENCE_MAX)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it is there."""
@@ -126,8 +132,8 @@ class PagesChild:
                 self.start()
         elif (code := self._current.poll(passed)) is not None:
             self._restart(self._current, code, now)
-        elif self._current.silence > SILENCE_MAX:
-            logger.error("killing the pages process, which has given no sign of life for %g s", SILENCE_MAX)
+        elif self._current.is_stuck():
+            logger.error("killing the pages process, which gives no sign of life since %.0f s", self._current.silence)
             self._current.send_signal(signal.SIGKILL)
 
     def replace(self) -> None:
@@ -172,7 +178,7 @@ class PagesChild:
 
     def _look_at_next(self, process: _Process, now: float, passed: float) -> None:
         ended = process.poll(passed) is not None
-        if not ended and process.silence > SILENCE_MAX:
+        if not ended and process.is_stuck():
             process.send_signal(signal.SIGKILL)
         if ended:
             logger.error("a new pages process did not start; the old one goes on")

@@ -109,6 +109,15 @@ def test_one_whose_loop_stands_still_is_killed(child: PagesChild, monkeypatch: p
     until(child, lambda: pid(child) != first)
 
 
+def test_one_that_takes_long_to_start_is_not_taken_for_stuck(child: PagesChild) -> None:
+    process = child._current
+    assert process is not None
+    for ready, silence, is_stuck in ((True, 29, False), (True, 31, True), (False, 170, False), (False, 190, True)):
+        process.ready, process.silence = ready, float(silence)
+        assert process.is_stuck() is is_stuck
+    process.ready, process.silence = True, 0.0
+
+
 def test_the_silence_of_a_time_in_which_we_were_held_still_does_not_count(child: PagesChild) -> None:
     assert child._current is not None
     child._looked_at -= 3600
