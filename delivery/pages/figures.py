@@ -19,7 +19,7 @@ from delivery.models import Delivery, Grain, Hour
 from delivery.outcomes.verdict import Outcome
 from delivery.pages import spans
 from delivery.pages.filters import FAILED, Filters
-from delivery.rollups.buckets import Histogram, of_text
+from delivery.rollups.buckets import Histogram, add_up, of_text
 from delivery.rollups.buckets import percentiles as percentiles_of
 from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, split
 from delivery.selectors import count_up_to
@@ -107,7 +107,7 @@ def read(filters: Filters, servers: int) -> Figures:
         of_sent = {**lookups, "outcome": SENT}
         timed = counted(span.start, span.end, latencies=True, unit=span.unit, **_latency_step(filters), **of_sent)
     before, timed_before = _before(filters, has_sent=has_sent)
-    totals = _by(rows, lambda row: row.at)
+    totals, latencies_by_step = _by(rows, lambda row: row.at), _latencies_by_step(timed)
     found = _total(totals.values())
     failures = tuple(_failures(filters, rows))
     # Of those for which no app was found troubles know nothing.
@@ -116,13 +116,13 @@ def read(filters: Filters, servers: int) -> Figures:
     return Figures(
         Counts(found.pushes, found.sent, found.gone, failures),
         found.acked,
-        _latencies(timed),
+        _added_up(latencies_by_step.values()),
         before,
         timed_before,
         spans.steps(span, filters.zone),
         spans.latency_steps(span),
         {at: sums for at, sums in totals.items() if at is not None},
-        _latencies_by_step(timed),
+        latencies_by_step,
         splits,
         _devices(filters, found) if found.pushes > found.sent else None,
         of_rows(span.start, span.end, rows, failures, _taking(splits)) if is_day else None,
@@ -185,6 +185,15 @@ def _total(parts: Iterable[Totals]) -> Totals:
 def _latencies(rows: Sequence[Counted]) -> Latencies:
     handoffs, receipts = ([row.handoffs for row in rows], [row.receipts for row in rows])
     return Latencies(*(of_text(",".join(filter(None, texts))) for texts in (handoffs, receipts)))
+
+
+def _added_up(parts: Iterable[Latencies]) -> Latencies:
+    handoff: Histogram = {}
+    receipt: Histogram = {}
+    for part in parts:
+        add_up(handoff, part.handoff)
+        add_up(receipt, part.receipt)
+    return Latencies(handoff, receipt)
 
 
 def _latencies_by_step(rows: Iterable[Counted]) -> dict[datetime, Latencies]:

@@ -20,6 +20,8 @@ FINE: Final = 21
 _BEYOND: Final = (120_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000, 604_800_000)
 SLOTS: Final = 256
 _SLOT, _SLOT_BITS = SLOTS - 1, 8
+# Characters of stored histograms up to which their numbers are added up one by one: a few hundred.
+FEW: Final = 2_000
 
 
 def _edges() -> tuple[int, ...]:
@@ -51,17 +53,27 @@ def add(into: Histogram, packed: Iterable[int]) -> None:
         into[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS)
 
 
+def add_up(into: Histogram, more: Histogram) -> None:
+    """Add one histogram in memory to another."""
+    get = into.get
+    for bucket, count in more.items():
+        into[bucket] = get(bucket, 0) + count
+
+
 def of_text(joined: str) -> Histogram:
     """The histogram of many stored ones together, their numbers joined by commas."""
     found: Histogram = {}
     if not joined:
         return found
-    get = found.get
-    # Most are one latency of one bucket, and counting texts is quicker than adding up numbers.
-    texts = Counter(joined.split(","))
-    for entry, times in zip(map(int, texts), texts.values(), strict=True):
-        bucket = entry & _SLOT
-        found[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS) * times
+    if len(joined) < FEW:
+        add(found, map(int, joined.split(",")))
+    else:
+        get = found.get
+        # Most are one latency of one bucket, and counting texts is quicker than adding up numbers.
+        texts = Counter(joined.split(","))
+        for entry, times in zip(map(int, texts), texts.values(), strict=True):
+            bucket = entry & _SLOT
+            found[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS) * times
     return {bucket: count for bucket, count in found.items() if count} if 0 in found.values() else found
 
 
