@@ -270,7 +270,8 @@ async def test_what_valkey_does_not_confirm_is_handed_over_again(worker: Worker)
 async def test_what_was_altered_is_lost_in_a_row_of_its_own_and_harms_no_other(worker: Worker) -> None:
     await asyncio.wait_for(worker.begin("busy_1_60", "busy_1_61").finished, 10)
     sealed = worker.store.hget(due_list.ITEMS, "trace-busy_1_60")
-    worker.store.hset(due_list.ITEMS, "trace-busy_1_60", sealed[:-1] + b"!")  # type: ignore[arg-type,index,operator]
+    assert isinstance(sealed, bytes)
+    worker.store.hset(due_list.ITEMS, "trace-busy_1_60", sealed[:-1] + bytes([sealed[-1] ^ 1]))
     await worker.deliver()
     await until(lambda: not worker.waiting())
     ended = {row["trace"]: (row["outcome"], row["whose"]) for row in worker.rows()}
