@@ -1,4 +1,4 @@
-"""The delivery log: one row per authenticated push, written once, never changed.
+"""The delivery log: one row per authenticated push, written once (and corrected by log/told.py, log/reattributing.py).
 
 The table is partitioned by day of acceptance (see migrations/0001_delivery_log.py and log/partitions.py); rows leave it
 by dropping partitions. It holds no message text and no device token, only a keyed fingerprint of the token.

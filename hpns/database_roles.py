@@ -48,8 +48,8 @@ GRANTS: Final[dict[str, tuple[str, str]]] = {
     # The worker notes what servers themselves say of their licences; what a proof says is final for both (a trigger).
     "billing_licenceproof": (_SIU, _SU),
     "billing_licencecase": (_SIU, _S),
-    # The worker corrects what servers were told.
-    "delivery_delivery": (_S, f"{_SI}, UPDATE (answer)"),
+    # The worker corrects what servers were told, and whose fault refusals were.
+    "delivery_delivery": (_S, f"{_SI}, UPDATE (answer, attribution, counts)"),
     "delivery_other_days": ("", ""),
     "delivery_written_segment": ("", _SI),
     "delivery_device": (_S, _SIUD),

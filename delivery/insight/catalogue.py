@@ -6,7 +6,7 @@ there is here by itself. Pure.
 
 from typing import Final, NamedTuple
 
-from delivery.outcomes import own, removal
+from delivery.outcomes import judge, own, removal
 from delivery.outcomes.verdict import Answer, Attribution, Outcome, Retry, Verdict
 from delivery.providers import table
 from tenants.providers.table import PROVIDERS
@@ -46,7 +46,8 @@ class Entry(NamedTuple):
     `provider` is the family whose word it is ("apns", "fcm"), "" for the codes of our own; cause and fix are parts of
     a sentence, without a capital and a full stop; `answer` is what the server is told (OK, REMOVE, FAIL); `replies`
     are the provider's own words that lead to it, such as "400 BadTopic"; of_credential: its cause lies in the app's
-    credential or set-up, and is ours where the app is ours; `retry` says whether, and how, such a push is tried again.
+    credential or set-up, and is ours where the app is ours; `retry` says whether, and how, such a push is tried again;
+    of_key: the credential itself was refused, which is its provider's where that refuses many customers' at once.
     """
 
     code: str
@@ -60,6 +61,7 @@ class Entry(NamedTuple):
     of_credential: bool
     replies: tuple[str, ...]
     retry: Retry
+    of_key: bool
 
     @property
     def title(self) -> str:
@@ -69,7 +71,22 @@ class Entry(NamedTuple):
     @property
     def advice(self) -> str:
         """The fix as a sentence with its full stop."""
-        return f"{self.fix[:1].upper()}{self.fix[1:]}."
+        return self.advice_for(self.attribution)
+
+    def advice_for(self, attribution: str) -> str:
+        """What to do about pushes that are put down to somebody, as a sentence with its full stop."""
+        fix = self.fix_for(attribution)
+        return f"{fix[:1].upper()}{fix[1:]}."
+
+    def fix_for(self, attribution: str) -> str:
+        """What to do about pushes that are put down to somebody, who may be another than mostly."""
+        if attribution == "ours" and self.of_credential:
+            # The app is the operator's: the row's own words are for whoever owns it.
+            return "the app is the operator's, who has to act; report it if it lasts"
+        if attribution == "provider" and self.of_credential:
+            named = PROVIDERS.get(self.provider)
+            return judge.REFUSES_EVERYBODY.format(name=named.name if named else "the provider")
+        return self.fix
 
     @property
     def whose(self) -> str:
@@ -118,6 +135,7 @@ def _entry(verdict: Verdict, family: str) -> Entry:
         verdict.is_credential_fault,
         _replies(verdict, family) if verdict.code != "sent" else (),
         verdict.retry,
+        verdict.is_key_fault and verdict.attribution == "customer",
     )
 
 

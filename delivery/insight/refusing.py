@@ -1,6 +1,6 @@
 """Providers that refuse the credentials of many customers at once, in words: for the panels of providers.
 
-What is read is kept for a minute for all pages; where Valkey is away nothing is said.
+What is read is kept for some seconds for all pages; where Valkey is away nothing is said.
 """
 
 import logging
@@ -14,10 +14,12 @@ from delivery.insight.providers import name_of
 from delivery.worker import refusal_incidents
 from delivery.worker.refusal_incidents import Incident
 from tenants import redis_client
+from tenants.models import Credential
 from tenants.problem import first_line
 
 logger = logging.getLogger(__name__)
 TIMEOUT: Final = 1.0
+SECONDS: Final = 10
 
 
 def sentences(*, with_counts: bool = False) -> list[str]:
@@ -27,7 +29,7 @@ def sentences(*, with_counts: bool = False) -> list[str]:
 
 def incidents() -> list[Incident]:
     """The providers' incidents at the moment."""
-    found: list[Incident] = kept.kept("providers:refusing", _read)
+    found: list[Incident] = kept.kept("providers:refusing", _read, SECONDS)
     return found
 
 
@@ -43,6 +45,15 @@ def _read() -> list[Incident]:
 def of_provider(family: str) -> Incident | None:
     """The incident of a provider; None where there is none."""
     return next((each for each in incidents() if each.family == family), None)
+
+
+def of_credential(row: Credential, family: str) -> Incident | None:
+    """The incident in which a credential was marked as refused, which is not to be held against it; None where there is
+    none at the moment, or it was refused before."""
+    incident = of_provider(family) if row.refused_at is not None else None
+    if incident is None or row.refused_at is None or row.refused_at.timestamp() < incident.begun:
+        return None
+    return incident
 
 
 def _sentence(incident: Incident, *, with_counts: bool) -> str:

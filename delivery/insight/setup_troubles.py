@@ -10,7 +10,7 @@ from django.db.models import BigIntegerField, DateTimeField, QuerySet, prefetch_
 from django.urls import reverse
 from django.utils import timezone
 
-from delivery.insight import stock_app
+from delivery.insight import refusing, stock_app
 from delivery.insight.stock_app import StockApp
 from delivery.insight.trouble import Severity, Trouble, listed
 from tenants.inventory import Inventory, ServerName
@@ -180,7 +180,23 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
         return
     good = spare is not None and _is_usable(spare, now)
     name = f"the key {current.key_id} of {row.label}"
-    if current.refused_at is not None:
+    if current.refused_at is not None and refusing.of_credential(current, row.family) is not None:
+        yield Trouble(
+            "credential_refused",
+            Severity.FAILING if good else Severity.STOPPED,
+            f"{provider} refuses {name}",
+            current.refused_at,
+            f"Leave it as it is: {provider} refuses those of many customers at once. It is asked again now and then,"
+            " and pushes go on as soon as it is taken.",
+            reverse("providers", args=(customer.slug,)),
+            f"See how {provider} stands",
+            "provider",
+            row.family,
+            app_id=row.pk,
+            code=current.refused_code,
+            more=f" ({current.refused_code})",
+        )
+    elif current.refused_at is not None:
         yield Trouble(
             "credential_refused",
             Severity.FAILING if good else Severity.STOPPED,
@@ -218,7 +234,7 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             "See the next key" if spare else "Upload the next key",
             app_id=row.pk,
         )
-    if spare is not None and spare.refused_at is not None:
+    if spare is not None and spare.refused_at is not None and refusing.of_credential(spare, row.family) is None:
         yield Trouble(
             "next_refused",
             Severity.WARNING,

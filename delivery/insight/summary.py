@@ -71,10 +71,7 @@ class Failure(NamedTuple):
         """What to do, as part of a sentence."""
         if self.meaning is None:
             return "report it with a push's trace id"
-        if self.attribution == "ours" and self.meaning.of_credential:
-            # The app is the operator's: the row's own words are for whoever owns it.
-            return "the app is the operator's, who has to act; report it if it lasts"
-        return self.meaning.fix
+        return self.meaning.fix_for(self.attribution)
 
 
 @dataclass(frozen=True)

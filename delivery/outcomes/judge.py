@@ -31,6 +31,12 @@ _ABSENT: Final = {
 """What a text says where its caller knows no detail."""
 
 
+REFUSES_EVERYBODY: Final = (
+    "nothing to do about the key, for {name} refuses those of many customers at once; it passes by itself"
+)
+"""What to do about a refused credential while its provider refuses everybody's."""
+
+
 CODES_PATH: Final = "codes"
 """Below which path of the pages each code has its own (delivery/pages/urls.py)."""
 
@@ -97,9 +103,10 @@ def attributed(verdict: Verdict, shared: bool) -> Verdict:
 
 
 @cache
-def by_provider(verdict: Verdict) -> Verdict:
-    """Return the verdict on a push whose credential was refused while its provider refused everybody's."""
-    return msgspec.structs.replace(verdict, attribution="provider")
+def by_provider(verdict: Verdict, name: str) -> Verdict:
+    """Return the verdict on a push whose credential was refused while its provider refused everybody's. name: the
+    provider's, for people."""
+    return msgspec.structs.replace(verdict, attribution="provider", fix=REFUSES_EVERYBODY.format(name=name))
 
 
 def text(verdict: Verdict, trace: str, public_url: str = "", **details: object) -> str:

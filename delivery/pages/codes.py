@@ -107,6 +107,7 @@ def code(_request: HttpRequest, code: str) -> HttpResponse:
     of_ack = entry.code.startswith(ACKS)
     context = {
         "entry": entry,
+        "provider": PROVIDERS[entry.provider].name if entry.provider else "",
         "told": TOLD[entry.answer],
         "again": AGAIN[entry.retry] if entry.outcome is not Outcome.SENT and not of_ack else "",
         "phone": PHONE_OF_ACKS if of_ack else PHONE[entry.outcome],

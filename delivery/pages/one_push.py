@@ -42,6 +42,7 @@ def push(request: CustomerRequest, trace: str) -> HttpResponse:
         "kind": "good" if row.outcome == push_words.SENT else "warn" if row.outcome == "gone" else "bad",
         "steps": timeline.of(row, receipts),
         "entry": entry if row.outcome != push_words.SENT else None,
+        "advice": entry.advice_for(row.attribution) if entry else "",
         "whose": whose(row.attribution, entry.provider if entry else timeline.family(row)),
         "searched": _searched(request, trace=row.trace, ack=row.ack_id, post=row.post_id),
         "forgotten_on": pushes.forgotten_on(row),

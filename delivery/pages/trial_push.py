@@ -45,6 +45,11 @@ class PhonesTest(NamedTuple):
     meaning: catalogue.Entry | None
 
     @property
+    def advice(self) -> str:
+        """What to do, as a sentence; "" for a code that is not known."""
+        return self.meaning.advice_for(self.row.attribution) if self.meaning is not None else ""
+
+    @property
     def label(self) -> str:
         """The label that an app for this phone is to have; "" where the test named no platform."""
         return policy.app_label(self.row.platform)[0]

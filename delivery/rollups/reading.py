@@ -92,7 +92,7 @@ def counted(
     steps of a DAY are the days of this time zone, of 23 to 25 hours, the first one from its midnight on; moments_of:
     outcomes, whose moments within each step are told, too (with a step, of a DAY at most); latencies_of: the outcomes
     whose latencies alone are wanted.
-    A step of which nothing is known is not in the list.
+    A step of which nothing is known, and a cell that was corrected to nothing, are not in the list.
     """
     unit = unit or unit_of(start, end)
     of_days = step == DAY and zone is not None
@@ -123,7 +123,8 @@ def counted(
         found += _sums(shape, queries.run(shape, times, steps, filters))
     if len(parts) > 1:
         found = _merged(found)
-    rows = [_counted(by, *row, stepped=step is not None) for row in found]
+    is_grouped = step is not None or bool(by)
+    rows = [_counted(by, *row, stepped=step is not None) for row in found if row[1] or row[2] or not is_grouped]
     return rows if step is None else sorted(rows, key=_begins)
 
 

@@ -2,10 +2,17 @@
 
 from django import template
 
+from delivery.insight import refusing
 from delivery.worker import credential_check
 from tenants.models import Credential
 
 register = template.Library()
+
+
+@register.filter
+def of_incident(credential: Credential) -> bool:
+    """Whether it is refused as those of many customers are at once, so that nothing is to be done about it."""
+    return refusing.of_credential(credential, credential.app.family) is not None
 
 
 @register.filter

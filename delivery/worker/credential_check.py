@@ -26,13 +26,14 @@ from delivery.protocol.wire import Push
 from delivery.providers import table
 from delivery.providers.base import Target, Try
 from delivery.queue import shared_clock
-from delivery.worker import routes
+from delivery.worker import refusal_incidents, routes
 from tenants import redis_client, services, vault
 from tenants.credentials import uploads
 from tenants.directory import snapshot
 from tenants.directory.snapshot import AppRow
 from tenants.models import Credential, PushApp
 from tenants.problem import ProblemError
+from tenants.providers.table import PROVIDERS
 from tenants.waiting_outside import outside
 
 Step = Callable[[], AbstractContextManager[Any]]
@@ -100,12 +101,16 @@ def status_of(credential: Credential, code: str) -> CredentialStatus:
 def check(credential: Credential, step: Step = nullcontext) -> Result:
     """Check a credential, of whichever slot, with its provider and record the result. Blocks for SECONDS at most.
 
-    `step` opens what the rows are reached in; nothing of it is open while the provider is asked.
+    `step` opens what the rows are reached in; nothing of it is open while the provider is asked. What a provider says
+    of a key while it refuses everybody's is nothing about the key.
     """
     with step():
         app = snapshot.app_row(credential)
     with outside():
         result = ask(app)
+        if result.is_key_fault and refusal_incidents.known(app.family) is not None:
+            fix = judge.REFUSES_EVERYBODY.format(name=PROVIDERS[app.family].name)
+            result = result._replace(known=False, is_key_fault=False, fix=fix)
     with step():
         return record(credential, result)
 

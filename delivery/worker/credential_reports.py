@@ -21,7 +21,7 @@ from delivery.metrics import refusal_counts
 from delivery.outcomes.verdict import CLOCK, Attempt, Outcome, Verdict
 from delivery.providers import table
 from delivery.providers.base import Target
-from delivery.queue import handover, valkey
+from delivery.queue import handover, shared_clock, valkey
 from delivery.worker import refusal_incidents
 from tenants import mail, redis_client, services
 from tenants.credentials import mails
@@ -51,13 +51,14 @@ _MAILS: Final = BoundedExecutor("e-mails about credentials", threads=1, queued=M
 
 class Report(NamedTuple):
     """A credential of this provider's family that was refused with this code; `spare_id` was accepted in its place, 0
-    when nothing was."""
+    when nothing was. at: when, in unix seconds of the shared clock, 0 where it is not known."""
 
     app_id: int
     credential_id: int
     code: str
     spare_id: int = 0
     family: str = ""
+    at: float = 0.0
 
 
 class Reporter:
@@ -75,7 +76,7 @@ class Reporter:
     def report_fault(self, target: Target, attempt: Attempt, verdict: Verdict) -> None:
         """Report that a target's credential was refused, unless our own clock may be why."""
         if _blames_credential(attempt, verdict):
-            self.report(Report(target.app_id, target.credential_id, verdict.code, family=target.family))
+            self.report(_report(target, verdict))
 
     def spare_tried(self, target: Target, spare: Target, first: Attempt, attempt: Attempt) -> bool:
         """Whether the provider accepted the spare after it had refused the target's credential; reports either.
@@ -88,7 +89,7 @@ class Reporter:
         if table.judge(attempt).outcome not in (Outcome.SENT, Outcome.GONE):
             self.report_fault(target, first, verdict)
             return False
-        self.report(Report(target.app_id, target.credential_id, verdict.code, spare.credential_id, target.family))
+        self.report(_report(target, verdict, spare.credential_id))
         return True
 
     def report(self, report: Report) -> None:
@@ -199,6 +200,12 @@ def forwarded(store: redis.Redis) -> list[Report]:
     return found
 
 
+def _report(target: Target, verdict: Verdict, spare_id: int = 0) -> Report:
+    return Report(
+        target.app_id, target.credential_id, verdict.code, spare_id, target.family, round(shared_clock.now(), 3)
+    )
+
+
 def _blames_credential(attempt: Attempt, verdict: Verdict) -> bool:
     return verdict.attribution == "customer" and CLOCK not in attempt.detail
 
@@ -207,7 +214,8 @@ def _note(reports: list[Report]) -> None:
     try:
         with redis_client.connect(STORE_TIMEOUT) as store:
             refusal_incidents.note(
-                store, [refusal_incidents.Refusal(each.family, each.app_id, each.credential_id) for each in reports]
+                store,
+                [refusal_incidents.Refusal(each.family, each.app_id, each.credential_id, each.at) for each in reports],
             )
     finally:
         connections.close_all()
@@ -216,12 +224,7 @@ def _note(reports: list[Report]) -> None:
 def follow_up(report: Report) -> services.CredentialFault | refusal_incidents.Incident | None:
     """Write one report down, unless its provider refuses too many for that to be the credentials' fault: then its
     incident. Blocks; raises django.db.Error."""
-    try:
-        with redis_client.connect(STORE_TIMEOUT) as store:
-            incident = refusal_incidents.current(store, report.family)
-    except redis.RedisError as error:
-        logger.warning("whether a provider refuses many credentials is not known: %s", first_line(error))
-        incident = None
+    incident = refusal_incidents.known(report.family)
     if incident is None:
         return record_fault(report)
     logger.error(

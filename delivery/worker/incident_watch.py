@@ -2,7 +2,7 @@
 
 What is looked at is the fuse for credentials (refusal_incidents.py), by pushes that are refused, at most once in
 LOOK_INTERVAL seconds; no other push costs anything. The pushes of the first seconds, before anybody can know, are put
-down to the credential's owner. Invariant: a look holds up no push.
+down to the credential's owner, and corrected in the log (incident_corrections.py). Invariant: a look holds up no push.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from delivery.outcomes import judge
 from delivery.outcomes.verdict import Verdict
 from delivery.queue import valkey
 from delivery.worker import refusal_incidents
+from tenants.providers.table import PROVIDERS
 
 # Seconds between two looks at one provider.
 LOOK_INTERVAL: Final = 1.0
@@ -36,7 +37,9 @@ class IncidentWatch:
             self._link.execute("EXISTS", refusal_incidents.since_key(family)).add_done_callback(
                 partial(self._on_look, family)
             )
-        return judge.by_provider(verdict) if family in self._refusing else judge.attributed(verdict, shared)
+        if family in self._refusing:
+            return judge.by_provider(verdict, PROVIDERS[family].name)
+        return judge.attributed(verdict, shared)
 
     def _on_look(self, family: str, reply: "asyncio.Future[Any]") -> None:
         if not reply.cancelled() and reply.exception() is None and reply.result() == 1:

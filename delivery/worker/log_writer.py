@@ -23,7 +23,7 @@ from delivery.log.receipts import Tally
 from delivery.log.unmatched import Unmatched
 from delivery.metrics import receipt_counts
 from delivery.queue import key_usage, rejections, signature_samples, strangers
-from delivery.worker import credential_reports, dispatch, remove_reports
+from delivery.worker import credential_reports, dispatch, incident_corrections, remove_reports
 from delivery.worker.credential_reports import Report
 from tenants import redis_client
 from tenants.models import RemoveHold
@@ -66,9 +66,10 @@ def write(*, with_reports: bool = False) -> Written:
     written = writing.write(store)
     try:
         told.write(store, told_before)
+        incident_corrections.write(store)
     except DatabaseError as error:
         # Such as before an update has given its right: it waits, and holds up nothing.
-        logger.warning("what servers were told late cannot be written down yet: %s", first_line(error))
+        logger.warning("rows of the log cannot be corrected yet: %s", first_line(error))
     try:
         key_usage.write(store)
         rejections.write(store)

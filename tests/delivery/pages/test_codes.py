@@ -22,6 +22,15 @@ def test_each_code_has_a_page_without_login_and_without_a_database(code: str) ->
     assert "Cookie" not in answer.get("Vary", "")
 
 
+@pytest.mark.parametrize(("code", "who"), [("apns_invalid_provider_token", "Apple"), ("fcm_unauthenticated", "Google")])
+def test_the_page_of_a_refused_key_says_that_nothing_is_to_be_done_while_everybodys_is(code: str, who: str) -> None:
+    text = html.unescape(Client().get(f"/codes/{code}/").content.decode())
+    assert f"While {who} refuses the credentials of many customers at once" in text
+    assert "nothing is to be done about the key" in text
+    other = Client().get("/codes/apns_bad_topic/").content.decode()
+    assert "of many customers at once" not in other
+
+
 def test_the_index_leads_to_each_code() -> None:
     text = Client().get("/codes/").content.decode()
     assert [code for code in ENTRIES if f'href="{code}/"' not in text] == []

@@ -70,6 +70,20 @@ def test_a_refused_push_says_why_whose_it_is_and_what_to_do(acme: Tenant, ben: B
     assert '/codes/apns_bad_topic/"' in ben.get(PLACE).content.decode()
 
 
+def test_a_push_whose_key_was_refused_with_everybodys_says_that_nothing_is_to_be_done(
+    acme: Tenant, ben: Browser
+) -> None:
+    refused = table.verdict_of("apns_invalid_provider_token")
+    assert refused is not None
+    log(acme, verdict=judge.by_provider(refused, "Apple"), attempts=[attempt(403, "InvalidProviderToken")])
+    text = text_of(ben, PLACE)
+    assert (
+        "Nothing to do about the key, for Apple refuses those of many customers at once; it passes by itself." in text
+    )
+    assert "Apple; it is not counted in the service level" in text
+    assert "check that key id" not in text.casefold()
+
+
 def test_a_push_that_was_turned_away_without_a_key_and_a_device_is_shown(acme: Tenant, ben: Browser) -> None:
     log(acme, verdict=judge.refusal("missing_device_id"), device="", key=False, ack_id="", post_id="", count=40)
     text = text_of(ben, PLACE)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import redis
@@ -12,9 +13,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from billing import customers
-from delivery.insight import refusing, refusing_troubles
+from delivery.insight import refusing, refusing_troubles, setup_troubles
 from delivery.metrics import counting
-from delivery.worker import refusal_incidents
+from delivery.worker import credential_check, refusal_incidents
 from delivery.worker.credential_reports import Report, Reporter, follow_up
 from delivery.worker.refusal_incidents import Refusal, current, note
 from hpns.staff import needs_of_service
@@ -144,9 +145,80 @@ def test_what_is_noted_is_bounded_and_forgotten(valkey: redis.Redis, monkeypatch
     monkeypatch.setattr(refusal_incidents, "MOST", 8)
     refused = make(1, 1)
     note(valkey, [refused[0]._replace(credential_id=number) for number in range(100)])
-    (name,) = valkey.keys("credentials:refused:*")
+    name = "credentials:refused:apns"
+    assert sorted(valkey.keys(f"{name}*")) == [name.encode(), f"{name}:first".encode()]
+    assert valkey.zcard(f"{name}:first") == 8
     assert valkey.zcard(name) == 8
     assert 0 < valkey.ttl(name) <= refusal_incidents.WINDOW
+
+
+def test_keys_that_were_marked_long_ago_and_are_used_still_are_no_incident(valkey: redis.Redis) -> None:
+    refused = make(3, 2)
+    long_ago = timezone.now() - timedelta(seconds=refusal_incidents.WINDOW + 5)
+    Credential.objects.update(refused_at=long_ago, refused_code=CODE)
+    note(valkey, refused)
+    assert current(valkey, "apns") is None
+    assert not valkey.exists("credentials:refused:apns")
+    Credential.objects.update(refused_at=timezone.now(), refused_code=CODE)
+    note(valkey, refused)
+    assert current(valkey, "apns") is not None, "those that were marked a moment ago are of it"
+
+
+def test_an_incident_began_with_the_first_refusal_of_those_that_it_is_known_by(valkey: redis.Redis) -> None:
+    refused = make(3, 3)
+    seconds, _ = valkey.time()
+    note(valkey, [refused[8]._replace(at=seconds - 290.0)])
+    valkey.zadd("credentials:refused:apns", {valkey.zrange("credentials:refused:apns", 0, 0)[0]: seconds - 301.0})
+    of_three = [refused[number] for number in (0, 1, 3, 4, 6, 7)]
+    note(valkey, [each._replace(at=seconds - 20.0 - number) for number, each in enumerate(of_three[:5])])
+    note(valkey, [each._replace(at=seconds - 3.0) for each in of_three])
+    incident = current(valkey, "apns")
+    assert incident is not None
+    assert incident.begun == pytest.approx(seconds - 24.0)
+    assert incident.since >= seconds
+
+
+def test_a_check_by_hand_marks_nothing_in_an_incident_and_says_why(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = make(3, 2)
+    refusal = credential_check.Result(CODE, False, True, True, "Apple does not accept the key", "check both ids")
+    monkeypatch.setattr(credential_check, "ask", lambda _app: refusal)
+    row = Credential.objects.select_related("app__customer").get(pk=refused[0].credential_id)
+    note(valkey, refused)
+    result = credential_check.check(row)
+    assert (result.known, result.is_key_fault, marked()) == (False, False, 0)
+    assert result.fix.startswith("nothing to do about the key, for Apple refuses those of many customers at once")
+    valkey.delete("credentials:refused:apns")
+    assert credential_check.check(row) == refusal
+    assert marked() == 1
+
+
+def test_no_page_asks_for_another_key_for_one_that_was_marked_in_the_incident(valkey: redis.Redis) -> None:
+    cache.clear()
+    refused = make(3, 2)
+    app = PushApp.objects.get(pk=refused[0].app_id)
+    assert app.customer is not None
+    Credential.objects.filter(app=app).update(refused_at=timezone.now(), refused_code=CODE)
+
+    def told() -> tuple[str, str, str]:
+        cache.clear()
+        assert app.customer is not None
+        with scope.customer(app.customer):
+            found = setup_troubles.of_apps(app.customer, Inventory(), timezone.now(), PushApp.objects.get(pk=app.pk))
+            (trouble,) = [each for each in found if each.kind == "credential_refused"]
+        return trouble.what_to_do.partition(":")[0], trouble.attribution, trouble.action
+
+    assert told() == (
+        "Upload a new key, or check that this one is still listed in your Apple account.",
+        "customer",
+        "Upload a new key",
+    )
+    note(valkey, [each._replace(at=valkey.time()[0] - 10.0) for each in refused])
+    assert told() == ("Leave it as it is", "provider", "See how Apple stands")
+    Credential.objects.filter(app=app).update(refused_at=timezone.now() - timedelta(seconds=60))
+    assert told()[1] == "customer", "it was refused before the others were"
+    cache.clear()
 
 
 def test_pages_of_customers_and_staff_say_whose_trouble_it_is_while_it_lasts(valkey: redis.Redis) -> None:
