@@ -20,7 +20,8 @@ import sys
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
-os.environ.setdefault("DATABASE_ROLE", "web")
+DATABASE_ROLE = "web"
+os.environ.setdefault("DATABASE_ROLE", DATABASE_ROLE)
 
 import django
 

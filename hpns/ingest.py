@@ -4,19 +4,25 @@
 file is noticed within seconds, and every process uses it from the next handshake on (hpns/web: certificates.py,
 server.py, draining.py). The pages process is started and supervised beside the web processes
 (hpns/web/pages_child.py).
+
+All of them are copies of this process, which has imported what they need before (hpns/preload.py): what is the same in
+each is in memory once. Invariant: nothing is in its memory that they must not know (the owner's database URL, and the
+worker's), and nothing goes on in it but their supervision: one thread, and no connection to a store.
 """
 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
 os.environ["DATABASE_ROLE"] = "web"
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
-from hpns.checks import apart
+from hpns import preload
 from hpns.logs import setup
 from hpns.web.certificates import CertificateError, CertificateReloader
 from hpns.web.child_process import ChildProcess
@@ -52,28 +58,38 @@ def server(options: argparse.Namespace) -> WebServer:
     def web() -> ChildProcess:
         command = [sys.executable, "-m", "hpns.asgi", "--listener", str(listener.fileno())]
         if reloader is None:
-            return ChildProcess(command, [listener.fileno()])
-        return ChildProcess([*command, "--tls"], [listener.fileno()], message=reloader.pair)
+            return ChildProcess(command, [listener.fileno()], launch=preload.launch)
+        command.append("--tls")
+        return ChildProcess(command, [listener.fileno()], message=reloader.pair, launch=preload.launch)
 
     slots = [Slot("web process", web, takes_certificate=True) for _ in range(options.workers)]
     drain_timeout = settings.PUSH_DEADLINE + DRAIN_TIMEOUT
-    return WebServer(listener, slots, reloader=reloader, drain_timeout=drain_timeout, beside=PagesChild())
+    beside = PagesChild(preload.launch)
+    return WebServer(listener, slots, reloader=reloader, drain_timeout=drain_timeout, beside=beside)
 
 
-def forget_others() -> None:
-    """Take the owner's database URL, and the worker's, out of the environment that the processes of pages and pushes
-    begin with, where these have roles of their own."""
-    for name in ("DATABASE_URL", "WORKER_DATABASE_URL"):
-        if not getattr(settings, name):
-            for each in (name, f"{name}_FILE"):
-                os.environ.pop(each, None)
+def of_others() -> list[str]:
+    """The variables here that lead to the owner's database, and to the worker's, where the processes of pages and
+    pushes have roles of their own and are to find no way there."""
+    names = [name for name in ("DATABASE_URL", "WORKER_DATABASE_URL") if not getattr(settings, name)]
+    return [each for name in names for each in (name, f"{name}_FILE") if each in os.environ]
+
+
+def begin_without(names: Sequence[str]) -> None:
+    """Begin this program anew without these variables: what it has read would be in the memory of its copies."""
+    for name in names:
+        del os.environ[name]
+    os.environ["READ_DOT_ENV"] = "false"  # the environment holds by now what that file says
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606  ourselves
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP replaces the processes one by one. Returns the exit code."""
     options = parse()
-    apart.stop_unless_set_up()
-    forget_others()
+    if names := of_others():
+        begin_without(names)
+    preload.load(*preload.WEB)
+    import_string("hpns.checks.starting.stop_unless_set_up")()
     setup.configure(settings.LOGGING)
     try:
         return server(options).serve()

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hpns.settings")
-os.environ["DATABASE_ROLE"] = "pages"
+DATABASE_ROLE = "pages"
+os.environ["DATABASE_ROLE"] = DATABASE_ROLE
 
 import django
 

@@ -62,7 +62,7 @@ QUIET: Final = {
 Event = MutableMapping[str, Any]
 
 
-def _role() -> str:
+def role() -> str:
     """What this process is, by its command line: "ingest", "worker", "beat", a subcommand of manage.py, a program."""
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     name = Path(sys.argv[0]).stem if sys.argv else ""
@@ -73,12 +73,9 @@ def _role() -> str:
     return arguments[0] if name == "manage" and arguments else name or "python"
 
 
-ROLE: Final = _role()
-
-
 def _bind(_logger: Any, _method: str, event: Event) -> Event:
     """Bind the process's role and id to an event."""
-    event["role"], event["pid"] = ROLE, os.getpid()
+    event["role"], event["pid"] = role(), os.getpid()
     return event
 
 
@@ -105,11 +102,11 @@ def _printable(text: str) -> str:
 
 
 def _plain(_logger: Any, _method: str, event: Event) -> str:
-    at, level, role = event.pop("at"), str(event.pop("level", "")).upper(), event.pop("role")
+    at, level, who = event.pop("at"), str(event.pop("level", "")).upper(), event.pop("role")
     pid, name, message = event.pop("pid"), event.pop("logger", ""), str(event.pop("event"))
     below = "".join(f"\n    {_printable(line)}" for line in str(event.pop("exception", "")).splitlines())
     more = "".join(f" {key}={_printable(str(value))}" for key, value in event.items())
-    return f"{at} {level:<8} {role}[{pid}] {name}: {_printable(message)}{more}{below}"
+    return f"{at} {level:<8} {who}[{pid}] {name}: {_printable(message)}{more}{below}"
 
 
 class Handler(logging.StreamHandler[TextIO]):

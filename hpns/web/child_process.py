@@ -9,10 +9,11 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from typing import Final
+
+from hpns.forking import Launch, execute
 
 # Another process takes over, and nothing is lost if there is time; the service stops, and there is little.
 REPLACED, STOPPED = signal.SIGUSR1, signal.SIGTERM
@@ -22,7 +23,14 @@ READY: Final = b"1"
 class ChildProcess:
     """Handle of one child. `sentinel` becomes readable at its end, `control` when it has something to say."""
 
-    def __init__(self, command: Sequence[str], descriptors: Iterable[int] = (), *, message: bytes = b"") -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        descriptors: Iterable[int] = (),
+        *,
+        message: bytes = b"",
+        launch: Launch = execute,
+    ) -> None:
         """Start it, with these descriptors, a first message, and `--control NUMBER` at the end of its command.
 
         Raises OSError.
@@ -32,10 +40,8 @@ class ChildProcess:
             with theirs:
                 self.control.setblocking(False)
                 self.send(message)
-                # Its command is ours: the interpreter and modules of the service.
-                self._process = subprocess.Popen(  # noqa: S603
-                    [*command, "--control", str(theirs.fileno())], pass_fds=(*descriptors, theirs.fileno())
-                )
+                number = theirs.fileno()
+                self._process = launch([*command, "--control", str(number)], [*descriptors, number])
             self.pid = self._process.pid
             self.sentinel = self._watch()
         except OSError:

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from hpns.forking import Launch, execute
 from hpns.web.pages_protocol import SOCKET_VARIABLE
 from hpns.web.server import BACKOFF_MAX, BACKOFF_MIN, STABLE_SECONDS
 
@@ -36,14 +37,12 @@ REPLACED_SECONDS, STOP_SECONDS = 120.0, 3.0
 class _Process:
     """One run of the program."""
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: str, launch: Launch) -> None:
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pipe = read
         options = ["--socket", socket, "--parent", str(os.getpid()), "--control", str(write)]
         try:
-            self._process = subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-m", "hpns.pages_process", *options], pass_fds=[write], stdin=subprocess.DEVNULL
-            )
+            self._process = launch([sys.executable, "-m", "hpns.pages_process", *options], [write])
         except OSError:
             os.close(read)
             raise
@@ -89,7 +88,8 @@ class _Process:
 class PagesChild:
     """The pages process, whichever it is now. Started before the web processes, which inherit its address."""
 
-    def __init__(self) -> None:
+    def __init__(self, launch: Launch = execute) -> None:
+        self._launch = launch
         self._folder: Path | None = None
         self._current: _Process | None = None
         self._next: _Process | None = None  # takes the current one's place once it serves
@@ -159,7 +159,7 @@ class PagesChild:
 
     def _started(self) -> _Process | None:
         try:
-            return _Process(self._socket)
+            return _Process(self._socket, self._launch)
         except OSError as error:
             logger.error("the pages process could not be started: %s", error.strerror)
             return None

@@ -20,6 +20,7 @@ ACCOUNTS, EVENTS, FACTORS = (
     "tenants/accounts/second_factor_views.py",
 )
 POSTGRES = "hpns/postgresql/base.py"
+PRELOAD = "hpns/preload.py"
 FENCE, TAGS = "tenants/fence.py", "hpns/templatetags/pages.py"
 DUMP, RESTORE = "hpns/backup/programs.py", "hpns/backup/restoring.py"
 
@@ -127,6 +128,14 @@ _DJANGO: Final = (
         "django.db.backends.postgresql.base:DatabaseWrapper.get_new_connection",
         *(contains("self.Database.connect(**conn_params)"), POSTGRES, "connects by our class"),
     ),
+    ("django.conf:LazySettings.__setattr__", contains('"_wrapped"', "self.__dict__.clear()"), PRELOAD, "read anew"),
+    (
+        "django.utils.connection:BaseConnectionHandler.__init__",
+        contains("self._settings = settings", "self._connections = "),
+        PRELOAD,
+        "called once more: forgets settings and connections",
+    ),
+    ("django.utils.connection:BaseConnectionHandler", contains("@cached_property\n    def settings"), PRELOAD, "too"),
     ("django.db.models.sql.compiler:SQLCompiler.quote_name_unless_alias", takes("self", "name"), FENCE, "quotes"),
     ("django.db.models.sql.where:WhereNode.as_sql", contains("except FullResultSet"), FENCE, "raised: no condition"),
     ("django.db.models.manager:BaseManager.__init__", contains("self._db", "self._hints"), FENCE, "for our query set"),

@@ -181,7 +181,7 @@ def test_a_line_in_json_says_when_where_who_and_what() -> None:
     line = json.loads(stream.getvalue())
     assert line.pop("at").endswith("Z")
     assert line == {
-        "level": "error", "role": setup.ROLE, "pid": os.getpid(), "logger": "delivery.worker.dispatch",
+        "level": "error", "role": setup.role(), "pid": os.getpid(), "logger": "delivery.worker.dispatch",
         "event": "push failed",
         "trace": "abc-1", "code": "no_app",
     }  # fmt: skip
@@ -258,7 +258,7 @@ def test_a_thread_that_dies_of_an_error_says_so_in_a_redacted_line() -> None:
     ],
 )
 def test_a_process_knows_its_role_by_its_command_line(arguments: list[str], role: str) -> None:
-    code = f"import sys; sys.argv = {arguments!r}; from hpns.logs import setup; print(setup.ROLE)"
+    code = f"import sys; sys.argv = {arguments!r}; from hpns.logs import setup; print(setup.role())"
     assert run(code).stdout == role + "\n"
 
 

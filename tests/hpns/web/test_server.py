@@ -168,13 +168,13 @@ def test_where_the_kernel_gives_no_process_it_is_tried_again_and_those_that_run_
     assert parent.said()[2:] == ["one left by SIGTERM"]
 
 
-@pytest.mark.parametrize("missing", ["subprocess.Popen", "os.pidfd_open"])
+@pytest.mark.parametrize("missing", ["forking.subprocess.Popen", "web.child_process.os.pidfd_open"])
 def test_a_child_that_could_not_be_started_leaves_nothing_open(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     before = os.listdir("/proc/self/fd")
-    monkeypatch.setattr(f"hpns.web.child_process.{missing}", fails)
+    monkeypatch.setattr(f"hpns.{missing}", fails)
     with pytest.raises(OSError, match="Too many open files"):
         ChildProcess([sys.executable, "-c", "import time; time.sleep(60)"])
     assert os.listdir("/proc/self/fd") == before
