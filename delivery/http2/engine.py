@@ -90,10 +90,10 @@ class Channel:
         if connection is None or connection.is_stale(now):
             connection = self._replace_primary(connection)
             stream.opened_connection = True
-        elif (
-            connection.in_flight >= STREAMS_PER_CONNECTION or connection.in_flight >= connection.max_concurrent_streams
-        ):
-            connection = self._least_loaded(connection, stream, now)
+        else:
+            in_flight = connection.in_flight
+            if in_flight >= STREAMS_PER_CONNECTION or in_flight >= connection.max_concurrent_streams:
+                connection = self._least_loaded(connection, stream, now)
         connection.submit(stream, now)
 
     def _resubmit(self, stream: Stream) -> None:

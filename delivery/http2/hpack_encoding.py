@@ -6,6 +6,7 @@ less than keeping a table.
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final
 
 from hpack import Decoder
@@ -63,6 +64,7 @@ def request_start(authority: str) -> bytes:
     return _POST_HTTPS + _AUTHORITY + string_literal(authority.encode("ascii")) + _PATH
 
 
+@lru_cache(maxsize=2048)
 def content_length_field(length: int) -> bytes:
     """Return the content-length of a body, the last field."""
     digits = b"%d" % length

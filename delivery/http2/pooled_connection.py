@@ -14,7 +14,7 @@ from delivery.http2 import frames
 from delivery.http2.addresses import DialError
 from delivery.http2.connection import Connection
 from delivery.http2.dialer import Dialer
-from delivery.http2.pooled_requests import UNRESPONSIVE_SECONDS, PooledRequests
+from delivery.http2.pooled_requests import TIMER_INTERVAL, UNRESPONSIVE_SECONDS, PooledRequests
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import TransportFault
 
@@ -60,16 +60,18 @@ class PooledConnection(PooledRequests):
 
     def submit(self, stream: Stream, now: float) -> None:
         """Send one request, at once if there is room for it; now: time.monotonic()."""
-        if not self._streams and not self._pending and not self._refuses:
+        if not self._streams and not self._pending.count and not self._refuses:
             self.unresponsive_since = now
         connection = self._connection
-        if connection is not None and not self._pending and connection.can_send(len(stream.unsent_body)):
+        if connection is not None and not self._pending.count and connection.can_send(len(stream.unsent_body)):
             connection.send(stream)
         else:
             self._pending.add(stream)
             if connection is None and self._dial_task is None:
                 self._dial_task = self._loop.create_task(self._dial())
-        self._watch(stream.deadline - now)
+        time_left = stream.deadline - now
+        if self._timer is None or time_left < TIMER_INTERVAL:  # of hardly any request
+            self._watch(time_left)
 
     async def _dial(self) -> None:
         connection = None
@@ -80,7 +82,7 @@ class PooledConnection(PooledRequests):
                 except DialError as error:
                     self._dialling_since = None
                     # A credential that was turned down is not better the next time, and the app may have another.
-                    if not self._pending or not self._dialer.patient or error.fault == TransportFault.CREDENTIAL:
+                    if not self._pending.count or not self._dialer.patient or error.fault == TransportFault.CREDENTIAL:
                         self._dial_task = None
                         self._end(error.fault, str(error))
                         return
@@ -109,7 +111,7 @@ class PooledConnection(PooledRequests):
         connection, pending = self._connection, self._pending
         if connection is None:
             return
-        while pending and connection.can_send(len(pending.first().unsent_body)):
+        while pending.count and connection.can_send(len(pending.first().unsent_body)):
             connection.send(pending.take())
         if connection.settings_received and not connection.accepts_streams:
             self._unusable = True
@@ -130,7 +132,7 @@ class PooledConnection(PooledRequests):
         connection = self._connection
         if connection is None:  # who waits for a turn to dial would wait for the same one elsewhere
             return self._dialling_since is not None and now - self._dialling_since > UNRESPONSIVE_SECONDS
-        if self._streams or self._pending or self._refuses:
+        if self._streams or self._pending.count or self._refuses:
             return not self._held and now - self.unresponsive_since > UNRESPONSIVE_SECONDS
         # The peer's close_notify may lie in the socket while we decide.
         return now - self.unresponsive_since > IDLE_SECONDS or connection.is_stale()
@@ -249,7 +251,7 @@ class PooledConnection(PooledRequests):
         elif stream.fault == TransportFault.REFUSED_STREAM:
             self._refuses = self._doubtful = True  # this request alone was not taken (RFC 9113, 8.7)
         self._complete(stream)
-        if self._pending:
+        if self._pending.count:
             self._send_pending()
         if self._unusable or self.draining:
             self._close_if_drained()

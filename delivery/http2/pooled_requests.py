@@ -45,7 +45,7 @@ class PooledRequests(ABC):
     @property
     def in_flight(self) -> int:
         """How many requests have no response yet, those included that wait to be sent."""
-        return len(self._streams) + len(self._pending)
+        return len(self._streams) + self._pending.count
 
     @abstractmethod
     def _send_pending(self) -> None:
@@ -92,7 +92,7 @@ class PooledRequests(ABC):
     def _on_timer(self) -> None:
         self._timer = None
         self._expire()
-        if (self._streams or self._pending) and not self.closed:
+        if (self._streams or self._pending.count) and not self.closed:
             self._timer = self._loop.call_later(TIMER_INTERVAL, self._on_timer)
 
     def _expire(self) -> None:

@@ -13,19 +13,15 @@ from delivery.http2.stream import Stream
 
 
 class WaitingStreams:
-    """See the module."""
+    """See the module. count: how many wait."""
 
     def __init__(self) -> None:
         self._queues: OrderedDict[int, deque[Stream]] = OrderedDict()  # whose turn it is stands first; none is empty
-        self._count = 0
-
-    def __len__(self) -> int:
-        """How many wait."""
-        return self._count
+        self.count = 0
 
     def add(self, stream: Stream) -> None:
         """Let a request wait for its tenant's turn."""
-        self._count += 1
+        self.count += 1
         queue = self._queues.get(stream.tenant)
         if queue is None:
             self._queues[stream.tenant] = deque((stream,))
@@ -43,7 +39,7 @@ class WaitingStreams:
         if not self._queues:
             return _none()
         tenant, queue = next(iter(self._queues.items()))
-        self._count -= 1
+        self.count -= 1
         stream = queue.popleft()
         if queue:
             self._queues.move_to_end(tenant)
@@ -59,12 +55,12 @@ class WaitingStreams:
                 taken.append(queue.popleft())
             if not queue:
                 del self._queues[tenant]
-        self._count -= len(taken)
+        self.count -= len(taken)
         return taken
 
     def take_all(self) -> list[Stream]:
         """Remove and return all of them, in the order of their turns."""
-        return [self.take() for _ in range(self._count)]
+        return [self.take() for _ in range(self.count)]
 
 
 def _none() -> Stream:

@@ -70,6 +70,15 @@ class LeanRequest(HttpRequest):
         return self.scope.known_key  # type: ignore[no-any-return]
 
     @property
+    def admitted(self) -> tuple[int, Identity] | None:
+        """See tenants.authentication.KeyedRequest."""
+        return self.scope.admitted  # type: ignore[no-any-return]
+
+    @admitted.setter
+    def admitted(self, admitted: tuple[int, Identity] | None) -> None:
+        self.scope.admitted = admitted
+
+    @property
     def peer(self) -> str:
         """The peer of the connection, as "address:port"."""
         return self.scope.client  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 from delivery.outcomes.verdict import Answer, Attempt, Verdict
 from delivery.protocol import mattermost_id
@@ -26,7 +27,7 @@ COLUMNS = (
 )
 COPY = f"COPY delivery_delivery ({', '.join(COLUMNS)}) FROM STDIN"
 # In place of a key's id, for a push that came without one. It is no event of the SLA.
-NO_KEY = "\\N"
+NO_KEY = NO_APP = "\\N"
 # Characters of a member of a push that are kept; Mattermost's ids have 26, and a stranger's must not swell the log.
 KEPT = 64
 
@@ -74,20 +75,33 @@ def moment(at: float) -> str:
     return _millisecond(int(at * 1000 + 0.5))
 
 
-# By identity: verdicts are rows of a table that live as long as the process, and to hash one is to hash its texts.
-_VERDICT_COLUMNS: dict[int, tuple[Verdict, str]] = {}
+# What the lines of a sender's pushes of one kind have in common, for verdicts by identity: they are rows of a table,
+# and to hash one is to hash its texts. With each the verdict, so that no other one has its identity meanwhile.
+_COMMON: Final[dict[tuple[str, int | None, str, str, str, str, int], tuple[str, str, Verdict]]] = {}
+# Entries of it; one has less than a KB, for what a stranger sends is kept only where it is short.
+COMMON_MOST: Final = 2_000
 
 
-def _verdict_columns(verdict: Verdict) -> str:
-    known = _VERDICT_COLUMNS.get(id(verdict))
+def _common_columns(who: str, app_id: int | None, push: Push, verdict: Verdict) -> tuple[str, str, Verdict]:
+    """The columns of a line that stand before the device's, and those behind the attempts."""
+    key = (who, app_id, push.platform, push.type, push.sub_type, push.server_id, id(verdict))
+    known = _COMMON.get(key)
     if known is not None:
-        return known[1]
-    text = (
-        f"{verdict.outcome.value}\t{verdict.code}\t{Answer(verdict.answer).name}\t{verdict.attribution}\t"
-        f"{'t' if verdict.counts_in_sla else 'f'}"
+        return known
+    members = (push.platform, push.type, push.sub_type, push.server_id)
+    platform, kind, sub_type, server_id = (member[:KEPT].translate(_SPECIAL) for member in members)
+    counts = "t" if verdict.counts_in_sla and not who.endswith(NO_KEY) else "f"
+    common = (
+        f"{sub_type}\t{server_id}",
+        f"{who}\t{NO_APP if app_id is None else app_id}\t{platform}\t{kind}\t{verdict.outcome.value}\t{verdict.code}\t"
+        f"{Answer(verdict.answer).name}\t{verdict.attribution}\t{counts}",
+        verdict,
     )
-    _VERDICT_COLUMNS[id(verdict)] = (verdict, text)
-    return text
+    if len(_COMMON) >= COMMON_MOST:
+        _COMMON.clear()
+    if all(len(member) <= KEPT for member in members):
+        _COMMON[key] = common
+    return common
 
 
 def _attempt(attempt: Attempt) -> str:
@@ -113,19 +127,12 @@ def row(
     count: int = 1,
 ) -> bytes:
     """A row as one line for COPY. `who` is "customer<TAB>server<TAB>key" (ids); unix seconds; size in bytes."""
-    members = (push.platform[:KEPT], push.type[:KEPT], push.sub_type[:KEPT], push.server_id[:KEPT])
-    joined = "".join(members)
-    if not joined.isprintable() or "\\" in joined or "]" in joined:
-        members = tuple(member.translate(_SPECIAL) for member in members)  # type: ignore[assignment]
-    attempts_json = ",".join(map(_attempt, attempts))
-    verdict_columns = _verdict_columns(verdict)
-    if who.endswith(NO_KEY):
-        verdict_columns = f"{verdict_columns[:-1]}f"
-    app = "\\N" if app_id is None else app_id
+    before, behind, _ = _common_columns(who, app_id, push, verdict)
+    attempts_json = _attempt(attempts[0]) if len(attempts) == 1 else ",".join(map(_attempt, attempts))
     ids = mattermost_id.copy_texts(push.ack_id[:KEPT], push.post_id[:KEPT])
     return (
-        f"{moment(accepted_at)}\t{moment(ended_at)}\t{trace}\t{members[2]}\t{members[3]}\t{device}\t{size}\t{ids}\t"
-        f"[{attempts_json}]\t{who}\t{app}\t{members[0]}\t{members[1]}\t{verdict_columns}\t{count}\n"
+        f"{moment(accepted_at)}\t{moment(ended_at)}\t{trace}\t{before}\t{device}\t{size}\t{ids}\t"
+        f"[{attempts_json}]\t{behind}\t{count}\n"
     ).encode("utf-8", "replace")
 
 

@@ -118,7 +118,7 @@ class HttpConnection(FlowControl):
 
     # --- The reader's callbacks
 
-    def _on_head(self, head: RequestHead, keep_alive: bool) -> None:
+    def _on_head(self, head: RequestHead, keep_alive: bool) -> bool:
         queue = self._queue
         if self._reader is None or (queue is not None and len(queue) >= PIPELINED_MAX):
             raise RequestError(429)
@@ -128,11 +128,12 @@ class HttpConnection(FlowControl):
         if self._active is None:
             self._active = exchange
             exchange.start()
-            return
-        if queue is None:
-            queue = self._queue = collections.deque()
-        queue.append(exchange)
-        self.pause_reading(Pause.PIPELINED)
+        else:
+            if queue is None:
+                queue = self._queue = collections.deque()
+            queue.append(exchange)
+            self.pause_reading(Pause.PIPELINED)
+        return self.routed is not None and self.routed.target == head.target
 
     def _on_body(self, data: bytes) -> None:
         if (current := self._current) is not None:

@@ -1,13 +1,16 @@
 """The head of an HTTP request as the parser has read it: method, target, version and header lines."""
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import httptools
 
 from tenants.known_key import KnownKey
+
+if TYPE_CHECKING:
+    from tenants.directory.snapshot import Identity
 
 # A target that is its own path: visible ASCII, nothing escaped, no query, no fragment.
 PLAIN_PATH: Final = re.compile(rb"/[!-\"$&->@-~]*\Z")
@@ -25,7 +28,14 @@ class Headers:
 
     def __init__(self, lines: dict[bytes, bytes] | None = None) -> None:
         self.lines: dict[bytes, bytes] = {} if lines is None else lines
-        self.repeated: list[tuple[bytes, bytes]] = []
+        self.repeated: Sequence[tuple[bytes, bytes]] = ()
+
+    def repeat(self, name: bytes, value: bytes) -> None:
+        """Add a line of a name that has one."""
+        if isinstance(self.repeated, list):
+            self.repeated.append((name, value))
+        else:
+            self.repeated = [(name, value)]
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[bytes, bytes]]) -> "Headers":
@@ -33,7 +43,7 @@ class Headers:
         headers = cls()
         for name, value in pairs:
             if name in headers.lines:
-                headers.repeated.append((name, value))
+                headers.repeat(name, value)
             else:
                 headers.lines[name] = value
         return headers
@@ -64,9 +74,10 @@ class Headers:
 
 class RequestHead:
     """One request's head. `client`: the peer, "address:port"; `scheme`: of the connection; `version`: 1.0 or 1.1;
-    `tls`: the connection's version of TLS, such as "TLSv1.3", "" for none; `known_key`: its last request's key."""
+    `tls`: the connection's version of TLS, such as "TLSv1.3", "" for none; `known_key`: its last request's key;
+    `admitted`: see tenants.authentication.KeyedRequest."""
 
-    __slots__ = ("client", "headers", "known_key", "method", "scheme", "target", "tls", "version")
+    __slots__ = ("admitted", "client", "headers", "known_key", "method", "scheme", "target", "tls", "version")
 
     def __init__(
         self,
@@ -83,6 +94,7 @@ class RequestHead:
         self.method, self.target, self.version, self.headers = method, target, version, headers
         self.client, self.scheme, self.tls = client, scheme, tls
         self.known_key = known_key or KnownKey()
+        self.admitted: tuple[int, Identity] | None = None
 
 
 def path_of(target: bytes) -> tuple[str, bytes, bytes, bytes]:

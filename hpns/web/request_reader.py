@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 import httptools
 
+from hpns.web.repeated_head import RepeatedHead, learnt
 from hpns.web.request_head import Headers, RequestHead
 from tenants.known_key import KnownKey
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # Bytes and lines of a head. Cookies and keys are far below.
 HEAD_MAX, LINES_MAX = 128 * 1024, 100
+# Heads of a connection that are remembered: one for pushes, and one for acks; and how often one is sought to remember.
+REPEATED_MOST, REPEATED_SOUGHT = 2, 8
 # A request line with a method that llhttp does not know; what else it cannot read is no request.
 _UNKNOWN_METHOD: Final = re.compile(rb"[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
 
@@ -32,18 +35,20 @@ class RequestError(Exception):
 
 class RequestReader:
     """The requests of one connection. on_head is called with a head and whether the connection may be kept for another
-    request, on_body with each piece of its body, on_complete at its end."""
+    request, and says whether others with the same head may follow; on_body is called with each piece of its body,
+    on_complete at its end."""
 
     __slots__ = (
-        "_begun", "_head_size", "_headers", "_is_upgrading", "_known_key", "_on_complete", "_on_head", "_parser",
-        "_peer", "_scheme", "_status", "_target", "_tls", "is_in_head", "on_body",
+        "_begun", "_head_size", "_headers", "_is_between", "_is_upgrading", "_known_key", "_learning", "_on_complete",
+        "_on_head", "_parser", "_peer", "_repeated", "_scheme", "_sought", "_status", "_target", "_tls", "is_in_head",
+        "on_body",
     )  # fmt: skip
 
     def __init__(
         self,
         peer: str,
         scheme: str,
-        on_head: Callable[[RequestHead, bool], None],
+        on_head: Callable[[RequestHead, bool], bool],
         on_body: Callable[[bytes], None],
         on_complete: Callable[[], None],
         tls: str = "",
@@ -51,6 +56,10 @@ class RequestReader:
         self._peer, self._scheme, self._tls = peer, scheme, tls
         self._on_head, self.on_body, self._on_complete = on_head, on_body, on_complete
         self._known_key = KnownKey()
+        self._is_between = True  # nothing of a request has come that is not whole
+        self._repeated: tuple[RepeatedHead, ...] = ()
+        self._learning: RequestHead | None = None
+        self._sought = 0
         self.is_in_head = False  # a head has begun and is not whole
         self._is_upgrading = False
         self._head_size = self._status = self._begun = 0
@@ -60,7 +69,9 @@ class RequestReader:
 
     def feed(self, data: memoryview | bytes) -> None:
         """Read on. Raises RequestError."""
-        begun_before = self._begun
+        was_between, begun_before = self._is_between, self._begun
+        if was_between and self._repeated and self._read_repeated(bytes(data)):
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -78,6 +89,33 @@ class RequestReader:
             self._head_size += len(data)
             if self._head_size > HEAD_MAX:
                 raise RequestError(431)
+        elif self._learning is not None:
+            head, self._learning = self._learning, None
+            if was_between and self._is_between and self._begun == begun_before + 1:
+                self._learn(bytes(data), head)
+
+    def _read_repeated(self, data: bytes) -> bool:
+        """Read a request whose head came before; false where it has none of those that are remembered."""
+        for repeated in self._repeated:
+            if (found := repeated.read(data)) is not None:
+                head, body = found
+                try:
+                    self._on_head(head, True)
+                    self.on_body(body)
+                    self._on_complete()
+                except RequestError:
+                    raise
+                except Exception as error:
+                    logger.exception("a request could not be read for a fault of ours")
+                    raise RequestError(500) from error
+                return True
+        return False
+
+    def _learn(self, data: bytes, head: RequestHead) -> None:
+        """Remember the head of a request that was all that has come."""
+        self._sought += 1
+        if (found := learnt(data, head)) is not None:
+            self._repeated = (found, *self._repeated)[:REPEATED_MOST]
 
     def close(self) -> None:
         """Break the cycle of this and its parser: nothing is read any more."""
@@ -88,6 +126,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         """A request begins."""
         self.is_in_head = True
+        self._is_between = False
         self._begun += 1
         self._head_size = 0
         self._target = b""
@@ -105,7 +144,7 @@ class RequestReader:
         if name not in headers.lines:
             headers.lines[name] = value
         else:
-            headers.repeated.append((name, value))
+            headers.repeat(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -139,13 +178,16 @@ class RequestReader:
         )
         try:
             # A connection of HTTP/1.0 is not kept: a client of it that wants that has to be told in its own way.
-            self._on_head(head, version == "1.1" and parser.should_keep_alive())
+            keep_alive = version == "1.1" and parser.should_keep_alive()
+            if self._on_head(head, keep_alive) and keep_alive and self._sought < REPEATED_SOUGHT:
+                self._learning = None if _is_special(self._headers) else head
         except RequestError as error:
             self._reject(error.status)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
         if not self._is_upgrading:
+            self._is_between = True
             self._on_complete()
 
     def _check_transfer_encoding(self, version: str) -> None:
@@ -176,3 +218,9 @@ class RequestReader:
         self.feed(b"\r\n".join([*lines, b"\r\n"]))
         if rest:
             self.feed(rest)
+
+
+def _is_special(headers: Headers) -> bool:
+    """Whether there is more to do about a request than to read its head and as much of a body as it says."""
+    lines = headers.lines
+    return bool(headers.repeated) or b"transfer-encoding" in lines or b"expect" in lines

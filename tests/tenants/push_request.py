@@ -1,5 +1,6 @@
 """A request as asgi.py hands it on, for the tests of authentication."""
 
+from tenants.directory.snapshot import Identity
 from tenants.known_key import KnownKey
 
 
@@ -33,6 +34,7 @@ class Request:
     ) -> None:
         self.path, self.peer, self.scheme, self.tls = path, peer, scheme, tls
         self.known_key = KnownKey()
+        self.admitted: tuple[int, Identity] | None = None
         self.raw_headers = Headers((name.replace("_", "-"), value) for name, value in headers.items())
         if authorization is not None:
             self.raw_headers["authorization"] = authorization

@@ -42,7 +42,8 @@ class AuthCase:
         self.known = known
         self.directory = Directory()
         self.directory.install(Snapshot(1, 1.0, known, [], []), "postgres")
-        self._authentication = KeyAuthentication(self.directory, clock=lambda: NOW)
+        self.now = NOW
+        self._authentication = KeyAuthentication(self.directory, clock=lambda: self.now)
 
     def customer_of(self, request: Request) -> int:
         return self._authentication.authenticate(request)[0].customer_id
@@ -150,7 +151,12 @@ def test_a_key_that_is_revoked_counts_no_longer_on_the_connection_that_it_came_o
 
 
 def test_a_key_counts_until_its_last_second(case: AuthCase) -> None:
-    assert case.customer_of(Request(f"/t/{case.keys['expiring']}/")) == 7
+    request = Request(f"/t/{case.keys['expiring']}/")
+    for second in (0.0, 0.9):
+        case.now = NOW + second
+        assert case.customer_of(request) == 7
+    case.now = NOW + 1.0
+    assert case.rejection(request) == "expired_key"
 
 
 @pytest.mark.parametrize("name", ["ada", "revoked", "suspended", "expired"])

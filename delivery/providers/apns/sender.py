@@ -8,6 +8,7 @@ and priorities of aioapns. Invariant: whatever a device token holds, it stays on
 import logging
 import re
 import time
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -37,8 +38,14 @@ _TOKEN_REASONS: Final = {"ExpiredProviderToken": "ExpiredProviderToken", "Invali
 
 
 _id: Final = hpack_encoding.short_field_encoder(b"apns-id")
-_expiration: Final = hpack_encoding.short_field_encoder(b"apns-expiration")
+_encoded_expiration: Final = hpack_encoding.short_field_encoder(b"apns-expiration")
 _collapse_id: Final = hpack_encoding.short_field_encoder(b"apns-collapse-id")
+
+
+@lru_cache(maxsize=64)
+def _expiration(at: int) -> bytes:
+    """The field of when a push is of no use any more, in unix seconds; those of a second have the same few."""
+    return _encoded_expiration(str(at))
 
 
 class _Refusal(msgspec.Struct, gc=False):
@@ -163,7 +170,7 @@ class ApnsSender:
         if not segment:
             self._refuse(t, TransportFault.BAD_TOKEN, "empty, too long or not text")
             return
-        head = route.head(voip=push.transport == "voip") + _id(t.push_id) + _expiration(str(t.expires_at))
+        head = route.head(voip=push.transport == "voip") + _id(t.push_id) + _expiration(t.expires_at)
         if collapse_id := policy.collapse_id(push):
             head += _collapse_id(collapse_id)
         body = payload.body(push, t.app_version)

@@ -80,7 +80,7 @@ def test_who_has_the_least_time_left_is_first_of_its_tenant_and_what_is_too_late
     for stream in streams.values():
         waiting.add(stream)
     assert {stream.tag for stream in waiting.take_until(1.0)} == {"a1", "b1"}
-    assert len(waiting) == 3
+    assert waiting.count == 3
     assert waiting.first() is streams["a2"]
     assert [waiting.take().tag for _ in range(3)] == ["a2", "b2", "a3"]
     assert not waiting
@@ -90,4 +90,4 @@ def test_who_has_the_least_time_left_is_first_of_its_tenant_and_what_is_too_late
     for name in ("a1", "a2", "b1"):
         waiting.add(streams[name])
     assert [stream.tag for stream in waiting.take_all()] == ["a1", "b1", "a2"]
-    assert (len(waiting), len(waiting._queues)) == (0, 0)
+    assert (waiting.count, len(waiting._queues)) == (0, 0)
