@@ -11,7 +11,8 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpResponse
 
-from delivery.ingest.api import LeanRequest, SendPush
+from delivery.ingest.api import SendPush
+from delivery.ingest.lean_request import LeanRequest
 from delivery.ingest.outbox import Outbox
 from tenants.authentication import KEY_PATH_PREFIX, KeyAuthentication
 from tenants.network import TrustedProxies

@@ -3,7 +3,8 @@
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, Protocol
 
-from delivery.ingest.api import LeanRequest, MachineView
+from delivery.ingest.api import MachineView
+from delivery.ingest.lean_request import LeanRequest
 from hpns.web.body_budget import BodyBudget
 from hpns.web.connections import ConnectionTable, Waiting
 from hpns.web.discard_pace import DiscardPace

@@ -14,7 +14,8 @@ from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from typing import Any, Final
 
-from delivery.ingest.api import LeanRequest, MachineView
+from delivery.ingest.api import MachineView
+from delivery.ingest.lean_request import LeanRequest
 from delivery.ingest.misdirected import is_misdirected
 from hpns.web.asgi_exchange import AsgiExchange
 from hpns.web.asgi_types import ASGIApp, Message

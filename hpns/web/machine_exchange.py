@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 
-from delivery.ingest.api import LeanRequest, MachineView
+from delivery.ingest.api import MachineView
+from delivery.ingest.lean_request import LeanRequest
 from hpns.web.body import BodyError, BodyTooLargeError, decoded
 from hpns.web.body_budget import Reservation
 from hpns.web.connections import Waiting

@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote
 
 import httptools
 
+from tenants.directory.snapshot import Identity
 from tenants.known_key import KnownKey
-
-if TYPE_CHECKING:
-    from tenants.directory.snapshot import Identity
 
 # A target that is its own path: visible ASCII, nothing escaped, no query, no fragment.
 PLAIN_PATH: Final = re.compile(rb"/[!-\"$&->@-~]*\Z")

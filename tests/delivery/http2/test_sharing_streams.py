@@ -83,7 +83,7 @@ def test_who_has_the_least_time_left_is_first_of_its_tenant_and_what_is_too_late
     assert waiting.count == 3
     assert waiting.first() is streams["a2"]
     assert [waiting.take().tag for _ in range(3)] == ["a2", "b2", "a3"]
-    assert not waiting
+    assert not waiting.count
     for take in (waiting.take, waiting.first):
         with pytest.raises(LookupError):
             take()

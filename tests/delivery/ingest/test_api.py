@@ -13,8 +13,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, ParseError
 
 from delivery.ingest import receipts
-from delivery.ingest.api import Ack, LeanRequest, MachineView, SendPush
+from delivery.ingest.api import Ack, MachineView, SendPush
 from delivery.ingest.door_log import DoorLog
+from delivery.ingest.lean_request import LeanRequest
 from delivery.ingest.outbox import Outbox
 from delivery.log.rows import ROWS
 from tenants.directory.snapshot import Identity

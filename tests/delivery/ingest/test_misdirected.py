@@ -7,7 +7,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from delivery.ingest.api import LeanRequest
+from delivery.ingest.lean_request import LeanRequest
 from delivery.ingest.misdirected import Misdirected, is_misdirected
 from delivery.ingest.outbox import Outbox
 from tenants import keys

@@ -14,7 +14,8 @@ import redis
 from msgspec.structs import replace
 
 from delivery.ingest import receipts
-from delivery.ingest.api import Ack, LeanRequest
+from delivery.ingest.api import Ack
+from delivery.ingest.lean_request import LeanRequest
 from delivery.ingest.outbox import Outbox
 from delivery.ingest.receipts import Receipts
 from delivery.log import receipt_lines

@@ -12,7 +12,8 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication
 
-from delivery.ingest.api import LeanRequest, MachineView
+from delivery.ingest.api import MachineView
+from delivery.ingest.lean_request import LeanRequest
 from hpns.web.front_door import FrontDoor
 from tenants.directory.snapshot import Identity
 from tenants.network import TrustedProxies, networks

@@ -4,7 +4,7 @@ import asyncio
 
 from django.http import HttpResponse
 
-from delivery.ingest.api import LeanRequest
+from delivery.ingest.lean_request import LeanRequest
 from tests.hpns.web.doors import OK, push, running, until
 
 GET = b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n"
