@@ -56,10 +56,36 @@ class Queue(NamedTuple):
 PartWriter = Callable[[redis.Redis, str, str, int], int | None]
 
 
-# Up to which element segments are written, by their keys, as far as this process knows: to find that out again costs a
-# transaction for each part. There is one segment of each queue, and few that another process has ended.
-_REACHED: Final[dict[str, int]] = {}
-_REACHED_MOST: Final = 20
+class _Reached:
+    """Up to which element segments are written, by their keys, as one connection has seen: to find that out again costs
+    a transaction for each part. Another connection may lead to a server that took over and has not all of it."""
+
+    MOST: Final = 20  # there is one segment of each queue, and few that another process has ended
+
+    def __init__(self) -> None:
+        self._seen_by: object = None
+        self._elements: dict[str, int] = {}
+
+    def of(self, key: str) -> int:
+        """Up to where it is surely written."""
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+        if connection.connection is not self._seen_by:
+            self._seen_by, self._elements = connection.connection, {}
+        return self._elements.get(key, 0)
+
+    def note(self, key: str, element: int) -> None:
+        """Keep that it is written up to there."""
+        if len(self._elements) >= self.MOST:
+            self._elements.clear()
+        self._elements[key] = element
+
+    def forget(self, key: str) -> None:
+        """It is no more."""
+        self._elements.pop(key, None)
+
+
+_REACHED: Final = _Reached()
 
 
 def move(store: redis.Redis, queue: Queue, size: int, write_part: PartWriter, *, most_seconds: float = math.inf) -> int:
@@ -88,21 +114,19 @@ def _move_segment(
     """Write what is not yet written of a segment, and remove it; how many lines, and whether it is done: not when
     another writer is at work, or the time is over."""
     key, written = f"{queue.waiting}:{name}", 0
-    for start in range(_REACHED.get(key, 0), store.llen(key), size):
+    for start in range(_REACHED.of(key), store.llen(key), size):
         if time.monotonic() >= until and written:
             return written, False
         lines = write_part(store, key, f"{name}:{start}", start)
         if lines is None:
             return written, False
-        if len(_REACHED) >= _REACHED_MOST:
-            _REACHED.clear()
-        _REACHED[key] = start + size
+        _REACHED.note(key, start + size)
         written += lines
     with store.pipeline(transaction=True) as together:
         together.unlink(key)
         together.srem(queue.segments, name)
         together.execute()
-    _REACHED.pop(key, None)
+    _REACHED.forget(key)
     return written, True
 
 

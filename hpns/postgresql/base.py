@@ -3,7 +3,8 @@
 PostgreSQL's own timeouts (statement_timeout, lock_timeout) end nothing when it is stopped, or when its packets are
 dropped; TCP's notice a dead machine, not a process that is held still: its kernel goes on acknowledging. Everything
 that psycopg waits for on an open connection goes through Connection.wait(), which takes a timeout; opening one has
-connect_timeout. Django loads this module by its name, "base" (DATABASES, ENGINE).
+connect_timeout. A server that takes no writes is away, too: OperationalError. Django loads this module by its name,
+"base" (DATABASES, ENGINE).
 """
 
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any
 import psycopg
 from django.db.backends.postgresql import base
 from psycopg.abc import PQGen
-from psycopg.errors import _WaitTimeout
+from psycopg.errors import ReadOnlySqlTransaction, _WaitTimeout
 
 
 class Connection(psycopg.Connection[Any]):
@@ -38,8 +39,15 @@ class Connection(psycopg.Connection[Any]):
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's, whose connections have the deadline of OPTIONS' `client_timeout`: seconds, none where it is missing."""
 
-    # What Django calls of the driver is connect(); everything else is psycopg's.
-    Database = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})  # type: ignore[assignment]
+    # What Django calls of the driver is connect(); everything else is psycopg's. That a server takes no writes (as a
+    # standby, until it is promoted) is its state as much as that it is stopped, and no fault of what is written.
+    Database = SimpleNamespace(  # type: ignore[assignment]
+        **{
+            **vars(psycopg),
+            "connect": Connection.connect,
+            "OperationalError": (psycopg.OperationalError, ReadOnlySqlTransaction),
+        }
+    )
 
     def get_connection_params(self) -> dict[str, Any]:
         """The parameters for psycopg."""

@@ -48,6 +48,9 @@ def options(timeouts: Timeouts, given: dict[str, Any]) -> dict[str, Any]:
     )
     found: dict[str, Any] = {
         "connect_timeout": 5,
+        # A standby counts as away until it is promoted: what it says may be old, and it takes no writes. Of several
+        # hosts in the URL this finds the one that is not.
+        "target_session_attrs": "primary",
         # What was sent and not acknowledged, in milliseconds; and probes of a connection on which nothing is sent.
         "tcp_user_timeout": 10_000,
         "keepalives_idle": 10,

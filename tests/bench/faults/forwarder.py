@@ -8,10 +8,11 @@ from typing import Self
 
 
 class Forwarder:
-    """address: where it listens, on the port that it hands on to; on a thread of its own."""
+    """address: where it listens; port: on which port; to: the one that it hands on to, the same if none is named. It is
+    on a thread of its own."""
 
-    def __init__(self, address: str, port: int) -> None:
-        self.address, self._port = address, port
+    def __init__(self, address: str, port: int, to: int = 0) -> None:
+        self.address, self._port, self._to = address, port, to or port
         self._loop = asyncio.new_event_loop()
         self._ready, self._stop = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
@@ -40,10 +41,11 @@ class Forwarder:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             open_ends.add(writer)
             with contextlib.suppress(OSError):
-                far_reader, far = await asyncio.open_connection("127.0.0.1", self._port)
+                far_reader, far = await asyncio.open_connection("127.0.0.1", self._to)
                 open_ends.add(far)
                 await asyncio.gather(copy(reader, far), copy(far_reader, writer))
                 open_ends.discard(far)
+            writer.close()  # where nobody listens, too
             open_ends.discard(writer)
 
         server = await asyncio.start_server(connected, self.address, self._port)

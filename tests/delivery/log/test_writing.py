@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 
 from delivery.log import partitions, rows, segments, writing
 from delivery.models import Delivery
@@ -102,6 +102,42 @@ def test_a_long_backlog_is_written_in_parts_of_which_none_is_written_twice(
     assert Delivery.objects.count() == 2, "what was written stays"
     assert writing.write(store) == 3
     assert Delivery.objects.count() == 5
+    assert not store.exists(writing.SEGMENTS, rows.ROWS)
+
+
+class Another:
+    """The same connection to PostgreSQL, as another one."""
+
+    def __init__(self, same: Any) -> None:
+        self._same = same
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._same, name)
+
+
+def test_what_a_server_that_took_over_has_not_got_of_a_backlog_is_written_again(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "PART", 2)
+    store.rpush(rows.ROWS, *[a_row(f"t-{number}") for number in range(5)])
+    calls, copy = iter(range(9)), writing._copy
+
+    def breaks_at_the_third(cursor: Any, blob: bytes) -> int:
+        if next(calls) == 2:
+            raise OperationalError("the connection broke")
+        return copy(cursor, blob)
+
+    monkeypatch.setattr(writing, "_copy", breaks_at_the_third)
+    with pytest.raises(OperationalError):
+        writing.write(store)
+    # Another server is behind the address now, which had not got the second part when the first one died.
+    second = max(_written(), key=lambda part: int(part.partition(":")[2]))
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM delivery_written_segment WHERE name = %s", [second])
+    Delivery.objects.filter(trace__in=("t-2", "t-3")).delete()
+    monkeypatch.setattr(connections["default"], "connection", Another(connection.connection))
+    assert writing.write(store) == 3
+    assert sorted(Delivery.objects.values_list("trace", flat=True)) == [f"t-{number}" for number in range(5)]
     assert not store.exists(writing.SEGMENTS, rows.ROWS)
 
 

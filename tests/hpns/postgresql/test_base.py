@@ -64,6 +64,26 @@ def test_without_a_deadline_of_ours_it_is_waited_for(connect: Connect) -> None:
     assert asked(connect(), "SELECT pg_sleep(0.7), 7") == ""
 
 
+def test_a_server_that_takes_no_writes_is_away_and_no_fault_of_what_is_written(connect: Connect) -> None:
+    wrapper = connect(options="-c default_transaction_read_only=on")
+    with pytest.raises(OperationalError, match="read-only transaction"):
+        asked(wrapper, "INSERT INTO delivery_written_segment (name) VALUES ('a:0') RETURNING name")
+    copy = "COPY delivery_written_segment (name) FROM STDIN"
+    with (
+        pytest.raises(OperationalError, match="read-only transaction"),
+        wrapper.wrap_database_errors,
+        wrapper.cursor() as cursor,
+        cursor.cursor.copy(copy),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("role", ["owner", "pages", "worker", "web"])
+def test_no_role_goes_by_a_standby(role: str) -> None:
+    assert options(role, "default")["target_session_attrs"] == "primary"
+    assert options(role, "default", "?target_session_attrs=any")["target_session_attrs"] == "any"
+
+
 def options(role: str, alias: str, query: str = "") -> dict[str, Any]:
     """OPTIONS of a connection in a deployment with four users."""
     urls = {
