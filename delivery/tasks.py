@@ -10,6 +10,7 @@ credentials again that their provider does not accept; `devices` takes what came
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from celery import shared_task
@@ -24,7 +25,7 @@ from delivery.devices import absorbing, counting, forgetting
 from delivery.executors import BoundedExecutor, ExecutorFullError
 from delivery.log.partitions import drop_partitions, make_partitions, todays_date
 from delivery.log.retention import drop_counts
-from delivery.queue import receipt, valkey
+from delivery.queue import receipt, timetable, valkey
 from delivery.rollups import compacting
 from delivery.worker import credential_check, dispatch, ledger_watch, log_timer, log_writer, remove_reports
 from tenants import redis_client, vault
@@ -131,6 +132,7 @@ def compact() -> int:
 
 
 async def _compact(_request: Mapping[str, Any]) -> None:
+    await _note_timetable()
     try:
         await _ROLLUPS.run(compact)
     except ExecutorFullError:
@@ -140,6 +142,14 @@ async def _compact(_request: Mapping[str, Any]) -> None:
 
 
 compact.coroutine = _compact
+
+
+async def _note_timetable(*, heard: bool = True) -> None:
+    """What comes each minute is what the timetable is known by (queue/timetable.py)."""
+    try:
+        await timetable.note(partial(valkey.ask, valkey.shared(settings.REDIS_URL)), heard=heard)
+    except ConnectionError as error:
+        logger.warning("that the timetable is heard of cannot be noted: %s", error)
 
 
 @shared_task(name="delivery.recheck", acks_late=True, ignore_result=True)
@@ -182,6 +192,7 @@ async def _log_timer() -> None:
 async def _partitions_watchdog() -> None:
     """Look after the log's partitions: at the start, for the first rows of a new installation come at once, then now
     and then, and again soon where not all could be done."""
+    await _note_timetable(heard=False)
     while True:
         await asyncio.sleep(PARTITIONS_INTERVAL if await _partitions({}) else PARTITIONS_RETRY)
 

@@ -74,13 +74,32 @@ def todays_date() -> date:
 
 
 def make_partitions(today: date, ahead: int = 3, tables: Sequence[Partitioned] = TABLES) -> list[str]:
-    """Make the partitions of yesterday, today and the `ahead` days after it; returns the names of the new ones.
+    """Make the partitions of yesterday, today and the `ahead` days after it, and of earlier days whose rows came when
+    nobody had made theirs; returns the names of the new ones.
 
     Raises django.db.Error; those that were made stay.
     """
     days = [today + timedelta(days=offset) for offset in range(-1, ahead + 1)]
-    wanted = {table.name(day): partial(_make, table, day) for table in tables for day in days}
+    wanted = {
+        table.name(day): partial(_make, table, day) for table in tables for day in (*_stranded(table, days[0]), *days)
+    }
     return [name for name, make in wanted.items() if try_repeatedly(make)]
+
+
+def _stranded(partitioned: Partitioned, before: date) -> list[date]:
+    """The days of before that one, and within retention, of which rows stand in the catch-all."""
+    days = sql.SQL(
+        "SELECT DISTINCT ({column} AT TIME ZONE 'UTC')::date FROM {catch_all} "
+        "WHERE {column} >= {start} AND {column} < {end} ORDER BY 1"
+    ).format(
+        column=sql.Identifier(partitioned.column),
+        catch_all=sql.Identifier(partitioned.catch_all),
+        start=sql.Literal(_midnight(partitioned.oldest(before))),
+        end=sql.Literal(_midnight(before)),
+    )
+    with connections[settings.OWNER_DATABASE].cursor() as cursor:
+        cursor.execute(days)
+        return [day for (day,) in cursor.fetchall()]
 
 
 def _make(partitioned: Partitioned, day: date, cursor: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 from billing.incidents import canary_state
 from billing.models import PAGES, CanaryMinute, Incident, RoundFailure, Subscription
 from billing.sla import breaks, keys
-from delivery.insight import pausing, refusing
+from delivery.insight import pausing, refusing, standstill
 from hpns.staff.need import BAD, Need, address, first, midnight, number_of
 from tenants.models import Customer
 
@@ -46,6 +46,17 @@ def canary(now: datetime) -> Iterator[Need]:
         why = "; ".join(f"{row.family}: {row.why}" for row in failed.order_by("family"))
         if why:
             yield Need("canary", BAD, len(failed), f"The last canary failed ({why}).", last.at, url)
+
+
+def still_timetable(_now: datetime) -> Iterator[Need]:
+    """A timetable that sends nothing, also where there is no canary to miss."""
+    since = standstill.timetable_since()
+    if since is not None:
+        words = (
+            f"The timetable has sent nothing since {since:%d %B, %H:%M} UTC: no SLA day is sealed, no month closed, no "
+            "mail sent. Start it (hpns.beat), and it catches up by itself."
+        )
+        yield Need("timetable", BAD, 1, words, since, address("billing_roundfailure_changelist"))
 
 
 def failures(_now: datetime) -> Iterator[Need]:

@@ -196,6 +196,7 @@ def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
 LOOKS: Final[tuple[tuple[str, Callable[[datetime], Iterator[Need]]], ...]] = (
     ("billing.view_incident", needs_of_service.incidents),
     ("billing.view_canaryminute", needs_of_service.canary),
+    ("billing.view_roundfailure", needs_of_service.still_timetable),
     ("billing.view_roundfailure", needs_of_service.failures),
     ("billing.view_slaledger", needs_of_service.ledgers),
     ("tenants.view_finding", _findings),

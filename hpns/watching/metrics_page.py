@@ -28,7 +28,7 @@ from delivery.log.receipt_lines import SHARES
 from delivery.log.rows import ROWS
 from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
-from delivery.queue import due_list, ledger
+from delivery.queue import due_list, ledger, timetable
 from hpns.celery import DELIVER, lease
 from hpns.celery.commands import UNREADABLE
 from tenants import redis_client
@@ -141,9 +141,10 @@ class _QueueCollector(Collector):
             together.zcard(due_list.DUE)
             together.zrange(due_list.DUE, 0, 0, withscores=True)
             together.hgetall(LAST)
+            together.get(timetable.AT)
             together.time()
             depth, oldest, rows, rejected, segments, unreadable, receipts, *more = together.execute()
-        entered, checked, due, first, canary, (now, _) = more
+        entered, checked, due, first, canary, heard, (now, _) = more
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest, now))
@@ -157,6 +158,8 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily("hpns_pushes_due", "Pushes that wait in Valkey for their next try.", due)
         yield GaugeMetricFamily("hpns_pushes_due_late_seconds", "For which the first of them is due.", late)
         yield from _canary(canary, now)
+        if (age := timetable.age(heard, now)) is not None:
+            yield GaugeMetricFamily("hpns_timetable_age_seconds", "Since something of the timetable came.", age)
         states = lease.worker_states(valkey).values()
         failing = sum(map(bool, states))
         yield GaugeMetricFamily("hpns_workers", "Workers with a recent heartbeat.", len(states))

@@ -19,7 +19,7 @@ from django.db import connections
 
 from billing.incidents import canary_state
 from delivery.log import backlog
-from delivery.queue import valkey
+from delivery.queue import timetable, valkey
 from hpns.celery import commands, lease
 from tenants import supervision
 from tenants.directory.live import DIRECTORY
@@ -173,11 +173,14 @@ class Observer:
                     self._valkey = valkey.Link(settings.REDIS_URL, name="readiness", timeout=LOOK_SECONDS)
                 await self._valkey.start()
                 ask = partial(commands.ask, self._valkey)
-                (states, health.has_heartbeat), waiting, canaries = await asyncio.gather(
-                    lease.look_at_workers(self._valkey), backlog.describe(ask), canary_state.look(ask)
+                (states, health.has_heartbeat), waiting, still, canaries = await asyncio.gather(
+                    lease.look_at_workers(self._valkey),
+                    backlog.describe(ask),
+                    timetable.describe(ask),
+                    canary_state.look(ask),
                 )
                 _check_workers(health, states)
-                health.amiss += filter(None, (waiting, canary_state.describe(*canaries)))
+                health.amiss += filter(None, (waiting, still, canary_state.describe(*canaries)))
         except (TimeoutError, OSError) as error:
             health.missing.append(f"the queue (Valkey) does not answer: {type(error).__name__}")
 

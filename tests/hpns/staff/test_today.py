@@ -1,8 +1,9 @@
 """What the staff's first page says needs somebody, and that each sentence leads to what it counts."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 from django.utils import timezone
 
 from billing import customers
@@ -11,6 +12,7 @@ from billing.sla import keys
 from billing.subscriptions.needing import needing
 from delivery.outcomes import judge
 from delivery.providers import table
+from delivery.queue import timetable
 from hpns.staff.today import Need, needs
 from tenants.models import Customer, Finding
 from tests.browsing import Browser, Tenant, tenant
@@ -97,6 +99,18 @@ def test_each_role_is_told_what_is_its_own(now: datetime) -> None:
             own = need.key not in hidden
             # The boards are in the index below, too: with what they are called, and not as what needs somebody.
             assert (link in text.partition('id="today"')[2].partition("</ul>")[0]) == own, (role, need.key)
+
+
+def test_a_timetable_that_stands_still_is_told_also_without_a_canary(acme: Tenant, valkey: redis.Redis) -> None:
+    now = valkey.time()[0]
+    valkey.set(timetable.AT, now - timetable.STILL + 100)
+    assert all_of(timezone.now()) == []
+    valkey.set(timetable.AT, now - 7 * 86_400)
+    (need,) = all_of(timezone.now())
+    since = datetime.fromtimestamp(now - 7 * 86_400, UTC)
+    assert (need.key, need.kind, need.since) == ("timetable", "bad", since)
+    assert need.sentence.startswith(f"The timetable has sent nothing since {since:%d %B, %H:%M} UTC")
+    assert "The timetable has sent nothing" in of_role("admin").get("/admin/").content.decode()
 
 
 def test_a_canary_that_is_there_and_fails_is_told_with_why(now: datetime) -> None:

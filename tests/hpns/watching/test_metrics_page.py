@@ -19,7 +19,7 @@ from delivery.metrics import counting, files
 from delivery.metrics.names import METERS
 from delivery.outcomes.judge import refusal
 from delivery.protocol.wire import Push
-from delivery.queue import due_list, ledger
+from delivery.queue import due_list, ledger, timetable
 from hpns.watching import metrics_page
 from tenants import network
 from tests.hpns.watching.asking import asked
@@ -39,7 +39,7 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         names = ["push", "workers", "workers:failing", "unreadable", ROWS, writing.SEGMENTS, writing.REJECTED]
-        names += [ledger.OPEN, ledger.STATE, due_list.DUE]
+        names += [ledger.OPEN, ledger.STATE, due_list.DUE, timetable.AT]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -122,6 +122,12 @@ def test_no_label_names_a_customer_and_every_metric_says_what_it_is() -> None:
         assert name.startswith(("service_", "hpns_"))
         assert meter.help
         assert not {"customer", "server", "key", "app", "credential", "device"} & set(meter.labels)
+
+
+def test_since_when_nothing_of_the_timetable_came_is_told_from_the_first_workers_start_on(valkey: redis.Redis) -> None:
+    assert ("hpns_timetable_age_seconds", frozenset()) not in scrape()
+    valkey.set(timetable.AT, valkey.time()[0] - 600)
+    assert 600 <= value("hpns_timetable_age_seconds") < 660
 
 
 def test_the_depth_of_the_queue_and_the_age_of_its_oldest_batch_are_told(valkey: redis.Redis) -> None:

@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from delivery.log.rows import ROWS
 from delivery.log.writing import WRITTEN_AT
+from delivery.queue import timetable
 from hpns.watching import readiness
 from hpns.watching.readiness import Health, Observer
 from tests.hpns.watching.asking import Intake, no_pages
@@ -108,3 +109,14 @@ def test_what_nobody_asks_about_is_looked_at_less_often() -> None:
     now = time.monotonic()
     assert readiness._interval(now) == 1.0
     assert readiness._interval(now - 60) == 5.0
+
+
+def test_a_timetable_that_sends_nothing_is_amiss_and_keeps_no_push_from_being_taken(valkey: redis.Redis) -> None:
+    workers(valkey, first="")
+    now = valkey.time()[0]
+    valkey.set(timetable.AT, now - timetable.STILL + 100)
+    assert looked().amiss == []
+    valkey.set(timetable.AT, now - 600)
+    health = looked()
+    assert (health.ready, len(health.amiss)) == (True, 1)
+    assert health.amiss[0].startswith("the timetable has sent nothing for 10 min")
