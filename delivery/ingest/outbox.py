@@ -85,6 +85,7 @@ class Outbox:
         self.responses = Responses(
             self.process, settings.PUSH_DEADLINE, settings.PUBLIC_URL, self._late_marks.add, self._recent.on_ended
         )
+        self.responses.on_released = self._fair.on_released
         self._seen = SeenLog(self.link, self.limits.memory)
         self._repeats = Repeats(self._seen, self.responses, self.turned_away)
         self._own = own(self.link) if own is not None else None
@@ -175,7 +176,7 @@ class Outbox:
             if not left or (allowance.customer.in_flight >= SHARE * left and not policy.is_wipe(push)):
                 return self.turned_away.turn_away(pending, "overloaded")
         now = self.loop.time()
-        at_once = self._fair.take_now(who.customer_id, now)
+        at_once = self._fair.goes_on(who.customer_id, allowance.customer.in_flight, now)
         if not at_once and not self._fair.may_wait(who, len(plain), pending.at):
             return self.turned_away.turn_away(pending, "overloaded")
         item = batch.encode_item(pending.trace, pending.at, who.customer_id, who.server_id, who.key_id, size, plain)
@@ -202,6 +203,8 @@ class Outbox:
         self._collected_bytes += len(item)
         if len(collected) >= batch.MOST or self._collected_bytes >= batch.MOST_BYTES:
             self._flush()
+        elif self._fair.congestion.is_anothers(pending.who.customer_id):  # what lingers would do so in each turn
+            self.loop.call_soon(self._flush)
         elif len(collected) == 1:
             if self.responses.waiting < LINGER_FROM:
                 self.loop.call_soon(self._flush)

@@ -58,6 +58,7 @@ class Responses:
         result."""
         self._on_late, self.on_ended = on_late, on_ended
         self.is_taken: Callable[[], bool] = lambda: True
+        self.on_released: Callable[[int, int], None] = lambda _customer, _in_flight: None
         self._process, self.deadline, self._public_url = process, deadline, public_url
         self.batches: dict[int, PendingBatch] = {}
         self._awaited: asyncio.Future[None] | None = None
@@ -222,6 +223,7 @@ class Responses:
         if push.allowance is not None:
             self.waiting -= 1
             push.allowance.release()
+            self.on_released(push.who.customer_id, push.allowance.customer.in_flight)
             push.allowance = None
 
     def check_deadlines(self, now: float, *, queue_up: bool) -> None:

@@ -35,9 +35,21 @@ class _Ring(Generic[T]):
 
     def __init__(self) -> None:
         self.flows: OrderedDict[int, _Flow[T]] = OrderedDict()  # whoever's turn it is stands first
+        self.held: dict[int, _Flow[T]] = {}  # those that have none
+
+    def of(self, tenant: int) -> _Flow[T] | None:
+        return self.flows.get(tenant) or self.held.get(tenant)
+
+    def hold(self, tenant: int) -> None:
+        if (flow := self.flows.pop(tenant, None)) is not None:
+            self.held[tenant] = flow
+
+    def resume(self, tenant: int) -> None:
+        if (flow := self.held.pop(tenant, None)) is not None:
+            self.flows[tenant] = flow
 
     def put(self, tenant: int, item: T, size: int, weight: int) -> None:
-        flow = self.flows.get(tenant)
+        flow = self.of(tenant)
         if flow is None:
             flow = self.flows[tenant] = _Flow(weight)
         flow.items.append((item, size))
@@ -76,28 +88,52 @@ class FairQueue(Generic[T]):
         """How many wait."""
         return self._count
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether something waits for nothing but its turn."""
+        return bool(self._usual.flows or self._urgent.flows)
+
+    @property
+    def held(self) -> set[int]:
+        """The tenants that have no turn."""
+        return {*self._usual.held, *self._urgent.held}
+
+    def hold(self, tenant: int) -> None:
+        """Give a tenant no turn, until resume(); of what comes later it may have one."""
+        self._usual.hold(tenant)
+        self._urgent.hold(tenant)
+
+    def resume(self, tenant: int) -> None:
+        """Give a tenant its turns again."""
+        self._usual.resume(tenant)
+        self._urgent.resume(tenant)
+
+    def count(self, tenant: int) -> int:
+        """How many of a tenant's wait."""
+        return sum(len(flow.items) for ring in (self._usual, self._urgent) if (flow := ring.of(tenant)) is not None)
+
     def oldest(self, tenant: int) -> T | None:
         """What waits longest of what is not urgent of a tenant."""
-        flow = self._usual.flows.get(tenant)
+        flow = self._usual.of(tenant)
         return None if flow is None else flow.items[0][0]
 
     def has_more_than_its_part(self, tenant: int) -> bool:
         """Whether a tenant has more of the bytes that wait than each would have if all had the same."""
-        flows = self._usual.flows
-        return tenant in flows and flows[tenant].size * len(flows) >= self.size
+        flow = self._usual.of(tenant)
+        return flow is not None and flow.size * (len(self._usual.flows) + len(self._usual.held)) >= self.size
 
     def put(self, tenant: int, item: T, size: int, *, weight: int = 1, urgent: bool = False) -> None:
         """Let an item of so many bytes wait for its tenant's turn; the weight is that of its first one that waits."""
-        flow = self._urgent.flows.get(tenant) if urgent else None
+        flow = self._urgent.of(tenant) if urgent else None
         ring = self._urgent if urgent and (flow is None or len(flow.items) < URGENT_MOST) else self._usual
         ring.put(tenant, item, size, weight)
         self._count += 1
         self.size += size
 
     def take(self) -> T:
-        """Take what is next. LookupError where nothing waits."""
-        if not self._count:
-            raise LookupError("nothing waits")
+        """Take what is next. LookupError where nothing waits that may have its turn."""
+        if not self.is_ready:
+            raise LookupError("nothing waits for its turn")
         urgent = bool(self._urgent.flows) and (self._in_a_row < IN_A_ROW or not self._usual.flows)
         self._in_a_row = self._in_a_row + 1 if urgent else 0
         item, size = (self._urgent if urgent else self._usual).take()

@@ -106,3 +106,20 @@ def test_everything_comes_out_once_in_its_tenants_order_and_nobody_waits_for_eve
         before = [other for other in taken[put_at[one] : place] if other[0] == one[0]]
         if not before:
             assert place - put_at[one] <= 6 * one_turn
+
+
+def test_a_tenant_that_is_held_has_no_turn_until_it_is_resumed() -> None:
+    queue: FairQueue[tuple[int, int]] = FairQueue()
+    for number in range(3):
+        queue.put(1, (1, number), USUAL)
+    queue.put(1, (1, 3), USUAL, urgent=True)
+    queue.hold(1)
+    queue.put(1, (1, 4), USUAL)
+    queue.put(2, (2, 0), USUAL)
+    assert (queue.held, queue.count(1), queue.is_ready) == ({1}, 5, True)
+    assert queue.take() == (2, 0)
+    with pytest.raises(LookupError):
+        queue.take()
+    assert (len(queue), queue.oldest(1), queue.is_ready) == (5, (1, 0), False)
+    queue.resume(1)
+    assert all_of(queue) == [(1, 3), (1, 0), (1, 1), (1, 2), (1, 4)]
