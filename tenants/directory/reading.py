@@ -3,9 +3,9 @@
 The conditions by which rows are in it are functions here: the fingerprints (`fingerprints.py`) go by the same.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from django.conf import settings
@@ -36,10 +36,17 @@ _APP_COLUMNS: Final = ("id", "customer_id", "label", "family", "topic", "host", 
 # A credential: its id, kind and sealed secret, the spare beside it, and since when it signs.
 _Signing = tuple[int, str, str, Spare | None, float]
 _KEY_COLUMNS: Final = ("prefix", "id", "server_id", "server__customer_id", "digest", "expires_at", "revoked_at")
+_SERVER_COLUMNS: Final = ("server__networks", "server__disabled_at")
+# Keys that are read at a time: what has been read of a hundred thousand takes more than what becomes of them, and what
+# a process has once taken it keeps.
+KEYS_AT_ONCE: Final = 5_000
 
 
 def read(version: int) -> Snapshot:
-    """Read everything from PostgreSQL with twelve queries. Raises django.db.Error when that cannot be done."""
+    """Read everything from PostgreSQL with twelve queries, and more where there are many keys.
+
+    Raises django.db.Error when that cannot be done.
+    """
     # The pages process is the pages' role, to whom the second fence would show none of it.
     alias = settings.DIRECTORY_DATABASE
     read_at = _clock(alias)
@@ -188,8 +195,9 @@ def _limits(row: Entitlement) -> tuple[Limit, Limit]:
 
 
 def _identities(entitled: dict[int, Entitlement], rows: "QuerySet[ServerKey]") -> dict[str, Identity]:
-    # Made once per customer: there may be many keys.
+    # Made once per customer, or for all that have the same: there may be many keys.
     limits = {customer_id: _limits(row) for customer_id, row in entitled.items()}
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     found = {}
     # Revoked keys stay in, so that their bearers are told "revoked" and not "unknown".
     for (
@@ -202,7 +210,7 @@ def _identities(entitled: dict[int, Entitlement], rows: "QuerySet[ServerKey]") -
         revoked_at,
         networks,
         disabled_at,
-    ) in rows.values_list(*_KEY_COLUMNS, "server__networks", "server__disabled_at"):
+    ) in _in_parts(rows):
         row = entitled.get(customer_id)
         rejection_code = "revoked_key" if revoked_at else _rejection_code(row)
         if disabled_at and not rejection_code:
@@ -217,7 +225,7 @@ def _identities(entitled: dict[int, Entitlement], rows: "QuerySet[ServerKey]") -
             digest=bytes(digest),
             expires_at=expires_at.timestamp() if expires_at else 0.0,
             tls=row is None or row.tls_required,
-            networks=tuple(networks),
+            networks=shared.setdefault(tuple(networks), tuple(networks)),
             trial=row is not None and row.customer.offer == Customer.Offer.TPNS,
             content=row.customer.content if row is not None else "as_sent",
             server=server,
@@ -225,6 +233,18 @@ def _identities(entitled: dict[int, Entitlement], rows: "QuerySet[ServerKey]") -
             refusal=row.refusal if row is not None else "",
         )
     return found
+
+
+def _in_parts(rows: "QuerySet[ServerKey]") -> Iterator[tuple[Any, ...]]:
+    """The columns of keys, by one query for each KEYS_AT_ONCE of them: a cursor of the server's would need a
+    transaction, and a connection that no pooler shares out."""
+    last = 0
+    while True:
+        part = list(rows.filter(pk__gt=last).order_by("pk").values_list(*_KEY_COLUMNS, *_SERVER_COLUMNS)[:KEYS_AT_ONCE])
+        yield from part
+        if len(part) < KEYS_AT_ONCE:
+            return
+        last = part[-1][1]
 
 
 def _listed_limit(limit: Limit) -> Limit:

@@ -44,6 +44,19 @@ def test_a_key_comes_with_its_limits_networks_content_and_whether_it_needs_tls(a
     assert known(acme).trial
 
 
+@pytest.mark.parametrize("keys", [2, 3, 4, 5])
+def test_all_keys_are_read_though_few_are_at_a_time_and_the_networks_of_a_server_are_kept_once(
+    acme: Acme, keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.server_networks(server=acme.server, networks=["192.0.2.0/24"])
+    prefixes = {acme.key.prefix, *(services.key_add(server=acme.server).row.prefix for _ in range(keys - 1))}
+    whole = reading.read(1).keys
+    assert set(whole) == prefixes
+    monkeypatch.setattr(reading, "KEYS_AT_ONCE", 2)
+    assert reading.read(1).keys == whole
+    assert len({id(identity.networks) for identity in whole.values()}) == 1
+
+
 def test_a_customer_without_entitlement_is_refused_and_needs_tls(acme: Acme) -> None:
     acme.customer.entitlement.delete()
     identity = known(acme)
