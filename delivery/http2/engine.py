@@ -62,10 +62,12 @@ class Channel:
         on_done: Callable[[Stream], None],
         tag: object = None,
         tenant: int = 0,
+        *,
+        urgent: bool = False,
     ) -> None:
         """Send one POST; on_done(stream) is called within timeout seconds. See Stream for what it holds.
 
-        tenant: whose it is; those of several tenants that have to wait go on in turn.
+        tenant: whose it is; those of several tenants that have to wait go on in turn. urgent: ahead of others then.
 
         path begins with "/"; field_block is what hpack_encoding.field_block() made of the other fields. UnicodeError if
         the path is not ASCII, ValueError if the fields are too long together; then nothing was sent and on_done is not
@@ -77,7 +79,7 @@ class Channel:
         if len(header_block) > MAX_REQUEST_FIELDS:
             raise ValueError("the fields of the request are too long")
         self.used_at = now = time.monotonic()
-        stream = Stream(header_block, body, time.time(), now, now + timeout, on_done, tag, tenant)
+        stream = Stream(header_block, body, time.time(), now, now + timeout, on_done, tag, tenant, urgent=urgent)
         self._submit(stream, now)
 
     def _submit(self, stream: Stream, now: float) -> None:

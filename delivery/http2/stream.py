@@ -17,7 +17,8 @@ class Stream:
     status is the HTTP status (0: no response) and body the response's body; fault and wire tell of a request without a
     response (delivery/outcomes/transport.py, verdict.py); error is a short text for the log; at is in unix seconds,
     started and deadline are time.monotonic, ms is the duration; opened_connection tells whether a connection was opened
-    for it; tag belongs to the caller; tenant is whose it is, for its turn where it has to wait.
+    for it; tag belongs to the caller; tenant is whose it is, for its turn where it has to wait, and urgent whether it
+    goes ahead of others then.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Stream:
         "tag",
         "tenant",
         "unsent_body",
+        "urgent",
         "wire",
     )
 
@@ -52,6 +54,8 @@ class Stream:
         on_done: "Callable[[Stream], None] | None",
         tag: Any,
         tenant: int = 0,
+        *,
+        urgent: bool = False,
     ) -> None:
         """header_block: the request's fields as HPACK; on_done: called once, when the stream has ended."""
         self.header_block = header_block
@@ -61,7 +65,7 @@ class Stream:
         self.deadline = deadline
         self.on_done = on_done
         self.tag = tag
-        self.tenant = tenant
+        self.tenant, self.urgent = tenant, urgent
         self.stream_id = 0
         self.send_window = 0
         self.status = self.ms = self.received_bytes = 0

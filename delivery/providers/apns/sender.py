@@ -174,7 +174,9 @@ class ApnsSender:
         if collapse_id := policy.collapse_id(push):
             head += _collapse_id(collapse_id)
         body = payload.body(push, t.app_version)
-        route.channel.post("/3/device/" + segment, head, body, t.timeout, self._ended, (t, route), t.tenant)
+        urgent = policy.is_urgent(push)
+        path = "/3/device/" + segment
+        route.channel.post(path, head, body, t.timeout, self._ended, (t, route), t.tenant, urgent=urgent)
 
     def _refuse(self, t: Try, fault: TransportFault, detail: str) -> None:
         host = urlsplit(t.target.origin).hostname or ""

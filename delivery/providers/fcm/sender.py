@@ -19,6 +19,7 @@ from delivery.http2.engine import Channel, Engine
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import NoFault, TransportFault
 from delivery.outcomes.verdict import Attempt
+from delivery.protocol import policy
 from delivery.providers.base import Target, TooLargeError, Try, is_abandoned, unsent
 from delivery.providers.fcm import payload
 from delivery.providers.fcm.access_token import AccessToken
@@ -140,7 +141,8 @@ class FcmSender:
             self._refuse(t, route, TransportFault.TOO_LARGE, str(error))
             return
         try:
-            route.channel.post(route.path, route.head(authorization), body, timeout, self._ended, (t, route), t.tenant)
+            head, urgent = route.head(authorization), policy.is_urgent(push)
+            route.channel.post(route.path, head, body, timeout, self._ended, (t, route), t.tenant, urgent=urgent)
         except ValueError as error:  # a project's name that no request can carry
             self._refuse(t, route, TransportFault.CREDENTIAL, str(error))
 

@@ -7,7 +7,7 @@ import pytest
 
 from delivery.http2.engine import Engine
 from delivery.http2.stream import Stream
-from delivery.http2.waiting_streams import WaitingStreams
+from delivery.http2.waiting_streams import IN_A_ROW, URGENT_MOST, WaitingStreams
 from tests.delivery.http2.posting import BODY, FIELD_BLOCK
 from tests.delivery.http2.rough_server import RoughServer
 
@@ -24,10 +24,11 @@ class Posts:
         self.statuses: list[int] = []
         self._ends: list[asyncio.Future[None]] = []
 
-    def post(self, tenant: int, name: str, seconds: float = 60.0) -> None:
+    def post(self, tenant: int, name: str, seconds: float = 60.0, *, urgent: bool = False) -> None:
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ends.append(end)
-        self.channel.post(f"/3/device/{name}", FIELD_BLOCK, BODY, seconds, self._ended(end), None, tenant)
+        path, on_done = f"/3/device/{name}", self._ended(end)
+        self.channel.post(path, FIELD_BLOCK, BODY, seconds, on_done, None, tenant, urgent=urgent)
 
     def _ended(self, end: "asyncio.Future[None]") -> Callable[[Stream], None]:
         def on_done(stream: Stream) -> None:
@@ -71,6 +72,40 @@ async def test_two_floods_share_and_each_keeps_its_own_order(plain: Engine, roug
         assert numbers == sorted(numbers)
 
 
+async def test_a_call_goes_ahead_of_what_waits_for_a_stream_of_its_own_tenant_and_of_others(
+    plain: Engine, rough: RoughServer
+) -> None:
+    posts = Posts(plain, rough)
+    for number in range(3 * STREAMS):
+        posts.post(FLOOD, f"slow_c{number}")
+        posts.post(OTHER, f"slow_cother{number}")
+    posts.post(FLOOD, "slow_ccall", urgent=True)
+    await posts.all_ended()
+    assert set(posts.statuses) == {200}
+    assert order_of(rough, "slow_c").index("slow_ccall") < 2 * STREAMS
+
+
+def test_urgent_requests_leave_turns_to_others_and_a_flood_of_them_is_none() -> None:
+    waiting = WaitingStreams()
+    for number in range(URGENT_MOST + 5):
+        waiting.add(Stream(b"", b"", 0.0, 0.0, 1.0, None, f"u{number}", FLOOD, urgent=True))
+    waiting.add(Stream(b"", b"", 0.0, 0.0, 1.0, None, "q", QUIET))
+    tags = [stream.tag for stream in waiting.take_all()]
+    assert tags[: IN_A_ROW + 1] == [*(f"u{number}" for number in range(IN_A_ROW)), f"u{URGENT_MOST}"]
+    assert tags[2 * IN_A_ROW + 1] == "q"
+    assert len(tags) == URGENT_MOST + 6
+    assert not waiting.count
+
+
+def test_an_urgent_request_whose_time_is_up_is_taken_out() -> None:
+    waiting = WaitingStreams()
+    for tag, deadline in (("late", 1.0), ("call", 2.0)):
+        waiting.add(Stream(b"", b"", 0.0, 0.0, deadline, None, tag, FLOOD, urgent=True))
+    assert [stream.tag for stream in waiting.take_until(1.0)] == ["late"]
+    assert waiting.first().tag == waiting.take().tag == "call"
+    assert not waiting.count
+
+
 def test_who_has_the_least_time_left_is_first_of_its_tenant_and_what_is_too_late_is_taken_out() -> None:
     waiting = WaitingStreams()
     streams = {
@@ -90,4 +125,4 @@ def test_who_has_the_least_time_left_is_first_of_its_tenant_and_what_is_too_late
     for name in ("a1", "a2", "b1"):
         waiting.add(streams[name])
     assert [stream.tag for stream in waiting.take_all()] == ["a1", "b1", "a2"]
-    assert (waiting.count, len(waiting._queues)) == (0, 0)
+    assert (waiting.count, len(waiting._usual)) == (0, 0)
