@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
-from tests.bench.faults import doing
+from tests.bench.faults import around, doing, stores
 from tests.bench.faults.doing import Begin
 from tests.bench.faults.scene import Scene
 
@@ -18,6 +18,8 @@ WEB_GONE: Final = frozenset({"no_answer", "unreached", "longest"})
 QUEUE_GONE: Final = frozenset({"unlogged"})
 # What was told OK because it was queued may be answered by nobody then, twice: an honest row says so.
 UNANSWERED: Final = frozenset({"ok_otherwise"})
+# What PostgreSQL had committed and its standby had not got: the rows of that time.
+FORGOTTEN: Final = frozenset({"rows_missing", "unlogged"})
 
 
 class Fault(NamedTuple):
@@ -68,6 +70,19 @@ FAULTS: Final = (
         3,
         WEB_GONE,
     ),
+    Fault(
+        "kill-parent", "SIGKILL of the parent of the web processes alone", around.parent, (0.5, 3.0), 2, may=WEB_GONE
+    ),
+    Fault(
+        "taken-away",
+        "batches in flight are deleted by hand",
+        around.taken_away,
+        (0.5, 1.0),
+        1,
+        WEB_GONE | {"lost"},
+        shaken=False,
+    ),
+    Fault("kill-pages", "SIGKILL of the process that makes pages", around.pages(KILL), times=2),
     Fault("kill-worker", "SIGKILL of a worker, which writes the log", doing.child("worker", KILL)),
     Fault("term-worker", "SIGTERM of a worker", doing.child("worker", TERM)),
     Fault(
@@ -149,15 +164,50 @@ FAULTS: Final = (
     ),
     Fault(
         "no-postgres",
-        "PostgreSQL is away for two minutes",
-        doing.child("postgres", TERM),
-        (120.0, 120.0),
+        "PostgreSQL is away for ten minutes, and processes begin anew",
+        stores.away,
+        (600.0, 600.0),
         1,
+        frozenset({"longest"}),
         shaken=False,
     ),
     Fault("locked-postgres", "tables of PostgreSQL are locked", doing.locked, (3.0, 12.0), 2),
     Fault("silent-postgres", "SIGSTOP of PostgreSQL", doing.still(doing.pids("postgres")), (3.0, 12.0), 2),
     Fault("disk-postgres", "the disk of PostgreSQL is full", doing.full_disk("postgres"), (4.0, 10.0), 2, shaken=False),
+    Fault("failover", "PostgreSQL fails over to a synchronous standby", stores.failover(), (2.0, 8.0), 1, shaken=False),
+    Fault(
+        "failover-silent",
+        "the same, and open connections hang",
+        stores.failover(hanging=True),
+        (2.0, 8.0),
+        1,
+        shaken=False,
+    ),
+    Fault(
+        "failover-standby",
+        "the same, and it takes no writes yet",
+        stores.failover(read_only=True),
+        (8.0, 12.0),
+        1,
+        shaken=False,
+    ),
+    Fault(
+        "failover-behind",
+        "PostgreSQL fails over to a standby that was 3 s behind",
+        stores.failover(synchronous=False),
+        (2.0, 8.0),
+        1,
+        FORGOTTEN,
+        shaken=False,
+    ),
+    Fault(
+        "lagging-replica",
+        "a replica of Valkey lags, while providers ask to wait",
+        stores.lagging,
+        (12.0, 12.0),
+        1,
+        shaken=False,
+    ),
     Fault("clock-ahead", "the clock of all our processes is set hours ahead", doing.clock(5 * 3600.0), (3.0, 8.0), 2),
     Fault("clock-behind", "the clock of all our processes is set hours back", doing.clock(-5 * 3600.0), (3.0, 8.0), 2),
     Fault("clock-week", "the clock of all our processes is set a week ahead", doing.clock(7 * 86400.0), (3.0, 8.0), 1),

@@ -47,6 +47,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--random", action="store_true", help="one load, random faults at random moments")
     parser.add_argument("--soak", action="store_true", help="one load, no fault, memory and keys by slope")
     parser.add_argument("--seconds", type=float, help="of a load (default: 20, --random 1200, --soak 1800)")
+    parser.add_argument("--hold", type=float, help="seconds that each fault is held (default: as the list says)")
     parser.add_argument("--rate", type=float, help="pushes a second (default: 60, --soak 300)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of all that is random (default: the time)")
     parser.add_argument("--workers-send", action="store_true", help="web processes hand everything to the workers")
@@ -109,6 +110,7 @@ class Tour:
         """One load with faults of these, drawn with the scene's randomness."""
         # Each scenario has a sequence of its own, so that it can be replayed alone.
         scene.random.seed(f"{self.options.seed} {name}")
+        scene.begin()
         journal, load = Journal(scene), scene.load(self.rate)
         happened: list[str] = []
         problems: list[str] = []
@@ -118,7 +120,7 @@ class Tour:
             time.sleep(BEFORE)
             while True:
                 fault = scene.random.choice(faults)
-                hold = scene.random.uniform(*fault.hold)
+                hold = self.options.hold or scene.random.uniform(*fault.hold)
                 moment = time.monotonic() - began
                 happened.append(f"{moment:.1f} {fault.name} {hold:.1f}")
                 if len(faults) > 1:
@@ -145,7 +147,8 @@ class Tour:
         what = faults[0].what if len(faults) == 1 else f"{len(happened)} faults at random"
         if took is None or took > TARDY:
             problems += [*unserved, *unwell]
-        return report.Row(name, what, happened, tally, breaches(tally, may), problems)
+        wrong = breaches(tally, may) + scene.wrong + [each for check in scene.checks for each in check(record)]
+        return report.Row(name, what, happened, tally, wrong, [*scene.notes, *problems])
 
     def _keep(self, row: report.Row) -> None:
         self.run.rows.append(row)

@@ -29,6 +29,7 @@ from tests.bench.faults.load import Customer, Load
 from tests.bench.faults.records import Record
 from tests.sandbox_fixture import running_sandbox
 from tests.stage import SEED, Stage
+from tests.standby import Standby
 from tests.waiting import PATIENCE, wait_for
 
 WORKERS: Final = ("worker", "worker2")
@@ -46,6 +47,14 @@ class Scene:
         """disks: the folders of the stores that have a disk of their own, by name."""
         self.stage, self.customers, self.random, self.disks = stage, customers, chance, disks
         self.since = int(stage.sandbox.state()["last"])
+        self.standbys: list[Standby] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what a load's faults have noted: for people, what was wrong, and what its record is yet asked for."""
+        self.notes: list[str] = []
+        self.wrong: list[str] = []
+        self.checks: list[Callable[[Record], list[str]]] = []
 
     def load(self, rate: float) -> Load:
         """A load of all customers, that has not begun yet."""
@@ -53,10 +62,10 @@ class Scene:
 
     # --- Processes
 
-    def web_processes(self) -> list[int]:
-        """The processes that serve pushes, below their parent."""
+    def web_processes(self, program: bytes = b"hpns.asgi") -> list[int]:
+        """The processes that serve pushes, or run another program, below their parent."""
         child = self.stage.children.get("ingest")
-        return [pid for pid in descendants(child.pid) if _runs(pid, b"hpns.asgi")] if child else []
+        return [pid for pid in descendants(child.pid) if _runs(pid, program)] if child else []
 
     def serving(self) -> set[str]:
         """The names of the web processes that take pushes, by the traces of some that they turn away."""
@@ -231,6 +240,7 @@ def running_scene(folder: Path, seed: int, **settings: str) -> Iterator[Scene]:
         stage.key = seeded["key"]
         customers = [Customer("Acme", stage.key), *(Customer(name, key) for name, key in more.items())]
         scene = Scene(stage, customers, random.Random(seed), disks)  # noqa: S311 - replayed by its seed
+        stack.callback(lambda: [each.close() for each in scene.standbys])
         scene.ensure()
         wait_for(stage.ready, PATIENCE, "the service is ready")
         yield scene
