@@ -10,8 +10,7 @@ method is 405, for that is no push at all.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from django.conf import settings
@@ -76,10 +75,6 @@ class MachineView(APIView):
         # Made once per view, not per request as DRF does: they hold no state of a request.
         self.authenticators = [make() for make in self.authentication_classes]
 
-    async def __call__(self, request: LeanRequest) -> HttpResponse:
-        """Answer one request. Never raises: an exception of ours is logged and answered with FAIL."""
-        return self.judge_head(request) or await self.respond(request)
-
     def judge_head(self, request: LeanRequest) -> HttpResponse | None:
         """Judge a request before its body is read: the response that refuses it, or None if its body is wanted."""
         if request.method != "POST":
@@ -91,19 +86,21 @@ class MachineView(APIView):
             return self.error_response(error, request)
         return None
 
-    def begin(self, request: LeanRequest) -> "HttpResponse | asyncio.Future[bytes] | Coroutine[Any, Any, HttpResponse]":
+    def begin(self, request: LeanRequest) -> "HttpResponse | asyncio.Future[bytes]":
         """Begin to answer a request whose head was let pass, and whose body is there or known to be none: the response,
-        or what end() makes it of, or a coroutine that is it. Never raises."""
-        return self.respond(request)
+        or what end() makes it of. Never raises: an exception of ours is logged and answered with FAIL.
+
+        What is waited for is waited for without a task, which would cost more than decoding a push.
+        """
+        try:
+            return self.handle(request.identity, request)
+        except Exception as error:  # noqa: BLE001  error_response() logs what is ours
+            return self._on_error(error, request)
 
     def end(self, request: LeanRequest, answer: "asyncio.Future[bytes]") -> HttpResponse:
         """The response to a request of which begin() has given this future, which is done. Never raises."""
-        raise NotImplementedError
-
-    async def respond(self, request: LeanRequest) -> HttpResponse:
-        """Answer a request whose head was let pass, and whose body is there or known to be none."""
         try:
-            return await self.handle(request.user, request)  # type: ignore[arg-type]
+            return self.respond(request.identity, answer.result(), request)
         except Exception as error:  # noqa: BLE001  error_response() logs what is ours
             return self._on_error(error, request)
 
@@ -121,9 +118,13 @@ class MachineView(APIView):
         server_id = rejected.server_id or _server_id(body) or request.headers_get(SERVER_ID_HEADER) or ""
         self.outbox.strangers.observe(rejected.code, server_id, request, self.proxies)
 
-    def handle(self, who: Identity, request: LeanRequest) -> Awaitable[HttpResponse]:
-        """Handle an authenticated request."""
+    def handle(self, who: Identity, request: LeanRequest) -> "HttpResponse | asyncio.Future[bytes]":
+        """Handle an authenticated request: its response, or the future of its body."""
         raise NotImplementedError
+
+    def respond(self, who: Identity, body: bytes, request: LeanRequest) -> HttpResponse:
+        """The response with this body."""
+        return _PREPARED.get(body) or _json_response(body)
 
     def error_response(self, error: Exception, request: LeanRequest) -> HttpResponse:
         """The response to an exception: CallerRejected is the caller's doing, all others are faults of ours."""
@@ -158,25 +159,8 @@ class SendPush(MachineView):
             request.rejected = error
         return outbox.door_log.note(error.code, outbox.trace(), str(self.proxies.client(request) or ""))
 
-    def begin(self, request: LeanRequest) -> "HttpResponse | asyncio.Future[bytes]":
-        """Submit the push. Its answer is waited for without a task, which would cost more than decoding the push."""
-        try:
-            return self._submit(request.user, request)  # type: ignore[arg-type]
-        except Exception as error:  # noqa: BLE001  error_response() logs what is ours
-            return self._on_error(error, request)
-
-    def end(self, request: LeanRequest, answer: "asyncio.Future[bytes]") -> HttpResponse:
-        """The response with the answer of a push."""
-        try:
-            return self._response(request.user, answer.result(), request)  # type: ignore[arg-type]
-        except Exception as error:  # noqa: BLE001  error_response() logs what is ours
-            return self._on_error(error, request)
-
-    async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
-        """Submit the push and wait for its answer."""
-        return self._response(who, await self._submit(who, request), request)
-
-    def _submit(self, who: Identity, request: LeanRequest) -> "asyncio.Future[bytes]":
+    def handle(self, who: Identity, request: LeanRequest) -> "asyncio.Future[bytes]":
+        """Submit the push."""
         if who is KEYLESS and (request.too_large or request.body_error):
             raise NoKey
         if request.too_large or request.body_error:
@@ -189,7 +173,8 @@ class SendPush(MachineView):
             return intake.accept_keyless(self.outbox, self.keyless, request, request.take_payload())
         return intake.accept(self.outbox, who, request.take_payload())
 
-    def _response(self, who: Identity, body: bytes, request: LeanRequest) -> HttpResponse:
+    def respond(self, who: Identity, body: bytes, request: LeanRequest) -> HttpResponse:
+        """The response with the answer of a push."""
         return _PREPARED.get(body) or self._failed(who, body, request)
 
     def _failed(self, who: Identity, body: bytes, request: LeanRequest) -> HttpResponse:
@@ -207,7 +192,7 @@ class SendPush(MachineView):
 class Ack(MachineView):
     """POST /api/v1/ack: a phone has shown a push. Answered at once; it is on the phone's display path."""
 
-    async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
+    def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
         """Answer; the receipt is kept once the answer is on its way."""
         if request.too_large or len(request.payload) > receipts.BODY_LIMIT:
             return self._refused("too_large", f"the ack is larger than {receipts.BODY_LIMIT // 1024} KB")

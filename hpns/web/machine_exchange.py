@@ -6,7 +6,6 @@ caller is known, also when its body did not come, for that is counted and logged
 """
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any, Final
 
 from django.http import HttpResponse
@@ -142,10 +141,8 @@ class MachineExchange:
         begun = self._view.begin(request)
         if isinstance(begun, asyncio.Future):
             begun.add_done_callback(self._on_answer)
-        elif isinstance(begun, HttpResponse):
-            self._respond(begun)
         else:
-            self._host.spawn(self._answer(begun))
+            self._respond(begun)
 
     def _decoded(self, body: bytes, encoding: str) -> bytes:
         try:
@@ -159,9 +156,6 @@ class MachineExchange:
     def _on_answer(self, answer: "asyncio.Future[bytes]") -> None:
         if not answer.cancelled():
             self._respond(self._view.end(self._request, answer))
-
-    async def _answer(self, response: Coroutine[Any, Any, HttpResponse]) -> None:
-        self._respond(await response)
 
     def _respond(self, response: HttpResponse) -> None:
         if self._is_lost:

@@ -1,5 +1,6 @@
 """The machine endpoints' own dispatch: what is a refusal, and what is a fault of ours."""
 
+import asyncio
 import json
 import logging
 from types import SimpleNamespace
@@ -50,7 +51,7 @@ class Failing(MachineView):
         super().__init__(outbox, proxies())
         self.error = error
 
-    async def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
+    def handle(self, who: Identity, request: LeanRequest) -> HttpResponse:
         raise self.error
 
 
@@ -59,9 +60,18 @@ def request(method: str = "POST", body: bytes = b"{}") -> LeanRequest:
     return LeanRequest(scope, "/api/v1/send_push", body)
 
 
+async def answered(view: MachineView, request: LeanRequest) -> HttpResponse:
+    """The response of a view, as the front door gets it."""
+    begun = view.judge_head(request) or view.begin(request)
+    if isinstance(begun, HttpResponse):
+        return begun
+    await asyncio.wait([begun])
+    return view.end(request, begun)
+
+
 async def fail_text(view: MachineView) -> str:
     """The text of the FAIL that a request is answered."""
-    answer = await view(request())
+    answer = await answered(view, request())
     assert answer.status_code == 200
     found = json.loads(answer.content)
     assert found["status"] == "FAIL"
@@ -88,16 +98,16 @@ async def test_any_other_exception_is_a_fault_of_ours_with_its_trace_in_the_log(
 
 
 async def test_another_method_is_405_before_anybody_is_asked_who_calls(outbox: Outbox) -> None:
-    answer = await Failing(outbox, ValueError())(request("GET"))
+    answer = await answered(Failing(outbox, ValueError()), request("GET"))
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
 
 
 async def test_an_ack_larger_than_any_is_refused_unread(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ack, "authentication_classes", (Acme,))
     view, ack = Ack(outbox, proxies()), b'{"id": "a", "platform": "ios", "type": "message"}'
-    assert (await view(request(body=ack.ljust(receipts.BODY_LIMIT)))).content == b'{"status":"OK"}'
+    assert (await answered(view, request(body=ack.ljust(receipts.BODY_LIMIT)))).content == b'{"status":"OK"}'
     monkeypatch.setattr(receipts, "read", None)
-    refused = await view(request(body=ack.ljust(receipts.BODY_LIMIT + 1)))
+    refused = await answered(view, request(body=ack.ljust(receipts.BODY_LIMIT + 1)))
     assert json.loads(refused.content)["error"].startswith("too_large the ack is larger than 4 KB: check what sends it")
 
 
@@ -109,7 +119,7 @@ async def test_a_push_that_cannot_be_read_is_noted_with_where_it_came_from(
     broken, large, bad = request(), request(), request(body=b"no push")
     broken.body_error, large.too_large = "its body did not arrive whole", 1 << 20
     for each in (broken, large, bad, request(body=b"[]"), request(body=b'{"type": "message"}')):
-        assert b"FAIL" in (await view(each)).content
+        assert b"FAIL" in (await answered(view, each)).content
     seen = outbox.rejections._counted
     assert {place: news.requests for place, news in seen.items()} == {
         (ACME.key_id, "malformed", "127.0.0.1"): 3,
@@ -210,7 +220,8 @@ async def test_of_lines_that_are_left_out_at_the_door_their_number_is_said(
 async def test_an_ack_that_is_refused_names_no_trace(outbox: Outbox, store: redis.Redis) -> None:
     view = Ack(outbox, proxies())
     refused = view.error_response(Suspended(BEARER), request())
-    missing = await view.respond(identified(request(body=b"{}")))
+    missing = view.begin(identified(request(body=b"{}")))
+    assert isinstance(missing, HttpResponse)
     assert b"suspended" in refused.content
     assert b"missing_ack_id" in missing.content
     assert not any(b"trace" in each.content for each in (refused, missing))
@@ -230,6 +241,6 @@ async def test_an_ack_passes_whatever_was_paid(outbox: Outbox, monkeypatch: pyte
         monkeypatch.setattr(view, "authentication_classes", (Acme,))
     monkeypatch.setattr(Acme, "authenticate", lambda *_: (unpaid, None))
     ack = b'{"id": "a", "platform": "ios", "type": "message"}'
-    assert (await Ack(outbox, proxies())(request(body=ack))).content == b'{"status":"OK"}'
-    refused = await SendPush(outbox, proxies())(request(body=body()))
+    assert (await answered(Ack(outbox, proxies()), request(body=ack))).content == b'{"status":"OK"}'
+    refused = await answered(SendPush(outbox, proxies()), request(body=body()))
     assert json.loads(refused.content)["error"].startswith("subscription_unpaid ")

@@ -30,7 +30,7 @@ def public(settings: Settings) -> None:
 
 async def test_what_is_refused_before_and_behind_the_door(outbox: Outbox) -> None:
     assert (await fail_text(Failing(outbox, RevokedKey()))).endswith(f" {PAGES}/revoked_key/")
-    ack = json.loads((await Ack(outbox, proxies()).handle(ACME, request())).content)
+    ack = json.loads(Ack(outbox, proxies()).handle(ACME, request()).content)
     assert ack["error"].endswith(f" {PAGES}/missing_ack_id/")
     turned_away = outbox.turn_away(ACME, Push(), 100, "missing_device_id")
     assert (await error_of(turned_away)).endswith(f") {PAGES}/missing_device_id/")

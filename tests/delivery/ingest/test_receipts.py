@@ -98,7 +98,7 @@ def request(**headers: str) -> LeanRequest:
 
 
 async def test_the_answer_goes_first(outbox: Outbox) -> None:
-    answer = await Ack(outbox, proxies()).handle(ACME, request())
+    answer = Ack(outbox, proxies()).handle(ACME, request())
     assert answer.content == wire.OK_BODY
     assert outbox.receipts.size == 0
     await asyncio.sleep(0)
@@ -110,7 +110,7 @@ async def acked(outbox: Outbox, store: redis.Redis, **headers: str) -> list[tupl
     left_out()
     view = Ack(outbox, proxies())
     view.keyless = keyless()
-    assert (await view.handle(KEYLESS, request(**headers))).content == wire.OK_BODY
+    assert view.handle(KEYLESS, request(**headers)).content == wire.OK_BODY
     await asyncio.sleep(0)
     await until(lambda: not outbox.receipts.size)
     return [(line.customer_id, line.server_id) for line in written(store)]
@@ -278,7 +278,7 @@ async def test_servers_that_bring_none_any_more_are_forgotten(
 async def test_pushes_go_on_through_a_flood_of_acks(outbox: Outbox, store: redis.Redis) -> None:
     view = Ack(outbox, proxies())
     for _ in range(2_000):
-        await view.handle(ACME, request())
+        view.handle(ACME, request())
     push = wire.Push(platform="apple_rn-v2", device_id="d", server_id=REGISTERED)
     outbox.submit(ACME, push, wire.encode_push(push), 100, outbox.limits.admit(ACME, push, "", 1))  # type: ignore[arg-type]
     await until(lambda: store.llen("push"))
