@@ -24,6 +24,7 @@ from hpns.web.connections import TOTAL, ConnectionTable, Waiting, network_of
 from hpns.web.discard_pace import DiscardPace
 from hpns.web.exchange import Connection, Exchange, Routed
 from hpns.web.http1 import HttpConnection
+from hpns.web.last_connections import refuse_newcomers
 from hpns.web.machine_exchange import MachineExchange
 from hpns.web.request_head import RequestHead, path_of
 from hpns.web.request_reader import RequestError
@@ -157,7 +158,9 @@ class FrontDoor:
             self._listener = None
 
     def accept_waiting(self) -> None:
-        """Accept all that have connected: nobody else will."""
+        """Accept all that have connected, for nobody else will, and let nobody connect any more."""
+        if self._listener is not None:
+            refuse_newcomers(self._listener)
         while self._listener is not None and self._accept_one():
             pass
 

@@ -11,7 +11,7 @@ from delivery.sandbox.answers import Answer
 from delivery.sandbox.journal import Entry, Request
 from tests.bench.faults import catalogue, report, soak
 from tests.bench.faults.judge import BREACHES, breaches, judge
-from tests.bench.faults.records import NO_ANSWER, UNREACHED, OnWire, Record, Row, Told, load, on_wire, save
+from tests.bench.faults.records import NO_ANSWER, RESET, UNREACHED, OnWire, Record, Row, Told, load, on_wire, save
 
 Change = Callable[[Record], None]
 
@@ -102,6 +102,16 @@ def _unreached(record: Record) -> None:
     record.rows.pop(3)
 
 
+def _reset_untaken(record: Record) -> None:
+    record.told["d"].status = RESET
+    record.rows.pop(3)
+
+
+def _reset_and_sent(record: Record) -> None:
+    record.told["a"].status = RESET
+    record.rows.pop(0)
+
+
 DOCTORED: dict[str, tuple[str, Change]] = {
     "told OK and neither delivered nor ended": ("lost", _unsent),
     "told OK and without a trace": ("lost", _unsent_without_row),
@@ -116,6 +126,8 @@ DOCTORED: dict[str, tuple[str, Change]] = {
     "a refusal in no row": ("unlogged", _unlogged),
     "a push that is never answered": ("no_answer", _no_answer),
     "a push that nobody listens for": ("unreached", _unreached),
+    "a push whose connection is reset before anybody took it on": ("unreached", _reset_untaken),
+    "a push whose connection is reset and that was sent": ("no_answer", _reset_and_sent),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tests.bench.faults.records import NO_ANSWER, UNREACHED, OnWire, Record, Row, Told
+from tests.bench.faults.records import NO_ANSWER, RESET, UNREACHED, OnWire, Record, Row, Told
 
 LONGEST_ANSWER, LONGEST_WAIT = 7.5, 28.0
 """Seconds within which a server has its answer: the deadline of 5 s, and what a busy machine takes to notice it; and
@@ -89,11 +89,19 @@ def judge(record: Record) -> Tally:
     rows = defaultdict(list)
     for row in record.rows:
         rows[row.ack_id].append(row)
+    told = {ack_id: _seen(push, ack_id in by_ack or ack_id in rows) for ack_id, push in told.items()}
     _answers(tally, told)
     _wire(tally, told, by_ack)
     _ends(tally, told, by_ack, rows)
     _rows(tally, told, rows)
     return tally
+
+
+def _seen(push: Told, was_taken_on: bool) -> Told:
+    """The same push; one that was reset, and of which nothing is known, came to nobody who listened."""
+    if push.status != RESET:
+        return push
+    return msgspec.structs.replace(push, status=NO_ANSWER if was_taken_on else UNREACHED)
 
 
 def _answers(tally: Tally, told: dict[str, Told]) -> None:

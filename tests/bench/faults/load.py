@@ -14,7 +14,7 @@ import time
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-from tests.bench.faults.records import GONE, NO_ANSWER, UNREACHED, Told, code_of
+from tests.bench.faults.records import GONE, NO_ANSWER, RESET, UNREACHED, Told, code_of
 from tests.stage import a_push
 
 GIVEN_UP: Final = 30.0
@@ -97,14 +97,16 @@ class Load:
         request = _request(customer.key, json.dumps(push).encode())
         told = self.told[ack_id] = Told(ack_id, customer.name, kind.name, time.time(), gone=kind.name == "gone")
         async with places:
-            told.at, started = time.time(), time.monotonic()
+            told.at, started, is_fresh = time.time(), time.monotonic(), False
             try:
                 async with asyncio.timeout(GIVEN_UP):
-                    reader, writer = await self._connection()
+                    reader, writer, is_fresh = await self._connection()
                     told.status, told.code = await _answered(reader, writer, request)
                 self._idle.append((reader, writer))
             except ConnectionRefusedError:
                 told.status = UNREACHED
+            except ConnectionResetError:
+                told.status = RESET if is_fresh else NO_ANSWER
             except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
                 told.status = NO_ANSWER
             told.seconds = time.monotonic() - started
@@ -115,13 +117,14 @@ class Load:
         marker: str = push["device_id"][:8] if push["device_id"].startswith("dead0") else ""
         return marker + self._random.randbytes(32).hex()[len(marker) :]
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bool]:
+        """A connection, and whether nothing was sent on it before."""
         while self._idle:
             reader, writer = self._idle.pop()
             if not reader.at_eof() and not writer.is_closing():
-                return reader, writer
+                return reader, writer, False
             writer.close()
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        return *await asyncio.open_connection("127.0.0.1", self.port), True
 
 
 def _request(key: str, body: bytes) -> bytes:

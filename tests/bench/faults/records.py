@@ -16,6 +16,8 @@ NO_ANSWER: Final = ""
 """The status of a push whose connection broke, or that waited as long as a server waits."""
 UNREACHED: Final = "unreached"
 """The status of a push that nobody listened for."""
+RESET: Final = "reset"
+"""The status of a push whose fresh connection was reset before a byte of an answer: perhaps nobody had accepted it."""
 GONE: Final = "dead0410"
 """What a phone's token begins with whose provider says that it is gone."""
 _SHOWN_ON_ANDROID: Final = ("message", "session")
@@ -23,7 +25,8 @@ _SILENT_ON_IPHONE: Final = ("clear", "update_badge")
 
 
 class Told(msgspec.Struct, gc=False):
-    """One push, and what its server was told: OK, FAIL, REMOVE, NO_ANSWER or UNREACHED; `code` of a FAIL.
+    """One push, and what its server was told: OK, FAIL, REMOVE, NO_ANSWER, UNREACHED or RESET; `code` of a
+    FAIL.
 
     gone: whether its phone is one that the provider calls gone; seconds: until the answer, or until there was none.
     """
