@@ -101,6 +101,16 @@ redis.call('HDEL', '{ITEMS}', ARGV[1])
 redis.call('DECRBY', '{BYTES}', before)
 return 1
 """
+# ARGV: the first new time, milliseconds between two, then pushes each with the time that it must have still.
+WAKE: Final = f"""#!lua flags=allow-oom
+for i = 3, #ARGV, 2 do
+  local due = ARGV[1] + ARGV[2] * (i - 3) / 2
+  if redis.call('ZSCORE', '{DUE}', ARGV[i]) == ARGV[i + 1] and due < tonumber(ARGV[i + 1]) then
+    redis.call('ZADD', '{DUE}', string.format('%.0f', due), ARGV[i])
+  end
+end
+return 1
+"""
 # KEYS: the rows of the log. ARGV: the push, its claim, its row.
 PUT_ASIDE: Final = f"""#!lua flags=allow-oom
 if redis.call('ZSCORE', '{DUE}', ARGV[1]) ~= ARGV[2] then return 0 end
@@ -177,6 +187,13 @@ def postponing(claim: Claim, due_ms: int, sealed: bytes) -> bytes:
     """The packed command that gives a claimed push its next time, with the attempts that it has now."""
     done = batch.progress_key(claim.batch_id)
     return valkey.pack(("EVAL", POSTPONE, "1", done, claim.id, claim.claim, str(due_ms), sealed, claim.mark))
+
+
+def waking(pushes: Sequence[tuple[str, int]], first_ms: int, rate: int) -> bytes:
+    """The packed command that gives pushes (each with its time, unix milliseconds) an earlier one, so many a second
+    from a moment on, where nobody has claimed them or given them another."""
+    parts = [part for name, due_ms in pushes for part in (name, str(due_ms))]
+    return valkey.pack(("EVAL", WAKE, "0", str(first_ms), str(1000 / rate), *parts))
 
 
 def ending(claim: Claim, rows: str, row: bytes, reply: bytes) -> bytes:

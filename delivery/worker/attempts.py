@@ -28,6 +28,7 @@ from delivery.worker.credential_reports import Reporter
 from delivery.worker.due_room import DueRoom
 from delivery.worker.gone_devices import GoneDevices
 from delivery.worker.incident_watch import IncidentWatch
+from delivery.worker.parked_pushes import ParkedPushes
 from delivery.worker.retries import WORTH, Retries
 from delivery.worker.routes import Routes
 from delivery.worker.settlement import Settler
@@ -71,6 +72,7 @@ class Deliverer:
         self._incidents = IncidentWatch(settler.link, loop)
         self._marks = BegunMarks(settler.link, loop, self._send, self._on_interrupted)
         self.retries = Retries(loop, DueRoom(settler.link, loop), self._send_again, self._on_deferred)
+        self._parked = ParkedPushes(settler.link, loop, self.breakers, self.retries)
         self._senders = {
             family: provider.sender(engine, uploads.setting, False) for family, provider in table.PROVIDERS.items()
         }
@@ -133,7 +135,7 @@ class Deliverer:
         pause = self.breakers.wait(target, (work, index), counts=work.claim is None)
         if not pause:
             return False
-        if not self.retries.put_off(work, index, pause):
+        if not self._parked.put_off(work, index, target, pause):
             verdict, (host, reason) = judge.refusal("provider_away"), self.breakers.trouble(target)
             verdict = verdict if work.claim is None else judge.expired(verdict)
             self.end(work, index, verdict, host=host, reason=reason)
@@ -265,9 +267,10 @@ class Deliverer:
             work.answer(index, verdict.answer, text)
         self._settle_in_time(work)
 
-    def _on_deferred(self, work: BatchProgress, index: int) -> None:
-        item = work.items[index]
-        logger.info("a push is tried again later", extra={"trace": item.trace, "customer": item.customer})
+    def _on_deferred(self, work: BatchProgress, index: int, is_put_off: bool) -> None:
+        if not is_put_off:  # else there is a line for many
+            item = work.items[index]
+            logger.info("a push is tried again later", extra={"trace": item.trace, "customer": item.customer})
         self._settle_in_time(work)
 
     def _settle_in_time(self, work: BatchProgress) -> None:

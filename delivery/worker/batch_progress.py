@@ -79,10 +79,10 @@ class BatchProgress:
         self.timer: asyncio.TimerHandle | None = None
         # By whom those of its pushes that would ring twice are marked as begun (begun_marks.py); "" before the first.
         self.holder = ""
-        # Those that are to be tried again later, each with the seconds until then; they are open no longer.
-        self.deferred: list[tuple[int, float]] = []
+        # Those that are to be tried again later, each with when (unix milliseconds); they are open no longer.
+        self.deferred: list[tuple[int, int]] = []
         # Those of them that are on their way there, or have arrived; and whether there are any.
-        self.deferred_before: list[tuple[int, float]] = []
+        self.deferred_before: list[tuple[int, int]] = []
         self.has_deferred = False
         # Where the one push of this batch stands in the due list, if it comes from there.
         self.claim: due_list.Claim | None = None

@@ -88,6 +88,8 @@ class Breakers:
         self.troubled: dict[tuple[int, str], _Breaker] = {}
         # Called when one opens.
         self.on_opened: Callable[[], None] = _nobody
+        # Called when one has closed that was open, with its credential and origin.
+        self.on_closed: Callable[[tuple[int, str]], None] = _nobody
 
     def wait(self, target: Target, push: Hashable, *, counts: bool = True) -> float:
         """The seconds for which a push is not to be sent; 0: send it, and let on_attempt() know what came of it.
@@ -166,7 +168,11 @@ class Breakers:
             breaker.well += 1
             if breaker.well >= PROBES:
                 del self.troubled[key]
-                logger.warning("pushes with the credential %d to %s are sent again", key[0], breaker.host)
+                logger.warning(
+                    "pushes with the credential %d to %s are sent again; %d were held back",
+                    *(key[0], breaker.host, breaker.held),
+                )
+                self.on_closed(key)
 
     def on_let_go(self, target: Target, push: Hashable) -> None:
         """Let another push be the probe: this one was not sent after all."""
@@ -199,5 +205,5 @@ class Breakers:
                 )
 
 
-def _nobody() -> None:
+def _nobody(*_: object) -> None:
     """Nobody wants to know."""

@@ -57,8 +57,8 @@ class DueSettler:
         """Settle what has become of the push; `work.finished` is set when that is confirmed."""
         now = shared_clock.now()
         if work.deferred:
-            [(_, pause)], work.deferred = work.deferred, []
-            self._postpone(work, int((now + pause) * 1000))
+            [(_, due_ms)], work.deferred = work.deferred, []
+            self._postpone(work, due_ms)
         elif work.ended:
             [(_, verdict, text)], work.ended = work.ended, []
             item = work.items[0]

@@ -58,9 +58,9 @@ class Retries:
         loop: asyncio.AbstractEventLoop,
         room: DueRoom,
         send: Callable[[BatchProgress, int, Try], None],
-        on_deferred: Callable[[BatchProgress, int], None],
+        on_deferred: Callable[[BatchProgress, int, bool], None],
     ) -> None:
-        """send: makes the next try; on_deferred: gets each push that goes to the due list."""
+        """send: makes the next try; on_deferred: each push that goes to the due list, and whether it is put off."""
         self._loop, self._room, self._send, self._on_deferred = loop, room, send, on_deferred
         self.budget = RetryBudget(loop.time)
         self._waiting: set[_Wait] = set()
@@ -80,7 +80,7 @@ class Retries:
             return True
         if retry is Retry.ONCE and attempt.reason != TransportFault.STOPPED:
             least, most = UNANSWERED
-            return self._put(work, index, schedule.of(tried.push), least + _chance() * (most - least))
+            return bool(self._put(work, index, schedule.of(tried.push), least + _chance() * (most - least)))
         return retry is not Retry.RENEW and self._defer(work, index, pause, attempt.retry_after)
 
     def _pause(self, work: BatchProgress, index: int, tried: Try, attempt: Attempt, retry: Retry) -> float | None:
@@ -118,29 +118,33 @@ class Retries:
         item = work.items[index]
         plan = schedule.of(item.push)
         later = schedule.pause(plan, max(len(work.attempts[index]), LATER_FROM), retry_after, _chance())
-        return self._put(work, index, plan, max(pause if pause <= plan.longest else 0.0, later))
+        return bool(self._put(work, index, plan, max(pause if pause <= plan.longest else 0.0, later)))
 
-    def _put(self, work: BatchProgress, index: int, plan: schedule.Schedule, pause: float) -> bool:
-        age = shared_clock.now() - work.items[index].at + pause
+    def _put(
+        self, work: BatchProgress, index: int, plan: schedule.Schedule, pause: float, *, is_put_off: bool = False
+    ) -> int:
+        """Move a push to the due list; its time there (unix milliseconds), 0: it is of no use then, or has no room."""
+        due = shared_clock.now() + pause
         is_new = work.claim is None
         if work.items[index].customer in DIRECTORY.canaries:
-            return False  # it is to show how things are now
-        if not plan.later or not schedule.is_worth(plan, age) or (is_new and not self._room.has_room()):
-            return False
+            return 0  # it is to show how things are now
+        useful = plan.later and schedule.is_worth(plan, due - work.items[index].at)
+        if not useful or (is_new and not self._room.has_room()):
+            return 0
         work.open.discard(index)
-        work.deferred.append((index, pause))
+        work.deferred.append((index, int(due * 1000)))
         work.has_deferred = True
-        self._on_deferred(work, index)
-        return True
+        self._on_deferred(work, index, is_put_off)
+        return int(due * 1000)
 
-    def put_off(self, work: BatchProgress, index: int, pause: float) -> bool:
-        """Move a push that is not sent now to the due list, for about so many seconds, if it is of use then.
+    def put_off(self, work: BatchProgress, index: int, pause: float) -> int:
+        """Move a push that is not sent now to the due list, for so many seconds, if it is of use then; its time there
+        (unix milliseconds), 0 where it is not.
 
         What has little time, such as a call, comes back after its own longest pause: the wait may be over sooner.
         """
         plan = schedule.of(work.items[index].push)
-        latest = plan.longest * (1 + _chance()) / 2
-        return self._put(work, index, plan, min(pause + _chance() * max(1.0, pause), latest))
+        return self._put(work, index, plan, min(pause, plan.longest * (1 + _chance()) / 2), is_put_off=True)
 
     def begin_due(self, work: BatchProgress, target: Target) -> bool:
         """Whether a push of the due list may be sent now; else it waits for its credential's budget, or places."""
@@ -159,7 +163,7 @@ class Retries:
     def _postpone(self, work: BatchProgress, index: int) -> bool:
         """Let a push of the due list wait for budget; False if it has no time for that."""
         least, most = NO_BUDGET
-        return self._put(work, index, schedule.of(work.items[index].push), least + _chance() * (most - least))
+        return bool(self._put(work, index, schedule.of(work.items[index].push), least + _chance() * (most - least)))
 
     def leave(self) -> None:
         """Move what waits here to the due list, from now on as well: this process is about to stop."""

@@ -128,13 +128,13 @@ class Settler:
         if work.deferred:
             deferred, work.deferred = work.deferred, []
             work.deferred_before += deferred
-            settlement.deferred = [self._deferred(work, index, pause, now) for index, pause in deferred]
+            settlement.deferred = [self._deferred(work, index, due_ms) for index, due_ms in deferred]
         self._post(settlement)
 
-    def _deferred(self, work: BatchProgress, index: int, pause: float, now: float) -> Deferred:
+    def _deferred(self, work: BatchProgress, index: int, due_ms: int) -> Deferred:
         item = work.items[index]
         sealed = self.due.sealed(DueItem(item, bounded(work.attempts[index]), work.id, index))
-        return Deferred(index, item.trace, int((now + pause) * 1000), sealed)
+        return Deferred(index, item.trace, due_ms, sealed)
 
     def row(self, work: BatchProgress, index: int, verdict: Verdict, now: float) -> bytes:
         """The row of a push that has ended, even where the best that there is cannot be made."""
