@@ -1,5 +1,6 @@
 """System checks of what the path of a push needs: deadlines, origins and proxy, the log's retention."""
 
+import re
 import ssl
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -13,6 +14,8 @@ from django.core.checks import Warning as Caution
 from tenants.providers.table import PROVIDERS
 
 ORIGINS: Final = tuple(name for provider in PROVIDERS.values() for name in provider.origins)
+# An entry of NO_PROXY: a host or the end of one, an IPv6 address among them, and a port.
+_HOST: Final = re.compile(r"\*|\*?\.?[\w.-]+(:\d+)?|[0-9a-f:.]+", re.IGNORECASE)
 # Seconds after which a Mattermost server gives a push up (its httpservice's RequestTimeout).
 MATTERMOST_TIMEOUT: Final = 30
 # Seconds within which a push in the queue is surely known to be on its disk, which is synced once a second.
@@ -22,7 +25,7 @@ LONGEST_PUSH: Final = 64 * 1024
 
 
 def settings_are_usable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """delivery.E001 to E007, W001; see the texts."""
+    """delivery.E001 to E007, W001, W002; see the texts."""
     return [*_origins(), *_egress(), *_deadlines(), *_bounds()]
 
 
@@ -59,6 +62,11 @@ def _egress() -> Iterator[CheckMessage]:
         if wrong:
             hint = "It has the form http://[USER:PASSWORD@]HOST:PORT; %-escape what is special in it."
             yield Error("HTTPS_PROXY is unusable.", hint=hint, id="delivery.E003")
+    for number, entry in enumerate(settings.NO_PROXY.split(","), 1):
+        if entry.strip() and not _HOST.fullmatch(entry.strip()):
+            hint = "Entries look like push.apple.com or push.apple.com:443, without a scheme; * is all hosts."
+            text = f"Entry {number} of NO_PROXY is no host and has no effect."  # it may hold a password
+            yield Caution(text, hint=hint, id="delivery.W002")
 
 
 def _deadlines() -> Iterator[CheckMessage]:

@@ -33,6 +33,7 @@ _CREDENTIAL: Final = "c/<slug:slug>/apps/<int:app>/credentials/<int:credential>/
 TABLE: Final[dict[str, Row]] = {
     "": for_reading("/", all_get(200)),
     "docs/": for_reading("/docs/", all_get(200)),
+    **{each: for_reading(f"/{each}", all_get(302)) for each in ("admin", "docs", "status")},
     "c/<slug:slug>/<path:rest>": of_customer("no/such/page/", members_get(404, 404, 404, staff=404)),
     "t/<str:key>": for_reading("/t/hk_x", all_get(200)),
     "t/<str:key>/": for_reading("/t/hk_x/", all_get(200)),

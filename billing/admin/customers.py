@@ -265,11 +265,11 @@ class EntitlementAdmin(ReadOnlyAdmin):
     search_fields = ("customer__name", "customer__slug")
 
     @admin.display(description="rate (pushes/s)", ordering="rate", empty_value="no limit")
-    def pushes_a_second(self, row: Entitlement) -> int | None:
+    def pushes_a_second(self, row: Entitlement) -> str | None:
         """Of all servers together."""
-        return row.rate
+        return None if row.rate is None else f"{row.rate:,}"
 
     @admin.display(description="burst (pushes)", ordering="burst", empty_value="no limit")
-    def pushes_at_once(self, row: Entitlement) -> int | None:
+    def pushes_at_once(self, row: Entitlement) -> str | None:
         """After a quiet time."""
-        return row.burst
+        return None if row.burst is None else f"{row.burst:,}"

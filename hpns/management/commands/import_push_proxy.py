@@ -90,6 +90,8 @@ def _end(taken: int, apps: int, applied: bool) -> str:
         return "Took the customer, and no app."
     if applied:
         return f"Took {taken}. Next: `server add`, `key add`, and the key's address into the Mattermost server."
+    if not apps:
+        return "Nothing was changed: with --apply, the customer would be made, and no app."
     return f"Nothing was changed: with --apply, {taken} would be taken."
 
 

@@ -284,5 +284,11 @@ def test_people_read_lines_and_what_to_do_next(folder: Path) -> None:
         "leave  LogFormat: set LOG_FORMAT (json or plain)",
         "Nothing was changed: with --apply, 2 would be taken.",
     ]
+    nobodys = written(folder, {"ApplePushSettings": [], "AndroidPushSettings": []})
+    out = io.StringIO()
+    call_command("import_push_proxy", nobodys, "--customer", "nobody", stdout=out)
+    assert (
+        out.getvalue().splitlines()[-1] == "Nothing was changed: with --apply, the customer would be made, and no app."
+    )
     assert lines("--apply")[-1].startswith("Took 2. Next: `server add`")
     assert lines("--apply")[-1] == "There is nothing to take that is not here already."

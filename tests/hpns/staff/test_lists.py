@@ -4,8 +4,10 @@ import logging
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from billing import customers
+from billing.models import UsageLimit
 from tenants import services
 from tenants.models import Customer, Server, ServerKey
 from tests.browsing import Browser, staff
@@ -55,6 +57,17 @@ def test_pushes_are_found_by_customer_and_by_server(sam: Browser, acme: Customer
     assert found(sam, customer="COSMOS ", code="apns_unknown") == ["c"]
     assert found(sam, customer="nobody") == []
     assert found(sam, q="b", customer="acme") == ["b"]
+
+
+def test_numbers_are_read_as_on_all_other_pages(sam: Browser, acme: Customer) -> None:
+    now = timezone.now()
+    UsageLimit.objects.create(customer=acme, month=now.date().replace(day=1), began_at=now, rate=1200, burst=12480)
+    text = sam.get("/admin/billing/usagelimit/").content.decode()
+    assert '<td class="field-rate">1,200</td>' in text
+    assert '<td class="field-burst">12,480</td>' in text
+    assert sam.get("/admin/billing/usagelimit/?o=-3").status_code == 200, "they can be sorted by it"
+    Server.objects.bulk_create(Server(customer=acme, name=f"chat-{number}.acme") for number in range(1_001))
+    assert "\n1,001 servers\n" in sam.get("/admin/tenants/server/").content.decode()
 
 
 def test_a_key_is_found_as_pages_show_it(sam: Browser, chat: Server) -> None:
