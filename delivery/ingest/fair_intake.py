@@ -6,7 +6,9 @@ answered. Invariant: a customer's part is bounded in bytes and in time, and past
 """
 
 import asyncio
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from delivery.ingest.congestion import UNLIMITED, Congestion
@@ -21,6 +23,7 @@ TURN: Final = 16
 # Seconds that a customer's push has waited from which on no more of it is taken on: with the deadline of its answer
 # well within the 30 that its server waits.
 PATIENCE: Final = 3.0
+SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 # Bytes of memory that what waits takes up, from which on only those are taken on who have less than their part.
 MOST: Final = 32_000_000
 # Seconds after which a customer that is held goes on with one push, whatever it has under way: so nobody whose provider
@@ -35,7 +38,7 @@ class FairIntake(FairTurns[tuple[PendingPush, bytes]]):
     def __init__(self, collect: Callable[[PendingPush, bytes], None]) -> None:
         """collect: takes each push that is next, encoded as well."""
         super().__init__(self._collect, TURN)
-        self._next, self.congestion = collect, Congestion()
+        self._next, self.congestion = collect, Congestion(_wanted)
         self._timer: asyncio.TimerHandle | None = None  # set while a customer is held
 
     def goes_on(self, customer: int, in_flight: int, now: float) -> bool:
@@ -98,3 +101,13 @@ class FairIntake(FairTurns[tuple[PendingPush, bytes]]):
 
     def _on_turn(self, seconds: float, now: float) -> None:
         self.congestion.note_turn(seconds, now)
+
+
+def _wanted() -> float:
+    """Seconds for which this thread has run, or has waited for a core (proc(5), schedstat): where the kernel does not
+    count the latter, those that it has run."""
+    try:
+        ran, waited, _ = SCHEDSTAT.read_bytes().split()
+    except (OSError, ValueError):
+        return time.thread_time()
+    return (int(ran) + int(waited)) / 1e9

@@ -10,15 +10,16 @@ class Intervals:
     """One after the other, in each of which so many pushes come."""
 
     def __init__(self) -> None:
-        self.congestion = Congestion()
-        self._now = 1_000.0
+        self.congestion = Congestion(lambda: self._wanted)
+        self._now, self._wanted = 1_000.0, 0.0
 
-    def go(self, count: int, seconds: float, pushes: dict[int, int], in_flight: int = 500) -> None:
+    def go(self, count: int, seconds: float, pushes: dict[int, int], in_flight: int = 500, busy: float = 0.9) -> None:
         for _ in range(count):
             for customer, number in pushes.items():
                 for _ in range(number):
                     self.congestion.note_push(customer, in_flight)
             self._now += INTERVAL + 0.001
+            self._wanted += (INTERVAL + 0.001) * busy
             self.congestion.note_turn(seconds, self._now)
 
 
@@ -68,3 +69,9 @@ def test_nobody_is_bounded_where_turns_are_short() -> None:
     intervals.go(100, QUICK, {FLOOD: 1_000, QUIET: 4})
     assert not intervals.congestion.is_bounded(FLOOD, 1_000_000)
     assert not intervals.congestion.is_anothers(QUIET)
+
+
+def test_nobody_is_bounded_where_the_process_rests_between_turns_that_are_long() -> None:
+    intervals = Intervals()
+    intervals.go(100, SLOW, {FLOOD: 1_000, QUIET: 4}, busy=0.6)
+    assert not intervals.congestion.is_bounded(FLOOD, 1_000_000)

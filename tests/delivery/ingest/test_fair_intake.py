@@ -66,9 +66,7 @@ class Intake:
         for number in range(4 * LEAST):
             self.send(FLOOD, f"e{number}")
         await self.all_taken()
-        for _ in range(20):
-            self.fair.congestion.note_push(FLOOD, 4 * LEAST)
-            self.fair.congestion.note_turn(1_000.0, math.inf)
+        self.fair.congestion.limit, self.fair.congestion._heavy = LEAST, frozenset({FLOOD})
         for _ in range(4 * LEAST):
             self.answer(FLOOD)
         self.taken.clear()
@@ -231,3 +229,10 @@ async def test_whoever_was_held_is_held_no_longer_once_it_is_alone(intake: Intak
     intake.fair._let_through()
     await intake.all_taken()
     assert len(intake.taken) == 512
+
+
+async def test_how_long_a_process_wants_the_processor_grows_while_it_runs() -> None:
+    before, until = fair_intake._wanted(), time.thread_time() + 0.05
+    while time.thread_time() < until:
+        pass
+    assert fair_intake._wanted() - before >= 0.03
