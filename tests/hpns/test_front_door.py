@@ -53,7 +53,7 @@ def test_a_push_to_a_wrong_form_of_the_address_is_told_the_right_one(web: Server
     "path",
     [
         *("/api/v1/send_push/", "/api/v1/Send_Push", "/api/v1", "/api/v1/", "/t/KEY/x/version"),
-        *("/version/", "/t/KEY/version/", "/VERSION", "/health", "/health/live/", "/metrics/", "/admin", "//", "/.."),
+        *("/version/", "/t/KEY/version/", "/VERSION", "/health", "/health/live/", "/metrics/", "/admins", "//", "/.."),
         *("/api/v1/send%255Fpush", "/%2e%2e/etc/passwd", "/%00", "/%ff", "/static/../settings.py", "/index.php"),
         *("/api/v1/token", "/api/v1/push_proxy/auth"),
     ],
@@ -61,6 +61,14 @@ def test_a_push_to_a_wrong_form_of_the_address_is_told_the_right_one(web: Server
 def test_an_unknown_path_is_404_and_never_a_redirect(web: Server, path: str, method: str) -> None:
     found = answer(web.send(request(path.replace("KEY", web.stores.key), PUSH, method=method)))
     assert (found.status, found.getheader("location")) == (404, None)
+
+
+@pytest.mark.parametrize("path", ["/admin", "/docs", "/status"])
+def test_a_page_without_its_slash_leads_there_whoever_only_reads(web: Server, path: str) -> None:
+    found = answer(web.send(request(path, b"", method="GET")))
+    assert (found.status, found.getheader("location")) == (302, f"{path}/")
+    found = answer(web.send(request(path, PUSH)))
+    assert (found.status, found.getheader("location")) == (405, None)
 
 
 @pytest.mark.parametrize("path", ["/t/KEY/api/v1/%73end_push", "/t/%KEY/api/v1/send_push", "/t/KEY%2Fapi/v1/send_push"])
