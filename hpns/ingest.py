@@ -78,7 +78,7 @@ def of_others() -> list[str]:
 def begin_without(names: Sequence[str]) -> None:
     """Begin this program anew without these variables: what it has read would be in the memory of its copies."""
     for name in names:
-        del os.environ[name]
+        os.environ.pop(name)
     os.environ["READ_DOT_ENV"] = "false"  # the environment holds by now what that file says
     os.execv(sys.executable, sys.orig_argv)  # noqa: S606  ourselves
 

@@ -23,15 +23,13 @@ from hpns.processes import trim
 WEB: Final = ("hpns.asgi", "hpns.pages_process", "hpns.urls")
 """What the children of the web server's parent are: web processes and the pages process, with all pages."""
 
-# The variable by which the settings know which user of the database a process is; each program's module sets it.
-_ROLE: Final = "DATABASE_ROLE"
 # What keeps a setting for itself once it was asked for; a program that is loaded has asked for the databases.
 _READ_ONCE: Final = ("django.db.connections", "django.core.cache.caches")
 
 
 def load(*modules: str) -> None:
     """Import these modules and all that they need, and leave the memory tidy."""
-    role = os.environ.get(_ROLE)
+    role = os.environ.get("DATABASE_ROLE")  # each program's module sets it
     gc.disable()
     for module in modules:
         importlib.import_module(module)
@@ -39,7 +37,7 @@ def load(*modules: str) -> None:
     gc.enable()
     trim()
     if role is not None:
-        os.environ[_ROLE] = role
+        os.environ["DATABASE_ROLE"] = role
 
 
 def launch(command: Sequence[str], descriptors: Sequence[int]) -> forking.Running:
@@ -51,7 +49,7 @@ def launch(command: Sequence[str], descriptors: Sequence[int]) -> forking.Runnin
 def become(module: str, arguments: Sequence[str]) -> int:
     """Run a program that is loaded, with these arguments, under the settings of the environment as it is now."""
     program = sys.modules[module]
-    os.environ[_ROLE] = program.DATABASE_ROLE
+    os.environ["DATABASE_ROLE"] = program.DATABASE_ROLE
     sys.argv = [str(program.__file__), *arguments]
     read_settings()
     return int(program.main() or 0)

@@ -117,6 +117,11 @@ class Breakers:
         breaker = self.troubled.get((target.credential_id, target.origin))
         return ("", "") if breaker is None else (breaker.host, breaker.reason)
 
+    def is_lasting(self, target: Target) -> bool:
+        """Whether it is open and not for the first time: nobody answered when it was found out last."""
+        breaker = self.troubled.get((target.credential_id, target.origin))
+        return breaker is not None and breaker.pause > PAUSE
+
     def on_attempt(self, target: Target, push: Hashable, attempt: Attempt, *, again: bool = False) -> None:
         """Count what came of an attempt, if it says something: needed of failures, and of all while `troubled`.
 

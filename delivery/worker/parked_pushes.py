@@ -1,10 +1,12 @@
 """Parks pushes of a credential whose breaker is open: once, to when it can matter, and wakes them when it has closed.
 
 As long as nobody answers, each push that comes back from the due list is put off again, for the work of a push and
-nothing gained. So of each pause of a breaker NEAR pushes come back soon after its end, as probes; all others in up to
-half a minute, unless this process finds out before that its pushes are answered: then it gives those that it has
-parked an earlier time, one after the other. Invariants: a push stands in the due list all the while, so that nothing
-is lost with this process; one that somebody has claimed, or that has another time, is left alone.
+nothing gained. So once a breaker has opened again because nobody answered, NEAR pushes of each of its pauses come back
+soon after the end, as probes; all others in up to half a minute, unless this process finds out before that its pushes
+are answered: then it gives those that it has parked an earlier time, one after the other. In its first pause, of two
+seconds, all come back soon: most troubles are over by then, and servers still wait for the answer. Invariants: a push
+stands in the due list all the while, so that nothing is lost with this process; one that somebody has claimed, or that
+has another time, is left alone.
 """
 
 import asyncio
@@ -66,7 +68,7 @@ class ParkedPushes:
         now = self._loop.time()
         if now >= parked.pause_ends:
             parked.near, parked.pause_ends = 0, now + wait
-        is_near = parked.near < NEAR
+        is_near = parked.near < NEAR or not self._breakers.is_lasting(target)
         least, most = (wait, wait + max(1.0, wait)) if is_near else PARKED
         due_ms = self._retries.put_off(work, index, least + random.random() * (most - least))  # noqa: S311  no secret
         if not due_ms:

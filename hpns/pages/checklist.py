@@ -38,8 +38,6 @@ def of(request: CustomerRequest) -> list[Item]:
     servers_url = reverse("servers", args=(slug,))
     there = reverse("server", args=(slug, servers[0].public_id)) if len(servers) == 1 else servers_url
     keys = ServerKey.use_of(ServerKey.objects.all())
-    # When a key was used is written once a minute: of the first minute the log knows.
-    entered = keys.used_at is not None or recent.filter(key__in=ServerKey.objects.filter(ServerKey.in_use())).exists()
     ready, found = _apps()
     testing = reverse("test-push", args=(slug,))
     return [
@@ -77,8 +75,8 @@ def of(request: CustomerRequest) -> list[Item]:
         ),
         Item(
             "Enter the key in Mattermost",
-            entered,
-            "Pushes have come with it." if entered else _entered(keys),
+            keys.used_at is not None,
+            _entered(keys),
             there,
             "Show server",
             request.may("key.change"),
@@ -98,7 +96,9 @@ def _key_found(keys: Use) -> str:
 
 
 def _entered(keys: Use) -> str:
-    """What is to be done so that pushes come with a key, in words."""
+    """What was found of pushes with a key, in words."""
+    if keys.used_at:
+        return "Pushes have come with it."
     if keys.last_at:
         return "Pushes came with a key that is refused now: enter the new one."
     return "System Console, Environment, Push Notification Server."

@@ -40,11 +40,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parked_pushes, "NEAR", 0)
 
 
-async def held(pushes: Pushes, count: int, **members: str) -> None:
-    """Open the breaker, and push some more, which are held back."""
+async def held(pushes: Pushes, count: int, *, lasting: bool = True, **members: str) -> None:
+    """Open the breaker, as after a probe that nobody answered (lasting), and push some more, which are held back."""
     for number in range(2):
         await pushes.push(f"break_{number}", type="test")
-    assert list(pushes._deliverer.breakers.open())
+    (state,) = pushes._deliverer.breakers.troubled.values()
+    assert state.since
+    state.pause *= 1 + lasting
     for number in range(count):
         assert await pushes.push(f"ok_{number}", **members) == ()
 
@@ -71,6 +73,12 @@ async def test_it_waits_for_long_and_some_of_each_pause_come_back_soon_after_its
     await held(pushes, 5)
     assert len([each for each in times(store) if each > parked_pushes.PARKED[1]]) == 2, "after the breaker's pause"
     assert len([each for each in times(store) if each <= parked_pushes.PARKED[1]]) == 3
+
+
+async def test_in_the_first_pause_of_a_breaker_all_come_back_soon(pushes: Pushes, store: redis.Redis) -> None:
+    await held(pushes, 5, lasting=False)
+    assert len(times(store)) == 5
+    assert min(times(store)) > parked_pushes.PARKED[1], "after the breaker's pause, which is longer here"
 
 
 async def test_many_have_one_line_of_the_log_with_their_number(

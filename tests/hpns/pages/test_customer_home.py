@@ -10,8 +10,7 @@ from django.utils import timezone
 from tenants import services
 from tenants.models import Customer, ServerKey
 from tenants.providers import apple_files
-from tests.browsing import Tenant, browser
-from tests.delivery.logged_pushes import log
+from tests.browsing import browser
 from tests.tenants import files
 
 pytestmark = pytest.mark.django_db
@@ -36,18 +35,6 @@ def test_the_checklist_sees_each_step_as_it_is_done(ada: Client, customer: Custo
     assert steps(ada)[2] == "Done"
     ServerKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
     assert steps(ada) == ["Done", "Done", "Done", "To do", "Done"]
-
-
-def test_the_key_is_entered_as_soon_as_a_push_with_it_is_in_the_log(ada: Client, customer: Customer) -> None:
-    """When a key was used is written down a minute later."""
-    server = services.server_add(customer=customer, name="chat").row
-    revoked, key = services.key_add(server=server).row, services.key_add(server=server).row
-    services.key_revoke(key=revoked)
-    log(Tenant(customer, server, revoked), "0123456789ab-1", age=60.0)
-    log(Tenant(customer, server, key), "0123456789ab-2", age=60.0, key=False)
-    assert steps(ada)[4] == "To do", "with a key that is in use no more, and of a page's test push"
-    log(Tenant(customer, server, key), "0123456789ab-3", age=60.0)
-    assert steps(ada)[4] == "Done"
 
 
 @pytest.mark.parametrize("end", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}])
