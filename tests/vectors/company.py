@@ -13,14 +13,15 @@ from typing import Any, Final
 from tests.stage import a_push
 from tests.vectors.http1 import Answer, Connection, request
 
-# Connections that they come by, seconds between two of one's, and what their devices' tokens begin with.
+# Connections that they come by, seconds between two of one's, and what their devices' tokens begin with: of each app
+# that recordings fail often, for each credential has a circuit breaker of its own.
 CONNECTIONS: Final = 8
 PAUSE: Final = 0.02
-TOKENS: Final = {"apple_rn-v2": "c0ffee" * 6, "android_rn-v2": "company:"}
+TOKENS: Final = {"apple_rn-v2": "c0ffee" * 6, "apple": "c0ffee" * 6, "android_rn-v2": "company:", "android": "company:"}
 
 
 class Company:
-    """Pushes to both providers in turn; keep() sends them."""
+    """Pushes to both providers' apps in turn; keep() sends them."""
 
     def __init__(self, port: int, key: str) -> None:
         """port: of the service on this machine; key: of the server that they come from."""

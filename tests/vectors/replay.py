@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from tests.vectors.company import Company
+from tests.vectors.company import PAUSE, Company
 from tests.vectors.http1 import Answer, Connection, request
 from tests.vectors.load import Vector
 
@@ -101,14 +101,20 @@ async def _replay(vectors: Sequence[Vector], port: int, key: str, company: Compa
 
     in_path = {vector.name for vector in vectors[::2]}
 
-    async def run(connection: Connection, queue: Iterable[Vector]) -> None:
+    async def run(connection: Connection, queue: Iterable[Vector], pause: float = 0.0) -> None:
         for vector in queue:
             seen[vector.name] = Seen(await _one(connection, vector, port, key, in_path=vector.name in in_path))
+            await asyncio.sleep(pause)
         await connection.close()
 
+    async def run_later(vector: Vector, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await run(Connection(port), [vector])
+
     keeping = asyncio.create_task(company.keep())
-    await asyncio.gather(*(run(Connection(port), quick) for _ in range(CONNECTIONS)))
-    await asyncio.gather(*(run(Connection(port), [vector]) for vector in slow))
+    # Slower than the company is: else those that a provider fails are most of what comes in some tenth of a second.
+    await asyncio.gather(*(run(Connection(port), quick, 3 * PAUSE) for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(run_later(vector, PAUSE * number) for number, vector in enumerate(slow)))
     keeping.cancel()
     await asyncio.wait([keeping])
     await run(Connection(port), alone)
