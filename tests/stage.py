@@ -194,7 +194,7 @@ class Stage:
         """Rows of the delivery log, oldest first."""
         with psycopg.connect(self.postgres.url, row_factory=psycopg.rows.dict_row) as connection:
             query = f"SELECT * FROM ({log_as_text.QUERY}) AS log WHERE {where} ORDER BY accepted_at, trace"  # noqa: S608
-            return log_as_text.unpacked(connection.execute(query, values).fetchall())  # type: ignore[arg-type,call-overload]
+            return connection.execute(query, values).fetchall()  # type: ignore[arg-type,call-overload]
 
     def logged(self, count: int, seconds: float = PATIENCE, where: str = "true") -> list[dict[str, Any]]:
         """The rows of the log once there are `count` of them; fails when there are more, or not so many in time."""
