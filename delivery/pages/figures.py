@@ -4,7 +4,7 @@ Invariant: a bounded number of queries, whatever there is to count; tables are b
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -21,8 +21,9 @@ from delivery.pages import spans
 from delivery.pages.filters import FAILED, Filters
 from delivery.rollups.buckets import Histogram, add_up, of_text
 from delivery.rollups.buckets import percentiles as percentiles_of
-from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, split
+from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, counted_later, split_later
 from delivery.selectors import count_up_to
+from tenants.prepared import together
 
 SENT: Final = Outcome.SENT.value
 GONE: Final = Outcome.GONE.value
@@ -57,8 +58,8 @@ class Totals:
 class Latencies:
     """How long pushes took to be handed off, and until a phone acknowledged them."""
 
-    handoff: Histogram
-    receipt: Histogram
+    handoff: Mapping[int, int]
+    receipt: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,11 @@ class Figures:
     day: Day | None = None
 
 
-def read(filters: Filters, servers: int) -> Figures:
-    """The figures of these filters, in the scope of a customer; `servers`: how many it has."""
+def read(filters: Filters, servers: int, meanwhile: Callable[[], object]) -> Figures:
+    """The figures of these filters, in the scope of a customer; `servers`: how many it has.
+
+    meanwhile: is called while PostgreSQL works; what it does needs no database.
+    """
     span, lookups = filters.span, filters.lookups
     whole: dict[str, Any] = {"unit": span.unit, "zone": filters.zone}
     by = ("family", "outcome", "code", "attribution")
@@ -101,18 +105,20 @@ def read(filters: Filters, servers: int) -> Figures:
     # In one look with the rest, unless they are read by days, which the moments of failures are not.
     at_once = has_sent and span.latency_step < spans.DAY
     chosen = {"latencies": at_once, "latencies_of": (SENT,), **whole, **lookups}
-    rows = counted(span.start, span.end, by=by, step=span.step, moments_of=FAILED, **chosen)
-    timed = [row for row in rows if row.of["outcome"] == SENT] if at_once else []
-    if has_sent and not at_once:
-        of_sent = {**lookups, "outcome": SENT}
-        timed = counted(span.start, span.end, latencies=True, unit=span.unit, **_latency_step(filters), **of_sent)
-    before, timed_before = _before(filters, has_sent=has_sent)
-    totals, latencies_by_step = _by(rows, lambda row: row.at), _latencies_by_step(timed)
-    found = _total(totals.values())
-    failures = tuple(_failures(filters, rows))
+    with together():
+        first = counted_later(span.start, span.end, by=by, step=span.step, moments_of=FAILED, **chosen)
+        by_day = _by_day(filters) if has_sent and not at_once else list
+        before_this, splits_of = _before(filters, has_sent=has_sent), _splits(filters, servers)
+        meanwhile()
+        rows = first()
+        timed = [row for row in rows if row.of["outcome"] == SENT] if at_once else by_day()
+        totals, latencies_by_step = _by(rows, lambda row: row.at), _latencies_by_step(timed)
+        found = _total(totals.values())
+        before, timed_before = before_this()
+        splits = splits_of(rows) if found.pushes else {}
+        failures = tuple(_failures(filters, rows))
     # Of those for which no app was found troubles know nothing.
     is_day = span.range == "24h" and filters.values.keys() <= BY_OWNER and filters.values.get("app") != "0"
-    splits = _splits(filters, rows, servers) if found.pushes else {}
     return Figures(
         Counts(found.pushes, found.sent, found.gone, failures),
         found.acked,
@@ -129,18 +135,24 @@ def read(filters: Filters, servers: int) -> Figures:
     )
 
 
-def _latency_step(filters: Filters) -> dict[str, Any]:
-    """The steps that latencies are read in: where these are days, they are those of UTC, which are counted as such."""
-    step = filters.span.latency_step
-    return {"step": step, "zone": UTC} if step == spans.DAY else {"step": step}
+def _by_day(filters: Filters) -> Callable[[], list[Counted]]:
+    """The latencies of what was handed off, in the steps that they are read in: days of UTC, which are counted so."""
+    span, of_sent = filters.span, {**filters.lookups, "outcome": SENT}
+    chosen: dict[str, Any] = {"step": span.latency_step, "unit": span.unit, **of_sent}
+    return counted_later(span.start, span.end, latencies=True, zone=UTC, **chosen)
 
 
-def _before(filters: Filters, *, has_sent: bool) -> tuple[Totals, Latencies]:
-    """The sums of the span before, and the latencies of what was handed off in it."""
+def _before(filters: Filters, *, has_sent: bool) -> Callable[[], tuple[Totals, Latencies]]:
+    """What gives the sums of the span before, and the latencies of what was handed off in it."""
     span = filters.span.before
     chosen = {"latencies": has_sent, "latencies_of": (SENT,), "unit": filters.span.unit, **filters.lookups}
-    rows = counted(span.start, span.end, by=("outcome",), **chosen)
-    return _total(_by(rows, lambda _: "").values()), _latencies(rows)
+    sent = counted_later(span.start, span.end, by=("outcome",), **chosen)
+
+    def read() -> tuple[Totals, Latencies]:
+        rows = sent()
+        return _total(_by(rows, lambda _: "").values()), _latencies(rows)
+
+    return read
 
 
 def totals(filters: Filters) -> tuple[int, int]:
@@ -154,7 +166,7 @@ def latest() -> datetime | None:
     return Hour.objects.filter(grain=Grain.CUSTOMER).order_by("-at").values_list("at", flat=True).first()
 
 
-def percentiles(histogram: Histogram) -> tuple[int | None, ...]:
+def percentiles(histogram: Mapping[int, int]) -> tuple[int | None, ...]:
     """The latencies of SHARES in milliseconds."""
     return percentiles_of(histogram, SHARES)
 
@@ -204,20 +216,24 @@ def _latencies_by_step(rows: Iterable[Counted]) -> dict[datetime, Latencies]:
     return {at: _latencies(of) for at, of in by_step.items()}
 
 
-def _splits(filters: Filters, rows: list[Counted], servers: int) -> dict[str, Mapping[Any, Totals]]:
-    """The sums by each dimension: those with most failures first, then with most pushes."""
+def _splits(filters: Filters, servers: int) -> Callable[[list[Counted]], dict[str, Mapping[Any, Totals]]]:
+    """What gives, with the rows of the span, the sums by each dimension: those with most failures first, then with most
+    pushes."""
     # One look for all three, as long as they have not too many values to be told apart at once.
     at_once = (("server_id", "app_id", "type"),) if servers <= SERVERS_AT_ONCE else (("server_id",), ("app_id", "type"))
-    found = {"family": _by(rows, lambda row: row.of["family"])}
-    for names in at_once:
-        parts = split(
-            filters.start, filters.end, names, outcomes=(SENT, GONE), unit=filters.span.unit, **filters.lookups
-        )
-        for name, sums in parts.items():
-            found[name] = {
-                value: Totals(pushes, sent, gone, acked) for value, (pushes, acked, sent, gone) in sums.items()
-            }
-    return {name: _worst_first(found[name]) for name in DIMENSIONS}
+    chosen = {"outcomes": (SENT, GONE), "unit": filters.span.unit, **filters.lookups}
+    sent = [split_later(filters.start, filters.end, names, **chosen) for names in at_once]
+
+    def read(rows: list[Counted]) -> dict[str, Mapping[Any, Totals]]:
+        found = {"family": _by(rows, lambda row: row.of["family"])}
+        for parts in sent:
+            for name, sums in parts().items():
+                found[name] = {
+                    value: Totals(pushes, handed, gone, acked) for value, (pushes, acked, handed, gone) in sums.items()
+                }
+        return {name: _worst_first(found[name]) for name in DIMENSIONS}
+
+    return read
 
 
 def _taking(splits: Mapping[str, Mapping[Any, Totals]]) -> frozenset[int]:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 from django.conf import settings
@@ -38,15 +39,16 @@ def overview(request: CustomerRequest) -> HttpResponse:
     now = timezone.now()
     filters = _counted_alone(parse(request, now=now))
     clock = Clock(now, filters.zone)
-    stale, waits = freshness.stale_since(clock), waiting.sentence(request.customer.pk)
+    said = cache(lambda: (freshness.stale_since(clock), waiting.sentence(request.customer.pk)))
     poll = bool(request.headers.get("HX-Request"))
     known = request.headers.get("If-None-Match", "") if poll else ""
-    if known and known == (etag := _etag(filters, stale + waits, figures.totals(filters))):
+    if known and known == (etag := _etag(filters, said(), figures.totals(filters))):
         return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
     links = overview_tables.Links(request.customer.slug, filters)
     inventory = Inventory()
-    found = figures.read(filters, len(inventory.servers))
-    etag = _etag(filters, stale + waits, (found.counts.pushes, found.acked))
+    found = figures.read(filters, len(inventory.servers), meanwhile=said)
+    stale, waits = said()
+    etag = _etag(filters, (stale, waits), (found.counts.pushes, found.acked))
     context = _figures(request, found, links, clock, inventory)
     live = filters.span.range in LIVE
     context |= {"waits": waits if live else ""}
@@ -64,7 +66,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
     return render(request, "delivery/deliveries/overview.html", context)
 
 
-def _etag(filters: Filters, said: str, totals: tuple[int, int]) -> str:
+def _etag(filters: Filters, said: tuple[str, str], totals: tuple[int, int]) -> str:
     """The ETag of the part with the figures: another where more was counted (see figures.totals), and in the next
     minute."""
     what = (filters.query(), str(filters.zone), filters.start, totals, said, settings.VERSION)

@@ -1,13 +1,12 @@
 """The charts of the delivery page: pushes by what became of them, and both latencies, over time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from delivery.insight.charts import Band, Chart, Kind, Marker, Series, Value
 from delivery.pages.figures import Figures, Latencies, Totals, percentiles
 from delivery.pages.filters import FAILURES
 from delivery.pages.overview_tables import Links
-from delivery.rollups.buckets import Histogram
 
 NAMES = ("p50", "p95", "p99")
 DAY = timedelta(days=1)
@@ -58,7 +57,7 @@ def charts(figures: Figures, links: Links, markers: Sequence[Marker] = (), bands
 
 
 def _percentiles(
-    figures: Figures, steps: Sequence[datetime], of: Callable[[Latencies], Histogram]
+    figures: Figures, steps: Sequence[datetime], of: Callable[[Latencies], Mapping[int, int]]
 ) -> tuple[Series, ...]:
     nothing = Latencies({}, {})
     values: list[tuple[Value, ...]] = [percentiles(of(figures.latencies_by_step.get(at, nothing))) for at in steps]

@@ -9,7 +9,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -20,8 +20,11 @@ FINE: Final = 21
 _BEYOND: Final = (120_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000, 604_800_000)
 SLOTS: Final = 256
 _SLOT, _SLOT_BITS = SLOTS - 1, 8
-# Characters of stored histograms up to which their numbers are added up one by one: a few hundred.
-FEW: Final = 2_000
+# Characters of stored histograms, a few hundred numbers, up to which it is kept what they add up to; and of how many
+# that is: 8 MB. A page that asks again reads the same steps.
+KEPT_LENGTH, KEPT_MOST = 2_000, 2_000
+# Entries of histograms that are kept with what they say, at 150 bytes each.
+NUMBERS_MOST: Final = 20_000
 
 
 def _edges() -> tuple[int, ...]:
@@ -53,28 +56,45 @@ def add(into: Histogram, packed: Iterable[int]) -> None:
         into[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS)
 
 
-def add_up(into: Histogram, more: Histogram) -> None:
+def add_up(into: Histogram, more: Mapping[int, int]) -> None:
     """Add one histogram in memory to another."""
     get = into.get
     for bucket, count in more.items():
         into[bucket] = get(bucket, 0) + count
 
 
-def of_text(joined: str) -> Histogram:
-    """The histogram of many stored ones together, their numbers joined by commas."""
+def of_text(joined: str) -> Mapping[int, int]:
+    """The histogram of many stored ones together, their numbers joined by commas; not to be changed."""
+    return (_kept if len(joined) <= KEPT_LENGTH else _of_text)(joined)
+
+
+def _of_text(joined: str) -> Histogram:
     found: Histogram = {}
     if not joined:
         return found
-    if len(joined) < FEW:
-        add(found, map(int, joined.split(",")))
-    else:
-        get = found.get
-        # Most are one latency of one bucket, and counting texts is quicker than adding up numbers.
-        texts = Counter(joined.split(","))
-        for entry, times in zip(map(int, texts), texts.values(), strict=True):
-            bucket = entry & _SLOT
-            found[bucket] = get(bucket, 0) + (entry >> _SLOT_BITS) * times
+    get = found.get
+    # Many are alike, and counting texts is quicker than adding up numbers.
+    texts = Counter(joined.split(","))
+    for (bucket, count), times in zip(map(_NUMBERS.__getitem__, texts), texts.values(), strict=True):
+        found[bucket] = get(bucket, 0) + count * times
     return {bucket: count for bucket, count in found.items() if count} if 0 in found.values() else found
+
+
+_kept = lru_cache(maxsize=KEPT_MOST)(_of_text)
+
+
+class _Numbers(dict[str, tuple[int, int]]):
+    """The bucket and the count of an entry by its text, each read once: most counts are small. Bounded."""
+
+    def __missing__(self, text: str) -> tuple[int, int]:
+        entry = int(text)
+        found = entry & _SLOT, entry >> _SLOT_BITS
+        if len(self) < NUMBERS_MOST:
+            self[text] = found
+        return found
+
+
+_NUMBERS: Final = _Numbers()
 
 
 def pack(histogram: Mapping[int, int]) -> list[int]:

@@ -29,7 +29,7 @@ from django.db.models.lookups import In
 
 from delivery.models import CustomerCounts, Day, Hour, Minute, ServiceHour, ServiceMinute
 from delivery.rollups.expressions import Joined, Moments, Seconds, Total
-from tenants.prepared import Given, Prepared
+from tenants.prepared import Given, Prepared, Rows
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -62,8 +62,9 @@ class Shape(NamedTuple):
     outcomes: tuple[str, ...] | None = None
 
 
-def run(shape: Shape, times: Times, steps: Sequence[datetime], filters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Its rows: the beginning of the step in seconds since 1970 if there are steps, the dimensions, the sums.
+def later(shape: Shape, times: Times, steps: Sequence[datetime], filters: Mapping[str, Any]) -> Rows:
+    """Send its query, if queries are sent together() (tenants/prepared.py). What is returned gives its rows: the
+    beginning of the step in seconds since 1970 if there are steps, the dimensions, the sums.
 
     steps: with `in_days` the beginnings of the days, ascending, else the first step's.
     """
@@ -79,7 +80,11 @@ def run(shape: Shape, times: Times, steps: Sequence[datetime], filters: Mapping[
         values.update((f"{lookup} {number}", value) for number, value in enumerate(filters[lookup]))
     if shape.step is not None:
         values[_STEP] = list(steps) if shape.in_days else steps[0]
-    rows = (_kept if few else _prepared)(shape).rows(**values)
+    sent = (_kept if few else _prepared)(shape).later(**values)
+    return lambda: _named(shape, steps, sent())
+
+
+def _named(shape: Shape, steps: Sequence[datetime], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     if not shape.by and shape.step is None:
         return [row[1:] for row in rows] or [(None,) * len(_sums(shape))]
     if shape.in_days:

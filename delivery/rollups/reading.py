@@ -9,18 +9,31 @@ The rows are those of the scope in force (tenants/scope.py): in a customer's pag
 is counted twice, for a query reads one grain of one unit, and where several queries add up their times do not overlap.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from delivery.models import Grain
 from delivery.rollups import buckets, queries
-from delivery.rollups.buckets import Histogram
 from delivery.rollups.expressions import BITS
 from delivery.rollups.queries import DAY, HOUR, MINUTE, Shape, Times, midnights
+from tenants.prepared import Rows
 
-__all__ = ["DAY", "HOUR", "MINUTE", "Counted", "counted", "floor", "midnights", "moment", "split", "unit_of"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "Counted",
+    "counted",
+    "counted_later",
+    "floor",
+    "midnights",
+    "moment",
+    "split",
+    "split_later",
+    "unit_of",
+]
 
 # Longer spans are read by the hour.
 MINUTES_UP_TO: Final = timedelta(hours=25)
@@ -50,12 +63,12 @@ class Counted(NamedTuple):
     moments: Sequence[int] = ()
 
     @property
-    def handoff(self) -> Histogram:
+    def handoff(self) -> Mapping[int, int]:
         """The latencies until the pushes were handed off."""
         return buckets.of_text(self.handoffs)
 
     @property
-    def receipt(self) -> Histogram:
+    def receipt(self) -> Mapping[int, int]:
         """The latencies until a phone acknowledged them."""
         return buckets.of_text(self.receipts)
 
@@ -71,7 +84,12 @@ def floor(moment: datetime, unit: timedelta) -> datetime:
     return moment.replace(hour=hour, minute=minute, second=0, microsecond=0)
 
 
-def counted(
+def counted(start: datetime, end: datetime, **chosen: Any) -> list[Counted]:
+    """What counted_later() gives, at once."""
+    return counted_later(start, end, **chosen)()
+
+
+def counted_later(
     start: datetime,
     end: datetime,
     *,
@@ -84,7 +102,7 @@ def counted(
     zone: tzinfo | None = None,
     moments_of: Sequence[str] = (),
     **filters: Any,
-) -> list[Counted]:
+) -> Callable[[], list[Counted]]:
     """Sums of the pushes accepted from the unit that `start` is in to before `end`, ascending by step.
 
     by: dimensions (server_id, app_id, family, type, outcome, code, attribution, counts; customer_id for staff);
@@ -93,6 +111,8 @@ def counted(
     outcomes, whose moments within each step are told, too (with a step, of a DAY at most); latencies_of: the outcomes
     whose latencies alone are wanted.
     A step of which nothing is known, and a cell that was corrected to nothing, are not in the list.
+
+    Returns what gives them: the queries are sent now, if they are sent together() (tenants/prepared.py).
     """
     unit = unit or unit_of(start, end)
     of_days = step == DAY and zone is not None
@@ -103,7 +123,7 @@ def counted(
     steps: Sequence[datetime] = [floor(start, DAY if in_utc else unit)]
     if of_days and not in_utc and zone is not None:
         steps = midnights(floor(start, unit), end, zone)
-    found: list[_Row] = []
+    sent: list[tuple[Shape, Rows]] = []
     # Steps that are days of UTC are read as such, too.
     by_day = not service and not moments_of and (step is None or in_utc)
     parts = _parts(start, end, unit, whole=step is None, by_day=by_day)
@@ -120,12 +140,20 @@ def counted(
             latencies_of=tuple(latencies_of),
             moments_of=tuple(moments_of),
         )
-        found += _sums(shape, queries.run(shape, times, steps, filters))
-    if len(parts) > 1:
+        sent.append((shape, queries.later(shape, times, steps, filters)))
+    return lambda: _together(sent, by, is_stepped=step is not None)
+
+
+def _together(sent: Sequence[tuple[Shape, Rows]], by: Sequence[str], *, is_stepped: bool) -> list[Counted]:
+    """The sums of all parts, of which none has been fetched yet."""
+    found: list[_Row] = []
+    for shape, rows in sent:
+        found += _sums(shape, rows())
+    if len(sent) > 1:
         found = _merged(found)
-    is_grouped = step is not None or bool(by)
-    rows = [_counted(by, *row, stepped=step is not None) for row in found if row[1] or row[2] or not is_grouped]
-    return rows if step is None else sorted(rows, key=_begins)
+    is_grouped = is_stepped or bool(by)
+    sums = [_counted(by, *row, stepped=is_stepped) for row in found if row[1] or row[2] or not is_grouped]
+    return sorted(sums, key=_begins) if is_stepped else sums
 
 
 def _begins(row: Counted) -> datetime:
@@ -133,17 +161,29 @@ def _begins(row: Counted) -> datetime:
     return row.at
 
 
-def split(
+def split(start: datetime, end: datetime, by: Sequence[str], **chosen: Any) -> dict[str, dict[Any, list[int]]]:
+    """What split_later() gives, at once."""
+    return split_later(start, end, by, **chosen)()
+
+
+def split_later(
     start: datetime, end: datetime, by: Sequence[str], *, outcomes: Sequence[str], unit: timedelta, **filters: Any
-) -> dict[str, dict[Any, list[int]]]:
+) -> Callable[[], dict[str, dict[Any, list[int]]]]:
     """Sums by each of some dimensions alone, with one look: by its name and value all pushes, those acknowledged, and
-    those of each of these outcomes. In the finest grain; else as counted() has it."""
-    found: dict[str, dict[Any, list[int]]] = {name: {} for name in by}
+    those of each of these outcomes. In the finest grain; else as counted_later() has it."""
     filters["grain"] = Grain.DETAIL
+    sent = []
     for of_unit, times in _parts(start, end, unit, whole=True, by_day=True).items():
         named = queries.filters_of(filters)
         shape = Shape(of_unit, False, tuple(by), len(times), named, outcomes=tuple(outcomes))
-        for row in queries.run(shape, times, (), filters):
+        sent.append(queries.later(shape, times, (), filters))
+    return lambda: _split(sent, by)
+
+
+def _split(sent: Iterable[Rows], by: Sequence[str]) -> dict[str, dict[Any, list[int]]]:
+    found: dict[str, dict[Any, list[int]]] = {name: {} for name in by}
+    for rows in sent:
+        for row in rows():
             sums = row[len(by) :]
             for name, value in zip(by, row, strict=False):
                 into = found[name].setdefault(value, [0] * len(sums))

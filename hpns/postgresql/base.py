@@ -14,6 +14,7 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction, _WaitTimeout
+from psycopg.generators import fetch_many, send
 
 
 class Connection(psycopg.Connection[Any]):
@@ -34,6 +35,21 @@ class Connection(psycopg.Connection[Any]):
             self.close()
             text = f"PostgreSQL has said nothing for {self.client_timeout:g} s; the connection is given up"
             raise psycopg.OperationalError(text) from None
+
+    def wait_for_rows_of(self, cursor: psycopg.Cursor[Any]) -> None:
+        """In a pipeline, wait for the rows of one query; psycopg waits for those of all that have been sent.
+
+        Raises what it ended with, or one before it.
+        """
+        self.wait(self._until_there(cursor))
+
+    def _until_there(self, cursor: psycopg.Cursor[Any]) -> PQGen[None]:
+        pipeline = self._pipeline
+        yield from send(self.pgconn)
+        while pipeline is not None and cursor.pgresult is None and pipeline.result_queue:
+            results = yield from fetch_many(self.pgconn)
+            # In this order, which psycopg keeps: what fails has been taken off.
+            pipeline._process_results(pipeline.result_queue.popleft(), results)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -75,7 +75,15 @@ def test_what_an_erasure_takes_back_is_no_part_of_what_is_joined() -> None:
     # As delivery/log/erasing.py writes it: the same buckets, their counts below zero.
     joined = f"{2 * 256 + 7},{256 + 3},{-256 + 3},{-256 + 7}"
     assert buckets.of_text(joined) == {7: 1}
-    assert buckets.of_text(",".join([joined] * buckets.FEW)) == {7: buckets.FEW}
+    assert buckets.of_text(",".join([joined] * buckets.KEPT_LENGTH)) == {7: buckets.KEPT_LENGTH}
+
+
+def test_what_is_kept_of_histograms_has_a_bound() -> None:
+    for number in range(buckets.NUMBERS_MOST + 10):
+        buckets.of_text(str(number * 256 + 1))
+    assert len(buckets._NUMBERS) <= buckets.NUMBERS_MOST
+    assert buckets._kept.cache_info().currsize <= buckets.KEPT_MOST
+    assert buckets.of_text(f"{10**9 * 256 + 5}") == {5: 10**9}, "one of which nothing is kept"
 
 
 def test_what_is_packed_is_sparse_and_ascends() -> None:

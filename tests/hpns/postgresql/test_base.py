@@ -1,7 +1,7 @@
 """A PostgreSQL that says nothing is given up within a bounded time, and each role has its own timeouts."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -45,6 +45,27 @@ def test_a_server_that_says_nothing_is_given_up_and_the_next_connection_is_a_new
     assert wrapper.connection.closed
     wrapper.close_if_unusable_or_obsolete()
     assert asked(wrapper, "SELECT 7") == 7
+
+
+def in_a_pipeline(raw: Any, *statements: LiteralString) -> list[Any]:
+    """What statements give that are sent one behind the other."""
+    with raw.pipeline():
+        cursors = []
+        for statement in statements:
+            cursors.append(raw.execute(statement))
+            raw.pgconn.send_flush_request()
+        for cursor in cursors:
+            raw.wait_for_rows_of(cursor)
+        return [cursor.fetchall() for cursor in cursors]
+
+
+def test_one_that_says_nothing_in_a_pipeline_is_given_up_too(connect: Connect) -> None:
+    wrapper = connect(client_timeout=0.5, server_side_binding=True)
+    wrapper.ensure_connection()
+    assert in_a_pipeline(wrapper.connection, "SELECT 7", "SELECT 8") == [[(7,)], [(8,)]]
+    with pytest.raises(psycopg.OperationalError, match=SILENCE):
+        in_a_pipeline(wrapper.connection, "SELECT 7", "SELECT pg_sleep(3)")
+    assert wrapper.connection.closed
 
 
 def test_a_copy_that_is_not_taken_is_given_up_too(connect: Connect) -> None:
