@@ -1,7 +1,7 @@
 """The figures of a customer's last 24 hours, of one server or app if wanted, read once for all that speaks of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,7 +10,7 @@ from delivery.insight import announced
 from delivery.insight.charts import Chart, Kind, Marker, Series
 from delivery.insight.summary import Counts, Failure, capitalised, run_of, some_of
 from delivery.outcomes.verdict import Outcome
-from delivery.rollups.reading import HOUR, MINUTE, Counted, counted, floor
+from delivery.rollups.reading import HOUR, MINUTE, Counted, counted_later, floor
 
 DAY: Final = timedelta(days=1)
 STEP: Final = 10 * MINUTE
@@ -69,10 +69,20 @@ class Day:
 
 def read(now: datetime, **filters: Any) -> Day:
     """The day up to `now`, of the customer in whose scope this is; filters: server_id, app_id."""
+    return later(now, **filters)()
+
+
+def later(now: datetime, **filters: Any) -> Callable[[], Day]:
+    """What gives the day that read() reads; its query is sent now, if queries are sent together()."""
     start = floor(now - DAY, MINUTE)
     by = ("outcome", "code", "attribution")
-    rows = counted(start, now, by=by, step=STEP, unit=MINUTE, moments_of=_FAILED, **filters)
-    return of_rows(start, now, rows, _failures(rows, start))
+    sent = counted_later(start, now, by=by, step=STEP, unit=MINUTE, moments_of=_FAILED, **filters)
+
+    def found() -> Day:
+        rows = sent()
+        return of_rows(start, now, rows, _failures(rows, start))
+
+    return found
 
 
 def of_rows(

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from delivery.insight.day import Day, of_rows
+from delivery.insight import day as days
 from delivery.insight.summary import Counts, Failure, run_of
 from delivery.models import Delivery, Grain, Hour
 from delivery.outcomes.verdict import Outcome
@@ -75,8 +75,7 @@ class Devices:
 class Figures:
     """What a page shows. `before` are the sums of the span of the same length before; `steps` the beginnings of the
     charts' steps, with what came of the pushes of each that had any, and `latency_steps` those of the latencies;
-    `devices` is None where they are too many to be counted here; `day` are the last 24 hours where these are the same,
-    None where they are not."""
+    `devices` is None where they are too many to be counted here; `day`: the last 24 hours of the server and app."""
 
     counts: Counts
     acked: int
@@ -89,10 +88,10 @@ class Figures:
     latencies_by_step: Mapping[datetime, Latencies]
     splits: Mapping[str, Mapping[Any, Totals]]
     devices: Devices | None
-    day: Day | None = None
+    day: days.Day
 
 
-def read(filters: Filters, servers: int, meanwhile: Callable[[], object]) -> Figures:
+def read(filters: Filters, servers: int, now: datetime, meanwhile: Callable[[], object]) -> Figures:
     """The figures of these filters, in the scope of a customer; `servers`: how many it has.
 
     meanwhile: is called while PostgreSQL works; what it does needs no database.
@@ -105,10 +104,13 @@ def read(filters: Filters, servers: int, meanwhile: Callable[[], object]) -> Fig
     # In one look with the rest, unless they are read by days, which the moments of failures are not.
     at_once = has_sent and span.latency_step < spans.DAY
     chosen = {"latencies": at_once, "latencies_of": (SENT,), **whole, **lookups}
+    # Of those for which no app was found troubles know nothing.
+    is_day = span.range == "24h" and filters.values.keys() <= BY_OWNER and filters.values.get("app") != "0"
     with together():
         first = counted_later(span.start, span.end, by=by, step=span.step, moments_of=FAILED, **chosen)
         by_day = _by_day(filters) if has_sent and not at_once else list
         before_this, splits_of = _before(filters, has_sent=has_sent), _splits(filters, servers)
+        day_of = None if is_day else days.later(now, **filters.owner)
         meanwhile()
         rows = first()
         timed = [row for row in rows if row.of["outcome"] == SENT] if at_once else by_day()
@@ -116,9 +118,8 @@ def read(filters: Filters, servers: int, meanwhile: Callable[[], object]) -> Fig
         found = _total(totals.values())
         before, timed_before = before_this()
         splits = splits_of(rows) if found.pushes else {}
+        day = day_of() if day_of is not None else None
         failures = tuple(_failures(filters, rows))
-    # Of those for which no app was found troubles know nothing.
-    is_day = span.range == "24h" and filters.values.keys() <= BY_OWNER and filters.values.get("app") != "0"
     return Figures(
         Counts(found.pushes, found.sent, found.gone, failures),
         found.acked,
@@ -131,7 +132,7 @@ def read(filters: Filters, servers: int, meanwhile: Callable[[], object]) -> Fig
         latencies_by_step,
         splits,
         _devices(filters, found) if found.pushes > found.sent else None,
-        of_rows(span.start, span.end, rows, failures, _taking(splits)) if is_day else None,
+        day or days.of_rows(span.start, span.end, rows, failures, _taking(splits)),
     )
 
 

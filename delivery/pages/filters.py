@@ -100,6 +100,12 @@ class Filters:
             found["app_id"] = self.app.pk if self.app else 0
         return found
 
+    @property
+    def owner(self) -> dict[str, int]:
+        """Those of them that say whose pushes they are, as `lookups`: the server and the app."""
+        named = {"server_id": self.server, "app_id": self.app}
+        return {name: row.pk for name, row in named.items() if row is not None}
+
     def of_log(self) -> Q:
         """The same pushes as a condition on rows of the delivery log, its bounds of time included."""
         condition = Q(accepted_at__gte=self.start, accepted_at__lt=self.end)

@@ -46,7 +46,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         return HttpResponse(status=NOT_MODIFIED, headers={"ETag": etag})
     links = overview_tables.Links(request.customer.slug, filters)
     inventory = Inventory()
-    found = figures.read(filters, len(inventory.servers), meanwhile=said)
+    found = figures.read(filters, len(inventory.servers), now, meanwhile=said)
     stale, waits = said()
     etag = _etag(filters, (stale, waits), (found.counts.pushes, found.acked))
     context = _figures(request, found, links, clock, inventory)
