@@ -5,6 +5,7 @@ kernel looks after connections on which nothing is asked (tcp(7), RFC 5482).
 """
 
 import socket
+from functools import cache
 from typing import Any, Final
 
 import redis
@@ -12,6 +13,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+# Connections that a shared client keeps, at most; as many threads as a process of pages has, and some.
+SHARED_MOST: Final = 64
 # Schemes of the URLs of Valkey and Redis.
 SCHEMES: Final = ("redis", "rediss")
 # Seconds: of silence before the kernel probes a peer, and between two probes; milliseconds until what was sent must be
@@ -45,3 +48,13 @@ def connect(timeout: float) -> redis.Redis:
     It connects when it is first used, and raises redis.RedisError then.
     """
     return redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **options(timeout))
+
+
+@cache
+def shared(url: str, timeout: float) -> redis.Redis:
+    """The process's client of the Valkey at this URL, whose connections are kept: for what each page asks.
+
+    Waits as connect()'s; a connection that was kept and has broken meanwhile is made anew, once.
+    """
+    again = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    return redis.Redis.from_url(url, retry=again, max_connections=SHARED_MOST, **options(timeout))

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Final, cast
 
+from django.conf import settings
+
 from delivery.log.writing import WRITTEN_AT
 from tenants import redis_client
 
@@ -15,6 +17,6 @@ def written_at() -> datetime | None:
 
     Raises redis.RedisError.
     """
-    with redis_client.connect(TIMEOUT) as store:
-        found = cast("bytes | None", store.get(WRITTEN_AT))
+    store = redis_client.shared(settings.REDIS_URL, TIMEOUT)
+    found = cast("bytes | None", store.get(WRITTEN_AT))
     return datetime.fromtimestamp(int(found), UTC) if found else None

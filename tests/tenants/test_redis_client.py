@@ -59,3 +59,14 @@ def test_every_client_of_the_product_has_its_deadlines() -> None:
         shared = [keyword.value for keyword in call.keywords if keyword.arg is None]
         given = any("options(" in ast.unparse(value) for value in shared)
         assert given or {"socket_timeout", "socket_connect_timeout"} <= named, f"{path}:{call.lineno}"
+
+
+def test_a_connection_of_the_shared_client_that_has_broken_is_made_anew(
+    valkey: redis.Redis, settings: Settings
+) -> None:
+    shared = redis_client.shared(settings.REDIS_URL, 1.0)
+    assert shared is redis_client.shared(settings.REDIS_URL, 1.0)
+    first = shared.client_id()
+    assert shared.client_id() == first, "it is kept"
+    valkey.client_kill_filter(_id=first)
+    assert shared.client_id() != first
