@@ -26,7 +26,7 @@ from hpns.local.folder import Folder
 from hpns.local.process import Child
 from hpns.local.valkey import Valkey
 from tenants.models import Customer
-from tests import cluster, schedule, stage
+from tests import cluster, last_words, schedule, stage
 from tests.browsing import Browser, browser
 from tests.faults.pushes import replace_worker
 from tests.stage import Stage, running_stage
@@ -139,6 +139,16 @@ def service(one_service: Stage) -> Iterator[Stage]:
     yield one_service
     one_service.sandbox.mode("up")
     one_service.sandbox.clear_scripts()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
+    """With a test that has failed goes what the services of its process have logged last."""
+    report = yield
+    if report.failed:
+        for number, running in enumerate(stage.RUNNING, 1):
+            report.sections.append((f"Service {number} of this process", last_words.of(running.children)))
+    return report
 
 
 @pytest.hookimpl(wrapper=True)
