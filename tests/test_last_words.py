@@ -10,7 +10,7 @@ from tests.waiting import PATIENCE, wait_for
 def test_the_last_words_are_each_processs_last_lines_and_whether_it_runs(tmp_path: Path) -> None:
     script = f"for line in $(seq {last_words.LINES_MOST + 5}); do echo line $line; done; exit 3"
     log = tmp_path / "worker.log"
-    child = Child(Spec("worker", ("/bin/sh", "-c", script), {}, log, cwd=tmp_path))
+    child = Child(Spec(name="worker", command=("/bin/sh", "-c", script), env={}, log=log))
     wait_for(lambda: child.poll() is not None, PATIENCE, "it has ended")
     said = last_words.of({"worker": child}).splitlines()
     assert said[0] == "worker has ended with 3:"
