@@ -180,37 +180,8 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
         return
     good = spare is not None and _is_usable(spare, now)
     name = f"the key {current.key_id} of {row.label}"
-    if current.refused_at is not None and refusing.of_credential(current, row.family) is not None:
-        yield Trouble(
-            "credential_refused",
-            Severity.FAILING if good else Severity.STOPPED,
-            f"{provider} refuses {name}",
-            current.refused_at,
-            f"Leave it as it is: {provider} refuses those of many customers at once. It is asked again now and then,"
-            " and pushes go on as soon as it is taken.",
-            reverse("providers", args=(customer.slug,)),
-            f"See how {provider} stands",
-            "provider",
-            row.family,
-            app_id=row.pk,
-            code=current.refused_code,
-            more=f" ({current.refused_code})",
-        )
-    elif current.refused_at is not None:
-        yield Trouble(
-            "credential_refused",
-            Severity.FAILING if good else Severity.STOPPED,
-            f"{provider} refuses {name}",
-            current.refused_at,
-            f"Promote the next one, {spare.key_id}."
-            if good and spare
-            else f"Upload a new key, or check that this one is still listed in your {provider} account.",
-            next_one if good else upload,
-            "Promote the next key" if good else "Upload a new key",
-            app_id=row.pk,
-            code=current.refused_code,
-            more=f" ({current.refused_code})",
-        )
+    if current.refused_at is not None:
+        yield _refused(customer, row, current, spare if good else None)
     elif current.expires_at is not None and current.expires_at <= now:
         yield Trouble(
             "credential_ended",
@@ -247,6 +218,38 @@ def _of_app(customer: Customer, row: PushApp, now: datetime) -> Iterator[Trouble
             code=spare.refused_code,
             more=f" ({spare.refused_code})",
         )
+
+
+def _refused(customer: Customer, row: PushApp, current: Credential, good: Credential | None) -> Trouble:
+    """The credential that an app is served with is refused; `good`: the next one, if it is of use."""
+    provider, page = row.get_family_display(), reverse("app", args=(customer.slug, row.pk))
+    attribution, family = "customer", ""
+    if refusing.of_credential(current, row.family) is not None:
+        fix = (
+            f"Leave it as it is: {provider} refuses those of many customers at once. It is asked again now and then,"
+            " and pushes go on as soon as it is taken."
+        )
+        url, action = reverse("providers", args=(customer.slug,)), f"See how {provider} stands"
+        attribution, family = "provider", row.family
+    elif good is not None:
+        fix, url, action = f"Promote the next one, {good.key_id}.", f"{page}#c{good.pk}", "Promote the next key"
+    else:
+        fix = f"Upload a new key, or check that this one is still listed in your {provider} account."
+        url, action = f"{page}#upload", "Upload a new key"
+    return Trouble(
+        "credential_refused",
+        Severity.STOPPED if good is None else Severity.FAILING,
+        f"{provider} refuses the key {current.key_id} of {row.label}",
+        current.refused_at,
+        fix,
+        url,
+        action,
+        attribution,
+        family,
+        app_id=row.pk,
+        code=current.refused_code,
+        more=f" ({current.refused_code})",
+    )
 
 
 def _stock_app(customer: Customer, found: StockApp) -> Trouble:

@@ -1,4 +1,7 @@
-"""Since when the timetable has sent nothing, for staff; where Valkey is away nothing is said."""
+"""Since when the timetable has sent nothing, or tasks of it have not ended, for staff.
+
+Where Valkey is away nothing is said.
+"""
 
 import logging
 from datetime import UTC, datetime
@@ -27,3 +30,15 @@ def timetable_since() -> datetime | None:
     if found is None or seconds is None or seconds < timetable.STILL:
         return None
     return datetime.fromtimestamp(int(found), UTC)
+
+
+def overdue_tasks() -> str:
+    """What is said of tasks of the timetable that hang or fail, "" where none does, or it is not known."""
+    try:
+        with redis_client.connect(TIMEOUT) as store:
+            found = cast("dict[bytes, bytes]", store.hgetall(timetable.TASKS))
+            now, _ = cast("tuple[int, int]", store.time())
+    except redis.RedisError as error:
+        logger.warning("whether tasks of the timetable hang is not known: %s", first_line(error))
+        return ""
+    return timetable.overdue_words(found, now)

@@ -48,6 +48,11 @@ _message: Final = msgspec.json.Decoder(_Message).decode
 async def watch(link: valkey.Link) -> None:
     """Check once a minute, until cancelled."""
     while True:
+        try:
+            # A check that is never made has an age from the first worker's start on.
+            await valkey.ask(link, "HSETNX", ledger.STATE, "checked_at", f"{shared_clock.now():.3f}")
+        except ConnectionError as error:
+            logger.warning("that the ledger of pushes is to be checked cannot be noted: %s", error)
         await asyncio.sleep(INTERVAL)
         try:
             if await valkey.ask(link, "SET", ledger.TURN, "1", "NX", "EX", str(int(INTERVAL - 5))):

@@ -24,6 +24,7 @@ from kombu.asynchronous import get_event_loop
 from kombu.serialization import loads
 
 from delivery.executors import BoundedExecutor
+from hpns.celery import task_notes
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class LoopPool(BasePool):  # type: ignore[misc]
         self.hub = get_event_loop()
         self.running: set[asyncio.Task[None]] = set()
         self.in_threads: set[str] = set()  # names of tasks
+        self.intervals = task_notes.intervals(self.app) if self.app is not None else {}
 
     def on_apply(
         self,
@@ -108,11 +110,13 @@ class LoopPool(BasePool):  # type: ignore[misc]
             coroutine = getattr(task, "coroutine", None)
             if coroutine is not None:
                 running = coroutine(request, *args, **kwargs)
-                fits = True
+                fits = was_run = True
                 await running
             else:
                 fits = True
-                await self._run_in_thread(name, lambda: task(*args, **kwargs))
+                was_run = await self._run_in_thread(name, lambda: task(*args, **kwargs))
+            if was_run and name in self.intervals:
+                await task_notes.ended(name, self.intervals[name])
         except Reject as rejected:
             what = "requeued" if rejected.requeue else "gave up"
             logger.warning("task %s %s its message: %s", name, what, rejected.reason)
@@ -125,15 +129,17 @@ class LoopPool(BasePool):  # type: ignore[misc]
         if callback is not None:
             callback((failed, value, time.monotonic() - started))
 
-    async def _run_in_thread(self, name: str, work: Callable[[], object]) -> None:
+    async def _run_in_thread(self, name: str, work: Callable[[], object]) -> bool:
+        """Run a task in a thread; False where one of its name runs there already, which may hang."""
         if name in self.in_threads:
             logger.warning("task %s is still running here, so that its next message is left out", name)
-            return
+            return False
         self.in_threads.add(name)
         try:
             await TIMETABLE.run(work)
         finally:
             self.in_threads.discard(name)
+        return True
 
     def on_close(self) -> None:
         """Warm shutdown: wait for what runs, at most DRAIN_SECONDS; the rest is requeued, not being acknowledged."""

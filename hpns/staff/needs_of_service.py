@@ -57,6 +57,9 @@ def still_timetable(_now: datetime) -> Iterator[Need]:
             "mail sent. Start it (hpns.beat), and it catches up by itself."
         )
         yield Need("timetable", BAD, 1, words, since, address("billing_roundfailure_changelist"))
+    elif late := standstill.overdue_tasks():
+        words = f"{late}. The workers' logs say why; if it hangs, start its worker anew."
+        yield Need("timetable", BAD, 1, words, None, address("billing_roundfailure_changelist"))
 
 
 def failures(_now: datetime) -> Iterator[Need]:

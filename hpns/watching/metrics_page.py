@@ -142,9 +142,10 @@ class _QueueCollector(Collector):
             together.zrange(due_list.DUE, 0, 0, withscores=True)
             together.hgetall(LAST)
             together.get(timetable.AT)
+            together.hgetall(timetable.TASKS)
             together.time()
             depth, oldest, rows, rejected, segments, unreadable, receipts, *more = together.execute()
-        entered, checked, due, first, canary, heard, (now, _) = more
+        entered, checked, due, first, canary, heard, noted, (now, _) = more
         rows += sum(valkey.llen(f"{ROWS}:{name.decode()}") for name in segments)
         yield GaugeMetricFamily("hpns_queue_batches", "Batches in the queue that no worker has taken yet.", depth)
         yield GaugeMetricFamily("hpns_queue_oldest_seconds", "Age of the oldest batch in the queue.", _age(oldest, now))
@@ -160,6 +161,7 @@ class _QueueCollector(Collector):
         yield from _canary(canary, now)
         if (age := timetable.age(heard, now)) is not None:
             yield GaugeMetricFamily("hpns_timetable_age_seconds", "Since something of the timetable came.", age)
+        yield from _timetable(noted, now)
         states = lease.worker_states(valkey).values()
         failing = sum(map(bool, states))
         yield GaugeMetricFamily("hpns_workers", "Workers with a recent heartbeat.", len(states))
@@ -175,6 +177,17 @@ def _ledger(entered: int, state: Mapping[bytes, bytes], now: int) -> Iterator[Fa
     if b"checked_at" in state:
         age = max(0.0, now - float(state[b"checked_at"]))
         yield GaugeMetricFamily("hpns_ledger_check_age_seconds", "Since the ledger was checked.", age)
+
+
+def _timetable(noted: Mapping[bytes, bytes], now: int) -> Iterator[Family]:
+    """How long ago each task of the timetable ended well, and whether that is too long."""
+    age = GaugeMetricFamily("hpns_timetable_task_age_seconds", "Since it last ended well.", labels=("task",))
+    overdue = GaugeMetricFamily("hpns_timetable_task_overdue", "Whether two runs of it are missing.", labels=("task",))
+    for task in timetable.tasks(noted, now):
+        age.add_metric((task.name,), task.age)
+        overdue.add_metric((task.name,), int(task.is_overdue))
+    yield age
+    yield overdue
 
 
 def _canary(last: Mapping[bytes, bytes], now: int) -> Iterator[Family]:

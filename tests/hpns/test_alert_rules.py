@@ -13,7 +13,7 @@ RULES = ROOT / "docs/prometheus/hpns_rules.yml"
 TESTS = Path(__file__).parent / "alert_rules_test.yml"
 # The metrics page makes these itself, of what is in Valkey.
 OF_VALKEY = {
-    *("hpns_pushes_due_late_seconds", "hpns_timetable_age_seconds"),
+    *("hpns_pushes_due_late_seconds", "hpns_timetable_age_seconds", "hpns_timetable_task_overdue"),
     *("hpns_canary_age_seconds", "hpns_canary_good"),
     *("hpns_ledger_lost_total", "hpns_ledger_check_age_seconds"),
 }

@@ -1,5 +1,6 @@
 """What was accepted has ended or is in somebody's hands; what is nowhere ends as lost, in a row of its own."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Collection
 
@@ -193,3 +194,17 @@ async def test_whatever_happens_what_was_accepted_has_ended_or_is_in_flight(
     in_flight = sum(map(len, left.values())) + store.zcard(due_list.DUE)  # type: ignore[operator]
     assert len(b"".join(store.lrange(ROWS, 0, -1)).splitlines()) == accepted - in_flight
     assert set(store.hkeys(ledger.OPEN)) == {name.encode() for name in left}
+
+
+async def test_a_check_that_is_never_made_has_an_age_from_the_first_workers_start_on(
+    link: valkey.Link, store: redis.Redis
+) -> None:
+    for _ in range(2):  # another worker starts
+        watching = asyncio.create_task(ledger_watch.watch(link))
+        await asyncio.sleep(0)
+        await valkey.ask(link, "PING")  # what it has asked is answered before
+        watching.cancel()
+        first = store.hget(ledger.STATE, "checked_at")
+        assert first is not None
+        store.hset(ledger.STATE, "checked_at", "5.000")
+    assert first == b"5.000", "one that starts later changes nothing"

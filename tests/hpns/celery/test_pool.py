@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from celery.exceptions import Reject
 from kombu.asynchronous import get_event_loop, set_event_loop
+from pytest_django import Settings
 
+from delivery.queue import timetable, valkey
 from hpns.celery.hub import AsyncioHub, install
 from hpns.celery.pool import LoopPool
 
@@ -152,6 +155,34 @@ def test_a_second_message_for_a_task_that_is_in_a_thread_is_left_out_at_once(
     gate.set()
     turn_until(hub, lambda: first.results)
     assert pool.in_threads == set()
+
+
+async def _link(url: str) -> valkey.Link:
+    link = valkey.shared(url)
+    await link.start()
+    return link
+
+
+def test_the_end_of_a_task_of_the_timetable_is_noted_and_not_a_message_that_was_left_out_for_one_that_hangs(
+    hub: AsyncioHub, pool: LoopPool, valkey_url: str, store: redis.Redis, settings: Settings
+) -> None:
+    settings.REDIS_URL = valkey_url
+    link = hub.aio.run_until_complete(_link(valkey_url))
+    pool.intervals = {"works": 60.0, "waits": 60.0}
+    gate = threading.Event()
+    pool.app.tasks["works"].run = gate.wait
+    hanging, left_out, failing = apply(pool, "works", 60), apply(pool, "works", 60), apply(pool, "waits", -1)
+    turn_until(hub, lambda: left_out.results and failing.results)
+    assert store.hgetall(timetable.TASKS) == {}
+    gate.set()
+    turn_until(hub, lambda: hanging.results)
+    ended = apply(pool, "waits", 1)
+    turn_until(hub, lambda: ended.results)
+    assert {task.name for task in timetable.tasks(store.hgetall(timetable.TASKS), store.time()[0])} == {
+        "works",
+        "waits",
+    }
+    link.close()
 
 
 @pytest.mark.parametrize("body", ["[]", "no json", "[[1, 2, 3], {}, {}]", '"abc"'])

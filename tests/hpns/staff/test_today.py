@@ -155,3 +155,12 @@ def test_subscriptions_are_found_by_double_use_and_by_vouching(acme: Tenant, now
     staff: Browser = of_role("finance")
     for need in ("double", "vouched", "suspending"):
         assert staff.get("/admin/billing/subscription/", {"needs": need}).status_code == 200
+
+
+def test_a_task_of_the_timetable_that_hangs_is_told_by_its_name(acme: Tenant, valkey: redis.Redis) -> None:
+    now = valkey.time()[0]
+    valkey.set(timetable.AT, now)
+    valkey.hset(timetable.TASKS, mapping={"billing.sla": f"{now - 1_800} 300", "delivery.compact": f"{now} 60"})
+    (need,) = all_of(timezone.now())
+    assert (need.key, need.kind) == ("timetable", "bad")
+    assert need.sentence.startswith("billing.sla, which the timetable sends, has not ended well for 30 min.")

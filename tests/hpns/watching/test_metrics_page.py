@@ -39,7 +39,7 @@ def valkey(settings: Settings) -> Iterator[redis.Redis]:
     """An empty queue."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         names = ["push", "workers", "workers:failing", "unreadable", ROWS, writing.SEGMENTS, writing.REJECTED]
-        names += [ledger.OPEN, ledger.STATE, due_list.DUE, timetable.AT]
+        names += [ledger.OPEN, ledger.STATE, due_list.DUE, timetable.AT, timetable.TASKS]
         client.delete(*names)
         yield client
         client.delete(*names)
@@ -128,6 +128,14 @@ def test_since_when_nothing_of_the_timetable_came_is_told_from_the_first_workers
     assert ("hpns_timetable_age_seconds", frozenset()) not in scrape()
     valkey.set(timetable.AT, valkey.time()[0] - 600)
     assert 600 <= value("hpns_timetable_age_seconds") < 660
+
+
+def test_each_task_of_the_timetable_has_its_age_and_whether_it_is_overdue(valkey: redis.Redis) -> None:
+    now = valkey.time()[0]
+    valkey.hset(timetable.TASKS, mapping={"billing.sla": f"{now - 5_000} 300", "billing.usage": f"{now - 5_000} 3600"})
+    assert 5_000 <= value("hpns_timetable_task_age_seconds", task="billing.sla") < 5_060
+    overdue = {name: value("hpns_timetable_task_overdue", task=name) for name in ("billing.sla", "billing.usage")}
+    assert overdue == {"billing.sla": 1, "billing.usage": 0}
 
 
 def test_the_depth_of_the_queue_and_the_age_of_its_oldest_batch_are_told(valkey: redis.Redis) -> None:
