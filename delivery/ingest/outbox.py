@@ -47,6 +47,11 @@ logger = logging.getLogger(__name__)
 LINGER, LINGER_FROM = 0.005, 5
 # When answers take long anyway, a tenth of what they take may be lingered, up to this: larger batches cost less each.
 LINGER_MOST, LINGER_SHARE = 0.010, 0.1
+# Pushes that a batch which lingers has to have on the average for that to be of use; where they have fewer, as which
+# one it lingers all the same, to find out whether there is more company by now; the latest's share in that average.
+COMPANY: Final = 1.5
+TRIAL_EVERY: Final = 16
+COMPANY_WEIGHT: Final = 0.1
 # Bytes of sealed batches that are kept until their pushes are answered; what comes beyond them is turned away. That is
 # 13 MB a second for the five seconds that a push waits at most.
 KEPT_MOST: Final = 64_000_000
@@ -68,6 +73,7 @@ class Outbox:
         self._traces = itertools.count(1)
         self._collected: list[tuple[PendingPush, bytes]] = []
         self._collected_bytes = 0
+        self._company, self._since_trial = 2 * COMPANY, 0
         self._timer: asyncio.TimerHandle | None = None
         self._fair = FairIntake(self._collect)
         self._tasks: list[asyncio.Task[Any]] = []
@@ -206,16 +212,25 @@ class Outbox:
         elif self._fair.congestion.is_anothers(pending.who.customer_id):  # what lingers would do so in each turn
             self.loop.call_soon(self._flush)
         elif len(collected) == 1:
-            if self.responses.waiting < LINGER_FROM:
+            if self.responses.waiting < LINGER_FROM or not self._finds_company():
                 self.loop.call_soon(self._flush)
             else:
                 linger = min(LINGER_MOST, max(LINGER, LINGER_SHARE * self.responses.latency))
                 self._timer = self.loop.call_later(linger, self._flush)
 
+    def _finds_company(self) -> bool:
+        """Whether a batch that lingers has more than its first push, of late: else its servers wait for nothing."""
+        self._since_trial += 1
+        if self._company < COMPANY and self._since_trial < TRIAL_EVERY:
+            return False
+        self._since_trial = 0
+        return True
+
     def _flush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._company += (len(self._collected) - self._company) * COMPANY_WEIGHT
         collected, self._collected, self._collected_bytes = self._collected, [], 0
         if collected:
             counting.accepted(len(collected))

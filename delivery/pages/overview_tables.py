@@ -12,6 +12,7 @@ from delivery.pages.figures import Devices, Figures, Totals, percentiles
 from delivery.pages.figures import latest as latest_hour
 from delivery.pages.filters import FAILURES, Filters
 from delivery.pages.links import page_url
+from delivery.rollups.buckets import bounds
 from delivery.rollups.reading import HOUR
 
 BEFORE: Final = {
@@ -23,6 +24,9 @@ BEFORE: Final = {
 }
 REASONS_SHOWN: Final = 10
 P95: Final = 1
+# Milliseconds from which buckets of latencies are coarse; and the units that their bounds are whole numbers of.
+COARSE_FROM: Final = 60_000
+_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"))
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,26 @@ def stats(figures: Figures, links: Links) -> list[Stat]:
     for label, of in (("Hand-off, p95", "handoff"), ("Receipt, p95", "receipt")):
         value = percentiles(getattr(figures.latencies, of))[P95]
         earlier = percentiles(getattr(figures.before_latencies, of))[P95]
-        change = "" if value is None or earlier is None else _signed(value - earlier, duration(abs(value - earlier)))
-        found.append(Stat(label, duration(value), change, f"#chart-{of}" if value is not None else ""))
+        change = "" if value is None or earlier is None else _slower(value, earlier)
+        found.append(Stat(label, about(value), change, f"#chart-{of}" if value is not None else ""))
     return found
+
+
+def _slower(value: int, earlier: int) -> str:
+    if max(value, earlier) < COARSE_FROM:
+        return _signed(value - earlier, duration(abs(value - earlier)))
+    return "no change" if value == earlier else f"{about(earlier)} before"
+
+
+def about(milliseconds: int | None) -> str:
+    """A percentile as people read it: 340 ms, 1.2 s; above a minute, where little is known, between what it lies."""
+    if milliseconds is None or milliseconds < COARSE_FROM:
+        return duration(milliseconds)
+    low, high = bounds(milliseconds)
+    if high is None:
+        return "over a week"
+    unit, name = next((unit, name) for unit, name in _UNITS if low >= unit)
+    return f"{low // unit} to {high // unit} {name}"
 
 
 def duration(milliseconds: int | None) -> str:

@@ -130,6 +130,12 @@ def percentiles(histogram: Mapping[int, int], shares: Sequence[float]) -> tuple[
     return tuple(_middle(ascending[bisect_left(passed, share * total)]) for share in shares)
 
 
+def bounds(milliseconds: int) -> tuple[int, int | None]:
+    """From which latency on, and below which one, the bucket has it that this one falls into; None: there is no end."""
+    bucket = bucket_of(milliseconds)
+    return EDGES[bucket - 1] if bucket else 0, EDGES[bucket] if bucket < len(EDGES) else None
+
+
 @cache
 def _middle(bucket: int) -> int:
     if bucket == 0:

@@ -70,9 +70,8 @@ def work(options: argparse.Namespace) -> None:
         print(report.table(report.load(options.markdown)))
         return
     home = options.state
-    out = options.out or home / "growth.json"
-    if options.again and not out.exists():
-        shutil.copyfile(home / "growth.json", out)
+    # It stays with the database, for those who ask again.
+    out = home / "growth.json"
     folder = Folder(home, for_servers())
     folder.lock()
     task = home / "task.json"
@@ -90,7 +89,9 @@ def work(options: argparse.Namespace) -> None:
                 ["tests.bench.growth", step, str(task), str(out)],
                 {**env, "DATABASE_ROLE": ROLES[step], **({"PGOPTIONS": FILLING} if step == "fill" else {})},
             )
-    print(f"\n{report.table(report.load(out))}\n\nSaved as {out}")
+    if options.out:
+        shutil.copyfile(out, options.out)
+    print(f"\n{report.table(report.load(out))}\n\nSaved as {options.out or out}")
     if not options.keep and not options.again:
         shutil.rmtree(folder.servers / "postgres")
         task.unlink()

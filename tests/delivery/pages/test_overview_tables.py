@@ -8,10 +8,10 @@ from django.template.loader import render_to_string
 from delivery.insight.summary import percent
 from delivery.metrics.names import TYPES
 from delivery.outcomes.verdict import Outcome
-from delivery.pages import filter_bar, overview_splits
+from delivery.pages import filter_bar, overview_splits, overview_tables
 from delivery.pages.figures import Totals
 from delivery.pages.filters import FAILED, FAILURES, FAMILIES
-from delivery.pages.overview_tables import duration
+from delivery.pages.overview_tables import about, duration
 from delivery.rollups.buckets import SLOTS, add, pack
 from delivery.rollups.cells import OTHER
 from hpns.templatetags.pages import exact_time
@@ -38,6 +38,39 @@ def test_every_value_that_can_be_counted_has_its_words() -> None:
 )
 def test_latencies_are_told_as_people_read_them(milliseconds: int | None, text: str) -> None:
     assert duration(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (None, "–"),
+        (1_240, "1.2 s"),
+        (84_853, "1 to 2 min"),
+        (519_615, "5 to 15 min"),
+        (1_800_000, "15 to 60 min"),
+        (8_818_163, "1 to 6 h"),
+        (43_200_000, "6 to 24 h"),
+        (228_592_213, "1 to 7 d"),
+        (604_800_000, "over a week"),
+    ],
+)
+def test_a_percentile_above_a_minute_is_told_as_between_what_it_lies(milliseconds: int | None, text: str) -> None:
+    assert about(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "earlier", "text"),
+    [
+        (1_240, 340, "+900 ms"),
+        (340, 340, "no change"),
+        (8_818_163, 8_818_163, "no change"),
+        (8_818_163, 340, "340 ms before"),
+        (340, 8_818_163, "1 to 6 h before"),
+    ],
+)
+def test_a_change_is_told_as_exactly_as_it_is_known(value: int, earlier: int, text: str) -> None:
+    assert overview_tables._slower(value, earlier) == text
+
 
 
 def test_a_share_of_one_among_very_many_is_not_told_as_none() -> None:
