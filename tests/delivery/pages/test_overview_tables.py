@@ -72,7 +72,6 @@ def test_a_change_is_told_as_exactly_as_it_is_known(value: int, earlier: int, te
     assert overview_tables._slower(value, earlier) == text
 
 
-
 def test_a_share_of_one_among_very_many_is_not_told_as_none() -> None:
     assert percent(1, 10_000_000) == "< 0.01 %"
     assert percent(1, 10_000_000, 1) == "< 0.1 %"
