@@ -2,7 +2,9 @@
 
 All web processes accept from one listening socket. A process that drains stops accepting, answers what it has and what
 still comes on its open connections, each with `Connection: close`, and ends when they are closed. Signals and the
-parent's end begin it (child_process.py).
+parent's end begin it (child_process.py). A process that is stopped cannot know whether it is the only one, and others
+go on: it takes on whoever comes for LAST_SECONDS, in which a parent that stops as well closes the door for all
+(last_connections.py), and leaves the listening socket as it is. It closes that door itself when the parent has died.
 
 Invariant: a request that this process has accepted is answered, unless it takes longer than the drain timeout of
 server.py.
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 # a push whose connection we close at that moment. Only after that time can nothing come any more: REPLACED_SECONDS.
 # The service stops: whoever asks next is refused anyway, so idle connections get less time.
 STOPPED_SECONDS: Final = 1.5
+# Of these, the seconds for which one that is stopped still accepts. The parent may hear of the stop after us.
+LAST_SECONDS: Final = 0.2
 POLL_INTERVAL: Final = 0.1
 
 
@@ -38,6 +42,7 @@ class Drainer:
         self._door, self._control, self._on_drained = door, control, on_drained
         self._loop = asyncio.get_running_loop()
         self._deadline = 0.0
+        self._parent_lives = True
         self._loop.add_signal_handler(STOPPED, self._drain, STOPPED_SECONDS)
         self._loop.add_signal_handler(REPLACED, self._drain, REPLACED_SECONDS)
         # A Ctrl+C goes to all processes of a terminal; the parent says what is to be done.
@@ -59,6 +64,7 @@ class Drainer:
             message = b""
         if not message:
             self._loop.remove_reader(self._control)
+            self._parent_lives = False
             self._drain(STOPPED_SECONDS)
             return
         try:
@@ -72,11 +78,17 @@ class Drainer:
             self._deadline = min(self._deadline, deadline)
             return
         self._deadline = deadline
-        if seconds == STOPPED_SECONDS:
-            self._door.accept_waiting()
-        self._door.stop_accepting()
         self._door.is_draining = True
-        self._exit_when_drained()
+        if seconds == STOPPED_SECONDS:
+            self._loop.call_later(LAST_SECONDS, self._accept_last)
+        else:
+            self._door.stop_accepting()
+            self._exit_when_drained()
+
+    def _accept_last(self) -> None:
+        self._loop.call_soon(self._exit_when_drained)  # after this, and whatever becomes of this
+        self._door.accept_waiting(is_last=not self._parent_lives)
+        self._door.stop_accepting()
 
     def _exit_when_drained(self) -> None:
         # First the next look: should this one fail, there is another.

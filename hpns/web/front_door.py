@@ -157,9 +157,10 @@ class FrontDoor:
             self._listener.close()
             self._listener = None
 
-    def accept_waiting(self) -> None:
-        """Accept all that have connected, for nobody else will, and let nobody connect any more."""
-        if self._listener is not None:
+    def accept_waiting(self, *, is_last: bool) -> None:
+        """Accept all that have connected: it may be that nobody else will. `is_last`: no other process, now or later,
+        serves on the listening socket, and from here on nobody connects to it."""
+        if is_last and self._listener is not None:
             refuse_newcomers(self._listener)
         while self._listener is not None and self._accept_one():
             pass

@@ -4,6 +4,9 @@ A connection that the kernel has made and that nobody has accepted is reset when
 between the last look for such ones and the closing there is always a moment. A socket filter that drops every packet
 (SO_ATTACH_FILTER, socket(7)) ends it: who connects then is not answered, asks again a second later, and is refused or
 taken on by whoever listens by that time. What was connected before is as it was.
+
+The filter stays with the socket for good, whoever has it open and will have: a process that others follow must not set
+it, or nobody is served any more.
 """
 
 import ctypes

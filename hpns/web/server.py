@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from hpns.web.certificates import CertificateReloader
 from hpns.web.child_process import REPLACED, STOPPED, ChildProcess
+from hpns.web.last_connections import refuse_newcomers
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +141,7 @@ class WebServer:
             self._sleep(SUPERVISE_INTERVAL)
             self._supervise()
             self._renew()
+        refuse_newcomers(self._listener)  # before the last of them looks who has connected
         self._listener.close()
         self._stop([*(slot.process for slot in self._slots), *self._replaced])
         if self._beside is not None:

@@ -223,6 +223,22 @@ def test_the_callers_notice_when_processes_are_killed(web: Server) -> None:
     callers.stop()
 
 
+def test_processes_that_somebody_else_asks_to_leave_lose_nothing_and_those_that_follow_serve(web: Server) -> None:
+    """Such as an operator, by hand. Nothing that they do to the door while they leave may stay with it."""
+    callers = Callers(web)
+    wait_for(lambda: callers.answered > 100, PATIENCE, "answers")
+    left = set(web.processes())
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):  # one that was leaving
+            os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not left & set(web.processes()), PATIENCE, "they have left")
+    before = callers.answered
+    wait_for(lambda: callers.answered > before + 50, PATIENCE, "answers of those that follow")
+    callers.stop()
+    # Nobody is refused meanwhile: the door stays open, and who comes waits for who follows.
+    assert (callers.lost, callers.refused) == ([], 0)
+
+
 def test_files_that_cannot_be_used_leave_the_old_certificate_until_better_ones_come(web: Server, files: Files) -> None:
     before = shown(web)
     certificate, key = files.make()

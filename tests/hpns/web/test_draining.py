@@ -58,7 +58,7 @@ async def test_nobody_connects_between_the_last_look_for_connections_and_the_clo
                 return found
 
             front._accept_one = look_and_be_late  # type: ignore[method-assign]
-            front.accept_waiting()
+            front.accept_waiting(is_last=True)
             front.stop_accepting()
             early.setblocking(False)
             async with asyncio.timeout(PATIENCE):
