@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,8 +22,13 @@ def exit_code(work: Callable[[], None]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped in order
     try:
         work()
-    except (ProblemError, LookupError, psycopg.Error, OSError) as problem:
+    except (ProblemError, LookupError, psycopg.Error) as problem:
         print(problem.args[0] if isinstance(problem, LookupError) else problem, file=sys.stderr)
+        return 1
+    except OSError as problem:
+        if problem.filename is None:  # "timed out" by itself tells nobody what did not answer
+            traceback.print_exc()
+        print(problem, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -97,17 +97,19 @@ class Load:
         request = _request(customer.key, json.dumps(push).encode())
         told = self.told[ack_id] = Told(ack_id, customer.name, kind.name, time.time(), gone=kind.name == "gone")
         async with places:
-            told.at, started, is_fresh = time.time(), time.monotonic(), False
+            told.at, started = time.time(), time.monotonic()
             try:
                 async with asyncio.timeout(GIVEN_UP):
-                    reader, writer, is_fresh = await self._connection()
+                    reader, writer = await self._connection()
                     told.status, told.code = await _answered(reader, writer, request)
                 self._idle.append((reader, writer))
             except ConnectionRefusedError:
                 told.status = UNREACHED
             except ConnectionResetError:
-                told.status = RESET if is_fresh else NO_ANSWER
-            except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+                told.status = RESET
+            except asyncio.IncompleteReadError as ended:
+                told.status = NO_ANSWER if ended.partial else RESET
+            except (OSError, TimeoutError, ValueError):
                 told.status = NO_ANSWER
             told.seconds = time.monotonic() - started
 
@@ -117,14 +119,14 @@ class Load:
         marker: str = push["device_id"][:8] if push["device_id"].startswith("dead0") else ""
         return marker + self._random.randbytes(32).hex()[len(marker) :]
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bool]:
-        """A connection, and whether nothing was sent on it before."""
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection: an idle one, or one that is made."""
         while self._idle:
             reader, writer = self._idle.pop()
             if not reader.at_eof() and not writer.is_closing():
-                return reader, writer, False
+                return reader, writer
             writer.close()
-        return *await asyncio.open_connection("127.0.0.1", self.port), True
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
 
 def _request(key: str, body: bytes) -> bytes:

@@ -17,7 +17,8 @@ NO_ANSWER: Final = ""
 UNREACHED: Final = "unreached"
 """The status of a push that nobody listened for."""
 RESET: Final = "reset"
-"""The status of a push whose fresh connection was reset before a byte of an answer: perhaps nobody had accepted it."""
+"""The status of a push whose connection ended before a byte of an answer: perhaps nobody had accepted it, or it was
+idle, and was closed while the push was under way to it."""
 GONE: Final = "dead0410"
 """What a phone's token begins with whose provider says that it is gone."""
 _SHOWN_ON_ANDROID: Final = ("message", "session")
