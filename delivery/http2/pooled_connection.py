@@ -14,7 +14,7 @@ from delivery.http2 import frames
 from delivery.http2.addresses import DialError
 from delivery.http2.connection import Connection
 from delivery.http2.dialer import Dialer
-from delivery.http2.pooled_requests import TIMER_INTERVAL, UNRESPONSIVE_SECONDS, PooledRequests
+from delivery.http2.pooled_requests import UNRESPONSIVE_SECONDS, PooledRequests
 from delivery.http2.stream import Stream
 from delivery.outcomes.transport import TransportFault
 
@@ -69,9 +69,8 @@ class PooledConnection(PooledRequests):
             self._pending.add(stream)
             if connection is None and self._dial_task is None:
                 self._dial_task = self._loop.create_task(self._dial())
-        time_left = stream.deadline - now
-        if self._timer is None or time_left < TIMER_INTERVAL:  # of hardly any request
-            self._watch(time_left)
+        if stream.deadline < self._first_deadline:  # of hardly any request
+            self._watch(stream.deadline, now)
 
     async def _dial(self) -> None:
         connection = None

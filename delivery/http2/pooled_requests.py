@@ -5,6 +5,7 @@ Invariants: on_done is called exactly once per request, within its deadline, and
 
 import asyncio
 import logging
+import math
 import time
 from abc import ABC, abstractmethod
 from typing import Final
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 UNRESPONSIVE_SECONDS: Final = 1.5
 """A connection on which requests wait and that has answered nothing for so long is taken for dead; so is a dial."""
 TIMER_INTERVAL: Final = 0.05
-"""Seconds between two looks at the deadlines; a request may end by so much earlier, never later."""
+"""Seconds by which a request may end before its deadline, never later: those of so short a time end together."""
 
 
 class PooledRequests(ABC):
@@ -39,7 +40,9 @@ class PooledRequests(ABC):
         self._pending = WaitingStreams()
         self._streams: dict[int, Stream] = {}  # the connection's own
         self._connection: Connection | None = None
+        # Who has requests under way wakes for the first deadline alone, which hardly ever comes.
         self._timer: asyncio.TimerHandle | None = None
+        self._first_deadline = math.inf  # of those that the timer was set for (time.monotonic)
         self._unusable = self._held = False
 
     @property
@@ -63,14 +66,16 @@ class PooledRequests(ABC):
     def _is_hanging(self, now: float, since: float) -> bool:
         """Tell whether the connection has answered nothing since a request began (time.monotonic)."""
 
-    def _watch(self, time_left: float) -> None:
-        """Start the timer for a request that has so many seconds left."""
-        if self._timer is None:
-            self._timer = self._loop.call_later(max(0.001, min(TIMER_INTERVAL, time_left)), self._on_timer)
-        elif time_left < TIMER_INTERVAL:
-            self._loop.call_later(max(0.001, time_left), self._expire)
+    def _watch(self, deadline: float, now: float) -> None:
+        """Set the timer for a deadline, earlier than any before it (both in time.monotonic)."""
+        self._stop_timer()
+        self._first_deadline, time_left = deadline, deadline - now
+        if time_left > TIMER_INTERVAL:
+            time_left -= TIMER_INTERVAL / 2  # for the loop may have other things to do first
+        self._timer = self._loop.call_later(max(0.001, time_left), self._on_timer)
 
     def _stop_timer(self) -> None:
+        self._first_deadline = math.inf
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -90,10 +95,13 @@ class PooledRequests(ABC):
             self._complete(stream)
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._stop_timer()
         self._expire()
-        if (self._streams or self._pending.count) and not self.closed:
-            self._timer = self._loop.call_later(TIMER_INTERVAL, self._on_timer)
+        if not self.closed:
+            sent = min((stream.deadline for stream in self._streams.values()), default=math.inf)
+            first = min(sent, self._pending.first_deadline())
+            if first < self._first_deadline:  # else what has ended has brought about others
+                self._watch(first, time.monotonic())
 
     def _expire(self) -> None:
         """End the requests whose deadline is reached."""

@@ -9,6 +9,7 @@ alone while something else waits, and of which a tenant has a few places. Pure d
 
 from bisect import bisect_right
 from collections import OrderedDict, deque
+from math import inf
 from typing import Final
 
 from delivery.http2.stream import Stream
@@ -68,6 +69,11 @@ class WaitingStreams:
         else:
             del ring[tenant]
         return stream
+
+    def first_deadline(self) -> float:
+        """Return the earliest deadline (time.monotonic); infinite where none waits."""
+        queues = (queue for ring in (self._urgent, self._usual) for queue in ring.values())
+        return min((queue[0].deadline for queue in queues), default=inf)
 
     def take_until(self, limit: float) -> list[Stream]:
         """Remove and return those whose deadline is reached at a time (time.monotonic)."""

@@ -29,7 +29,7 @@ from delivery.ingest.receipts import MOST_BYTES, Receipts
 from delivery.ingest.recent_pushes import RecentPushes
 from delivery.ingest.refusals import TurnedAwayPushes
 from delivery.ingest.repeats import Repeats
-from delivery.ingest.responses import TICK, Responses
+from delivery.ingest.responses import Responses
 from delivery.ingest.seen_log import SeenLog
 from delivery.metrics import counting
 from delivery.protocol import policy, wire
@@ -252,5 +252,5 @@ class Outbox:
     async def _watch(self) -> None:
         while True:
             await self.responses.wait_for_batches()  # a process that has none in flight wakes for nothing
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(self.responses.seconds_left(self.loop.time()))
             self.responses.check_deadlines(self.loop.time(), queue_up=self.link.up)

@@ -71,6 +71,10 @@ class OwnDelivery:
         """Whether one more batch may be taken; `held`: the bytes of memory (places.cost) that are to come."""
         return self._sender.places.has_room(held) and self._lease.is_valid() and DIRECTORY.ready
 
+    def settle_along(self) -> None:
+        """Settle what has ended: something else is written to Valkey in this turn of the loop."""
+        self._sender.settler.settle_along()
+
     def deliver(self, pending: PendingBatch, message: bytes, repeated: Collection[int] = ()) -> None:
         """Begin to send a batch whose message was written to the list; its pushes are answered as they end.
 

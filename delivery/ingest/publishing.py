@@ -105,6 +105,7 @@ class Publisher:
         self._post(self._link, pending, commands, note)
         if own is None:
             return
+        own.settle_along()
         if note is None:
             own.deliver(pending, message)
             return

@@ -35,9 +35,10 @@ __all__ = ["BEGUN", "KEPT", "SCRIPT", "SHA", "Deferred", "Settler", "command", "
 PAUSE, PAUSE_MAX = 0.2, 2.0
 # Seconds between two warnings of that, for all batches together.
 WARNING_INTERVAL = 1.0
-# Seconds for which what has been answered waits to be settled together with others, and, for the rest of its batch, at
-# most: nobody waits for it, and a process that dies in between has the pushes sent again under the same ids.
-TOGETHER, TOGETHER_MOST = 0.01, 0.1
+# Seconds for which what has been answered waits to be settled together with others, or along with whatever is written
+# to Valkey meanwhile, and, for the rest of its batch, at most: nobody waits for it, and a process that dies in between
+# has the pushes sent again under the same ids. A process that settled alone would wake for it, and again for the reply.
+TOGETHER, TOGETHER_MOST = 0.05, 0.1
 
 
 class _Settlement:
@@ -70,20 +71,29 @@ class Settler:
         self.link, self.loop, self.hash_key = link, loop, hash_key
         self._warn_at = 0.0
         self._due: list[tuple[BatchProgress, float]] = []
+        self._timer: asyncio.TimerHandle | None = None
         self.due = DueSettler(link, loop, self.row, hash_key)
 
     def settle_soon(self, work: BatchProgress) -> None:
         """Settle what has ended of a batch together with others: one whose pushes are answered without it."""
-        if not self._due:
-            self.loop.call_later(TOGETHER, self._settle_due)
+        if self._timer is None:
+            self._timer = self.loop.call_later(TOGETHER, self._settle_due)
         self._due.append((work, self.loop.time() + TOGETHER_MOST))
         work.is_due = True
 
+    def settle_along(self) -> None:
+        """Settle those that have ended whole: something else is written to Valkey in this turn of the loop."""
+        if self._due:
+            self._settle_due()
+
     def _settle_due(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         due, now = self._due, self.loop.time()
         self._due = [(work, latest) for work, latest in due if work.open and latest > now]
         if self._due:
-            self.loop.call_later(TOGETHER, self._settle_due)
+            self._timer = self.loop.call_later(TOGETHER, self._settle_due)
         ripe = [work for work, latest in due if not work.open or latest <= now]
         for work in ripe:
             work.is_due = False

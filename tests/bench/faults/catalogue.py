@@ -79,7 +79,8 @@ FAULTS: Final = (
         around.taken_away,
         (0.5, 1.0),
         1,
-        WEB_GONE | {"lost"},
+        # A push is answered before it is settled: its row is among those of what was lost, which know no ack_id.
+        WEB_GONE | {"lost", "rows_missing"},
         shaken=False,
     ),
     Fault("kill-pages", "SIGKILL of the process that makes pages", around.pages(KILL), times=2),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from delivery.http2.engine import Engine
+from delivery.http2.pooled_requests import TIMER_INTERVAL
 from delivery.outcomes.verdict import NOT_SENT
 from tests.delivery.http2.posting import post
 from tests.delivery.http2.rough_server import RoughServer
@@ -52,6 +53,32 @@ async def test_each_step_of_a_dial_has_a_deadline(
     # A proxy of ours that is silent is none of the provider's doing.
     assert (seen.fault, seen.wire) == ("proxy" if "proxy" in step else "timeout_connect", NOT_SENT)
     assert seen.ms < 40_000
+
+
+async def test_each_request_ends_by_its_own_deadline_whichever_came_first(rough: RoughServer, plain: Engine) -> None:
+    ended: list[float] = []
+
+    async def ask(seconds: float) -> None:
+        seen = await post(plain, rough.origin, "/3/device/silence", seconds=seconds)
+        ended.append(seconds)
+        assert (seen.fault, seen.ms >= (seconds - TIMER_INTERVAL) * 1000 - 1) == ("timeout", True)
+
+    await post(plain, rough.origin, OK)
+    order = (1.6, 0.4, 1.2, 0.8, 0.02)
+    await asyncio.gather(*map(ask, order))
+    assert ended == sorted(order)
+
+
+async def test_a_connection_wakes_for_the_first_deadline_alone(rough: RoughServer, plain: Engine) -> None:
+    await post(plain, rough.origin, OK, seconds=90)
+    [pooled] = plain.channel(rough.origin, 1).connections()
+    late, early = (asyncio.ensure_future(post(plain, rough.origin, "/3/device/silence", seconds=s)) for s in (60, 30))
+    await asyncio.sleep(0)
+    assert pooled._timer is not None
+    assert pooled._timer.when() == pytest.approx(asyncio.get_running_loop().time() + 30, abs=1)
+    await plain.close()
+    assert pooled._timer is None
+    assert [(await each).status for each in (late, early)] == [0, 0]
 
 
 async def test_a_dial_ends_with_the_last_request_that_waits_for_it(

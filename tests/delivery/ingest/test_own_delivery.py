@@ -3,11 +3,12 @@
 import asyncio
 import json
 
+import pytest
 from pytest_django import Settings
 
 from delivery.log.rows import ROWS
 from delivery.queue import batch, due_list, told
-from delivery.worker import places
+from delivery.worker import places, settlement
 from hpns.celery import commands
 from tests.delivery.links import disconnect, until
 from tests.delivery.own_sender import NAME, TAKEN, Sender
@@ -33,6 +34,18 @@ async def test_pushes_that_arrive_together_are_one_message_and_one_settlement(se
     await until(lambda: len(sender.traces()) == 50)
     assert sender.store.llen(ROWS) < 10
     assert not sender.outbox.responses.batches
+
+
+async def test_what_has_ended_is_settled_along_with_the_next_push_and_wakes_nobody_for_itself(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlement, "TOGETHER", 3600.0)
+    for number in range(2):
+        assert await sender.send(f"ok_along_{number}") == b'{"status":"OK"}'
+    await until(lambda: len(sender.traces()) == 1)
+    sender.send("silence_along")
+    await until(lambda: len(sender.traces()) == 2)
+    assert sender.own._sender.settler._timer is None
 
 
 async def test_what_is_being_sent_stands_in_the_processes_list_and_a_worker_takes_it_over(sender: Sender) -> None:

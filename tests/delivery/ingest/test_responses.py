@@ -1,5 +1,6 @@
 """How results and deadlines end the pushes that wait: each is answered once, and no fault of one harms another."""
 
+import asyncio
 import base64
 import json
 
@@ -8,6 +9,7 @@ import redis
 
 from delivery.ingest.outbox import Outbox
 from delivery.ingest.pending import PendingBatch, PendingPush
+from delivery.ingest.responses import TICK
 from delivery.queue import batch
 from tenants import vault
 from tests.delivery.ingest.test_publishing import messages, publish, settle
@@ -29,6 +31,19 @@ async def test_a_result_that_comes_twice_counts_once(outbox: Outbox, store: redi
     assert outbox.responses.waiting == 1
     await settle(outbox, store, 1, 1)
     assert await error_of(answers[1]) == ""
+
+
+async def test_who_waits_for_answers_wakes_for_the_first_deadline_alone(outbox: Outbox, store: redis.Redis) -> None:
+    responses, loop = outbox.responses, asyncio.get_running_loop()
+    await publish(outbox)
+    assert 50 < responses.seconds_left(loop.time()) < 60
+    await publish(outbox)
+    first = responses.batches[1].deadline
+    assert responses.seconds_left(first - 7) == pytest.approx(7)
+    # What is past it and not known to be saved is looked at again and again.
+    assert responses.seconds_left(first) == responses.seconds_left(first + 100) == TICK
+    await settle(outbox, store, 1, 0)
+    assert responses.seconds_left(first) == pytest.approx(max(TICK, responses.batches[2].deadline - first))
 
 
 async def test_a_result_of_a_push_that_does_not_exist_harms_no_other(outbox: Outbox, store: redis.Redis) -> None:
