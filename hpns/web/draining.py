@@ -79,7 +79,9 @@ class Drainer:
             return
         self._deadline = deadline
         self._door.is_draining = True
-        if seconds == STOPPED_SECONDS:
+        if not self._parent_lives:  # whoever follows cannot listen before we leave off
+            self._accept_last()
+        elif seconds == STOPPED_SECONDS:
             self._loop.call_later(LAST_SECONDS, self._accept_last)
         else:
             self._door.stop_accepting()
