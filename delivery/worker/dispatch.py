@@ -106,8 +106,7 @@ class Dispatcher(BatchSender):
         if self.turns.take_now(item.customer, clock):
             self._begin_or_put_off(work, index, item, now, clock)
             return
-        free = DIRECTORY.anonymous()
-        weight = FREE_WEIGHT if free is not None and item.customer == free.customer_id else WEIGHT
+        weight = FREE_WEIGHT if DIRECTORY.is_trial(item.customer) else WEIGHT
         work.waiting += 1
         self.turns.put(item.customer, (work, index), item.size, weight=weight, urgent=policy.is_urgent(item.push))
 

@@ -81,6 +81,14 @@ class Lookup:
         """The identity of all other pushes without a key; None when there is no test service."""
         return self._anonymous
 
+    def is_trial(self, customer_id: int) -> bool:
+        """Whether a customer's pushes are the free test service's, however they come; each of its keys says so."""
+        known: list[Identity | None] = [self._keys.get(each) for each in self._prefixes_of.get(customer_id, ())[:1]]
+        if not known:
+            names = tuple(self._listed_of.get(customer_id, ()))  # at once: others come and go meanwhile
+            known = [self._anonymous, *(each for name in names[:1] for each in self._listed.get(name, ()))]
+        return any(each is not None and each.customer_id == customer_id and each.trial for each in known)
+
     def is_unlisted(self, server_id: str) -> bool:
         """Whether a server_id is registered, and no push may come by it."""
         return server_id in self._registrations and server_id not in self._listed

@@ -60,7 +60,7 @@ async def worker(
     valkey_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, rough: RoughServer
 ) -> AsyncIterator[Worker]:
     settings.REDIS_URL, settings.PROVIDER_CA_FILE = valkey_url, rough.ca_file
-    directory = SimpleNamespace(ready=True, follow=lambda _read: asyncio.Event().wait(), anonymous=lambda: None)
+    directory = SimpleNamespace(ready=True, follow=lambda _read: asyncio.Event().wait(), is_trial=lambda _: False)
     monkeypatch.setattr(dispatch, "DIRECTORY", directory)
     monkeypatch.setattr(breaker, "FEWEST", 10_000)
     monkeypatch.setattr(crowding, "COUNT_INTERVAL", 0.0)

@@ -12,13 +12,14 @@ from pytest_django import Settings
 
 from delivery.log.rows import ROWS
 from delivery.queue import batch, shared_clock, valkey
+from delivery.queue.fair_turns import FREE_WEIGHT, WEIGHT
 from delivery.worker import batch_sender, dispatch
 from delivery.worker.batch_progress import BatchProgress
 from delivery.worker.dispatch import TURN, Dispatcher
 from delivery.worker.places import cost
 from tests.delivery.links import until
 
-FLOOD, QUIET = 1, 2
+FLOOD, QUIET, FREE = 1, 2, 3
 
 
 class Worker:
@@ -56,7 +57,9 @@ async def worker(valkey_url: str, settings: Settings, monkeypatch: pytest.Monkey
     """One that has just had a push of either customer."""
     settings.REDIS_URL = valkey_url
     monkeypatch.setattr(batch_sender, "OVERDUE", 0.1)
-    directory = SimpleNamespace(ready=True, follow=lambda _read: asyncio.Event().wait(), anonymous=lambda: None)
+    directory = SimpleNamespace(
+        ready=True, follow=lambda _read: asyncio.Event().wait(), is_trial=lambda customer: customer == FREE
+    )
     monkeypatch.setattr(dispatch, "DIRECTORY", directory)
     dispatcher = Dispatcher()
     dispatcher.start()
@@ -81,6 +84,16 @@ async def test_a_quiet_customers_push_goes_ahead_of_batches_that_came_before_it(
     assert len(worker.begun) == 1_001
     # What is settled together is one element.
     assert b"".join(cast("list[bytes]", store.lrange(ROWS, 0, -1))).count(b"\n") == 1_003
+
+
+async def test_of_what_waits_a_customer_of_the_free_service_gets_a_quarter_of_anothers_part(worker: Worker) -> None:
+    for number in range(3):
+        worker.take(FREE, [f"free{number}-{each}" for each in range(200)])
+        worker.take(QUIET, [f"paid{number}-{each}" for each in range(200)])
+    await worker.all_settled()
+    paid = max(place for place, name in enumerate(worker.begun) if name.startswith("paid"))
+    free = sum(name.startswith("free") for name in worker.begun[:paid])
+    assert 600 / WEIGHT * FREE_WEIGHT * 0.5 < free < 600 / WEIGHT * FREE_WEIGHT + 3 * TURN
 
 
 async def test_a_call_and_a_test_and_a_wipe_go_ahead_of_their_own_customers_messages(worker: Worker) -> None:

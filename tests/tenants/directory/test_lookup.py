@@ -64,6 +64,17 @@ def test_news_replaces_all_that_was_known() -> None:
     assert directory.find("p") is None
 
 
+def test_who_is_on_the_free_test_service_is_known_by_a_key_by_a_server_id_and_without_either() -> None:
+    directory, cleo = lookup(), 3
+    keys = {"a": Identity(1, 1, ADA, True, "", b""), "b": Identity(2, 2, BEN, True, "", b"", trial=True)}
+    listed = {"of two": [Identity(0, 1, ADA, True, "", b""), Identity(0, 3, cleo, True, "", b"", trial=True)]}
+    free = Identity(0, 9, 9, True, "", b"", trial=True, anonymous=True)
+    directory.install(Snapshot(2, 2.0, keys, [], [], listed, [free]), "postgres")
+    assert [each for each in range(12) if directory.is_trial(each)] == [BEN, cleo, 9]
+    directory.install(Snapshot(3, 3.0, {}, [], []), "postgres")
+    assert not any(map(directory.is_trial, range(12)))
+
+
 def test_a_look_costs_less_than_a_microsecond_or_so() -> None:
     directory = lookup(BEN)
     rounds = 1_000  # a millisecond: one of a hundred is not interrupted
