@@ -38,6 +38,16 @@ def parent(scene: Scene) -> Iterator[None]:
     wait_for(lambda: len(scene.serving()) >= WEB_PROCESSES, PATIENCE, "web processes serve")
 
 
+@contextmanager
+def renewed(scene: Scene) -> Iterator[None]:
+    """All web processes are replaced by new ones, as their parent does when it is asked to (SIGHUP)."""
+    before = set(scene.web_processes())
+    os.kill(scene.stage.children["ingest"].pid, signal.SIGHUP)
+    yield
+    wait_for(lambda: len({*scene.web_processes()} - before) >= WEB_PROCESSES, PATIENCE, "new processes are there")
+    wait_for(lambda: len(scene.serving()) >= WEB_PROCESSES, PATIENCE, "web processes serve")
+
+
 NOTICED: Final = 300.0
 """Seconds within which the ledger's check says what is nowhere: it looks once a minute, for what is two minutes old."""
 

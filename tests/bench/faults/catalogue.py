@@ -83,7 +83,9 @@ FAULTS: Final = (
         WEB_GONE | {"lost", "rows_missing"},
         shaken=False,
     ),
+    Fault("renew-front", "SIGHUP of the parent: all web processes are replaced", around.renewed, times=2),
     Fault("kill-pages", "SIGKILL of the process that makes pages", around.pages(KILL), times=2),
+    Fault("term-pages", "SIGTERM of the process that makes pages", around.pages(TERM), times=2),
     Fault("kill-worker", "SIGKILL of a worker, which writes the log", doing.child("worker", KILL)),
     Fault("term-worker", "SIGTERM of a worker", doing.child("worker", TERM)),
     Fault(

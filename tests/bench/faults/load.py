@@ -101,8 +101,11 @@ class Load:
             try:
                 async with asyncio.timeout(GIVEN_UP):
                     reader, writer = await self._connection()
-                    told.status, told.code = await _answered(reader, writer, request)
-                self._idle.append((reader, writer))
+                    (told.status, told.code), is_kept = await _answered(reader, writer, request)
+                if is_kept:
+                    self._idle.append((reader, writer))
+                else:
+                    writer.close()
             except ConnectionRefusedError:
                 told.status = UNREACHED
             except ConnectionResetError:
@@ -134,8 +137,11 @@ def _request(key: str, body: bytes) -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-async def _answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[str, str]:
-    """Status and code of the answer. Raises OSError, IncompleteReadError, ValueError: there is none."""
+async def _answered(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> tuple[tuple[str, str], bool]:
+    """Status and code of the answer, and whether the connection may be used again. Raises OSError, IncompleteReadError,
+    ValueError: there is none."""
     try:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -143,7 +149,7 @@ async def _answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         body = await reader.readexactly(length)
         if not head.startswith(b"http/1.1 200"):
             raise ValueError(head.partition(b"\r\n")[0])
-        return code_of(body)
+        return code_of(body), b"\r\nconnection: close" not in head
     except BaseException:
         with contextlib.suppress(OSError):
             writer.close()
