@@ -11,7 +11,6 @@ Entries are shared by a stream in Valkey, bounded, in which a device is a keyed 
 token: these are looked up first, so that a push to a living device costs one look into a set.
 """
 
-import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from delivery.protocol.wire import Push
 from delivery.queue import shared_clock, valkey
 from tenants.directory.snapshot import AppRow, RemoveHoldRow
 from tenants.providers.table import family_of
+from tenants.ticks import tick
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class DeadDevices:
         """Hear of the entries of other processes, until cancelled."""
         while True:
             await self.read()
-            await asyncio.sleep(TICK)
+            await tick(TICK)
 
     async def read(self) -> None:
         """Take in what other processes have shared since the last call, and forget what is over."""

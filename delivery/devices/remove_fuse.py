@@ -6,7 +6,6 @@ accepted costs one entry of a dictionary; the rest is done once a second beside 
 for Valkey on the path; what is not known is not believed; memory is bounded (the constants below).
 """
 
-import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from delivery.outcomes.removal import Counts, Decision
 from delivery.outcomes.verdict import Answer, Verdict
 from delivery.queue import handover, shared_clock, valkey
 from tenants.directory.snapshot import RemoveHoldRow
+from tenants.ticks import tick
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class RemoveFuse:
     async def run(self) -> None:
         """Exchange counts with the other processes once a second, until cancelled."""
         while True:
-            await asyncio.sleep(TICK)
+            await tick(TICK)
             await self.exchange()
 
     async def exchange(self) -> None:

@@ -115,12 +115,15 @@ class Outbox:
             supervise("the upkeep of limits", self.limits.maintain),
             supervise("the record of key usage", self.key_usage.flush_periodically, essential=False),
             supervise("the record of rejections", self.rejections.flush_periodically, essential=False),
-            supervise("the list of dead devices", self.dead.run, essential=False),
-            supervise("the record of strangers", self.strangers.flush_periodically, essential=False),
             supervise("the comparison of clocks", lambda: shared_clock.follow(self.link), essential=False),
         ]
         if not self._publisher.via_celery:  # of another broker's file Valkey knows nothing
             self._tasks.append(supervise("the watch over the queue's file", self._durability.run))
+        if self._role == "ingest":  # a test is nobody's device that is gone, and comes from no stranger
+            self._tasks += [
+                supervise("the list of dead devices", self.dead.run, essential=False),
+                supervise("the record of strangers", self.strangers.flush_periodically, essential=False),
+            ]
         if self._knows_repeats:
             self._tasks.append(supervise("the log of pushes", self._seen.follow, essential=False))
 

@@ -17,6 +17,7 @@ from delivery.worker.batch_sender import BatchSender
 from delivery.worker.due_item import head, unseal
 from tenants import vault
 from tenants.directory.live import DIRECTORY
+from tenants.ticks import tick
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class DueDelivery:
                 if await self._claim(room) == room:
                     await asyncio.sleep(0)
                     continue
-            await asyncio.sleep(INTERVAL)
+            await tick(INTERVAL)
 
     async def _claim(self, most: int) -> int:
         try:
