@@ -100,7 +100,9 @@ class Tour:
 
     def _scene(self, stack: ExitStack) -> Scene:
         settings = {"DELIVER_FROM": "workers"} if self.options.workers_send else {}
-        scene = stack.enter_context(running_scene(self.folder, self.options.seed, **settings))
+        scene = stack.enter_context(
+            running_scene(self.folder, self.options.seed, small_disks=not self.options.soak, **settings)
+        )
         found, problems = scene.wait_until(scene.unserved, RECOVERY)
         if found is None:
             raise ProblemError(f"The service does not become well: {'; '.join(problems)}")

@@ -213,8 +213,11 @@ def _runs(pid: int, word: bytes) -> bool:
 
 
 @contextmanager
-def running_scene(folder: Path, seed: int, **settings: str) -> Iterator[Scene]:
-    """A scene whose stores have disks of their own where we may mount them; settings are environment variables."""
+def running_scene(folder: Path, seed: int, *, small_disks: bool = True, **settings: str) -> Iterator[Scene]:
+    """A scene whose stores have small disks of their own where we may mount them; settings are environment variables.
+
+    `small_disks`: without them half an hour of pushes has room for its log.
+    """
     home = Path(tempfile.mkdtemp(prefix="hpns-faults-"))
     home.chmod(0o755)
     with ExitStack() as stack:
@@ -232,7 +235,8 @@ def running_scene(folder: Path, seed: int, **settings: str) -> Iterator[Scene]:
         stage.env["PYTHONPATH"] = f"{bent}{os.pathsep}{stage.env['PYTHONPATH']}"
         stack.callback(stage.close)
         cluster.copy_into(stage.folder, stage.env)
-        disks = {name: disk for name in DISK_MIB if (disk := _disk(stack, stage, name))}
+        names = DISK_MIB if small_disks else ()
+        disks = {name: disk for name in names if (disk := _disk(stack, stage, name))}
         stage.start_postgres()
         stage.start_valkey()
         seeded = json.loads(stage.run("-c", SEED, str(folder / "sandbox" / "demo")))

@@ -103,13 +103,17 @@ def verdict(samples: Sequence[Sample]) -> list[str]:
 
 def soaked(scene: Scene, rate: float, seconds: float, say: Callable[[str], None]) -> tuple[Row, list[Sample]]:
     """Load the scene for so long; the row of the table, and the samples."""
-    journal, load, samples = Journal(scene), scene.load(rate), list[Sample]()
+    journal, load, samples, away = Journal(scene), scene.load(rate), list[Sample](), list[str]()
     load.start()
     began = time.monotonic()
     stopped = threading.Event()
     while (now := time.monotonic() - began) < seconds and not stopped.wait(min(INTERVAL, seconds - now)):
-        with suppress(redis.RedisError, psycopg.Error):
+        try:
             samples.append(sample(scene, len(load.told), time.monotonic() - began))
+        except (redis.RedisError, psycopg.Error) as error:  # nothing is meant to be away here
+            away.append(f"a store is away after {now:.0f} s: {error!r:.200}")
+            say(f"  {away[-1]}")
+        else:
             say("  " + ", ".join(f"{name} {value:g}" for name, value in samples[-1].items()))
     ended = time.monotonic()
     load.stop()
@@ -118,4 +122,4 @@ def soaked(scene: Scene, rate: float, seconds: float, say: Callable[[str], None]
     tally = judge(record)
     for name, grown in growth(samples).items():
         say(f"  {name:<24} {samples[-1][name]:10.1f}, {grown:+8.2f} in 100,000 pushes")
-    return Row("soak", "no fault", [], tally, [*breaches(tally), *verdict(samples)], problems), samples
+    return Row("soak", "no fault", [], tally, [*breaches(tally), *verdict(samples), *away[:1]], problems), samples
