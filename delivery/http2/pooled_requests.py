@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 UNRESPONSIVE_SECONDS: Final = 1.5
 """A connection on which requests wait and that has answered nothing for so long is taken for dead; so is a dial."""
-TIMER_INTERVAL: Final = 0.05
+EARLY_SECONDS: Final = 0.05
 """Seconds by which a request may end before its deadline, never later: those of so short a time end together."""
 
 
@@ -70,8 +70,8 @@ class PooledRequests(ABC):
         """Set the timer for a deadline, earlier than any before it (both in time.monotonic)."""
         self._stop_timer()
         self._first_deadline, time_left = deadline, deadline - now
-        if time_left > TIMER_INTERVAL:
-            time_left -= TIMER_INTERVAL / 2  # for the loop may have other things to do first
+        if time_left > EARLY_SECONDS:
+            time_left -= EARLY_SECONDS / 2  # for the loop may have other things to do first
         self._timer = self._loop.call_later(max(0.001, time_left), self._on_timer)
 
     def _stop_timer(self) -> None:
@@ -106,7 +106,7 @@ class PooledRequests(ABC):
     def _expire(self) -> None:
         """End the requests whose deadline is reached."""
         now = time.monotonic()
-        limit = now + TIMER_INTERVAL
+        limit = now + EARLY_SECONDS
         expired_pending = self._pending.take_until(limit)
         expired_sent = [stream for stream in self._streams.values() if stream.deadline <= limit]
         for stream in expired_sent:

@@ -238,9 +238,6 @@ class Responses:
 
         queue_up: whether the queue is there; while it is not, what it has not saved is no longer known to be in it.
         """
-        first = next(iter(self.batches.values()), None)
-        if first is None or first.deadline > now:
-            return
         for pending in list(self.batches.values()):
             if pending.deadline > now:
                 break

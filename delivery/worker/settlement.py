@@ -76,10 +76,16 @@ class Settler:
 
     def settle_soon(self, work: BatchProgress) -> None:
         """Settle what has ended of a batch together with others: one whose pushes are answered without it."""
-        if self._timer is None:
-            self._timer = self.loop.call_later(TOGETHER, self._settle_due)
-        self._due.append((work, self.loop.time() + TOGETHER_MOST))
+        now = self.loop.time()
+        self._due.append((work, now + TOGETHER_MOST))
         work.is_due = True
+        if self._timer is None:
+            self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        """Set the timer: the first of those that are due has the least time left."""
+        _, latest = self._due[0]
+        self._timer = self.loop.call_later(min(TOGETHER, latest - now), self._settle_due)
 
     def settle_along(self) -> None:
         """Settle those that have ended whole: something else is written to Valkey in this turn of the loop."""
@@ -93,7 +99,7 @@ class Settler:
         due, now = self._due, self.loop.time()
         self._due = [(work, latest) for work, latest in due if work.open and latest > now]
         if self._due:
-            self._timer = self.loop.call_later(TOGETHER, self._settle_due)
+            self._wait(now)
         ripe = [work for work, latest in due if not work.open or latest <= now]
         for work in ripe:
             work.is_due = False

@@ -28,7 +28,8 @@ def exit_code(work: Callable[[], None]) -> int:
     except OSError as problem:
         if problem.filename is None:  # "timed out" by itself tells nobody what did not answer
             traceback.print_exc()
-        print(problem, file=sys.stderr)
+        else:
+            print(problem, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -35,7 +35,7 @@ def parent(scene: Scene) -> Iterator[None]:
     yield
     scene.ensure()
     wait_for(scene.stage.ready, PATIENCE, "the service is ready")
-    wait_for(lambda: len(scene.serving()) >= WEB_PROCESSES, PATIENCE, "web processes serve")
+    scene.wait_for_web()
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def renewed(scene: Scene) -> Iterator[None]:
     os.kill(scene.stage.children["ingest"].pid, signal.SIGHUP)
     yield
     wait_for(lambda: len({*scene.web_processes()} - before) >= WEB_PROCESSES, PATIENCE, "new processes are there")
-    wait_for(lambda: len(scene.serving()) >= WEB_PROCESSES, PATIENCE, "web processes serve")
+    scene.wait_for_web()
 
 
 NOTICED: Final = 300.0

@@ -15,7 +15,7 @@ import psycopg
 
 from hpns.local.process import descendants
 from tests.bench.faults.forwarder import Forwarder
-from tests.bench.faults.scene import WEB_PROCESSES, WORKERS, Scene
+from tests.bench.faults.scene import WORKERS, Scene
 from tests.waiting import PATIENCE, wait_for
 
 Begin = Callable[[Scene], AbstractContextManager[None]]
@@ -35,7 +35,7 @@ def web(number: signal.Signals) -> Begin:
         yield
         # The next one is not to meet the last that is left: that is kill-front's.
         wait_for(lambda: pid not in scene.web_processes(), PATIENCE, "its end")
-        wait_for(lambda: len(scene.serving()) >= WEB_PROCESSES, PATIENCE, "another web process serves")
+        scene.wait_for_web()
 
     return begin
 
@@ -53,7 +53,7 @@ def child(name: str, number: signal.Signals) -> Begin:
         scene.ensure()
         if name == "ingest":
             wait_for(scene.stage.ready, PATIENCE, "the service is ready")
-            wait_for(lambda: len(scene.serving()) >= WEB_PROCESSES, PATIENCE, "web processes serve")
+            scene.wait_for_web()
 
     return begin
 

@@ -75,6 +75,10 @@ class Scene:
             found.add(error.rpartition("(trace ")[2].partition("-")[0])
         return found
 
+    def wait_for_web(self) -> None:
+        """Return when all web processes serve. Raises AssertionError when they do not."""
+        wait_for(lambda: len(self.serving()) >= WEB_PROCESSES, PATIENCE, "web processes serve")
+
     def ensure(self) -> None:
         """Start again whatever a fault has ended and not started."""
         stage = self.stage

@@ -40,6 +40,7 @@ async def test_what_has_ended_is_settled_along_with_the_next_push_and_wakes_nobo
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settlement, "TOGETHER", 3600.0)
+    monkeypatch.setattr(settlement, "TOGETHER_MOST", 3600.0)
     for number in range(2):
         assert await sender.send(f"ok_along_{number}") == b'{"status":"OK"}'
     await until(lambda: len(sender.traces()) == 1)
@@ -65,6 +66,15 @@ async def test_what_ended_before_the_process_died_is_not_sent_again(sender: Send
     (done,) = sender.store.keys("done:*")
     assert [sender.store.getbit(done, batch.progress_bit(index)) for index in range(2)] == [1, 0]
     assert sender.store.llen(TAKEN) == 1
+
+
+async def test_what_has_ended_of_a_batch_waits_no_longer_for_the_rest_than_it_may(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlement, "TOGETHER", 3600.0)
+    first, _ = sender.send("ok_part"), sender.send("silence_part")
+    await first
+    await until(lambda: len(sender.traces()) == 1)
 
 
 async def test_without_a_lease_it_goes_to_the_workers(sender: Sender) -> None:
